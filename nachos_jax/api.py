@@ -1,0 +1,174 @@
+"""The public face for programs. Everything heavy is loaded inside the functions."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from ml_collections import ConfigDict
+
+    from nachos_jax.core.config import RunConfig
+    from nachos_jax.data.table import Cohort
+    from nachos_jax.engine.lane_trainer import LaneFit
+    from nachos_jax.protocol.deployed import DeployedModel
+
+
+def default_config() -> ConfigDict:
+    """The default configuration, locked against new fields; change its values and pass it on.
+
+    Returns:
+        A fresh ConfigDict, see configs/base.py for every field.
+
+    Example:
+        >>> import nachos_jax
+        >>> config = nachos_jax.default_config()
+        >>> config.training.learning_rate = 0.05
+    """
+    from nachos_jax.configs import base
+
+    return base.get_config()
+
+
+def cohort_from_arrays(
+    images: np.ndarray,
+    labels: np.ndarray,
+    subjects: np.ndarray | None = None,
+    sites: np.ndarray | None = None,
+    folds: np.ndarray | None = None,
+    classes: Sequence[str] | None = None,
+    one_case_per_subject: bool = False,
+) -> Cohort:
+    """A checked case table with its pixels, from arrays.
+
+    Args:
+        images: [N, H, W] or [N, H, W, 1 or 3]; integers or floats.
+        labels: [N] class names or numbers.
+        subjects: [N] subject of each case.
+        sites: [N] site of each case.
+        folds: [N] predefined folds.
+        classes: names in the order of the probabilities; sorted when not given.
+        one_case_per_subject: you state that no subject has two cases; then leave `subjects` out.
+
+    Returns:
+        The cohort.
+
+    Raises:
+        UsageError: the arrays do not fit together, or subjects are missing and not waived.
+    """
+    from nachos_jax.data import sources
+
+    return sources.cohort_from_arrays(images, labels, subjects, sites, folds, classes, one_case_per_subject)
+
+
+def evaluate(
+    config: ConfigDict,
+    workdir: str | os.PathLike,
+    cohort: Cohort | None = None,
+    outer_folds: Sequence[int] | None = None,
+    quiet: bool = True,
+) -> dict[str, Any]:
+    """Nested cross-validation: the estimate of `nachos evaluate`.
+
+    Args:
+        config: from `default_config`.
+        workdir: run directory; the same call again resumes.
+        cohort: from `cohort_from_arrays`; without it the config's data are loaded.
+        outer_folds: outer folds to run now; all by default.
+        quiet: show no progress.
+
+    Returns:
+        The content of summary.json; the report lies in WORKDIR/report/index.html.
+
+    Raises:
+        UsageError: something must be mended first; nothing was trained.
+    """
+    from nachos_jax.protocol.evaluate import evaluate as run
+    from nachos_jax.report import page
+
+    run(_checked(config, cohort), str(workdir), outer_folds, cohort, quiet)
+    page.write(workdir)
+    return json.loads((Path(workdir) / "summary.json").read_text(encoding="utf-8"))
+
+
+def deploy(
+    config: ConfigDict, workdir: str | os.PathLike, cohort: Cohort | None = None, quiet: bool = True
+) -> DeployedModel:
+    """The model to ship: what `nachos deploy` does, loaded.
+
+    Args:
+        config: as for `evaluate`.
+        workdir: run directory; the model goes to WORKDIR/deploy.
+        cohort: as for `evaluate`.
+        quiet: show no progress.
+
+    Returns:
+        The model, as `load` gives it.
+
+    Raises:
+        UsageError: something must be mended first; nothing was trained.
+    """
+    from nachos_jax.protocol.deploy import deploy as run
+
+    return load(run(_checked(config, cohort), str(workdir), cohort, quiet))
+
+
+def load(path: str | os.PathLike) -> DeployedModel:
+    """Loads an exported model.
+
+    Args:
+        path: the folder that `deploy` wrote.
+
+    Returns:
+        The model: `probabilities(images)`, `predict(paths)`, `classes`, `description`.
+
+    Raises:
+        UsageError: no model there, or it is damaged.
+    """
+    from nachos_jax.protocol.deployed import load as read
+
+    return read(path)
+
+
+def fit_lanes(
+    cohort: Cohort,
+    configurations: Sequence[Mapping[str, Any]],
+    config: ConfigDict | None = None,
+    validation: np.ndarray | None = None,
+    on_fit: Callable[[int, LaneFit], None] | None = None,
+) -> list[LaneFit]:
+    """The sharded lane trainer alone: many configurations at once on one data set.
+
+    Args:
+        cohort: from `cohort_from_arrays`.
+        configurations: hyperparameters that differ from the config's, by name, e.g.
+            [{"learning_rate": 0.1}, {"optimizer": "adam", "cnn.width": 32}].
+        config: from `default_config`; gives all other hyperparameters, epochs and engine settings.
+        validation: [N] bool, cases that are left out of training, watched for early stopping and predicted;
+            none by default.
+        on_fit: called with (position, fit) as soon as a fit has ended.
+
+    Returns:
+        One LaneFit a configuration, in their order.
+
+    Raises:
+        UsageError: an unknown hyperparameter or a value out of range.
+    """
+    from nachos_jax.engine import lane_trainer
+
+    run = _checked(config if config is not None else default_config(), cohort)
+    return lane_trainer.train(cohort, configurations, run, validation, on_fit)
+
+
+def _checked(config: ConfigDict, cohort: Cohort | None) -> RunConfig:
+    """The checked config; cases that are given make its data fields irrelevant."""
+    from nachos_jax.protocol.configure import checked
+
+    values = config.copy_and_resolve_references()
+    if cohort is not None:
+        values.data.source, values.data.subject = "arrays", ""
+    return checked(values)

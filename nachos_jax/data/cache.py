@@ -1,0 +1,156 @@
+"""Decoded pixels on disk: a .npy file, mapped into memory when it is read, and a .json beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.core.types import digest
+from nachos_jax.data.decode import Allocate
+
+VERSION = 1
+"""Raised whenever decoding changes, so that no cache of an older rule is used."""
+CHUNK = 1 << 26
+"""Bytes hashed at a time."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Pixels with their digest.
+
+    Attributes:
+        images: [N, H, W, C], read-only when mapped from the cache.
+        sha256: of dtype, shape and bytes.
+    """
+
+    images: np.ndarray
+    sha256: str
+
+
+def folder(configured: str) -> Path:
+    """The cache folder: the configured one, else nachos_jax in $XDG_CACHE_HOME or ~/.cache."""
+    if configured:
+        return Path(configured).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "nachos_jax"
+
+
+def key(files: Sequence[Path], keys: Sequence[str], preparation: Mapping[str, Any]) -> str:
+    """Digest of all that the decoded pixels depend on: path, size and time of each file, and the options."""
+    stamps = []
+    for file in files:
+        stat = file.stat()
+        stamps.append([str(file.resolve()), stat.st_size, stat.st_mtime_ns])
+    return digest([VERSION, stamps, list(keys), dict(preparation)], length=32)
+
+
+def decoded(place: Path, name: str, build: Callable[[Allocate], np.ndarray]) -> Decoded:
+    """The cached pixels, or those that `build` makes, which are then kept.
+
+    Args:
+        place: cache folder.
+        name: what `key` returned.
+        build: fills the array that it asks for and returns it.
+
+    Returns:
+        The pixels, mapped into memory.
+
+    Raises:
+        UsageError: the cache folder cannot be written to, or whatever `build` raises.
+    """
+    data, facts = place / f"{name}.npy", place / f"{name}.json"
+    found = _load(data, facts)
+    if found is None:
+        _store(data, facts, build)
+        found = _load(data, facts)
+    if found is None:
+        raise UsageError(
+            f"{data} was written but cannot be read back; set config.data.cache to a folder on another disk."
+        )
+    return found
+
+
+def pixel_digest(images: np.ndarray) -> str:
+    """SHA-256 of dtype, shape and C-order bytes, read piece by piece."""
+    sha = hashlib.sha256(f"{images.dtype.str} {images.shape}".encode())
+    rows = max(1, CHUNK // max(1, images[:1].nbytes))
+    for start in range(0, len(images), rows):
+        sha.update(np.ascontiguousarray(images[start : start + rows]).data)
+    return sha.hexdigest()
+
+
+def _load(data: Path, facts: Path) -> Decoded | None:
+    """The cached pixels, or None when they are missing or damaged."""
+    try:
+        known = json.loads(facts.read_text(encoding="utf-8"))
+        images = np.load(data, mmap_mode="r", allow_pickle=False)
+        whole = data.stat().st_size == known["bytes"] and list(images.shape) == known["shape"]
+        return Decoded(images, known["sha256"]) if whole and str(images.dtype) == known["dtype"] else None
+    except (OSError, EOFError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _store(data: Path, facts: Path, build: Callable[[Allocate], np.ndarray]) -> None:
+    try:
+        data.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=data.parent, prefix=".tmp-")
+        os.close(handle)
+    except OSError as error:
+        raise _unwritable(data.parent, error) from error
+    path = Path(temporary)
+
+    def allocate(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        # Disk blocks are taken now: a full disk then raises here, not as a bus error in the mapped pages.
+        mapped = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+        with open(path, "r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        return mapped
+
+    try:
+        images = build(allocate)
+        images.flush()  # type: ignore[attr-defined]
+        known = {
+            "version": VERSION,
+            "shape": list(images.shape),
+            "dtype": str(images.dtype),
+            "bytes": path.stat().st_size,
+            "sha256": pixel_digest(images),
+        }
+        del images
+        # The facts last: they say that the pixels are whole. Old facts stay until then, because the same
+        # key always gives the same ones, and another process may be reading.
+        _commit(path, data)
+        _write(facts, json.dumps(known, indent=1, sort_keys=True))
+    except OSError as error:
+        raise _unwritable(data.parent, error) from error
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _commit(temporary: Path, path: Path) -> None:
+    with open(temporary, "r+b") as file:
+        os.fsync(file.fileno())
+    os.chmod(temporary, 0o644)
+    os.replace(temporary, path)
+
+
+def _write(path: Path, text: str) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text + "\n")
+    _commit(Path(temporary), path)
+
+
+def _unwritable(place: Path, error: OSError) -> UsageError:
+    return UsageError(
+        f"the cache folder {place} cannot be written to ({error.strerror}); set config.data.cache to a "
+        "folder with free space."
+    )

@@ -1,0 +1,212 @@
+"""Checks of case tables: every one says what is wrong, in which row, and the cure."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.data.table import CaseTable
+
+MISSING = ("", "nan", "none")
+"""Texts that table writers leave where a value is missing, in lower case."""
+
+
+def hint(name: str, options: Iterable[str]) -> str:
+    """ " Did you mean 'x'?" for the closest option, or "" when none is close."""
+    close = difflib.get_close_matches(name, list(options), 1, 0.5)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def listed(values: Iterable[object], limit: int = 8) -> str:
+    """The first values as text, and how many more there are."""
+    values = [repr(value) for value in values]
+    more = f" and {len(values) - limit} more" if len(values) > limit else ""
+    return ", ".join(values[:limit]) + more
+
+
+def no_empty(values: Sequence[str], what: str, where: Callable[[int], str]) -> None:
+    """Raises UsageError at the first empty (or NaN) value of a column."""
+    for row, value in enumerate(values):
+        if value.lower() in MISSING:
+            cure = "write 'unknown' if it is not known" if what == "site" else "fill it in or drop the row"
+            raise UsageError(f"{where(row)}: {what} {value!r} is missing; {cure}.")
+
+
+def class_order(
+    labels: Sequence[str],
+    order: Sequence[str],
+    wanted: Sequence[str],
+    where: Callable[[int], str],
+    source: str,
+) -> tuple[str, ...]:
+    """The class names in the order of the probabilities.
+
+    Args:
+        labels: N class names.
+        order: the source's own order, () when it has none.
+        wanted: config.data.classes; () takes `order`, or sorts: whole numbers by value, else by text.
+        where: row number -> the row as people find it.
+        source: file or folder, for messages.
+
+    Returns:
+        At least two names, each with a case.
+
+    Raises:
+        UsageError: a label that is not listed, a class without cases, a class twice, one class only.
+    """
+    present = set(labels)
+    names, origin = (tuple(wanted), "config.data.classes") if wanted else (tuple(order), "label names")
+    if not names:
+        names = tuple(sorted(present, key=_by_value if all(map(_whole, present)) else None))
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise UsageError(f"{source}: class {twice[0]!r} stands twice in {origin}; list each class once.")
+    for row, label in enumerate(labels):
+        if label not in names:
+            raise UsageError(
+                f"{where(row)}: label {label!r} is not one of {origin} ({listed(names)}); mend the label "
+                f"or add the class.{hint(label, names)}"
+            )
+    empty = [name for name in names if name not in present]
+    if empty:
+        raise UsageError(
+            f"{source}: class {empty[0]!r} of {origin} has no case; set config.data.classes to the classes "
+            f"that have cases ({listed(name for name in names if name in present)})."
+        )
+    if len(names) < 2:
+        raise UsageError(
+            f"{source}: all {len(labels)} cases have the label {labels[0]!r}; classification needs at least "
+            "two classes. Add the cases of the others."
+        )
+    return names
+
+
+def _whole(text: str) -> bool:
+    return text.lstrip("-").isdecimal()
+
+
+def _by_value(text: str) -> tuple[int, str]:
+    return int(text), text
+
+
+def fold_numbers(values: Sequence[str], where: Callable[[int], str], source: str) -> np.ndarray:
+    """Predefined folds as numbers.
+
+    Args:
+        values: N texts.
+        where: row number -> the row as people find it.
+        source: file or folder, for messages.
+
+    Returns:
+        [N] int32, all of 0 .. K-1 taken.
+
+    Raises:
+        UsageError: a value that is no whole number from 0, or a number below the highest without case.
+    """
+    for row, value in enumerate(values):
+        if not value.isdecimal():
+            raise UsageError(
+                f"{where(row)}: fold {value!r} is not a whole number from 0; number the folds 0, 1, 2, ..."
+            )
+    folds = np.asarray([int(value) for value in values], np.int64)
+    taken = set(folds.tolist())
+    missing = next(number for number in range(len(taken) + 1) if number not in taken)
+    if missing < folds.max():
+        raise UsageError(
+            f"{source}: fold {missing} has no case, though folds up to {folds.max()} are used; number the "
+            f"{len(taken)} folds 0 to {len(taken) - 1} without a hole."
+        )
+    return folds.astype(np.int32)
+
+
+def subjects_in_one_fold(subjects: Sequence[str], folds: np.ndarray, where: Callable[[int], str]) -> None:
+    """Raises UsageError when a subject's cases lie in two predefined folds, naming both rows."""
+    first: dict[str, int] = {}
+    for row, subject in enumerate(subjects):
+        before = first.setdefault(subject, row)
+        if folds[before] != folds[row]:
+            raise UsageError(
+                f"{where(row)}: subject {subject!r} is in fold {folds[row]}, but in fold {folds[before]} at "
+                f"{where(before)}; put all cases of a subject into one fold."
+            )
+
+
+def check_folds(table: CaseTable, count: int, scheme: str, minimum: int = 2) -> None:
+    """Checks that a table can be divided as the config asks.
+
+    Args:
+        table: the cases.
+        count: folds wanted; the schemes "predefined" and "site" bring their own count.
+        scheme: "stratified", "predefined" or "site".
+        minimum: fewest folds that the protocol can use: 2 for deployment, 3 for nested cross-validation.
+
+    Raises:
+        UsageError: fewer folds than `minimum`, fewer subjects (of a class) than folds, no fold or site
+            column, or a subject at two sites.
+    """
+    if scheme == "predefined":
+        _check_predefined(table, minimum)
+    elif scheme == "site":
+        _check_sites(table, minimum)
+    else:
+        _check_stratified(table, count, minimum)
+
+
+def _check_predefined(table: CaseTable, minimum: int) -> None:
+    if table.folds is None:
+        raise UsageError(
+            "config.folds.scheme = 'predefined', but the data has no fold column; name it in "
+            "config.data.fold_key, or use the scheme 'stratified'."
+        )
+    found = int(table.folds.max()) + 1
+    if found < minimum:
+        raise UsageError(
+            f"config.folds.scheme = 'predefined': the fold column has {found} fold(s), {minimum} are "
+            "needed; define more folds, or use the scheme 'stratified'."
+        )
+
+
+def _check_sites(table: CaseTable, minimum: int) -> None:
+    if table.sites is None:
+        raise UsageError(
+            "config.folds.scheme = 'site', but the data has no site column; name it in "
+            "config.data.site_key, or use the scheme 'stratified'."
+        )
+    found = np.unique(table.sites)
+    if len(found) < minimum:
+        raise UsageError(
+            f"config.folds.scheme = 'site': there are {len(found)} site(s) ({listed(found.tolist())}), "
+            f"{minimum} are needed; add sites, or use the scheme 'stratified'."
+        )
+    home: dict[str, str] = {}
+    for row, (subject, site) in enumerate(zip(table.subjects.tolist(), table.sites.tolist(), strict=True)):
+        if home.setdefault(subject, site) != site:
+            raise UsageError(
+                f"case {table.names[row]!r}: subject {subject!r} is at site {site!r} and at "
+                f"{home[subject]!r}, so leaving one site out would split it; give its cases one site, or "
+                "use the scheme 'stratified'."
+            )
+
+
+def _check_stratified(table: CaseTable, count: int, minimum: int) -> None:
+    if count < minimum:
+        raise UsageError(
+            f"config.folds.count = {count}: at least {minimum} folds are needed here; raise the count."
+        )
+    subjects = len(np.unique(table.subjects))
+    if subjects < count:
+        raise UsageError(
+            f"config.folds.count = {count}, but there are {subjects} subjects, and a subject lies in one "
+            f"fold; set config.folds.count to {subjects} or less, or add subjects."
+        )
+    for number, name in enumerate(table.classes):
+        have = len(np.unique(table.subjects[table.labels == number]))
+        if have < count:
+            raise UsageError(
+                f"class {name!r} has {have} subject(s), fewer than config.folds.count = {count}, so some "
+                f"fold would have none of it; set config.folds.count to {have} or less (at least "
+                f"{minimum}), or add subjects of this class."
+            )

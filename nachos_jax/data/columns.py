@@ -1,0 +1,139 @@
+"""From the raw columns of any source to a checked case table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.data import checks
+from nachos_jax.data.table import CaseTable
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What a source says of its N cases, as text, before any check across rows.
+
+    Attributes:
+        source: the file or folder, for messages.
+        names: N unique case names.
+        labels: N class names.
+        order: class names in the source's own order; () when it has none.
+        subjects: N subjects, or None when the source does not say.
+        sites: N sites, or None.
+        folds: N fold numbers as text, or None.
+        splits: N names of the split that the source shipped with, or None.
+        where: row number from 0 -> the row as people find it ("cases.csv line 7").
+        subject_cure: how this kind of source is told its subjects.
+    """
+
+    source: str
+    names: Sequence[str]
+    labels: Sequence[str]
+    where: Callable[[int], str]
+    subject_cure: str
+    order: tuple[str, ...] = ()
+    subjects: Sequence[str] | None = None
+    sites: Sequence[str] | None = None
+    folds: Sequence[str] | None = None
+    splits: Sequence[str] | None = None
+
+
+def case_table(columns: Columns, classes: Sequence[str], waived: bool) -> CaseTable:
+    """Checks the columns and freezes them.
+
+    Args:
+        columns: of the source.
+        classes: class names in the order wanted; () takes the source's order, or sorts.
+        waived: every case is a subject of its own.
+
+    Returns:
+        The table.
+
+    Raises:
+        UsageError: no rows, an empty value, a label outside `classes`, a class without cases, one
+            class only, subjects not known or known and waived, fold numbers with a hole, a subject
+            in two folds.
+    """
+    if not len(columns.names):
+        raise UsageError(f"{columns.source} has no case: give at least one image of each class.")
+    checks.no_empty(columns.labels, "label", columns.where)
+    names = checks.class_order(columns.labels, columns.order, classes, columns.where, columns.source)
+    numbers = {name: number for number, name in enumerate(names)}
+    subjects = _subjects(columns, waived)
+    if columns.sites is not None:
+        checks.no_empty(columns.sites, "site", columns.where)
+    folds = None
+    if columns.folds is not None:
+        folds = checks.fold_numbers(columns.folds, columns.where, columns.source)
+        checks.subjects_in_one_fold(subjects, folds, columns.where)
+    return CaseTable(
+        names=np.asarray(columns.names, str),
+        labels=np.asarray([numbers[label] for label in columns.labels], np.int32),
+        classes=names,
+        subjects=np.asarray(subjects, str),
+        sites=None if columns.sites is None else np.asarray(columns.sites, str),
+        folds=folds,
+        splits=None if columns.splits is None else np.asarray(columns.splits, str),
+        waived=waived,
+    )
+
+
+def _subjects(columns: Columns, waived: bool) -> Sequence[str]:
+    if waived and columns.subjects is not None:
+        raise UsageError(
+            f"{columns.source} names the subject of each case, and config.data.subject = "
+            "'one_case_per_subject' says that there are none: set config.data.subject = ''."
+        )
+    if waived:
+        return columns.names
+    if columns.subjects is None:
+        raise UsageError(
+            f"{columns.source} says nothing of subjects (patients), whose cases must never be split between "
+            f"folds: {columns.subject_cure}; if no subject has two cases, state it with "
+            "config.data.subject = 'one_case_per_subject'."
+        )
+    checks.no_empty(columns.subjects, "subject", columns.where)
+    return columns.subjects
+
+
+def texts(values: np.ndarray, what: str, where: Callable[[int], str], source: str) -> list[str]:
+    """A column of an array file as text.
+
+    Args:
+        values: [N] or [N, 1] text, bytes, whole numbers or booleans (then "0" and "1").
+        what: "label", "subject", "site" or "fold", for messages.
+        where: row number -> the row as people find it.
+        source: the file, for messages.
+
+    Returns:
+        N texts.
+
+    Raises:
+        UsageError: several values a case, a number that is not whole, or a value of another kind.
+    """
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1:
+        one_hot = "; of one-hot rows store the argmax" if values.ndim == 2 else ""
+        raise UsageError(
+            f"{source}: the {what}s have shape {values.shape}, but a case has one {what} here (multi-label targets are not "
+            f"supported). Store one {what} a case, shape (N,) or (N, 1){one_hot}."
+        )
+    return [_text(value, what, where, row) for row, value in enumerate(values.tolist())]
+
+
+def _text(value: object, what: str, where: Callable[[int], str], row: int) -> str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace").strip()
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, (bool, int)):
+        return str(int(value))
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    raise UsageError(
+        f"{where(row)}: {what} {value!r} is neither text nor a whole number; give every case its {what}."
+    )

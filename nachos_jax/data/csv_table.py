@@ -1,0 +1,181 @@
+"""CSV tables: columns path, label, and if known subject, site and fold; one row a case."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nachos_jax.core.config import DataConfig
+from nachos_jax.core.errors import UsageError
+from nachos_jax.data import checks
+from nachos_jax.data.columns import Columns
+from nachos_jax.data.image_files import read_files
+from nachos_jax.data.pixels import Pixels, Source
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A CSV file as text.
+
+    Attributes:
+        path: of the file.
+        header: column names, each once.
+        rows: cells of each row that is not blank, blanks around them taken off.
+        lines: line of the file at which each row starts, counted from 1.
+    """
+
+    path: Path
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    lines: tuple[int, ...]
+
+    def where(self, row: int) -> str:
+        """The row as an editor shows it."""
+        return f"{self.path.name} line {self.lines[row]}"
+
+    def column(self, name: str) -> list[str]:
+        """The cells of one column."""
+        place = self.header.index(name)
+        return [row[place] for row in self.rows]
+
+
+def read(data: DataConfig) -> Source:
+    """Reads the table and finds its files.
+
+    A key of the config maps a column: `image_key` the path, `label_key` the label, and so on. Keys left
+    at '' (or at the names that NPZ files use) mean the columns path, label, subject, site and fold.
+
+    Raises:
+        UsageError: an unreadable table, a missing column or file, a file twice, an empty cell.
+    """
+    sheet = read_sheet(Path(data.path).expanduser())
+    paths = sheet.column(_wanted(sheet, data.image_key, "path", "image_key", ("images",)))
+    label = _wanted(sheet, data.label_key, "label", "label_key", ("labels",))
+    subject = _known(sheet, data.subject_key, "subject")
+    site = _known(sheet, data.site_key, "site")
+    fold = _known(sheet, data.fold_key, "fold")
+    files = find_files(sheet, paths)
+    columns = Columns(
+        source=sheet.path.name,
+        names=paths,
+        labels=sheet.column(label),
+        where=sheet.where,
+        subject_cure="add a column 'subject', or name the one there is in config.data.subject_key",
+        subjects=sheet.column(subject) if subject else None,
+        sites=sheet.column(site) if site else None,
+        folds=sheet.column(fold) if fold else None,
+    )
+
+    def where(row: int) -> str:
+        return f"{sheet.where(row)} ({paths[row]})"
+
+    return Source(columns, Pixels(len(files), where, lambda: read_files(files), tuple(files)))
+
+
+def read_sheet(path: Path) -> Sheet:
+    """Reads a CSV file: UTF-8 (a byte-order mark is fine), commas, a header line; blank lines are skipped.
+
+    Raises:
+        UsageError: no such file, another encoding or separator, no or a double header, a row whose
+            number of cells is not that of the header.
+    """
+    lines = _lines(_text(path))
+    number, header = next(lines, (0, ()))
+    if not header:
+        raise UsageError(f"{path} is empty; write a header line path,label,subject and one line a case.")
+    if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
+        mark = "semicolons" if ";" in header[0] else "tabs"
+        raise UsageError(f"{path} line {number}: the columns are separated by {mark}; save it with commas.")
+    for name in header:
+        if name and header.count(name) > 1:
+            raise UsageError(f"{path} line {number}: column {name!r} stands twice; rename one of them.")
+    rows, numbers = [], []
+    for number, row in lines:
+        if len(row) != len(header):
+            raise UsageError(
+                f"{path} line {number}: {len(row)} cells, but the header has {len(header)}; add the missing "
+                "cells, or put a cell that holds a comma into double quotes."
+            )
+        rows.append(row)
+        numbers.append(number)
+    return Sheet(path, header, tuple(rows), tuple(numbers))
+
+
+def find_files(sheet: Sheet, paths: Sequence[str]) -> list[Path]:
+    """The file of each row; relative paths start at the table's folder.
+
+    Raises:
+        UsageError: an empty path, a file that is missing, or one that two rows name in any spelling.
+    """
+    checks.no_empty(paths, "path", sheet.where)
+    first: dict[Path, int] = {}
+    files = []
+    for row, text in enumerate(paths):
+        file = sheet.path.parent / Path(text).expanduser()
+        if not file.is_file():
+            raise UsageError(
+                f"{sheet.where(row)}: there is no file {text!r} ({file}); mend the path, which starts at the "
+                "folder of the table, or drop the row."
+            )
+        resolved = file.resolve()
+        before = first.setdefault(resolved, row)
+        if before != row:
+            raise UsageError(
+                f"{sheet.where(row)}: path {text!r} is the same file as {paths[before]!r} at "
+                f"{sheet.where(before)}; keep one of the two rows."
+            )
+        files.append(resolved)
+    return files
+
+
+def _text(path: Path) -> str:
+    if not path.is_file():
+        raise UsageError(f"{str(path)!r}: there is no such file; mend the path of the CSV table.")
+    try:
+        raw = path.read_bytes()
+        return raw.decode("utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror}); mend its permissions.") from error
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise UsageError(
+            f"{path} line {line}: byte {raw[error.start]:#04x} is not UTF-8 text; save the table as "
+            "'CSV UTF-8 (comma separated)'."
+        ) from error
+
+
+def _lines(text: str) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """(line number, cells) of each row that is not blank."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    start = 1
+    try:
+        for row in reader:
+            cells = tuple(cell.strip() for cell in row)
+            if any(cells):
+                yield start, cells
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise UsageError(
+            f"line {start} of the CSV table cannot be read ({error}); mend its quotes."
+        ) from error
+
+
+def _wanted(sheet: Sheet, key: str, default: str, field: str, neutral: tuple[str, ...]) -> str:
+    """The column that a required key names; its default when the key is left at a neutral name."""
+    name = default if not key or (key in neutral and key not in sheet.header) else key
+    if name not in sheet.header:
+        raise UsageError(
+            f"{sheet.path} has no column {name!r}; its header has {checks.listed(sheet.header)}. Rename the "
+            f"column, or name it in config.data.{field}.{checks.hint(name, sheet.header)}"
+        )
+    return name
+
+
+def _known(sheet: Sheet, key: str, default: str) -> str:
+    """The column of an optional key, or "" when the table has none."""
+    if key:
+        return _wanted(sheet, key, default, f"{default}_key", ())
+    return default if default in sheet.header else ""

@@ -1,0 +1,146 @@
+"""All pixels of a cohort in one array: decoded by threads, prepared, and checked case by case."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.data.pixels import Pixels, ReadCase
+from nachos_jax.data.preparation import prepare
+
+Allocate = Callable[[tuple[int, ...], np.dtype], np.ndarray]
+"""Shape and dtype -> an array to fill, in memory or in a file."""
+Progress = Callable[[int, int], None]
+"""Called with (cases decoded, cases in all)."""
+
+BLOCK = 32
+"""Cases a thread decodes before it reports: small enough for a smooth progress bar."""
+
+
+def decode(
+    pixels: Pixels, preparation: Mapping[str, Any], allocate: Allocate, progress: Progress | None = None
+) -> np.ndarray:
+    """Reads every case into one array.
+
+    The first case fixes shape and dtype. Where a later one of 16 or more bits does not fit that dtype,
+    all start again as float32; 8-bit images are never mixed with others, because their values
+    mean something else.
+
+    Args:
+        pixels: N cases, at least one.
+        preparation: see `preparation.prepare`.
+        allocate: gives the array to fill.
+        progress: told how far it is.
+
+    Returns:
+        [N, H, W, C].
+
+    Raises:
+        UsageError: an image that cannot be read, or that differs from the first in size, channels or
+            bits; a pixel that is NaN or infinite.
+    """
+    read = pixels.open()
+    first = _prepared(pixels, read, 0, preparation)
+    dtype: np.dtype | None = first.dtype
+    images = np.empty(0)
+    while dtype is not None:
+        images = allocate((pixels.count, *first.shape), dtype)
+        dtype = _fill(images, pixels, read, preparation, progress)
+    return images
+
+
+def _fill(
+    images: np.ndarray,
+    pixels: Pixels,
+    read: ReadCase,
+    preparation: Mapping[str, Any],
+    progress: Progress | None,
+) -> np.dtype | None:
+    """Decodes all cases into `images`; returns a wider dtype if a case needs it."""
+
+    def block(start: int) -> np.dtype | None:
+        for row in range(start, min(start + BLOCK, pixels.count)):
+            image = _prepared(pixels, read, row, preparation)
+            wider = _misfit(image, images, pixels, row)
+            if wider is not None:
+                return wider
+            images[row] = image
+        return None
+
+    pool = ThreadPoolExecutor(min(16, os.cpu_count() or 1))
+    try:
+        # In order of the rows, so that the same data always gives the same complaint.
+        for done, wider in enumerate(pool.map(block, range(0, pixels.count, BLOCK)), 1):
+            if wider is not None:
+                return wider
+            if progress:
+                progress(min(done * BLOCK, pixels.count), pixels.count)
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return None
+
+
+def _prepared(pixels: Pixels, read: ReadCase, row: int, preparation: Mapping[str, Any]) -> np.ndarray:
+    try:
+        image = read(row)
+    except UsageError as error:
+        where = pixels.where(row)
+        raise error if where in str(error) else UsageError(f"{where}: {error}") from error
+    finite(image, pixels.where(row))
+    return prepare(image, preparation)
+
+
+def finite(image: np.ndarray, where: str) -> None:
+    """Raises UsageError naming the case when a pixel is NaN or infinite."""
+    if image.dtype.kind == "f":
+        bad = np.argwhere(~np.isfinite(image))
+        if len(bad):
+            raise UsageError(
+                f"{where}: {len(bad)} pixel(s) are NaN or infinite (the first at row {bad[0][0]}, column "
+                f"{bad[0][1]}); mend the image or drop the case."
+            )
+
+
+def _misfit(image: np.ndarray, images: np.ndarray, pixels: Pixels, row: int) -> np.dtype | None:
+    """None when the image fits, a wider dtype when that would help; raises when nothing helps."""
+    where, first = pixels.where(row), pixels.where(0)
+    (h, w, c), (height, width, channels) = image.shape, images.shape[1:]
+    if c != channels:
+        raise UsageError(
+            f"{where} is {_colour(c)}, {first} is {_colour(channels)}; set config.data.channels = 1 (all "
+            "gray) or 3 (all colour)."
+        )
+    if (h, w) != (height, width):
+        raise UsageError(
+            f"{where} has {h}x{w} pixels, {first} has {height}x{width} (height x width); set "
+            "config.data.height and config.data.width to resize all images to one size."
+        )
+    if same_depth(image.dtype, images.dtype):
+        return None if fits(image, images.dtype) else np.dtype(np.float32)
+    raise UsageError(
+        f"{where} is stored as {image.dtype}, {first} as {images.dtype}: their values are on other scales; "
+        "convert all images to one bit depth."
+    )
+
+
+def same_depth(a: np.dtype, b: np.dtype) -> bool:
+    """Whether both dtypes hold 8-bit images, or neither does."""
+    return (a == np.uint8) == (b == np.uint8)
+
+
+def fits(image: np.ndarray, dtype: np.dtype) -> bool:
+    """Whether every value of the image can be stored as `dtype` without change."""
+    if np.can_cast(image.dtype, dtype):
+        return True
+    if dtype.kind == "f" or image.dtype.kind == "f":
+        return False
+    return bool(np.iinfo(dtype).min <= image.min() and image.max() <= np.iinfo(dtype).max)
+
+
+def _colour(channels: int) -> str:
+    return "gray" if channels == 1 else "colour"

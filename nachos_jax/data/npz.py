@@ -1,0 +1,202 @@
+"""NPZ files: arrays by key, or the MedMNIST layout (train_images, train_labels, val_images, ...)."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nachos_jax.core.config import DataConfig
+from nachos_jax.core.errors import UsageError
+from nachos_jax.data import checks
+from nachos_jax.data.columns import Columns, texts
+from nachos_jax.data.pixels import Pixels, ReadCase, Source, check_stack, narrowed
+
+SPLITS = ("train", "val", "test")
+
+
+def read(data: DataConfig) -> Source:
+    """Reads the columns of an NPZ file; its images are read when they are needed.
+
+    The parts train, val and test of the MedMNIST layout (Yang et al. 2023) are merged, and each case
+    keeps the name of its part. Other keys then take the same prefix, e.g. train_patient_id.
+
+    Raises:
+        UsageError: not an NPZ file, pickled objects, a key that is not there, arrays of unequal length,
+            volumes, several labels a case, or a label number without a name.
+    """
+    archive = _Archive(Path(data.path).expanduser())
+    parts = _parts(archive, data.image_key or "images")
+    where = _Rows(archive.path.name, [(part.images, part.count) for part in parts])
+    names = _label_names(archive, data.label_names_key or "label_names")
+    labels = _column(archive, parts, data.label_key or "labels", "label")
+    columns = Columns(
+        source=archive.path.name,
+        names=[f"row-{row:06d}" for row in range(where.count)],
+        labels=_named(labels, names, where),
+        where=where,
+        subject_cure="name the array that holds them in config.data.subject_key",
+        order=names,
+        subjects=_optional(archive, parts, data.subject_key, "subject", where),
+        sites=_optional(archive, parts, data.site_key, "site", where),
+        folds=_optional(archive, parts, data.fold_key, "fold", where),
+        splits=[part.split for part in parts for _ in range(part.count)] if parts[0].split else None,
+    )
+    keys = tuple(part.images for part in parts)
+
+    def open_images() -> ReadCase:
+        images = narrowed(np.concatenate([archive.array(key) for key in keys]))
+        return (images[..., None] if images.ndim == 3 else images).__getitem__
+
+    return Source(columns, Pixels(where.count, where, open_images, (archive.path,), keys))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One array of images: its key, the split it makes up ("" for all cases) and its length."""
+
+    images: str
+    split: str
+    count: int
+
+    def key(self, name: str) -> str:
+        return f"{self.split}_{name}" if self.split else name
+
+
+class _Rows:
+    """Row number over all parts -> "x.npz, row 17 (counted from 0) of train_images"."""
+
+    def __init__(self, file: str, parts: Sequence[tuple[str, int]]):
+        self.file, self.parts = file, parts
+        self.count = sum(count for _, count in parts)
+
+    def __call__(self, row: int) -> str:
+        for key, count in self.parts:
+            if row < count:
+                return f"{self.file}, row {row} (counted from 0) of {key}"
+            row -= count
+        raise IndexError(row)
+
+
+class _Archive:
+    """An NPZ file whose arrays are read one by one, never unpickled."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        if not path.is_file():
+            raise UsageError(f"config.data.path = {str(path)!r}: there is no such file; mend the path.")
+        try:
+            with zipfile.ZipFile(path) as file:
+                self.keys = [name.removesuffix(".npy") for name in file.namelist() if name.endswith(".npy")]
+        except (zipfile.BadZipFile, OSError) as error:
+            raise UsageError(
+                f"{path} cannot be read as an NPZ file ({error}); write it with numpy.savez_compressed."
+            ) from error
+
+    def header(self, key: str, field: str) -> tuple[tuple[int, ...], np.dtype]:
+        """Shape and dtype of the array that a field of config.data names, without reading its values."""
+        if key not in self.keys:
+            raise UsageError(
+                f"{self.path.name} has no array {key!r}; it has {checks.listed(self.keys, 20)}. Name the "
+                f"right one in config.data.{field}.{checks.hint(key, self.keys)}"
+            )
+        return self._attempt(key, self._read_header)
+
+    def array(self, key: str) -> np.ndarray:
+        """The values of an array whose header was read."""
+        return self._attempt(key, self._read_array)
+
+    def _read_header(self, key: str) -> tuple[tuple[int, ...], np.dtype]:
+        with zipfile.ZipFile(self.path) as archive, archive.open(f"{key}.npy") as file:
+            version = np.lib.format.read_magic(file)
+            v1 = version == (1, 0)
+            read = np.lib.format.read_array_header_1_0 if v1 else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(file)
+        if dtype.hasobject:
+            raise UsageError(
+                f"{self.path.name}: the array {key!r} holds pickled Python objects, which are never loaded "
+                "because they can run code; store it with a plain dtype, e.g. array.astype(str)."
+            )
+        return shape, dtype
+
+    def _read_array(self, key: str) -> np.ndarray:
+        with np.load(self.path, allow_pickle=False) as archive:
+            return archive[key]
+
+    def _attempt(self, key: str, read: Callable):
+        try:
+            return read(key)
+        except UsageError:
+            raise
+        except (ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+            raise UsageError(
+                f"{self.path}: the array {key!r} is damaged ({error}); write or download the file again."
+            ) from error
+
+
+def _parts(archive: _Archive, image_key: str) -> list[_Part]:
+    splits = [split for split in SPLITS if f"{split}_{image_key}" in archive.keys]
+    keys = {image_key: ""} if image_key in archive.keys or not splits else {}
+    keys = keys or {f"{split}_{image_key}": split for split in splits}
+    shapes = {}
+    for key in keys:
+        shapes[key], dtype = archive.header(key, "image_key")
+        check_stack(shapes[key], dtype, f"{archive.path.name}: {key}")
+    first = next(iter(keys))
+    for key in keys:
+        if shapes[key][1:] != shapes[first][1:]:
+            raise UsageError(
+                f"{archive.path.name}: {first} has shape {shapes[first]}, {key} has {shapes[key]}; store "
+                "images of one size and number of channels."
+            )
+    return [_Part(key, split, shapes[key][0]) for key, split in keys.items()]
+
+
+def _label_names(archive: _Archive, key: str) -> tuple[str, ...]:
+    if key == "label_names" and key not in archive.keys:
+        return ()
+    archive.header(key, "label_names_key")
+    file = archive.path.name
+    return tuple(texts(archive.array(key), "class name", lambda row: f"{file}, {key}[{row}]", file))
+
+
+def _column(archive: _Archive, parts: Sequence[_Part], name: str, what: str) -> np.ndarray:
+    columns = []
+    for part in parts:
+        key = part.key(name)
+        shape, _ = archive.header(key, f"{what}_key")
+        if shape[:1] != (part.count,):
+            raise UsageError(
+                f"{archive.path.name}: {key} has shape {shape}, but {part.images} has {part.count} images; "
+                f"store one {what} an image."
+            )
+        columns.append(archive.array(key))
+    if len({column.shape[1:] for column in columns}) > 1:
+        raise UsageError(
+            f"{archive.path.name}: the {name} of {', '.join(SPLITS)} differ in shape; make them equal."
+        )
+    return np.concatenate(columns)
+
+
+def _optional(
+    archive: _Archive, parts: Sequence[_Part], name: str, what: str, where: _Rows
+) -> list[str] | None:
+    return texts(_column(archive, parts, name, what), what, where, where.file) if name else None
+
+
+def _named(labels: np.ndarray, names: tuple[str, ...], where: _Rows) -> list[str]:
+    """Class names of the labels: numbers index `names`; text, and numbers without names, stay."""
+    found = texts(labels, "label", where, where.file)
+    if not names or labels.dtype.kind in "SU":
+        return found
+    for row, text in enumerate(found):
+        if not 0 <= int(text) < len(names):
+            raise UsageError(
+                f"{where(row)}: label {text} has no name; the label names are {checks.listed(names)}, "
+                f"numbered 0 to {len(names) - 1}. Mend the label or add its name."
+            )
+    return [names[int(text)] for text in found]

@@ -1,0 +1,107 @@
+"""What the readers hand to the decoder: a way to get each case's pixels, and what identifies them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.data.columns import Columns
+
+ReadCase = Callable[[int], np.ndarray]
+"""Row number from 0 -> pixels [H, W, C]."""
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """The pixels of N cases, not yet read.
+
+    Attributes:
+        count: N.
+        where: row number -> the case as people find it, for messages.
+        open: returns the function that reads one case; called only if the cache does not serve.
+        files: files that the pixels come from; () switches the cache off.
+        keys: which parts of the files, e.g. array names.
+    """
+
+    count: int
+    where: Callable[[int], str]
+    open: Callable[[], ReadCase]
+    files: tuple[Path, ...] = ()
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Source:
+    """All that a reader found.
+
+    Attributes:
+        columns: what is known of the cases.
+        pixels: how to read their images.
+    """
+
+    columns: Columns
+    pixels: Pixels
+
+
+def check_stack(shape: tuple[int, ...], dtype: np.dtype, what: str) -> None:
+    """Refuses arrays that are no stack of 2-D images.
+
+    Args:
+        shape: (N, H, W), (N, H, W, 1) or (N, H, W, 3).
+        dtype: whole or real numbers, or booleans.
+        what: the array, for messages.
+
+    Raises:
+        UsageError: another number of axes or channels, no pixels, or another kind of values.
+    """
+    if dtype.kind not in "biuf":
+        raise UsageError(f"{what} holds values of type {dtype}; store images as numbers, best uint8.")
+    if len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3):
+        raise UsageError(
+            f"{what} has shape {shape}, channels first; store it as (N, H, W, {shape[1]}), e.g. with "
+            "numpy.moveaxis(images, 1, -1)."
+        )
+    if len(shape) == 4 and shape[3] == 4:
+        raise UsageError(f"{what} has shape {shape}, four channels; drop the alpha channel: images[..., :3].")
+    if len(shape) > 4 or (len(shape) == 4 and shape[3] not in (1, 3)):
+        raise UsageError(
+            f"{what} has shape {shape}, a stack of volumes; this version reads 2-D images only, shape "
+            "(N, H, W) or (N, H, W, 3). Store slices, or a projection."
+        )
+    if len(shape) < 3:
+        raise UsageError(f"{what} has shape {shape}; images are stored as (N, H, W) or (N, H, W, 3).")
+    if shape[0] and 0 in shape[1:]:
+        raise UsageError(f"{what} has shape {shape}: images of size zero; store images with pixels.")
+
+
+def narrowed(images: np.ndarray) -> np.ndarray:
+    """The same values in a stored dtype: uint8, uint16, int16, float16 or float32.
+
+    Whole numbers take the narrowest of the first three that holds all of them, else float32.
+    """
+    images = np.asarray(images, images.dtype.newbyteorder("="))
+    if images.dtype in (np.uint8, np.uint16, np.int16, np.float16, np.float32):
+        return images
+    if images.dtype.kind == "f":
+        with np.errstate(over="ignore"):  # too large becomes inf, which the decoder refuses by name
+            return images.astype(np.float32)
+    low, high = (int(images.min()), int(images.max())) if images.size else (0, 0)
+    for dtype in (np.uint8, np.uint16, np.int16):
+        if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
+            return images.astype(dtype)
+    return images.astype(np.float32)
+
+
+def sixteen_bits(image: np.ndarray) -> np.ndarray:
+    """Whole values as int16 or uint16 where they fit, else float32.
+
+    Never as 8 bits, so that a dark image keeps the depth of its neighbours.
+    """
+    for dtype in (np.int16, np.uint16):
+        if np.iinfo(dtype).min <= image.min() and image.max() <= np.iinfo(dtype).max:
+            return image.astype(dtype)
+    return image.astype(np.float32)

@@ -1,0 +1,77 @@
+"""Channels, shape and size of an image: the same steps before training and at prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+BLACK_IS_ZERO = (np.uint8, np.uint16)
+
+
+def prepare(image: np.ndarray, preparation: Mapping[str, Any]) -> np.ndarray:
+    """Brings an image to the channels and the size wanted.
+
+    Args:
+        image: [H, W, C] of a stored dtype, C 1 or 3.
+        preparation: "height" and "width" (0 = as stored), "channels" (0 = as stored, 1 or 3) and "aspect":
+            "stretch", or "pad" with black to the ratio wanted before resizing.
+
+    Returns:
+        [height, width, channels] of the same dtype.
+    """
+    image = _with_channels(image, preparation["channels"])
+    height, width = preparation["height"], preparation["width"]
+    if not height or image.shape[:2] == (height, width):
+        return image
+    if preparation["aspect"] == "pad":
+        image = _padded(image, height, width)
+    return _resized(image, height, width)
+
+
+def _with_channels(image: np.ndarray, channels: int) -> np.ndarray:
+    if channels in (0, image.shape[2]):
+        return image
+    if channels == 3:
+        return np.repeat(image, 3, axis=2)
+    if image.dtype.kind == "f":
+        weights = np.array([0.299, 0.587, 0.114], np.float32)
+        return (image.astype(np.float32) @ weights)[..., None].astype(image.dtype)
+    # ITU-R BT.601 luma with Pillow's rounding, so that it equals Image.convert("L").
+    red, green, blue = np.moveaxis(image.astype(np.int64), -1, 0)
+    return ((19595 * red + 38470 * green + 7471 * blue + 32768) >> 16)[..., None].astype(image.dtype)
+
+
+def _padded(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Centres the image on black in the smallest frame of the ratio height : width that holds it.
+
+    Black is 0 for unsigned dtypes; for others (Hounsfield units, normalised values) it is the image's
+    smallest value.
+    """
+    h, w = image.shape[:2]
+    tall = max(h, -(-w * height // width))
+    wide = max(w, -(-h * width // height))
+    top, left = (tall - h) // 2, (wide - w) // 2
+    black = 0 if image.dtype in BLACK_IS_ZERO else image.min()
+    around = ((top, tall - h - top), (left, wide - w - left), (0, 0))
+    return np.pad(image, around, constant_values=black)
+
+
+def _resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Bilinear; when shrinking Pillow widens the filter, so nothing aliases."""
+    size = (width, height)
+    if image.dtype == np.uint8:
+        shown = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+        resized = np.asarray(shown.resize(size, Image.Resampling.BILINEAR))
+        return resized if resized.ndim == 3 else resized[..., None]
+    planes = [
+        np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BILINEAR))
+        for plane in np.moveaxis(image.astype(np.float32), -1, 0)
+    ]
+    values = np.stack(planes, axis=-1)
+    if image.dtype.kind == "f":
+        return values.astype(image.dtype)
+    info = np.iinfo(image.dtype)
+    return np.clip(np.round(values), info.min, info.max).astype(image.dtype)

@@ -1,0 +1,212 @@
+"""From the data section of a config to a cohort, and from prediction's inputs to images."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nachos_jax.core.config import WAIVER, DataConfig
+from nachos_jax.core.errors import UsageError
+from nachos_jax.core.types import digest
+from nachos_jax.data import cache, checks, csv_table, decode, digits, folder, npz
+from nachos_jax.data.columns import Columns, case_table, texts
+from nachos_jax.data.image_files import read_files
+from nachos_jax.data.pixels import Pixels, check_stack, narrowed
+from nachos_jax.data.preparation import prepare
+from nachos_jax.data.table import CaseTable, Cohort
+
+READERS = {"digits": digits.read, "npz": npz.read, "folder": folder.read, "csv": csv_table.read}
+
+log = logging.getLogger(__name__)
+
+
+def load(data: DataConfig, progress: decode.Progress | None = None) -> Cohort:
+    """Reads, checks and decodes the cases of a config.
+
+    Args:
+        data: config.data.
+        progress: called with (cases decoded, cases in all); not when the cache serves.
+
+    Returns:
+        The cohort; its images are mapped from the cache, except those of the source "digits".
+
+    Raises:
+        UsageError: anything that the case table or the images have wrong, with row and cure.
+    """
+    source = READERS[data.source](data)
+    table = case_table(source.columns, data.classes, data.subject == WAIVER)
+    wanted = {
+        "height": data.height,
+        "width": data.width,
+        "channels": data.channels,
+        "aspect": data.aspect,
+    }
+
+    def build(allocate: decode.Allocate) -> np.ndarray:
+        return decode.decode(source.pixels, wanted, allocate, progress)
+
+    if source.pixels.files:
+        name = cache.key(source.pixels.files, source.pixels.keys, wanted)
+        pixels = cache.decoded(cache.folder(data.cache), name, build)
+    else:
+        images = build(np.empty)
+        pixels = cache.Decoded(images, cache.pixel_digest(images))
+    return _cohort(table, pixels, wanted)
+
+
+def cohort_from_arrays(
+    images: np.ndarray,
+    labels: Sequence | np.ndarray,
+    subjects: Sequence | np.ndarray | None = None,
+    sites: Sequence | np.ndarray | None = None,
+    folds: Sequence | np.ndarray | None = None,
+    classes: Sequence[str] | None = None,
+    one_case_per_subject: bool = False,
+) -> Cohort:
+    """A cohort of arrays in memory, with the checks of the sources on disk.
+
+    Args:
+        images: [N, H, W] or [N, H, W, C], C 1 or 3, whole or real numbers.
+        labels: N class names or numbers.
+        subjects: N names or numbers, or None if `one_case_per_subject`.
+        sites: N names or numbers.
+        folds: N numbers from 0.
+        classes: class names in the order wanted; None sorts.
+        one_case_per_subject: states that no subject has two cases.
+
+    Returns:
+        The cohort.
+
+    Raises:
+        UsageError: what the tables and images have wrong, with row (counted from 0) and cure.
+    """
+    images = np.asarray(images)
+    check_stack(images.shape, images.dtype, "images")
+
+    def where(row: int) -> str:
+        return f"row {row} (counted from 0)"
+
+    def column(values: Sequence | np.ndarray | None, what: str) -> list[str] | None:
+        if values is None:
+            return None
+        array = np.asarray(values)
+        if len(array) != len(images):
+            raise UsageError(f"{what}s: {len(array)} of them for {len(images)} images; give one an image.")
+        return texts(array, what, where, "the arrays")
+
+    columns = Columns(
+        source="the arrays",
+        names=[f"row-{row:06d}" for row in range(len(images))],
+        labels=column(labels, "label") or [],
+        where=where,
+        subject_cure="pass them as `subjects`",
+        subjects=column(subjects, "subject"),
+        sites=column(sites, "site"),
+        folds=column(folds, "fold"),
+    )
+    table = case_table(columns, tuple(classes or ()), one_case_per_subject)
+    stack = narrowed(images)
+    stack = stack[..., None] if stack.ndim == 3 else stack
+    wanted = {"height": 0, "width": 0, "channels": 0, "aspect": "stretch"}
+    pixels = Pixels(len(stack), where, lambda: stack.__getitem__)
+    decoded = decode.decode(pixels, wanted, np.empty)
+    return _cohort(table, cache.Decoded(decoded, cache.pixel_digest(decoded)), wanted)
+
+
+def read_inputs(paths: Sequence[str | Path], preparation: Mapping[str, Any]) -> tuple[list[str], np.ndarray]:
+    """Reads images for prediction, prepared as those of training were.
+
+    Args:
+        paths: image files, folders (searched at any depth), or CSV tables with a column `path`.
+        preparation: `Cohort.preparation` of the training data.
+
+    Returns:
+        Their paths as given or found, and the images [N, H, W, C]: in the stored dtype of training, or
+        float32 if that cannot hold the values.
+
+    Raises:
+        UsageError: nothing to read, a file twice, or an image that cannot be read or whose channels or
+            bit depth are not those of training.
+    """
+    files: dict[Path, str] = {}
+    for path in paths:
+        for name, file in _expanded(Path(path).expanduser()):
+            if file.resolve() in files:
+                raise UsageError(f"{name} is the same file as {files[file.resolve()]}; give each image once.")
+            files[file.resolve()] = name
+    if not files:
+        raise UsageError("there is no image to predict; name image files, folders or CSV tables.")
+    names = list(files.values())
+    read = read_files(list(files))
+    images = [_prepared(read(row), names[row], preparation) for row in range(len(names))]
+    dtype = np.dtype(preparation.get("dtype", images[0].dtype))
+    return names, np.stack(images).astype(dtype if all(decode.fits(i, dtype) for i in images) else np.float32)
+
+
+def _cohort(table: CaseTable, pixels: cache.Decoded, wanted: Mapping[str, Any]) -> Cohort:
+    height, width, channels = pixels.images.shape[1:]
+    preparation = {
+        "height": height,
+        "width": width,
+        "channels": channels,
+        "aspect": wanted["aspect"],
+        "dtype": str(pixels.images.dtype),
+        "resized": bool(wanted["height"]),
+        "convert_channels": bool(wanted["channels"]),
+    }
+    facts = {
+        "names": table.names.tolist(),
+        "labels": table.labels.tolist(),
+        "classes": list(table.classes),
+        "subjects": table.subjects.tolist(),
+        "sites": None if table.sites is None else table.sites.tolist(),
+        "folds": None if table.folds is None else table.folds.tolist(),
+        "pixels": pixels.sha256,
+    }
+    return Cohort(table, pixels.images, preparation, digest(facts, length=32))
+
+
+def _expanded(path: Path) -> list[tuple[str, Path]]:
+    """(name, file) of every image that one input stands for."""
+    if path.is_dir():
+        found = [(str(path / name), path / name) for name in folder.find_images(path)]
+        if not found:
+            raise UsageError(f"{path} holds no PNG, JPEG, TIFF or DICOM image; name another folder.")
+        return found
+    if path.suffix.lower() == ".csv":
+        sheet = csv_table.read_sheet(path)
+        if "path" not in sheet.header:
+            raise UsageError(
+                f"{path} has no column 'path'; its header has {checks.listed(sheet.header)}. Rename the "
+                f"column that holds the files.{checks.hint('path', sheet.header)}"
+            )
+        listed = sheet.column("path")
+        return list(zip(listed, csv_table.find_files(sheet, listed), strict=True))
+    return [(str(path), path)]
+
+
+def _prepared(image: np.ndarray, name: str, preparation: Mapping[str, Any]) -> np.ndarray:
+    decode.finite(image, name)
+    channels, wanted = image.shape[2], preparation["channels"]
+    if wanted and channels != wanted and not preparation.get("convert_channels", False):
+        raise UsageError(
+            f"{name} has {channels} channel(s), the model was trained on images with {wanted} (1 = gray, 3 = "
+            "colour); convert the image as the training images were, or train with config.data.channels set."
+        )
+    dtype = np.dtype(preparation.get("dtype", image.dtype))
+    if not decode.same_depth(image.dtype, dtype):
+        raise UsageError(
+            f"{name} is stored as {image.dtype}, the training images as {dtype}: their values are on other "
+            "scales; convert the image to the bit depth of training."
+        )
+    size = (preparation["height"], preparation["width"])
+    if not preparation.get("resized", True) and image.shape[:2] != size:
+        log.warning(
+            "%s has %dx%d pixels (height x width) and is resized to %dx%d: training used images as stored",
+            name, *image.shape[:2], *size,
+        )  # fmt: skip
+    return prepare(image, preparation)

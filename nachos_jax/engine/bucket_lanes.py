@@ -1,0 +1,206 @@
+"""The lanes of one bucket at work: refill, one epoch, what ended."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from safetensors.numpy import save
+
+from nachos_jax.core import mesh as meshes
+from nachos_jax.core.types import Fit
+from nachos_jax.engine import lane, watch
+from nachos_jax.engine.inputs import InputMaker
+from nachos_jax.engine.lane import Cases, LaneInput, LaneState
+from nachos_jax.engine.program import LaneProgram
+from nachos_jax.engine.resume import Resumable, restore, snapshot
+from nachos_jax.engine.watch import FitProgress
+from nachos_jax.records.checkpoint import LaneCheckpoint
+from nachos_jax.records.schema import FitRecord
+from nachos_jax.tasks import classification as task
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """A finished fit.
+
+    Attributes:
+        record: what to commit.
+        payload: files to commit with it: "weights.safetensors" and "logits.safetensors" ([n, C] of the
+            held cases, fold after fold) for a fit without watchers; empty for search fits.
+    """
+
+    record: FitRecord
+    payload: dict[str, bytes]
+
+
+class BucketLanes:
+    """L lanes that run the fits of one bucket, each taking the next fit when its own has ended.
+
+    Args:
+        program: the compiled epoch.
+        cases: the resident data.
+        maker: makes lane inputs.
+        metric: selection metric, scored on watched folds after every epoch.
+        checkpoint: where running lanes are saved, or None.
+    """
+
+    def __init__(
+        self,
+        program: LaneProgram,
+        cases: Cases,
+        maker: InputMaker,
+        metric: str,
+        checkpoint: LaneCheckpoint | None,
+    ):
+        self.program = program
+        self._cases, self._maker, self._metric, self._checkpoint = cases, maker, metric, checkpoint
+        self._pending: deque[Fit] = deque()
+        self._progress: list[FitProgress | None] = [None] * program.lanes
+        self._told: list[LaneInput] = [maker.idle()] * program.lanes
+        self._state: LaneState | None = None
+        self._resumable: dict[str, Resumable] = restore(checkpoint) if checkpoint else {}
+        self.parameters = _count(lane.abstract_state(program.spec).params)
+
+    @property
+    def busy(self) -> int:
+        """Lanes with a fit."""
+        return sum(progress is not None for progress in self._progress)
+
+    @property
+    def waiting(self) -> int:
+        """Fits without a lane."""
+        return len(self._pending)
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of the lanes' state on each device; 0 while the bucket rests."""
+        leaves = jax.tree.leaves(self._state)
+        return sum(leaf.nbytes for leaf in leaves) // self.program.mesh.size
+
+    def submit(self, fits: Iterable[Fit]) -> None:
+        """Queues fits of this bucket."""
+        self._pending.extend(fits)
+
+    def epoch(self) -> list[FitResult]:
+        """Refills free lanes, runs one epoch of all busy ones, and returns the fits that ended."""
+        self._refill()
+        told = self.program.place([self._tell(i) for i in range(self.program.lanes)])
+        self._state, output = self.program.run(self._cases, self._state, told)  # type: ignore[arg-type]
+        losses, logits = np.asarray(output.training_loss), np.asarray(output.logits)
+        ended = []
+        for i, progress in enumerate(self._progress):
+            if progress is None:
+                continue
+            progress = self._observe(progress, float(losses[i]), logits[i])
+            self._progress[i] = progress
+            if progress.ended:
+                ended.append(self._finish(i, progress, logits[i]))
+        return ended
+
+    def save(self) -> None:
+        """Saves the running lanes in the background."""
+        if self._checkpoint is None:
+            return
+        running = [(i, p) for i, p in enumerate(self._progress) if p is not None]
+        if running and self._state is not None:
+            arrays, progress = snapshot(self._state, running)
+            self._checkpoint.save(arrays, progress)
+
+    def rest(self) -> None:
+        """Gives the lanes' memory back while the bucket has nothing to do."""
+        self._state = None
+
+    def close(self) -> None:
+        """Waits for the last save."""
+        if self._checkpoint is not None:
+            self._checkpoint.close()
+
+    def _refill(self) -> None:
+        placed: dict[int, Resumable] = {}
+        for i, progress in enumerate(self._progress):
+            if progress is not None or not self._pending:
+                continue
+            fit = self._pending.popleft()
+            self._told[i] = self._maker.make(fit, self.program.spec.batch_size)
+            saved = self._resumable.pop(fit.id, None)
+            self._progress[i] = saved.progress_of(fit) if saved else watch.begin(fit)
+            if saved:
+                placed[i] = saved
+        if self._state is None:
+            self._state = self.program.empty_state()
+        if placed:
+            self._state = self._with_rows(self._state, placed)
+
+    def _with_rows(self, state: LaneState, placed: dict[int, Resumable]) -> LaneState:
+        leaves, structure = jax.tree.flatten(jax.tree.map(np.array, jax.device_get(state)))
+        for i, saved in placed.items():
+            for leaf, row in zip(leaves, saved.leaves, strict=True):
+                leaf[i] = row
+        return jax.device_put(structure.unflatten(leaves), meshes.by_lane(self.program.mesh))
+
+    def _tell(self, i: int) -> LaneInput:
+        progress, told = self._progress[i], self._told[i]
+        if progress is None:
+            return self._maker.idle()
+        # A refit predicts its fold once, after its last epoch: nothing sees the test cases before.
+        unwatched = not progress.watchers and progress.epochs + 1 < progress.fit.limit.epochs
+        held = np.int32(0) if unwatched else told.n_held
+        return told._replace(epoch=np.int32(progress.epochs), n_held=held)
+
+    def _observe(self, progress: FitProgress, loss: float, logits: np.ndarray) -> FitProgress:
+        seen, start = {}, 0
+        table = self._maker.cohort.table
+        for fold in progress.fit.left_out:
+            labels = table.labels[self._maker.folds.cases(fold)]
+            part = logits[start : start + len(labels)]
+            start += len(labels)
+            if fold in progress.watching:
+                score = task.watched_score(self._metric, part, labels, table.classes)
+                seen[fold] = (task.watched_loss(part, labels), score)
+        return watch.after_epoch(progress, loss, seen)
+
+    def _finish(self, i: int, progress: FitProgress, logits: np.ndarray) -> FitResult:
+        payload = {} if progress.watchers or progress.diverged else self._payload(i, progress, logits)
+        self._progress[i] = None
+        fit = progress.fit
+        record = FitRecord(
+            fit=fit.id,
+            left_out=fit.left_out,
+            hparams=dict(fit.hparams),
+            limit=fit.limit.epochs,
+            status="diverged" if progress.diverged else "done",
+            epochs=progress.epochs,
+            parameters=self.parameters,
+            training_loss=tuple(x if np.isfinite(x) else None for x in progress.training_loss),
+            curves=progress.watchers,
+        )
+        return FitResult(record, payload)
+
+    def _payload(self, i: int, progress: FitProgress, logits: np.ndarray) -> dict[str, bytes]:
+        state = self.program.lane_state(self._state, i)  # type: ignore[arg-type]
+        n_held = int(self._told[i].n_held)
+        arrays = {**named("params", state.params), **named("stats", state.stats)}
+        arrays |= {"pixel_mean": self._told[i].mean, "pixel_sd": self._told[i].sd}
+        return {"weights.safetensors": save(arrays), "logits.safetensors": save({"logits": logits[:n_held]})}
+
+
+def named(prefix: str, tree: Any) -> dict[str, np.ndarray]:
+    """Leaves of a network state by path, e.g. {"params/stage0/conv/kernel": [3, 3, 1, 16]}."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {"/".join([prefix, *map(_part, path)]): np.ascontiguousarray(leaf) for path, leaf in leaves}
+
+
+def _part(entry: Any) -> str:
+    for attribute in ("key", "idx", "name"):
+        if hasattr(entry, attribute):
+            return str(getattr(entry, attribute))
+    return str(entry)
+
+
+def _count(tree: Any) -> int:
+    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(tree))

@@ -1,0 +1,118 @@
+"""The lane pool without a protocol: fit many configurations on one data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load
+
+from nachos_jax.core.config import RunConfig
+from nachos_jax.core.errors import UsageError
+from nachos_jax.core.hparams import active, by_name
+from nachos_jax.core.types import EpochLimit, Fit
+from nachos_jax.data.table import Cohort
+from nachos_jax.engine.pool import LanePool
+from nachos_jax.engine.watch import best_epoch
+from nachos_jax.records.schema import FitRecord
+from nachos_jax.splits.folds import Folds
+
+_TRAIN, _VALIDATION = 0, 1
+
+
+@dataclass(frozen=True)
+class LaneFit:
+    """A configuration that was trained.
+
+    Attributes:
+        hparams: all active hyperparameters.
+        training_loss: mean training loss of each epoch.
+        validation_loss: loss on the validation cases after each epoch; empty without validation.
+        validation_score: selection metric after each epoch; empty without validation.
+        best_epoch: first epoch, from 1, with the lowest validation loss; None without validation, or when
+            the fit met NaN.
+        status: "done" or "diverged".
+        weights: arrays by path when there is no validation (a fit of exactly `epochs` epochs), else empty.
+    """
+
+    hparams: Mapping[str, Any]
+    training_loss: tuple[float | None, ...]
+    validation_loss: tuple[float | None, ...]
+    validation_score: tuple[float | None, ...]
+    best_epoch: int | None
+    status: str
+    weights: Mapping[str, np.ndarray]
+
+
+def train(
+    cohort: Cohort,
+    configurations: Sequence[Mapping[str, Any]],
+    run: RunConfig,
+    validation: np.ndarray | None,
+    on_fit: Callable[[int, LaneFit], None] | None,
+) -> list[LaneFit]:
+    """Trains every configuration; see `nachos_jax.fit_lanes`."""
+    folds = _folds(cohort, validation)
+    left_out = () if validation is None else (_VALIDATION,)
+    limit = run.limit if left_out else EpochLimit(run.limit.epochs)
+    fits = [Fit(_hparams(c, i, run), left_out, run.seed, limit, cohort.hash) for i, c in enumerate(configurations)]
+    _check_batches(fits, int(folds.training(left_out).sum()))
+    places: dict[str, list[int]] = {}
+    for place, fit in enumerate(fits):
+        places.setdefault(fit.id, []).append(place)
+    results: dict[int, LaneFit] = {}
+    pool = LanePool(cohort, folds, run)
+    pool.submit({fit.id: fit for fit in fits}.values())
+    while pool.busy or pool.waiting:
+        for result in pool.step():
+            for place in places[result.record.fit]:
+                results[place] = _lane_fit(result.record, result.payload)
+                if on_fit is not None:
+                    on_fit(place, results[place])
+    return [results[place] for place in range(len(fits))]
+
+
+def _folds(cohort: Cohort, validation: np.ndarray | None) -> Folds:
+    if validation is None:
+        return Folds(np.zeros((1, len(cohort.table)), np.int32), 1)
+    chosen = np.asarray(validation)
+    if chosen.shape != (len(cohort.table),) or chosen.dtype != bool or not 0 < chosen.sum() < len(chosen):
+        raise UsageError(
+            f"validation of shape {chosen.shape} and dtype {chosen.dtype}: must be [{len(cohort.table)}] bool "
+            "with some cases True and some False."
+        )
+    return Folds(np.where(chosen, _VALIDATION, _TRAIN).astype(np.int32)[None], 2)
+
+
+def _hparams(configuration: Mapping[str, Any], place: int, run: RunConfig) -> dict[str, Any]:
+    rows, values = by_name(run.table), dict(run.defaults)
+    for name, value in configuration.items():
+        if name not in rows:
+            raise UsageError(f"configurations[{place}]: {name!r} is no hyperparameter; known are {', '.join(rows)}.")
+        values[name] = rows[name].check(value, f"configurations[{place}][{name!r}]")
+    return active(values, run.table)
+
+
+def _check_batches(fits: Sequence[Fit], cases: int) -> None:
+    for place, fit in enumerate(fits):
+        if int(fit.hparams["batch_size"]) > cases:
+            raise UsageError(
+                f"configurations[{place}]: batch_size {fit.hparams['batch_size']} and {cases} training cases: lower it."
+            )
+
+
+def _lane_fit(record: FitRecord, payload: Mapping[str, bytes]) -> LaneFit:
+    curve = record.curves.get(_VALIDATION)
+    finite = curve is not None and curve.end != "nan"
+    weights = load(payload["weights.safetensors"]) if "weights.safetensors" in payload else {}
+    return LaneFit(
+        hparams=record.hparams,
+        training_loss=record.training_loss,
+        validation_loss=curve.loss if curve else (),
+        validation_score=curve.score if curve else (),
+        best_epoch=best_epoch(curve.loss) if curve and finite else None,
+        status=record.status,
+        weights=weights,
+    )

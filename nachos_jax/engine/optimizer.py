@@ -1,0 +1,56 @@
+"""Update rules from Optax's parts, with hyperparameters traced along the lane axis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+FAMILIES = {"sgd": "sgd", "adam": "adam", "adamw": "adam"}
+"""Optimisers with equal state share a family, and so a bucket."""
+
+
+def init(family: str, params: Any) -> Any:
+    """The optimiser state of fresh parameters."""
+    return _rule(family, _zeros()).init(params)
+
+
+def update(
+    family: str, gradients: Any, state: Any, params: Any, learning_rate: jax.Array, traced: Mapping[str, jax.Array]
+) -> tuple[Any, Any]:
+    """One update.
+
+    Args:
+        family: "sgd" or "adam" (see FAMILIES).
+        gradients: like params.
+        state: optimiser state.
+        params: parameters before the update.
+        learning_rate: scalar of this step.
+        traced: scalars `weight_decay`, and `momentum`, `nesterov` or `beta1`, `beta2`, `decoupled`.
+
+    Returns:
+        (parameters, state) after it. Weight decay acts on all parameters, as in PyTorch's optimisers;
+        AdamW's is decoupled from the moments (Loshchilov and Hutter 2019).
+    """
+    coupled = traced["weight_decay"] * (1.0 - traced["decoupled"])
+    gradients = jax.tree.map(lambda g, p: g + coupled * p, gradients, params)
+    steps, state = _rule(family, traced).update(gradients, state)
+    if family == "sgd":
+        ahead = jax.tree.map(lambda g, v: g + traced["momentum"] * v, gradients, steps)
+        steps = jax.tree.map(lambda a, v: jnp.where(traced["nesterov"] > 0, a, v), ahead, steps)
+    decoupled = traced["weight_decay"] * traced["decoupled"]
+    params = jax.tree.map(lambda p, u: p - learning_rate * (u + decoupled * p), params, steps)
+    return params, state
+
+
+def _rule(family: str, traced: Mapping[str, jax.Array]) -> optax.GradientTransformation:
+    if family == "sgd":
+        return optax.trace(decay=traced["momentum"])  # type: ignore[arg-type]
+    return optax.scale_by_adam(b1=traced["beta1"], b2=traced["beta2"])  # type: ignore[arg-type]
+
+
+def _zeros() -> dict[str, jax.Array]:
+    return {name: jnp.float32(0.0) for name in ("momentum", "beta1", "beta2")}

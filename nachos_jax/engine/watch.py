@@ -1,0 +1,105 @@
+"""Early stopping: what each watched fold sees of a fit, as pure functions of curves.
+
+A watcher follows the loss on its fold. Two watchers can share a fit (pair reuse); each stops on its own,
+and its curve ends there, exactly as if it had the fit for itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from nachos_jax.core.types import EpochLimit, Fit
+from nachos_jax.records.schema import Curve
+
+
+@dataclass(frozen=True)
+class FitProgress:
+    """A fit on its way.
+
+    Attributes:
+        fit: which.
+        training_loss: one value an epoch so far.
+        watchers: per left-out fold, its open or closed curve ("" = still watching).
+    """
+
+    fit: Fit
+    training_loss: tuple[float, ...] = ()
+    watchers: dict[int, Curve] = field(default_factory=dict)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs trained so far."""
+        return len(self.training_loss)
+
+    @property
+    def diverged(self) -> bool:
+        """True when the last epoch's training loss was NaN or infinite."""
+        return bool(self.training_loss) and not math.isfinite(self.training_loss[-1])
+
+    @property
+    def ended(self) -> bool:
+        """True when nothing needs another epoch of this fit."""
+        if self.diverged or self.epochs >= self.fit.limit.epochs:
+            return True
+        return bool(self.watchers) and not self.watching
+
+    @property
+    def watching(self) -> tuple[int, ...]:
+        """Folds whose watchers have not stopped."""
+        return tuple(fold for fold, curve in self.watchers.items() if not curve.end)
+
+
+def begin(fit: Fit) -> FitProgress:
+    """A fit before its first epoch; only a fit with patience has watchers."""
+    folds = fit.left_out if fit.limit.patience is not None else ()
+    return FitProgress(fit, (), {fold: Curve((), (), "") for fold in folds})
+
+
+def after_epoch(
+    progress: FitProgress, training_loss: float, seen: dict[int, tuple[float, float | None]]
+) -> FitProgress:
+    """The progress one epoch later.
+
+    Args:
+        progress: before.
+        training_loss: mean training loss of the epoch.
+        seen: (loss, selection metric) of every fold still watching.
+
+    Returns:
+        Progress in which watchers that met NaN, ran out of patience or reached the limit are closed.
+    """
+    losses = (*progress.training_loss, training_loss)
+    broken = not math.isfinite(training_loss)
+    watchers = dict(progress.watchers)
+    for fold in progress.watching:
+        loss, score = seen[fold]
+        watchers[fold] = _extend(watchers[fold], loss, score, broken, progress.fit.limit)
+    return replace(progress, training_loss=losses, watchers=watchers)
+
+
+def _extend(curve: Curve, loss: float, score: float | None, broken: bool, limit: EpochLimit) -> Curve:
+    if broken or not math.isfinite(loss):
+        return Curve((*curve.loss, None), (*curve.score, None), "nan")
+    loss_curve, score_curve = (*curve.loss, loss), (*curve.score, score)
+    if waited(loss_curve, limit.min_delta) >= (limit.patience or 0):
+        return Curve(loss_curve, score_curve, "patience")
+    return Curve(loss_curve, score_curve, "limit" if len(loss_curve) >= limit.epochs else "")
+
+
+def waited(loss: Sequence[float | None], min_delta: float) -> int:
+    """Epochs since the loss last fell by more than min_delta below its lowest so far."""
+    lowest, since = math.inf, 0
+    for value in loss:
+        if value is not None and value < lowest - min_delta:
+            lowest, since = value, 0
+        else:
+            since += 1
+    return since
+
+
+def best_epoch(loss: Sequence[float | None]) -> int:
+    """First epoch, counted from 1, with the lowest loss."""
+    finite = [math.inf if value is None else value for value in loss]
+    return 1 + min(range(len(finite)), key=finite.__getitem__)

@@ -1,0 +1,73 @@
+"""A plain convolutional network: stages of convolution, norm, ReLU and pooling, then a linear layer."""
+
+from __future__ import annotations
+
+import jax
+from flax import nnx
+from jax.typing import DTypeLike
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.core.hparams import Hyperparameter
+from nachos_jax.core.types import HParams
+from nachos_jax.models.blocks import Classifier, Conv, Setting, norm
+from nachos_jax.models.pooling import max_pool
+
+_WHEN = ("architecture", ("cnn",))
+
+HYPERPARAMETERS = (
+    Hyperparameter(
+        "cnn.stages", "integer", 1, 6, static=True, when=_WHEN, default=3, meaning="stages, each halving the side"
+    ),
+    Hyperparameter(
+        "cnn.width", "integer", 4, 512, static=True, when=_WHEN, default=16, meaning="channels of the first stage"
+    ),
+)
+
+
+class Stage(nnx.Module):
+    """Convolution 3x3, norm, ReLU, maximum over 2x2."""
+
+    def __init__(self, inputs: int, outputs: int, setting: Setting) -> None:
+        self.conv = Conv(inputs, outputs, 3, 1, setting)
+        self.norm = norm(outputs, setting)
+
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """[B, H, W, C] -> [B, H // 2, W // 2, O]; an axis of one pixel stays."""
+        return max_pool(jax.nn.relu(self.norm(self.conv(x), train)))
+
+
+class CNN(nnx.Module):
+    """Stages whose width doubles, global average, dropout, linear layer."""
+
+    def __init__(self, stages: int, width: int, channels: int, classes: int, setting: Setting) -> None:
+        widths = [channels, *(width * 2**stage for stage in range(stages))]
+        pairs = zip(widths, widths[1:], strict=False)
+        self.stages = nnx.List([Stage(inputs, outputs, setting) for inputs, outputs in pairs])
+        self.head = Classifier(widths[-1], classes, setting)
+
+    def __call__(
+        self, x: jax.Array, train: bool, dropout_rate: jax.Array | float, dropout_key: jax.Array
+    ) -> jax.Array:
+        """[B, H, W, channels] float32 -> logits [B, classes] float32."""
+        for stage in self.stages:
+            x = stage(x, train)
+        return self.head(x, train, dropout_rate, dropout_key)
+
+
+def build(
+    hparams: HParams, channels: int, classes: int, dtype: DTypeLike, lowering: str, rngs: nnx.Rngs
+) -> nnx.Module:
+    """The network, see `nachos_jax.models.registry`."""
+    setting = Setting(str(hparams["norm"]), dtype, lowering, rngs)
+    return CNN(int(hparams["cnn.stages"]), int(hparams["cnn.width"]), channels, classes, setting)
+
+
+def check(hparams: HParams, height: int, width: int) -> None:
+    """Raises UsageError when a stage would have nothing left to pool."""
+    stages = int(hparams["cnn.stages"])
+    if min(height, width) < 2**stages:
+        most = min(height, width).bit_length() - 1
+        raise UsageError(
+            f"cnn.stages = {stages}: images of {height} x {width} pixels can be halved {most} times; "
+            f"lower cnn.stages to {most} or less, or prepare larger images."
+        )

@@ -1,0 +1,106 @@
+"""Pooling whose gradients are cheap inside loops.
+
+The gradient of XLA's `reduce_window` maximum is select-and-scatter, which takes most of a training step
+on CPU. Here the maximum is taken over strided slices, one for each tap of the window, and its gradient
+is written out with comparisons.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+Window = tuple[tuple[int, int, int], ...]
+"""(length, stride, padding on both sides) for each spatial axis."""
+
+
+def max_pool(x: jax.Array, window: int = 2, stride: int = 2, padding: int = 0) -> jax.Array:
+    """Maximum over windows of the spatial axes; what does not fill a window is cut off.
+
+    The gradient goes to the first maximum of a window in row-major order, as XLA's own does.
+
+    Args:
+        x: [B, H, W, C] or [B, D, H, W, C], floating.
+        window: side of the window; an axis of one pixel is not pooled.
+        stride: step between windows.
+        padding: cells of -inf added at both ends of every pooled axis; less than `window`.
+
+    Returns:
+        [B, H', W', C] or [B, D', H', W', C] with H' = (H + 2 padding - window) // stride + 1.
+
+    Raises:
+        ValueError: an axis is shorter than the window, or the padding could fill a window.
+    """
+    if not 0 <= padding < window or stride < 1:
+        raise ValueError(f"window {window}, stride {stride}, padding {padding}: no such pooling.")
+    axes = tuple((1, 1, 0) if n == 1 else (window, stride, padding) for n in x.shape[1:-1])
+    if any(n + 2 * pad < k for n, (k, _, pad) in zip(x.shape[1:-1], axes, strict=True)):
+        raise ValueError(f"x {x.shape} is smaller than a window of {window}; use fewer poolings.")
+    return _max_pool(x, axes)
+
+
+def global_average_pool(x: jax.Array) -> jax.Array:
+    """Mean over the spatial axes: [B, H, W, C] or [B, D, H, W, C] of any dtype -> [B, C] float32."""
+    return jnp.mean(x, axis=tuple(range(1, x.ndim - 1)), dtype=jnp.float32)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _max_pool(x: jax.Array, axes: Window) -> jax.Array:
+    return functools.reduce(jnp.maximum, [_tap(x, offset, axes) for offset in _offsets(axes)])
+
+
+def _forward(x: jax.Array, axes: Window) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    y = _max_pool(x, axes)
+    return y, (x, y)
+
+
+def _backward(axes: Window, residuals: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[jax.Array]:
+    x, y = residuals
+    padded = _pad(x, axes)
+    total = jnp.zeros_like(padded)
+    free = jnp.ones(y.shape, bool)
+    for offset in _offsets(axes):
+        chosen = (_tap(x, offset, axes) == y) & free
+        free &= ~chosen
+        total += _untap(jnp.where(chosen, gradient, jnp.zeros_like(gradient)), offset, axes, padded.shape)
+    inner = [slice(pad, n + pad) for n, (_, _, pad) in zip(x.shape[1:-1], axes, strict=True)]
+    return (total[:, *inner],)
+
+
+_max_pool.defvjp(_forward, _backward)
+
+
+def _offsets(axes: Window) -> list[tuple[int, ...]]:
+    """Position of each tap in the window, row-major."""
+    return list(itertools.product(*(range(length) for length, _, _ in axes)))
+
+
+def _pad(x: jax.Array, axes: Window) -> jax.Array:
+    edges = [(0, 0, 0), *((pad, pad, 0) for _, _, pad in axes), (0, 0, 0)]
+    return lax.pad(x, jnp.asarray(-math.inf, x.dtype), edges)
+
+
+def _tap(x: jax.Array, offset: tuple[int, ...], axes: Window) -> jax.Array:
+    """What one tap sees in every window: [B, H', W', C]."""
+    padded = _pad(x, axes)
+    starts, stops, steps = [], [], []
+    for n, start, (length, stride, _) in zip(padded.shape[1:-1], offset, axes, strict=True):
+        starts.append(start)
+        stops.append(start + (n - length) // stride * stride + 1)
+        steps.append(stride)
+    return lax.slice(
+        padded, (0, *starts, 0), (padded.shape[0], *stops, padded.shape[-1]), (1, *steps, 1)
+    )
+
+
+def _untap(values: jax.Array, offset: tuple[int, ...], axes: Window, shape: tuple[int, ...]) -> jax.Array:
+    """Transpose of `_tap` (before the padding is cut): puts values back where the tap saw them."""
+    edges = [(0, 0, 0)]
+    for n, m, start, (_, stride, _) in zip(shape[1:-1], values.shape[1:-1], offset, axes, strict=True):
+        edges.append((start, n - start - (m - 1) * stride - 1, stride - 1))
+    return lax.pad(values, jnp.zeros((), values.dtype), [*edges, (0, 0, 0)])

@@ -1,0 +1,123 @@
+"""Finds the architectures: adding one takes one file beside this one, and no other change.
+
+An architecture called NAME is the file `nachos_jax/models/NAME.py` with
+
+    HYPERPARAMETERS: tuple[Hyperparameter, ...]
+        rows called "NAME.x", each with a default and when=("architecture", ("NAME",)); static unless
+        the value may be a traced scalar of the lane.
+    build(hparams, channels, classes, dtype, lowering, rngs) -> nnx.Module
+        from flat hyperparameters ("NAME.x" and "norm"). The module is called as
+        module(x [B, H, W, C] float32, train: bool, dropout_rate, dropout_key) -> logits
+        [B, classes] float32, where the rate is a scalar, maybe traced. Its state is nnx.Param and
+        nnx.BatchStat, float32, with no random state; evaluation (train=False) changes none of it.
+    check(hparams, height, width)  (may be left out)
+        raises UsageError when such images do not suit such hyperparameters.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from nachos_jax import models
+from nachos_jax.core.hparams import Hyperparameter
+from nachos_jax.core.types import HParams, HParamValue
+
+if TYPE_CHECKING:
+    from flax import nnx
+    from jax.typing import DTypeLike
+
+DEFAULT = "cnn"
+
+
+def names() -> tuple[str, ...]:
+    """Names of the architectures, in alphabetical order."""
+    return tuple(_files())
+
+
+def hyperparameters() -> tuple[Hyperparameter, ...]:
+    """The rows of all architectures, after the two that they share: `architecture` and `norm`."""
+    shared = (
+        Hyperparameter(
+            "architecture", "choice", choices=names(), static=True, default=DEFAULT, meaning="network"
+        ),
+        Hyperparameter(
+            "norm",
+            "choice",
+            choices=("batch", "group"),
+            static=True,
+            default="batch",
+            meaning="normalisation of the layers",
+        ),
+    )
+    return (*shared, *(row for file in _files().values() for row in file.HYPERPARAMETERS))
+
+
+def defaults() -> dict[str, HParamValue | dict[str, HParamValue]]:
+    """Defaults, nested as in a config: {"architecture": "cnn", "norm": "batch", "cnn": {"width": 16}}."""
+    nested: dict = {}
+    for row in hyperparameters():
+        owner, _, name = row.name.rpartition(".")
+        (nested.setdefault(owner, {}) if owner else nested)[name] = row.default
+    return nested
+
+
+def build(
+    hparams: HParams, channels: int, classes: int, dtype: DTypeLike, lowering: str, rngs: nnx.Rngs
+) -> nnx.Module:
+    """The network that the hyperparameters name.
+
+    Args:
+        hparams: flat values, at least "architecture", "norm" and the rows of that architecture.
+        channels: channels of the images.
+        classes: number of classes.
+        dtype: float32 or bfloat16, in which convolutions are computed.
+        lowering: how, see `nachos_jax.models.convolution`.
+        rngs: random keys of the initial weights; only the stream "params" is used.
+
+    Returns:
+        The module described at the top of this file.
+
+    Raises:
+        KeyError: there is no such architecture, or one of its hyperparameters is missing.
+    """
+    file = _files()[str(hparams["architecture"])]
+    return file.build(hparams, channels, classes, dtype, lowering, rngs)
+
+
+def check(hparams: HParams, height: int, width: int) -> None:
+    """Raises UsageError when images of height x width pixels do not suit the network."""
+    file = _files()[str(hparams["architecture"])]
+    if hasattr(file, "check"):
+        file.check(hparams, height, width)
+
+
+@functools.cache
+def _files() -> Mapping[str, ModuleType]:
+    """Modules of this package that declare an architecture, by name."""
+    found = {}
+    for name in sorted(info.name for info in pkgutil.iter_modules(models.__path__)):
+        # The registry lies in the folder that it searches.
+        if f"{models.__name__}.{name}" != __name__:
+            file = importlib.import_module(f"{models.__name__}.{name}")
+            if hasattr(file, "HYPERPARAMETERS"):
+                found[name] = _checked(name, file)
+    return found
+
+
+def _checked(name: str, file: ModuleType) -> ModuleType:
+    """Refuses a file that breaks the contract at the moment it is found, not in the middle of a run."""
+    if not callable(getattr(file, "build", None)):
+        raise TypeError(f"nachos_jax/models/{name}.py declares HYPERPARAMETERS but no function build.")
+    for row in file.HYPERPARAMETERS:
+        if not row.name.startswith(f"{name}.") or row.when is None or row.default is None:
+            raise TypeError(
+                f"nachos_jax/models/{name}.py: {row.name} must be called {name}.x, with a default and "
+                f'when=("architecture", ("{name}",)).'
+            )
+        row.check(row.default, f"default of {row.name}")
+    return file

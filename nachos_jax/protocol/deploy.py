@@ -1,0 +1,54 @@
+"""DACHOS: the model. The same search by plain K-fold cross-validation, then training on all cases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nachos_jax.core.config import RunConfig
+from nachos_jax.core.types import EpochLimit, Fit
+from nachos_jax.data.table import Cohort
+from nachos_jax.engine.pool import LanePool
+from nachos_jax.protocol import export
+from nachos_jax.protocol.conduct import Conductor, Ending
+from nachos_jax.protocol.evaluate import checkpoints
+from nachos_jax.protocol.progress import Progress
+from nachos_jax.protocol.run import open_run
+from nachos_jax.protocol.study import Study, deployment_study
+from nachos_jax.records.schema import Outcome
+
+
+def deploy(config: RunConfig, workdir: str, cohort: Cohort | None = None, quiet: bool = False) -> Path:
+    """Builds the model to ship and exports it to WORKDIR/deploy.
+
+    Args:
+        config: the checked configuration.
+        workdir: the run directory, that of the estimate or another.
+        cohort: the cases, or None to load what the config names.
+        quiet: show no progress.
+
+    Returns:
+        The folder of the model.
+
+    Raises:
+        UsageError: nothing was trained because something must be mended first, or the search failed.
+    """
+    run = open_run(config, workdir, "deploy", cohort)
+    study = deployment_study(run.folds, run.cases, config)
+    folder = Path(workdir) / "deploy"
+    pool = LanePool(run.cohort, run.folds, config, checkpoints(run))
+    ending = Ending(
+        fits=network_fits,
+        finish=lambda _, outcome, records: export.write(run, outcome, records, folder),
+        # Exporting costs nothing beside training, so a folder that was deleted or outdated is made anew.
+        finished=lambda _: False,
+    )
+    Conductor(run, [study], pool, ending, Progress("deploy", quiet)).conduct()
+    return folder
+
+
+def network_fits(study: Study, outcome: Outcome) -> list[Fit]:
+    """The fit on all cases, or with members = "folds" the K fits that each leave one fold out."""
+    trial = outcome.trials[outcome.selected]
+    if study.run.members == "one":
+        return [study.refit(trial, outcome.epochs)]
+    return [study.fit(trial, (v,), EpochLimit(outcome.epochs)) for v in study.inner]

@@ -1,0 +1,170 @@
+"""A model that was exported, ready to predict."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from safetensors.numpy import load as load_arrays
+
+from nachos_jax.core import rng
+from nachos_jax.core.errors import UsageError
+from nachos_jax.data import sources
+from nachos_jax.engine import lane
+from nachos_jax.engine.bucket_lanes import named
+from nachos_jax.models import registry
+from nachos_jax.models.convolution import default_lowering
+from nachos_jax.protocol.export import FORMAT
+from nachos_jax.tasks import classification as task
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network of a deployed model.
+
+    Attributes:
+        apply: jitted, [B, H, W, C] pixels in stored range -> [B, classes] logits.
+    """
+
+    apply: Any
+
+
+class DeployedModel:
+    """An exported model: `probabilities` of arrays, or `predict` files.
+
+    Attributes:
+        description: the content of model.json.
+        classes: class names, in the order of the probabilities.
+    """
+
+    def __init__(self, description: Mapping[str, Any], networks: Sequence[Network]):
+        self.description = description
+        self.classes: tuple[str, ...] = tuple(description["classes"])
+        self._networks = networks
+
+    def probabilities(self, images: np.ndarray, batch: int = 256) -> np.ndarray:
+        """Class probabilities of prepared images.
+
+        Args:
+            images: [N, H, W, C] in the range and size of the training pixels (see
+                `description["preparation"]`); [N, H, W] for gray.
+            batch: images at a time.
+
+        Returns:
+            [N, classes] float32; the mean over networks when there are several.
+
+        Raises:
+            UsageError: the shape does not fit.
+        """
+        images = np.asarray(images)
+        images = images[..., None] if images.ndim == 3 else images
+        wanted = (*self._size(), self.description["channels"])
+        if images.ndim != 4 or images.shape[1:] != wanted:
+            raise UsageError(
+                f"images of shape {images.shape}: this model takes [N, {', '.join(map(str, wanted))}]; prepare "
+                "files with predict(), which resizes, or resize your arrays."
+            )
+        parts = [self._batch(images[i : i + batch], batch) for i in range(0, len(images), batch)]
+        return np.concatenate([*parts, np.empty((0, len(self.classes)), np.float32)])
+
+    def predict(self, paths: Sequence[str | os.PathLike]) -> tuple[list[str], np.ndarray]:
+        """Class probabilities of files, folders, or CSVs with a `path` column.
+
+        Args:
+            paths: what to predict.
+
+        Returns:
+            Names of the cases, and their [N, classes] float32 probabilities.
+
+        Raises:
+            UsageError: a file cannot be read or has other channels than the model.
+        """
+        names, images = sources.read_inputs([Path(path) for path in paths], dict(self.description["preparation"]))
+        return list(names), self.probabilities(images)
+
+    def _size(self) -> tuple[int, int]:
+        preparation = self.description["preparation"]
+        return int(preparation["height"]), int(preparation["width"])
+
+    def _batch(self, images: np.ndarray, batch: int) -> np.ndarray:
+        room = np.zeros((batch, *images.shape[1:]), images.dtype)  # one shape, one compilation
+        room[: len(images)] = images
+        each = [task.probabilities(np.asarray(network.apply(room))) for network in self._networks]
+        return np.mean(each, axis=0).astype(np.float32)[: len(images)]
+
+
+def load(path: str | os.PathLike) -> DeployedModel:
+    """Loads a model that `nachos deploy` exported.
+
+    Args:
+        path: the folder with model.json.
+
+    Returns:
+        The model.
+
+    Raises:
+        UsageError: no such folder, or a part of it is missing, damaged or of a later format.
+    """
+    folder = Path(path)
+    description = _description(folder)
+    return DeployedModel(description, list(_networks(folder, description)))
+
+
+def _description(folder: Path) -> dict[str, Any]:
+    file = folder / "model.json"
+    if not file.is_file():
+        raise UsageError(f"{folder} holds no model.json: name the folder that `nachos deploy` wrote, WORKDIR/deploy.")
+    try:
+        description = json.loads(file.read_text(encoding="utf-8"))
+        known = description["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{file} is damaged ({error}): run `nachos deploy` again to write it anew.") from error
+    if known != FORMAT:
+        raise UsageError(f"{file} has format {known!r} and this version reads {FORMAT}: update nachos_jax.")
+    return description
+
+
+def _networks(folder: Path, description: Mapping[str, Any]) -> Iterator[Network]:
+    for name, digest in zip(description["weights"], description["weights_sha256"], strict=True):
+        file = folder / name
+        data = file.read_bytes() if file.is_file() else b""
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise UsageError(f"{file} is missing or damaged: run `nachos deploy` again to write it anew.")
+        yield Network(_network(description, load_arrays(data)))
+
+
+def _network(description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Any:
+    dtype = jnp.bfloat16 if description["precision"] == "bfloat16" else jnp.float32
+
+    def build(rngs: nnx.Rngs) -> nnx.Module:
+        hparams, channels = description["hparams"], description["channels"]
+        lowering = default_lowering(jax.default_backend())
+        return registry.build(hparams, channels, len(description["classes"]), dtype, lowering, rngs)
+
+    graph, abstract = lane.graph(build), lane.parts(nnx.eval_shape(lambda: build(nnx.Rngs(0))))
+    state = [_filled(prefix, part, arrays) for prefix, part in zip(("params", "stats"), abstract, strict=True)]
+    mean, sd = arrays["pixel_mean"], arrays["pixel_sd"]
+    unused = rng.key(jnp.zeros(2, jnp.uint32), rng.Purpose.DROPOUT, 0)  # nothing is dropped in prediction
+
+    @jax.jit
+    def apply(images: jax.Array) -> jax.Array:
+        network = nnx.merge(graph, *state)
+        pixels = (images.astype(jnp.float32) - mean) / sd
+        return network(pixels, False, jnp.float32(0.0), unused)  # type: ignore[operator]
+
+    return apply
+
+
+def _filled(prefix: str, abstract: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+    leaves, structure = jax.tree_util.tree_flatten(abstract)
+    names = list(named(prefix, jax.tree.unflatten(structure, [np.empty(0)] * len(leaves))))
+    return jax.tree.unflatten(structure, [jnp.asarray(arrays[name]) for name in names])

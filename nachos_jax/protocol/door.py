@@ -1,0 +1,75 @@
+"""The last door before training: what can only be checked with config, cases and folds together."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from nachos_jax.core.config import RunConfig
+from nachos_jax.core.errors import UsageError
+from nachos_jax.core.hparams import active
+from nachos_jax.data.table import Cohort
+from nachos_jax.metrics.classification import METRICS
+from nachos_jax.models import registry as models
+from nachos_jax.search import registry as searchers
+from nachos_jax.splits.folds import Folds
+
+MINIMUM_FOLDS = 3
+"""Nested cross-validation tests on one fold, validates on another and trains on the rest."""
+
+
+def check(run: RunConfig, cohort: Cohort, folds: Folds) -> None:
+    """Refuses a run that would fail later.
+
+    Raises:
+        UsageError: too few folds, a searcher or selection metric that is unknown or cannot be computed, a
+            batch larger than a training set, images too small for a network that may be tried.
+    """
+    if folds.count < MINIMUM_FOLDS:
+        raise UsageError(
+            f"{folds.count} folds: nested cross-validation needs at least {MINIMUM_FOLDS} (one to test, one to "
+            "validate, one to train). Raise config.folds.count, or name more folds or sites in the data."
+        )
+    searchers.check(run.search.searcher)
+    _metric(run.search.metric, cohort, folds)
+    _batches(run, folds)
+    _networks(run, cohort)
+
+
+def _metric(name: str, cohort: Cohort, folds: Folds) -> None:
+    if name not in METRICS:
+        raise UsageError(f"config.search.metric = {name!r}: must be one of {', '.join(METRICS)}.")
+    table = cohort.table
+    certain = np.eye(len(table.classes))
+    for fold in folds.numbers():
+        labels = table.labels[folds.cases(fold)]
+        value = METRICS[name].function(labels, certain[labels], table.classes)
+        if value.value is None:
+            raise UsageError(
+                f"config.search.metric = {name!r} is undefined on fold {fold} ({value.note}), which serves as "
+                "an inner fold: select by balanced_accuracy or log_loss, or change the folds."
+            )
+
+
+def _batches(run: RunConfig, folds: Folds) -> None:
+    firsts = range(0, len(folds.numbers()), folds.count)
+    pairs = [pair for first in firsts for pair in itertools.combinations(range(first, first + folds.count), 2)]
+    smallest = min(int(folds.training(pair).sum()) for pair in pairs)
+    largest = max(run.candidates("batch_size"))
+    if largest > smallest:
+        raise UsageError(
+            f"training.batch_size can be {largest}, but the smallest training set has {smallest} cases: lower it in "
+            "config.training.batch_size or config.search.space.batch_size."
+        )
+
+
+def _networks(run: RunConfig, cohort: Cohort) -> None:
+    height, width = cohort.shape[:2]
+    for architecture in run.candidates("architecture"):
+        chosen = {**run.defaults, "architecture": architecture}
+        models.check(active(chosen, run.table), height, width)
+        for dimension in run.search.space:
+            if dimension.name.startswith(f"{architecture}."):
+                for value in run.candidates(dimension.name):
+                    models.check(active({**chosen, dimension.name: value}, run.table), height, width)

@@ -1,0 +1,106 @@
+"""NACHOS: the estimate. Search inside each outer fold, select, refit, test once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load
+
+from nachos_jax.core.config import RunConfig
+from nachos_jax.core.errors import UsageError
+from nachos_jax.core.types import Fit
+from nachos_jax.data.table import Cohort
+from nachos_jax.engine.pool import LanePool
+from nachos_jax.protocol.conduct import Conductor, Ending
+from nachos_jax.protocol.progress import Progress
+from nachos_jax.protocol.run import Run, open_run
+from nachos_jax.protocol.study import Study, estimation_studies
+from nachos_jax.records.schema import FitRecord, OuterTest, Outcome
+from nachos_jax.splits.folds import Folds
+from nachos_jax.tasks import classification as task
+
+
+def evaluate(
+    config: RunConfig,
+    workdir: str,
+    outer_folds: Sequence[int] | None = None,
+    cohort: Cohort | None = None,
+    quiet: bool = False,
+) -> Run:
+    """Estimates the performance of the whole procedure by nested cross-validation.
+
+    Args:
+        config: the checked configuration.
+        workdir: the run directory; the same call again resumes.
+        outer_folds: outer folds to run now; None = all. The others can be run later.
+        cohort: the cases, or None to load what the config names.
+        quiet: show no progress.
+
+    Returns:
+        The run; its results are records in the run directory.
+
+    Raises:
+        UsageError: nothing was trained because something must be mended first, or a study failed.
+    """
+    run = open_run(config, workdir, "evaluate", cohort)
+    chosen = chosen_folds(run.folds, outer_folds)
+    studies = estimation_studies(chosen, run.folds, run.cases, config)
+    tested = {test.outer_fold for test in run.store.tests()}
+    if tested >= set(chosen):
+        return run
+    pool = LanePool(run.cohort, run.folds, config, checkpoints(run))
+    ending = Ending(
+        fits=refits,
+        finish=lambda study, outcome, records: _test(run, study, records[0]),
+        finished=lambda study: study.outer in tested,
+    )
+    Conductor(run, studies, pool, ending, Progress("evaluate", quiet)).conduct()
+    return run
+
+
+def chosen_folds(folds: Folds, wanted: Sequence[int] | None) -> list[int]:
+    """The outer folds to run, in order.
+
+    Raises:
+        UsageError: a number that is no fold.
+    """
+    known = folds.numbers()
+    if wanted is None:
+        return list(known)
+    strange = [fold for fold in wanted if fold not in known]
+    if strange or not wanted:
+        raise UsageError(
+            f"--outer_folds={','.join(map(str, wanted))}: outer folds are numbered {known[0]} to {known[-1]}."
+        )
+    return sorted(set(wanted))
+
+
+def checkpoints(run: Run) -> Path:
+    """Where running lanes are saved."""
+    return run.store.path / "checkpoints" / run.store.task.name
+
+
+def refits(study: Study, outcome: Outcome) -> list[Fit]:
+    """The one fit on everything but the outer fold, for n* epochs."""
+    return [study.refit(outcome.trials[outcome.selected], outcome.epochs)]
+
+
+def _test(run: Run, study: Study, record: FitRecord) -> None:
+    """Commits the predictions that the refit made of its outer fold after its last epoch."""
+    assert study.outer is not None
+    logits = load(run.store.payload(record, "logits.safetensors"))["logits"]
+    table = run.cohort.table
+    cases = np.flatnonzero(run.folds.cases(study.outer))
+    probabilities = task.probabilities(logits).astype(np.float32)
+    run.store.commit_test(
+        OuterTest(
+            outer_fold=study.outer,
+            fit=record.fit,
+            cases=tuple(table.names[cases].tolist()),
+            labels=tuple(table.labels[cases].tolist()),
+            probabilities=tuple(tuple(row) for row in probabilities.tolist()),
+            training_loss=record.training_loss,
+        )
+    )

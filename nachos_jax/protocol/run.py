@@ -1,0 +1,128 @@
+"""Opening a run: load and check everything, compare with what the directory holds, write what it is."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from nachos_jax.core.config import RunConfig, differences
+from nachos_jax.core.errors import UsageError
+from nachos_jax.core.types import digest
+from nachos_jax.data import sources
+from nachos_jax.data.table import Cohort
+from nachos_jax.protocol import door, environment
+from nachos_jax.records.store import RunDirectory
+from nachos_jax.splits import checks, rows
+from nachos_jax.splits import folds as folding
+from nachos_jax.splits.folds import Folds
+
+log = logging.getLogger("nachos_jax")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that may start: its data and folds are known and everything that can be checked was.
+
+    Attributes:
+        config: the checked configuration.
+        cohort: the cases.
+        folds: their folds.
+        store: the run directory.
+        cases: hash of the case table with its folds.
+    """
+
+    config: RunConfig
+    cohort: Cohort
+    folds: Folds
+    store: RunDirectory
+    cases: str
+
+
+def open_run(config: RunConfig, workdir: str, task: str, cohort: Cohort | None = None) -> Run:
+    """Opens a new or an old run directory.
+
+    Args:
+        config: the checked configuration.
+        workdir: the run directory.
+        task: "evaluate" or "deploy".
+        cohort: the cases, or None to load what the config names.
+
+    Returns:
+        The run.
+
+    Raises:
+        UsageError: the data cannot be used, or the directory belongs to another run.
+    """
+    store = RunDirectory(workdir, task)
+    _same_config(config, store)
+    cohort = cohort or sources.load(config.data)
+    folds = _folds(config, cohort, store)
+    door.check(config, cohort, folds)
+    cases = digest([cohort.hash, folds.hash])
+    run = Run(config, cohort, folds, store, cases)
+    _identify(run)
+    return run
+
+
+def _same_config(config: RunConfig, store: RunDirectory) -> None:
+    known = store.run()
+    if known is None:
+        return
+    changed = differences(known["config"], config.raw)
+    if changed:
+        shown = "\n  ".join(changed[:20])
+        raise UsageError(
+            f"{store.path} holds a run with another config:\n  {shown}\n"
+            "Give the new config its own --workdir, or set these fields back to resume this one."
+        )
+
+
+def _folds(config: RunConfig, cohort: Cohort, store: RunDirectory) -> Folds:
+    table, wanted = cohort.table, config.folds
+    stored = store.read_table("folds.csv")
+    if stored:
+        return rows.read_rows(stored, table.names)
+    folds = folding.make(table, wanted.scheme, wanted.count, wanted.repeats, config.seed)
+    checks.check_leakage(folds, table.subjects)
+    return folds
+
+
+def _identify(run: Run) -> None:
+    """Commits what the run is, or refuses a directory whose cases or folds were others."""
+    value, known = _identity(run), run.store.run()
+    if known is None:
+        run.store.commit_run(value)
+    elif known["cases"] != run.cases:
+        raise UsageError(
+            f"The cases or folds of {run.store.path} have changed since its first run (hash {known['cases']}, "
+            f"now {run.cases}): restore the data and folds.csv, or give the new data their own --workdir."
+        )
+    for text in value["warnings"]:
+        log.warning("%s", text)
+    table = run.cohort.table
+    labels = [table.classes[label] for label in table.labels]
+    header, lines = rows.write_rows(run.folds, table.names, table.subjects, table.sites, labels)
+    run.store.write_table("folds.csv", header, lines)
+    environment.write(run.store, run.config, run.cases)
+
+
+def _identity(run: Run) -> dict[str, Any]:
+    table, folds = run.cohort.table, run.folds
+    return {
+        "schema": 1,
+        "config": run.config.raw,
+        "cases": run.cases,
+        "classes": list(table.classes),
+        "counts": table.counts(),
+        "n_cases": len(table),
+        "n_subjects": len(set(table.subjects.tolist())),
+        "n_sites": len(set(table.sites.tolist())) if table.sites is not None else 0,
+        "waived": table.waived,
+        "folds": {"scheme": run.config.folds.scheme, "count": folds.count, "repeats": folds.repeats},
+        "inner_metric": run.config.search.metric,
+        "preparation": run.cohort.preparation,
+        "command": environment.command(),
+        "versions": environment.versions(),
+        "warnings": checks.warnings(folds, table.labels, table.classes, table.sites),
+    }

@@ -1,0 +1,74 @@
+"""The rules that turn curves into a choice: score, select, epochs. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from nachos_jax.core.types import TrialScore
+from nachos_jax.engine.watch import best_epoch
+from nachos_jax.records.schema import Curve
+
+
+def score_trial(curves: Mapping[int, Curve], parameters: int) -> TrialScore:
+    """Scores a trial from what its inner folds saw.
+
+    Args:
+        curves: the curve of each inner fold v, from the fit that left v out.
+        parameters: number of trained parameters.
+
+    Returns:
+        score = mean over v of the selection metric at best_epoch (first epoch, counted from 1, with the
+        lowest loss on v); spread = its standard deviation; n* = mean best epoch, rounded, at least 1. A trial with a NaN loss or an undefined metric in any inner fold has failed.
+    """
+    best = {fold: best_epoch(curve.loss) for fold, curve in curves.items() if curve.end != "nan"}
+    by_fold = {fold: curves[fold].score[best[fold] - 1] if fold in best else None for fold in curves}
+    scores = [score for score in by_fold.values() if score is not None and math.isfinite(score)]
+    if not curves or len(scores) < len(curves):
+        return TrialScore(None, None, None, parameters, "failed", by_fold)
+    mean = sum(scores) / len(scores)
+    return TrialScore(mean, spread(scores), mean_epochs(list(best.values())), parameters, "done", by_fold)
+
+
+def spread(scores: Sequence[float]) -> float:
+    """Standard deviation with ddof 1; 0.0 of one value."""
+    if len(scores) < 2:
+        return 0.0
+    mean = sum(scores) / len(scores)
+    return math.sqrt(sum((score - mean) ** 2 for score in scores) / (len(scores) - 1))
+
+
+def mean_epochs(best: Sequence[int]) -> int:
+    """n*: the mean best epoch rounded (half to even, as the NACHOS code does), at least 1."""
+    return max(1, round(sum(best) / len(best)))
+
+
+def select(scores: Sequence[TrialScore], rule: str = "best") -> int | None:
+    """Number of the selected trial, or None when all have failed.
+
+    Args:
+        scores: scores of all trials of a study, by number.
+        rule: "best": highest score; ties go to lower spread, then fewer parameters, then lower number.
+            "one-se": among trials within one standard error (of the best one's inner folds) of the best,
+            the one with fewest parameters, then fewest epochs, then the order of "best"
+            (Breiman et al. 1984; Hastie, Tibshirani and Friedman 2009, 7.10).
+    """
+    done = [number for number, score in enumerate(scores) if score.status == "done"]
+    if not done:
+        return None
+    ranked = sorted(done, key=lambda number: _rank(scores[number], number))
+    if rule == "best":
+        return ranked[0]
+    top = scores[ranked[0]]
+    floor = _number(top.score) - _number(top.spread) / math.sqrt(max(len(top.by_fold), 1))
+    near = [number for number in ranked if _number(scores[number].score) >= floor]
+    return min(near, key=lambda n: (scores[n].parameters, scores[n].epochs, _rank(scores[n], n)))
+
+
+def _rank(score: TrialScore, number: int) -> tuple[float, float, int, int]:
+    return (-_number(score.score), _number(score.spread), score.parameters, number)
+
+
+def _number(value: float | None) -> float:
+    assert value is not None  # a trial that is done has a score and a spread
+    return value

@@ -1,0 +1,221 @@
+"""The run directory: the only file that knows where records lie and how they are committed."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.core.types import Trial
+from nachos_jax.records import schema
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Writes a file that is either wholly there or not there, whatever happens meanwhile.
+
+    Raises:
+        UsageError: the folder cannot be written to or the disk is full.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+            _sync_folder(path.parent)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written ({error.strerror}): free space or mend its permissions, then run "
+            "the same command again; nothing that was finished is lost."
+        ) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def dump(value: Any) -> bytes:
+    """JSON text of a record, the same bytes for the same value."""
+    return (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def study_name(study: int | None) -> str:
+    """Folder name of a study: "fold_03", or "deploy"."""
+    return "deploy" if study is None else f"fold_{study:02d}"
+
+
+class RunDirectory:
+    """Records of one run below `path`; everything else in there can be deleted and is rebuilt.
+
+    Estimation and deployment keep apart stores (`task` = "evaluate" or "deploy"), so that no result
+    of one can reach the other.
+    """
+
+    def __init__(self, path: str | os.PathLike, task: str = "evaluate"):
+        self.path = Path(path)
+        self.records = self.path / "records"
+        self.task = self.records / task
+
+    # --- the run itself -------------------------------------------------------------------------
+
+    def run(self) -> dict[str, Any] | None:
+        """The identity of the run (config, case-table hash, classes), or None in a new directory."""
+        return self._read(self.records / "run.json", dict)
+
+    def commit_run(self, value: Mapping[str, Any]) -> None:
+        """Writes the identity of the run, once."""
+        self._commit(self.records / "run.json", value)
+
+    # --- studies --------------------------------------------------------------------------------
+
+    def trials(self, study: int | None) -> list[Trial]:
+        """The trials of a study, in order of their numbers."""
+        folder = self.task / "studies" / study_name(study)
+        return [self._read(path, lambda v: Trial(**v)) for path in sorted(folder.glob("trial_*.json"))]
+
+    def commit_trial(self, trial: Trial) -> None:
+        """Commits that a trial was asked for."""
+        name = f"trial_{trial.number:04d}.json"
+        self._commit(
+            self.task / "studies" / study_name(trial.study) / name,
+            {**vars(trial), "hparams": dict(trial.hparams)},
+        )
+
+    def outcome(self, study: int | None) -> schema.Outcome | None:
+        """The end of a study, or None while it goes on."""
+        return self._read(self.task / "studies" / study_name(study) / "outcome.json", schema.outcome)
+
+    def commit_outcome(self, value: schema.Outcome) -> None:
+        """Commits the end of a study."""
+        path = self.task / "studies" / study_name(value.study) / "outcome.json"
+        self._commit(path, schema.to_json(value))
+
+    # --- fits -----------------------------------------------------------------------------------
+
+    def fits(self) -> Iterator[schema.FitRecord]:
+        """All finished fits, ordered by id."""
+        for path in sorted((self.task / "fits").glob("*.json")):
+            yield self._read(path, schema.fit_record)
+
+    def commit_fit(self, value: schema.FitRecord, payload: Mapping[str, bytes]) -> schema.FitRecord:
+        """Commits a fit; its payload files first, so that the record vouches for them.
+
+        Args:
+            value: the record, `payload` field not yet filled.
+            payload: file suffix -> bytes, e.g. {"weights.safetensors": ...}.
+
+        Returns:
+            The record with its `payload` field filled.
+        """
+        hashes = {}
+        for suffix, data in payload.items():
+            write_atomic(self.payload_path(value.fit, suffix), data)
+            hashes[suffix] = hashlib.sha256(data).hexdigest()
+        vouched = dataclasses.replace(value, payload=hashes)
+        self._commit(self.task / "fits" / f"{value.fit}.json", schema.to_json(vouched))
+        return vouched
+
+    def payload_path(self, fit: str, suffix: str) -> Path:
+        """Where a payload file of a fit lies."""
+        return self.task / "fits" / f"{fit}.{suffix}"
+
+    def payload(self, record: schema.FitRecord, suffix: str) -> bytes:
+        """The bytes of a payload file, checked against the record.
+
+        Raises:
+            UsageError: the file is gone or its bytes are not those committed.
+        """
+        path = self.payload_path(record.fit, suffix)
+        data = path.read_bytes() if path.exists() else b""
+        if hashlib.sha256(data).hexdigest() != record.payload[suffix]:
+            raise UsageError(
+                f"{path} is missing or damaged: delete {path.with_name(record.fit + '.json')} and run "
+                "the same command again to train this fit anew."
+            )
+        return data
+
+    # --- tests ----------------------------------------------------------------------------------
+
+    def tests(self) -> list[schema.OuterTest]:
+        """The outer folds tested so far, in order."""
+        paths = sorted((self.task / "tests").glob("fold_*.json"))
+        return [self._read(path, schema.outer_test) for path in paths]
+
+    def commit_test(self, value: schema.OuterTest) -> None:
+        """Commits the one test of an outer fold."""
+        name = f"{study_name(value.outer_fold)}.json"
+        self._commit(self.task / "tests" / name, schema.to_json(value))
+
+    # --- what was spent (not part of the truth: times and devices) -----------------------------------
+
+    def sessions(self) -> list[dict[str, Any]]:
+        """What each process spent on this task, oldest first."""
+        return [self._read(path, dict) for path in sorted((self.task / "sessions").glob("*.json"))]
+
+    def write_session(self, name: str, value: Mapping[str, Any]) -> None:
+        """Writes or rewrites what this process spent so far."""
+        write_atomic(self.task / "sessions" / f"{name}.json", dump(dict(value)))
+
+    # --- files for people and machines ---------------------------------------------------------------
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Writes a file that can be rebuilt from the records; returns its path."""
+        write_atomic(self.path / name, text.encode())
+        return self.path / name
+
+    def write_table(self, name: str, header: list[str], rows: list[list[Any]]) -> Path:
+        """Writes a CSV file; None becomes an empty field."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows([["" if cell is None else cell for cell in row] for row in rows])
+        return self.write_text(name, text.getvalue())
+
+    def read_table(self, name: str) -> list[dict[str, str]] | None:
+        """Rows of a CSV file by column name, or None when there is none."""
+        path = self.path / name
+        if not path.exists():
+            return None
+        with open(path, newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+    # --- the mechanism ------------------------------------------------------------------------------
+
+    def _commit(self, path: Path, value: Mapping[str, Any]) -> None:
+        data = dump(dict(value))
+        if path.exists() and path.read_bytes() != data:
+            raise UsageError(
+                f"{path} already holds another result: two runs are writing into {self.path}, or "
+                "its records were edited. Use one --workdir a run."
+            )
+        write_atomic(path, data)
+
+    def _read(self, path: Path, decode: Callable[[dict], Any]) -> Any:
+        if not path.exists():
+            return None
+        try:
+            return decode(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise UsageError(
+                f"{path} is damaged ({error}): delete this file and run the same command again; the "
+                "work behind it is done anew, all other records stay."
+            ) from error

@@ -1,0 +1,179 @@
+"""All records of an estimation run, read once: what every table, figure and sentence is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.core.types import Trial, TrialScore
+from nachos_jax.metrics import classification
+from nachos_jax.records.schema import FitRecord, Outcome, OuterTest
+from nachos_jax.records.store import RunDirectory
+
+HEADLINE = "balanced_accuracy"
+
+
+@dataclass(frozen=True)
+class CaseRow:
+    """One row of folds.csv.
+
+    Attributes:
+        case: its name.
+        subject: its subject.
+        site: its site, or "" when unknown.
+        folds: its outer fold in each repeat, global fold numbers.
+    """
+
+    case: str
+    subject: str
+    site: str
+    folds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The records of a run.
+
+    Attributes:
+        run: run.json.
+        cases: the cases in table order.
+        trials: trials asked for so far, by outer fold.
+        outcomes: finished studies, by outer fold.
+        tests: tested outer folds, by number.
+        fits: all finished fits.
+        sessions: what each process spent.
+    """
+
+    run: Mapping[str, Any]
+    cases: tuple[CaseRow, ...]
+    trials: Mapping[int, Sequence[Trial]]
+    outcomes: Mapping[int, Outcome]
+    tests: Mapping[int, OuterTest]
+    fits: Sequence[FitRecord]
+    sessions: Sequence[Mapping[str, Any]]
+
+    @property
+    def count(self) -> int:
+        """K, the outer folds of one repeat."""
+        return int(self.run["folds"]["count"])
+
+    @property
+    def repeats(self) -> int:
+        """R, the number of divisions into folds."""
+        return int(self.run["folds"].get("repeats", 1))
+
+    @property
+    def planned(self) -> int:
+        """Outer folds of the whole protocol, K times R."""
+        return self.count * self.repeats
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """C class names in the order of the probabilities."""
+        return tuple(self.run["classes"])
+
+    @property
+    def headline(self) -> str:
+        """The metric that the page leads with: the selection metric."""
+        name = self.run.get("inner_metric", HEADLINE)
+        return name if name in classification.METRICS else HEADLINE
+
+    @cached_property
+    def by_case(self) -> dict[str, CaseRow]:
+        """Rows of folds.csv by case."""
+        return {row.case: row for row in self.cases}
+
+    @cached_property
+    def predictions(self) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+        """Of each tested outer fold: labels [N] int and probabilities [N, C] float64 (NaN where none)."""
+        return {
+            fold: (
+                np.array(test.labels, np.int64),
+                np.array(test.probabilities, np.float64).reshape(len(test.labels), len(self.classes)),
+            )
+            for fold, test in self.tests.items()
+        }
+
+    def repeat(self, fold: int) -> int:
+        """0-based repeat of an outer fold."""
+        return fold // self.count
+
+    def members(self, fold: int) -> list[CaseRow]:
+        """The cases of an outer fold."""
+        return [row for row in self.cases if row.folds[self.repeat(fold)] == fold]
+
+    def score(self, fold: int, trial: int) -> TrialScore | None:
+        """Score of a trial, or None while its study goes on."""
+        return self.outcomes[fold].scores[trial] if fold in self.outcomes else None
+
+    def selected(self, fold: int) -> Trial | None:
+        """The trial selected for an outer fold, or None while its study goes on."""
+        outcome = self.outcomes.get(fold)
+        return None if outcome is None else outcome.trials[outcome.selected]
+
+
+def read(directory: RunDirectory) -> Evidence:
+    """Reads the records of a run.
+
+    Raises:
+        UsageError: the directory holds no run, its folds.csv is gone, or a record is damaged.
+    """
+    run = directory.run()
+    if run is None:
+        raise UsageError(
+            f"{directory.path} holds no run (no records/run.json): give the --workdir of a "
+            "`nachos evaluate`, or start one there."
+        )
+    planned = range(int(run["folds"]["count"]) * int(run["folds"].get("repeats", 1)))
+    outcomes = {fold: directory.outcome(fold) for fold in planned}
+    evidence = Evidence(
+        run=run,
+        cases=_cases(directory),
+        trials={fold: directory.trials(fold) for fold in planned},
+        outcomes={fold: outcome for fold, outcome in outcomes.items() if outcome is not None},
+        tests={test.outer_fold: test for test in directory.tests()},
+        fits=list(directory.fits()),
+        sessions=directory.sessions(),
+    )
+    _check(evidence, directory)
+    return evidence
+
+
+def _cases(directory: RunDirectory) -> tuple[CaseRow, ...]:
+    rows = directory.read_table("folds.csv")
+    if rows is None:
+        raise UsageError(
+            f"{directory.path / 'folds.csv'} is missing: run the same `nachos evaluate` command again, "
+            "it writes the file anew."
+        )
+    try:
+        return tuple(
+            CaseRow(
+                row["case"],
+                row["subject"],
+                row["site"],
+                tuple(int(value) for name, value in row.items() if name and name.startswith("fold")),
+            )
+            for row in rows
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise UsageError(
+            f"{directory.path / 'folds.csv'} is damaged ({error}): delete it and run the same "
+            "`nachos evaluate` command again."
+        ) from error
+
+
+def _check(evidence: Evidence, directory: RunDirectory) -> None:
+    for fold, test in evidence.tests.items():
+        known = {row.case for row in evidence.members(fold)} if fold < evidence.planned else set()
+        if set(test.cases) != known:
+            raise UsageError(
+                f"{directory.path}: the test of outer fold {fold} has {len(test.cases)} cases that are not "
+                f"the {len(known)} of folds.csv: folds.csv was edited; delete it and run the same "
+                "`nachos evaluate` command again."
+            )

@@ -1,0 +1,183 @@
+"""The estimate in words: what was measured, on what, and what must be known to read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+SE_LABEL = "SE over folds (NACHOS), descriptive: folds share training cases, so it is too small"
+
+
+def estimate(summary: Mapping[str, Any]) -> str:
+    """One sentence or two: the headline metric, its unit and count, the data, and what it estimates.
+
+    Args:
+        summary: what `summary.summarise` builds, before its words.
+    """
+    progress, data = summary["progress"], _data(summary)
+    if not progress["outer_folds_tested"]:
+        planned = _count(progress["outer_folds_planned"], "outer fold")
+        return f"No estimate yet: none of {planned} is tested. Planned: nested cross-validation on {data}."
+    metric = summary["metrics"][summary["headline"]]
+    partial = "part of a " if progress["outer_folds_missing"] else ""
+    first = f"{_value(metric, progress)}: {partial}nested cross-validation on {data}."
+    if metric["mean"] is None:
+        return first
+    return (
+        f"{first} It estimates how the whole procedure (search, training, epochs rule) performs when "
+        f"trained on {_share(summary)} of these data."
+    )
+
+
+def caveats(summary: Mapping[str, Any], warnings: Iterable[str]) -> list[str]:
+    """What the reader must know besides the sentence, most important first.
+
+    Args:
+        summary: what `summary.summarise` builds, before its words.
+        warnings: the run's own.
+    """
+    found = [
+        *_missing(summary),
+        *_waived(summary),
+        *_notes(summary),
+        *_failures(summary),
+        *_repeats(summary),
+    ]
+    if any(metric["se"] is not None for metric in summary["metrics"].values()):
+        found.append(f"{SE_LABEL}.")
+    return found + [_closed(text) for text in warnings]
+
+
+def _value(metric: Mapping[str, Any], progress: Mapping[str, Any]) -> str:
+    label, mean = metric["label"], metric["mean"]
+    if mean is None:
+        reason = next(value["note"] for value in metric["folds"].values())
+        tested = _count(progress["outer_folds_tested"], "tested outer fold")
+        return f"{label} is undefined in all of {tested} ({reason})"
+    return f"{label} {mean:.3f} ({_spread(metric, progress)})"
+
+
+def _spread(metric: Mapping[str, Any], progress: Mapping[str, Any]) -> str:
+    planned, count = progress["outer_folds_planned"], metric["count"]
+    over = f"{count} of {planned} outer folds" if count < planned else _count(planned, "outer fold")
+    if progress["repeats"] > 1:
+        over += f", {progress['repeats']} repeats of {progress['folds_a_repeat']}"
+    if metric["se"] is None:
+        return f"from {over}, so without SE"
+    return f"SE {metric['se']:.3f} over {over}, descriptive"
+
+
+def _data(summary: Mapping[str, Any]) -> str:
+    data, progress = summary["data"], summary["progress"]
+    cases = _count(data["cases"], "case")
+    tested = progress["cases_tested"]
+    if progress["outer_folds_tested"] and tested < data["cases"]:
+        cases += f" ({tested:,} of them tested)"
+    if data["subjects_waived"]:
+        who = " taken as one case a subject (stated by the user, not checked)"
+    else:
+        who = f" of {_count(data['subjects'], 'subject')}"
+    sites = f" from {_count(data['sites'], 'site')}" if (data["sites"] or 0) > 1 else ""
+    return f"{cases}{who}{sites}, {_count(len(data['classes']), 'class', 'classes')}"
+
+
+def _share(summary: Mapping[str, Any]) -> str:
+    """The share of the cases that a refit saw: a plain fraction where folds are equal."""
+    low, high = summary["training_share"]
+    count = summary["progress"]["folds_a_repeat"]
+    fraction = (count - 1) / count
+    if max(abs(low - fraction), abs(high - fraction)) <= 0.02:
+        return f"about {count - 1}/{count}"
+    if f"{low:.0%}" == f"{high:.0%}":
+        return f"{low:.0%}"
+    return f"{low:.0%} to {high:.0%}"
+
+
+def _missing(summary: Mapping[str, Any]) -> list[str]:
+    progress = summary["progress"]
+    missing = progress["outer_folds_missing"]
+    if not missing or not progress["outer_folds_tested"]:
+        return []
+    return [
+        f"{progress['outer_folds_tested']} of {progress['outer_folds_planned']} outer folds are tested; "
+        f"not yet: {_listed(missing)}. The estimate may change when they are."
+    ]
+
+
+def _waived(summary: Mapping[str, Any]) -> list[str]:
+    if not summary["data"]["subjects_waived"]:
+        return []
+    return [
+        "Subjects are waived: the user stated that no subject has two cases, and no record can check it. "
+        "If some have, their cases may lie on both sides of a test and the estimate is too good."
+    ]
+
+
+def _notes(summary: Mapping[str, Any]) -> list[str]:
+    """Undefined values of any metric and qualified ones of the headline; equal reasons together."""
+    undefined: dict[tuple[str, str], list[str]] = {}
+    qualified: dict[str, list[str]] = {}
+    for name, metric in summary["metrics"].items():
+        reasons: dict[str, list[str]] = {}
+        for fold, value in metric["folds"].items():
+            if value["value"] is None:
+                reasons.setdefault(value["note"], []).append(fold)
+            elif value["note"] and name == summary["headline"]:
+                qualified.setdefault(value["note"], []).append(fold)
+        for note, folds in reasons.items():
+            undefined.setdefault((note, _folds(folds)), []).append(metric["label"])
+    texts = []
+    for (note, where), labels in undefined.items():
+        one = len(labels) == 1
+        means = "its mean leaves" if one else "their means leave"
+        texts.append(
+            f"{_listed(labels)} {'is' if one else 'are'} undefined in {where} ({note}), which {means} out."
+        )
+    headline = summary["metrics"][summary["headline"]]["label"]
+    return texts + [f"{headline} in {_folds(folds)}: {note}." for note, folds in qualified.items()]
+
+
+def _failures(summary: Mapping[str, Any]) -> list[str]:
+    trials, lost = summary["trials"], summary["confusion"]["without_numbers"]
+    texts = []
+    if trials["failed"]:
+        texts.append(
+            f"{trials['failed']} of {_count(trials['scored'], 'trial')} failed (a training met NaN or "
+            "infinity, or the selection metric was undefined) and scored worst."
+        )
+    if lost:
+        texts.append(
+            f"{_count(lost, 'prediction')} are not numbers, because a refit met NaN or infinity: they are in "
+            "no count and no metric, which may flatter the procedure."
+        )
+    return texts
+
+
+def _repeats(summary: Mapping[str, Any]) -> list[str]:
+    progress = summary["progress"]
+    if progress["repeats"] == 1:
+        return []
+    k = progress["folds_a_repeat"]
+    return [
+        f"The {progress['repeats']} repeats test the same cases again, so the SE is SD/√{k} with the {k} "
+        "folds of one repeat, however many repeats there are."
+    ]
+
+
+def _count(number: int, noun: str, plural: str | None = None) -> str:
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def _listed(items: Iterable[Any]) -> str:
+    texts = [str(item) for item in items]
+    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"
+
+
+def _folds(numbers: Iterable[str]) -> str:
+    numbers = list(numbers)
+    return f"outer fold{'s' * (len(numbers) > 1)} {_listed(numbers)}"
+
+
+def _closed(text: str) -> str:
+    text = text.strip()
+    return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -1,0 +1,98 @@
+"""What a person should know of the folds before money is spent on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.splits.folds import Folds
+
+FEW_CASES = 10
+
+
+def check_leakage(folds: Folds, subjects: np.ndarray) -> None:
+    """Refuses folds that part the cases of a subject.
+
+    Args:
+        folds: the folds.
+        subjects: [N] str.
+
+    Raises:
+        UsageError: a subject has cases in two folds of a repeat.
+    """
+    found = folds.crossing(subjects)
+    if found:
+        subject, where = found
+        raise UsageError(
+            f"Subject {subject!r} has cases in folds {', '.join(map(str, where))}, so tests would meet a "
+            "known subject: give all its cases the same fold, or delete folds.csv to draw folds anew."
+        )
+
+
+def warnings(
+    folds: Folds, labels: np.ndarray, classes: Sequence[str], sites: np.ndarray | None = None
+) -> list[str]:
+    """Sentences on folds that can be used but weaken the estimate.
+
+    Args:
+        folds: the folds.
+        labels: [N] integer class numbers.
+        classes: C class names.
+        sites: [N] str, or None when unknown; names a fold that is one site.
+
+    Returns:
+        One sentence a weakness; empty when there is none.
+    """
+    texts = []
+    for first in range(0, len(folds.numbers()), folds.count):
+        numbers = range(first, first + folds.count)
+        masks = [folds.cases(fold) for fold in numbers]
+        titles = [_title(fold, mask, sites) for fold, mask in zip(numbers, masks, strict=True)]
+        counts = np.stack([np.bincount(labels[mask], minlength=len(classes)) for mask in masks])
+        texts += _small(titles, counts) + _absent(titles, counts, classes)
+        texts += _unseen(titles, counts, classes)
+    return texts
+
+
+def _title(fold: int, mask: np.ndarray, sites: np.ndarray | None) -> str:
+    held = np.unique(sites[mask]).tolist() if sites is not None else []
+    return f"fold {fold} (site {held[0]})" if len(held) == 1 else f"fold {fold}"
+
+
+def _small(titles: Sequence[str], counts: np.ndarray) -> list[str]:
+    """Folds of fewer than FEW_CASES cases; `counts` is [K, C], cases of each class in each fold."""
+    return [
+        f"F{title[1:]} holds only {size} cases: one of them moves its accuracy by {100 / size:.0f} points."
+        for title, size in zip(titles, counts.sum(1).tolist(), strict=True)
+        if size < FEW_CASES
+    ]
+
+
+def _absent(titles: Sequence[str], counts: np.ndarray, classes: Sequence[str]) -> list[str]:
+    """Classes that a fold does not hold."""
+    return [
+        f"F{title[1:]} holds no case of class {name!r}: metrics of this class are undefined there."
+        for title, row in zip(titles, counts, strict=True)
+        for name, cases in zip(classes, row.tolist(), strict=True)
+        if cases == 0
+    ]
+
+
+def _unseen(titles: Sequence[str], counts: np.ndarray, classes: Sequence[str]) -> list[str]:
+    """Classes that some fit never sees, because it leaves out all the folds that hold them."""
+    texts = []
+    for name, column in zip(classes, counts.T, strict=True):
+        holders = [titles[fold] for fold in np.flatnonzero(column).tolist()]
+        if len(holders) == 1:
+            texts.append(
+                f"Class {name!r} lies wholly in {holders[0]}: fits that leave it out never see this class."
+            )
+        # With two folds no fit leaves out both, so nothing is lost by it.
+        elif len(holders) == 2 < len(titles):
+            texts.append(
+                f"Class {name!r} lies wholly in {holders[0]} and {holders[1]}: fits that leave out both "
+                "never see this class."
+            )
+    return texts

@@ -1,0 +1,297 @@
+"""Folds: which cases are kept out together, made once for a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.core.types import digest
+
+ATTEMPTS = 20
+_SEED_STEP = 1000003
+
+
+class Cases(Protocol):
+    """The columns of a case table that decide its folds, N rows."""
+
+    @property
+    def labels(self) -> np.ndarray:
+        """[N] integer class numbers."""
+        ...
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """C class names."""
+        ...
+
+    @property
+    def subjects(self) -> np.ndarray:
+        """[N] str."""
+        ...
+
+    @property
+    def sites(self) -> np.ndarray | None:
+        """[N] str, or None when unknown."""
+        ...
+
+    @property
+    def folds(self) -> np.ndarray | None:
+        """[N] integer predefined folds counted from 0, or None."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Folds:
+    """R repeats of K disjoint sets that together hold all N cases.
+
+    Attributes:
+        assignment: [R, N] int32, read-only: the fold of each case. Fold numbers are global: the folds
+            of repeat r are r * K to r * K + K - 1.
+        count: K, folds a repeat.
+        repeats: R.
+    """
+
+    assignment: np.ndarray
+    count: int
+    repeats: int = 1
+
+    def __post_init__(self) -> None:
+        rows = np.array(self.assignment, np.int32)
+        if rows.ndim != 2 or len(rows) != self.repeats:
+            raise ValueError(f"assignment of shape {rows.shape} for {self.repeats} repeats: must be [R, N].")
+        for repeat, row in enumerate(rows):
+            first = repeat * self.count
+            if set(np.unique(row).tolist()) != set(range(first, first + self.count)):
+                raise ValueError(
+                    f"repeat {repeat} holds folds {np.unique(row).tolist()}: must be "
+                    f"{first} to {first + self.count - 1}, none of them empty."
+                )
+        rows.setflags(write=False)
+        object.__setattr__(self, "assignment", rows)
+
+    @cached_property
+    def hash(self) -> str:
+        """Digest of the fold of every case, in table order: 16 hexadecimal characters."""
+        return digest({"count": self.count, "assignment": self.assignment.tolist()})
+
+    def numbers(self) -> tuple[int, ...]:
+        """All outer folds, 0 to R * K - 1."""
+        return tuple(range(self.repeats * self.count))
+
+    def cases(self, fold: int) -> np.ndarray:
+        """[N] bool mask of the cases of one fold.
+
+        Raises:
+            ValueError: there is no such fold.
+        """
+        return self.assignment[self._repeat(fold)] == fold
+
+    def inner(self, outer: int) -> tuple[int, ...]:
+        """The other K - 1 folds of the same repeat, which serve as inner folds of `outer`.
+
+        Raises:
+            ValueError: there is no such fold.
+        """
+        first = self._repeat(outer) * self.count
+        return tuple(fold for fold in range(first, first + self.count) if fold != outer)
+
+    def training(self, left_out: Sequence[int]) -> np.ndarray:
+        """[N] bool mask of the cases that lie in none of the folds left out; () gives all cases.
+
+        Raises:
+            ValueError: a fold that does not exist or stands twice, folds of different repeats, or all
+                folds of a repeat, which leaves nothing to train on.
+        """
+        if len(left_out) == 0:
+            return np.ones(self.assignment.shape[1], bool)
+        repeats = {self._repeat(fold) for fold in left_out}
+        if len(repeats) > 1:
+            raise ValueError(f"left_out = {tuple(left_out)}: folds of different repeats overlap.")
+        if len(set(left_out)) != len(left_out) or len(left_out) == self.count:
+            raise ValueError(
+                f"left_out = {tuple(left_out)}: must be fewer than {self.count} different folds."
+            )
+        return ~np.isin(self.assignment[repeats.pop()], left_out)
+
+    def crossing(self, subjects: np.ndarray) -> tuple[str, tuple[int, ...]] | None:
+        """The first subject, by name, whose cases lie in several folds of a repeat, and these folds.
+
+        Args:
+            subjects: [N] str.
+
+        Returns:
+            (subject, its folds), or None when every subject lies in one fold.
+        """
+        unique, number = np.unique(subjects, return_inverse=True)
+        for row in self.assignment:
+            lowest = np.full(len(unique), np.iinfo(np.int32).max, np.int32)
+            highest = np.full(len(unique), -1, np.int32)
+            np.minimum.at(lowest, number, row)
+            np.maximum.at(highest, number, row)
+            split = np.flatnonzero(lowest != highest)
+            if len(split):
+                return str(unique[split[0]]), tuple(np.unique(row[number == split[0]]).tolist())
+        return None
+
+    def _repeat(self, fold: int) -> int:
+        if not 0 <= fold < self.repeats * self.count:
+            raise ValueError(f"fold {fold} does not exist: folds are 0 to {self.repeats * self.count - 1}.")
+        return fold // self.count
+
+
+def make(table: Cases, scheme: str, count: int, repeats: int, seed: int) -> Folds:
+    """Divides the cases of a table; the order of its rows does not matter.
+
+    Args:
+        table: the N cases.
+        scheme: "stratified" (by class, grouped by subject, drawn by seed), "predefined" (the table's
+            folds) or "site" (a fold a site, in the order of the sorted site names).
+        count: K of the stratified scheme, at least 2; the table decides it for the others.
+        repeats: R, draws of the stratified scheme; 1 for the others.
+        seed: seed of the first draw, from 0.
+
+    Returns:
+        Folds in which every subject lies in one fold of each repeat; stratified ones hold every class.
+
+    Raises:
+        UsageError: the table cannot be divided so.
+    """
+    if scheme == "stratified":
+        return _stratified(table, count, repeats, seed)
+    if scheme not in ("predefined", "site"):
+        raise UsageError(
+            f"config.folds.scheme = {scheme!r}: must be one of 'stratified', 'predefined', 'site'."
+        )
+    if repeats != 1:
+        raise UsageError(
+            f"config.folds.repeats = {repeats} with config.folds.scheme = {scheme!r}: there is only one way "
+            "to divide these cases; set repeats to 1 or scheme to 'stratified'."
+        )
+    return _predefined(table) if scheme == "predefined" else _by_site(table)
+
+
+def _predefined(table: Cases) -> Folds:
+    if table.folds is None:
+        raise UsageError(
+            "config.folds.scheme = 'predefined', but the data have no column of folds: name it in "
+            "config.data.fold_key or set scheme to 'stratified'."
+        )
+    present = np.unique(table.folds).tolist()
+    if len(present) < 2 or present != list(range(len(present))):
+        raise UsageError(
+            f"The column of folds holds {_shown(present)}: number at least 2 folds from 0 without a gap."
+        )
+    folds = Folds(np.asarray(table.folds)[None], len(present))
+    _refuse_crossing(folds, table, "give all cases of the subject the same fold")
+    return folds
+
+
+def _by_site(table: Cases) -> Folds:
+    if table.sites is None:
+        raise UsageError(
+            "config.folds.scheme = 'site', but the data have no column of sites: name it in "
+            "config.data.site_key or set scheme to 'stratified'."
+        )
+    names, number = np.unique(table.sites, return_inverse=True)
+    if "" in names.tolist():
+        missing = int((np.asarray(table.sites) == "").sum())
+        raise UsageError(
+            f"config.folds.scheme = 'site', but {missing} cases have an empty site: fill it in or leave "
+            "these cases out."
+        )
+    if len(names) < 2:
+        raise UsageError(
+            f"config.folds.scheme = 'site', but all cases come from site {str(names[0])!r}: set scheme to "
+            "'stratified'."
+        )
+    folds = Folds(number[None], len(names))
+    cure = "give it one site, or tell the subjects apart if they only share a name"
+    _refuse_crossing(folds, table, cure)
+    return folds
+
+
+def _refuse_crossing(folds: Folds, table: Cases, cure: str) -> None:
+    found = folds.crossing(table.subjects)
+    if found:
+        raise UsageError(f"Subject {found[0]!r} has cases in folds {_shown(found[1])}: {cure}.")
+
+
+# --- drawn folds ------------------------------------------------------------------------------------
+
+
+def _stratified(table: Cases, count: int, repeats: int, seed: int) -> Folds:
+    _check_enough(table, count)
+    rows: list[np.ndarray] = []
+    for repeat in range(repeats):
+        first = seed if repeat == 0 else int(digest(["repeat", seed, repeat], 8), 16)
+        rows.append(_draw(table, count, first, rows))
+    offsets = count * np.arange(repeats)[:, None]
+    return Folds(np.stack(rows) + offsets, count, repeats)
+
+
+def _check_enough(table: Cases, count: int) -> None:
+    if count < 2:
+        raise UsageError(f"config.folds.count = {count}: must be at least 2.")
+    for number, name in enumerate(table.classes):
+        of_class = table.labels == number
+        subjects = len(np.unique(table.subjects[of_class]))
+        if subjects < count:
+            cure = f"set config.folds.count to at most {subjects}, or " if subjects > 1 else ""
+            raise UsageError(
+                f"config.folds.count = {count}, but class {name!r} has {int(of_class.sum())} cases of "
+                f"{subjects} subjects, too few for {count} folds: {cure}merge the class or leave it out."
+            )
+
+
+def _draw(table: Cases, count: int, seed: int, earlier: Sequence[np.ndarray]) -> np.ndarray:
+    """[N] int64 folds from 0: the first draw with every class in every fold that is no earlier repeat."""
+    known = {_partition(row) for row in earlier}
+    lacking = 0
+    for attempt in range(ATTEMPTS):
+        row = _split(table, count, (seed + _SEED_STEP * attempt) % 2**32)
+        complete = all(len(np.unique(row[table.labels == c])) == count for c in range(len(table.classes)))
+        lacking += not complete
+        if complete and _partition(row) not in known:
+            return row
+    if lacking:
+        rarest = int(np.argmin(np.bincount(table.labels, minlength=len(table.classes))))
+        cases = table.labels == rarest
+        raise UsageError(
+            f"config.folds.count = {count}: {lacking} of {ATTEMPTS} draws left a fold without some class; "
+            f"the rarest class, {table.classes[rarest]!r}, has {int(cases.sum())} cases of "
+            f"{len(np.unique(table.subjects[cases]))} subjects. Use fewer folds or merge rare classes."
+        )
+    raise UsageError(
+        f"config.folds.repeats is more than {len(earlier)}, but {ATTEMPTS} further draws gave only folds of "
+        f"earlier repeats: set it to {len(earlier)}."
+    )
+
+
+def _split(table: Cases, count: int, seed: int) -> np.ndarray:
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold  # slow to import
+
+    # scikit-learn draws by row, so rows are brought into an order of their own first.
+    order = np.lexsort((table.labels, table.subjects))
+    labels, subjects = table.labels[order], table.subjects[order]
+    alone = len(np.unique(subjects)) == len(subjects)
+    splitter = (StratifiedKFold if alone else StratifiedGroupKFold)(count, shuffle=True, random_state=seed)
+    parts = splitter.split(labels, labels, None if alone else subjects)
+    row = np.empty(len(labels), np.int64)
+    for fold, (_, held_out) in enumerate(parts):
+        row[order[held_out]] = fold
+    return row
+
+
+def _partition(row: np.ndarray) -> bytes:
+    """The same bytes for the same sets of cases, however the sets are numbered."""
+    _, first, number = np.unique(row, return_index=True, return_inverse=True)
+    return first[number].tobytes()
+
+
+def _shown(values: Sequence[int]) -> str:
+    return ", ".join(map(str, values[:8])) + (", ..." if len(values) > 8 else "")

@@ -1,0 +1,94 @@
+"""CSV tables: what is written is what is read, whatever spreadsheet wrote it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nachos_jax.core.config import DataConfig
+from nachos_jax.data import csv_table, sources
+
+TEXT = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=6)
+CELLS = TEXT.flatmap(lambda word: st.sampled_from([word, f'{word}," {word}', f"{word}\n{word}", word]))
+
+
+@given(
+    header=st.lists(TEXT, min_size=2, max_size=4, unique=True),
+    data=st.data(),
+    end=st.sampled_from(["\n", "\r\n"]),
+    mark=st.sampled_from(["", "\ufeff"]),
+)
+def test_round_trip_keeps_rows(
+    header: list[str], data: st.DataObject, end: str, mark: str, tmp_path_factory: pytest.TempPathFactory
+):
+    rows = data.draw(st.lists(st.tuples(*[CELLS for _ in header]), max_size=5))
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator=end)
+    writer.writerow(header)
+    lines = []
+    for row in rows:
+        text.write(end)  # a blank line
+        lines.append(text.getvalue().count("\n") + 1)
+        writer.writerow(row)
+    path = tmp_path_factory.mktemp("csv") / "x.csv"
+    path.write_bytes((mark + text.getvalue()).encode())
+    sheet = csv_table.read_sheet(path)
+    assert sheet.header == tuple(header)
+    assert sheet.rows == tuple(rows)
+    assert list(sheet.lines) == lines
+    for place, name in enumerate(header):
+        assert sheet.column(name) == [row[place] for row in rows]
+
+
+def test_all_columns(config: Callable[..., DataConfig], table: Callable[..., Path]):
+    path = table(
+        "id,path,label,subject,site,fold\n"
+        "1,0.png,10,ann,rome,0\n2,1.png,9,ann,rome,0\n3,2.png,9,bob,oslo,1\n4,3.png,10,eve,oslo,1\n"
+    )
+    cohort = sources.load(config(source="csv", path=str(path)))
+    table_ = cohort.table
+    assert table_.names.tolist() == ["0.png", "1.png", "2.png", "3.png"]
+    assert table_.classes == ("9", "10"), "whole numbers are sorted by value"
+    assert table_.labels.tolist() == [1, 0, 0, 1]
+    assert table_.subjects.tolist() == ["ann", "ann", "bob", "eve"]
+    assert table_.sites is not None
+    assert table_.sites.tolist() == ["rome", "rome", "oslo", "oslo"]
+    assert table_.folds is not None
+    assert table_.folds.tolist() == [0, 0, 1, 1]
+    assert cohort.images.shape == (4, 5, 6, 1)
+
+
+def test_mapped_columns_and_class_order(config: Callable[..., DataConfig], table: Callable[..., Path]):
+    path = table("file,dx,mrn\n0.png,cat,7\n1.png,dog,8\n")
+    cohort = sources.load(
+        config(
+            source="csv",
+            path=str(path),
+            image_key="file",
+            label_key="dx",
+            subject_key="mrn",
+            classes=("dog", "cat"),
+        )
+    )
+    assert cohort.table.classes == ("dog", "cat")
+    assert cohort.table.labels.tolist() == [1, 0]
+    assert cohort.table.subjects.tolist() == ["7", "8"]
+    assert cohort.table.sites is None
+
+
+def test_mixed_sizes_and_channels_with_a_size_given(
+    config: Callable[..., DataConfig], table: Callable[..., Path]
+):
+    images = {"tall.png": np.zeros((9, 3), np.uint8), "colour.png": np.zeros((5, 6, 3), np.uint8)}
+    path = table("path,label,subject\n0.png,a,s\ntall.png,b,t\ncolour.png,b,u\n", images)
+    cohort = sources.load(config(source="csv", path=str(path), height=8, width=8, channels=1, aspect="pad"))
+    assert cohort.images.shape == (3, 8, 8, 1)
+    assert cohort.preparation["resized"]
+    assert cohort.preparation["convert_channels"]

@@ -1,0 +1,165 @@
+"""Files of every kind against the pixels that were written."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.data.image_files import is_image, read_image
+
+RNG = np.random.default_rng(0)
+GRAY = RNG.integers(0, 256, (5, 6), np.uint8)
+COLOUR = RNG.integers(0, 256, (5, 6, 3), np.uint8)
+DEEP = RNG.integers(0, 65536, (5, 6), np.uint16)
+OPAQUE = np.dstack([COLOUR, np.full((5, 6), 255, np.uint8)])
+ORIENTATIONS = {
+    1: lambda a: a,
+    2: np.fliplr,
+    3: lambda a: np.rot90(a, 2),
+    4: np.flipud,
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: np.rot90(a.swapaxes(0, 1), 2),
+    8: np.rot90,
+}
+"""EXIF orientation -> what makes the stored pixels upright (Exif 2.3, table 6)."""
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("image", [GRAY, COLOUR, DEEP], ids=["gray", "colour", "16-bit"])
+def test_lossless_files_keep_every_value(suffix: str, image: np.ndarray, tmp_path: Path):
+    path = tmp_path / f"x{suffix}"
+    Image.fromarray(image).save(path)
+    read = read_image(path)
+    assert read.dtype == image.dtype
+    np.testing.assert_array_equal(read, image.reshape(5, 6, -1))
+
+
+@pytest.mark.parametrize("image", [GRAY, COLOUR], ids=["gray", "colour"])
+def test_jpeg_equals_pillow(image: np.ndarray, tmp_path: Path):
+    Image.fromarray(image).save(tmp_path / "x.jpg")
+    with Image.open(tmp_path / "x.jpg") as plain:
+        np.testing.assert_array_equal(read_image(tmp_path / "x.jpg"), np.asarray(plain).reshape(5, 6, -1))
+
+
+def test_palette_opaque_alpha_cmyk_and_bits(tmp_path: Path):
+    few = Image.fromarray(COLOUR).quantize(7)
+    few.save(tmp_path / "palette.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "palette.png"), np.asarray(few.convert("RGB")))
+    Image.fromarray(OPAQUE).save(tmp_path / "alpha.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "alpha.png"), COLOUR)
+    cmyk = Image.fromarray(COLOUR).convert("CMYK")
+    cmyk.save(tmp_path / "cmyk.tif")
+    np.testing.assert_array_equal(read_image(tmp_path / "cmyk.tif"), np.asarray(cmyk.convert("RGB")))
+    Image.fromarray(GRAY > 100).save(tmp_path / "bits.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "bits.png")[..., 0], (GRAY > 100) * np.uint8(255))
+
+
+def test_gray_with_opaque_alpha_stays_gray(tmp_path: Path):
+    Image.fromarray(GRAY).convert("LA").save(tmp_path / "x.png")
+    np.testing.assert_array_equal(read_image(tmp_path / "x.png")[..., 0], GRAY)
+
+
+@pytest.mark.parametrize("image", [GRAY, COLOUR, DEEP], ids=["gray", "colour", "16-bit"])
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_orientation_is_applied(image: np.ndarray, suffix: str, orientation: int, tmp_path: Path):
+    exif = Image.Exif()
+    exif[274] = orientation
+    path = tmp_path / f"x{suffix}"
+    Image.fromarray(image).save(path, exif=exif)
+    upright = ORIENTATIONS[orientation](image)
+    np.testing.assert_array_equal(read_image(path), upright.reshape(*upright.shape[:2], -1))
+
+
+def test_signed_and_float_and_32_bit_tiff(tiff: Callable[..., None], tmp_path: Path):
+    signed = (DEEP.astype(np.int32) - 30000).clip(-32768, 32767).astype(np.int16)
+    tiff(tmp_path / "signed.tif", signed, sample_format=2)
+    read = read_image(tmp_path / "signed.tif")
+    assert read.dtype == np.int16
+    np.testing.assert_array_equal(read[..., 0], signed)
+    real = GRAY.astype(np.float32) / 7
+    tiff(tmp_path / "real.tif", real, sample_format=3)
+    np.testing.assert_array_equal(read_image(tmp_path / "real.tif")[..., 0], real)
+    tiff(tmp_path / "long.tif", GRAY.astype(np.uint32) * 9, sample_format=1)
+    long = read_image(tmp_path / "long.tif")
+    assert long.dtype == np.int16
+    np.testing.assert_array_equal(long[..., 0], GRAY.astype(int) * 9)
+
+
+@pytest.mark.parametrize("image", [GRAY, DEEP], ids=["8-bit", "16-bit"])
+def test_tiff_whose_white_is_zero_is_inverted(image: np.ndarray, tiff: Callable[..., None], tmp_path: Path):
+    tiff(tmp_path / "x.tif", image, photometric=0)
+    np.testing.assert_array_equal(read_image(tmp_path / "x.tif")[..., 0], np.iinfo(image.dtype).max - image)
+
+
+def _png_of_16_bit_colour(image: np.ndarray) -> bytes:
+    height, width, _ = image.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in image)
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    ]
+    packed = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+
+
+def test_refusals(tiff: Callable[..., None], tmp_path: Path):
+    def refused(name: str, words: str) -> None:
+        with pytest.raises(UsageError, match=rf"{name}.*{words}"):
+            read_image(tmp_path / name)
+
+    refused("none.png", "no such file; mend the path")
+    Image.fromarray(GRAY).save(tmp_path / "pages.tif", save_all=True, append_images=[Image.fromarray(GRAY)])
+    refused("pages.tif", "2 pages or frames; save each")
+    clear = OPAQUE.copy()
+    clear[2, 3, 3] = 128
+    Image.fromarray(clear).save(tmp_path / "clear.png")
+    refused("clear.png", "alpha down to 128 of 255.*without alpha")
+    Image.fromarray(GRAY).save(tmp_path / "key.png", transparency=int(GRAY[0, 0]))
+    refused("key.png", "transparent in places")
+    (tmp_path / "deep.png").write_bytes(_png_of_16_bit_colour(COLOUR.astype(np.uint16) * 257))
+    refused("deep.png", "16 bits in each of several channels.*8-bit colour")
+    tiff(tmp_path / "deep.tif", COLOUR.astype(np.uint16) * 257, photometric=2)
+    refused("deep.tif", "16 bits in each of several channels")
+    tiff(tmp_path / "signed.tif", GRAY.astype(np.int8), sample_format=2)
+    refused("signed.tif", "signed 8-bit.*16-bit gray")
+    Image.fromarray(COLOUR).convert("LAB").save(tmp_path / "lab.tif")
+    refused("lab.tif", "colour mode LAB; save it as gray or RGB")
+    Image.fromarray(GRAY).save(tmp_path / "bitmap.png", format="BMP")
+    refused("bitmap.png", "cannot be read as PNG")
+
+
+@given(cut=st.floats(0.0, 0.9))
+def test_truncated_files_are_refused(tmp_path_factory: pytest.TempPathFactory, cut: float):
+    path = tmp_path_factory.mktemp("cut") / "x.png"
+    Image.fromarray(RNG.integers(0, 256, (40, 40), np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[: int(cut * path.stat().st_size)])
+    with pytest.raises(UsageError, match=r"x.png cannot be read as PNG, JPEG, TIFF or DICOM"):
+        read_image(path)
+
+
+def test_is_image_by_suffix_or_mark(tmp_path: Path):
+    for name, content, answer in [
+        ("a.PNG", b"", True),
+        ("a.jpeg", b"", True),
+        ("IM0001", bytes(128) + b"DICM", True),
+        ("1.2.840.113", bytes(128) + b"DICM", True),
+        ("DICOMDIR", bytes(128) + b"DICM", False),
+        ("readme.txt", b"hello", False),
+    ]:
+        (tmp_path / name).write_bytes(content)
+        assert is_image(tmp_path / name) is answer, name

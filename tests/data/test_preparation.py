@@ -1,0 +1,98 @@
+"""Resizing, padding and channels against Pillow and against each other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image
+
+from nachos_jax.data.preparation import prepare
+
+SIDES = st.integers(1, 24)
+DTYPES = st.sampled_from([np.uint8, np.uint16, np.int16, np.float16, np.float32])
+RNG = np.random.default_rng(0)
+
+
+@st.composite
+def images(draw: st.DrawFn) -> np.ndarray:
+    dtype = np.dtype(draw(DTYPES))
+    shape = (draw(SIDES), draw(SIDES), draw(st.sampled_from([1, 3])))
+    values = st.floats(-100, 100, width=16) if dtype.kind == "f" else None
+    return draw(hnp.arrays(dtype, shape, elements=values))
+
+
+def wanted(height: int = 0, width: int = 0, channels: int = 0, aspect: str = "stretch") -> dict:
+    return {"height": height, "width": width, "channels": channels, "aspect": aspect}
+
+
+@given(images(), SIDES, SIDES, st.sampled_from([0, 1, 3]), st.sampled_from(["stretch", "pad"]))
+def test_shape_dtype_and_range(image: np.ndarray, height: int, width: int, channels: int, aspect: str):
+    got = prepare(image, wanted(height, width, channels, aspect))
+    assert got.shape == (height, width, channels or image.shape[2])
+    assert got.dtype == image.dtype
+    black = 0 if image.dtype.kind == "u" else image.min()
+    slack = 0.2 if image.dtype.kind == "f" else 1
+    assert min(float(image.min()), float(black)) - slack <= got.min()
+    assert got.max() <= float(image.max()) + slack
+
+
+@given(images())
+def test_nothing_asked_changes_nothing(image: np.ndarray):
+    assert prepare(image, wanted()) is image
+    assert prepare(image, wanted(*image.shape)) is image
+
+
+@given(images(), st.floats(-50, 50), SIDES, SIDES, st.sampled_from(["stretch", "pad"]))
+def test_constant_images_stay_constant(image: np.ndarray, value: float, height: int, width: int, aspect: str):
+    flat = np.full(image.shape, abs(value), np.float32)
+    np.testing.assert_allclose(prepare(flat, wanted(height, width, 0, aspect)), abs(value), rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(30, 40), (30, 40, 3)])
+def test_8_bits_equal_pillow(shape: tuple[int, ...]):
+    image = RNG.integers(0, 256, shape, np.uint8)
+    oracle = np.asarray(Image.fromarray(image).resize((9, 7), Image.Resampling.BILINEAR))
+    got = prepare(image.reshape(30, 40, -1), wanted(7, 9))
+    np.testing.assert_array_equal(got, oracle.reshape(7, 9, -1))
+
+
+def test_16_bits_equal_8_bits_times_257():
+    image = RNG.integers(0, 256, (30, 40, 1), np.uint8)
+    deep = prepare(image.astype(np.uint16) * 257, wanted(7, 9))
+    np.testing.assert_allclose(deep / 257, prepare(image, wanted(7, 9)), atol=1.0)
+    assert deep.dtype == np.uint16
+    assert (deep % 257 != 0).any(), "depth was kept"
+
+
+def test_shrinking_averages():
+    """A checkerboard shrunk without antialiasing would be black or white."""
+    board = np.indices((64, 64)).sum(0) % 2 * np.uint8(255)
+    small = prepare(board[..., None].astype(np.uint8), wanted(8, 8))
+    np.testing.assert_allclose(small, 127.5, atol=6)
+
+
+def test_channels_equal_pillow_luma():
+    image = RNG.integers(0, 256, (30, 40, 3), np.uint8)
+    luma = prepare(image, wanted(channels=1))
+    np.testing.assert_array_equal(luma[..., 0], np.asarray(Image.fromarray(image).convert("L")))
+    np.testing.assert_array_equal(prepare(luma, wanted(channels=3)), np.repeat(luma, 3, 2))
+    np.testing.assert_allclose(
+        prepare(image.astype(np.float32), wanted(channels=1)), luma.astype(float), atol=0.51
+    )
+
+
+def test_padding_centres_and_keeps_the_ratio():
+    image = np.full((10, 20, 1), 200, np.uint8)
+    got = prepare(image, wanted(20, 20, 0, "pad"))[..., 0]
+    assert (got[:5] == 0).all()
+    assert (got[15:] == 0).all()
+    assert (got[5:15] == 200).all()
+
+
+def test_padding_of_signed_images_takes_their_darkest_value():
+    image = np.full((10, 20, 1), 40, np.int16)
+    image[0, 0] = -1024
+    assert prepare(image, wanted(20, 20, 0, "pad"))[0, 0] == -1024

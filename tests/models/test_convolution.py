@@ -1,0 +1,134 @@
+"""Every lowering of the convolution against XLA's own, in value and both gradients."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nachos_jax.models import convolution
+
+OTHERS = [lowering for lowering in convolution.LOWERINGS if lowering != "lax"]
+
+
+@st.composite
+def problems(draw):
+    """Shapes, strides, padding and groups of a convolution that has at least one output cell."""
+    rank = draw(st.sampled_from([2, 2, 3]))
+    window = [draw(st.integers(1, 4)) for _ in range(rank)]
+    size = [draw(st.integers(k, k + 5)) for k in window]
+    pair = st.tuples(st.integers(0, 4), st.integers(0, 4))
+    padding = draw(st.sampled_from(["SAME", "VALID"]) | st.lists(pair, min_size=rank, max_size=rank))
+    groups = draw(st.integers(1, 3))
+    return {
+        "x": (draw(st.integers(1, 3)), *size, groups * draw(st.integers(1, 3))),
+        "window": window,
+        "outputs": groups * draw(st.integers(1, 3)),
+        "strides": tuple(draw(st.integers(1, 3)) for _ in range(rank)),
+        "padding": padding,
+        "groups": groups,
+        "seed": draw(st.integers(0, 2**16)),
+    }
+
+
+def operands(problem, dtype=np.float32):
+    rng = np.random.default_rng(problem["seed"])
+    shape = (*problem["window"], problem["x"][-1] // problem["groups"], problem["outputs"])
+    x, kernel = (rng.normal(size=s).astype(np.float32) for s in (problem["x"], shape))
+    return jnp.asarray(x, dtype), jnp.asarray(kernel, dtype)
+
+
+def value_and_gradients(problem, lowering, x, kernel):
+    options = {name: problem[name] for name in ("strides", "padding", "groups")}
+    out, pull = jax.vjp(lambda a, b: convolution.conv(a, b, lowering=lowering, **options), x, kernel)
+    weights = np.random.default_rng(1).normal(size=out.shape).astype(np.float32)
+    return out, *pull(jnp.asarray(weights, out.dtype))
+
+
+def every_lowering(problem, x, kernel):
+    """Value and gradients of all lowerings from one compiled program."""
+    run = lambda a, b: {name: value_and_gradients(problem, name, a, b) for name in convolution.LOWERINGS}  # noqa: E731
+    return jax.jit(run)(x, kernel)
+
+
+@given(problem=problems())
+@settings(max_examples=25, deadline=None)
+def test_lowerings_agree_with_lax(problem):
+    found = every_lowering(problem, *operands(problem))
+    for lowering in OTHERS:
+        for mine, wanted in zip(found[lowering], found["lax"], strict=True):
+            np.testing.assert_allclose(mine, wanted, rtol=2e-4, atol=2e-4, err_msg=lowering)
+
+
+RESNET_LIKE = [
+    {"x": (2, 9, 8, 16), "window": (3, 3), "strides": (2, 2), "padding": [(1, 1)] * 2, "groups": 1},
+    {"x": (2, 9, 8, 16), "window": (1, 1), "strides": (2, 2), "padding": [(0, 0)] * 2, "groups": 1},
+    {"x": (2, 14, 13, 3), "window": (7, 7), "strides": (2, 2), "padding": [(3, 3)] * 2, "groups": 1},
+    {"x": (2, 5, 6, 32), "window": (3, 3), "strides": (1, 1), "padding": "SAME", "groups": 4},
+    {"x": (2, 5, 6, 4, 8), "window": (3, 3, 3), "strides": (2, 1, 2), "padding": "SAME", "groups": 2},
+]
+
+
+@pytest.mark.parametrize("shape", RESNET_LIKE)
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_wide_layers_and_dtypes(shape, dtype):
+    problem = {**shape, "outputs": 8, "seed": 3}
+    x, kernel = operands(problem, dtype)
+    expected = value_and_gradients(problem, "lax", x.astype(jnp.float32), kernel.astype(jnp.float32))
+    tolerance = 3e-2 if dtype == jnp.bfloat16 else 1e-5
+    for lowering, found in every_lowering(problem, x, kernel).items():
+        for mine, wanted in zip(found, expected, strict=True):
+            assert mine.dtype == dtype
+            room = tolerance * float(jnp.abs(wanted).max())
+            np.testing.assert_allclose(np.asarray(mine, np.float32), wanted, atol=room, err_msg=lowering)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_vmap_over_both_operands(groups):
+    problem = {**RESNET_LIKE[0], "groups": groups, "outputs": 8, "seed": 5}
+    lanes = [operands({**problem, "seed": seed}) for seed in range(3)]
+    xs, kernels = (jnp.stack(parts) for parts in zip(*lanes, strict=True))
+    stacked = jax.jit(jax.vmap(lambda x, kernel: every_lowering(problem, x, kernel)))(xs, kernels)
+    for lane, (x, kernel) in enumerate(lanes):
+        expected = value_and_gradients(problem, "lax", x, kernel)
+        for lowering, found in stacked.items():
+            for mine, wanted in zip(found, expected, strict=True):
+                np.testing.assert_allclose(mine[lane], wanted, rtol=1e-4, atol=1e-4, err_msg=lowering)
+
+
+@pytest.mark.parametrize("lowering", convolution.LOWERINGS)
+def test_gradient_inside_a_loop(lowering):
+    problem = {**RESNET_LIKE[0], "outputs": 4, "seed": 7}
+    x, kernel = operands(problem)
+
+    def loss(k):
+        return convolution.conv(x, k, problem["strides"], problem["padding"], 1, lowering).var()
+
+    step = jax.jit(lambda k: k - 0.1 * jax.grad(loss)(k))
+    looped = jax.jit(lambda k: jax.lax.fori_loop(0, 3, lambda _, w: step(w), k))(kernel)
+    np.testing.assert_allclose(looped, step(step(step(kernel))), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"lowering": "fft"}, "lowering = 'fft'"),
+        ({"groups": 3}, "3 channel groups"),
+        ({"strides": (1, 1, 1)}, "one entry for each"),
+        ({"padding": [(1, 1)]}, "one entry for each"),
+    ],
+)
+def test_wrong_arguments_are_refused(change, message):
+    x, kernel = jnp.zeros((1, 5, 5, 4)), jnp.zeros((3, 3, 4, 6))
+    with pytest.raises(ValueError, match=message):
+        convolution.conv(x, kernel, **change)
+    with pytest.raises(ValueError, match="ranks"):
+        convolution.conv(x[0], kernel)
+
+
+def test_default_lowering():
+    assert convolution.default_lowering("cpu") == "custom"
+    assert convolution.default_lowering("gpu") == convolution.default_lowering("tpu") == "lax"

@@ -1,0 +1,150 @@
+"""The page: deterministic, self-contained, well-formed, and true to the summary."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from nachos_jax.report import page
+
+VARIANTS = {
+    "whole": {},
+    "single_class_fold": {"single_class_fold": 2, "metric": "auc", "waived": True},
+    "repeats": {"repeats": 3, "absent_in_fold": 1, "sites": 0},
+    "partial": {"tested": (0, 3), "diverged_refit": 3},
+    "empty": {"tested": ()},
+    "loss": {"metric": "log_loss", "trials": 1},
+    "many_folds": {"folds": 15, "trials": 2},
+    "all_failed": {"tested": (0,), "trials": 1, "failed": ((0, 0),)},
+}
+VOID = {"meta", "link"}
+
+
+class Checker(HTMLParser):
+    """Collects tags, ids and texts; fails on a tag that is closed in the wrong place."""
+
+    def __init__(self):
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict]] = []
+        self.texts: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def parsed(html: str) -> Checker:
+    checker = Checker()
+    checker.feed(html)
+    checker.close()
+    assert checker.open == []
+    return checker
+
+
+@pytest.fixture(params=VARIANTS)
+def directory(request, make_run):
+    return make_run(**VARIANTS[request.param])
+
+
+def test_rendering_twice_gives_the_same_bytes(directory):
+    names = ("summary.json", "predictions.csv", "trials.csv", "report/index.html")
+    page.write(directory.path)
+    first = [(directory.path / name).read_bytes() for name in names]
+    for name in names:
+        (directory.path / name).unlink()
+    assert page.write(directory.path) == directory.path / "report" / "index.html"
+    assert [(directory.path / name).read_bytes() for name in names] == first
+
+
+def test_where_the_directory_lies_does_not_matter(make_run):
+    one = page.write(make_run("one").path).read_bytes()
+    assert page.write(make_run("two").path).read_bytes() == one
+
+
+def test_html_is_well_formed_and_loads_nothing(directory):
+    html = page.write(directory.path).read_text(encoding="utf-8")
+    tags = parsed(html).tags
+    assert "http://" not in html
+    assert "https://" not in html
+    assert "@import" not in html
+    assert "url(" not in html
+    assert not {"script", "img", "iframe", "object"} & {tag for tag, _ in tags}
+    links = [attrs["href"] for tag, attrs in tags if tag in ("a", "link")]
+    ids = [attrs["id"] for _, attrs in tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    for link in links:
+        assert link.startswith(("data:", "#", "../"))
+        if link.startswith("#"):
+            assert link[1:] in ids
+        if link.startswith("../"):
+            assert (directory.path / "report" / link).exists()
+
+
+def test_headings_are_in_order_and_the_sentence_comes_first(directory):
+    html = page.write(directory.path).read_text(encoding="utf-8")
+    summary = json.loads((directory.path / "summary.json").read_text(encoding="utf-8"))
+    levels = [int(tag[1]) for tag, _ in parsed(html).tags if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    text = " ".join(" ".join(parsed(html).texts).split())
+    assert summary["sentence"] in text
+    assert text.index(summary["sentence"]) < text.index("What was spent")
+    for caveat in summary["caveats"]:
+        assert caveat in text
+
+
+def test_no_number_is_shown_as_nan_or_none(directory):
+    shown = " ".join(parsed(page.write(directory.path).read_text(encoding="utf-8")).texts)
+    assert not re.search(r"\b(nan|None|inf|Undefined)\b", shown)
+
+
+def test_partial_runs_say_so_everywhere_it_matters(make_run):
+    html = page.write(make_run(tested=(0, 3, 4)).path).read_text(encoding="utf-8")
+    for part in ("title", "header", "section"):
+        assert any(
+            "3 of 5 outer folds" in found for found in re.findall(rf"<{part}.*?</{part}>", html, re.DOTALL)
+        )
+
+
+def test_names_of_users_are_escaped(make_run):
+    html = page.write(make_run(classes=("<b>bold</b>", 'a"b', "c&d")).path).read_text(encoding="utf-8")
+    assert "<b>bold" not in html
+    assert "&lt;b&gt;bold" in html
+    parsed(html)
+
+
+def test_the_confusion_matrix_shows_counts_and_row_percentages(make_run):
+    directory = make_run()
+    html = page.write(directory.path).read_text(encoding="utf-8")
+    summary = json.loads((directory.path / "summary.json").read_text(encoding="utf-8"))
+    shown = re.findall(r'<td class="count[^>]*>([\d,]+) <small>(\d+)', html)
+    expected = [
+        (f"{n:,}", f"{n / sum(row):.0%}".rstrip("%")) for row in summary["confusion"]["counts"] for n in row
+    ]
+    assert shown == expected
+
+
+def test_agreement_counts_active_choices_only(make_run):
+    directory = make_run()
+    html = page.write(directory.path).read_text(encoding="utf-8")
+    chosen = [directory.outcome(f).trials[directory.outcome(f).selected].hparams for f in range(5)]
+    widths = [hparams["cnn.width"] for hparams in chosen]
+    most = max(widths.count(width) for width in widths)
+    row = re.findall(r"<code>cnn\.width</code>.*?</tr>", html, re.DOTALL)[0]
+    assert row.count('class="agrees"') == (most if most > 1 else 0)
+    assert (f"{most} of 5" in row) == (most > 1)

@@ -1,0 +1,103 @@
+"""The estimate in words never says more than was measured."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from nachos_jax.report import page, sentence
+
+
+def words(directory) -> tuple[str, str]:
+    page.write(directory.path)
+    summary = json.loads((directory.path / "summary.json").read_text(encoding="utf-8"))
+    return summary["sentence"], "\n".join(summary["caveats"])
+
+
+def test_a_whole_run(make_run):
+    directory = make_run(sites=0)
+    told, caveats = words(directory)
+    metric = json.loads((directory.path / "summary.json").read_text())["metrics"]["balanced_accuracy"]
+    assert told == (
+        f"Balanced accuracy {metric['mean']:.3f} (SE {metric['se']:.3f} over 5 outer folds, descriptive): "
+        "nested cross-validation on 240 cases of 120 subjects, 3 classes. It estimates how the whole "
+        "procedure (search, training, epochs rule) performs when trained on about 4/5 of these data."
+    )
+    assert caveats == f"{sentence.SE_LABEL}."
+
+
+def test_a_subset_of_folds(make_run):
+    told, caveats = words(make_run(tested=(0, 3, 4)))
+    assert "over 3 of 5 outer folds" in told
+    assert "part of a nested cross-validation on 240 cases (144 of them tested)" in told
+    assert "not yet: 1 and 2" in caveats
+
+
+def test_one_fold_has_no_standard_error(make_run):
+    told, caveats = words(make_run(tested=(2,)))
+    assert "from 1 of 5 outer folds, so without SE" in told
+    assert "SE over folds" not in caveats
+
+
+def test_nothing_tested(make_run):
+    told, caveats = words(make_run(tested=()))
+    assert told.startswith("No estimate yet: none of 5 outer folds is tested.")
+    assert "estimates how" not in told
+    assert caveats == ""
+
+
+def test_waived_subjects_are_not_called_subjects(make_run):
+    told, caveats = words(make_run(waived=True))
+    assert "240 cases taken as one case a subject (stated by the user, not checked)" in told
+    assert "subjects" not in told
+    assert "too good" in caveats
+
+
+def test_a_metric_undefined_in_some_folds(make_run):
+    told, caveats = words(make_run(absent_in_fold=1, metric="auc"))
+    assert told.startswith("AUC 0.")
+    assert "over 4 of 5 outer folds" in told
+    assert "AUC is undefined in outer fold 1 (no case of covid19), which its mean leaves out." in caveats
+
+
+def test_a_metric_undefined_in_all_folds(make_run):
+    told, _ = words(make_run(tested=(1,), absent_in_fold=1, metric="auc"))
+    assert told.startswith("AUC is undefined in all of 1 tested outer fold (no case of covid19)")
+    assert "estimates how" not in told
+
+
+def test_a_qualified_headline(make_run):
+    _, caveats = words(make_run(absent_in_fold=1))
+    assert "Balanced accuracy in outer fold 1: over 2 of 3 classes: no case of covid19." in caveats
+
+
+def test_failed_trials_and_diverged_refits(make_run):
+    _, caveats = words(make_run(failed=((1, 2), (3, 0)), diverged_refit=0))
+    assert "2 of 20 trials failed" in caveats
+    assert "48 predictions are not numbers" in caveats
+    assert "may flatter" in caveats
+
+
+def test_repeats_and_warnings(make_run):
+    told, caveats = words(make_run(repeats=2, warnings=("class covid19 is rare",)))
+    assert "over 10 outer folds, 2 repeats of 5" in told
+    assert "SD/√5" in caveats
+    assert caveats.endswith("class covid19 is rare.")
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        ([0.8, 0.8], "about 4/5"),
+        ([0.795, 0.81], "about 4/5"),
+        ([0.61, 0.93], "61% to 93%"),
+        ([0.5, 0.5], "50%"),
+    ],
+)
+def test_the_share_of_training_data(make_run, share, text):
+    directory = make_run()
+    page.write(directory.path)
+    summary = json.loads((directory.path / "summary.json").read_text())
+    told = sentence.estimate({**summary, "training_share": share})
+    assert told.endswith(f"when trained on {text} of these data.")

@@ -1,0 +1,68 @@
+"""A search setting with conditional, continuous, whole and chosen hyperparameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from nachos_jax.core import space
+from nachos_jax.core.hparams import TRAINING, Hyperparameter, by_name
+from nachos_jax.core.types import Trial, TrialScore
+from nachos_jax.search.searcher import Proposal, SearchSetting
+
+TABLE = (
+    *TRAINING,
+    Hyperparameter("architecture", "choice", choices=("cnn", "resnet"), static=True),
+    Hyperparameter("cnn.width", "integer", 1, 1024, when=("architecture", ("cnn",))),
+    Hyperparameter("resnet.depth", "choice", choices=(18, 34), when=("architecture", ("resnet",))),
+)
+DEFAULTS = dict.fromkeys((row.name for row in TABLE), 0.0) | {
+    "batch_size": 64,
+    "optimizer": "sgd",
+    "learning_rate": 0.02,
+    "momentum": 0.9,
+    "nesterov": True,
+    "beta1": 0.9,
+    "beta2": 0.999,
+    "schedule": "constant",
+    "architecture": "cnn",
+    "cnn.width": 16,
+    "resnet.depth": 18,
+}
+MIXED = {
+    "batch_size": "choice(16, 32, 64)",
+    "optimizer": "choice('sgd', 'adam', 'adamw')",
+    "learning_rate": "log(1e-4, 1.0)",
+    "momentum": "uniform(0.5, 0.99)",
+    "nesterov": "choice(True, False)",
+    "beta1": "uniform(0.5, 0.99)",
+    "weight_decay": "log(1e-6, 1e-2)",
+    "architecture": "choice('cnn', 'resnet')",
+    "cnn.width": "log_integer(4, 128)",
+    "resnet.depth": "choice(18, 34)",
+}
+
+
+def make_setting(texts: Mapping[str, str], study: int | None = 0, **more) -> SearchSetting:
+    """The setting of the space in these texts; `more` overrides seed, initial and single defaults."""
+    rows = by_name(TABLE)
+    dimensions = tuple(space.parse(text, rows[name], name) for name, text in texts.items())
+    seed, initial = more.pop("seed", 0), more.pop("initial", 6)
+    return SearchSetting({**DEFAULTS, **more}, dimensions, TABLE, seed, study, initial)
+
+
+def record(
+    history: list, proposals: list[Proposal], score: Callable[[Mapping], float | None] | None = None
+) -> list:
+    """The history with the proposals as trials: running without `score`, failed where it gives None."""
+    history = list(history)
+    for proposal in proposals:
+        trial = Trial(0, len(history), proposal.hparams, proposal.origin)
+        history.append((trial, None if score is None else trial_score(score(proposal.hparams))))
+    return history
+
+
+def trial_score(value: float | None) -> TrialScore:
+    """A finished trial with this score, a failed one for None."""
+    if value is None:
+        return TrialScore(None, None, None, 10, "failed", {1: None})
+    return TrialScore(value, 0.0, 3, 10, "done", {1: value})

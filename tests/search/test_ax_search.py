@@ -1,0 +1,170 @@
+"""Ax: Sobol first, then a model that follows the scores, rebuilt from the history each time."""
+
+from __future__ import annotations
+
+import logging
+import math
+import subprocess
+import sys
+
+import pytest
+
+from nachos_jax.core.hparams import active
+from nachos_jax.search import ax_search, registry
+from nachos_jax.search.searcher import identity
+from tests.search.settings import DEFAULTS, MIXED, TABLE, make_setting, record, trial_score
+
+SMOOTH = {"learning_rate": "log(1e-4, 1.0)", "dropout": "uniform(0.0, 0.9)"}
+
+
+def smooth(hparams) -> float:
+    """A bowl with its top, 0, at learning rate 0.01 and dropout 0.3."""
+    return -((math.log10(hparams["learning_rate"] / 0.01) / 2) ** 2) - (2 * (hparams["dropout"] - 0.3)) ** 2
+
+
+def study(name, texts, total, score, batch=1, history=(), **more):
+    history = list(history)
+    while len(history) < total:
+        searcher = registry.build(name, make_setting(texts, **more))
+        history = record(history, searcher.ask(min(batch, total - len(history)), history), score)
+    return history
+
+
+def origins(history):
+    return [trial.origin for trial, _ in history]
+
+
+def test_importing_the_registry_imports_neither_ax_nor_torch_nor_jax():
+    code = (
+        "import sys, nachos_jax.search.registry, nachos_jax.search.background;"
+        "print([name for name in ('ax', 'torch', 'botorch', 'jax', 'scipy', 'pandas') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_initial_trials_are_those_of_sobol_in_every_study():
+    expected = registry.build("sobol", make_setting(MIXED)).ask(6, [])
+    for number in (0, 4, None):
+        assert registry.build("ax", make_setting(MIXED, study=number)).ask(6, []) == expected
+
+
+def test_without_scores_sobol_goes_on():
+    proposals = registry.build("ax", make_setting(MIXED, initial=4)).ask(9, [])
+    assert proposals == registry.build("sobol", make_setting(MIXED)).ask(9, [])
+    failed = record([], proposals, lambda hparams: None)
+    assert registry.build("ax", make_setting(MIXED, initial=4)).ask(1, failed)[0].origin == "sobol"
+
+
+def test_the_model_finds_the_top_of_a_bowl_better_than_random():
+    learned = study("ax", SMOOTH, 16, smooth, batch=2, initial=6)
+    random = study("random", SMOOTH, 16, smooth)
+    best = [max(score.score for _, score in history) for history in (learned, random)]
+    assert origins(learned) == ["default"] + ["sobol"] * 5 + ["ax"] * 10
+    assert best[0] > -0.003
+    assert best[0] > best[1] / 3
+    tail = [trial.hparams for trial, _ in learned[-4:]]
+    assert sum(0.004 < h["learning_rate"] < 0.025 and abs(h["dropout"] - 0.3) < 0.15 for h in tail) >= 3
+
+
+def test_asking_in_one_go_equals_asking_step_by_step_with_what_was_recorded():
+    history = study("sobol", MIXED, 7, lambda hparams: -abs(math.log(hparams["learning_rate"] / 0.02)))
+    history = record(history, registry.build("sobol", make_setting(MIXED)).ask(1, history))
+    at_once = registry.build("ax", make_setting(MIXED)).ask(2, history)
+    stepwise = []
+    for _ in range(2):
+        known = record(history, stepwise)
+        stepwise += registry.build("ax", make_setting(MIXED)).ask(1, known)
+    assert at_once == stepwise
+    assert [proposal.origin for proposal in at_once] == ["ax", "ax"]
+    other = registry.build("ax", make_setting(MIXED, study=1)).ask(1, history)
+    assert other[0] != at_once[0]
+
+
+def test_conditional_proposals_are_canonical_and_distinct():
+    def score(hparams):
+        return -abs(math.log(hparams["learning_rate"] / 0.02)) - (hparams["optimizer"] == "sgd")
+
+    history = study("ax", MIXED, 11, score)
+    assert origins(history)[6:] == ["ax"] * 5
+    assert len({identity(trial.hparams) for trial, _ in history}) == 11
+    for trial, _ in history:
+        assert list(trial.hparams.items()) == list(active({**DEFAULTS, **trial.hparams}, TABLE).items())
+        assert all(type(value) in (int, float, str, bool) for value in trial.hparams.values())
+
+
+def test_a_small_choice_space_is_used_up_and_then_ends(caplog):
+    texts = {"batch_size": "choice(16, 64)", "optimizer": "choice('sgd', 'adam', 'adamw')"}
+    searcher = registry.build("ax", make_setting(texts, initial=3))
+    history = record([], searcher.ask(3, []), lambda hparams: float(hparams["batch_size"]))
+    while proposals := searcher.ask(1, history):
+        history = record(history, proposals, lambda hparams: float(hparams["batch_size"]))
+    assert len({identity(trial.hparams) for trial, _ in history}) == len(history) == 6
+
+
+def test_failed_trials_count_as_the_worst_and_outsiders_not_at_all():
+    # The default has no weight decay, which no logarithmic range reaches.
+    setting = make_setting({"weight_decay": "log(1e-6, 1e-2)", "batch_size": "choice(64, 16, 32)"})
+    proposals = registry.build("sobol", setting).ask(5, [])
+    values = [9.0, 0.25, None, 0.75]
+    history = [
+        (trial, None if number == 4 else trial_score(values[number]))
+        for number, (trial, _) in enumerate(record([], proposals))
+    ]
+    seen = ax_search.observations(setting, history)
+    assert [observation.score for observation in seen] == [0.25, 0.25, 0.75, None]
+    assert [observation.point["weight_decay"] for observation in seen] == [
+        trial.hparams["weight_decay"] for trial, _ in history[1:]
+    ]
+    assert [observation.point["batch_size"] for observation in seen] == [
+        [16, 32, 64].index(trial.hparams["batch_size"]) for trial, _ in history[1:]
+    ]
+
+
+def test_the_model_turns_away_from_where_trials_fail():
+    def score(hparams):
+        return None if hparams["learning_rate"] > 0.05 else math.log10(hparams["learning_rate"])
+
+    history = study("ax", {"learning_rate": "log(1e-4, 1.0)"}, 14, score, initial=7)
+    assert sum(result.score is None for _, result in history[:7]) >= 2
+    assert sum(result.score is None for _, result in history[9:]) <= 2
+    assert max(trial.hparams["learning_rate"] for trial, result in history if result.score) > 0.03
+
+
+def test_equal_scores_are_no_obstacle():
+    history = study("ax", SMOOTH, 8, lambda hparams: 0.5, batch=2)
+    assert origins(history)[6:] == ["ax", "ax"]
+
+
+@pytest.mark.parametrize("initial", [1, 2])
+def test_few_initial_trials(initial):
+    history = study("ax", SMOOTH, 3, smooth, initial=initial)
+    assert origins(history) == ["default", "sobol", "ax"]
+
+
+def test_sobol_goes_on_where_ax_fails_and_the_log_says_so(monkeypatch, caplog):
+    def fail(*arguments):
+        raise RuntimeError("matrix is not positive definite")
+
+    history = study("sobol", SMOOTH, 6, smooth)
+    expected = registry.build("sobol", make_setting(SMOOTH)).ask(1, history)
+    monkeypatch.setattr(ax_search, "propose", fail)
+    with caplog.at_level(logging.WARNING, "nachos_jax"):
+        assert registry.build("ax", make_setting(SMOOTH)).ask(1, history) == expected
+    assert "trial 6" in caplog.text
+    assert "not positive definite" in caplog.text
+
+
+def test_sobol_goes_on_where_ax_repeats_a_trial(monkeypatch, caplog):
+    history = study("sobol", SMOOTH, 6, smooth)
+    expected = registry.build("sobol", make_setting(SMOOTH)).ask(1, history)
+    monkeypatch.setattr(ax_search, "propose", lambda *arguments: dict(history[3][0].hparams))
+    with caplog.at_level(logging.WARNING, "nachos_jax"):
+        assert registry.build("ax", make_setting(SMOOTH)).ask(1, history) == expected
+    assert "an earlier trial again as trial 6" in caplog.text
+
+
+def test_nothing_of_ax_reaches_the_terminal(capfd):
+    history = study("sobol", SMOOTH, 6, smooth)
+    assert registry.build("ax", make_setting(SMOOTH)).ask(1, history)[0].origin == "ax"
+    assert capfd.readouterr() == ("", "")
