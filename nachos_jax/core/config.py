@@ -108,8 +108,11 @@ class RunConfig:
     @property
     def augmentations(self) -> frozenset[str]:
         """Augmentations that any trial of this run can use; the others are not compiled in."""
-        searched = {dimension.name for dimension in self.search.space}
-        return frozenset(n for n in hp.AUGMENTATION if n in searched or self.defaults[n] != 0)
+        return frozenset(name for name in hp.AUGMENTATION if self.uses(name))
+
+    def uses(self, name: str) -> bool:
+        """True when some trial of this run can give the hyperparameter another value than 0."""
+        return self.defaults[name] != 0 or any(dimension.name == name for dimension in self.search.space)
 
     def candidates(self, name: str) -> tuple:
         """All values that a hyperparameter can take, or its bounds if it is a range."""

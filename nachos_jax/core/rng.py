@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from enum import IntEnum
 
 import jax
@@ -19,25 +20,28 @@ class Purpose(IntEnum):
     DROPOUT = 3
 
 
-def stream_data(fit: Fit) -> np.ndarray:
-    """Raw key of a fit: [2] uint32 from (seed, folds left out, hyperparameters).
-
-    Threefry keys are used because they give a lane under vmap the bits of a solo run (rbg does not).
-    """
-    words = bytes.fromhex(fit.stream)
-    return np.frombuffer(words, ">u4")[:2].astype(np.uint32)
+def streams(fit: Fit) -> np.ndarray:
+    """Raw keys of a fit: [purposes, 2] uint32 from (seed, folds left out, hyperparameters) and purpose."""
+    words = [hashlib.sha256(f"{fit.stream}/{purpose.name}".encode()).digest()[:8] for purpose in Purpose]
+    return np.asarray([np.frombuffer(word, ">u4") for word in words], np.uint32)
 
 
-def key(stream: jax.Array, purpose: Purpose, step: jax.Array | int) -> jax.Array:
+def key(streams: jax.Array, purpose: Purpose, step: jax.Array | int) -> jax.Array:
     """The key of one purpose at one step.
 
+    Threefry keys are used because they give a lane under vmap the bits of a solo run (rbg does not).
+
     Args:
-        stream: [2] uint32 raw key of the fit.
+        streams: [purposes, 2] uint32 raw keys of the fit.
         purpose: what it is for.
         step: epoch or training step, counted over the whole fit.
 
     Returns:
         A scalar typed key.
     """
-    base = jax.random.wrap_key_data(stream, impl="threefry2x32")
-    return jax.random.fold_in(jax.random.fold_in(base, int(purpose)), step)
+    return jax.random.fold_in(jax.random.wrap_key_data(streams[purpose], impl="threefry2x32"), step)
+
+
+def unused() -> jax.Array:
+    """A key for a place that demands one and draws nothing from it."""
+    return jax.random.wrap_key_data(np.zeros(2, np.uint32), impl="threefry2x32")

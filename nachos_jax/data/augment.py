@@ -17,9 +17,7 @@ from nachos_jax.core.hparams import AUGMENTATION, GEOMETRIC
 Strengths = Mapping[str, jax.Array | float]
 
 
-def augment(
-    images: jax.Array, strengths: Strengths, key: jax.Array, enabled: frozenset[str]
-) -> jax.Array:
+def augment(images: jax.Array, strengths: Strengths, key: jax.Array, enabled: frozenset[str]) -> jax.Array:
     """Changes every image of a batch at random.
 
     An operation of strength 0 changes nothing: to the last bit, but for the rotation, shift and scale,
@@ -49,9 +47,7 @@ def augment(
     return jax.vmap(lambda image, own: _augment_case(image, used, own))(images, keys)
 
 
-def resample(
-    image: jax.Array, degrees: jax.Array, shift: jax.Array, factor: jax.Array
-) -> jax.Array:
+def resample(image: jax.Array, degrees: jax.Array, shift: jax.Array, factor: jax.Array) -> jax.Array:
     """Turns, shifts and enlarges an image about its centre by one bilinear interpolation.
 
     What comes in from outside repeats the nearest pixel of the edge: the border of a medical image is

@@ -88,9 +88,11 @@ class BucketLanes:
 
     def epoch(self) -> list[FitResult]:
         """Refills free lanes, runs one epoch of all busy ones, and returns the fits that ended."""
-        self._refill()
+        state, fresh = self._refill()
         told = self.program.place([self._tell(i) for i in range(self.program.lanes)])
-        self._state, output = self.program.run(self._cases, self._state, told)  # type: ignore[arg-type]
+        if fresh.any():
+            state = self.program.start(state, told, jax.device_put(fresh, meshes.by_lane(self.program.mesh)))
+        self._state, output = self.program.run(self._cases, state, told)
         losses, logits = np.asarray(output.training_loss), np.asarray(output.logits)
         ended = []
         for i, progress in enumerate(self._progress):
@@ -120,8 +122,10 @@ class BucketLanes:
         if self._checkpoint is not None:
             self._checkpoint.close()
 
-    def _refill(self) -> None:
+    def _refill(self) -> tuple[LaneState, np.ndarray]:
+        """Gives free lanes the next fits; returns the state, and which lanes are to start fresh."""
         placed: dict[int, Resumable] = {}
+        fresh = np.zeros(self.program.lanes, bool)
         for i, progress in enumerate(self._progress):
             if progress is not None or not self._pending:
                 continue
@@ -129,12 +133,11 @@ class BucketLanes:
             self._told[i] = self._maker.make(fit, self.program.spec.batch_size)
             saved = self._resumable.pop(fit.id, None)
             self._progress[i] = saved.progress_of(fit) if saved else watch.begin(fit)
+            fresh[i] = saved is None
             if saved:
                 placed[i] = saved
-        if self._state is None:
-            self._state = self.program.empty_state()
-        if placed:
-            self._state = self._with_rows(self._state, placed)
+        state = self.program.empty_state() if self._state is None else self._state
+        return self._with_rows(state, placed) if placed else state, fresh
 
     def _with_rows(self, state: LaneState, placed: dict[int, Resumable]) -> LaneState:
         leaves, structure = jax.tree.flatten(jax.tree.map(np.array, jax.device_get(state)))

@@ -84,7 +84,7 @@ class InputMaker:
         held, room = self.held(fit.left_out), np.zeros(self.held_size, np.int32)
         room[: len(held)] = held
         return LaneInput(
-            stream=rng.stream_data(fit),
+            streams=rng.streams(fit),
             epoch=np.int32(0),
             training=training,
             steps=np.int32(int(training.sum()) // batch_size),
@@ -100,7 +100,7 @@ class InputMaker:
         """The input of a lane without a fit: it trains and predicts nothing."""
         n, classes, channels = len(self.cohort.table), len(self.cohort.table.classes), self.cohort.shape[-1]
         return LaneInput(
-            stream=np.zeros(2, np.uint32),
+            streams=np.zeros((len(rng.Purpose), 2), np.uint32),
             epoch=np.int32(0),
             training=np.zeros(n, bool),
             steps=np.int32(0),

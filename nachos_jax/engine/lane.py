@@ -31,6 +31,7 @@ class LaneSpec:
         batch_size: cases a training step.
         family: optimiser family, see engine/optimizer.py.
         augmentations: names compiled in.
+        dropout: whether any fit drops units; False compiles nothing in.
         horizon: epochs at which the cosine schedule ends.
         predict_batch: cases a prediction step.
     """
@@ -40,6 +41,7 @@ class LaneSpec:
     batch_size: int
     family: str
     augmentations: frozenset[str]
+    dropout: bool
     horizon: int
     predict_batch: int
 
@@ -68,8 +70,8 @@ class LaneInput(NamedTuple):
     """What a lane is told before an epoch.
 
     Attributes:
-        stream: [2] uint32, names the fit's random numbers.
-        epoch: int32 scalar, epochs done; 0 makes the lane start from fresh weights.
+        streams: [purposes, 2] uint32, names the fit's random numbers.
+        epoch: int32 scalar, epochs done.
         training: [N] bool, cases to train on.
         steps: int32 scalar, training steps an epoch; 0 in an idle lane.
         mean: [C] float32, pixel mean of the training cases.
@@ -80,7 +82,7 @@ class LaneInput(NamedTuple):
         traced: hyperparameters that keep shapes, float32 scalars.
     """
 
-    stream: Any
+    streams: Any
     epoch: Any
     training: Any
     steps: Any
@@ -100,15 +102,14 @@ class LaneOutput(NamedTuple):
 
 
 def epoch(spec: LaneSpec, cases: Cases, state: LaneState, told: LaneInput) -> tuple[LaneState, LaneOutput]:
-    """One epoch of one fit: start if fresh, train, predict the held cases."""
-    state = lax.cond(told.epoch == 0, lambda: init(spec, told), lambda: state)
+    """One epoch of one fit: train, then predict the held cases."""
     state, loss = train(spec, cases, state, told)
     return state, LaneOutput(loss, predict(spec, cases, state, told))
 
 
 def init(spec: LaneSpec, told: LaneInput) -> LaneState:
-    """Fresh weights; a function of the fit's stream alone."""
-    params, stats = parts(spec.build(nnx.Rngs(rng.key(told.stream, Purpose.INIT, 0))))
+    """Fresh weights; a function of the fit's random streams alone."""
+    params, stats = parts(spec.build(nnx.Rngs(rng.key(told.streams, Purpose.INIT, 0))))
     return LaneState(params, stats, optimizer.init(spec.family, params))
 
 
@@ -128,7 +129,7 @@ def train(spec: LaneSpec, cases: Cases, state: LaneState, told: LaneInput) -> tu
 
 def shuffled(told: LaneInput) -> jax.Array:
     """[N] int32: the training cases in this epoch's order, then all others."""
-    draws = jax.random.uniform(rng.key(told.stream, Purpose.ORDER, told.epoch), told.training.shape)
+    draws = jax.random.uniform(rng.key(told.streams, Purpose.ORDER, told.epoch), told.training.shape)
     return jnp.argsort(jnp.where(told.training, draws, 2.0), stable=True).astype(jnp.int32)
 
 
@@ -138,7 +139,7 @@ def train_step(
     """One gradient step on the cases [B] of a batch; step counts over the whole fit."""
     images, labels = normalised(cases, told, batch), cases.labels[batch]
     if spec.augmentations:
-        key = rng.key(told.stream, Purpose.AUGMENT, step)
+        key = rng.key(told.streams, Purpose.AUGMENT, step)
         images = augment(images, told.traced, key, spec.augmentations)
 
     def objective(params: Any) -> tuple[jax.Array, Any]:
@@ -160,8 +161,7 @@ def predict(spec: LaneSpec, cases: Cases, state: LaneState, told: LaneInput) -> 
     def chunk(i: jax.Array, logits: jax.Array) -> jax.Array:
         batch = lax.dynamic_slice(told.held, (i * size,), (size,))
         network = nnx.merge(graph(spec.build), state.params, state.stats)
-        key = rng.key(told.stream, Purpose.DROPOUT, 0)  # not used: nothing is dropped in evaluation
-        part = network(normalised(cases, told, batch), False, jnp.float32(0.0), key)  # type: ignore[operator]
+        part = network(normalised(cases, told, batch), False, 0.0, rng.unused())  # type: ignore[operator]
         return lax.dynamic_update_slice(logits, part, (i * size, 0))
 
     chunks = (told.n_held + size - 1) // size
@@ -171,7 +171,8 @@ def predict(spec: LaneSpec, cases: Cases, state: LaneState, told: LaneInput) -> 
 
 def normalised(cases: Cases, told: LaneInput, batch: jax.Array) -> jax.Array:
     """[B, H, W, C] float32 pixels of the cases in a batch, training mean 0 and SD 1."""
-    return (cases.images[batch].astype(jnp.float32) - told.mean) / told.sd
+    pixels = cases.images[batch].astype(jnp.float32)
+    return (pixels - told.mean[None, None, None]) / told.sd[None, None, None]
 
 
 def abstract_state(spec: LaneSpec) -> LaneState:
@@ -195,6 +196,7 @@ def _apply(
     spec: LaneSpec, params: Any, stats: Any, images: jax.Array, told: LaneInput, step: jax.Array
 ) -> tuple[jax.Array, Any]:
     network = nnx.merge(graph(spec.build), params, stats)
-    key = rng.key(told.stream, Purpose.DROPOUT, step)
-    logits = network(images, True, told.traced["dropout"], key)  # type: ignore[operator]
+    rate = told.traced["dropout"] if spec.dropout else 0.0
+    key = rng.key(told.streams, Purpose.DROPOUT, step) if spec.dropout else rng.unused()
+    logits = network(images, True, rate, key)  # type: ignore[operator]
     return logits, parts(network)[1]

@@ -37,7 +37,8 @@ def update(
     """
     coupled = traced["weight_decay"] * (1.0 - traced["decoupled"])
     gradients = jax.tree.map(lambda g, p: g + coupled * p, gradients, params)
-    steps, state = _rule(family, traced).update(gradients, state)
+    with jax.numpy_dtype_promotion("standard"):  # Optax raises float decays to an integer count
+        steps, state = _rule(family, traced).update(gradients, state)
     if family == "sgd":
         ahead = jax.tree.map(lambda g, v: g + traced["momentum"] * v, gradients, steps)
         steps = jax.tree.map(lambda a, v: jnp.where(traced["nesterov"] > 0, a, v), ahead, steps)

@@ -197,6 +197,7 @@ class LanePool:
             batch_size=int(static["batch_size"]),
             family=str(static["optimizer"]),
             augmentations=run.augmentations,
+            dropout=run.uses("dropout"),
             horizon=run.limit.epochs,
             predict_batch=min(PREDICT_BATCH, self._maker.held_size),
         )

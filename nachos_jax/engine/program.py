@@ -22,6 +22,7 @@ from nachos_jax.engine.lane import Cases, LaneInput, LaneOutput, LaneSpec, LaneS
 
 log = logging.getLogger("nachos_jax")
 EpochFunction = Callable[[Cases, LaneState, LaneInput], tuple[LaneState, LaneOutput]]
+StartFunction = Callable[[LaneState, LaneInput, jax.Array], LaneState]
 
 
 @dataclass
@@ -38,6 +39,7 @@ class LaneProgram:
     Attributes:
         run: (cases, state, input) -> (state, output); leading axis of state, input and output is the
             lane axis, L = lanes a device x devices; the state given is donated.
+        start: (state, input, fresh [L] bool) -> state, with fresh weights in the fresh lanes; donates too.
         mesh: the devices.
         lanes: L.
         spec: what the lanes share.
@@ -46,6 +48,7 @@ class LaneProgram:
     """
 
     run: EpochFunction
+    start: StartFunction
     mesh: Mesh
     lanes: int
     spec: LaneSpec
@@ -68,30 +71,38 @@ class LaneProgram:
         return jax.tree.map(lambda leaf: _row(leaf, index), state)
 
 
-def vectorised(spec: LaneSpec, packing: str) -> EpochFunction:
-    """The epoch of several lanes on one device.
+def vectorised(one: Callable, packing: str, shared: int = 0) -> Callable:
+    """Makes a function of one lane one of several lanes on one device.
 
     Args:
-        spec: what the lanes share.
+        one: takes `shared` arguments that all lanes share, then arguments of its lane.
         packing: "vmap" (all lanes in step) or "map" (lane after lane in one program; each runs only
             as many steps as it has).
+        shared: number of shared arguments.
+
+    Returns:
+        The same with a leading lane axis on all other arguments and on the results.
     """
-    one = functools.partial(lane.epoch, spec)
     if packing == "vmap":
-        return jax.vmap(one, in_axes=(None, 0, 0))
-    return lambda cases, state, told: lax.map(lambda both: one(cases, *both), (state, told))
+        return lambda *args: jax.vmap(one, (None,) * shared + (0,) * (len(args) - shared))(*args)
+    return lambda *args: lax.map(lambda own: one(*args[:shared], *own), args[shared:])
 
 
-def sharded(function: EpochFunction, mesh: Mesh) -> EpochFunction:
+def sharded(function: Callable, mesh: Mesh, shared: int = 0) -> Callable:
     """Spreads the lane axis over the mesh; lanes never talk, so no collective is compiled in."""
     everywhere, by_lane = PartitionSpec(), PartitionSpec(meshes.LANE)
-    return jax.shard_map(
-        function,
-        mesh=mesh,
-        in_specs=(everywhere, by_lane, by_lane),
-        out_specs=(by_lane, by_lane),
-        check_vma=False,  # loop carries start as constants, which the check takes for unsharded
-    )
+
+    def spread(*args: Any) -> Any:
+        specs = (everywhere,) * shared + (by_lane,) * (len(args) - shared)
+        # Loop carries start as constants, which the check takes for unsharded.
+        return jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=by_lane, check_vma=False)(*args)
+
+    return spread
+
+
+def start_lane(spec: LaneSpec, state: LaneState, told: LaneInput, fresh: jax.Array) -> LaneState:
+    """Fresh weights when `fresh`, else the state as it is."""
+    return lax.cond(fresh, lambda: lane.init(spec, told), lambda: state)
 
 
 def compile_program(
@@ -110,20 +121,24 @@ def compile_program(
     Returns:
         The program and the bytes that it takes on each device beside the cases.
     """
-    counted = TraceCount()
-    total = lanes * mesh.size
+    counted, total, by_lane = TraceCount(), lanes * mesh.size, meshes.by_lane(mesh)
+    epoch = sharded(vectorised(functools.partial(lane.epoch, spec), packing, shared=1), mesh, shared=1)
+    start = sharded(vectorised(functools.partial(start_lane, spec), packing), mesh)
 
-    def epoch(cases: Cases, state: LaneState, told: LaneInput) -> tuple[LaneState, LaneOutput]:
+    def counted_epoch(*args: Any) -> Any:
         counted.traces += 1
-        return sharded(vectorised(spec, packing), mesh)(cases, state, told)
+        return epoch(*args)
 
-    by_lane = meshes.by_lane(mesh)
     state = _stacked(lane.abstract_state(spec), total, by_lane)
-    start = time.perf_counter()
-    jitted = jax.jit(epoch, donate_argnums=(1,))
-    compiled = jitted.lower(cases, state, _stacked(told, total, by_lane)).compile()
-    seconds = time.perf_counter() - start
-    return LaneProgram(compiled, mesh, total, spec, counted, seconds), _bytes(compiled, cases)
+    many = _stacked(told, total, by_lane)
+    fresh = jax.ShapeDtypeStruct((total,), jnp.bool_, sharding=by_lane)
+    began = time.perf_counter()
+    run = jax.jit(counted_epoch, donate_argnums=(1,)).lower(cases, state, many).compile()
+    # Drawing weights is short, but every draw is a page of code that a CPU is slow to optimise.
+    options = {"xla_backend_optimization_level": 0} if mesh.devices.flat[0].platform == "cpu" else None
+    starting = jax.jit(start, donate_argnums=(0,)).lower(state, many, fresh).compile(compiler_options=options)
+    seconds = time.perf_counter() - began
+    return LaneProgram(run, starting, mesh, total, spec, counted, seconds), _bytes(run, cases)
 
 
 def fitting_program(

@@ -169,7 +169,7 @@ def dropout(x: jax.Array, rate: jax.Array | float, key: jax.Array) -> jax.Array:
     """Sets entries to 0 with probability `rate` and divides the others by 1 - rate.
 
     The rate is an array like any other, so lanes with different rates share a program; rate 0 is
-    exactly the identity.
+    exactly the identity, and the Python number 0.0 compiles nothing in.
 
     Args:
         x: any shape, floating.
@@ -179,6 +179,8 @@ def dropout(x: jax.Array, rate: jax.Array | float, key: jax.Array) -> jax.Array:
     Returns:
         Shape and dtype of x.
     """
+    if isinstance(rate, float) and rate == 0.0:
+        return x
     kept = 1.0 - jnp.asarray(rate, jnp.float32)
     mask = jax.random.uniform(key, x.shape) < kept
     return jnp.where(mask, x / kept.astype(x.dtype), jnp.zeros_like(x))

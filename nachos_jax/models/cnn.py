@@ -16,10 +16,24 @@ _WHEN = ("architecture", ("cnn",))
 
 HYPERPARAMETERS = (
     Hyperparameter(
-        "cnn.stages", "integer", 1, 6, static=True, when=_WHEN, default=3, meaning="stages, each halving the side"
+        "cnn.stages",
+        "integer",
+        1,
+        6,
+        static=True,
+        when=_WHEN,
+        default=3,
+        meaning="stages, each halving the side",
     ),
     Hyperparameter(
-        "cnn.width", "integer", 4, 512, static=True, when=_WHEN, default=16, meaning="channels of the first stage"
+        "cnn.width",
+        "integer",
+        4,
+        512,
+        static=True,
+        when=_WHEN,
+        default=16,
+        meaning="channels of the first stage",
     ),
 )
 

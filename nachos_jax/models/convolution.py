@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -133,9 +133,7 @@ def _patches(x: jax.Array, window: Sequence[int], geometry: _Geometry) -> jax.Ar
     taps = []
     for start in itertools.product(*(range(k) for k in window)):
         stop = [s + (n - k) // step * step + 1 for s, (n, k, step) in zip(start, axes, strict=True)]
-        tap = lax.slice(
-            padded, (0, *start, 0), (x.shape[0], *stop, x.shape[-1]), (1, *geometry.strides, 1)
-        )
+        tap = lax.slice(padded, (0, *start, 0), (x.shape[0], *stop, x.shape[-1]), (1, *geometry.strides, 1))
         taps.append(tap.reshape(*tap.shape[:-1], geometry.groups, -1))
     return jnp.concatenate(taps, axis=-1)
 
@@ -172,7 +170,9 @@ def _input_gradient(
     shape: tuple[int, ...], kernel: jax.Array, gradient: jax.Array, geometry: _Geometry, lowering: str
 ) -> jax.Array:
     """Gradient [B, H', W', O] spread to the strides, convolved with the kernel turned round."""
-    sizes = zip(shape[1:-1], kernel.shape, geometry.strides, geometry.padding, gradient.shape[1:-1], strict=False)
+    sizes = zip(
+        shape[1:-1], kernel.shape, geometry.strides, geometry.padding, gradient.shape[1:-1], strict=False
+    )
     edges = [(k - 1 - low, n + low - (m - 1) * s - 1, s - 1) for n, k, s, (low, _), m in sizes]
     pads = tuple((low, high) for low, high, _ in edges)
     if any(low < 0 or high < 0 or inside for low, high, inside in edges):
@@ -190,9 +190,7 @@ def _turned(kernel: jax.Array, groups: int) -> jax.Array:
     return jnp.swapaxes(flipped, -1, -3).reshape(*taps, outputs // groups, groups * inputs)
 
 
-def _weight_gradient(
-    x: jax.Array, kernel: jax.Array, gradient: jax.Array, geometry: _Geometry
-) -> jax.Array:
+def _weight_gradient(x: jax.Array, kernel: jax.Array, gradient: jax.Array, geometry: _Geometry) -> jax.Array:
     """Patches of x, transposed, times gradient: [h, w, C / G, O]."""
     patches = _patches(x, kernel.shape[:-2], geometry)
     groups, outputs = geometry.groups, kernel.shape[-1]

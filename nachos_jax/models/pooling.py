@@ -51,11 +51,15 @@ def global_average_pool(x: jax.Array) -> jax.Array:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def _max_pool(x: jax.Array, axes: Window) -> jax.Array:
+    return _highest(x, axes)
+
+
+def _highest(x: jax.Array, axes: Window) -> jax.Array:
     return functools.reduce(jnp.maximum, [_tap(x, offset, axes) for offset in _offsets(axes)])
 
 
 def _forward(x: jax.Array, axes: Window) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    y = _max_pool(x, axes)
+    y = _highest(x, axes)
     return y, (x, y)
 
 
@@ -93,9 +97,7 @@ def _tap(x: jax.Array, offset: tuple[int, ...], axes: Window) -> jax.Array:
         starts.append(start)
         stops.append(start + (n - length) // stride * stride + 1)
         steps.append(stride)
-    return lax.slice(
-        padded, (0, *starts, 0), (padded.shape[0], *stops, padded.shape[-1]), (1, *steps, 1)
-    )
+    return lax.slice(padded, (0, *starts, 0), (padded.shape[0], *stops, padded.shape[-1]), (1, *steps, 1))
 
 
 def _untap(values: jax.Array, offset: tuple[int, ...], axes: Window, shape: tuple[int, ...]) -> jax.Array:

@@ -153,13 +153,12 @@ def _network(description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -
     graph, abstract = lane.graph(build), lane.parts(nnx.eval_shape(lambda: build(nnx.Rngs(0))))
     state = [_filled(prefix, part, arrays) for prefix, part in zip(("params", "stats"), abstract, strict=True)]
     mean, sd = arrays["pixel_mean"], arrays["pixel_sd"]
-    unused = rng.key(jnp.zeros(2, jnp.uint32), rng.Purpose.DROPOUT, 0)  # nothing is dropped in prediction
 
     @jax.jit
     def apply(images: jax.Array) -> jax.Array:
         network = nnx.merge(graph, *state)
-        pixels = (images.astype(jnp.float32) - mean) / sd
-        return network(pixels, False, jnp.float32(0.0), unused)  # type: ignore[operator]
+        pixels = (images.astype(jnp.float32) - mean[None, None, None]) / sd[None, None, None]
+        return network(pixels, False, 0.0, rng.unused())  # type: ignore[operator]
 
     return apply
 

@@ -25,12 +25,12 @@ def predictions(evidence: Evidence) -> Table:
     rows = []
     for fold, test in evidence.tests.items():
         labels, probabilities = evidence.predictions[fold]
-        finite = np.isfinite(probabilities).all(axis=1).tolist()
+        broken = set(np.flatnonzero(~np.isfinite(probabilities).all(axis=1)).tolist())
         predicted = predict(probabilities)
         for i, case in enumerate(test.cases):
             known = evidence.by_case[case]
-            told = [float(p) for p in probabilities[i]] if finite[i] else [None] * len(classes)
-            guess = classes[predicted[i]] if finite[i] else None
+            told = [None] * len(classes) if i in broken else [float(p) for p in probabilities[i]]
+            guess = None if i in broken else classes[predicted[i]]
             repeat = evidence.repeat(fold) + 1
             rows.append([case, known.subject, known.site, repeat, fold, classes[labels[i]], guess, *told])
     rows.sort(key=lambda row: (row[3], place[row[0]]))

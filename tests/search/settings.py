@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from nachos_jax.core import space
 from nachos_jax.core.hparams import TRAINING, Hyperparameter, by_name
@@ -66,3 +67,12 @@ def trial_score(value: float | None) -> TrialScore:
     if value is None:
         return TrialScore(None, None, None, 10, "failed", {1: None})
     return TrialScore(value, 0.0, 3, 10, "done", {1: value})
+
+
+def constant(value: Any) -> Callable[..., Any]:
+    """A function that gives this value whatever it is asked."""
+
+    def answer(*_: object) -> Any:
+        return value
+
+    return answer

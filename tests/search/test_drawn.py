@@ -14,7 +14,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import active
 from nachos_jax.search import registry
 from nachos_jax.search.searcher import SearchSetting, identity
-from tests.search.settings import DEFAULTS, MIXED, TABLE, make_setting, record
+from tests.search.settings import DEFAULTS, MIXED, TABLE, constant, make_setting, record
 
 DRAWN = pytest.mark.parametrize("name", ["random", "sobol"])
 
@@ -37,7 +37,7 @@ def test_asking_in_steps_with_new_searchers_equals_asking_at_once(name, steps, s
     history = []
     for count in steps:
         searcher = registry.build(name, make_setting(MIXED, seed=seed))
-        history = record(history, searcher.ask(count, history), lambda hparams: 0.5)
+        history = record(history, searcher.ask(count, history), constant(0.5))
     at_once = ask(name, sum(steps), seed=seed)
     assert [(t.hparams, t.origin) for t, _ in history] == [(p.hparams, p.origin) for p in at_once]
 
@@ -80,7 +80,7 @@ def test_values_are_plain_python_numbers(name):
 @DRAWN
 def test_a_logarithmic_range_is_drawn_evenly_in_its_logarithm(name):
     proposals = ask(name, 1001, {"learning_rate": "log(1e-5, 1e-1)"})[1:]
-    logs = [math.log10(p.hparams["learning_rate"]) for p in proposals]
+    logs = [math.log10(float(p.hparams["learning_rate"])) for p in proposals]
     assert stats.kstest(logs, stats.uniform(-5, 4).cdf).pvalue > 0.01
     assert (
         stats.kstest([p.hparams["learning_rate"] for p in proposals], stats.uniform(0, 0.1).cdf).pvalue < 1e-6
@@ -91,7 +91,10 @@ def test_sobol_fills_the_square_more_evenly_than_random():
     texts = {"dropout": "uniform(0.0, 0.5)", "momentum": "uniform(0.0, 0.9)"}
 
     def discrepancy(name):
-        rows = [[p.hparams["dropout"] / 0.5, p.hparams["momentum"] / 0.9] for p in ask(name, 65, texts)[1:]]
+        rows = [
+            [float(p.hparams["dropout"]) / 0.5, float(p.hparams["momentum"]) / 0.9]
+            for p in ask(name, 65, texts)[1:]
+        ]
         return stats.qmc.discrepancy(rows)
 
     assert discrepancy("sobol") < discrepancy("random") / 3
@@ -174,12 +177,12 @@ def test_an_unknown_searcher_is_refused_with_the_list():
 
 def test_a_setting_that_contradicts_its_table_is_refused():
     good = make_setting(MIXED)
+    space = make_setting({"dropout": "uniform(0, 0.5)"}).space
+    rows = tuple(row for row in TABLE if row.name != "dropout")
     with pytest.raises(UsageError, match="dropout is searched but"):
-        rows = tuple(row for row in TABLE if row.name != "dropout")
-        space = make_setting({"dropout": "uniform(0, 0.5)"}).space
         SearchSetting(good.defaults, space, rows, 0, 0, 4)
+    defaults = {name: value for name, value in DEFAULTS.items() if name != "momentum"}
     with pytest.raises(UsageError, match="momentum has no default"):
-        defaults = {name: value for name, value in DEFAULTS.items() if name != "momentum"}
         SearchSetting(defaults, good.space, TABLE, 0, 0, 4)
 
 

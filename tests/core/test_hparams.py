@@ -1,0 +1,85 @@
+"""The table of hyperparameters: values in their own type, refusals, and what is active."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.core.hparams import AUGMENTATION, GEOMETRIC, TRAINING, Hyperparameter, active, by_name
+
+ROWS = by_name(TRAINING)
+
+
+def test_names_are_unique_and_conditions_refer_back_to_possible_values():
+    assert len(ROWS) == len(TRAINING)
+    seen: set[str] = set()
+    for row in TRAINING:
+        if row.when is not None:
+            parent, values = row.when
+            assert parent in seen
+            assert all(ROWS[parent].check(value, parent) == value for value in values)
+        seen.add(row.name)
+    assert set(GEOMETRIC) < set(AUGMENTATION) < seen
+
+
+@given(st.integers(-10, 110))
+def test_whole_numbers_come_back_as_int_and_real_ones_as_float(value):
+    whole, real = Hyperparameter("n", "integer", 0, 100), Hyperparameter("x", "float", 0, 100)
+    for given_value in (value, float(value)):
+        if 0 <= value <= 100:
+            assert (type(whole.check(given_value, "n")), whole.check(given_value, "n")) == (int, value)
+            assert (type(real.check(given_value, "x")), real.check(given_value, "x")) == (float, value)
+        else:
+            with pytest.raises(UsageError, match="n = .* a whole number from 0 to 100"):
+                whole.check(given_value, "n")
+            with pytest.raises(UsageError, match="x = .* a number from 0 to 100"):
+                real.check(given_value, "x")
+
+
+@pytest.mark.parametrize("value", [1.5, "3", True, None, [1], float("inf")])
+def test_what_is_no_whole_number_is_refused(value):
+    with pytest.raises(UsageError, match="must be a whole number from 1 to 65536"):
+        ROWS["batch_size"].check(value, "config.training.batch_size")
+
+
+@pytest.mark.parametrize("value", ["0.1", True, None, float("nan"), float("inf"), 0.0, 1e6])
+def test_what_is_no_learning_rate_is_refused(value):
+    with pytest.raises(
+        UsageError, match=r"config\.training\.learning_rate = .*: must be a number from 1e-08 to 100"
+    ):
+        ROWS["learning_rate"].check(value, "config.training.learning_rate")
+
+
+@pytest.mark.parametrize("value", ["SGD", "", None, 1, True])
+def test_an_unknown_choice_is_refused_with_the_list(value):
+    with pytest.raises(UsageError, match="must be one of 'sgd', 'adam', 'adamw'"):
+        ROWS["optimizer"].check(value, "config.training.optimizer")
+
+
+@pytest.mark.parametrize("value", [0, 1, "True", None])
+def test_a_boolean_is_true_or_false(value):
+    with pytest.raises(UsageError, match="must be True or False"):
+        ROWS["nesterov"].check(value, "nesterov")
+    assert ROWS["nesterov"].check(True, "nesterov") is True
+
+
+@given(st.sampled_from(["sgd", "adam", "adamw"]), st.sampled_from(["constant", "inverse_time", "cosine"]))
+def test_active_keeps_what_matters_in_the_order_of_the_table(optimizer, schedule):
+    values = {row.name: 0.5 for row in TRAINING} | {"optimizer": optimizer, "schedule": schedule}
+    kept = active(dict(sorted(values.items())), TRAINING)
+    assert list(kept) == [row.name for row in TRAINING if row.name in kept]
+    dropped = set(values) - set(kept)
+    expected = {"beta1", "beta2"} if optimizer == "sgd" else {"momentum", "nesterov"}
+    assert dropped == expected | (set() if schedule == "inverse_time" else {"decay"})
+
+
+def test_what_hangs_on_something_inactive_is_inactive():
+    table = (
+        Hyperparameter("a", "choice", choices=("x", "y")),
+        Hyperparameter("b", "choice", choices=("p", "q"), when=("a", ("x",))),
+        Hyperparameter("c", "float", when=("b", ("p",))),
+    )
+    assert active({"a": "x", "b": "p", "c": 1.0}, table) == {"a": "x", "b": "p", "c": 1.0}
+    assert active({"a": "y", "b": "p", "c": 1.0}, table) == {"a": "y"}

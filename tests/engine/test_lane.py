@@ -1,0 +1,96 @@
+"""One lane against a plain Python loop that shares nothing with it but the network and the keys."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from nachos_jax.core import rng
+from nachos_jax.core.rng import Purpose
+from nachos_jax.core.types import Fit
+from nachos_jax.data.table import Cohort
+from nachos_jax.models import registry
+from tests import tiny
+
+
+def plain_loop(fit: Fit, cohort: Cohort, optimizer: optax.GradientTransformation) -> tuple[list, np.ndarray]:
+    """Training losses and last logits on fold 1, as a newcomer would write it with Flax and Optax."""
+    stream = jnp.asarray(rng.streams(fit))
+    network = registry.build(
+        fit.hparams, 1, 3, jnp.float32, "lax", nnx.Rngs(rng.key(stream, Purpose.INIT, 0))
+    )
+    trainer = nnx.Optimizer(network, optimizer, wrt=nnx.Param)
+    assert cohort.table.folds is not None
+    keep = ~np.isin(cohort.table.folds, fit.left_out)
+    pixels = cohort.images.astype(np.float64)
+    pixels = ((pixels - pixels[keep].mean()) / pixels[keep].std()).astype(np.float32)
+    unused, size, losses = rng.key(stream, Purpose.DROPOUT, 0), int(fit.hparams["batch_size"]), []
+    for epoch in range(fit.limit.epochs):
+        draws = np.asarray(jax.random.uniform(rng.key(stream, Purpose.ORDER, epoch), (len(pixels),)))
+        order = sorted(np.flatnonzero(keep), key=lambda case: draws[case])
+        seen = []
+        for first in range(0, len(order) - size + 1, size):
+            batch = np.asarray(order[first : first + size])
+
+            def loss(net, batch=batch):
+                logits = net(jnp.asarray(pixels[batch]), True, jnp.float32(0), unused)
+                labels = jnp.asarray(cohort.table.labels[batch])
+                return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+
+            value, gradients = nnx.value_and_grad(loss)(network)
+            with jax.numpy_dtype_promotion("standard"):  # Optax does not keep to the strict rules
+                trainer.update(network, gradients)
+            seen.append(float(value))
+        losses.append(np.mean(seen))
+    held = jnp.asarray(pixels[cohort.table.folds == 1])
+    return losses, np.asarray(network(held, False, jnp.float32(0), unused))
+
+
+OPTIMIZERS = {
+    "sgd": (
+        {"optimizer": "sgd", "learning_rate": 0.05, "momentum": 0.8, "nesterov": True, "weight_decay": 1e-3},
+        optax.chain(optax.add_decayed_weights(1e-3), optax.sgd(0.05, momentum=0.8, nesterov=True)),
+    ),
+    "heavy ball": (
+        {"optimizer": "sgd", "learning_rate": 0.05, "momentum": 0.8, "nesterov": False, "weight_decay": 0.0},
+        optax.sgd(0.05, momentum=0.8),
+    ),
+    "adam": (
+        {"optimizer": "adam", "learning_rate": 0.01, "beta1": 0.85, "beta2": 0.99, "weight_decay": 1e-3},
+        optax.chain(optax.add_decayed_weights(1e-3), optax.adam(0.01, 0.85, 0.99)),
+    ),
+    "adamw": (
+        {"optimizer": "adamw", "learning_rate": 0.01, "weight_decay": 0.1},
+        optax.adamw(0.01, weight_decay=0.1),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_lane_is_the_plain_loop(name: str):
+    hparams, optimizer = OPTIMIZERS[name]
+    run, cohort = tiny.run_config(), tiny.cohort()
+    fit = tiny.fit(run, (0, 1), epochs=3, **hparams)
+    records, payloads, _ = tiny.train([fit], run, cohort)
+    losses, logits = plain_loop(fit, cohort, optimizer)
+    np.testing.assert_allclose(records[fit.id].training_loss, losses, rtol=2e-4)
+    from safetensors.numpy import load
+
+    ours = load(payloads[fit.id]["logits.safetensors"])["logits"]
+    assert cohort.table.folds is not None
+    assert len(ours) == int((cohort.table.folds <= 1).sum())
+    np.testing.assert_allclose(ours[-len(logits) :], logits, rtol=5e-3, atol=5e-3)
+
+
+def test_training_learns():
+    run, cohort = tiny.run_config(training__epochs=12, training__patience=12), tiny.cohort()
+    fit = tiny.fit(run)
+    records, _, _ = tiny.train([fit], run, cohort)
+    curve = records[fit.id].curves[0]
+    assert curve.score[-1] is not None
+    assert curve.score[-1] > 0.7
+    assert curve.loss[-1] < curve.loss[0]  # type: ignore[operator]

@@ -1,0 +1,222 @@
+"""What makes lanes trustworthy: a fit's result depends on the fit alone."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+
+import jax
+import numpy as np
+import pytest
+
+from nachos_jax.core.mesh import by_lane
+from nachos_jax.engine import bucket_lanes, lane, program, watch
+from nachos_jax.records.schema import Curve
+from tests import tiny
+
+
+@pytest.fixture(scope="module")
+def cohort():
+    return tiny.cohort()
+
+
+def some_fits(run):
+    pairs = [(0, 1), (0, 2), (1, 2), (1, 3)]
+    return [tiny.fit(run, pair, learning_rate=rate) for pair in pairs for rate in (0.01, 0.05)]
+
+
+def test_one_device_and_eight_give_the_same_records(cohort):
+    run = tiny.run_config()
+    fits = some_fits(run)
+    one, _, _ = tiny.train(fits, run, cohort, devices=1)
+    eight, _, pool = tiny.train(fits, run, cohort, devices=8)
+    assert pool.lanes == 8
+    for fit in fits:
+        assert_close(one[fit.id], eight[fit.id])
+
+
+@pytest.mark.parametrize("packing", ["vmap", "map"])
+def test_packings_agree(cohort, packing):
+    run = tiny.run_config()
+    other = tiny.run_config(engine__packing=packing, engine__lanes=3)
+    fits = some_fits(run)
+    one, _, _ = tiny.train(fits, run, cohort)
+    packed, _, _ = tiny.train(fits, other, cohort, devices=2)
+    for fit in fits:
+        assert_close(one[fit.id], packed[fit.id])
+
+
+def assert_close(a, b):
+    assert a.curves.keys() == b.curves.keys()
+    for fold, curve in a.curves.items():
+        assert curve.end == b.curves[fold].end
+        np.testing.assert_allclose(curve.loss, b.curves[fold].loss, rtol=1e-3)
+    np.testing.assert_allclose(a.training_loss, b.training_loss, rtol=1e-3)
+
+
+@pytest.mark.parametrize("packing", ["vmap", "map"])
+def test_a_lane_that_meets_nan_leaves_its_neighbours_bit_identical(cohort, packing):
+    run = tiny.run_config(engine__packing=packing, engine__lanes=4)
+    fits = some_fits(run)[:3]
+    calm = tiny.fit(run, (2, 3), learning_rate=0.02)
+    broken = tiny.fit(run, (2, 3), learning_rate=100.0, weight_decay=10.0)
+    alone, _, _ = tiny.train([*fits, calm], run, cohort)
+    beside, _, _ = tiny.train([*fits, broken], run, cohort)
+    assert beside[broken.id].status == "diverged"
+    assert {curve.end for curve in beside[broken.id].curves.values()} == {"nan"}
+    for fit in fits:
+        assert beside[fit.id] == alone[fit.id]
+
+
+def test_nan_in_one_watched_fold_ends_that_watcher_only():
+    clean = tiny.cohort("float32")
+    images = np.array(clean.images)
+    images[clean.table.folds == 1] = np.nan
+    spoilt = dataclasses.replace(clean, images=images)
+    run = tiny.run_config()
+    fit = tiny.fit(run, (0, 1))
+    with_nan = tiny.train([fit], run, spoilt)[0][fit.id]
+    without = tiny.train([fit], run, clean)[0][fit.id]
+    assert with_nan.curves[1] == Curve((None,), (None,), "nan")
+    assert with_nan.curves[0] == without.curves[0]
+    assert with_nan.status == "done"
+
+
+def test_a_shared_pair_gives_what_two_separate_trainings_give(cohort, monkeypatch):
+    run = tiny.run_config(training__epochs=9, training__patience=1)
+    fits = [tiny.fit(run, pair, learning_rate=rate) for pair in ((0, 1), (1, 3)) for rate in (0.3, 1.0, 3.0)]
+    shared, _, _ = tiny.train(fits, run, cohort)
+    ends = {(fit.id, fold): len(shared[fit.id].curves[fold].loss) for fit in fits for fold in fit.left_out}
+    assert any(ends[fit.id, fit.left_out[0]] != ends[fit.id, fit.left_out[1]] for fit in fits), "no watcher left early"
+    whole = watch.begin
+    for side in (0, 1):
+
+        def one_watcher(fit, side=side):
+            both = whole(fit)
+            fold = fit.left_out[side]
+            return dataclasses.replace(both, watchers={fold: both.watchers[fold]})
+
+        monkeypatch.setattr(bucket_lanes.watch, "begin", one_watcher)
+        alone, _, _ = tiny.train(fits, run, cohort)
+        for fit in fits:
+            fold = fit.left_out[side]
+            assert alone[fit.id].curves == {fold: shared[fit.id].curves[fold]}
+
+
+def test_one_trace_a_bucket_and_none_on_the_second_round(cohort):
+    run = tiny.run_config(training__epochs=2)
+    mixed = [
+        tiny.fit(run, (0, 1), **{"cnn.width": width, "optimizer": optimizer})
+        for width in (4, 6)
+        for optimizer in ("sgd", "adam", "adamw")
+    ]
+    _, _, pool = tiny.train(mixed, run, cohort)
+    assert len(pool.traces) == 4, "adam and adamw share a bucket"
+    pool.submit([dataclasses.replace(fit, seed=1) for fit in mixed])
+    while pool.busy or pool.waiting:
+        pool.step()
+    assert set(pool.traces.values()) == {1}
+    assert pool.spent.compilations == 4
+
+
+def test_lanes_are_refilled_at_epoch_boundaries(cohort):
+    run = tiny.run_config(engine__lanes=2, training__epochs=3, training__patience=3)
+    fits = [tiny.fit(run, (0, 1), learning_rate=0.01 * (k + 1)) for k in range(5)]
+    records, _, pool = tiny.train(fits, run, cohort)
+    assert len(records) == 5
+    assert pool.spent.epochs == 15
+    assert pool.spent.lane_epochs == 18
+    assert pool.spent.occupancy == pytest.approx(15 / 18)
+
+
+def test_shard_map_gives_what_pmap_of_vmap_gives(cohort):
+    run = tiny.run_config(engine__packing="vmap", engine__lanes=2)
+    pool = tiny.LanePool(cohort, tiny.folds(cohort), run, devices=jax.devices()[:4])
+    fits = some_fits(run)
+    pool.submit(fits)
+    lanes = next(iter(pool._buckets.values()))
+    told = [pool._maker.make(fit, 16) for fit in fits]
+    placed, fresh = lanes.program.place(told), jax.device_put(np.ones(8, bool), by_lane(lanes.program.mesh))
+    begun = lanes.program.start(lanes.program.empty_state(), placed, fresh)
+    host = jax.tree.map(np.array, jax.device_get(begun))
+    ours = lanes.program.run(pool._cases, begun, placed)
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves).reshape(4, 2, *np.shape(leaves[0])), *told)
+    state = jax.tree.map(lambda leaf: leaf.reshape(4, 2, *leaf.shape[1:]), host)
+    cases = lane.Cases(cohort.images, cohort.table.labels)
+    one = functools.partial(lane.epoch, lanes.program.spec)
+    old = jax.pmap(jax.vmap(one, in_axes=(None, 0, 0)), in_axes=(None, 0, 0), devices=jax.devices()[:4])
+    theirs = old(cases, state, stacked)
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        np.testing.assert_allclose(a, np.reshape(b, np.shape(a)), rtol=1e-5, atol=1e-6)
+
+
+def test_no_collective_is_compiled_in(cohort):
+    run = tiny.run_config(engine__packing="vmap", engine__lanes=2)
+    pool = tiny.LanePool(cohort, tiny.folds(cohort), run, devices=jax.devices())
+    pool.submit(some_fits(run))
+    text = next(iter(pool._buckets.values())).program.run.as_text()
+    assert not [word for word in ("all-gather", "all-reduce", "all-to-all", "collective-permute") if word in text]
+
+
+def test_memory_decides_the_number_of_lanes(cohort, monkeypatch):
+    run = tiny.run_config(engine__lanes=6, engine__packing="vmap")
+    _, _, roomy = tiny.train([tiny.fit(run)], run, cohort)
+    assert roomy.lanes == 6
+    used = []
+    real = program.compile_program
+
+    def spy(*arguments):
+        result = real(*arguments)
+        used.append(result[1])
+        return result
+
+    monkeypatch.setattr(program, "compile_program", spy)
+    tiny.train([tiny.fit(run)], run, cohort)
+    monkeypatch.setattr("nachos_jax.engine.memory.budget", lambda *_: used[0] // 2)
+    records, _, tight = tiny.train([tiny.fit(run)], run, cohort)
+    assert 1 <= tight.lanes < 6
+    assert len(records) == 1
+
+
+def test_running_lanes_resume_bit_for_bit_from_their_checkpoint(cohort, tmp_path):
+    run = tiny.run_config(engine__lanes=2, training__epochs=6, training__patience=6)
+    fits = some_fits(run)[:3]
+    undisturbed, _, _ = tiny.train(fits, run, cohort)
+    first = tiny.LanePool(cohort, tiny.folds(cohort), run, tmp_path, jax.devices()[:1])
+    first.submit(fits)
+    for _ in range(3):
+        assert not first.step()
+        first.save()
+    first.close()
+    second, _, pool = tiny.train(fits, run, cohort, devices=2, checkpoints=tmp_path)
+    assert pool.spent.epochs == 3 * 6 - 2 * 3, "two lanes had done three epochs each"
+    for fit in fits:
+        assert second[fit.id] == undisturbed[fit.id]
+
+
+def test_an_unreadable_checkpoint_costs_epochs_not_results(cohort, tmp_path, caplog):
+    run = tiny.run_config()
+    fit = tiny.fit(run)
+    first = tiny.LanePool(cohort, tiny.folds(cohort), run, tmp_path, jax.devices()[:1])
+    first.submit([fit])
+    first.step()
+    first.save()
+    first.close()
+    for file in tmp_path.rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"torn")
+    records, _, _ = tiny.train([fit], run, cohort, checkpoints=tmp_path)
+    assert records == tiny.train([fit], run, cohort)[0]
+    assert "unreadable" in caplog.text
+
+
+def test_bfloat16_and_augmentation_train(cohort):
+    strengths = {"rotation": 10.0, "shift": 0.1, "noise": 0.1, "flip_horizontal": 0.5}
+    changes = {f"augmentation__{name}": value for name, value in strengths.items()}
+    run = tiny.run_config(training__precision="bfloat16", training__dropout=0.2, **changes)
+    assert run.augmentations == frozenset(strengths)
+    fit = tiny.fit(run)
+    record = tiny.train([fit], run, cohort)[0][fit.id]
+    assert all(math.isfinite(loss) for loss in record.training_loss if loss is not None)
+    assert record.status == "done"

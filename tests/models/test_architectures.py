@@ -1,0 +1,208 @@
+"""Every architecture builds, splits into pure state and learns; the known ones match PyTorch."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.core.hparams import active
+from nachos_jax.models import cnn, registry
+
+
+def hparams(**changes):
+    """The defaults with changes, e.g. resnet_depth=50, as flat active hyperparameters."""
+    rows = registry.hyperparameters()
+    values = {row.name: row.default for row in rows if row.default is not None}
+    values.update({name.replace("_", ".", 1) if "_" in name else name: v for name, v in changes.items()})
+    return active(values, rows)
+
+
+SMALL = [
+    *(
+        {"architecture": "cnn", "norm": n, "cnn_stages": s, "cnn_width": 4}
+        for n in ("batch", "group")
+        for s in (1, 4)
+    ),
+    *(
+        {
+            "architecture": "resnet",
+            "norm": n,
+            "resnet_depth": d,
+            "resnet_version": v,
+            "resnet_stem": s,
+            "resnet_width": 4,
+        }
+        for n, d, v, s in [
+            ("batch", 18, 1, "small"),
+            ("group", 18, 2, "large"),
+            ("batch", 34, 2, "small"),
+            ("batch", 50, 1, "large"),
+            ("group", 50, 2, "small"),
+        ]
+    ),
+]
+
+
+def pieces(chosen, channels, classes, dtype=jnp.float32):
+    """Graph definition, and a compiled function from a key to (parameters, running statistics, rest)."""
+
+    def build(key):
+        return registry.build(chosen, channels, classes, dtype, "custom", nnx.Rngs(params=key))
+
+    graph = nnx.graphdef(nnx.eval_shape(lambda: build(jax.random.key(0))))
+    return graph, jax.jit(lambda key: nnx.split(build(key), nnx.Param, nnx.BatchStat, ...)[1:])
+
+
+@pytest.mark.parametrize("changes", SMALL, ids=lambda c: "-".join(map(str, c.values())))
+def test_builds_and_a_step_lowers_the_loss(changes):
+    graph, create = pieces(hparams(**changes), 1, 3)
+    params, stats, rest = create(jax.random.key(0))
+    assert not jax.tree.leaves(rest), "state beside parameters and running statistics"
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves((params, stats)))
+    x = jax.random.normal(jax.random.key(1), (8, 28, 28, 1))
+    goal = jax.nn.one_hot(jnp.arange(8) % 3, 3)
+
+    def loss(params, stats):
+        # A copy, because the running statistics belong to the trace outside the gradient.
+        net = nnx.merge(graph, params, stats, copy=True)
+        logits = net(x, True, 0.0, jax.random.key(2))
+        return -jnp.mean(jnp.sum(jax.nn.log_softmax(logits) * goal, axis=-1)), nnx.state(net, nnx.BatchStat)
+
+    @jax.jit
+    def train(params, stats):
+        def step(carry, _):
+            (value, stats), slope = jax.value_and_grad(loss, has_aux=True)(*carry)
+            return (jax.tree.map(lambda p, s: p - 0.02 * s, carry[0], slope), stats), value
+
+        return jax.lax.scan(step, (params, stats), None, length=5)
+
+    @jax.jit
+    def evaluate(params, stats, rate, key):
+        net = nnx.merge(graph, params, stats)
+        return net(x, False, rate, key), nnx.state(net, nnx.BatchStat)
+
+    (after, moved), losses = train(params, stats)
+    assert np.all(np.isfinite(losses))
+    assert losses[-1] < losses[0]
+    logits, untouched = evaluate(after, moved, 0.5, jax.random.key(3))
+    assert logits.shape == (8, 3)
+    assert logits.dtype == jnp.float32
+    np.testing.assert_array_equal(logits, evaluate(after, moved, 0.9, jax.random.key(4))[0])
+    for before, now in zip(jax.tree.leaves(moved), jax.tree.leaves(untouched), strict=True):
+        np.testing.assert_array_equal(before, now)
+
+
+@pytest.mark.parametrize("stem", ["small", "large"])
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("depth", [18, 34, 50])
+def test_every_resnet_gives_logits(depth, version, stem):
+    changes = {"resnet_depth": depth, "resnet_version": version, "resnet_stem": stem, "resnet_width": 4}
+    chosen = hparams(architecture="resnet", **changes)
+
+    def run(x):
+        net = registry.build(chosen, 3, 2, jnp.float32, "custom", nnx.Rngs(params=jax.random.key(0)))
+        return net(x, True, 0.1, jax.random.key(1))
+
+    out = jax.eval_shape(run, jax.ShapeDtypeStruct((5, 28, 31, 3), jnp.float32))
+    assert out.shape == (5, 2)
+
+
+def test_lanes_are_stacked_and_vectorised():
+    chosen = hparams(architecture="cnn", cnn_stages=2, cnn_width=4)
+
+    graph, create = pieces(chosen, 1, 2)
+    x = jax.random.normal(jax.random.key(9), (4, 12, 12, 1))
+    keys = jax.random.split(jax.random.key(5), 3)
+
+    def run(state, rate, key):
+        return nnx.merge(graph, *state)(x, True, rate, key)
+
+    lanes = jax.jit(jax.vmap(create))(keys)
+    alone = jax.jit(run)
+    rates = jnp.array([0.0, 0.4, 0.8])
+    together = jax.jit(jax.vmap(run))(lanes, rates, keys)
+    for lane, key in enumerate(keys):
+        np.testing.assert_allclose(together[lane], alone(create(key), rates[lane], key), atol=1e-5)
+
+
+@pytest.mark.parametrize("norm", ["batch", "group"])
+def test_bfloat16_stays_near_float32(norm):
+    x = jax.random.normal(jax.random.key(1), (4, 28, 28, 3))
+    out = {}
+    for dtype in (jnp.float32, jnp.bfloat16):
+        graph, create = pieces(hparams(norm=norm), 3, 2, dtype)
+        state = create(jax.random.key(0))
+        out[dtype] = jax.jit(lambda s, graph=graph: nnx.merge(graph, *s)(x, True, 0.0, jax.random.key(0)))(
+            state
+        )
+        assert out[dtype].dtype == jnp.float32
+    np.testing.assert_allclose(out[jnp.bfloat16], out[jnp.float32], atol=0.1)
+    assert np.any(out[jnp.bfloat16] != out[jnp.float32])
+
+
+@pytest.mark.parametrize(("depth", "count"), [(18, 11_689_512), (34, 21_797_672), (50, 25_557_032)])
+def test_resnet_has_the_parameters_of_torchvision(depth, count):
+    chosen = hparams(architecture="resnet", resnet_depth=depth, resnet_stem="large", resnet_width=64)
+
+    def create():
+        return registry.build(chosen, 3, 1000, jnp.float32, "lax", nnx.Rngs(params=jax.random.key(0)))
+
+    shapes = nnx.state(nnx.eval_shape(create), nnx.Param)
+    assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == count
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_version_1_blocks_start_as_the_identity(version):
+    chosen = hparams(architecture="resnet", resnet_version=version, resnet_width=8)
+    module = registry.build(chosen, 1, 2, jnp.float32, "lax", nnx.Rngs(params=jax.random.key(0)))
+    x = jax.nn.relu(jax.random.normal(jax.random.key(1), (2, 6, 6, 8)))
+    same = np.array_equal(module.blocks[1](x, True), x)  # type: ignore[attr-defined]
+    assert same == (version == 1)
+
+
+def test_cnn_matches_the_same_network_in_pytorch():
+    torch = pytest.importorskip("torch")
+    module = registry.build(
+        hparams(cnn_width=4), 1, 3, jnp.float32, "custom", nnx.Rngs(params=jax.random.key(0))
+    )
+    assert isinstance(module, cnn.CNN)
+    twin = _pytorch_cnn3(torch, module)
+    x = np.random.default_rng(0).normal(size=(6, 29, 28, 1)).astype(np.float32)
+    for train in (True, True, False):
+        twin.train(train)
+        with torch.no_grad():
+            wanted = twin(torch.from_numpy(x).permute(0, 3, 1, 2)).numpy()
+        np.testing.assert_allclose(module(jnp.asarray(x), train, 0.0, jax.random.key(0)), wanted, atol=2e-5)
+
+
+def _pytorch_cnn3(torch, module):
+    """Conv, batch norm, ReLU, pool, three times; average; linear: with the weights of our module."""
+    nn, layers = torch.nn, []
+    for stage in module.stages:
+        kernel = np.asarray(stage.conv.kernel[...]).transpose(3, 2, 0, 1)
+        conv = nn.Conv2d(kernel.shape[1], kernel.shape[0], 3, 1, 1, bias=False)
+        conv.weight.data = torch.from_numpy(kernel.copy())
+        layers += [conv, nn.BatchNorm2d(kernel.shape[0]), nn.ReLU(), nn.MaxPool2d(2)]
+    linear = module.head.linear
+    last = nn.Linear(*linear.kernel.shape)
+    last.weight.data = torch.from_numpy(np.asarray(linear.kernel[...]).T.copy())
+    last.bias.data = torch.from_numpy(np.asarray(linear.bias[...]).copy())
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), last)
+
+
+@pytest.mark.parametrize(
+    ("changes", "side", "message"),
+    [
+        ({"cnn_stages": 5}, 28, "cnn.stages = 5: images of 28 x 28 pixels can be halved 4 times"),
+        ({"architecture": "resnet", "resnet_stem": "large"}, 16, "at least 17"),
+        ({"architecture": "resnet", "resnet_stem": "small"}, 4, "at least 5"),
+    ],
+)
+def test_images_that_are_too_small_are_refused(changes, side, message):
+    with pytest.raises(UsageError, match=message):
+        registry.check(hparams(**changes), side, side)
+    registry.check(hparams(**changes), 2 * side, 2 * side)
