@@ -118,8 +118,8 @@ class RunConfig:
         """All values that a hyperparameter can take, or its bounds if it is a range."""
         for dimension in self.search.space:
             if dimension.name == name:
-                values = dimension.values or (type(self.defaults[name])(dimension.low), dimension.high)
-                return (self.defaults[name], *values)
+                number = type(self.defaults[name])  # a dimension keeps the bounds of whole numbers as floats
+                return (self.defaults[name], *(dimension.values or map(number, (dimension.low, dimension.high))))
         return (self.defaults[name],)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -40,7 +41,8 @@ class Hyperparameter:
         """Returns the value in its own type, or raises UsageError with the value and the cure."""
         if self.kind == "choice":
             if value in self.choices and not isinstance(value, bool):
-                return value  # type: ignore[return-value]
+                # 18.0 equals the choice 18, but only the choice itself gives equal trials equal hashes.
+                return self.choices[self.choices.index(value)]
             raise UsageError(f"{where} = {value!r}: must be one of {', '.join(map(repr, self.choices))}.")
         if self.kind == "boolean":
             if isinstance(value, bool):
@@ -50,13 +52,14 @@ class Hyperparameter:
 
     def _number(self, value: object, where: str) -> HParamValue:
         whole = self.kind == "integer"
-        good = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if good and whole:
-            good = float(value) == int(value) if abs(float(value)) != float("inf") else False  # type: ignore[arg-type]
-        if not good or not self.low <= value <= self.high:  # type: ignore[operator]
-            noun = "a whole number" if whole else "a number"
-            raise UsageError(f"{where} = {value!r}: must be {noun} from {self.low:g} to {self.high:g}.")
-        return int(value) if whole else float(value)  # type: ignore[arg-type]
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and self.low <= value <= self.high:
+            # An int compares exactly, whatever its size, but the largest have no float.
+            if not whole and (isinstance(value, float) or abs(value) <= sys.float_info.max):
+                return float(value)
+            if whole and (isinstance(value, int) or value.is_integer()):
+                return int(value)
+        noun = "a whole number" if whole else "a number"
+        raise UsageError(f"{where} = {value!r}: must be {noun} from {self.low:g} to {self.high:g}.")
 
 
 def _number(name: str, low: float, high: float, meaning: str, **more) -> Hyperparameter:

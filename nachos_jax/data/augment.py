@@ -16,6 +16,9 @@ from nachos_jax.core.hparams import AUGMENTATION, GEOMETRIC
 
 Strengths = Mapping[str, jax.Array | float]
 
+_DRAWS: tuple[str, ...] = (*AUGMENTATION, "shift_width")
+"""Uniform numbers that a case draws, whatever is enabled, so that no operation changes another's."""
+
 
 def augment(images: jax.Array, strengths: Strengths, key: jax.Array, enabled: frozenset[str]) -> jax.Array:
     """Changes every image of a batch at random.
@@ -99,38 +102,33 @@ def _split(position: jax.Array, length: int) -> tuple[jax.Array, jax.Array]:
 
 def _augment_case(image: jax.Array, strengths: Mapping[str, jax.Array], key: jax.Array) -> jax.Array:
     """One image [H, W, C]: geometry first, then intensities, noise last."""
-    keys = {name: jax.random.fold_in(key, place) for place, name in enumerate(AUGMENTATION)}
-    if "flip_horizontal" in strengths:
-        image = _flip(image, 1, strengths["flip_horizontal"], keys["flip_horizontal"])
-    if "flip_vertical" in strengths:
-        image = _flip(image, 0, strengths["flip_vertical"], keys["flip_vertical"])
-    if any(name in strengths for name in GEOMETRIC):
-        image = _move(image, strengths, keys)
-    for name in ("brightness", "contrast", "gamma"):
+    own, grain = jax.random.split(key)
+    # One draw for all operations: XLA's CPU backend takes half a second to compile each.
+    draws = dict(zip(_DRAWS, jax.random.uniform(own, (len(_DRAWS),)), strict=True))
+    for name, axis in (("flip_horizontal", 1), ("flip_vertical", 0)):
         if name in strengths:
-            change = _symmetric(keys[name], strengths[name])
-            image = _INTENSITY[name](image, change)
+            image = jnp.where(draws[name] < strengths[name], jnp.flip(image, axis), image)
+    if any(name in strengths for name in GEOMETRIC):
+        image = _move(image, strengths, draws)
+    for name, change in (("brightness", _brighten), ("contrast", _stretch), ("gamma", _bend)):
+        if name in strengths:
+            image = change(image, _symmetric(draws[name], strengths[name]))
     if "noise" in strengths:
-        own, grain = jax.random.split(keys["noise"])
-        deviation = jax.random.uniform(own, maxval=strengths["noise"])
-        image = image + deviation * jax.random.normal(grain, image.shape)
+        image = image + strengths["noise"] * draws["noise"] * jax.random.normal(grain, image.shape)
     return image
 
 
-def _symmetric(key: jax.Array, largest: jax.Array, shape: tuple[int, ...] = ()) -> jax.Array:
-    return largest * jax.random.uniform(key, shape, minval=-1.0, maxval=1.0)
+def _symmetric(draw: jax.Array, largest: jax.Array) -> jax.Array:
+    """Uniform in [0, 1) -> uniform in [-largest, largest)."""
+    return largest * (2.0 * draw - 1.0)
 
 
-def _flip(image: jax.Array, axis: int, probability: jax.Array, key: jax.Array) -> jax.Array:
-    return jnp.where(jax.random.uniform(key) < probability, jnp.flip(image, axis), image)
-
-
-def _move(image: jax.Array, strengths: Mapping[str, jax.Array], keys: Mapping[str, jax.Array]) -> jax.Array:
-    none = jnp.float32(0.0)
-    degrees = _symmetric(keys["rotation"], strengths.get("rotation", none))
-    shift = _symmetric(keys["shift"], strengths.get("shift", none), (2,))
-    factor = 1.0 + _symmetric(keys["scale"], strengths.get("scale", none))
-    return resample(image, degrees, shift, factor)
+def _move(image: jax.Array, strengths: Mapping[str, jax.Array], draws: Mapping[str, jax.Array]) -> jax.Array:
+    degrees, down, factor = (
+        _symmetric(draws[name], strengths.get(name, jnp.float32(0.0))) for name in GEOMETRIC
+    )
+    across = _symmetric(draws["shift_width"], strengths.get("shift", jnp.float32(0.0)))
+    return resample(image, degrees, jnp.stack([down, across]), 1.0 + factor)
 
 
 def _brighten(image: jax.Array, change: jax.Array) -> jax.Array:
@@ -148,6 +146,3 @@ def _bend(image: jax.Array, change: jax.Array) -> jax.Array:
     extent = jnp.maximum(jnp.max(image) - low, jnp.finfo(jnp.float32).tiny)
     bent = low + extent * jnp.power((image - low) / extent, jnp.exp(change))
     return jnp.where(change == 0.0, image, bent)
-
-
-_INTENSITY = {"brightness": _brighten, "contrast": _stretch, "gamma": _bend}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,12 @@ from safetensors.numpy import load
 from nachos_jax.core.config import RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import active, by_name
-from nachos_jax.core.types import EpochLimit, Fit
+from nachos_jax.core.space import Dimension
+from nachos_jax.core.types import EpochLimit, Fit, HParamValue
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine.pool import LanePool
 from nachos_jax.engine.watch import best_epoch
+from nachos_jax.models import registry
 from nachos_jax.records.schema import FitRecord
 from nachos_jax.splits.folds import Folds
 
@@ -58,12 +60,12 @@ def train(
     left_out = () if validation is None else (_VALIDATION,)
     limit = run.limit if left_out else EpochLimit(run.limit.epochs)
     fits = [Fit(_hparams(c, i, run), left_out, run.seed, limit, cohort.hash) for i, c in enumerate(configurations)]
-    _check_batches(fits, int(folds.training(left_out).sum()))
+    _check_fits(fits, int(folds.training(left_out).sum()), cohort)
     places: dict[str, list[int]] = {}
     for place, fit in enumerate(fits):
         places.setdefault(fit.id, []).append(place)
     results: dict[int, LaneFit] = {}
-    pool = LanePool(cohort, folds, run)
+    pool = LanePool(cohort, folds, _searching(fits, run))
     pool.submit({fit.id: fit for fit in fits}.values())
     while pool.busy or pool.waiting:
         for result in pool.step():
@@ -95,12 +97,23 @@ def _hparams(configuration: Mapping[str, Any], place: int, run: RunConfig) -> di
     return active(values, run.table)
 
 
-def _check_batches(fits: Sequence[Fit], cases: int) -> None:
+def _check_fits(fits: Sequence[Fit], cases: int, cohort: Cohort) -> None:
     for place, fit in enumerate(fits):
         if int(fit.hparams["batch_size"]) > cases:
             raise UsageError(
                 f"configurations[{place}]: batch_size {fit.hparams['batch_size']} and {cases} training cases: lower it."
             )
+        registry.check(fit.hparams, *cohort.shape[:2])
+
+
+def _searching(fits: Sequence[Fit], run: RunConfig) -> RunConfig:
+    """The run with a search space that holds the fits, so that all they use is compiled in."""
+    found: dict[str, dict[HParamValue, None]] = {row.name: {} for row in run.table}
+    for fit in fits:
+        for name, value in fit.hparams.items():
+            found[name][value] = None
+    space = [Dimension(name, "choice", values=tuple(values)) for name, values in found.items() if len(values) > 1]
+    return replace(run, defaults={**run.defaults, **fits[0].hparams}, search=replace(run.search, space=tuple(space)))
 
 
 def _lane_fit(record: FitRecord, payload: Mapping[str, bytes]) -> LaneFit:

@@ -9,7 +9,7 @@ from jax.typing import DTypeLike
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import Hyperparameter
 from nachos_jax.core.types import HParams
-from nachos_jax.models.blocks import Classifier, Conv, Setting, norm
+from nachos_jax.models.blocks import Classifier, Conv, Setting, draw_weights, norm
 from nachos_jax.models.pooling import max_pool
 
 _WHEN = ("architecture", ("cnn",))
@@ -57,7 +57,7 @@ class CNN(nnx.Module):
         widths = [channels, *(width * 2**stage for stage in range(stages))]
         pairs = zip(widths, widths[1:], strict=False)
         self.stages = nnx.List([Stage(inputs, outputs, setting) for inputs, outputs in pairs])
-        self.head = Classifier(widths[-1], classes, setting)
+        self.head = Classifier(widths[-1], classes)
 
     def __call__(
         self, x: jax.Array, train: bool, dropout_rate: jax.Array | float, dropout_key: jax.Array
@@ -72,8 +72,10 @@ def build(
     hparams: HParams, channels: int, classes: int, dtype: DTypeLike, lowering: str, rngs: nnx.Rngs
 ) -> nnx.Module:
     """The network, see `nachos_jax.models.registry`."""
-    setting = Setting(str(hparams["norm"]), dtype, lowering, rngs)
-    return CNN(int(hparams["cnn.stages"]), int(hparams["cnn.width"]), channels, classes, setting)
+    setting = Setting(str(hparams["norm"]), dtype, lowering)
+    network = CNN(int(hparams["cnn.stages"]), int(hparams["cnn.width"]), channels, classes, setting)
+    draw_weights(network, rngs)
+    return network
 
 
 def check(hparams: HParams, height: int, width: int) -> None:

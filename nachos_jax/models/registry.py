@@ -6,7 +6,8 @@ An architecture called NAME is the file `nachos_jax/models/NAME.py` with
         rows called "NAME.x", each with a default and when=("architecture", ("NAME",)); static unless
         the value may be a traced scalar of the lane.
     build(hparams, channels, classes, dtype, lowering, rngs) -> nnx.Module
-        from flat hyperparameters ("NAME.x" and "norm"). The module is called as
+        from flat hyperparameters ("NAME.x" and "norm"). Modules of `nachos_jax.models.blocks` get their
+        initial weights from a last call of `draw_weights(network, rngs)`. The module is called as
         module(x [B, H, W, C] float32, train: bool, dropout_rate, dropout_key) -> logits
         [B, classes] float32, where the rate is a scalar, maybe traced. Its state is nnx.Param and
         nnx.BatchStat, float32, with no random state; evaluation (train=False) changes none of it.

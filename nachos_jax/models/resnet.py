@@ -17,7 +17,7 @@ from jax.typing import DTypeLike
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import Hyperparameter
 from nachos_jax.core.types import HParams
-from nachos_jax.models.blocks import Classifier, Conv, Setting, norm
+from nachos_jax.models.blocks import Classifier, Conv, Setting, draw_weights, norm
 from nachos_jax.models.pooling import max_pool
 
 _WHEN = ("architecture", ("resnet",))
@@ -126,7 +126,7 @@ class ResNet(nnx.Module):
                 inputs = blocks[-1].outputs
         self.blocks = nnx.List(blocks)
         self.last_norm = norm(inputs, setting) if version == 2 else None
-        self.head = Classifier(inputs, classes, setting)
+        self.head = Classifier(inputs, classes)
 
     def __call__(
         self, x: jax.Array, train: bool, dropout_rate: jax.Array | float, dropout_key: jax.Array
@@ -148,7 +148,9 @@ def build(
     hparams: HParams, channels: int, classes: int, dtype: DTypeLike, lowering: str, rngs: nnx.Rngs
 ) -> nnx.Module:
     """The network, see `nachos_jax.models.registry`."""
-    return ResNet(hparams, channels, classes, Setting(str(hparams["norm"]), dtype, lowering, rngs))
+    network = ResNet(hparams, channels, classes, Setting(str(hparams["norm"]), dtype, lowering))
+    draw_weights(network, rngs)
+    return network
 
 
 def check(hparams: HParams, height: int, width: int) -> None:

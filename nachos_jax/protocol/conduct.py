@@ -32,7 +32,7 @@ class Ending:
 
     Attributes:
         fits: (study, outcome) -> fits to train at the end (a refit, or the networks to deploy).
-        finish: (study, outcome, their records) -> commits the result.
+        finish: (study, outcome, their records) -> commits the result, also of fits that diverged.
         finished: study -> True when its result is on disk.
     """
 
@@ -194,9 +194,7 @@ class Conductor:
     def _end(self, desk: _Desk, outcome: Outcome) -> None:
         fits = self._ending.fits(desk.study, outcome)
         found = [self._records[fit.id] for fit in fits if fit.id in self._records]
-        if any(record.status == "diverged" for record in found):
-            self._give_up(desk, "the selected trial met NaN or infinity when it was trained on more cases")
-        elif len(found) == len(fits):
+        if len(found) == len(fits):
             self._ending.finish(desk.study, outcome, found)
             desk.closed = True
         else:

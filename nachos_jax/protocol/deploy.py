@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from nachos_jax.core.config import RunConfig
+from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import EpochLimit, Fit
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine.pool import LanePool
@@ -12,9 +13,9 @@ from nachos_jax.protocol import export
 from nachos_jax.protocol.conduct import Conductor, Ending
 from nachos_jax.protocol.evaluate import checkpoints
 from nachos_jax.protocol.progress import Progress
-from nachos_jax.protocol.run import open_run
+from nachos_jax.protocol.run import Run, open_run
 from nachos_jax.protocol.study import Study, deployment_study
-from nachos_jax.records.schema import Outcome
+from nachos_jax.records.schema import FitRecord, Outcome
 
 
 def deploy(config: RunConfig, workdir: str, cohort: Cohort | None = None, quiet: bool = False) -> Path:
@@ -38,7 +39,7 @@ def deploy(config: RunConfig, workdir: str, cohort: Cohort | None = None, quiet:
     pool = LanePool(run.cohort, run.folds, config, checkpoints(run))
     ending = Ending(
         fits=network_fits,
-        finish=lambda _, outcome, records: export.write(run, outcome, records, folder),
+        finish=lambda _, outcome, records: _export(run, outcome, records, folder),
         # Exporting costs nothing beside training, so a folder that was deleted or outdated is made anew.
         finished=lambda _: False,
     )
@@ -52,3 +53,12 @@ def network_fits(study: Study, outcome: Outcome) -> list[Fit]:
     if study.run.members == "one":
         return [study.refit(trial, outcome.epochs)]
     return [study.fit(trial, (v,), EpochLimit(outcome.epochs)) for v in study.inner]
+
+
+def _export(run: Run, outcome: Outcome, records: list[FitRecord], folder: Path) -> None:
+    if any(record.status == "diverged" for record in records):
+        raise UsageError(
+            f"The selected trial (learning_rate {records[0].hparams['learning_rate']:g}) met NaN or infinity when it "
+            "was trained on more cases: lower the learning rates in config.search.space and use a new --workdir."
+        )
+    export.write(run, outcome, records, folder)

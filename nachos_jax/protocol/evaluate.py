@@ -88,19 +88,24 @@ def refits(study: Study, outcome: Outcome) -> list[Fit]:
 
 
 def _test(run: Run, study: Study, record: FitRecord) -> None:
-    """Commits the predictions that the refit made of its outer fold after its last epoch."""
+    """Commits the predictions that the refit made of its outer fold after its last epoch.
+
+    A refit that diverged predicts nothing: its probabilities are null, and the report says so.
+    """
     assert study.outer is not None
-    logits = load(run.store.payload(record, "logits.safetensors"))["logits"]
     table = run.cohort.table
     cases = np.flatnonzero(run.folds.cases(study.outer))
-    probabilities = task.probabilities(logits).astype(np.float32)
+    probabilities = np.full((len(cases), len(table.classes)), np.nan, np.float32)
+    if record.status == "done":
+        logits = load(run.store.payload(record, "logits.safetensors"))["logits"]
+        probabilities = task.probabilities(logits).astype(np.float32)
     run.store.commit_test(
         OuterTest(
             outer_fold=study.outer,
             fit=record.fit,
             cases=tuple(table.names[cases].tolist()),
             labels=tuple(table.labels[cases].tolist()),
-            probabilities=tuple(tuple(row) for row in probabilities.tolist()),
+            probabilities=tuple(tuple(x if np.isfinite(x) else None for x in row) for row in probabilities.tolist()),
             training_loss=record.training_loss,
         )
     )

@@ -94,7 +94,7 @@ class OuterTest:
         fit: id of the refit whose predictions these are.
         cases: names of the fold's cases, in table order.
         labels: their class numbers.
-        probabilities: per case, one probability a class (float32 values).
+        probabilities: per case, one probability a class (float32 values); None where the refit met NaN.
         training_loss: learning curve of the refit.
     """
 
@@ -103,7 +103,7 @@ class OuterTest:
     fit: str
     cases: tuple[str, ...]
     labels: tuple[int, ...]
-    probabilities: tuple[tuple[float, ...], ...]
+    probabilities: tuple[tuple[float | None, ...], ...]
     training_loss: tuple[float | None, ...]
 
 

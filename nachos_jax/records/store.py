@@ -40,7 +40,7 @@ def write_atomic(path: Path, data: bytes) -> None:
             raise
     except OSError as error:
         raise UsageError(
-            f"{path} cannot be written ({error.strerror}): free space or mend its permissions, then run "
+            f"{path} cannot be written ({error.strerror or error}): free space or mend its permissions, then run "
             "the same command again; nothing that was finished is lost."
         ) from error
 
@@ -185,9 +185,12 @@ class RunDirectory:
     def write_table(self, name: str, header: list[str], rows: list[list[Any]]) -> Path:
         """Writes a CSV file; None becomes an empty field."""
         text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows([["" if cell is None else cell for cell in row] for row in rows])
+        plain = csv.writer(text, lineterminator="\n")
+        # The plain writer leaves a lone carriage return bare, and a reader takes it for the end of a row.
+        quoted = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        for row in (header, *rows):
+            cells = ["" if cell is None else str(cell) for cell in row]
+            (quoted if any("\r" in cell for cell in cells) else plain).writerow(cells)
         return self.write_text(name, text.getvalue())
 
     def read_table(self, name: str) -> list[dict[str, str]] | None:
@@ -213,7 +216,10 @@ class RunDirectory:
         if not path.exists():
             return None
         try:
-            return decode(json.loads(path.read_text(encoding="utf-8")))
+            value = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(value, dict):
+                raise ValueError(f"{type(value).__name__} instead of an object")
+            return decode(value)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise UsageError(
                 f"{path} is damaged ({error}): delete this file and run the same command again; the "

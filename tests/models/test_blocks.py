@@ -11,8 +11,8 @@ from flax import nnx
 from nachos_jax.models import blocks
 
 
-def setting(norm="batch", dtype=jnp.float32, seed=0):
-    return blocks.Setting(norm, dtype, "custom", nnx.Rngs(params=jax.random.key(seed)))
+def setting(norm="batch", dtype=jnp.float32):
+    return blocks.Setting(norm, dtype, "custom")
 
 
 def test_batch_norm_matches_numpy_over_several_steps():
@@ -106,13 +106,32 @@ def test_dropout_lanes_keep_their_own_rates():
         np.testing.assert_array_equal(out[lane], blocks.dropout(x[lane], rate, keys[lane]))
 
 
+def drawn(seed):
+    class Pair(nnx.Module):
+        def __init__(self):
+            self.conv = blocks.Conv(32, 64, 3, 1, setting())
+            self.again = blocks.Conv(32, 64, 3, 1, setting())
+            self.linear = blocks.Linear(256, 100)
+            self.norm = blocks.BatchNorm(8)
+
+    network = Pair()
+    blocks.draw_weights(network, nnx.Rngs(params=jax.random.key(seed)))
+    return network
+
+
 def test_initial_weights_have_the_variance_of_their_source():
-    kernel = blocks.Conv(32, 64, 3, 1, setting()).kernel[...]
-    np.testing.assert_allclose(np.var(kernel), 2 / (9 * 32), rtol=0.05)
-    linear = blocks.Linear(256, 100, setting())
-    np.testing.assert_allclose(np.var(linear.kernel[...]), 1 / 256, rtol=0.05)
-    np.testing.assert_array_equal(linear.bias[...], np.zeros(100))
-    assert kernel.dtype == jnp.float32
-    again = blocks.Conv(32, 64, 3, 1, setting()).kernel[...]
-    np.testing.assert_array_equal(kernel, again)
-    assert np.any(kernel != blocks.Conv(32, 64, 3, 1, setting(seed=1)).kernel[...])
+    network = drawn(0)
+    for kernel, variance in ((network.conv.kernel[...], 2 / (9 * 32)), (network.linear.kernel[...], 1 / 256)):
+        np.testing.assert_allclose(np.var(kernel), variance, rtol=0.05)
+        assert abs(np.mean(kernel)) < 0.05 * np.sqrt(variance)
+        assert kernel.dtype == jnp.float32
+    np.testing.assert_array_equal(network.linear.bias[...], np.zeros(100))
+    np.testing.assert_array_equal(network.norm.scale[...], np.ones(8))
+    first, second = (np.asarray(layer.kernel[...]).ravel() for layer in (network.conv, network.again))
+    assert abs(np.corrcoef(first, second)[0, 1]) < 0.05
+
+
+def test_initial_weights_depend_on_the_key_alone():
+    first, same, other = (np.asarray(drawn(seed).conv.kernel[...]) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, same)
+    assert np.any(first != other)

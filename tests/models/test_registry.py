@@ -48,14 +48,16 @@ def another_file(tmp_path, monkeypatch):
 TINY = """
     from flax import nnx
     from nachos_jax.core.hparams import Hyperparameter
-    from nachos_jax.models.blocks import Classifier, Setting
+    from nachos_jax.models.blocks import Classifier, draw_weights
 
     HYPERPARAMETERS = (
         Hyperparameter("tiny.x", "integer", 1, 9, when=("architecture", ("tiny",)), default=DEFAULT),
     )
 
     def build(hparams, channels, classes, dtype, lowering, rngs):
-        return Classifier(channels, classes, Setting(hparams["norm"], dtype, lowering, rngs))
+        network = Classifier(channels, classes)
+        draw_weights(network, rngs)
+        return network
 """
 
 

@@ -1,0 +1,158 @@
+"""Nested cross-validation from end to end on the tiny study."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nachos_jax
+from nachos_jax.core.errors import UsageError
+from nachos_jax.engine import pool as pools
+from nachos_jax.protocol.evaluate import evaluate
+from nachos_jax.protocol.status import describe
+from nachos_jax.records.store import RunDirectory
+from nachos_jax.report import page
+from tests import tiny
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("run") / "tiny"
+    evaluate(tiny.run_config(), str(folder), None, tiny.cohort(), quiet=True)
+    page.write(folder)
+    return folder
+
+
+def test_every_case_is_tested_once_by_a_model_that_did_not_see_its_subject(finished: Path):
+    store = RunDirectory(finished)
+    cohort = tiny.cohort()
+    tests = store.tests()
+    assert sorted(name for test in tests for name in test.cases) == sorted(cohort.table.names)
+    refits = {record.fit: record for record in store.fits()}
+    for test in tests:
+        assert refits[test.fit].left_out == (test.outer_fold,)
+        assert refits[test.fit].epochs == store.outcome(test.outer_fold).epochs  # type: ignore[union-attr]
+        np.testing.assert_allclose(np.sum(test.probabilities, axis=1), 1.0, rtol=1e-5)
+
+
+def test_shared_trials_are_trained_once_a_pair(finished: Path):
+    fits = list(RunDirectory(finished).fits())
+    searched = [fit for fit in fits if len(fit.left_out) == 2]
+    assert len(searched) == 3 * 6, "3 trials x K(K-1)/2 pairs, not K(K-1)"
+    assert len(fits) == len(searched) + 4
+    outcomes = [RunDirectory(finished).outcome(fold) for fold in range(4)]
+    assert len({tuple(map(str, outcome.trials[1].hparams.values())) for outcome in outcomes if outcome}) == 1
+
+
+def test_outcomes_follow_from_the_fit_records_by_the_rule(finished: Path):
+    """A direct reading of DESIGN 3.1, from the records alone."""
+    store = RunDirectory(finished)
+    records = {record.fit: record for record in store.fits()}
+    for outer in range(4):
+        outcome = store.outcome(outer)
+        assert outcome is not None
+        scores, epochs = [], []
+        for fits in outcome.fits:
+            best = []
+            for fit in fits:
+                (inner,) = set(records[fit].left_out) - {outer}
+                curve = records[fit].curves[inner]
+                loss = [np.inf if x is None else x for x in curve.loss]
+                best.append((curve.score[int(np.argmin(loss))], int(np.argmin(loss)) + 1))
+            scores.append((np.mean([b[0] for b in best]), -np.std([b[0] for b in best], ddof=1)))
+            epochs.append(round(float(np.mean([b[1] for b in best]))))
+        chosen = max(range(len(scores)), key=lambda number: (*np.round(scores[number], 12), -number))
+        assert (outcome.selected, outcome.epochs) == (chosen, epochs[chosen])
+
+
+def test_the_default_configuration_is_always_a_trial(finished: Path):
+    for outer in range(4):
+        first = RunDirectory(finished).trials(outer)[0]
+        assert first.origin == "default"
+        assert first.hparams["learning_rate"] == tiny.run_config().defaults["learning_rate"]
+
+
+def test_a_finished_run_is_not_trained_again(finished: Path, monkeypatch):
+    before = {path: path.read_bytes() for path in (finished / "records").rglob("*.json")}
+    monkeypatch.setattr(pools.LanePool, "step", lambda _: pytest.fail("a finished fit was trained again"))
+    evaluate(tiny.run_config(), str(finished), None, tiny.cohort(), quiet=True)
+    assert {path: path.read_bytes() for path in (finished / "records").rglob("*.json")} == before
+
+
+def test_deleted_tests_and_outcomes_are_rebuilt_from_fits(finished: Path, monkeypatch):
+    store = RunDirectory(finished)
+    lost = [store.task / "tests" / "fold_01.json", store.task / "studies" / "fold_02" / "outcome.json"]
+    lost.append(store.task / "tests" / "fold_02.json")
+    before = {path: path.read_bytes() for path in lost}
+    for path in lost:
+        path.unlink()
+    monkeypatch.setattr(pools.LanePool, "step", lambda _: pytest.fail("a finished fit was trained again"))
+    evaluate(tiny.run_config(), str(finished), None, tiny.cohort(), quiet=True)
+    assert {path: path.read_bytes() for path in lost} == before
+
+
+def test_outer_folds_one_after_the_other_give_the_same_predictions(finished: Path, tmp_path: Path):
+    run, cohort = tiny.run_config(), tiny.cohort()
+    evaluate(run, str(tmp_path), [3, 0], cohort, quiet=True)
+    page.write(tmp_path)
+    assert json.loads((tmp_path / "summary.json").read_text())["progress"] != {}
+    evaluate(run, str(tmp_path), [1], cohort, quiet=True)
+    evaluate(run, str(tmp_path), None, cohort, quiet=True)
+    page.write(tmp_path)
+    for name in ("predictions.csv", "folds.csv", "trials.csv"):
+        assert (tmp_path / name).read_bytes() == (finished / name).read_bytes()
+
+
+def test_a_changed_config_is_refused_with_the_difference(finished: Path):
+    before = sorted(path.name for path in finished.rglob("*"))
+    other = tiny.run_config(training__epochs=5)
+    with pytest.raises(UsageError, match=r"training.epochs: 4 -> 5"):
+        evaluate(other, str(finished), None, tiny.cohort(), quiet=True)
+    assert sorted(path.name for path in finished.rglob("*")) == before
+
+
+def test_engine_settings_may_change(finished: Path):
+    evaluate(tiny.run_config(engine__lanes=3), str(finished), None, tiny.cohort(), quiet=True)
+
+
+def test_status_tells_where_the_run_stands(finished: Path, tmp_path: Path):
+    text = describe(str(finished))
+    assert "4 of 4 outer folds tested" in text
+    assert "22 fits" in text
+    with pytest.raises(UsageError, match="holds no run"):
+        describe(str(tmp_path))
+
+
+def test_repeats_divide_the_cases_anew(tmp_path: Path):
+    images, labels, _ = tiny.arrays()
+    cohort = nachos_jax.cohort_from_arrays(images, labels, one_case_per_subject=True)
+    config = tiny.config(folds__scheme="stratified", folds__count=3, folds__repeats=2, search__trials=1)
+    config.training.epochs = 1
+    summary = nachos_jax.evaluate(config, tmp_path, cohort)
+    rows = list(csv.DictReader((tmp_path / "predictions.csv").read_text().splitlines()))
+    assert len(rows) == 2 * len(labels)
+    assert {row["repeat"] for row in rows} == {"1", "2"}
+    assert {row["outer_fold"] for row in rows} == set("012345")
+    assert len(summary["metrics"]["accuracy"]["folds"]) == 6
+
+
+def test_leave_one_site_out_with_single_class_sites(tmp_path: Path):
+    images, labels, _ = tiny.arrays()
+    sites = np.asarray(["ABCD"[case // 2 % 4] for case in range(len(labels))])
+    sites[labels == 2] = "C"
+    keep = (sites != "A") | (labels == 0)
+    cohort = nachos_jax.cohort_from_arrays(
+        images[keep], labels[keep], sites=sites[keep], one_case_per_subject=True
+    )
+    config = tiny.config(folds__scheme="site", search__trials=1, training__epochs=1)
+    config.training.batch_size = 4
+    summary = nachos_jax.evaluate(config, tmp_path, cohort)
+    auc = summary["metrics"]["auc"]["folds"]
+    assert auc["0"]["value"] is None
+    assert "class" in auc["0"]["note"] or "no case" in auc["0"]["note"]
+    with pytest.raises(UsageError, match=r"'auc' is undefined on fold 0"):
+        nachos_jax.evaluate(tiny.config(folds__scheme="site", search__metric="auc"), tmp_path / "b", cohort)

@@ -1,0 +1,69 @@
+"""The metamorphic leak test: what is done to a test fold's cases cannot be seen from inside its study."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.data.table import Cohort
+from nachos_jax.protocol.evaluate import evaluate
+from nachos_jax.records.store import RunDirectory
+from tests import tiny
+
+OUTER = 2
+
+
+def spoilt(cohort: Cohort) -> Cohort:
+    """Fold OUTER's pixels are NaN and its labels are shuffled until hardly one is right."""
+    assert cohort.table.folds is not None
+    fold = np.flatnonzero(cohort.table.folds == OUTER)
+    images, labels = np.array(cohort.images), np.array(cohort.table.labels)
+    images[fold] = np.nan
+    labels[fold] = np.roll(labels[fold], 3)
+    assert (labels != cohort.table.labels).sum() > 5
+    return dataclasses.replace(
+        cohort, images=images, table=dataclasses.replace(cohort.table, labels=labels), hash="spoilt"
+    )
+
+
+def seen_from_inside(workdir: Path) -> tuple:
+    """All that the study of fold OUTER made: trials, scores, choice, epochs, weights of the refit."""
+    store = RunDirectory(workdir)
+    outcome = store.outcome(OUTER)
+    assert outcome is not None
+    refit = next(record for record in store.fits() if record.left_out == (OUTER,))
+    weights = store.payload(refit, "weights.safetensors")
+    chosen = (outcome.trials, outcome.scores, outcome.selected, outcome.epochs)
+    return (*chosen, refit.hparams, refit.training_loss, weights)
+
+
+@pytest.mark.parametrize("searcher", ["random", "ax"])
+def test_nothing_of_a_test_fold_reaches_its_study(searcher: str, tmp_path: Path):
+    run = tiny.run_config(
+        search__searcher=searcher,
+        search__trials=4 if searcher == "ax" else 3,
+        search__initial=3,
+        training__epochs=3,
+        training__class_weight_exponent=1.0,
+        augmentation__brightness=0.2,
+    )
+    clean = tiny.cohort("float32")
+    evaluate(run, str(tmp_path / "clean"), [OUTER], clean, quiet=True)
+    # The other studies do see fold OUTER, as they should, and cannot be finished with NaN in it.
+    with pytest.raises(UsageError, match=r"Outer fold 0 could not be finished") as refused:
+        evaluate(run, str(tmp_path / "spoilt"), None, spoilt(clean), quiet=True)
+    assert f"Outer fold {OUTER} could" not in str(refused.value)
+    assert seen_from_inside(tmp_path / "clean") == seen_from_inside(tmp_path / "spoilt")
+
+
+def test_the_spoilt_fold_would_be_noticed_if_it_were_read(tmp_path: Path):
+    """The test above can fail: the same spoiling in an inner fold changes what the study sees."""
+    run = tiny.run_config(training__epochs=2, search__trials=1)
+    clean = tiny.cohort("float32")
+    evaluate(run, str(tmp_path / "clean"), [0], clean, quiet=True)
+    with pytest.raises(UsageError, match="Outer fold 0 could not be finished"):
+        evaluate(run, str(tmp_path / "spoilt"), [0], spoilt(clean), quiet=True)
