@@ -107,13 +107,14 @@ def _check_fits(fits: Sequence[Fit], cases: int, cohort: Cohort) -> None:
 
 
 def _searching(fits: Sequence[Fit], run: RunConfig) -> RunConfig:
-    """The run with a search space that holds the fits, so that all they use is compiled in."""
-    found: dict[str, dict[HParamValue, None]] = {row.name: {} for row in run.table}
+    """The run whose search space is what the fits change, so that all they use is compiled in."""
+    values: dict[str, set[HParamValue]] = {}
     for fit in fits:
         for name, value in fit.hparams.items():
-            found[name][value] = None
-    space = [Dimension(name, "choice", values=tuple(values)) for name, values in found.items() if len(values) > 1]
-    return replace(run, defaults={**run.defaults, **fits[0].hparams}, search=replace(run.search, space=tuple(space)))
+            if value != run.defaults[name]:
+                values.setdefault(name, set()).add(value)
+    space = [Dimension(name, "choice", values=tuple(found)) for name, found in values.items()]
+    return replace(run, search=replace(run.search, space=tuple(space)))
 
 
 def _lane_fit(record: FitRecord, payload: Mapping[str, bytes]) -> LaneFit:

@@ -57,8 +57,9 @@ def conv(
         strides: step along every spatial axis, or one for each.
         padding: "SAME", "VALID" or a (low, high) pair for each spatial axis.
         groups: number of channel groups.
-        lowering: "lax": XLA's convolution and its own gradients; "custom": XLA's convolution forward,
-            the input gradient as a forward convolution, the weight gradient as one matrix product;
+        lowering: "lax": XLA's convolution and its own gradients; "custom": XLA's convolution forward
+            (a matrix product for kernels of 1x1 or few inputs), the input gradient as a forward
+            convolution, the weight gradient as one matrix product;
             "shift": shifted slices side by side and one matrix product, gradients by JAX; "im2col": as
             "custom", with patches times kernel in the place of every convolution.
 
@@ -176,7 +177,7 @@ def _input_gradient(
     edges = [(k - 1 - low, n + low - (m - 1) * s - 1, s - 1) for n, k, s, (low, _), m in sizes]
     pads = tuple((low, high) for low, high, _ in edges)
     if any(low < 0 or high < 0 or inside for low, high, inside in edges):
-        # Written out, because XLA's CPU backend is slow with dilated convolutions.
+        # Zeros written between and around, so that a plain convolution is left, as in every forward pass.
         gradient = lax.pad(gradient, jnp.zeros((), gradient.dtype), [(0, 0, 0), *edges, (0, 0, 0)])
         pads = ((0, 0),) * len(edges)
     turned = _turned(kernel, geometry.groups)

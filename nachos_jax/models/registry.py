@@ -42,6 +42,8 @@ def names() -> tuple[str, ...]:
 
 def hyperparameters() -> tuple[Hyperparameter, ...]:
     """The rows of all architectures, after the two that they share: `architecture` and `norm`."""
+    from nachos_jax.models.blocks import NORMS  # late: it imports flax
+
     shared = (
         Hyperparameter(
             "architecture", "choice", choices=names(), static=True, default=DEFAULT, meaning="network"
@@ -49,9 +51,9 @@ def hyperparameters() -> tuple[Hyperparameter, ...]:
         Hyperparameter(
             "norm",
             "choice",
-            choices=("batch", "group"),
+            choices=NORMS,
             static=True,
-            default="batch",
+            default=NORMS[0],
             meaning="normalisation of the layers",
         ),
     )
