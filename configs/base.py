@@ -20,7 +20,7 @@ def get_config() -> ConfigDict:
     config.model = ConfigDict(registry.defaults())
     config.training = training()
     config.augmentation = augmentation()
-    config.search = search(config)
+    config.search = search()
     config.engine = engine()
     config.deploy = deploy()
     return config.lock()
@@ -96,7 +96,7 @@ def augmentation() -> ConfigDict:
     return c
 
 
-def search(config: ConfigDict) -> ConfigDict:
+def search() -> ConfigDict:
     """Who proposes trials, how many, from where, and what they are judged by.
 
     `space` has a place for every hyperparameter: "" keeps the value above, a text searches it, e.g.
@@ -110,19 +110,19 @@ def search(config: ConfigDict) -> ConfigDict:
     c.proposals = 2  # ax: trials proposed at a time once it looks at data
     c.metric = "balanced_accuracy"  # selection metric
     c.rule = "best"  # "best", or "one-se": the cheapest trial within one standard error of the best
-    c.space = ConfigDict(_nothing_searched(config))
+    c.space = ConfigDict(_nothing_searched())
     c.space.learning_rate = space.log(1e-3, 1e-1)
     c.space.momentum = space.uniform(0.5, 0.99)
     c.space.weight_decay = space.log(1e-6, 1e-2)
     return c
 
 
-def _nothing_searched(config: ConfigDict) -> dict:
+def _nothing_searched() -> dict:
+    """A place for every hyperparameter, nested as the architectures nest theirs."""
     fixed = ("epochs", "patience", "min_delta", "precision", "early_stopping")
-    names = [name for name in (*config.training, *config.augmentation) if name not in fixed]
-    places = dict.fromkeys(names, "")
-    for name, value in config.model.items():
-        places[name] = dict.fromkeys(value, "") if isinstance(value, ConfigDict) else ""
+    places: dict = {name: "" for name in (*training(), *augmentation()) if name not in fixed}
+    for name, value in registry.defaults().items():
+        places[name] = dict.fromkeys(value, "") if isinstance(value, dict) else ""
     return places
 
 

@@ -168,7 +168,7 @@ def _checked(config: ConfigDict, cohort: Cohort | None) -> RunConfig:
     """The checked config; cases that are given make its data fields irrelevant."""
     from nachos_jax.protocol.configure import checked
 
-    values = config.copy_and_resolve_references()
+    values = config.to_dict()
     if cohort is not None:
-        values.data.source, values.data.subject = "arrays", ""
+        values["data"].update({"source": "arrays", "subject": ""})
     return checked(values)

@@ -67,9 +67,7 @@ def folds(of: Cohort) -> Folds:
     return Folds(of.table.folds[None], FOLDS)
 
 
-def fit(
-    run: RunConfig, left_out: tuple[int, ...] = (0, 1), epochs: int | None = None, **hparams: Any
-) -> Fit:
+def fit(run: RunConfig, left_out: tuple[int, ...] = (0, 1), epochs: int | None = None, **hparams: Any) -> Fit:
     """A search fit, or with `epochs` a fit of exactly so many."""
     values = active({**run.defaults, **hparams}, run.table)
     return Fit(values, left_out, run.seed, run.limit if epochs is None else EpochLimit(epochs), "cases")

@@ -1,95 +1,129 @@
-"""The commands of `nachos`: each defines its flags, parses them, and makes one call into the protocol."""
+"""The commands of `nachos`: their flags, and one call into the protocol each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-
-from absl import flags
+from typing import Any
 
 from nachos_jax.cli import parsing
+from nachos_jax.cli.parsing import Flag
 from nachos_jax.core.errors import UsageError
 
+CONFIG = Flag("config", "FILE.py", "Python file with get_config(), like configs/smoke.py.")
+WORKDIR = Flag("workdir", "DIR", "Run directory; the same command again resumes what it holds.")
 
-def evaluate(values: flags.FlagValues, argv: Sequence[str]) -> int:
+
+@dataclass(frozen=True)
+class Command:
+    """A command.
+
+    Attributes:
+        run: takes the parsed flags and the words of the command line; its results are on disk, and what it
+            prints are two or three lines for people.
+        summary: one line for people.
+        flags: what it takes.
+    """
+
+    run: Callable[[Any, list[str]], None]
+    summary: str
+    flags: tuple[Flag, ...]
+
+
+def evaluate(values: Any, words: list[str]) -> None:
     """`nachos evaluate`: the estimate."""
-    parsing.config_flag(values)
-    parsing.workdir_flag(values)
-    flags.DEFINE_list("outer_folds", None, "Outer folds to run now, e.g. 0,3; default all.", flag_values=values)
-    if parsing.parse(values, argv, required=("config", "workdir")):
-        return 0
     outer_folds = parsing.whole_numbers("outer_folds", values.outer_folds)
     config = parsing.run_config(values.config)
     from nachos_jax.cli.session import session
     from nachos_jax.protocol.evaluate import evaluate as run
+    from nachos_jax.records.store import RunDirectory
     from nachos_jax.report import page
 
-    with session(values.workdir):
-        run(config, values.workdir, outer_folds)
-        print(f"report: {page.write(values.workdir)}")
-    return 0
+    with session(values.workdir, words):
+        before = len(RunDirectory(values.workdir).tests())
+        opened = run(config, values.workdir, outer_folds)
+        if len(opened.store.tests()) == before:
+            print("nothing was left to do: these outer folds have been tested")
+        path = page.write(values.workdir)
+        print(_sentence(values.workdir))
+        print(f"report: {path}")
 
 
-def deploy(values: flags.FlagValues, argv: Sequence[str]) -> int:
+def deploy(values: Any, words: list[str]) -> None:
     """`nachos deploy`: the model."""
-    parsing.config_flag(values)
-    parsing.workdir_flag(values)
-    if parsing.parse(values, argv, required=("config", "workdir")):
-        return 0
     config = parsing.run_config(values.config)
     from nachos_jax.cli.session import session
     from nachos_jax.protocol.deploy import deploy as run
 
-    with session(values.workdir):
+    with session(values.workdir, words):
         print(f"model: {run(config, values.workdir)}")
-    return 0
 
 
-def predict(values: flags.FlagValues, argv: Sequence[str]) -> int:
+def predict(values: Any, words: list[str]) -> None:
     """`nachos predict`: probabilities of new images."""
-    flags.DEFINE_string("model", None, "Folder that `nachos deploy` wrote.", flag_values=values)
-    flags.DEFINE_list("input", None, "Files, folders or CSVs with a `path` column.", flag_values=values)
-    flags.DEFINE_string("output", None, "CSV to write.", flag_values=values)
-    if parsing.parse(values, argv, required=("model", "input", "output")):
-        return 0
     output = Path(values.output)
     if output.is_dir() or not output.absolute().parent.is_dir():
         raise UsageError(f"--output={output}: must be a file in a folder that exists.")
+    from nachos_jax.cli import compile_cache
     from nachos_jax.cli.predictions import write
     from nachos_jax.protocol.deployed import load
 
+    compile_cache.switch_on()
     model = load(values.model)
     names, probabilities = model.predict(values.input)
     print(f"predictions: {write(output, names, probabilities, model.classes)}")
-    return 0
 
 
-def status(values: flags.FlagValues, argv: Sequence[str]) -> int:
+def status(values: Any, words: list[str]) -> None:
     """`nachos status`: where a run stands."""
-    parsing.workdir_flag(values)
-    if parsing.parse(values, argv, required=("workdir",)):
-        return 0
     from nachos_jax.protocol.status import describe
 
     print(describe(values.workdir))
-    return 0
 
 
-def report(values: flags.FlagValues, argv: Sequence[str]) -> int:
+def report(values: Any, words: list[str]) -> None:
     """`nachos report`: summary, tables and page, rebuilt from the records."""
-    parsing.workdir_flag(values)
-    if parsing.parse(values, argv, required=("workdir",)):
-        return 0
     from nachos_jax.report import page
 
-    print(f"report: {page.write(values.workdir)}")
-    return 0
+    path = page.write(values.workdir)
+    print(_sentence(values.workdir))
+    print(f"report: {path}")
 
 
-NAMES: dict[str, Callable[[flags.FlagValues, Sequence[str]], int]] = {
-    "evaluate": evaluate,
-    "deploy": deploy,
-    "predict": predict,
-    "status": status,
-    "report": report,
+def _sentence(workdir: str) -> str:
+    """The estimate in words, as the report says it."""
+    return json.loads((Path(workdir) / "summary.json").read_text(encoding="utf-8"))["sentence"]
+
+
+NAMES: Mapping[str, Command] = {
+    "evaluate": Command(
+        evaluate,
+        "the estimate, by nested cross-validation, with a report",
+        (
+            CONFIG,
+            WORKDIR,
+            Flag(
+                "outer_folds",
+                "0,3",
+                "Outer folds to run now, numbered from 0; all when left out. The others can be run later, or "
+                "elsewhere, into the same run directory.",
+                many=True,
+                required=False,
+            ),
+        ),
+    ),
+    "deploy": Command(deploy, "the model to ship, trained on all cases, in DIR/deploy", (CONFIG, WORKDIR)),
+    "predict": Command(
+        predict,
+        "class probabilities of new images by a deployed model",
+        (
+            Flag("model", "DIR/deploy", "Folder that `nachos deploy` wrote."),
+            Flag("input", "PATH[,PATH...]", "Image files, folders, or CSVs with a column path.", many=True),
+            Flag("output", "FILE.csv", "CSV file to write."),
+        ),
+    ),
+    "status": Command(status, "where a run stands", (WORKDIR,)),
+    "report": Command(report, "summary, tables and page, written again from the records", (WORKDIR,)),
 }

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from absl import flags
-
 from nachos_jax.core.errors import UsageError
 
 USAGE = """Nested cross-validation with hyperparameter search for medical images.
@@ -17,6 +15,7 @@ nachos status   --workdir=DIR                                        where a run
 nachos report   --workdir=DIR                                        writes the report again
 
 Any field of the config can be set: --config.training.epochs=50 --config.search.trials=32
+`nachos COMMAND --help` explains the flags of a command.
 """
 
 
@@ -35,30 +34,47 @@ def main(argv: list[str]) -> int:
         Exit code: 0 done, 2 refused with one message, 130 interrupted.
     """
     try:
-        return _dispatch(argv)
+        _dispatch(argv[1:])
     except UsageError as error:
         print(f"nachos: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("nachos: interrupted; the same command resumes.", file=sys.stderr)
+        print("nachos: interrupted; what is finished is kept, and the same command resumes.", file=sys.stderr)
         return 130
+    return 0
 
 
-def _dispatch(argv: list[str]) -> int:
-    from nachos_jax.cli import commands
+def _dispatch(words: list[str]) -> None:
+    from nachos_jax.cli import commands, parsing
 
-    names = commands.NAMES
-    if len(argv) < 2 or argv[1] in ("--help", "-h", "help", "--helpfull", "--helpshort"):
-        print(USAGE, end="")
-        return 0
-    if argv[1] == "--version":
+    if words[:1] == ["help"]:
+        words = [*words[1:2], "--help"]
+    if words[:1] == ["--version"]:
         from nachos_jax import __version__
 
         print(f"nachos {__version__}")
-        return 0
-    command = argv[1]
-    if command not in names:
-        raise UsageError(f"{command!r} is no command; there are {', '.join(names)}. `nachos --help` shows examples.")
-    values = flags.FlagValues()
-    define = commands.NAMES[command]
-    return define(values, [f"nachos {command}", *argv[2:]])
+        return
+    if words and words[0] in parsing.HELP:
+        print(USAGE, end="")
+        return
+    name = words[0] if words else ""
+    if name not in commands.NAMES:
+        raise UsageError(_no_command(name, list(commands.NAMES)))
+    command = commands.NAMES[name]
+    if any(word.split("=")[0] in parsing.HELP for word in words[1:]):
+        print(parsing.help_text(name, command.summary, command.flags))
+        return
+    values = parsing.parse(name, command.flags, words[1:])
+    command.run(values, ["nachos", *words])
+
+
+def _no_command(word: str, names: list[str]) -> str:
+    from nachos_jax.cli.parsing import closest
+
+    cure = f"there are {', '.join(names)}. `nachos --help` shows examples."
+    if not word:
+        return f"name a command: {cure}"
+    if word.startswith("-"):
+        return f"{word!r}: the command comes before its flags; {cure}"
+    near = closest(word, names)
+    return f"{word!r} is no command; {f'did you mean {near}? There are' if near else 'there are'}{cure[9:]}"

@@ -1,61 +1,106 @@
-"""Flags and configs from the command line; every mistake becomes a UsageError."""
+"""Flags and config fields from the command line; every mistake becomes a UsageError."""
 
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
-from collections.abc import Sequence
-from pathlib import Path
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from absl import flags
 
 from nachos_jax.core.errors import UsageError
 
+HELP = ("--help", "-h", "-help", "--helpfull", "--helpshort")
+KINDS = {
+    int: "a whole number, like 8",
+    float: "a number, like 0.05",
+    bool: "true or false",
+    list: "texts in parentheses, like \"('a', 'b')\"",
+}
+NEAR_FIELD = 0.8
+"""How alike a misspelt field and the one meant must be: names of fields share their long beginnings."""
+FIELDS = """Every field of the config is a flag too, and wins over the file:
+  --config.training.epochs=50 --config.search.trials=32
+  --config.search.space.learning_rate="log(1e-4, 1e-1)"
+configs/base.py lists all fields with their meaning."""
 
-def workdir_flag(values: flags.FlagValues) -> None:
-    """Defines --workdir."""
-    flags.DEFINE_string("workdir", None, "Run directory; the same command again resumes.", flag_values=values)
+
+@dataclass(frozen=True)
+class Flag:
+    """A flag of a command.
+
+    Attributes:
+        name: without dashes; "config" brings the fields of the config file with it.
+        value: what stands for its value in help, e.g. "DIR".
+        help: what it means.
+        many: whether it takes several values with commas between.
+        required: whether the command needs it.
+    """
+
+    name: str
+    value: str
+    help: str
+    many: bool = False
+    required: bool = True
 
 
-def config_flag(values: flags.FlagValues) -> None:
-    """Defines --config, a Python file with get_config()."""
-    from ml_collections import config_flags
+def help_text(command: str, summary: str, known: Sequence[Flag]) -> str:
+    """What `nachos COMMAND --help` shows."""
+    forms = [f"--{flag.name}={flag.value}" for flag in known]
+    usage = [form if flag.required else f"[{form}]" for form, flag in zip(forms, known, strict=True)]
+    lines = [f"nachos {command}: {summary}", "", f"  nachos {command} {' '.join(usage)}", ""]
+    room = max(map(len, forms)) + 4
+    for form, flag in zip(forms, known, strict=True):
+        told = textwrap.wrap(flag.help, 100 - room)
+        lines += [f"  {form}".ljust(room) + told[0], *(" " * room + line for line in told[1:])]
+    if any(flag.name == "config" for flag in known):
+        lines += ["", FIELDS]
+    return "\n".join(lines)
 
-    config_flags.DEFINE_config_file("config", None, "Config file, e.g. configs/smoke.py.", flag_values=values)
 
-
-def parse(values: flags.FlagValues, argv: Sequence[str], required: Sequence[str]) -> bool:
+def parse(command: str, known: Sequence[Flag], words: Sequence[str]) -> flags.FlagValues:
     """Parses the flags of a command.
 
     Args:
-        values: the flags defined.
-        argv: "nachos COMMAND" and the flags.
-        required: flags that must be given.
+        command: e.g. "evaluate".
+        known: its flags.
+        words: what stands after the command.
 
     Returns:
-        True when only help was asked for, and shown.
+        The values by name; `config` is the loaded ConfigDict, with the fields set on the command line.
 
     Raises:
-        UsageError: an unknown flag, a missing one, a config that cannot be loaded or has no such field.
+        UsageError: a flag that is unknown, missing, given twice or without a value, a config file that
+            cannot be loaded, a field that it does not have, or a value of the wrong type.
     """
-    if any(word in ("--help", "-h", "--helpfull", "--helpshort") for word in argv[1:]):
-        print(f"{argv[0]}: flags\n{values.main_module_help() or values.get_help()}")
-        return True
+    values = flags.FlagValues()
+    cure = f"`nachos {command} --help` lists the flags"
     try:
-        rest = _with_config_errors(values, argv)
+        words = values.read_flags_from_files(list(words), force_gnu=False)
+        _none_twice(words)
+        if "undefok" in map(_name, words):  # absl would then ignore the flags that it names
+            raise flags.UnrecognizedFlagError("undefok")
+        words = _define(values, command, known, words)
+        _none_without_value(known, words)
+        rest = values([f"nachos {command}", *words])
     except flags.UnrecognizedFlagError as error:
-        close = difflib.get_close_matches(error.flagname, list(values), 1)
-        hint = f"did you mean --{close[0]}?" if close else f"`{argv[0]} --help` lists the flags."
-        raise UsageError(f"--{error.flagname}: there is no such flag; {hint}") from error
+        near = closest(error.flagname, [flag.name for flag in known])
+        told = f"did you mean --{near}?" if near else f"{cure}."
+        raise UsageError(f"--{error.flagname}: there is no such flag; {told}") from error
+    except flags.IllegalFlagValueError as error:
+        raise UsageError(_wrong_value(error, values)) from error
     except flags.Error as error:
-        raise UsageError(f"{_one_line(error)}; `{argv[0]} --help` lists the flags.") from error
+        raise UsageError(f"{str(error).removeprefix('ERROR:: ')}; {cure}.") from error
     if len(rest) > 1:
-        raise UsageError(f"{rest[1]!r}: flags are written --name=value; `{argv[0]} --help` lists them.")
-    missing = [name for name in required if not values[name].value]
-    if missing:
-        raise UsageError(f"{argv[0]} needs --{missing[0]}=...; `{argv[0]} --help` shows what it takes.")
-    return False
+        raise UsageError(f"{rest[1]!r}: flags are written --name=value; {cure}.")
+    for flag in known:
+        if flag.required and flag.name != "config" and not values[flag.name].value:
+            raise _needed(command, flag)
+    return values
 
 
 def run_config(config: Any) -> Any:
@@ -69,40 +114,99 @@ def whole_numbers(name: str, words: Sequence[str] | None) -> list[int] | None:
     """The whole numbers of a list flag, or None when it was not given.
 
     Raises:
-        UsageError: a word that is no whole number.
+        UsageError: a word that is no whole number, or a number twice.
     """
     if words is None:
         return None
-    strange = [word for word in words if not re.fullmatch(r"\d+", word.strip())]
-    if strange or not words:
-        raise UsageError(f"--{name}={','.join(words)}: must be whole numbers with commas between, like 0,3.")
-    return [int(word) for word in words]
+    told = f"--{name}={','.join(words)}"
+    if not words or not all(re.fullmatch(r"[0-9]{1,9}", word) for word in words):
+        raise UsageError(f"{told}: must be whole numbers from 0 with commas between, like 0,3.")
+    numbers = [int(word) for word in words]
+    for number in numbers:
+        if numbers.count(number) > 1:
+            raise UsageError(f"{told}: {number} stands twice; name each one once.")
+    return numbers
 
 
-def _with_config_errors(values: flags.FlagValues, argv: Sequence[str]) -> Sequence[str]:
-    """Parses; whatever a config file does wrong is told as one sentence with its file and line."""
-    try:
-        return values(list(argv))
-    except (flags.Error, UsageError):
-        raise
-    except FileNotFoundError as error:
-        raise UsageError(f"--config: {_one_line(error)}; name a config file that exists.") from error
-    except (AttributeError, KeyError) as error:
-        raise UsageError(f"--config: {_one_line(error)}; configs/base.py lists all fields.") from error
-    except Exception as error:  # a config is a program: anything can come out of it
-        raise UsageError(f"--config: {type(error).__name__}: {_one_line(error)}{_place(error)}.") from error
+def closest(word: str, names: Iterable[str], likeness: float = 0.6) -> str:
+    """The name that a misspelt word is most like, or "" when none is alike enough (1 = equal)."""
+    return next(iter(difflib.get_close_matches(word, list(names), 1, likeness)), "")
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).strip("\"'").split())
+def _define(values: flags.FlagValues, command: str, known: Sequence[Flag], words: Sequence[str]) -> list[str]:
+    """Defines the flags of the command and the config's fields; returns the words that are left to parse."""
+    words = list(words)
+    for flag in known:
+        if flag.name == "config":
+            words = _define_config(values, command, flag, words)
+        else:
+            define = flags.DEFINE_list if flag.many else flags.DEFINE_string
+            define(flag.name, None, flag.help, flag_values=values)
+    return words
 
 
-def _place(error: BaseException) -> str:
-    """Where in the user's file it happened: the deepest frame outside installed packages and this one."""
-    trace, place, own = error.__traceback__, "", Path(__file__).parents[1]
-    while trace is not None:
-        file = Path(trace.tb_frame.f_code.co_filename)
-        if own not in file.parents and not {"site-packages", "importlib"} & set(file.parts):
-            place = f" ({file.name}, line {trace.tb_lineno})"
-        trace = trace.tb_next
-    return place
+def _define_config(values: flags.FlagValues, command: str, flag: Flag, words: list[str]) -> list[str]:
+    from ml_collections import config_flags
+
+    from nachos_jax.cli import config_file
+
+    place = next((i for i, word in enumerate(words) if re.match(r"--?config(=|$)", word)), None)
+    if place is None:
+        raise _needed(command, flag)
+    _none_without_value([flag], words)
+    _, equals, text = words[place].partition("=")
+    rest = words[:place] + words[place + (1 if equals else 2) :]
+    text = text if equals else words[place + 1]
+    if not text:
+        raise _needed(command, flag)
+    config = config_file.load(text)
+    _only_fields(rest, dict(config_file.fields(config)))
+    config_flags.DEFINE_config_dict("config", config, flag.help, flag_values=values, sys_argv=rest)
+    return rest
+
+
+def _only_fields(words: Sequence[str], known: Mapping[str, Any]) -> None:
+    """Refuses --config.x.y that is no field of the config."""
+    for name in filter(None, map(_name, words)):
+        if not name.startswith("config.") or name in known:
+            continue
+        inside = next((field for field in known if field.startswith(f"{name}.")), "")
+        near = closest(name, known, NEAR_FIELD)
+        if inside:
+            raise UsageError(f"--{name} is a section: set one of its fields, like --{inside}.")
+        cure = f"did you mean --{near}?" if near else "configs/base.py lists all fields."
+        raise UsageError(f"--{name}: there is no such field; {cure}")
+
+
+def _none_twice(words: Sequence[str]) -> None:
+    names = [name for name in map(_name, words) if name]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"--{name} is given twice; keep one of them.")
+
+
+def _none_without_value(known: Sequence[Flag], words: Sequence[str]) -> None:
+    """Refuses `--workdir --config=...`, of which absl would make a folder called "--config=..."."""
+    forms = {f"{dashes}{flag.name}": flag for flag in known for dashes in ("-", "--")}
+    for word, after in itertools.pairwise([*words, "--"]):
+        if word in forms and after.startswith("--"):
+            flag = forms[word]
+            raise UsageError(f"--{flag.name} has no value; write --{flag.name}={flag.value}.")
+
+
+def _name(word: str) -> str:
+    """Name of the flag that a word sets, "" for other words; --noconfig.x sets config.x."""
+    found = re.match(r"--?(?:no(?=config\.))?([A-Za-z_][\w.]*)", word)
+    return found[1] if found else ""
+
+
+def _needed(command: str, flag: Flag) -> UsageError:
+    told = f"nachos {command} needs --{flag.name}={flag.value} ({flag.help.rstrip('.')})"
+    return UsageError(f"{told}; `nachos {command} --help` shows all flags.")
+
+
+def _wrong_value(error: flags.IllegalFlagValueError, values: flags.FlagValues) -> str:
+    """absl says "flag --NAME=VALUE: the parser's own words"; people are told what the field takes."""
+    found = re.match(r"flag --([\w.]+)=(.*?): ", str(error), re.DOTALL)
+    kind = type(values[found[1]].default) if found and found[1] in values else None
+    return f"--{found[1]}={found[2]}: must be {KINDS[kind]}." if found and kind in KINDS else f"{error}."

@@ -19,6 +19,8 @@ WAIVER = "one_case_per_subject"
 SCHEMES = ("stratified", "predefined", "site")
 SOURCES = ("digits", "npz", "folder", "csv", "arrays")
 """`arrays`: the cases are given from Python, see nachos_jax.cohort_from_arrays."""
+KINDS = {int: "a whole number", float: "a number", bool: "True or False", str: "text", list: "a list"}
+"""How people call the types of fields."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,10 @@ class RunConfig:
         for dimension in self.search.space:
             if dimension.name == name:
                 number = type(self.defaults[name])  # a dimension keeps the bounds of whole numbers as floats
-                return (self.defaults[name], *(dimension.values or map(number, (dimension.low, dimension.high))))
+                return (
+                    self.defaults[name],
+                    *(dimension.values or map(number, (dimension.low, dimension.high))),
+                )
         return (self.defaults[name],)
 
 
@@ -214,7 +219,7 @@ def _check_keys(values: Mapping[str, Any], reference: Mapping[str, Any]) -> None
         fits = isinstance(values[key], wanted) and isinstance(values[key], bool) == isinstance(default, bool)
         if not fits:
             raise UsageError(
-                f"config.{key} = {values[key]!r}: must be a {type(default).__name__}, like {default!r}."
+                f"config.{key} = {values[key]!r}: must be {KINDS[type(default)]}, like {default!r}."
             )
 
 
@@ -241,13 +246,20 @@ def _data(values: Mapping[str, Any], raw: Mapping[str, Any]) -> DataConfig:
     _one_of(values, "data.subject", ("", WAIVER))
     _one_of(values, "data.aspect", ("stretch", "pad"))
     if values["data.channels"] not in (0, 1, 3):
-        raise UsageError(f"config.data.channels = {values['data.channels']!r}: must be 0 (as stored), 1 or 3.")
+        raise UsageError(
+            f"config.data.channels = {values['data.channels']!r}: must be 0 (as stored), 1 or 3."
+        )
     _whole(values, "data.height", 0, 8192)
     _whole(values, "data.width", 0, 8192)
     if bool(values["data.height"]) != bool(values["data.width"]):
         raise UsageError(
             f"config.data.height = {values['data.height']} with config.data.width = {values['data.width']}: "
             "set both, or neither (0)."
+        )
+    if not all(isinstance(name, str) for name in values["data.classes"]):
+        as_text = tuple(map(str, values["data.classes"]))
+        raise UsageError(
+            f"config.data.classes = {values['data.classes']!r}: must be texts, like {as_text!r}."
         )
     if source not in ("digits", "arrays") and not values["data.path"]:
         raise UsageError(f"config.data.path is empty: name the file or folder that source {source!r} reads.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -11,8 +12,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 LANE = "lane"
 
 
-def lane_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """A mesh of this host's devices (or those given) with the axis `lane`."""
+def lane_mesh(devices: Sequence[Any] | None = None) -> Mesh:
+    """A mesh of this host's devices (or the jax devices given) with the axis `lane`."""
     return Mesh(np.asarray(devices or jax.local_devices()), (LANE,))
 
 

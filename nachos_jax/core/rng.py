@@ -6,6 +6,7 @@ import hashlib
 from enum import IntEnum
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from nachos_jax.core.types import Fit
@@ -44,4 +45,4 @@ def key(streams: jax.Array, purpose: Purpose, step: jax.Array | int) -> jax.Arra
 
 def unused() -> jax.Array:
     """A key for a place that demands one and draws nothing from it."""
-    return jax.random.wrap_key_data(np.zeros(2, np.uint32), impl="threefry2x32")
+    return jax.random.wrap_key_data(jnp.zeros(2, jnp.uint32), impl="threefry2x32")

@@ -39,8 +39,8 @@ class Decoded:
 def folder(configured: str) -> Path:
     """The cache folder: the configured one, else nachos_jax in $XDG_CACHE_HOME or ~/.cache."""
     if configured:
-        return Path(configured).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "nachos_jax"
+        return Path(os.path.expanduser(configured))
+    return Path(os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or "~/.cache")) / "nachos_jax"
 
 
 def key(files: Sequence[Path], keys: Sequence[str], preparation: Mapping[str, Any]) -> str:

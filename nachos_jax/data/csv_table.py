@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,7 @@ def read(data: DataConfig) -> Source:
     Raises:
         UsageError: an unreadable table, a missing column or file, a file twice, an empty cell.
     """
-    sheet = read_sheet(Path(data.path).expanduser())
+    sheet = read_sheet(Path(os.path.expanduser(data.path)))
     paths = sheet.column(_wanted(sheet, data.image_key, "path", "image_key", ("images",)))
     label = _wanted(sheet, data.label_key, "label", "label_key", ("labels",))
     subject = _known(sheet, data.subject_key, "subject")
@@ -82,7 +83,7 @@ def read_sheet(path: Path) -> Sheet:
         UsageError: no such file, another encoding or separator, no or a double header, a row whose
             number of cells is not that of the header.
     """
-    lines = _lines(_text(path))
+    lines = _lines(path)
     number, header = next(lines, (0, ()))
     if not header:
         raise UsageError(f"{path} is empty; write a header line path,label,subject and one line a case.")
@@ -114,8 +115,8 @@ def find_files(sheet: Sheet, paths: Sequence[str]) -> list[Path]:
     first: dict[Path, int] = {}
     files = []
     for row, text in enumerate(paths):
-        file = sheet.path.parent / Path(text).expanduser()
-        if not file.is_file():
+        file = sheet.path.parent / os.path.expanduser(text)
+        if not os.path.isfile(file):
             raise UsageError(
                 f"{sheet.where(row)}: there is no file {text!r} ({file}); mend the path, which starts at the "
                 "folder of the table, or drop the row."
@@ -132,7 +133,7 @@ def find_files(sheet: Sheet, paths: Sequence[str]) -> list[Path]:
 
 
 def _text(path: Path) -> str:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UsageError(f"{str(path)!r}: there is no such file; mend the path of the CSV table.")
     try:
         raw = path.read_bytes()
@@ -147,9 +148,9 @@ def _text(path: Path) -> str:
         ) from error
 
 
-def _lines(text: str) -> Iterator[tuple[int, tuple[str, ...]]]:
+def _lines(path: Path) -> Iterator[tuple[int, tuple[str, ...]]]:
     """(line number, cells) of each row that is not blank."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
     start = 1
     try:
         for row in reader:
@@ -158,9 +159,7 @@ def _lines(text: str) -> Iterator[tuple[int, tuple[str, ...]]]:
                 yield start, cells
             start = reader.line_num + 1
     except csv.Error as error:
-        raise UsageError(
-            f"line {start} of the CSV table cannot be read ({error}); mend its quotes."
-        ) from error
+        raise UsageError(f"{path} line {start} cannot be read ({error}); mend its quotes.") from error
 
 
 def _wanted(sheet: Sheet, key: str, default: str, field: str, neutral: tuple[str, ...]) -> str:

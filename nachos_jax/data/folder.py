@@ -34,8 +34,8 @@ def read(data: DataConfig) -> Source:
         UsageError: no such folder, an image outside the class folders, a class folder without image,
             a format that cannot be read, a file twice, a key that is no such expression or does not match.
     """
-    root = Path(data.path).expanduser()
-    if not root.is_dir():
+    root = Path(os.path.expanduser(data.path))
+    if not os.path.isdir(root):
         raise UsageError(f"config.data.path = {str(root)!r}: there is no such folder; mend the path.")
     names = find_images(root)
     labels = [_label(name, root) for name in names]
@@ -64,13 +64,15 @@ def find_images(root: Path) -> list[str]:
         Relative paths with forward slashes.
 
     Raises:
-        UsageError: an image in a format that cannot be read here.
+        UsageError: an image in a format that cannot be read here, or a broken link.
     """
     images, hidden, others = [], [], []
     for path in _walk(root):
         name = path.relative_to(root).as_posix()
         if any(part.startswith(".") for part in Path(name).parts):
             hidden.append(name)
+        elif not os.path.isfile(path):
+            raise UsageError(f"{path} is a link to a file that is not there; mend or remove the link.")
         elif is_image(path):
             images.append(name)
         elif path.suffix.lower() in OTHER_IMAGES:

@@ -56,7 +56,7 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
             colour, or a colour space that has no meaning here.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UsageError(f"{path}: there is no such file; mend the path.")
     try:
         if is_dicom(path) or path.suffix.lower() in (".dcm", ".dicom"):

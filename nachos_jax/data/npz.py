@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
@@ -29,7 +30,7 @@ def read(data: DataConfig) -> Source:
         UsageError: not an NPZ file, pickled objects, a key that is not there, arrays of unequal length,
             volumes, several labels a case, or a label number without a name.
     """
-    archive = _Archive(Path(data.path).expanduser())
+    archive = _Archive(Path(os.path.expanduser(data.path)))
     parts = _parts(archive, data.image_key or "images")
     where = _Rows(archive.path.name, [(part.images, part.count) for part in parts])
     names = _label_names(archive, data.label_names_key or "label_names")
@@ -87,7 +88,7 @@ class _Archive:
 
     def __init__(self, path: Path):
         self.path = path
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise UsageError(f"config.data.path = {str(path)!r}: there is no such file; mend the path.")
         try:
             with zipfile.ZipFile(path) as file:

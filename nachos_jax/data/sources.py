@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,11 @@ def load(data: DataConfig, progress: decode.Progress | None = None) -> Cohort:
     Raises:
         UsageError: anything that the case table or the images have wrong, with row and cure.
     """
+    if data.source not in READERS:
+        raise UsageError(
+            f"config.data.source = {data.source!r}: such cases are passed from Python, see "
+            f"nachos_jax.cohort_from_arrays; here it must be one of {', '.join(map(repr, READERS))}."
+        )
     source = READERS[data.source](data)
     table = case_table(source.columns, data.classes, data.subject == WAIVER)
     wanted = {
@@ -134,7 +140,7 @@ def read_inputs(paths: Sequence[str | Path], preparation: Mapping[str, Any]) -> 
     """
     files: dict[Path, str] = {}
     for path in paths:
-        for name, file in _expanded(Path(path).expanduser()):
+        for name, file in _expanded(Path(os.path.expanduser(path))):
             if file.resolve() in files:
                 raise UsageError(f"{name} is the same file as {files[file.resolve()]}; give each image once.")
             files[file.resolve()] = name
@@ -172,7 +178,7 @@ def _cohort(table: CaseTable, pixels: cache.Decoded, wanted: Mapping[str, Any]) 
 
 def _expanded(path: Path) -> list[tuple[str, Path]]:
     """(name, file) of every image that one input stands for."""
-    if path.is_dir():
+    if os.path.isdir(path):
         found = [(str(path / name), path / name) for name in folder.find_images(path)]
         if not found:
             raise UsageError(f"{path} holds no PNG, JPEG, TIFF or DICOM image; name another folder.")

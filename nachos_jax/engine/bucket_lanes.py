@@ -168,7 +168,7 @@ class BucketLanes:
         return watch.after_epoch(progress, loss, seen)
 
     def _finish(self, i: int, progress: FitProgress, logits: np.ndarray) -> FitResult:
-        payload = {} if progress.watchers or progress.diverged else self._payload(i, progress, logits)
+        payload = {} if progress.watchers or progress.diverged else self._payload(i, logits)
         self._progress[i] = None
         fit = progress.fit
         record = FitRecord(
@@ -184,7 +184,7 @@ class BucketLanes:
         )
         return FitResult(record, payload)
 
-    def _payload(self, i: int, progress: FitProgress, logits: np.ndarray) -> dict[str, bytes]:
+    def _payload(self, i: int, logits: np.ndarray) -> dict[str, bytes]:
         state = self.program.lane_state(self._state, i)  # type: ignore[arg-type]
         n_held = int(self._told[i].n_held)
         arrays = {**named("params", state.params), **named("stats", state.stats)}

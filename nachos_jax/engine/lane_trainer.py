@@ -59,7 +59,9 @@ def train(
     folds = _folds(cohort, validation)
     left_out = () if validation is None else (_VALIDATION,)
     limit = run.limit if left_out else EpochLimit(run.limit.epochs)
-    fits = [Fit(_hparams(c, i, run), left_out, run.seed, limit, cohort.hash) for i, c in enumerate(configurations)]
+    fits = [
+        Fit(_hparams(c, i, run), left_out, run.seed, limit, cohort.hash) for i, c in enumerate(configurations)
+    ]
     _check_fits(fits, int(folds.training(left_out).sum()), cohort)
     places: dict[str, list[int]] = {}
     for place, fit in enumerate(fits):
@@ -82,7 +84,7 @@ def _folds(cohort: Cohort, validation: np.ndarray | None) -> Folds:
     chosen = np.asarray(validation)
     if chosen.shape != (len(cohort.table),) or chosen.dtype != bool or not 0 < chosen.sum() < len(chosen):
         raise UsageError(
-            f"validation of shape {chosen.shape} and dtype {chosen.dtype}: must be [{len(cohort.table)}] bool "
+            f"validation of shape {chosen.shape}, dtype {chosen.dtype}: must be [{len(cohort.table)}] bool "
             "with some cases True and some False."
         )
     return Folds(np.where(chosen, _VALIDATION, _TRAIN).astype(np.int32)[None], 2)
@@ -92,7 +94,9 @@ def _hparams(configuration: Mapping[str, Any], place: int, run: RunConfig) -> di
     rows, values = by_name(run.table), dict(run.defaults)
     for name, value in configuration.items():
         if name not in rows:
-            raise UsageError(f"configurations[{place}]: {name!r} is no hyperparameter; known are {', '.join(rows)}.")
+            raise UsageError(
+                f"configurations[{place}]: there is no hyperparameter {name!r}; known: {', '.join(rows)}."
+            )
         values[name] = rows[name].check(value, f"configurations[{place}][{name!r}]")
     return active(values, run.table)
 
@@ -101,7 +105,8 @@ def _check_fits(fits: Sequence[Fit], cases: int, cohort: Cohort) -> None:
     for place, fit in enumerate(fits):
         if int(fit.hparams["batch_size"]) > cases:
             raise UsageError(
-                f"configurations[{place}]: batch_size {fit.hparams['batch_size']} and {cases} training cases: lower it."
+                f"configurations[{place}]: batch_size {fit.hparams['batch_size']} and only {cases} training "
+                "cases: lower it."
             )
         registry.check(fit.hparams, *cohort.shape[:2])
 

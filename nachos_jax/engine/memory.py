@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import jax
+from typing import Any
+
 import psutil
 
 
-def budget(device: jax.Device, devices: int, fraction: float, resident: int) -> int:
+def budget(device: Any, devices: int, fraction: float, resident: int) -> int:
     """Bytes a device that lanes may take.
 
     Args:
-        device: one of the local devices.
+        device: one of the local jax devices.
         devices: how many there are; CPU devices share the host's memory.
         fraction: part of the memory that may be used.
         resident: bytes of the cases on the device.

@@ -19,7 +19,12 @@ def init(family: str, params: Any) -> Any:
 
 
 def update(
-    family: str, gradients: Any, state: Any, params: Any, learning_rate: jax.Array, traced: Mapping[str, jax.Array]
+    family: str,
+    gradients: Any,
+    state: Any,
+    params: Any,
+    learning_rate: jax.Array,
+    traced: Mapping[str, jax.Array],
 ) -> tuple[Any, Any]:
     """One update.
 

@@ -135,7 +135,7 @@ def compile_program(
     began = time.perf_counter()
     run = jax.jit(counted_epoch, donate_argnums=(1,)).lower(cases, state, many).compile()
     # Drawing weights is short, but every draw is a page of code that a CPU is slow to optimise.
-    options = {"xla_backend_optimization_level": 0} if mesh.devices.flat[0].platform == "cpu" else None
+    options: Any = {"xla_backend_optimization_level": 0} if mesh.devices.flat[0].platform == "cpu" else None
     starting = jax.jit(start, donate_argnums=(0,)).lower(state, many, fresh).compile(compiler_options=options)
     seconds = time.perf_counter() - began
     return LaneProgram(run, starting, mesh, total, spec, counted, seconds), _bytes(run, cases)
@@ -168,8 +168,8 @@ def fitting_program(
             return program
         if lanes == 1:
             raise UsageError(
-                f"One lane needs {used / 2**20:,.0f} MiB of device memory and {budget / 2**20:,.0f} MiB are free: "
-                "lower training.batch_size, the image size or the network's width."
+                f"One lane needs {used / 2**20:,.0f} MiB of device memory and {budget / 2**20:,.0f} MiB "
+                "are free: lower training.batch_size, the image size or the network's width."
             )
         fewer = max(1, min(lanes - 1, int(lanes * budget / used)))
         log.info("%d lanes need %d MiB a device: %d lanes instead", lanes, used >> 20, fewer)

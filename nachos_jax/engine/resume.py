@@ -64,7 +64,10 @@ def restore(checkpoint: LaneCheckpoint) -> dict[str, Resumable]:
     return {
         told["fit"]: Resumable(
             tuple(told["training_loss"]),
-            {int(fold): Curve(tuple(c["loss"]), tuple(c["score"]), c["end"]) for fold, c in told["watchers"].items()},
+            {
+                int(fold): Curve(tuple(c["loss"]), tuple(c["score"]), c["end"])
+                for fold, c in told["watchers"].items()
+            },
             tuple(leaf[row] for leaf in leaves),
         )
         for row, told in enumerate(lanes)

@@ -10,7 +10,9 @@ import jax.numpy as jnp
 SCHEDULES = ("constant", "inverse_time", "cosine")
 
 
-def rate(step: jax.Array, steps_per_epoch: jax.Array, horizon: float, traced: Mapping[str, jax.Array]) -> jax.Array:
+def rate(
+    step: jax.Array, steps_per_epoch: jax.Array, horizon: float, traced: Mapping[str, jax.Array]
+) -> jax.Array:
     """Learning rate of one training step.
 
     Args:

@@ -67,7 +67,9 @@ class Conductor:
         progress: where progress is shown.
     """
 
-    def __init__(self, run: Run, studies: Sequence[Study], pool: LanePool, ending: Ending, progress: Progress):
+    def __init__(
+        self, run: Run, studies: Sequence[Study], pool: LanePool, ending: Ending, progress: Progress
+    ):
         self._run, self._pool, self._ending, self._progress = run, pool, ending, progress
         self._records = {record.fit: record for record in run.store.fits()}
         self._submitted: set[str] = set()
@@ -221,7 +223,9 @@ class Conductor:
     # --- what is shown and noted ------------------------------------------------------------------------
 
     def _show(self) -> None:
-        scores = [s.score for desk in self._desks.values() for s in desk.scores.values() if s.score is not None]
+        scores = [
+            s.score for desk in self._desks.values() for s in desk.scores.values() if s.score is not None
+        ]
         self._progress.show(
             Status(
                 fits=len(self._records),

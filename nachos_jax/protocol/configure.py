@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ml_collections import ConfigDict
+
 from nachos_jax.configs import base
 from nachos_jax.core import config as configs
 from nachos_jax.core.hparams import TRAINING
 from nachos_jax.models import registry
 
 
-def checked(config: Mapping) -> configs.RunConfig:
+def checked(config: Mapping | ConfigDict) -> configs.RunConfig:
     """Checks a config against configs/base.py and the hyperparameter table.
 
     Args:
@@ -22,4 +24,5 @@ def checked(config: Mapping) -> configs.RunConfig:
     Raises:
         UsageError: the config cannot be used.
     """
-    return configs.parse(config, base.get_config(), (*TRAINING, *registry.hyperparameters()))
+    values = config.to_dict() if isinstance(config, ConfigDict) else config
+    return configs.parse(values, base.get_config().to_dict(), (*TRAINING, *registry.hyperparameters()))

@@ -58,7 +58,8 @@ def network_fits(study: Study, outcome: Outcome) -> list[Fit]:
 def _export(run: Run, outcome: Outcome, records: list[FitRecord], folder: Path) -> None:
     if any(record.status == "diverged" for record in records):
         raise UsageError(
-            f"The selected trial (learning_rate {records[0].hparams['learning_rate']:g}) met NaN or infinity when it "
-            "was trained on more cases: lower the learning rates in config.search.space and use a new --workdir."
+            f"The selected trial (learning_rate {records[0].hparams['learning_rate']:g}) met NaN or infinity "
+            "when it was trained on more cases: lower the learning rates in config.search.space and use a "
+            "new --workdir."
         )
     export.write(run, outcome, records, folder)

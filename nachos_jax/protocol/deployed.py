@@ -70,8 +70,8 @@ class DeployedModel:
         wanted = (*self._size(), self.description["channels"])
         if images.ndim != 4 or images.shape[1:] != wanted:
             raise UsageError(
-                f"images of shape {images.shape}: this model takes [N, {', '.join(map(str, wanted))}]; prepare "
-                "files with predict(), which resizes, or resize your arrays."
+                f"images of shape {images.shape}: this model takes [N, {', '.join(map(str, wanted))}]; "
+                "prepare files with predict(), which resizes, or resize your arrays."
             )
         parts = [self._batch(images[i : i + batch], batch) for i in range(0, len(images), batch)]
         return np.concatenate([*parts, np.empty((0, len(self.classes)), np.float32)])
@@ -88,7 +88,9 @@ class DeployedModel:
         Raises:
             UsageError: a file cannot be read or has other channels than the model.
         """
-        names, images = sources.read_inputs([Path(path) for path in paths], dict(self.description["preparation"]))
+        names, images = sources.read_inputs(
+            [Path(path) for path in paths], dict(self.description["preparation"])
+        )
         return list(names), self.probabilities(images)
 
     def _size(self) -> tuple[int, int]:
@@ -122,12 +124,16 @@ def load(path: str | os.PathLike) -> DeployedModel:
 def _description(folder: Path) -> dict[str, Any]:
     file = folder / "model.json"
     if not file.is_file():
-        raise UsageError(f"{folder} holds no model.json: name the folder that `nachos deploy` wrote, WORKDIR/deploy.")
+        raise UsageError(
+            f"{folder} holds no model.json: name the folder that `nachos deploy` wrote, WORKDIR/deploy."
+        )
     try:
         description = json.loads(file.read_text(encoding="utf-8"))
         known = description["format"]
     except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{file} is damaged ({error}): run `nachos deploy` again to write it anew.") from error
+        raise UsageError(
+            f"{file} is damaged ({error}): run `nachos deploy` again to write it anew."
+        ) from error
     if known != FORMAT:
         raise UsageError(f"{file} has format {known!r} and this version reads {FORMAT}: update nachos_jax.")
     return description
@@ -151,7 +157,9 @@ def _network(description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -
         return registry.build(hparams, channels, len(description["classes"]), dtype, lowering, rngs)
 
     graph, abstract = lane.graph(build), lane.parts(nnx.eval_shape(lambda: build(nnx.Rngs(0))))
-    state = [_filled(prefix, part, arrays) for prefix, part in zip(("params", "stats"), abstract, strict=True)]
+    state = [
+        _filled(prefix, part, arrays) for prefix, part in zip(("params", "stats"), abstract, strict=True)
+    ]
     mean, sd = arrays["pixel_mean"], arrays["pixel_sd"]
 
     @jax.jit

@@ -28,8 +28,8 @@ def check(run: RunConfig, cohort: Cohort, folds: Folds) -> None:
     """
     if folds.count < MINIMUM_FOLDS:
         raise UsageError(
-            f"{folds.count} folds: nested cross-validation needs at least {MINIMUM_FOLDS} (one to test, one to "
-            "validate, one to train). Raise config.folds.count, or name more folds or sites in the data."
+            f"{folds.count} folds: nested cross-validation needs at least {MINIMUM_FOLDS} (one to test, one "
+            "to validate, one to train). Raise config.folds.count, or name more folds or sites in the data."
         )
     searchers.check(run.search.searcher)
     _metric(run.search.metric, cohort, folds)
@@ -47,20 +47,22 @@ def _metric(name: str, cohort: Cohort, folds: Folds) -> None:
         value = METRICS[name].function(labels, certain[labels], table.classes)
         if value.value is None:
             raise UsageError(
-                f"config.search.metric = {name!r} is undefined on fold {fold} ({value.note}), which serves as "
-                "an inner fold: select by balanced_accuracy or log_loss, or change the folds."
+                f"config.search.metric = {name!r} is undefined on fold {fold} ({value.note}), which serves "
+                "as an inner fold: select by balanced_accuracy or log_loss, or change the folds."
             )
 
 
 def _batches(run: RunConfig, folds: Folds) -> None:
     firsts = range(0, len(folds.numbers()), folds.count)
-    pairs = [pair for first in firsts for pair in itertools.combinations(range(first, first + folds.count), 2)]
+    pairs = [
+        pair for first in firsts for pair in itertools.combinations(range(first, first + folds.count), 2)
+    ]
     smallest = min(int(folds.training(pair).sum()) for pair in pairs)
-    largest = max(run.candidates("batch_size"))
+    largest = int(max(run.candidates("batch_size")))
     if largest > smallest:
         raise UsageError(
-            f"training.batch_size can be {largest}, but the smallest training set has {smallest} cases: lower it in "
-            "config.training.batch_size or config.search.space.batch_size."
+            f"batch_size can be {largest}, but the smallest training set has {smallest} cases: lower it "
+            "in config.training.batch_size or config.search.space.batch_size."
         )
 
 

@@ -17,7 +17,7 @@ from nachos_jax.protocol.conduct import Conductor, Ending
 from nachos_jax.protocol.progress import Progress
 from nachos_jax.protocol.run import Run, open_run
 from nachos_jax.protocol.study import Study, estimation_studies
-from nachos_jax.records.schema import FitRecord, OuterTest, Outcome
+from nachos_jax.records.schema import FitRecord, Outcome, OuterTest
 from nachos_jax.splits.folds import Folds
 from nachos_jax.tasks import classification as task
 
@@ -53,7 +53,7 @@ def evaluate(
     pool = LanePool(run.cohort, run.folds, config, checkpoints(run))
     ending = Ending(
         fits=refits,
-        finish=lambda study, outcome, records: _test(run, study, records[0]),
+        finish=lambda study, _, records: _test(run, study, records[0]),
         finished=lambda study: study.outer in tested,
     )
     Conductor(run, studies, pool, ending, Progress("evaluate", quiet)).conduct()
@@ -105,7 +105,9 @@ def _test(run: Run, study: Study, record: FitRecord) -> None:
             fit=record.fit,
             cases=tuple(table.names[cases].tolist()),
             labels=tuple(table.labels[cases].tolist()),
-            probabilities=tuple(tuple(x if np.isfinite(x) else None for x in row) for row in probabilities.tolist()),
+            probabilities=tuple(
+                tuple(x if np.isfinite(x) else None for x in row) for row in probabilities.tolist()
+            ),
             training_loss=record.training_loss,
         )
     )

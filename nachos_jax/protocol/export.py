@@ -74,6 +74,6 @@ def _estimate_sentence(run: Run) -> str:
     part = "" if done == planned else f" So far {done} of {planned} outer folds were tested."
     return (
         "The estimate in summary.json belongs to the procedure (search, epochs rule, training) at about "
-        f"{count - 1}/{count} of these cases, not to this one model, which was trained on all of them and tested "
-        f"on none.{part}"
+        f"{count - 1}/{count} of these cases, not to this one model, which was trained on all of them and "
+        f"tested on none.{part}"
     )

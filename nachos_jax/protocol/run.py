@@ -95,8 +95,8 @@ def _identify(run: Run) -> None:
         run.store.commit_run(value)
     elif known["cases"] != run.cases:
         raise UsageError(
-            f"The cases or folds of {run.store.path} have changed since its first run (hash {known['cases']}, "
-            f"now {run.cases}): restore the data and folds.csv, or give the new data their own --workdir."
+            f"The cases or folds of {run.store.path} have changed since its first run (hash "
+            f"{known['cases']}, now {run.cases}): restore the data and folds.csv, or give the new data their own --workdir."
         )
     for text in value["warnings"]:
         log.warning("%s", text)

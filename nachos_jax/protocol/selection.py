@@ -19,7 +19,8 @@ def score_trial(curves: Mapping[int, Curve], parameters: int) -> TrialScore:
 
     Returns:
         score = mean over v of the selection metric at best_epoch (first epoch, counted from 1, with the
-        lowest loss on v); spread = its standard deviation; n* = mean best epoch, rounded, at least 1. A trial with a NaN loss or an undefined metric in any inner fold has failed.
+        lowest loss on v); spread = its standard deviation; n* = mean best epoch, rounded, at least 1.
+        A trial with a NaN loss or an undefined metric in any inner fold has failed.
     """
     best = {fold: best_epoch(curve.loss) for fold, curve in curves.items() if curve.end != "nan"}
     by_fold = {fold: curves[fold].score[best[fold] - 1] if fold in best else None for fold in curves}

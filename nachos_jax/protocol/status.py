@@ -15,7 +15,9 @@ def describe(workdir: str) -> str:
     store = RunDirectory(workdir)
     run = store.run()
     if run is None:
-        raise UsageError(f"{workdir} holds no run (no records/run.json): name the --workdir of an evaluation.")
+        raise UsageError(
+            f"{workdir} holds no run (no records/run.json): name the --workdir of an evaluation."
+        )
     folds, trials = run["folds"], run["config"]["search"]["trials"]
     planned = range(folds["count"] * folds["repeats"])
     tested = {test.outer_fold for test in store.tests()}

@@ -98,7 +98,6 @@ class OuterTest:
         training_loss: learning curve of the refit.
     """
 
-
     outer_fold: int
     fit: str
     cases: tuple[str, ...]
@@ -158,5 +157,3 @@ def outer_test(value: Mapping) -> OuterTest:
             "training_loss": tuple(value["training_loss"]),
         }
     )
-
-

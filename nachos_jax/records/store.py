@@ -40,8 +40,8 @@ def write_atomic(path: Path, data: bytes) -> None:
             raise
     except OSError as error:
         raise UsageError(
-            f"{path} cannot be written ({error.strerror or error}): free space or mend its permissions, then run "
-            "the same command again; nothing that was finished is lost."
+            f"{path} cannot be written ({error.strerror or error}): free space or mend its permissions, then "
+            "run the same command again; nothing that was finished is lost."
         ) from error
 
 

@@ -63,7 +63,9 @@ def watched_loss(logits: np.ndarray, labels: np.ndarray) -> float:
     return float("nan") if value is None else value
 
 
-def watched_score(metric: str, logits: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> float | None:
+def watched_score(
+    metric: str, logits: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]
+) -> float | None:
     """Selection metric of a watched fold, turned so that higher is better; None when undefined."""
     value = metrics.evaluate(metric, labels, probabilities(logits), classes).value
     if value is None:

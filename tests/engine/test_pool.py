@@ -88,7 +88,9 @@ def test_a_shared_pair_gives_what_two_separate_trainings_give(cohort, monkeypatc
     fits = [tiny.fit(run, pair, learning_rate=rate) for pair in ((0, 1), (1, 3)) for rate in (0.05, 0.3)]
     shared, _, _ = tiny.train(fits, run, cohort)
     ends = {(fit.id, fold): len(shared[fit.id].curves[fold].loss) for fit in fits for fold in fit.left_out}
-    assert any(ends[fit.id, fit.left_out[0]] != ends[fit.id, fit.left_out[1]] for fit in fits), "no watcher left early"
+    assert any(ends[fit.id, fit.left_out[0]] != ends[fit.id, fit.left_out[1]] for fit in fits), (
+        "no watcher left early"
+    )
     whole = watch.begin
     for side in (0, 1):
 
@@ -156,7 +158,9 @@ def test_no_collective_is_compiled_in(cohort):
     pool = tiny.LanePool(cohort, tiny.folds(cohort), run, devices=jax.devices())
     pool.submit(some_fits(run))
     text = next(iter(pool._buckets.values())).program.run.as_text()
-    assert not [word for word in ("all-gather", "all-reduce", "all-to-all", "collective-permute") if word in text]
+    assert not [
+        word for word in ("all-gather", "all-reduce", "all-to-all", "collective-permute") if word in text
+    ]
 
 
 def test_memory_decides_the_number_of_lanes(cohort, monkeypatch):

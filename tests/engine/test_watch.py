@@ -17,9 +17,7 @@ LOSS = st.one_of(
     st.floats(0, 3),
     st.sampled_from([math.nan, math.inf]),
 )
-LIMITS = st.builds(
-    EpochLimit, st.integers(1, 12), st.integers(1, 5), st.sampled_from([0.0, 0.25, 0.3, 1.0])
-)
+LIMITS = st.builds(EpochLimit, st.integers(1, 12), st.integers(1, 5), st.sampled_from([0.0, 0.25, 0.3, 1.0]))
 SCORES = st.one_of(st.none(), st.floats(0, 1))
 EPOCHS = st.lists(st.tuples(LOSS, LOSS, SCORES, LOSS, SCORES), min_size=12, max_size=12)
 
@@ -142,4 +140,9 @@ def test_small_steps_count_once_they_add_up_to_more_than_min_delta():
 def test_a_fit_before_its_first_epoch():
     progress = watch.begin(fit(EpochLimit(3, 2)))
     assert progress.watchers == {2: Curve((), (), ""), 5: Curve((), (), "")}
-    assert (progress.epochs, progress.ended, progress.diverged, progress.watching) == (0, False, False, (2, 5))
+    assert (progress.epochs, progress.ended, progress.diverged, progress.watching) == (
+        0,
+        False,
+        False,
+        (2, 5),
+    )

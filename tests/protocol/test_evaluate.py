@@ -36,7 +36,7 @@ def test_every_case_is_tested_once_by_a_model_that_did_not_see_its_subject(finis
     for test in tests:
         assert refits[test.fit].left_out == (test.outer_fold,)
         assert refits[test.fit].epochs == store.outcome(test.outer_fold).epochs  # type: ignore[union-attr]
-        np.testing.assert_allclose(np.sum(test.probabilities, axis=1), 1.0, rtol=1e-5)
+        np.testing.assert_allclose(np.asarray(test.probabilities, float).sum(axis=1), 1.0, rtol=1e-5)
 
 
 def test_shared_trials_are_trained_once_a_pair(finished: Path):

@@ -76,4 +76,6 @@ def records(workdir: Path) -> dict[str, bytes]:
     """All records but the sessions, which tell times."""
     root = workdir / "records"
     files = [path for path in root.rglob("*") if path.is_file() and "sessions" not in path.parts]
-    return {str(path.relative_to(root)): path.read_bytes() for path in files if not path.name.startswith(".tmp")}
+    return {
+        str(path.relative_to(root)): path.read_bytes() for path in files if not path.name.startswith(".tmp")
+    }
