@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,11 +45,11 @@ def evaluate(values: Any, words: list[str]) -> None:
     with session(values.workdir, words):
         before = len(RunDirectory(values.workdir).tests())
         opened = run(config, values.workdir, outer_folds)
-        if len(opened.store.tests()) == before:
-            print("nothing was left to do: these outer folds have been tested")
+        idle = len(opened.store.tests()) == before
         path = page.write(values.workdir)
-        print(_sentence(values.workdir))
-        print(f"report: {path}")
+    if idle:
+        print("nothing was left to do: these outer folds have been tested")
+    _tell(values.workdir, path)
 
 
 def deploy(values: Any, words: list[str]) -> None:
@@ -61,11 +62,9 @@ def deploy(values: Any, words: list[str]) -> None:
         print(f"model: {run(config, values.workdir)}")
 
 
-def predict(values: Any, words: list[str]) -> None:
+def predict(values: Any, _words: list[str]) -> None:
     """`nachos predict`: probabilities of new images."""
-    output = Path(values.output)
-    if output.is_dir() or not output.absolute().parent.is_dir():
-        raise UsageError(f"--output={output}: must be a file in a folder that exists.")
+    output = _output(values.output, values.input)
     from nachos_jax.cli import compile_cache
     from nachos_jax.cli.predictions import write
     from nachos_jax.protocol.deployed import load
@@ -76,25 +75,41 @@ def predict(values: Any, words: list[str]) -> None:
     print(f"predictions: {write(output, names, probabilities, model.classes)}")
 
 
-def status(values: Any, words: list[str]) -> None:
+def _output(text: str, inputs: list[str]) -> Path:
+    """The file to write; never one that is read, nor an image."""
+    path = Path(text)
+    if path.suffix.lower() != ".csv" or os.path.isdir(path):
+        raise UsageError(f"--output={text}: must be a file whose name ends in .csv, which is written anew.")
+    if not os.path.isdir(path.absolute().parent):
+        raise UsageError(f"--output={text}: there is no folder {path.absolute().parent}; make it first.")
+    if os.path.realpath(path) in map(os.path.realpath, inputs):
+        raise UsageError(f"--output={text} is also an --input and would be lost; name another file.")
+    return path
+
+
+def status(values: Any, _words: list[str]) -> None:
     """`nachos status`: where a run stands."""
+    from nachos_jax.cli import run_directory
     from nachos_jax.protocol.status import describe
 
+    run_directory.check(values.workdir)
     print(describe(values.workdir))
 
 
-def report(values: Any, words: list[str]) -> None:
+def report(values: Any, _words: list[str]) -> None:
     """`nachos report`: summary, tables and page, rebuilt from the records."""
+    from nachos_jax.cli import run_directory
     from nachos_jax.report import page
 
-    path = page.write(values.workdir)
-    print(_sentence(values.workdir))
-    print(f"report: {path}")
+    run_directory.check(values.workdir)
+    _tell(values.workdir, page.write(values.workdir))
 
 
-def _sentence(workdir: str) -> str:
-    """The estimate in words, as the report says it."""
-    return json.loads((Path(workdir) / "summary.json").read_text(encoding="utf-8"))["sentence"]
+def _tell(workdir: str, report: Path) -> None:
+    """Prints the estimate in words, as the report says it, and where the report lies."""
+    summary = json.loads((Path(workdir) / "summary.json").read_text(encoding="utf-8"))
+    print(summary["sentence"])
+    print(f"report: {report}")
 
 
 NAMES: Mapping[str, Command] = {

@@ -38,6 +38,12 @@ def main(argv: list[str]) -> int:
     except UsageError as error:
         print(f"nachos: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        if error.filename is None:
+            raise
+        cure = "mend its permissions or the disk and run the same command again; what is finished is kept"
+        print(f"nachos: {error.filename}: {error.strerror}; {cure}.", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("nachos: interrupted; what is finished is kept, and the same command resumes.", file=sys.stderr)
         return 130

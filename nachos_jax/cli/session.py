@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from nachos_jax.cli import compile_cache
+from nachos_jax.cli import compile_cache, run_directory
 from nachos_jax.core.errors import UsageError
 
 FORMAT = "%(asctime)s %(levelname)s %(message)s"
@@ -26,7 +26,7 @@ def session(workdir: str, command: Sequence[str]) -> Iterator[None]:
         command: words of the command line.
 
     Raises:
-        UsageError: the directory cannot be written to, or another process holds it.
+        UsageError: the directory cannot be written to, another process holds it, or it cannot be read.
     """
     folder = Path(workdir)
     try:
@@ -37,6 +37,7 @@ def session(workdir: str, command: Sequence[str]) -> Iterator[None]:
     with handle:
         _hold(handle, folder)
         with _logging(folder, command):
+            run_directory.check(workdir)
             compile_cache.switch_on()
             yield
 
@@ -55,7 +56,7 @@ def _hold(handle: IO[str], folder: Path) -> None:
         ) from error
     except OSError as error:
         raise UsageError(
-            f"--workdir={folder} cannot be locked ({error.strerror}): use a folder on a disk that knows locks."
+            f"--workdir={folder} cannot be locked ({error.strerror}): use a folder on another disk."
         ) from error
     handle.seek(0)
     handle.truncate()

@@ -11,7 +11,6 @@ from nachos_jax.data.table import Cohort
 from nachos_jax.engine.pool import LanePool
 from nachos_jax.protocol import export
 from nachos_jax.protocol.conduct import Conductor, Ending
-from nachos_jax.protocol.evaluate import checkpoints
 from nachos_jax.protocol.progress import Progress
 from nachos_jax.protocol.run import Run, open_run
 from nachos_jax.protocol.study import Study, deployment_study
@@ -36,7 +35,7 @@ def deploy(config: RunConfig, workdir: str, cohort: Cohort | None = None, quiet:
     run = open_run(config, workdir, "deploy", cohort)
     study = deployment_study(run.folds, run.cases, config)
     folder = Path(workdir) / "deploy"
-    pool = LanePool(run.cohort, run.folds, config, checkpoints(run))
+    pool = LanePool(run.cohort, run.folds, config, run.checkpoints)
     ending = Ending(
         fits=network_fits,
         finish=lambda _, outcome, records: _export(run, outcome, records, folder),

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 
 from nachos_jax.core import rng
@@ -25,6 +26,8 @@ from nachos_jax.models import registry
 from nachos_jax.models.convolution import default_lowering
 from nachos_jax.protocol.export import FORMAT
 from nachos_jax.tasks import classification as task
+
+CURE = "run `nachos deploy` again to write it anew"
 
 
 @dataclass(frozen=True)
@@ -123,29 +126,49 @@ def load(path: str | os.PathLike) -> DeployedModel:
 
 def _description(folder: Path) -> dict[str, Any]:
     file = folder / "model.json"
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise UsageError(
             f"{folder} holds no model.json: name the folder that `nachos deploy` wrote, WORKDIR/deploy."
         )
     try:
         description = json.loads(file.read_text(encoding="utf-8"))
         known = description["format"]
+        if known == FORMAT:
+            _check(description)
     except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(
-            f"{file} is damaged ({error}): run `nachos deploy` again to write it anew."
-        ) from error
+        raise UsageError(f"{file} is damaged ({error}): {CURE}.") from error
     if known != FORMAT:
         raise UsageError(f"{file} has format {known!r} and this version reads {FORMAT}: update nachos_jax.")
     return description
 
 
+def _check(description: Mapping[str, Any]) -> None:
+    """Raises ValueError naming the first field needed that is missing or of another kind."""
+    needed = {"classes": list, "channels": int, "hparams": dict, "precision": str, "preparation": dict}
+    for name, kind in {**needed, "weights": list, "weights_sha256": list}.items():
+        if not isinstance(description.get(name), kind) or not description[name]:
+            raise ValueError(f"its field {name!r} is missing or empty")
+    for name in ("height", "width", "channels", "aspect"):
+        if name not in description["preparation"]:
+            raise ValueError(f"its preparation has no {name!r}")
+    if len(description["weights"]) != len(description["weights_sha256"]):
+        raise ValueError("it has not one hash for each weights file")
+
+
 def _networks(folder: Path, description: Mapping[str, Any]) -> Iterator[Network]:
     for name, digest in zip(description["weights"], description["weights_sha256"], strict=True):
         file = folder / name
-        data = file.read_bytes() if file.is_file() else b""
+        data = file.read_bytes() if os.path.isfile(file) else b""
         if hashlib.sha256(data).hexdigest() != digest:
-            raise UsageError(f"{file} is missing or damaged: run `nachos deploy` again to write it anew.")
-        yield Network(_network(description, load_arrays(data)))
+            raise UsageError(f"{file} is missing or damaged: {CURE}.")
+        try:
+            yield Network(_network(description, load_arrays(data)))
+        except (SafetensorError, KeyError, ValueError, TypeError) as error:
+            made = description.get("versions", {}).get("nachos_jax", "unknown")
+            raise UsageError(
+                f"{folder}: the network that model.json describes cannot be built or does not fit {name} "
+                f"({error}): use nachos_jax {made}, with which it was made, or {CURE}."
+            ) from error
 
 
 def _network(description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Any:
@@ -174,4 +197,7 @@ def _network(description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -
 def _filled(prefix: str, abstract: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     leaves, structure = jax.tree_util.tree_flatten(abstract)
     names = list(named(prefix, jax.tree.unflatten(structure, [np.empty(0)] * len(leaves))))
+    for name, leaf in zip(names, leaves, strict=True):
+        if arrays[name].shape != leaf.shape:
+            raise ValueError(f"{name} has shape {arrays[name].shape}, not {leaf.shape}")
     return jax.tree.unflatten(structure, [jnp.asarray(arrays[name]) for name in names])

@@ -48,19 +48,19 @@ def command() -> list[str]:
 
 def commit() -> str:
     """Commit of the checkout that the package runs from, "-dirty" when it has changes; "" elsewhere."""
-    where = Path(__file__).parent
     try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=where,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
+        # An installed package often lies in the checkout of something else, whose commit says nothing of it.
+        _git("ls-files", "--error-unmatch", Path(__file__).name)
+        return _git("describe", "--always", "--dirty", "--abbrev=12")
     except (OSError, subprocess.SubprocessError):
         return ""
-    return found.stdout.strip()
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", *arguments]
+    where = Path(__file__).parent
+    done = subprocess.run(command, cwd=where, capture_output=True, text=True, timeout=10, check=True)
+    return done.stdout.strip()
 
 
 def write(store: RunDirectory, config: RunConfig, cases: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import load
@@ -50,7 +49,7 @@ def evaluate(
     tested = {test.outer_fold for test in run.store.tests()}
     if tested >= set(chosen):
         return run
-    pool = LanePool(run.cohort, run.folds, config, checkpoints(run))
+    pool = LanePool(run.cohort, run.folds, config, run.checkpoints)
     ending = Ending(
         fits=refits,
         finish=lambda study, _, records: _test(run, study, records[0]),
@@ -75,11 +74,6 @@ def chosen_folds(folds: Folds, wanted: Sequence[int] | None) -> list[int]:
             f"--outer_folds={','.join(map(str, wanted))}: outer folds are numbered {known[0]} to {known[-1]}."
         )
     return sorted(set(wanted))
-
-
-def checkpoints(run: Run) -> Path:
-    """Where running lanes are saved."""
-    return run.store.path / "checkpoints" / run.store.task.name
 
 
 def refits(study: Study, outcome: Outcome) -> list[Fit]:

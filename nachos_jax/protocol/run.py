@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from nachos_jax.core.config import RunConfig, differences
@@ -38,6 +39,11 @@ class Run:
     store: RunDirectory
     cases: str
 
+    @property
+    def checkpoints(self) -> Path:
+        """Where running lanes are saved."""
+        return self.store.path / "checkpoints" / self.store.task.name
+
 
 def open_run(config: RunConfig, workdir: str, task: str, cohort: Cohort | None = None) -> Run:
     """Opens a new or an old run directory.
@@ -56,6 +62,7 @@ def open_run(config: RunConfig, workdir: str, task: str, cohort: Cohort | None =
     """
     store = RunDirectory(workdir, task)
     _same_config(config, store)
+    store.sweep()
     cohort = cohort or sources.load(config.data)
     folds = _folds(config, cohort, store)
     door.check(config, cohort, folds)
@@ -96,7 +103,8 @@ def _identify(run: Run) -> None:
     elif known["cases"] != run.cases:
         raise UsageError(
             f"The cases or folds of {run.store.path} have changed since its first run (hash "
-            f"{known['cases']}, now {run.cases}): restore the data and folds.csv, or give the new data their own --workdir."
+            f"{known['cases']}, now {run.cases}): restore the data and folds.csv, or "
+            "give the new data a --workdir of their own."
         )
     for text in value["warnings"]:
         log.warning("%s", text)

@@ -27,7 +27,7 @@ def score_trial(curves: Mapping[int, Curve], parameters: int) -> TrialScore:
     scores = [score for score in by_fold.values() if score is not None and math.isfinite(score)]
     if not curves or len(scores) < len(curves):
         return TrialScore(None, None, None, parameters, "failed", by_fold)
-    mean = sum(scores) / len(scores)
+    mean = math.fsum(scores) / len(scores)  # exact, so that equal means tie whatever the order of folds
     return TrialScore(mean, spread(scores), mean_epochs(list(best.values())), parameters, "done", by_fold)
 
 
@@ -35,8 +35,8 @@ def spread(scores: Sequence[float]) -> float:
     """Standard deviation with ddof 1; 0.0 of one value."""
     if len(scores) < 2:
         return 0.0
-    mean = sum(scores) / len(scores)
-    return math.sqrt(sum((score - mean) ** 2 for score in scores) / (len(scores) - 1))
+    mean = math.fsum(scores) / len(scores)
+    return math.sqrt(math.fsum((score - mean) ** 2 for score in scores) / (len(scores) - 1))
 
 
 def mean_epochs(best: Sequence[int]) -> int:

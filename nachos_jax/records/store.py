@@ -17,6 +17,8 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Trial
 from nachos_jax.records import schema
 
+TEMPORARY = ".tmp-"
+
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Writes a file that is either wholly there or not there, whatever happens meanwhile.
@@ -26,7 +28,7 @@ def write_atomic(path: Path, data: bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=TEMPORARY)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
@@ -90,7 +92,8 @@ class RunDirectory:
     def trials(self, study: int | None) -> list[Trial]:
         """The trials of a study, in order of their numbers."""
         folder = self.task / "studies" / study_name(study)
-        return [self._read(path, lambda v: Trial(**v)) for path in sorted(folder.glob("trial_*.json"))]
+        found = [self._read(path, lambda v: Trial(**v)) for path in folder.glob("trial_*.json")]
+        return sorted(found, key=lambda trial: trial.number)
 
     def commit_trial(self, trial: Trial) -> None:
         """Commits that a trial was asked for."""
@@ -145,8 +148,8 @@ class RunDirectory:
             UsageError: the file is gone or its bytes are not those committed.
         """
         path = self.payload_path(record.fit, suffix)
-        data = path.read_bytes() if path.exists() else b""
-        if hashlib.sha256(data).hexdigest() != record.payload[suffix]:
+        data = path.read_bytes() if path.exists() else None
+        if data is None or hashlib.sha256(data).hexdigest() != record.payload[suffix]:
             raise UsageError(
                 f"{path} is missing or damaged: delete {path.with_name(record.fit + '.json')} and run "
                 "the same command again to train this fit anew."
@@ -157,8 +160,8 @@ class RunDirectory:
 
     def tests(self) -> list[schema.OuterTest]:
         """The outer folds tested so far, in order."""
-        paths = sorted((self.task / "tests").glob("fold_*.json"))
-        return [self._read(path, schema.outer_test) for path in paths]
+        found = [self._read(path, schema.outer_test) for path in (self.task / "tests").glob("fold_*.json")]
+        return sorted(found, key=lambda test: test.outer_fold)
 
     def commit_test(self, value: schema.OuterTest) -> None:
         """Commits the one test of an outer fold."""
@@ -200,6 +203,11 @@ class RunDirectory:
             return None
         with open(path, newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
+
+    def sweep(self) -> None:
+        """Removes what killed writers left behind; call it while no other process writes here."""
+        for path in self.records.rglob(f"{TEMPORARY}*"):
+            path.unlink(missing_ok=True)
 
     # --- the mechanism ------------------------------------------------------------------------------
 

@@ -39,7 +39,7 @@ def test_keys_draw_what_they_always_drew():
 def test_the_limit_and_the_cases_do_not_reach_the_streams():
     other = dataclasses.replace(FIT, limit=EpochLimit(3), cases="xyz")
     np.testing.assert_array_equal(rng.streams(other), rng.streams(FIT))
-    turned = dataclasses.replace(FIT, hparams=dict(reversed(FIT.hparams.items())))
+    turned = dataclasses.replace(FIT, hparams=dict(reversed(list(FIT.hparams.items()))))
     np.testing.assert_array_equal(rng.streams(turned), rng.streams(FIT))
 
 

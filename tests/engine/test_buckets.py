@@ -53,7 +53,7 @@ def test_another_architecture_has_another_bucket_without_the_rows_of_the_first(r
 
 def test_a_bucket_is_in_the_order_of_the_table_whatever_the_order_of_the_fit(run):
     fit = tiny.fit(run)
-    turned = dataclasses.replace(fit, hparams=dict(reversed(fit.hparams.items())))
+    turned = dataclasses.replace(fit, hparams=dict(reversed(list(fit.hparams.items()))))
     order = [row.name for row in run.table if row.static and row.name in fit.hparams]
     assert [name for name, _ in bucket_of(turned, run.table)] == order
     assert bucket_of(turned, run.table) == bucket_of(fit, run.table)

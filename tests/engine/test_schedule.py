@@ -35,7 +35,7 @@ def rates(schedule: str, steps: np.ndarray, decay: float = 0.0, warmup: float = 
 def from_optax(schedule: optax.Schedule, steps: np.ndarray) -> np.ndarray:
     """[steps]; Optax does not keep to the strict dtype rules."""
     with jax.numpy_dtype_promotion("standard"):
-        return np.asarray([float(schedule(jnp.int32(step))) for step in steps])
+        return np.asarray([schedule(jnp.int32(step)) for step in steps], np.float32)
 
 
 WHOLE_RUN = np.arange(0, int(1.3 * HORIZON) * STEPS, 3)
@@ -80,5 +80,5 @@ def test_inverse_time_is_the_formula_of_keras(decay, step):
 def test_every_schedule_starts_at_its_peak_and_an_idle_lane_divides_by_nothing(schedule):
     np.testing.assert_allclose(rates(schedule, np.zeros(1), decay=2.0)[:, 0], PEAKS, rtol=1e-6)
     names = ("learning_rate", "schedule", "decay", "warmup_epochs")
-    idle = dict.fromkeys(names, jnp.float32(0.0))
+    idle = {name: jnp.float32(0.0) for name in names}
     assert float(rate(jnp.int32(0), jnp.int32(0), HORIZON, idle)) == 0.0

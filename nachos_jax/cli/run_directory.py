@@ -1,0 +1,54 @@
+"""The first look at a run directory: can this version read what it says of itself?"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.records.schema import SCHEMA
+from nachos_jax.records.store import RunDirectory
+
+NEEDED = ("config", "cases", "classes", "counts", "n_cases", "n_subjects", "n_sites", "waived", "folds")
+CURE = "delete this file and run the same `nachos evaluate` or `nachos deploy` again, which writes it anew"
+
+
+def check(workdir: str) -> None:
+    """Reads run.json and folds.csv before anything is written or trained; an empty directory is fine.
+
+    Raises:
+        UsageError: they cannot be read, are damaged, or come from a later version.
+    """
+    directory = RunDirectory(workdir)
+    try:
+        known = directory.run()
+        directory.read_table("folds.csv")
+    except OSError as error:
+        raise UsageError(
+            f"--workdir={workdir!r}: {error.filename} cannot be read ({error.strerror}); mend its "
+            "permissions, or name another run directory."
+        ) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{Path(workdir) / 'folds.csv'} is damaged ({error}): {CURE}.") from error
+    if known is not None:
+        _readable(directory.records / "run.json", known)
+
+
+def _readable(file: Path, known: Mapping[str, Any]) -> None:
+    schema = known.get("schema")
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise UsageError(
+            f"{file} has schema {schema}, and this version reads {SCHEMA}: update nachos_jax, or use another "
+            "--workdir."
+        )
+    lacking = [name for name in NEEDED if name not in known]
+    sections = ("config", "folds", "counts")
+    lacking += [name for name in sections if name in known and not _filled(known[name])]
+    if lacking:
+        raise UsageError(f"{file} is damaged ({', '.join(lacking)} missing): {CURE}.")
+
+
+def _filled(value: Any) -> bool:
+    return isinstance(value, Mapping) and bool(value)

@@ -1,0 +1,85 @@
+"""Every record comes back from its JSON text as it was, with equal types."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nachos_jax.records import schema
+from nachos_jax.records.store import dump
+from tests.records import facts
+
+KINDS: dict[str, tuple[st.SearchStrategy, Callable[[Any], Any]]] = {
+    "fit": (facts.FITS, schema.fit_record),
+    "outcome": (facts.OUTCOMES, schema.outcome),
+    "test": (facts.TESTS, schema.outer_test),
+    "score": (facts.SCORES, schema.trial_score),
+}
+
+
+def typed(value: Any) -> Any:
+    """The value with the type of every leaf, because 1 == 1.0 == True."""
+    if isinstance(value, dict):
+        return {(type(key), key): typed(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return tuple(typed(item) for item in value)
+    return (type(value), value)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data())
+def test_a_record_comes_back_as_it_was(kind, data):
+    strategy, decode = KINDS[kind]
+    record = data.draw(strategy)
+    back = decode(json.loads(dump(schema.to_json(record))))
+    assert back == record
+    assert typed(vars_of(back)) == typed(vars_of(record))
+    assert dump(schema.to_json(back)) == dump(schema.to_json(record))
+
+
+def vars_of(record: Any) -> Any:
+    """All fields, nested records opened, tuples kept."""
+    if dataclasses.is_dataclass(record):
+        fields = dataclasses.fields(record)
+        return {field.name: vars_of(getattr(record, field.name)) for field in fields}
+    if isinstance(record, dict):
+        return {key: vars_of(value) for key, value in record.items()}
+    return tuple(vars_of(value) for value in record) if isinstance(record, tuple) else record
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data())
+def test_a_record_that_lacks_a_field_is_not_read(kind, data):
+    strategy, decode = KINDS[kind]
+    record = data.draw(strategy)
+    value = schema.to_json(record)
+    defaults = {"payload"}
+    name = data.draw(st.sampled_from([field for field in value if field not in defaults]))
+    del value[name]
+    with pytest.raises((KeyError, TypeError)):
+        decode(value)
+    with pytest.raises(TypeError):
+        decode({**schema.to_json(record), "stranger": 1})
+
+
+def test_the_bytes_of_a_record_do_not_depend_on_the_order_of_its_dictionaries():
+    curve = schema.Curve((0.5, None), (None, 1.0), "nan")
+
+    def record(folds):
+        hparams = {"b": 1, "a": 2.0} if folds[0] == 2 else {"a": 2.0, "b": 1}
+        curves = dict.fromkeys(folds, curve)
+        return schema.FitRecord("f", (2, 10), hparams, 3, "done", 2, 7, (0.25,), curves)
+
+    assert dump(schema.to_json(record((2, 10)))) == dump(schema.to_json(record((10, 2))))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_json_does_not_know_is_never_written(value):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        dump({"loss": value})
