@@ -26,9 +26,8 @@ lint: $(VENV)/.installed-dev
 	$(VENV)/bin/lint-imports
 
 bench: $(VENV)/.installed
-	@set -e; for file in $(sort $(wildcard benchmarks/[a-z]*.py)); do \
-		echo "== $$file"; $(VENV)/bin/python $$file; \
-	done
+	$(VENV)/bin/python benchmarks/steps.py
+	$(VENV)/bin/python benchmarks/protocol.py
 
 # torch goes first and alone: it is the largest package, and which build of it is wanted (with or
 # without GPU support) can then be chosen by installing it by hand before; see BUILD.md.

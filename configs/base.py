@@ -40,7 +40,7 @@ def data() -> ConfigDict:
     c.subject = ""  # "one_case_per_subject": you state that no subject has two cases
     c.classes = ()  # class names in the order of the probabilities; () = sorted, all that are found
     c.height = 0  # pixels after resizing; 0 = as stored, when all cases agree
-    c.width = 0
+    c.width = 0  # likewise; set both or neither
     c.channels = 0  # 1 = gray, 3 = colour; 0 = as stored, when all cases agree
     c.aspect = "stretch"  # "stretch", or "pad" with black to the target's ratio before resizing
     c.cache = ""  # folder of decoded pixels; "" = $XDG_CACHE_HOME/nachos_jax or ~/.cache/nachos_jax

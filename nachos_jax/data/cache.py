@@ -111,7 +111,8 @@ def _store(data: Path, facts: Path, build: Callable[[Allocate], np.ndarray]) -> 
         # Disk blocks are taken now: a full disk then raises here, not as a bus error in the mapped pages.
         mapped = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
         with open(path, "r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+            if hasattr(os, "posix_fallocate"):  # macOS has none
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
         return mapped
 
     try:

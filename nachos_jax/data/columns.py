@@ -119,8 +119,8 @@ def texts(values: np.ndarray, what: str, where: Callable[[int], str], source: st
     if values.ndim != 1:
         one_hot = "; of one-hot rows store the argmax" if values.ndim == 2 else ""
         raise UsageError(
-            f"{source}: the {what}s have shape {values.shape}, but a case has one {what} here (multi-label targets are not "
-            f"supported). Store one {what} a case, shape (N,) or (N, 1){one_hot}."
+            f"{source}: the {what}s have shape {values.shape}, but a case has one {what} here (multi-label "
+            f"targets are not supported). Store one {what} a case, shape (N,) or (N, 1){one_hot}."
         )
     return [_text(value, what, where, row) for row, value in enumerate(values.tolist())]
 

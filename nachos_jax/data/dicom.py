@@ -86,12 +86,13 @@ def _decoded(dataset: pydicom.Dataset, path: Path) -> np.ndarray:
     try:
         return dataset.pixel_array
     except Exception as error:  # decoders of damaged files raise anything
+        reason = " ".join(str(error).split())
         if decoder.missing_dependencies:
             cure = f"install a decoder with: pip install {PACKAGES}; or store the file uncompressed"
         else:
             cure = "replace the file by an intact one, or drop its row"
         raise UsageError(
-            f"{path}: the pixels cannot be decoded, transfer syntax {syntax.name} ({error}); {cure}."
+            f"{path}: the pixels cannot be decoded, transfer syntax {syntax.name} ({reason}); {cure}."
         ) from error
 
 

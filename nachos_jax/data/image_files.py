@@ -64,7 +64,9 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
             from nachos_jax.data.dicom import read_dicom
 
             return read_dicom(path)
-        with Image.open(path, formats=FORMATS) as image:
+        # From an open file, not a path: of a path Pillow maps plain TIFFs into memory, and those whose
+        # orientation swaps the sides then come out scrambled (Pillow 13.0).
+        with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
             return _pixels(image, path)
     except UsageError:
         raise

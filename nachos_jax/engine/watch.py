@@ -89,7 +89,7 @@ def _extend(curve: Curve, loss: float, score: float | None, broken: bool, limit:
 
 
 def waited(loss: Sequence[float | None], min_delta: float) -> int:
-    """Epochs since the loss last fell by more than min_delta below its lowest so far."""
+    """Epochs since the loss last fell by more than min_delta below the last value that did so."""
     lowest, since = math.inf, 0
     for value in loss:
         if value is not None and value < lowest - min_delta:

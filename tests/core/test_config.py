@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nachos_jax import default_config
 from nachos_jax.configs import base
@@ -355,3 +358,44 @@ def default_config_on_digits():
     config = default_config()
     config.data.source, config.data.classes = "digits", ("a", "b")
     return config
+
+
+# --- rows of the table, whatever is given to them ----------------------------------------------------
+
+ANYTHING = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=5),
+    st.lists(st.integers(), max_size=2),
+    st.sampled_from([10**400, -(10**400), 18, 18.0, "sgd", math.nan, math.inf, 1e300]),
+)
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
+@given(value=ANYTHING)
+def test_a_row_returns_an_allowed_value_in_its_own_type_or_refuses(row, value):
+    try:
+        found = row.check(value, "here")
+    except UsageError:
+        with pytest.raises(UsageError, match=re.escape(f"here = {value!r}: must be ")):
+            row.check(value, "here")
+        return
+    assert found == value
+    if row.kind == "choice":
+        assert any(found is choice for choice in row.choices)
+    else:
+        assert type(found) is {"integer": int, "float": float, "boolean": bool}[row.kind]
+        assert row.kind == "boolean" or row.low <= found <= row.high
+
+
+def test_a_choice_is_returned_as_the_table_has_it():
+    row = Hyperparameter("depth", "choice", choices=(18, 34))
+    assert type(row.check(18.0, "depth")) is int
+
+
+def test_a_number_too_large_for_a_float_is_refused_even_without_bounds():
+    with pytest.raises(UsageError, match="x = 1000000.*: must be a number from -inf to inf"):
+        Hyperparameter("x", "float").check(10**400, "x")
+    assert Hyperparameter("n", "integer").check(10**400, "n") == 10**400

@@ -1,0 +1,132 @@
+"""A tiny study on disk, one finished run of it, and two ways to call the command line."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nachos_jax.cli.main import main
+from nachos_jax.protocol.conduct import Conductor
+
+ROOT = Path(__file__).resolve().parents[2]
+CASES = 90
+CONFIG = """
+from nachos_jax import default_config
+
+def get_config():
+    config = default_config()
+    config.data.source, config.data.path, config.data.subject_key = "npz", "cases.npz", "subjects"
+    config.folds.count = 3
+    config.model.cnn.stages, config.model.cnn.width = 1, 4
+    config.training.batch_size, config.training.epochs, config.training.patience = 16, 2, 2
+    config.search.searcher, config.search.trials = "random", 2
+    config.engine.lanes = 1
+    return config
+"""
+
+Call = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def arrays() -> dict[str, np.ndarray]:
+    """90 gray images of 8 x 8 pixels, two a subject; stripes tell class 0 from class 1."""
+    number = np.arange(CASES)
+    labels = number // 2 % 2
+    images = np.random.default_rng(0).normal(100, 30, (CASES, 8, 8))
+    images[labels == 0, ::2] += 40
+    return {
+        "images": np.clip(images, 0, 255).astype(np.uint8),
+        "labels": labels,
+        "subjects": np.asarray([f"s{i // 2}" for i in number]),
+        "folds": number // 6 % 3,
+        "sites": np.asarray([f"h{i // 6 % 3}" for i in number]),
+    }
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with cases.npz and study.py; nothing in it may be changed."""
+    folder = tmp_path_factory.mktemp("study")
+    np.savez(folder / "cases.npz", **arrays())  # type: ignore[arg-type]
+    (folder / "study.py").write_text(CONFIG, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What $XDG_CACHE_HOME is in these tests."""
+    return tmp_path_factory.mktemp("caches")
+
+
+@pytest.fixture(scope="session")
+def call(study: Path, caches: Path) -> Call:
+    """Runs `python` with these words in the folder of the study, as a user would in a shell."""
+    known = {**os.environ, "JAX_PLATFORMS": "cpu", "XDG_CACHE_HOME": str(caches), "PYTHONPATH": str(ROOT)}
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *words], cwd=study, env=known, capture_output=True, text=True, check=False
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def finished(study: Path, call: Call) -> Path:
+    """Run directory after evaluate and deploy; copy it before you change it."""
+    for command in ("evaluate", "deploy"):
+        done = call("-m", "nachos_jax", command, "--config=study.py", "--workdir=finished")
+        (study / f"{command}.out").write_text(done.stdout, encoding="utf-8")
+        (study / f"{command}.err").write_text(done.stderr, encoding="utf-8")
+        assert done.returncode == 0, done.stderr
+    return study / "finished"
+
+
+@pytest.fixture
+def here(study: Path, caches: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the study as the working directory of this process."""
+    monkeypatch.chdir(study)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(caches))
+    return study
+
+
+@pytest.fixture
+def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes it an error to begin the work of a run."""
+
+    def conduct(self: Conductor) -> None:
+        raise AssertionError("training has begun")
+
+    monkeypatch.setattr(Conductor, "conduct", conduct)
+
+
+def said(*words: str) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of a command in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(["nachos", *words])
+    return code, out.getvalue(), err.getvalue()
+
+
+@pytest.fixture
+def refused(here: Path, no_training: None) -> Callable[..., str]:
+    """Calls a command that must be refused, by one message and nothing else; returns the message."""
+
+    def run(*words: str) -> str:
+        code, out, err = said(*words)
+        assert code == 2, err
+        assert out == ""
+        assert err.startswith("nachos: "), "something was said before the message"
+        assert err.endswith("\n")
+        assert "Traceback" not in err
+        assert " INFO " not in err
+        return err
+
+    return run

@@ -1,0 +1,316 @@
+"""Damaged, foreign or busy run directories and models: refused by one message, and no record is touched."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.cli.conftest import arrays
+
+Refused = Callable[..., str]
+CONFIG = ("--config=study.py",)
+
+
+def _first(run: Path, pattern: str) -> Path:
+    return sorted(run.glob(f"records/evaluate/{pattern}"))[0]
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:20])
+
+
+def _set(path: Path, **fields: Any) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **fields}), encoding="utf-8")
+
+
+def _move_a_case(run: Path) -> None:
+    """The first case, whose subject has a second one, goes to the next fold."""
+    table = run / "folds.csv"
+    header, row, *rest = table.read_text(encoding="utf-8").splitlines()
+    *cells, fold = row.split(",")
+    table.write_text("\n".join([header, ",".join([*cells, str((int(fold) + 1) % 3)]), *rest]) + "\n")
+
+
+def _exchange_folds(run: Path) -> None:
+    table = run / "folds.csv"
+    text = table.read_text(encoding="utf-8").replace(",0\n", ",X\n").replace(",1\n", ",0\n")
+    table.write_text(text.replace(",X\n", ",1\n"), encoding="utf-8")
+
+
+def _other_pixels(run: Path) -> None:
+    changed = arrays()
+    changed["images"][5] += 1
+    np.savez(run / "other.npz", **changed)  # type: ignore[arg-type]
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], Any], tuple[str, ...], tuple[str, ...], list[str]]] = {
+    "another config": (
+        lambda run: None,
+        ("evaluate", "deploy"),
+        ("--config.training.epochs=3", "--config.search.searcher=sobol"),
+        ["another config", "training.epochs: 2 -> 3", "search.searcher: 'random' -> 'sobol'", "--workdir"],
+    ),
+    "other pixels": (
+        _other_pixels,
+        ("evaluate", "deploy"),
+        ("--config.data.path=RUN/other.npz",),
+        ["cases or folds of", "have changed", "hash", "--workdir"],
+    ),
+    "subject in two folds": (
+        _move_a_case,
+        ("evaluate", "deploy"),
+        (),
+        ["folds.csv", "'s0'", "Delete folds.csv"],
+    ),
+    "folds exchanged": (_exchange_folds, ("evaluate", "deploy"), (), ["have changed", "folds.csv"]),
+    "folds of another run": (
+        lambda run: (run / "folds.csv").write_text("case,subject,site,label,fold\nx,s,,0,0\n"),
+        ("evaluate", "deploy"),
+        (),
+        ["folds.csv line 2", "'x'", "Delete folds.csv"],
+    ),
+    "binary folds": (
+        lambda run: (run / "folds.csv").write_bytes(bytes(range(256))),
+        ("evaluate", "deploy", "status", "report"),
+        (),
+        ["folds.csv", "is damaged", "delete this file"],
+    ),
+    "folds lost": (
+        lambda run: (run / "folds.csv").unlink(),
+        ("report",),
+        (),
+        ["folds.csv", "nachos evaluate"],
+    ),
+    "run.json cut": (
+        lambda run: _cut(run / "records/run.json"),
+        ("evaluate", "deploy", "status", "report"),
+        (),
+        ["records/run.json is damaged", "delete this file"],
+    ),
+    "run.json empty": (
+        lambda run: (run / "records/run.json").write_text("{}"),
+        ("evaluate", "status", "report"),
+        (),
+        ["records/run.json is damaged", "config", "delete this file"],
+    ),
+    "run.json is a list": (
+        lambda run: (run / "records/run.json").write_text("[]"),
+        ("evaluate", "status", "report"),
+        (),
+        ["records/run.json is damaged"],
+    ),
+    "later schema": (
+        lambda run: _set(run / "records/run.json", schema=99),
+        ("evaluate", "deploy", "status", "report"),
+        (),
+        ["records/run.json has schema 99", "this version reads 1", "update nachos_jax"],
+    ),
+    "fit cut": (
+        lambda run: _cut(_first(run, "fits/*.json")),
+        ("evaluate", "status", "report"),
+        (),
+        ["records/evaluate/fits/", "is damaged", "delete this file", "all other records stay"],
+    ),
+    "fit of a later version": (
+        lambda run: _set(_first(run, "fits/*.json"), watts=300),
+        ("evaluate", "status", "report"),
+        (),
+        ["records/evaluate/fits/", "is damaged", "'watts'"],
+    ),
+    "trial cut": (
+        lambda run: _cut(_first(run, "studies/fold_00/trial_*.json")),
+        ("evaluate", "report"),
+        (),
+        ["studies/fold_00/trial_0000.json is damaged", "delete this file"],
+    ),
+    "outcome cut": (
+        lambda run: _cut(_first(run, "studies/fold_00/outcome.json")),
+        ("evaluate", "status", "report"),
+        (),
+        ["studies/fold_00/outcome.json is damaged", "delete this file"],
+    ),
+    "test cut": (
+        lambda run: _cut(_first(run, "tests/*.json")),
+        ("evaluate", "status", "report"),
+        (),
+        ["tests/fold_00.json is damaged", "delete this file"],
+    ),
+    "test of other cases": (
+        lambda run: _set(_first(run, "tests/*.json"), cases=["x"]),
+        ("evaluate", "report"),
+        (),
+        ["outer fold 0", "folds.csv"],
+    ),
+    "records are a file": (
+        lambda run: (shutil.rmtree(run / "records"), (run / "records").write_text("mine")),
+        ("evaluate", "status", "report"),
+        (),
+        ["records"],
+    ),
+    "run.log is a folder": (
+        lambda run: ((run / "run.log").unlink(), (run / "run.log").mkdir()),
+        ("evaluate", "deploy"),
+        (),
+        ["run.log", "cannot be written"],
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "command"), [(name, word) for name, row in DAMAGE.items() for word in row[1]]
+)
+def test_run_directory(name: str, command: str, refused: Refused, finished: Path, tmp_path: Path):
+    damage, _, flags, parts = DAMAGE[name]
+    run = shutil.copytree(finished, tmp_path / "run")
+    damage(run)
+    before = _records(run)
+    config = CONFIG if command in ("evaluate", "deploy") else ()
+    words = [word.replace("RUN", str(run)) for word in (*config, f"--workdir={run}", *flags)]
+    _says(refused(command, *words), parts)
+    assert _records(run) == before
+
+
+@pytest.mark.parametrize("command", ["evaluate", "deploy"])
+def test_directory_that_another_process_holds(command: str, refused: Refused, finished: Path, tmp_path: Path):
+    run = shutil.copytree(finished, tmp_path / "run")
+    with open(run / ".lock", "r+", encoding="utf-8") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        handle.write("process 7 on gamma")
+        handle.flush()
+        message = refused(command, *CONFIG, f"--workdir={run}")
+    _says(message, [f"{run} is in use by process 7 on gamma", "wait for it", "another --workdir"])
+
+
+@pytest.mark.parametrize("command", ["status", "report"])
+def test_directory_without_a_run(command: str, refused: Refused, tmp_path: Path):
+    (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
+    for workdir in (tmp_path, tmp_path / "nowhere", tmp_path / "mine.txt"):
+        message = refused(command, f"--workdir={workdir}")
+        _says(message, [f"{workdir} holds no run", "--workdir"])
+    _says(refused(command, f"--workdir={tmp_path / ('x' * 300)}"), ["cannot be read", "run directory"])
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+INPUTS = {
+    "missing": ("lost.png", ["lost.png", "there is no such file"]),
+    "empty folder": ("nothing", ["nothing holds no PNG", "another folder"]),
+    "text": ("text.png", ["text.png cannot be read as PNG"]),
+    "colour": ("colour.png", ["colour.png has 3 channel(s)", "trained on images with 1", "convert"]),
+    "bit depth": ("deep.png", ["deep.png is stored as uint16", "uint8", "bit depth"]),
+    "twice": ("good.png,good.png", ["same file as", "once"]),
+    "table without path": ("nopath.csv", ["nopath.csv has no column 'path'", "'file'"]),
+    "table without rows": ("empty.csv", ["there is no image to predict"]),
+    "table of a lost file": ("lost.csv", ["lost.csv line 2", "'lost.png'"]),
+}
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """A folder with images that fit the model and some that do not."""
+    Image.fromarray(arrays()["images"][0]).save(tmp_path / "good.png")
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "colour.png")
+    Image.fromarray(np.zeros((8, 8), np.uint16)).save(tmp_path / "deep.png")
+    (tmp_path / "nothing").mkdir()
+    for name, text in {
+        "text.png": "no image",
+        "nopath.csv": "file\ngood.png\n",
+        "empty.csv": "path\n",
+        "lost.csv": "path\nlost.png\n",
+    }.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_input(name: str, refused: Refused, finished: Path, images: Path):
+    inputs, parts = INPUTS[name]
+    paths = ",".join(str(images / word) for word in inputs.split(","))
+    output = images / "out.csv"
+    _says(refused("predict", f"--model={finished}/deploy", f"--input={paths}", f"--output={output}"), parts)
+    assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("output", "parts"),
+    [
+        ("lost/out.csv", ["there is no folder", "lost"]),
+        ("nothing", ["must be a file", ".csv"]),
+        ("good.png", ["good.png", "must be a file whose name ends in .csv"]),
+        ("lost.csv", ["lost.csv is also an --input", "another file"]),
+    ],
+)
+def test_output(output: str, parts: list[str], refused: Refused, finished: Path, images: Path):
+    before = {path.name: path.read_bytes() for path in images.iterdir() if path.is_file()}
+    paths = f"{images / 'lost.csv'},{images / 'good.png'}"
+    flags = (f"--model={finished}/deploy", f"--input={paths}", f"--output={images / output}")
+    _says(refused("predict", *flags), parts)
+    assert {path.name: path.read_bytes() for path in images.iterdir() if path.is_file()} == before
+
+
+def _without(*names: str) -> Callable[[Path], Any]:
+    def change(model: Path) -> None:
+        file = model / "model.json"
+        value = json.loads(file.read_text(encoding="utf-8"))
+        file.write_text(json.dumps({key: kept for key, kept in value.items() if key not in names}))
+
+    return change
+
+
+WEIGHTS = "weights_00.safetensors"
+MODELS: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
+    "model.json lost": (lambda model: (model / "model.json").unlink(), ["no model.json", "WORKDIR/deploy"]),
+    "model.json cut": (lambda model: _cut(model / "model.json"), ["model.json is damaged", "nachos deploy"]),
+    "later format": (
+        lambda model: _set(model / "model.json", format=9),
+        ["format 9", "update nachos_jax"],
+    ),
+    "no classes": (_without("classes"), ["model.json is damaged", "'classes'", "nachos deploy"]),
+    "no preparation": (_without("preparation"), ["model.json is damaged", "'preparation'"]),
+    "no hash": (_without("weights_sha256"), ["model.json is damaged", "'weights_sha256'"]),
+    "part of the preparation": (
+        lambda model: _set(model / "model.json", preparation={"height": 8}),
+        ["model.json is damaged", "'width'"],
+    ),
+    "unknown network": (
+        lambda model: _set(model / "model.json", hparams={"architecture": "vit", "norm": "batch"}),
+        ["cannot be built", "'vit'", "nachos deploy"],
+    ),
+    "other classes": (
+        lambda model: _set(model / "model.json", classes=["a", "b", "c"]),
+        ["does not fit weights_00", "shape", "nachos deploy"],
+    ),
+    "weights lost": (
+        lambda model: (model / WEIGHTS).unlink(),
+        [WEIGHTS, "missing or damaged", "nachos deploy"],
+    ),
+    "weights cut": (lambda model: _cut(model / WEIGHTS), [WEIGHTS, "missing or damaged", "nachos deploy"]),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_model(name: str, refused: Refused, finished: Path, images: Path):
+    damage, parts = MODELS[name]
+    model = shutil.copytree(finished / "deploy", images / "model")
+    damage(model)
+    output = images / "out.csv"
+    _says(
+        refused("predict", f"--model={model}", f"--input={images / 'good.png'}", f"--output={output}"), parts
+    )
+    assert not output.exists()
+
+
+def _records(run: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in run.glob("records/**/*") if path.is_file()}
+
+
+def _says(message: str, parts: list[str]) -> None:
+    for part in parts:
+        assert part in message, f"{part!r} is not in {message!r}"

@@ -1,0 +1,242 @@
+"""The commands as people use them: help, a run from the estimate to predictions, resuming, interruption."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+from pathlib import Path
+
+import jax
+import pytest
+from PIL import Image
+
+from nachos_jax import __version__
+from nachos_jax.cli import compile_cache
+from nachos_jax.engine.pool import LanePool
+from tests.cli.conftest import CASES, Call, arrays, said
+
+HEAVY = ("jax", "numpy", "flax", "torch", "ml_collections", "matplotlib", "nachos_jax.models")
+ALONE = "import sys; from nachos_jax.cli.main import main; code = main(sys.argv); "
+OUR_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (INFO|WARNING|ERROR) ")
+
+EAGER = """
+import sys
+from nachos_jax.protocol import progress
+from nachos_jax.cli.main import main
+progress.LINE_EVERY = 0.0
+sys.exit(main(sys.argv))
+"""
+INTERRUPTED = """
+import os, signal, sys
+from nachos_jax.cli.main import main
+from nachos_jax.records.store import RunDirectory
+commit, fits = RunDirectory.commit_fit, []
+
+def commit_fit(*words):
+    fits.append(commit(*words))
+    if len(fits) == 3:
+        os.kill(os.getpid(), signal.SIGINT)
+    return fits[-1]
+
+RunDirectory.commit_fit = commit_fit
+sys.exit(main(sys.argv))
+"""
+
+
+@pytest.mark.parametrize("words", [("--help",), ("-h",), ("help",)])
+def test_help(words: tuple[str, ...]):
+    code, out, err = said(*words)
+    assert (code, err) == (0, "")
+    for command in ("evaluate", "deploy", "predict", "status", "report"):
+        assert f"\nnachos {command} " in out
+
+
+def test_help_of_evaluate():
+    code, out, err = said("evaluate", "--help")
+    assert (code, err) == (0, "")
+    assert "nachos evaluate --config=FILE.py --workdir=DIR [--outer_folds=0,3]" in out
+    for flag, meaning in {
+        "config": "get_config()",
+        "workdir": "resumes",
+        "outer_folds": "to run now",
+    }.items():
+        (line,) = [line for line in out.splitlines() if line.startswith(f"  --{flag}=")]
+        assert meaning in line
+    assert "--config.training.epochs=50" in out
+    assert not {"--model", "--verbosity", "--alsologtostderr", "--helpfull"} & set(re.findall(r"--\w+", out))
+    assert max(map(len, out.splitlines())) <= 100
+    assert said("help", "evaluate")[1] == out
+
+
+@pytest.mark.parametrize("command", ["deploy", "predict", "status", "report"])
+def test_help_of_the_others(command: str):
+    code, out, err = said(command, "--help")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"nachos {command}: ")
+    assert "--outer_folds" not in out
+
+
+@pytest.mark.parametrize("words", [["--help"], ["evaluate", "--help"], ["predict", "--help"], ["--version"]])
+def test_help_loads_nothing_heavy(words: list[str], call: Call):
+    done = call(
+        "-c", ALONE + f"print([name for name in {HEAVY!r} if name in sys.modules]); sys.exit(code)", *words
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_module_and_version(call: Call):
+    assert call("-m", "nachos_jax", "--help").stdout == said("--help")[1]
+    assert said("--version") == (0, f"nachos {__version__}\n", "")
+
+
+def test_evaluate_tells_the_estimate_and_nothing_of_other_packages(finished: Path):
+    out = (finished.parent / "evaluate.out").read_text(encoding="utf-8").splitlines()
+    assert out[0].startswith("Balanced accuracy 0.")
+    assert f"nested cross-validation on {CASES} cases of 45 subjects, 2 classes" in out[0]
+    assert out[1:] == ["report: finished/report/index.html"]
+    assert (finished / "report/index.html").is_file()
+    for command in ("evaluate", "deploy"):
+        err = (finished.parent / f"{command}.err").read_text(encoding="utf-8")
+        assert [line for line in err.splitlines() if not OUR_LINE.match(line)] == []
+
+
+def test_run_log_has_the_command_lines(finished: Path):
+    lines = (finished / "run.log").read_text(encoding="utf-8").splitlines()
+    assert all(map(OUR_LINE.match, lines))
+    commands = [line.split("command: ")[1] for line in lines if " command: " in line]
+    assert commands[0] == "nachos evaluate --config=study.py --workdir=finished"
+    assert commands[1] == "nachos deploy --config=study.py --workdir=finished"
+
+
+def test_predictions_of_the_estimate(finished: Path):
+    with open(finished / "predictions.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {"case", "subject", "outer_fold", "label", "predicted", "probability_0", "probability_1"} <= rows[
+        0
+    ].keys()
+    assert sorted(row["case"] for row in rows) == [f"row-{i:06d}" for i in range(CASES)]
+    truth = {f"row-{i:06d}": str(label) for i, label in enumerate(arrays()["labels"])}
+    for row in rows:
+        chances = [float(row["probability_0"]), float(row["probability_1"])]
+        assert sum(chances) == pytest.approx(1, abs=1e-5)
+        assert row["predicted"] == str(chances.index(max(chances)))
+        assert row["label"] == truth[row["case"]]
+
+
+def test_status_and_report(here: Path, finished: Path):
+    code, out, err = said("status", "--workdir=finished")
+    assert (code, err) == (0, "")
+    assert "estimate: 3 of 3 outer folds tested, " in out
+    assert "model: exported" in out
+    page = finished / "report/index.html"
+    before = page.read_bytes()
+    page.unlink()
+    assert said("report", "--workdir=finished")[0] == 0
+    assert page.read_bytes() == before
+
+
+def test_second_evaluate_has_nothing_to_do(
+    here: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    run = shutil.copytree(finished, tmp_path / "run")
+    monkeypatch.setattr(LanePool, "__init__", None)  # nothing may be put on a device, let alone be compiled
+    files = sorted(path.name for path in (run / "records").rglob("*"))
+    code, out, err = said("evaluate", "--config=study.py", f"--workdir={run}")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0] == "nothing was left to do: these outer folds have been tested"
+    assert out.splitlines()[1].startswith("Balanced accuracy")
+    assert sorted(path.name for path in (run / "records").rglob("*")) == files
+    assert (run / "predictions.csv").read_bytes() == (finished / "predictions.csv").read_bytes()
+
+
+def test_predict_files_folder_and_table(here: Path, finished: Path, tmp_path: Path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(4):
+        Image.fromarray(arrays()["images"][number]).save(folder / f"{number}.png")
+    (tmp_path / "list.csv").write_text("path,ward\nimages/0.png,A\nimages/3.png,B\n", encoding="utf-8")
+
+    def predicted(inputs: str) -> dict[str, list[str]]:
+        output = tmp_path / "out.csv"
+        code, out, err = said("predict", "--model=finished/deploy", f"--input={inputs}", f"--output={output}")
+        assert (code, out, err) == (0, f"predictions: {output}\n", "")
+        header, *rows = csv.reader(output.read_text(encoding="utf-8").splitlines())
+        assert header == ["case", "predicted", "probability_0", "probability_1"]
+        return {Path(row[0]).name: row[1:] for row in rows}
+
+    whole = predicted(str(folder))
+    assert list(whole) == ["0.png", "1.png", "2.png", "3.png"]
+    assert len({tuple(row) for row in whole.values()}) == 4
+    assert predicted(f"{folder / '2.png'},{folder / '1.png'}") == {
+        name: whole[name] for name in ("2.png", "1.png")
+    }
+    assert predicted(str(tmp_path / "list.csv")) == {name: whole[name] for name in ("0.png", "3.png")}
+
+
+def test_interrupted_and_in_parts_gives_the_same(call: Call, finished: Path):
+    """Ctrl-C in the search, then one outer fold, then the others: the predictions of one go."""
+    words = ("evaluate", "--config=study.py", "--workdir=parts")
+    stopped = call("-c", INTERRUPTED, *words)
+    assert stopped.returncode == 130
+    assert stopped.stdout == ""
+    assert stopped.stderr == "nachos: interrupted; what is finished is kept, and the same command resumes.\n"
+    parts = finished.parent / "parts"
+    assert len(list(parts.glob("records/evaluate/fits/*.json"))) == 3
+
+    first = call("-c", EAGER, *words, "--outer_folds=0")
+    assert first.returncode == 0, first.stderr
+    assert "(from 1 of 3 outer folds, so without SE)" in first.stdout
+    assert re.search(r"INFO evaluate: \d+/\d+ fits, lanes \d+/\d+, best [\d.-]+, ", first.stderr)
+    assert all(map(OUR_LINE.match, first.stderr.splitlines()))
+
+    rest = call("-m", "nachos_jax", *words, "--outer_folds=1,2")
+    assert rest.returncode == 0, rest.stderr
+    assert (parts / "predictions.csv").read_bytes() == (finished / "predictions.csv").read_bytes()
+
+
+def test_ax_is_quiet(call: Call, study: Path):
+    """Ax, torch and their friends warn of what concerns their developers; none of it reaches people."""
+    flags = ("--config.search.searcher=ax", "--config.search.trials=4", "--config.search.initial=3")
+    done = call(
+        "-m", "nachos_jax", "evaluate", "--config=study.py", "--workdir=ax", "--outer_folds=0", *flags
+    )
+    assert done.returncode == 0, done.stderr
+    assert [line for line in done.stderr.splitlines() if not OUR_LINE.match(line)] == []
+    with open(study / "ax" / "trials.csv", newline="", encoding="utf-8") as file:
+        assert [row["origin"] for row in csv.DictReader(file)] == ["default", "sobol", "sobol", "ax"]
+
+
+def test_compiled_programs_are_kept_in_a_private_folder(caches: Path, finished: Path):
+    (place,) = (caches / "nachos_jax" / "xla").iterdir()
+    assert any(place.iterdir())
+    for folder in (place, place.parent):
+        assert folder.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.fixture
+def no_compilation_cache():
+    known = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+    jax.config.update("jax_compilation_cache_dir", None)
+    yield
+    jax.config.update("jax_compilation_cache_dir", known)
+
+
+def test_compilation_cache(no_compilation_cache: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    compile_cache.switch_on()
+    assert Path(str(jax.config.jax_compilation_cache_dir)) == compile_cache.folder()  # type: ignore[attr-defined]
+    assert compile_cache.folder().parent == tmp_path / "caches/nachos_jax/xla"
+    jax.config.update("jax_compilation_cache_dir", "of the user")
+    compile_cache.switch_on()
+    assert jax.config.jax_compilation_cache_dir == "of the user"  # type: ignore[attr-defined]
+
+
+def test_compilation_cache_that_cannot_be_written(
+    no_compilation_cache: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    compile_cache.switch_on()
+    assert jax.config.jax_compilation_cache_dir is None  # type: ignore[attr-defined]

@@ -1,0 +1,131 @@
+"""The config files: what their docstrings tell to type exists, and base.py explains every field."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import io
+import re
+import shlex
+import sys
+import tokenize
+from pathlib import Path
+
+import pytest
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from nachos_jax.cli import commands
+from nachos_jax.configs import base
+from nachos_jax.core.hparams import TRAINING
+from nachos_jax.models import registry
+from nachos_jax.protocol.configure import checked
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = sorted(path for path in (ROOT / "configs").glob("*.py") if path.name != "__init__.py")
+FLAGS = {"--config", "--workdir", "--outer_folds"}
+
+
+def commands_in(text: str) -> list[list[str]]:
+    """The indented `nachos ...` commands of a docstring as lists of words, lines that end in \\ joined."""
+    joined = re.sub(r"\\\n\s*", " ", text)
+    return [shlex.split(line) for line in joined.splitlines() if line.startswith("    nachos ")]
+
+
+def docstring(path: Path) -> str:
+    return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")), clean=False) or ""
+
+
+def texts(path: Path) -> list[str]:
+    """Every docstring of the file: flags may be named in any of them."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = [tree, *(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))]
+    return [ast.get_docstring(node, clean=False) or "" for node in nodes]
+
+
+def has_field(config: ConfigDict, key: str) -> bool:
+    place = config
+    for part in key.split("."):
+        if not isinstance(place, ConfigDict) or part not in place:
+            return False
+        place = place[part]
+    return True
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_flags_that_docstrings_name_are_fields(path):
+    named = re.findall(r"--config\.([a-z_0-9.]*[a-z_0-9])", " ".join(texts(path)))
+    assert [key for key in named if not has_field(base.get_config(), key)] == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_commands_that_docstrings_show_are_commands_on_files_that_exist(path):
+    for program, command, *rest in commands_in(docstring(path)):
+        assert program == "nachos"
+        assert command in commands.NAMES
+        for word in rest:
+            flag, _, value = word.partition("=")
+            assert flag in FLAGS or has_field(base.get_config(), flag.removeprefix("--config."))
+            assert value, f"{word}: flags are written --name=value"
+            if flag == "--config":
+                assert (ROOT / value.partition(":")[0]) == path, "a config shows how to run itself"
+
+
+# ml_collections loads config files by a method that Python is to drop; it is not ours to change.
+@pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
+@pytest.mark.parametrize("name", ["csv", "folder", "medmnist"])
+def test_a_config_that_needs_data_shows_a_command_whose_flags_make_a_run(name, monkeypatch):
+    shown = commands_in(docstring(ROOT / "configs" / f"{name}.py"))
+    assert len(shown) == 1
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_file("config", flag_values=values)
+    flags.DEFINE_string("workdir", None, "", flag_values=values)
+    words = [word.replace("--config=", f"--config={ROOT}/") for word in shown[0][1:]]
+    monkeypatch.setattr(sys, "argv", words)  # where ml_collections looks for the fields that are set
+    values(words)
+    run = checked(values.config)
+    assert values.workdir
+    assert run.data.path
+    assert run.data.source == {"medmnist": "npz"}.get(name, name)
+
+
+def test_every_field_of_base_has_its_meaning_beside_it():
+    """`c.name = value  # meaning`, or for a group of fields the docstring of the function that makes it."""
+    text = (ROOT / "configs" / "base.py").read_text(encoding="utf-8")
+    comments = {
+        token.start[0]: token.string
+        for token in tokenize.generate_tokens(io.StringIO(text).readline)
+        if token.type == tokenize.COMMENT
+    }
+    fields, silent = set(), []
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.Assign):
+            continue
+        for target in node.targets:
+            place = ast.unparse(target)
+            group = isinstance(node.value, ast.Call)  # a ConfigDict, or a space of base's own search
+            if re.fullmatch(r"(c|config)\.\w+", place) and not group:
+                fields.add(place.partition(".")[2])
+                if len(comments.get(node.lineno, "")) < len("# sgd"):
+                    silent.append(place)
+    assert silent == []
+    config = base.get_config().to_dict()
+    groups = ("data", "folds", "training", "augmentation", "search", "engine", "deploy")
+    expected = {"seed", *(name for group in groups for name in config[group])} - {"space"}
+    assert fields == expected, "every field was looked at"
+
+
+def test_every_hyperparameter_has_a_default_and_a_place_in_the_search_space():
+    config = base.get_config()
+    for row in (*TRAINING, *registry.hyperparameters()):
+        assert has_field(config.search.space, row.name), row.name
+        assert row.meaning, f"{row.name} is not explained"
+
+
+def test_configs_start_from_a_fresh_default_each_time():
+    first = importlib.import_module("configs.smoke").get_config()
+    first.training.epochs = 999
+    assert importlib.import_module("configs.smoke").get_config().training.epochs == 12
+    assert base.get_config().training.epochs == 30
+    with pytest.raises((AttributeError, KeyError)):
+        first.training.epoch = 3

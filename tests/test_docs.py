@@ -1,0 +1,335 @@
+"""README and BUILD tell the truth: their examples run, their commands parse, what they name exists."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import nachos_jax
+from nachos_jax import models
+from nachos_jax.cli import commands, config_file, main, parsing
+from nachos_jax.data import sources
+from nachos_jax.models import registry
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = ("README.md", "BUILD.md", "CHANGELOG.md")
+TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in DOCUMENTS}
+FENCE = re.compile(r"^```(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+PROGRAM = ("nachos", ".venv/bin/nachos")
+QUICK = [f"--config.{field}" for field in ("search.trials=1", "folds.count=3", "training.epochs=1")]
+QUICK += ["--config.training.batch_size=8", "--config.model.cnn.stages=1", "--config.model.cnn.width=4"]
+FILE = re.compile(r"(?=.*[/.])[\w.*-]+(/[\w.*-]+)*/?")
+SUFFIXES = (".py", ".md", ".txt", ".toml", ".json", ".csv", ".html", ".log", ".safetensors")
+PLACEHOLDERS = re.compile(r"\b(NAME|FILE|DIR|PATH|COMMAND)\b")
+
+
+def blocks(name: str, info: str) -> list[str]:
+    """Bodies of the fenced blocks of a document whose info string is this one."""
+    return [match["body"] for match in FENCE.finditer(TEXTS[name]) if match["info"] == info]
+
+
+def prose(name: str) -> str:
+    """A document without its fenced blocks."""
+    return FENCE.sub("", TEXTS[name])
+
+
+def spans(name: str) -> list[str]:
+    """The code spans of a document's prose."""
+    return re.findall(r"`([^`\n]+)`", prose(name))
+
+
+def command_lines(name: str) -> list[list[str]]:
+    """The words of each line of the shell blocks of a document; a backslash continues a line."""
+    text = "".join(blocks(name, "sh")).replace("\\\n", " ")
+    return [shlex.split(line) for line in text.splitlines() if line.strip()]
+
+
+def nachos_lines() -> list[list[str]]:
+    """Command and flags of every nachos line in a shell block."""
+    return [line[1:] for name in DOCUMENTS for line in command_lines(name) if line[0] in PROGRAM]
+
+
+def parsed(words: list[str]):
+    """The flags of a command line, and its config if it has one, checked as a run would."""
+    values = parsing.parse(words[0], commands.NAMES[words[0]].flags, words[1:])
+    return values, parsing.run_config(values.config) if "config" in values else None
+
+
+# --- what the documents are about: small data in the three forms, and a run of the CSV ----------------
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with configs/, cases.csv, images/, scans/ and cases.npz, as the README supposes."""
+    place = tmp_path_factory.mktemp("study")
+    (place / "configs").symlink_to(ROOT / "configs")
+    draw = np.random.default_rng(3)
+    rows, stack, labels, patients = ["path,label,subject"], [], [], []
+    for case in range(48):
+        patient, label = f"P{case // 2:02d}", ("malignant", "benign")[case // 2 % 2]
+        image = draw.integers(0, 120, (12, 12), np.uint8) + (100 if label == "malignant" else 0)
+        scan, sorted_by_class = f"scans/{case:04d}.png", f"images/{label}/{patient}_{case % 2}.png"
+        for path in (scan, sorted_by_class):
+            (place / path).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image.astype(np.uint8)).save(place / path)
+        rows.append(f"{scan},{label},{patient}")
+        stack.append(image)
+        labels.append(label)
+        patients.append(patient)
+    (place / "cases.csv").write_text("\n".join(rows) + "\n")
+    np.savez(place / "cases.npz", images=np.stack(stack), labels=labels, patient=patients)
+    with contextlib.chdir(place), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(place / "cache"))
+        yield place
+
+
+@pytest.fixture(scope="module")
+def finished(study: Path) -> Path:
+    """The run directory after the README's own commands on the CSV, in their order, made quick."""
+    lines = [line for line in nachos_lines() if any("runs/csv" in word for word in line)]
+    assert {line[0] for line in lines} == {"evaluate", "deploy", "predict", "status"}
+    for line in lines:
+        extra = QUICK if line[0] in ("evaluate", "deploy") else []
+        assert main.main(["nachos", *line, *extra]) == 0, line
+    return study / "runs/csv"
+
+
+# --- README: examples, data, configuration --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", range(len(blocks("README.md", "python run"))))
+def test_python_examples_run(number: int, tmp_path: Path) -> None:
+    code = blocks("README.md", "python run")[number]
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "xla")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    for path in re.findall(r"runs/\S+\.html", code):
+        assert (tmp_path / path).is_file()
+
+
+def test_there_are_examples() -> None:
+    assert len(blocks("README.md", "python run")) == 2
+
+
+@pytest.mark.parametrize(
+    "source", [("csv", "runs/csv"), ("folder", "runs/folder"), ("npz", "runs/npz")], ids=lambda s: s[0]
+)
+def test_own_data_load_as_described(source: tuple[str, str], study: Path) -> None:
+    kind, workdir = source
+    line = next(words for words in nachos_lines() if f"--workdir={workdir}" in words)
+    _, run = parsed(line)
+    assert run is not None
+    assert run.data.source == kind
+    table = sources.load(run.data).table
+    assert table.classes == ("benign", "malignant")
+    assert len(table) == 48
+    assert len(set(table.subjects.tolist())) == 24
+
+
+def test_the_csv_example_has_the_columns_that_are_read() -> None:
+    (text,) = (block for block in blocks("README.md", "text") if block.startswith("path,"))
+    assert text.splitlines()[0] == "path,label,subject"
+
+
+def test_the_config_example_is_a_config(study: Path) -> None:
+    (code,) = blocks("README.md", "python config")
+    (study / "mine.py").write_text(code)
+    run = parsing.run_config(config_file.load(str(study / "mine.py")))
+    assert run.defaults["architecture"] == "resnet"
+    assert {dimension.name for dimension in run.search.space} >= {"learning_rate", "optimizer"}
+
+
+def test_help_is_shown_as_it_is() -> None:
+    assert blocks("README.md", "text help") == [main.USAGE]
+
+
+def test_search_space_texts_are_accepted() -> None:
+    texts = re.findall(r"^\| `(\w+\([^`]*\))` \|", TEXTS["README.md"], re.MULTILINE)
+    takers = {"uniform": "momentum", "log": "learning_rate", "integer": "cnn.stages"}
+    takers |= {"log_integer": "cnn.width", "choice": "optimizer"}
+    assert [text.split("(")[0] for text in texts] == list(takers)
+    config = nachos_jax.default_config()
+    config.data.path = "x.npz"
+    for text in texts:
+        name = takers[text.split("(")[0]]
+        config.search.space.update_from_flattened_dict({name: text})
+    run = parsing.run_config(config)
+    assert {dimension.name for dimension in run.search.space} >= set(takers.values())
+
+
+def test_the_run_directory_holds_what_the_tables_say(finished: Path) -> None:
+    readme = TEXTS["README.md"].split("## What you get")[1].split("\n### ")[0]
+    build = TEXTS["BUILD.md"].split("## The run directory")[1].split("\n## ")[0]
+    files = re.findall(r"^\| `([^`]+)` \|", readme + build, re.MULTILINE)
+    assert len(files) > 20
+    assert [path for path in files if not list(finished.glob(path))] == []
+
+
+def test_predictions_hold_what_the_readme_says(finished: Path) -> None:
+    lines = (finished.parents[1] / "predicted.csv").read_text().splitlines()
+    assert lines[0] == "case,predicted,probability_benign,probability_malignant"
+    assert len(lines) == 1 + 48
+
+
+def test_the_sentence_is_the_one_that_reports_begin_with(finished: Path) -> None:
+    quoted = " ".join(re.findall(r"^> (.*)$", TEXTS["README.md"].split("### How to read")[1], re.MULTILINE))
+    quoted = quoted.split(" Paul Calle")[0].strip()
+    sentence = json.loads((finished / "summary.json").read_text())["sentence"]
+    data = "1,797 cases taken as one case a subject (stated by the user, not checked), 10 classes"
+    values = {"0.981": r"\d\.\d{3}", "0.003": r"\d\.\d{3}", data: "48 cases of 24 subjects, 2 classes"}
+    values |= {"over 5 outer": "over 3 outer", "4/5": "2/3"}
+    pattern = re.escape(quoted)
+    for shown, here in values.items():
+        assert re.escape(shown) in pattern
+        pattern = pattern.replace(re.escape(shown), here)
+    assert re.fullmatch(pattern, sentence), sentence
+
+
+# --- BUILD: the architecture -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def architecture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of BUILD's architecture while its file lies beside the others."""
+    (match,) = (m for m in FENCE.finditer(TEXTS["BUILD.md"]) if m["info"].startswith("python architecture "))
+    name = match["info"].split()[-1]
+    (tmp_path / f"{name}.py").write_text(match["body"])
+    monkeypatch.setattr(models, "__path__", [*models.__path__, str(tmp_path)])
+    registry._files.cache_clear()
+    yield name
+    sys.modules.pop(f"nachos_jax.models.{name}", None)
+    registry._files.cache_clear()
+
+
+def test_the_architecture_of_build_trains_and_can_be_searched(architecture: str) -> None:
+    draw = np.random.default_rng(1)
+    labels = np.arange(64) % 2
+    images = draw.normal(0, 1, (64, 8, 8)) + 3 * labels[:, None, None]
+    cohort = nachos_jax.cohort_from_arrays(images, labels, one_case_per_subject=True)
+    config = nachos_jax.default_config()
+    config.model.architecture = architecture
+    config.training.batch_size, config.training.epochs = 16, 3
+    config.engine.lanes, config.data.path = 1, "x.npz"
+    config.search.space[architecture].width = "choice(4, 8)"
+    assert parsing.run_config(config).candidates(f"{architecture}.width")[1:] == (4, 8)
+    rates = [{f"{architecture}.width": 4, "learning_rate": rate} for rate in (0.01, 0.1)]
+    for fit in nachos_jax.fit_lanes(cohort, rates, config, np.arange(64) < 16):
+        assert fit.hparams[f"{architecture}.width"] == 4
+        assert fit.status == "done"
+        assert all(loss is not None and np.isfinite(loss) for loss in fit.training_loss)
+    with pytest.raises(nachos_jax.UsageError, match="lower it"):
+        registry.check({"architecture": architecture, f"{architecture}.layers": 4}, 8, 8)
+
+
+# --- all documents: commands, fields, paths, links ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", nachos_lines(), ids=" ".join)
+def test_commands_parse(words: list[str], study: Path) -> None:
+    parsed(words)
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_commands_and_flags_in_the_text_are_known(name: str, study: Path) -> None:
+    known = {flag.name for command in commands.NAMES.values() for flag in command.flags}
+    for span in spans(name):
+        if re.match(r"nachos [a-z]", span):
+            assert span.split()[1] in commands.NAMES, span
+        if span.startswith("--config."):
+            base = ["evaluate", "--config=configs/csv.py", "--workdir=x"]
+            field = span.removeprefix("--").split("=")[0]
+            value = [] if field == "config.data.subject" else ["--config.data.subject="]
+            parsed([*base, *value, span if "=" in span else "--config.seed=1"])
+        elif re.match(r"--[a-z]", span) and "golden" not in span:
+            assert span.removeprefix("--").split("=")[0] in known, span
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_config_fields_in_the_text_exist(name: str) -> None:
+    defaults = nachos_jax.default_config()
+    fields = {field for field, _ in config_file.fields(defaults)}
+    fields |= {field.rsplit(".", depth)[0] for field in fields for depth in (1, 2)}
+    named = re.findall(r"(?<![\w/-])(?:--)?(config\.[a-z_]+(?:\.[a-z_]+)*)", prose(name))
+    assert [field for field in named if field not in fields and field != "config.model.strided"] == []
+
+
+def test_fields_most_often_set_belong_to_their_sections() -> None:
+    rows = re.findall(r"^\| `(config\.\w+)` \|.*\| (.*) \|$", TEXTS["README.md"], re.MULTILINE)
+    fields = dict(config_file.fields(nachos_jax.default_config()))
+    assert {section for section, _ in rows} == {f.rsplit(".")[0] + "." + f.split(".")[1] for f in fields} - {
+        "config.seed"
+    }
+    for section, cells in rows:
+        for field in re.findall(r"`([\w.]+)`", cells):
+            assert f"{section}.{field}" in fields, f"{section}.{field}"
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_paths_in_the_text_exist(name: str, finished: Path) -> None:
+    places = (ROOT, ROOT / "nachos_jax", finished, finished.parents[1])
+    missing = []
+    for span in spans(name):
+        looks_like_a_file = FILE.fullmatch(span) and ("/" in span or span.endswith(SUFFIXES))
+        if not looks_like_a_file or PLACEHOLDERS.search(span) or span.startswith(".."):
+            continue
+        if not any(list(place.glob(span)) for place in places):
+            missing.append(span)
+    written_here = {"strided.py"}  # the example of BUILD
+    assert set(missing) - written_here == set()
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_tests_in_the_text_exist(name: str) -> None:
+    defined = {
+        found
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for found in re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert [span for span in spans(name) if re.fullmatch(r"test_\w+", span) and span not in defined] == []
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_resolve(name: str) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(name)):
+        if target.startswith("https://"):
+            continue
+        file, _, anchor = target.partition("#")
+        assert (ROOT / (file or name)).is_file(), target
+        if anchor:
+            assert anchor in anchors((ROOT / (file or name)).read_text(encoding="utf-8")), target
+
+
+def anchors(text: str) -> set[str]:
+    """Anchors of the headings of a document, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_picture_is_small_enough_to_load() -> None:
+    picture = ROOT / "docs/report.png"
+    assert picture.stat().st_size < 400_000
+    with Image.open(picture) as image:
+        assert image.width == 1200
+
+
+def test_make_targets_in_the_text_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    named = {
+        target for text in TEXTS.values() for target in re.findall(r"\bmake (?=[a-z]+\b[`\n])([a-z]+)", text)
+    }
+    assert named >= {"demo", "test", "lint", "bench"}
+    assert [target for target in named if not re.search(rf"^{target}:", makefile, re.MULTILINE)] == []
