@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def digits(folder: Path) -> Path:
     """scikit-learn's digits as an npz file."""
     from sklearn.datasets import load_digits
 
-    found = load_digits()
+    found: Any = load_digits()
     path = folder / "digits.npz"
     np.savez(path, images=found.images.astype(np.uint8), labels=found.target)
     return path

@@ -131,7 +131,7 @@ def engine() -> ConfigDict:
     c = ConfigDict()
     c.lanes = 0  # lanes a device; 0 = from the compiled program's memory and the device's
     c.packing = "auto"  # lanes in a device: "vmap", "map"; "auto" = map on CPU, vmap elsewhere
-    c.convolution = "auto"  # "lax", "custom", "shift", "im2col"; "auto" = custom on CPU, lax elsewhere
+    c.convolution = "auto"  # "lax", "custom", "shift", "im2col"; "auto" = im2col on CPU, lax elsewhere
     c.memory_fraction = 0.8  # of the device's memory that lanes and data may take
     c.checkpoint_epochs = 1  # epochs of running lanes that a kill may lose; 0 = no checkpoints
     return c

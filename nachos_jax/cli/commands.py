@@ -89,19 +89,19 @@ def _output(text: str, inputs: list[str]) -> Path:
 
 def status(values: Any, _words: list[str]) -> None:
     """`nachos status`: where a run stands."""
-    from nachos_jax.cli import run_directory
+    from nachos_jax.records import readable
     from nachos_jax.protocol.status import describe
 
-    run_directory.check(values.workdir)
+    readable.check(values.workdir)
     print(describe(values.workdir))
 
 
 def report(values: Any, _words: list[str]) -> None:
     """`nachos report`: summary, tables and page, rebuilt from the records."""
-    from nachos_jax.cli import run_directory
+    from nachos_jax.records import readable
     from nachos_jax.report import page
 
-    run_directory.check(values.workdir)
+    readable.check(values.workdir)
     _tell(values.workdir, page.write(values.workdir))
 
 

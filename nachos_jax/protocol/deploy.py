@@ -12,7 +12,7 @@ from nachos_jax.engine.pool import LanePool
 from nachos_jax.protocol import export
 from nachos_jax.protocol.conduct import Conductor, Ending
 from nachos_jax.protocol.progress import Progress
-from nachos_jax.protocol.run import Run, open_run
+from nachos_jax.protocol.run import Run, begin, open_run
 from nachos_jax.protocol.study import Study, deployment_study
 from nachos_jax.records.schema import FitRecord, Outcome
 
@@ -33,6 +33,7 @@ def deploy(config: RunConfig, workdir: str, cohort: Cohort | None = None, quiet:
         UsageError: nothing was trained because something must be mended first, or the search failed.
     """
     run = open_run(config, workdir, "deploy", cohort)
+    begin(run)
     study = deployment_study(run.folds, run.cases, config)
     folder = Path(workdir) / "deploy"
     pool = LanePool(run.cohort, run.folds, config, run.checkpoints)

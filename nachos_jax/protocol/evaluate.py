@@ -14,7 +14,7 @@ from nachos_jax.data.table import Cohort
 from nachos_jax.engine.pool import LanePool
 from nachos_jax.protocol.conduct import Conductor, Ending
 from nachos_jax.protocol.progress import Progress
-from nachos_jax.protocol.run import Run, open_run
+from nachos_jax.protocol.run import Run, begin, open_run
 from nachos_jax.protocol.study import Study, estimation_studies
 from nachos_jax.records.schema import FitRecord, Outcome, OuterTest
 from nachos_jax.splits.folds import Folds
@@ -45,6 +45,7 @@ def evaluate(
     """
     run = open_run(config, workdir, "evaluate", cohort)
     chosen = chosen_folds(run.folds, outer_folds)
+    begin(run)
     studies = estimation_studies(chosen, run.folds, run.cases, config)
     tested = {test.outer_fold for test in run.store.tests()}
     if tested >= set(chosen):

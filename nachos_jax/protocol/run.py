@@ -13,6 +13,7 @@ from nachos_jax.core.types import digest
 from nachos_jax.data import sources
 from nachos_jax.data.table import Cohort
 from nachos_jax.protocol import door, environment
+from nachos_jax.records import readable
 from nachos_jax.records.store import RunDirectory
 from nachos_jax.splits import checks, rows
 from nachos_jax.splits import folds as folding
@@ -46,7 +47,7 @@ class Run:
 
 
 def open_run(config: RunConfig, workdir: str, task: str, cohort: Cohort | None = None) -> Run:
-    """Opens a new or an old run directory.
+    """Loads and checks everything that a new or an old run directory needs; writes nothing.
 
     Args:
         config: the checked configuration.
@@ -60,16 +61,23 @@ def open_run(config: RunConfig, workdir: str, task: str, cohort: Cohort | None =
     Raises:
         UsageError: the data cannot be used, or the directory belongs to another run.
     """
+    readable.check(workdir)
     store = RunDirectory(workdir, task)
     _same_config(config, store)
-    store.sweep()
     cohort = cohort or sources.load(config.data)
     folds = _folds(config, cohort, store)
     door.check(config, cohort, folds)
-    cases = digest([cohort.hash, folds.hash])
-    run = Run(config, cohort, folds, store, cases)
+    return Run(config, cohort, folds, store, digest([cohort.hash, folds.hash]))
+
+
+def begin(run: Run) -> None:
+    """Commits what the run is: the first thing that is written.
+
+    Raises:
+        UsageError: the cases or folds of this directory were others.
+    """
+    run.store.sweep()
     _identify(run)
-    return run
 
 
 def _same_config(config: RunConfig, store: RunDirectory) -> None:

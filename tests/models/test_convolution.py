@@ -130,5 +130,5 @@ def test_wrong_arguments_are_refused(change, message):
 
 
 def test_default_lowering():
-    assert convolution.default_lowering("cpu") == "custom"
+    assert convolution.default_lowering("cpu") == "im2col"
     assert convolution.default_lowering("gpu") == convolution.default_lowering("tpu") == "lax"
