@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """What a user would run instead: the NACHOS protocol as a sequential PyTorch loop.
 
 Outer test folds x trials x inner validation folds, one training at a time, each with the
@@ -21,11 +20,11 @@ import time
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 
 def load(path):
+    """Images [N, H, W, C] uint8 and labels [N] of an npz file."""
     z = np.load(path, allow_pickle=False)
     if "train_images" in z:
         images = np.concatenate([z[f"{s}_images"] for s in ("train", "val", "test")])
@@ -38,6 +37,7 @@ def load(path):
 
 
 def conv_bn(i, o, k=3, s=1):
+    """Convolution and batch norm."""
     return [nn.Conv2d(i, o, k, s, k // 2, bias=False), nn.BatchNorm2d(o)]
 
 
@@ -51,13 +51,16 @@ def cnn3(channels, classes, width):
 
 
 class BasicBlock(nn.Module):
+    """Two convolutions and a shortcut (He et al. 2015)."""
+
     def __init__(self, i, o, s):
         super().__init__()
         self.body = nn.Sequential(*conv_bn(i, o, 3, s), nn.ReLU(), *conv_bn(o, o))
         self.skip = nn.Sequential(*conv_bn(i, o, 1, s)) if s > 1 or i != o else nn.Identity()
 
     def forward(self, x):
-        return F.relu(self.body(x) + self.skip(x))
+        """[B, C, H, W] -> [B, C', H', W']."""
+        return torch.relu(self.body(x) + self.skip(x))
 
 
 def resnet18(channels, classes, width):
@@ -74,6 +77,7 @@ MODELS = {"cnn3": cnn3, "resnet18": resnet18}
 
 
 def draw_trials(n, seed):
+    """Random hyperparameters."""
     rng = np.random.default_rng(seed)
     return [
         dict(
@@ -87,6 +91,8 @@ def draw_trials(n, seed):
 
 
 class Run:
+    """The data on the device, and what was spent."""
+
     def __init__(self, a, images, labels):
         self.a, self.dev = a, torch.device(a.device)
         x = torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(255).to(self.dev)
@@ -96,6 +102,7 @@ class Run:
         self.sample_epochs = self.fits = 0
 
     def model(self, hp, seed):
+        """A fresh network and its optimiser."""
         torch.manual_seed(seed)
         net = MODELS[self.a.model](self.x.shape[1], self.classes, self.a.width)
         net = net.to(self.dev, memory_format=torch.channels_last)
@@ -109,15 +116,17 @@ class Run:
         return net, opt
 
     def step(self, net, opt, idx):
+        """One training step."""
         opt.zero_grad(set_to_none=True)
         with torch.autocast(self.dev.type, torch.bfloat16, enabled=self.a.bf16):
-            loss = F.cross_entropy(net(self.x[idx]), self.y[idx])
+            loss = nn.functional.cross_entropy(net(self.x[idx]), self.y[idx])
         loss.backward()
         opt.step()
         return loss
 
     @torch.no_grad()
     def accuracy(self, net, idx):
+        """Accuracy on the cases idx."""
         net.eval()
         hits = 0
         for part in idx.split(512):
@@ -141,7 +150,8 @@ class Run:
         return curve
 
 
-def main():
+def flags():
+    """The command line."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--data", required=True)
     p.add_argument("--folds", type=int, default=5)
@@ -155,72 +165,73 @@ def main():
     p.add_argument("--bf16", action="store_true")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--steps-only", type=int, default=0)
-    a = p.parse_args()
+    return p.parse_args()
+
+
+def time_steps(run, labels, sync):
+    """Median milliseconds of a training step, after five that do not count."""
+    net, opt = run.model(draw_trials(1, 0)[0], 0)
+    times = []
+    for _ in range(run.a.steps_only + 5):
+        idx = torch.randint(0, len(labels), (run.a.batch,), device=run.dev)
+        t = time.perf_counter()
+        run.step(net, opt, idx)
+        sync()
+        times.append(time.perf_counter() - t)
+    return 1e3 * float(np.median(times[5:]))
+
+
+def nested_cv(run, fold):
+    """Test accuracy of each outer fold; fold [N] is the fold of each case."""
+    trials, scores = draw_trials(run.a.trials, run.a.seed), []
+
+    def index(keep):
+        return torch.from_numpy(np.flatnonzero(keep)).to(run.dev)
+
+    for t in range(run.a.folds):
+        best = (-1.0, 0, 1)
+        for h, hp in enumerate(trials):
+            inner = [v for v in range(run.a.folds) if v != t]
+            held_out = [(index((fold != t) & (fold != v)), index(fold == v)) for v in inner]
+            curves = [run.fit(hp, train, out, run.a.epochs, run.a.seed) for train, out in held_out]
+            peak = [int(np.argmax(c)) for c in curves]
+            score = float(np.mean([c[e] for c, e in zip(curves, peak, strict=True)]))
+            if score > best[0]:
+                best = (score, h, max(1, round(float(np.mean(peak)) + 1)))
+        refit = run.fit(trials[best[1]], index(fold != t), index(fold == t), best[2], run.a.seed)
+        scores.append(refit[-1])
+    return scores
+
+
+def main():
+    """Times the steps or the protocol and prints one JSON line."""
+    a = flags()
     images, labels = load(a.data)
     if a.limit:
         images, labels = images[: a.limit], labels[: a.limit]
     run = Run(a, images, labels)
-    sync = torch.cuda.synchronize if run.dev.type == "cuda" else (lambda: None)
+    sync = torch.cuda.synchronize if run.dev.type == "cuda" else lambda: None
+    told = {"model": a.model, "width": a.width, "batch": a.batch, "device": str(run.dev)}
     if a.steps_only:
-        net, opt = run.model(draw_trials(1, 0)[0], 0)
-        times = []
-        for k in range(a.steps_only + 5):
-            idx = torch.randint(0, len(labels), (a.batch,), device=run.dev)
-            t = time.perf_counter()
-            run.step(net, opt, idx)
-            sync()
-            times.append(time.perf_counter() - t)
-        print(
-            json.dumps(
-                dict(
-                    model=a.model,
-                    width=a.width,
-                    batch=a.batch,
-                    device=str(run.dev),
-                    ms_per_step=1e3 * float(np.median(times[5:])),
-                )
-            )
-        )
+        print(json.dumps({**told, "ms_per_step": time_steps(run, labels, sync)}))
         return
     fold = np.random.default_rng(a.seed).permutation(len(labels)) % a.folds
-    index = lambda keep: torch.from_numpy(np.flatnonzero(keep)).to(run.dev)
-    trials, scores = draw_trials(a.trials, a.seed), []
     start = time.perf_counter()
-    for t in range(a.folds):
-        best = None
-        for h, hp in enumerate(trials):
-            curves = [
-                run.fit(hp, index((fold != t) & (fold != v)), index(fold == v), a.epochs, a.seed)
-                for v in range(a.folds)
-                if v != t
-            ]
-            peak = [int(np.argmax(c)) for c in curves]
-            score = float(np.mean([c[e] for c, e in zip(curves, peak)]))
-            if best is None or score > best[0]:
-                best = (score, h, max(1, round(float(np.mean(peak)) + 1)))
-        scores.append(run.fit(trials[best[1]], index(fold != t), index(fold == t), best[2], a.seed)[-1])
+    scores = nested_cv(run, fold)
     sync()
     seconds = time.perf_counter() - start
-    print(
-        json.dumps(
-            dict(
-                model=a.model,
-                width=a.width,
-                device=str(run.dev),
-                samples=len(labels),
-                folds=a.folds,
-                trials=a.trials,
-                epochs=a.epochs,
-                batch=a.batch,
-                fits=run.fits,
-                sample_epochs=run.sample_epochs,
-                seconds=round(seconds, 2),
-                sample_epochs_per_second=round(run.sample_epochs / seconds, 1),
-                test_accuracy_mean=round(float(np.mean(scores)), 4),
-                test_accuracy_se=round(float(np.std(scores, ddof=1) / np.sqrt(len(scores))), 4),
-            )
-        )
-    )
+    told |= {
+        "samples": len(labels),
+        "folds": a.folds,
+        "trials": a.trials,
+        "epochs": a.epochs,
+        "fits": run.fits,
+    }
+    told |= {"sample_epochs": run.sample_epochs, "seconds": round(seconds, 2)}
+    told["sample_epochs_per_second"] = round(run.sample_epochs / seconds, 1)
+    told["test_accuracy_mean"] = round(float(np.mean(scores)), 4)
+    told["test_accuracy_se"] = round(float(np.std(scores, ddof=1) / np.sqrt(len(scores))), 4)
+    print(json.dumps(told))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import shlex
 import sys
 import tokenize
 from pathlib import Path
+from typing import Any
 
 import pytest
 from absl import flags
@@ -116,7 +117,7 @@ def test_every_field_of_base_has_its_meaning_beside_it():
 
 
 def test_every_hyperparameter_has_a_default_and_a_place_in_the_search_space():
-    config = base.get_config()
+    config: Any = base.get_config()
     for row in (*TRAINING, *registry.hyperparameters()):
         assert has_field(config.search.space, row.name), row.name
         assert row.meaning, f"{row.name} is not explained"
@@ -126,6 +127,7 @@ def test_configs_start_from_a_fresh_default_each_time():
     first = importlib.import_module("configs.smoke").get_config()
     first.training.epochs = 999
     assert importlib.import_module("configs.smoke").get_config().training.epochs == 12
-    assert base.get_config().training.epochs == 30
+    default: Any = base.get_config()
+    assert default.training.epochs == 30
     with pytest.raises((AttributeError, KeyError)):
         first.training.epoch = 3

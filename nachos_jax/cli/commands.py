@@ -89,8 +89,8 @@ def _output(text: str, inputs: list[str]) -> Path:
 
 def status(values: Any, _words: list[str]) -> None:
     """`nachos status`: where a run stands."""
-    from nachos_jax.records import readable
     from nachos_jax.protocol.status import describe
+    from nachos_jax.records import readable
 
     readable.check(values.workdir)
     print(describe(values.workdir))
