@@ -17,6 +17,7 @@ MedMNIST npz (train_images, val_images, test_images, ..._labels).
 import argparse
 import json
 import time
+from typing import Any
 
 import numpy as np
 import torch
@@ -104,8 +105,9 @@ class Run:
     def model(self, hp, seed):
         """A fresh network and its optimiser."""
         torch.manual_seed(seed)
-        net = MODELS[self.a.model](self.x.shape[1], self.classes, self.a.width)
-        net = net.to(self.dev, memory_format=torch.channels_last)
+        net: Any = MODELS[self.a.model](self.x.shape[1], self.classes, self.a.width)
+        net.to(self.dev)
+        net.to(memory_format=torch.channels_last)
         opt = torch.optim.SGD(
             net.parameters(),
             lr=hp["lr"],

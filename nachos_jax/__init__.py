@@ -6,26 +6,22 @@ The public face; each name is loaded when it is first used, so that importing th
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-_PUBLIC = {
-    "default_config": "nachos_jax.api",
-    "cohort_from_arrays": "nachos_jax.api",
-    "evaluate": "nachos_jax.api",
-    "deploy": "nachos_jax.api",
-    "load": "nachos_jax.api",
-    "fit_lanes": "nachos_jax.api",
-    "UsageError": "nachos_jax.core.errors",
-}
-__all__ = sorted(_PUBLIC)
+if TYPE_CHECKING:
+    from nachos_jax.api import cohort_from_arrays, default_config, deploy, evaluate, fit_lanes, load
+    from nachos_jax.core.errors import UsageError
+
+__all__ = ["UsageError", "cohort_from_arrays", "default_config", "deploy", "evaluate", "fit_lanes", "load"]
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
+    if name not in __all__:
         raise AttributeError(f"module 'nachos_jax' has no attribute {name!r}")
-    return getattr(import_module(_PUBLIC[name]), name)
+    home = "nachos_jax.core.errors" if name == "UsageError" else "nachos_jax.api"
+    return getattr(import_module(home), name)
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *_PUBLIC]
+    return [*globals(), *__all__]

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from nachos_jax.protocol.deployed import DeployedModel
 
 
-def default_config() -> ConfigDict:
+# Typed Any, not ConfigDict: its annotations deny that a field can hold fields (config.training.epochs).
+def default_config() -> Any:
     """The default configuration, locked against new fields; change its values and pass it on.
 
     Returns:
