@@ -32,6 +32,7 @@ import os, signal, sys
 from nachos_jax.cli.main import main
 from nachos_jax.records.store import RunDirectory
 commit, fits = RunDirectory.commit_fit, []
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started us with it ignored
 
 def commit_fit(*words):
     fits.append(commit(*words))

@@ -55,7 +55,7 @@ def test_operation_alone_changes_most_cases_and_each_differently(name):
 
 
 @given(enabled=st.frozensets(st.sampled_from(AUGMENTATION), min_size=1), seed=st.integers(0, 99))
-@settings(max_examples=8)
+@settings(max_examples=5)
 def test_case_depends_on_its_own_key_only(enabled, seed):
     key, images = jax.random.key(seed), batch()
     out = run(images, STRONG, key, enabled)
@@ -116,7 +116,7 @@ def test_a_spot_right_of_the_centre_goes_the_right_way(degrees, shift, factor, w
     shift=st.tuples(st.floats(-0.5, 0.5), st.floats(-0.5, 0.5)),
     factor=st.floats(0.2, 1.9),
 )
-@settings(max_examples=25)
+@settings(max_examples=12)
 def test_resampling_matches_scipy(degrees, shift, factor):
     image = np.asarray(batch(2, (13, 18, 2)))
     out = jax.jit(resample)(image, jnp.float32(degrees), jnp.asarray(shift, jnp.float32), jnp.float32(factor))

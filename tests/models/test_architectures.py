@@ -39,9 +39,7 @@ SMALL = [
         for n, d, v, s in [
             ("batch", 18, 1, "small"),
             ("group", 18, 2, "large"),
-            ("batch", 34, 2, "small"),
-            ("batch", 50, 1, "large"),
-            ("group", 50, 2, "small"),
+            ("batch", 50, 1, "small"),
         ]
     ),
 ]
