@@ -65,6 +65,10 @@ def test_outcomes_follow_from_the_fit_records_by_the_rule(finished: Path):
                 best.append((curve.score[int(np.argmin(loss))], int(np.argmin(loss)) + 1))
             scores.append((np.mean([b[0] for b in best]), -np.std([b[0] for b in best], ddof=1)))
             epochs.append(round(float(np.mean([b[1] for b in best]))))
+        for found, (mean, spread), epoch in zip(outcome.scores, scores, epochs, strict=True):
+            assert found.score == pytest.approx(mean, abs=1e-12)
+            assert found.spread == pytest.approx(-spread, abs=1e-12)
+            assert found.epochs == epoch
         chosen = max(range(len(scores)), key=lambda number: (*np.round(scores[number], 12), -number))
         assert (outcome.selected, outcome.epochs) == (chosen, epochs[chosen])
 
