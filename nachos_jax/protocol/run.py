@@ -97,8 +97,9 @@ def _folds(config: RunConfig, cohort: Cohort, store: RunDirectory) -> Folds:
     table, wanted = cohort.table, config.folds
     stored = store.read_table("folds.csv")
     if stored:
-        return rows.read_rows(stored, table.names)
-    folds = folding.make(table, wanted.scheme, wanted.count, wanted.repeats, config.seed)
+        folds = rows.read_rows(stored, table.names)
+    else:
+        folds = folding.make(table, wanted.scheme, wanted.count, wanted.repeats, config.seed)
     checks.check_leakage(folds, table.subjects)
     return folds
 
