@@ -224,3 +224,17 @@ def test_bfloat16_and_augmentation_train(cohort):
     record = tiny.train([fit], run, cohort)[0][fit.id]
     assert all(math.isfinite(loss) for loss in record.training_loss if loss is not None)
     assert record.status == "done"
+
+
+def test_a_refit_predicts_its_fold_once_after_its_last_epoch(cohort, monkeypatch):
+    predicted = []
+    place = program.LaneProgram.place
+
+    def spy(self, told):
+        predicted.append(int(told[0].n_held))
+        return place(self, told)
+
+    monkeypatch.setattr(program.LaneProgram, "place", spy)
+    run = tiny.run_config()
+    tiny.train([tiny.fit(run, (2,), epochs=3)], run, cohort)
+    assert predicted == [0, 0, int((cohort.table.folds == 2).sum())]
