@@ -16,6 +16,7 @@ from nachos_jax.engine.pool import LanePool
 from nachos_jax.protocol.configure import checked
 from nachos_jax.records.schema import FitRecord
 from nachos_jax.splits.folds import Folds
+from tests.fields import put
 
 CASES, FOLDS, SIZE = 96, 4, 6
 
@@ -48,11 +49,7 @@ def config(**changes: Any):
     values.search.searcher, values.search.trials = "random", 3
     values.engine.lanes = 1
     for name, value in changes.items():
-        *path, leaf = name.split("__")
-        place = values
-        for part in path:
-            place = place[part]
-        place[leaf] = value
+        put(values, name, value)
     return values
 
 

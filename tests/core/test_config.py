@@ -20,6 +20,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import AUGMENTATION, TRAINING, Hyperparameter, active
 from nachos_jax.models import registry
 from nachos_jax.protocol.configure import checked
+from tests.fields import put
 
 TABLE = (*TRAINING, *registry.hyperparameters())
 
@@ -29,11 +30,7 @@ def plain(**changes: Any) -> dict[str, Any]:
     values = json.loads(default_config().to_json_best_effort())
     values["data"]["source"] = "digits"
     for name, value in changes.items():
-        *path, leaf = name.split("__")
-        place = values
-        for part in path:
-            place = place[part]
-        place[leaf] = value
+        put(values, name, value)
     return values
 
 
@@ -48,11 +45,7 @@ def leaves(config: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def with_value(key: str, value: Any) -> dict[str, Any]:
     """The plain config with one dotted key set."""
     values = plain()
-    *path, leaf = key.split(".")
-    place = values
-    for part in path:
-        place = place[part]
-    place[leaf] = value
+    put(values, key, value)
     return values
 
 
