@@ -159,7 +159,8 @@ def predict(spec: LaneSpec, cases: Cases, state: LaneState, told: LaneInput) -> 
     size = spec.predict_batch
 
     def chunk(i: jax.Array, logits: jax.Array) -> jax.Array:
-        batch = lax.dynamic_slice(told.held, (i * size,), (size,))
+        # The barrier ties the batch to i: a single chunk would else be predicted before the loop, needed or not.
+        batch, _ = lax.optimization_barrier((lax.dynamic_slice(told.held, (i * size,), (size,)), i))
         network = nnx.merge(graph(spec.build), state.params, state.stats)
         part = network(normalised(cases, told, batch), False, 0.0, rng.unused())  # type: ignore[operator]
         return lax.dynamic_update_slice(logits, part, (i * size, 0))

@@ -1,4 +1,4 @@
-"""The pieces that every network is made of: convolution, normalisation, linear layer, dropout.
+"""The pieces that every network is made of: convolution, linear layer, dropout, a choice of normalisation.
 
 The modules hold float32 parameters (`nnx.Param`) and running statistics (`nnx.BatchStat`) and nothing
 else: no random state. So `nnx.split` gives pure trees of arrays that lanes can stack. Kernels are zero
@@ -13,16 +13,13 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax import lax
 from jax.typing import DTypeLike
 
 from nachos_jax.models.convolution import conv
+from nachos_jax.models.normalisation import BatchNorm, GroupNorm
 from nachos_jax.models.pooling import global_average_pool
 
-NORMS = ("batch", "group")
-MOMENTUM = 0.9
-EPSILON = 1e-5
-GROUP_SIZE = 8
+NORMS = {"batch": BatchNorm, "group": GroupNorm}
 
 _SD_OF_CUT_NORMAL = 0.87962566103423978
 """Standard deviation of a standard normal cut at -2 and 2."""
@@ -122,72 +119,9 @@ class Classifier(nnx.Module):
         return self.linear(features)
 
 
-class BatchNorm(nnx.Module):
-    """Batch normalisation (Ioffe and Szegedy 2015), with the numbers of PyTorch's BatchNorm2d.
-
-    Training normalises by the batch and moves the running statistics a tenth of the way to it (the
-    variance divided by n - 1); evaluation uses the running statistics. Epsilon 1e-5. Everything
-    is computed in float32.
-    """
-
-    def __init__(self, channels: int, zero_scale: bool = False) -> None:
-        self.scale = nnx.Param(jnp.full((channels,), 0.0 if zero_scale else 1.0, jnp.float32))
-        self.bias = nnx.Param(jnp.zeros((channels,), jnp.float32))
-        self.mean = nnx.BatchStat(jnp.zeros((channels,), jnp.float32))
-        self.variance = nnx.BatchStat(jnp.ones((channels,), jnp.float32))
-
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """[B, H, W, C] -> the same shape and dtype; updates the running statistics when training."""
-        mean, variance = self.mean[...], self.variance[...]
-        exact = x.astype(jnp.float32)
-        if train:
-            axes = tuple(range(x.ndim - 1))
-            mean = jnp.mean(exact, axes)
-            variance = jnp.mean(jnp.square(exact - _last(mean, x.ndim)), axes)
-            self._move(mean, variance, n=x.size // x.shape[-1])
-        slope = self.scale[...] * lax.rsqrt(variance + EPSILON)
-        out = (exact - _last(mean, x.ndim)) * _last(slope, x.ndim) + _last(self.bias[...], x.ndim)
-        return out.astype(x.dtype)
-
-    def _move(self, mean: jax.Array, variance: jax.Array, n: int) -> None:
-        unbiased = variance * (n / max(n - 1, 1))
-        for running, now in ((self.mean, mean), (self.variance, unbiased)):
-            running[...] = MOMENTUM * running[...] + (1.0 - MOMENTUM) * lax.stop_gradient(now)
-
-
-class GroupNorm(nnx.Module):
-    """Group normalisation (Wu and He 2018): about 8 channels a group, float32, epsilon 1e-5."""
-
-    def __init__(self, channels: int, zero_scale: bool = False) -> None:
-        self.scale = nnx.Param(jnp.full((channels,), 0.0 if zero_scale else 1.0, jnp.float32))
-        self.bias = nnx.Param(jnp.zeros((channels,), jnp.float32))
-        self.size = group_size(channels)
-
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """[B, H, W, C] -> the same shape and dtype; training and evaluation are alike."""
-        del train
-        split = x.astype(jnp.float32).reshape(*x.shape[:-1], -1, self.size)
-        axes = (*range(1, x.ndim - 1), x.ndim)
-        mean = jnp.mean(split, axes, keepdims=True)
-        variance = jnp.mean(jnp.square(split - mean), axes, keepdims=True)
-        even = ((split - mean) * lax.rsqrt(variance + EPSILON)).reshape(x.shape)
-        out = even * _last(self.scale[...], x.ndim) + _last(self.bias[...], x.ndim)
-        return out.astype(x.dtype)
-
-
 def norm(channels: int, setting: Setting, zero_scale: bool = False) -> BatchNorm | GroupNorm:
     """The normalisation layer that the setting names; `zero_scale` starts its scale at 0."""
-    return {"batch": BatchNorm, "group": GroupNorm}[setting.norm](channels, zero_scale)
-
-
-def group_size(channels: int) -> int:
-    """Channels a group: the divisor of `channels` nearest to 8 in ratio.
-
-    Never 1 where there are more channels, since a group of one channel in a map of one pixel is
-    always normalised to zero.
-    """
-    divisors = [d for d in range(min(channels, 2), channels + 1) if channels % d == 0]
-    return min(divisors, key=lambda d: (abs(math.log(d / GROUP_SIZE)), -d))
+    return NORMS[setting.norm](channels, zero_scale)
 
 
 def dropout(x: jax.Array, rate: jax.Array | float, key: jax.Array) -> jax.Array:
@@ -210,7 +144,3 @@ def dropout(x: jax.Array, rate: jax.Array | float, key: jax.Array) -> jax.Array:
     mask = jax.random.uniform(key, x.shape) < kept
     return jnp.where(mask, x / kept.astype(x.dtype), jnp.zeros_like(x))
 
-
-def _last(values: jax.Array, rank: int) -> jax.Array:
-    """[C] -> [1, ..., 1, C] of the rank given."""
-    return values.reshape((1,) * (rank - 1) + (-1,))

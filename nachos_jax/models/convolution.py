@@ -26,6 +26,11 @@ _NARROW = 32
 CPU: 0.5 against 1.7 ms for the first layer of one-channel images."""
 
 
+_CACHE = 2 * 2**20
+"""Bytes of patches made at once: what a core of a processor finds again in its cache. Patches of a whole
+batch of 64 images of 28 x 28 x 16 take 29 MB, and twice the time."""
+
+
 @dataclass(frozen=True)
 class _Geometry:
     """What a convolution does along its spatial axes, and its number of channel groups."""
@@ -115,6 +120,15 @@ def _lax_conv(x: jax.Array, kernel: jax.Array, geometry: _Geometry) -> jax.Array
 
 
 def _patch_conv(x: jax.Array, kernel: jax.Array, geometry: _Geometry) -> jax.Array:
+    """Patches times kernel, a block of the batch after the other."""
+    blocks = _blocks(x, kernel, geometry)
+    if blocks == 1:
+        return _patch_product(x, kernel, geometry)
+    parts = lax.map(lambda part: _patch_product(part, kernel, geometry), _split(x, blocks))
+    return parts.reshape(-1, *parts.shape[2:])
+
+
+def _patch_product(x: jax.Array, kernel: jax.Array, geometry: _Geometry) -> jax.Array:
     patches = _patches(x, kernel.shape[:-2], geometry)
     groups, outputs = geometry.groups, kernel.shape[-1]
     if groups == 1:
@@ -124,6 +138,18 @@ def _patch_conv(x: jax.Array, kernel: jax.Array, geometry: _Geometry) -> jax.Arr
     rows = patches.reshape(-1, *patches.shape[-2:])
     out = _product(rows, weights, (((2,), (0,)), ((1,), (1,))))
     return jnp.moveaxis(out, 0, 1).reshape(*patches.shape[:-2], outputs)
+
+
+def _blocks(x: jax.Array, kernel: jax.Array, geometry: _Geometry) -> int:
+    """Number of equal blocks of the batch whose patches stay in a processor's cache."""
+    spaces = zip(x.shape[1:-1], kernel.shape, geometry.strides, geometry.padding, strict=False)
+    pixels = prod((n + low + high - k) // s + 1 for n, k, s, (low, high) in spaces)
+    case = pixels * prod(kernel.shape[:-2]) * x.shape[-1] * x.dtype.itemsize
+    return next(n for n in range(1, len(x) + 1) if len(x) % n == 0 and (len(x) // n * case <= _CACHE or n == len(x)))
+
+
+def _split(x: jax.Array, blocks: int) -> jax.Array:
+    return x.reshape(blocks, len(x) // blocks, *x.shape[1:])
 
 
 def _patches(x: jax.Array, window: Sequence[int], geometry: _Geometry) -> jax.Array:
@@ -192,7 +218,18 @@ def _turned(kernel: jax.Array, groups: int) -> jax.Array:
 
 
 def _weight_gradient(x: jax.Array, kernel: jax.Array, gradient: jax.Array, geometry: _Geometry) -> jax.Array:
-    """Patches of x, transposed, times gradient: [h, w, C / G, O]."""
+    """Patches of x, transposed, times gradient, added up over blocks of the batch: [h, w, C / G, O]."""
+    blocks = _blocks(x, kernel, geometry)
+    if blocks == 1:
+        return _weight_product(x, gradient, kernel, geometry)
+
+    def add(total: jax.Array, part: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+        return total + _weight_product(*part, kernel, geometry), None
+
+    return lax.scan(add, jnp.zeros_like(kernel), (_split(x, blocks), _split(gradient, blocks)))[0]
+
+
+def _weight_product(x: jax.Array, gradient: jax.Array, kernel: jax.Array, geometry: _Geometry) -> jax.Array:
     patches = _patches(x, kernel.shape[:-2], geometry)
     groups, outputs = geometry.groups, kernel.shape[-1]
     rows = tuple(range(patches.ndim - 2))

@@ -2,7 +2,7 @@
 
 The gradient of XLA's `reduce_window` maximum is select-and-scatter, which takes most of a training step
 on CPU. Here the maximum is taken over strided slices, one for each tap of the window, and its gradient
-is written out with comparisons.
+is written out with comparisons: in one pass where windows do not overlap.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -36,12 +37,8 @@ def max_pool(x: jax.Array, window: int = 2, stride: int = 2, padding: int = 0) -
     Raises:
         ValueError: an axis is shorter than the window, or the padding could fill a window.
     """
-    if not 0 <= padding < window or stride < 1:
-        raise ValueError(f"window {window}, stride {stride}, padding {padding}: no such pooling.")
-    axes = tuple((1, 1, 0) if n == 1 else (window, stride, padding) for n in x.shape[1:-1])
-    if any(n + 2 * pad < k for n, (k, _, pad) in zip(x.shape[1:-1], axes, strict=True)):
-        raise ValueError(f"x {x.shape} is smaller than a window of {window}; use fewer poolings.")
-    return _max_pool(x, axes)
+    axes = window_axes(x.shape, window, stride, padding)
+    return x if is_identity(axes) else _max_pool(x, axes)
 
 
 def global_average_pool(x: jax.Array) -> jax.Array:
@@ -49,34 +46,90 @@ def global_average_pool(x: jax.Array) -> jax.Array:
     return jnp.mean(x, axis=tuple(range(1, x.ndim - 1)), dtype=jnp.float32)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def _max_pool(x: jax.Array, axes: Window) -> jax.Array:
-    return _highest(x, axes)
+def window_axes(shape: Sequence[int], window: int, stride: int, padding: int) -> Window:
+    """The windows of a pooling of [B, H, W, C] or [B, D, H, W, C]; arguments and errors of `max_pool`."""
+    if not 0 <= padding < window or stride < 1:
+        raise ValueError(f"window {window}, stride {stride}, padding {padding}: no such pooling.")
+    axes = tuple((1, 1, 0) if n == 1 else (window, stride, padding) for n in shape[1:-1])
+    if any(n + 2 * pad < k for n, (k, _, pad) in zip(shape[1:-1], axes, strict=True)):
+        raise ValueError(f"x {tuple(shape)} is smaller than a window of {window}; use fewer poolings.")
+    return axes
 
 
-def _highest(x: jax.Array, axes: Window) -> jax.Array:
+def is_identity(axes: Window) -> bool:
+    """True when every window is a single pixel and none is left out."""
+    return all(axis == (1, 1, 0) for axis in axes)
+
+
+def highest(x: jax.Array, axes: Window) -> jax.Array:
+    """Maximum of each window: [B, H, W, C] -> [B, H', W', C]."""
     return functools.reduce(jnp.maximum, [_tap(x, offset, axes) for offset in _offsets(axes)])
 
 
+def spread(x: jax.Array, y: jax.Array, gradient: jax.Array, axes: Window) -> jax.Array:
+    """Takes the gradient of each window back to the first pixel of x that equals the window's y.
+
+    Args:
+        x: [B, H, W, C].
+        y: [B, H', W', C], one of the values of each window.
+        gradient: [B, H', W', C].
+        axes: the windows.
+
+    Returns:
+        Shape of x, dtype of gradient.
+    """
+    if is_identity(axes):
+        return gradient
+    if all(length == stride and not padding for length, stride, padding in axes):
+        return _spread_tiles(x, y, gradient, axes)
+    return _spread_windows(x, y, gradient, axes)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _max_pool(x: jax.Array, axes: Window) -> jax.Array:
+    return highest(x, axes)
+
+
 def _forward(x: jax.Array, axes: Window) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    y = _highest(x, axes)
+    y = highest(x, axes)
     return y, (x, y)
 
 
 def _backward(axes: Window, residuals: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[jax.Array]:
-    x, y = residuals
-    padded = _pad(x, axes)
-    total = jnp.zeros_like(padded)
+    return (spread(*residuals, gradient, axes),)
+
+
+_max_pool.defvjp(_forward, _backward)
+
+
+def _spread_tiles(x: jax.Array, y: jax.Array, gradient: jax.Array, axes: Window) -> jax.Array:
+    """For windows side by side: each pixel asks whether its window has chosen it."""
+    offsets = _offsets(axes)
+    chosen = jnp.full(y.shape, len(offsets) - 1, jnp.int32)
+    for number in reversed(range(len(offsets) - 1)):
+        chosen = jnp.where(_tap(x, offsets[number], axes) == y, number, chosen)
+    lengths = [length for length, _, _ in axes]
+    # [B, H', 1, W', 1, C] against the number of each tap, [1, 1, h, 1, w, 1].
+    apart = [side for n in y.shape[1:-1] for side in (n, 1)]
+    numbers = jnp.arange(len(offsets)).reshape([1, *(side for k in lengths for side in (1, k)), 1])
+    own = chosen.reshape(y.shape[0], *apart, -1) == numbers
+    values = jnp.where(own, gradient.reshape(y.shape[0], *apart, -1), jnp.zeros((), gradient.dtype))
+    tiled = values.reshape(y.shape[0], *(n * k for n, k in zip(y.shape[1:-1], lengths, strict=True)), -1)
+    rest = [(0, n - m, 0) for n, m in zip(x.shape, tiled.shape, strict=True)]
+    return lax.pad(tiled, jnp.zeros((), tiled.dtype), rest) if any(high for _, high, _ in rest) else tiled
+
+
+def _spread_windows(x: jax.Array, y: jax.Array, gradient: jax.Array, axes: Window) -> jax.Array:
+    """For windows that may overlap: what each tap has earned is put back and added up."""
+    shape = _pad(x, axes).shape
+    total = jnp.zeros(shape, gradient.dtype)
     free = jnp.ones(y.shape, bool)
     for offset in _offsets(axes):
         chosen = (_tap(x, offset, axes) == y) & free
         free &= ~chosen
-        total += _untap(jnp.where(chosen, gradient, jnp.zeros_like(gradient)), offset, axes, padded.shape)
+        total += _untap(jnp.where(chosen, gradient, jnp.zeros_like(gradient)), offset, axes, shape)
     inner = [slice(pad, n + pad) for n, (_, _, pad) in zip(x.shape[1:-1], axes, strict=True)]
-    return (total[:, *inner],)
-
-
-_max_pool.defvjp(_forward, _backward)
+    return total[:, *inner]
 
 
 def _offsets(axes: Window) -> list[tuple[int, ...]]:

@@ -51,9 +51,9 @@ def hyperparameters() -> tuple[Hyperparameter, ...]:
         Hyperparameter(
             "norm",
             "choice",
-            choices=NORMS,
+            choices=tuple(NORMS),
             static=True,
-            default=NORMS[0],
+            default=next(iter(NORMS)),
             meaning="normalisation of the layers",
         ),
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from nachos_jax.models import blocks
+from nachos_jax.models import blocks, normalisation
 
 
 def setting(norm="batch", dtype=jnp.float32):
@@ -17,7 +17,7 @@ def setting(norm="batch", dtype=jnp.float32):
 
 def test_batch_norm_matches_numpy_over_several_steps():
     rng = np.random.default_rng(0)
-    layer = blocks.BatchNorm(5)
+    layer = normalisation.BatchNorm(5)
     mean, variance = np.zeros(5), np.ones(5)
     for _ in range(4):
         x = rng.normal(3.0, 2.0, (6, 4, 3, 5)).astype(np.float32)
@@ -36,17 +36,17 @@ def test_batch_norm_matches_numpy_over_several_steps():
 
 def test_norms_of_bfloat16_keep_float32_statistics():
     x = (100.0 + jax.random.normal(jax.random.key(0), (4, 5, 5, 8))).astype(jnp.bfloat16)
-    layer = blocks.BatchNorm(8)
+    layer = normalisation.BatchNorm(8)
     assert layer(x, train=True).dtype == jnp.bfloat16
     assert layer.mean[...].dtype == layer.variance[...].dtype == jnp.float32
     exact = np.asarray(x, np.float32).reshape(-1, 8)
     np.testing.assert_allclose(layer.mean[...], 0.1 * exact.mean(0), rtol=1e-5)
-    assert blocks.GroupNorm(8)(x, train=True).dtype == jnp.bfloat16
+    assert normalisation.GroupNorm(8)(x, train=True).dtype == jnp.bfloat16
 
 
 def test_group_norm_matches_numpy_and_needs_no_batch():
     x = np.random.default_rng(1).normal(2.0, 3.0, (3, 4, 5, 16)).astype(np.float32)
-    layer = blocks.GroupNorm(16)
+    layer = normalisation.GroupNorm(16)
     layer.bias[...] = jnp.arange(16.0)
     found = layer(jnp.asarray(x), train=True)
     split = x.reshape(3, 20, 2, 8)
@@ -57,7 +57,7 @@ def test_group_norm_matches_numpy_and_needs_no_batch():
 
 
 def test_group_size_divides_and_is_never_one():
-    assert [blocks.group_size(c) for c in (4, 8, 12, 16, 64, 13, 127, 512, 1)] == [
+    assert [normalisation.group_size(c) for c in (4, 8, 12, 16, 64, 13, 127, 512, 1)] == [
         4,
         8,
         6,
@@ -69,8 +69,8 @@ def test_group_size_divides_and_is_never_one():
         1,
     ]
     for channels in range(2, 513):
-        assert channels % blocks.group_size(channels) == 0
-        assert blocks.group_size(channels) > 1
+        assert channels % normalisation.group_size(channels) == 0
+        assert normalisation.group_size(channels) > 1
 
 
 @pytest.mark.parametrize("kind", blocks.NORMS)
@@ -112,7 +112,7 @@ def drawn(seed):
             self.conv = blocks.Conv(32, 64, 3, 1, setting())
             self.again = blocks.Conv(32, 64, 3, 1, setting())
             self.linear = blocks.Linear(256, 100)
-            self.norm = blocks.BatchNorm(8)
+            self.norm = normalisation.BatchNorm(8)
 
     network = Pair()
     blocks.draw_weights(network, nnx.Rngs(params=jax.random.key(seed)))
