@@ -43,6 +43,8 @@ def data() -> ConfigDict:
     c.width = 0  # likewise; set both or neither
     c.channels = 0  # 1 = gray, 3 = colour; 0 = as stored, when all cases agree
     c.aspect = "stretch"  # "stretch", or "pad" with black to the target's ratio before resizing
+    c.residency = "auto"  # "resident" on each device, "stream" from disk; "auto" = resident if they fit
+    c.window = 16384  # cases that are shuffled together; when streaming, two windows are on a device
     c.cache = ""  # folder of decoded pixels; "" = $XDG_CACHE_HOME/nachos_jax or ~/.cache/nachos_jax
     return c
 
@@ -130,8 +132,8 @@ def engine() -> ConfigDict:
     """How the fits are trained; nothing here changes a result by more than rounding."""
     c = ConfigDict()
     c.lanes = 0  # lanes a device; 0 = from the compiled program's memory and the device's
-    c.packing = "auto"  # lanes in a device: "vmap", "map"; "auto" = map on CPU, vmap elsewhere
-    c.convolution = "auto"  # "lax", "custom", "shift", "im2col"; "auto" = im2col on CPU, lax elsewhere
+    c.packing = "auto"  # lanes in a device: "vmap", "map", "blocks"; "auto" times them once a device kind
+    c.convolution = "auto"  # "lax", "custom", "shift", "im2col"; "auto" likewise
     c.memory_fraction = 0.8  # of the device's memory that lanes and data may take
     c.checkpoint_epochs = 1  # epochs of running lanes that a kill may lose; 0 = no checkpoints
     return c

@@ -91,6 +91,7 @@ def evaluate(
     from nachos_jax.protocol.evaluate import evaluate as run
     from nachos_jax.report import page
 
+    _prepare()
     run(_checked(config, cohort), str(workdir), outer_folds, cohort, quiet)
     page.write(workdir)
     return json.loads((Path(workdir) / "summary.json").read_text(encoding="utf-8"))
@@ -115,6 +116,7 @@ def deploy(
     """
     from nachos_jax.protocol.deploy import deploy as run
 
+    _prepare()
     return load(run(_checked(config, cohort), str(workdir), cohort, quiet))
 
 
@@ -161,8 +163,17 @@ def fit_lanes(
     """
     from nachos_jax.engine import lane_trainer
 
+    _prepare()
     run = _checked(config if config is not None else default_config(), cohort)
     return lane_trainer.train(cohort, configurations, run, validation, on_fit)
+
+
+def _prepare() -> None:
+    """What a training needs of JAX, where the program has not decided otherwise."""
+    from nachos_jax.core import compile_cache, mesh
+
+    compile_cache.switch_on()
+    mesh.one_device_a_core()
 
 
 def _checked(config: ConfigDict, cohort: Cohort | None) -> RunConfig:

@@ -48,6 +48,8 @@ def config(**changes: Any):
     values.training.batch_size, values.training.epochs, values.training.patience = 16, 4, 2
     values.search.searcher, values.search.trials = "random", 3
     values.engine.lanes = 1
+    # Timed choices would differ from run to run, and take seconds.
+    values.engine.packing, values.engine.convolution = "map", "custom"
     for name, value in changes.items():
         put(values, name, value)
     return values

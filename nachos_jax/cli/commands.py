@@ -65,8 +65,8 @@ def deploy(values: Any, words: list[str]) -> None:
 def predict(values: Any, _words: list[str]) -> None:
     """`nachos predict`: probabilities of new images."""
     output = _output(values.output, values.input)
-    from nachos_jax.cli import compile_cache
     from nachos_jax.cli.predictions import write
+    from nachos_jax.core import compile_cache
     from nachos_jax.protocol.deployed import load
 
     compile_cache.switch_on()

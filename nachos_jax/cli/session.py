@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
-from nachos_jax.cli import compile_cache
+from nachos_jax.core import compile_cache
 from nachos_jax.core.errors import UsageError
 
 FORMAT = "%(asctime)s %(levelname)s %(message)s"
@@ -37,7 +37,10 @@ def session(workdir: str, command: Sequence[str]) -> Iterator[None]:
     with handle:
         _hold(handle, folder)
         with _logging(folder, command):
+            from nachos_jax.core import mesh  # late: it imports jax
+
             compile_cache.switch_on()
+            mesh.one_device_a_core()
             yield
 
 

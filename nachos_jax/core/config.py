@@ -19,6 +19,11 @@ WAIVER = "one_case_per_subject"
 SCHEMES = ("stratified", "predefined", "site")
 SOURCES = ("digits", "npz", "folder", "csv", "arrays")
 """`arrays`: the cases are given from Python, see nachos_jax.cohort_from_arrays."""
+PACKINGS = ("vmap", "map", "blocks")
+LOWERINGS = ("lax", "custom", "shift", "im2col")
+_NO_RESULT = ("data.cache", "data.path", "data.residency", "deploy.members")
+"""Fields beside `engine` that may differ when a run is taken up again."""
+RESIDENCIES = ("auto", "resident", "stream")
 KINDS = {int: "a whole number", float: "a number", bool: "True or False", str: "text", list: "a list"}
 """How people call the types of fields."""
 
@@ -42,6 +47,8 @@ class DataConfig:
     channels: int
     aspect: str
     cache: str
+    residency: str
+    window: int
 
 
 @dataclass(frozen=True)
@@ -166,11 +173,11 @@ def parse(config: Mapping, reference: Mapping, table: Sequence[hp.Hyperparameter
 
 
 def differences(old: Mapping, new: Mapping) -> list[str]:
-    """Lines "key: old -> new" for fields that change results (all but `engine` and the cache)."""
+    """Lines "key: old -> new" for fields that change results (not `engine`, the cache, where data lie)."""
     a, b = dict(_flatten(old)), dict(_flatten(new))
     lines = []
     for key in sorted(a.keys() | b.keys()):
-        if key.startswith("engine.") or key in ("data.cache", "data.path", "deploy.members"):
+        if key.startswith("engine.") or key in _NO_RESULT:
             continue
         if a.get(key) != b.get(key):
             lines.append(f"{key}: {a.get(key)!r} -> {b.get(key)!r}")
@@ -245,6 +252,8 @@ def _data(values: Mapping[str, Any], raw: Mapping[str, Any]) -> DataConfig:
     source = _one_of(values, "data.source", SOURCES)
     _one_of(values, "data.subject", ("", WAIVER))
     _one_of(values, "data.aspect", ("stretch", "pad"))
+    _one_of(values, "data.residency", RESIDENCIES)
+    _whole(values, "data.window", 1, 10**9)
     if values["data.channels"] not in (0, 1, 3):
         raise UsageError(
             f"config.data.channels = {values['data.channels']!r}: must be 0 (as stored), 1 or 3."
@@ -302,8 +311,8 @@ def _search(values: Mapping[str, Any], rows: Mapping[str, hp.Hyperparameter]) ->
 def _engine(values: Mapping[str, Any]) -> EngineConfig:
     return EngineConfig(
         lanes=_whole(values, "engine.lanes", 0, 65536),
-        packing=_one_of(values, "engine.packing", ("auto", "vmap", "map")),
-        convolution=_one_of(values, "engine.convolution", ("auto", "lax", "custom", "shift", "im2col")),
+        packing=_one_of(values, "engine.packing", ("auto", *PACKINGS)),
+        convolution=_one_of(values, "engine.convolution", ("auto", *LOWERINGS)),
         memory_fraction=_real(values, "engine.memory_fraction", 0.01, 1.0),
         checkpoint_epochs=_whole(values, "engine.checkpoint_epochs", 0, 100_000),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -25,10 +26,9 @@ def one_device_a_core() -> None:
     """
     given = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
     if not given and jax.config.jax_num_cpu_devices < 0:  # type: ignore[attr-defined]
-        try:
-            jax.config.update("jax_num_cpu_devices", min(len(os.sched_getaffinity(0)), _MOST_CPU_DEVICES))
-        except RuntimeError:  # JAX has started: its devices stay as they are
-            pass
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        with contextlib.suppress(RuntimeError):  # JAX has started: its devices stay as they are
+            jax.config.update("jax_num_cpu_devices", min(cores, _MOST_CPU_DEVICES))
 
 
 def lane_mesh(devices: Sequence[Any] | None = None) -> Mesh:

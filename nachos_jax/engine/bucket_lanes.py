@@ -15,9 +15,9 @@ from nachos_jax.core import mesh as meshes
 from nachos_jax.core.types import Fit
 from nachos_jax.engine import lane, watch
 from nachos_jax.engine.inputs import InputMaker
-from nachos_jax.engine.lane import Cases, LaneInput, LaneState
+from nachos_jax.engine.lane import LaneInput, LaneState
 from nachos_jax.engine.program import LaneProgram
-from nachos_jax.engine.resume import Resumable, restore, snapshot
+from nachos_jax.engine.resume import Resumable, restore, resumables, snapshot
 from nachos_jax.engine.watch import FitProgress
 from nachos_jax.records.checkpoint import LaneCheckpoint
 from nachos_jax.records.schema import FitRecord
@@ -43,7 +43,6 @@ class BucketLanes:
 
     Args:
         program: the compiled epoch.
-        cases: the resident data.
         maker: makes lane inputs.
         metric: selection metric, scored on watched folds after every epoch.
         checkpoint: where running lanes are saved, or None.
@@ -52,13 +51,12 @@ class BucketLanes:
     def __init__(
         self,
         program: LaneProgram,
-        cases: Cases,
         maker: InputMaker,
         metric: str,
         checkpoint: LaneCheckpoint | None,
     ):
         self.program = program
-        self._cases, self._maker, self._metric, self._checkpoint = cases, maker, metric, checkpoint
+        self._maker, self._metric, self._checkpoint = maker, metric, checkpoint
         self._pending: deque[Fit] = deque()
         self._progress: list[FitProgress | None] = [None] * program.lanes
         self._told: list[LaneInput] = [maker.idle()] * program.lanes
@@ -77,6 +75,11 @@ class BucketLanes:
         return len(self._pending)
 
     @property
+    def full(self) -> bool:
+        """True when there are fits for all lanes."""
+        return self.busy + self.waiting >= self.program.lanes
+
+    @property
     def state_bytes(self) -> int:
         """Bytes of the lanes' state on each device; 0 while the bucket rests."""
         leaves = jax.tree.leaves(self._state)
@@ -92,7 +95,8 @@ class BucketLanes:
         told = self.program.place([self._tell(i) for i in range(self.program.lanes)])
         if fresh.any():
             state = self.program.start(state, told, jax.device_put(fresh, meshes.by_lane(self.program.mesh)))
-        self._state, output = self.program.run(self._cases, state, told)
+        self._state = state
+        self._state, output = self.program.epoch(state, told)
         losses, logits = np.asarray(output.training_loss), np.asarray(output.logits)
         ended = []
         for i, progress in enumerate(self._progress):
@@ -113,6 +117,29 @@ class BucketLanes:
             arrays, progress = snapshot(self._state, running)
             self._checkpoint.save(arrays, progress)
 
+    def surrender(self) -> tuple[dict[str, Resumable], list[Fit]]:
+        """Lets go of all fits, running ones first, and of what can be read of their state.
+
+        A fit whose state is lost goes on from the last checkpoint, or begins anew: its result is the same.
+        """
+        running = [(i, p) for i, p in enumerate(self._progress) if p is not None]
+        begun = [(i, p) for i, p in running if p.epochs]
+        found = self._resumable
+        if (
+            self._state is not None
+            and begun
+            and not any(x.is_deleted() for x in jax.tree.leaves(self._state))
+        ):
+            found = {**found, **resumables(*snapshot(self._state, begun))}
+        self._state = None
+        self.close()
+        return found, [*(progress.fit for _, progress in running), *self._pending]
+
+    def adopt(self, resumable: dict[str, Resumable], fits: Iterable[Fit]) -> None:
+        """Takes over what another has surrendered."""
+        self._resumable |= resumable
+        self.submit(fits)
+
     def rest(self) -> None:
         """Gives the lanes' memory back while the bucket has nothing to do."""
         self._state = None
@@ -126,10 +153,8 @@ class BucketLanes:
         """Gives free lanes the next fits; returns the state, and which lanes are to start fresh."""
         placed: dict[int, Resumable] = {}
         fresh = np.zeros(self.program.lanes, bool)
-        for i, progress in enumerate(self._progress):
-            if progress is not None or not self._pending:
-                continue
-            fit = self._pending.popleft()
+        while self._pending and self.busy < self.program.lanes:
+            i, fit = self._free_lane(), self._pending.popleft()
             self._told[i] = self._maker.make(fit, self.program.spec.batch_size)
             saved = self._resumable.pop(fit.id, None)
             self._progress[i] = saved.progress_of(fit) if saved else watch.begin(fit)
@@ -138,6 +163,12 @@ class BucketLanes:
                 placed[i] = saved
         state = self.program.empty_state() if self._state is None else self._state
         return self._with_rows(state, placed) if placed else state, fresh
+
+    def _free_lane(self) -> int:
+        """A free lane of the device with the fewest busy ones, so that no device waits for another."""
+        by_device = np.asarray([p is not None for p in self._progress]).reshape(self.program.mesh.size, -1)
+        device = int(by_device.sum(axis=1).argmin())
+        return device * by_device.shape[1] + int(by_device[device].argmin())
 
     def _with_rows(self, state: LaneState, placed: dict[int, Resumable]) -> LaneState:
         leaves, structure = jax.tree.flatten(jax.tree.map(np.array, jax.device_get(state)))

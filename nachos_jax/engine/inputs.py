@@ -12,6 +12,7 @@ from nachos_jax.core.types import Fit
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine.lane import LaneInput
 from nachos_jax.engine.schedule import SCHEDULES
+from nachos_jax.engine.windows import Windows
 from nachos_jax.splits.folds import Folds
 from nachos_jax.tasks import classification as task
 
@@ -57,12 +58,14 @@ class InputMaker:
     Attributes:
         cohort: the cases.
         folds: their folds.
+        windows: the rows in which they lie on a device.
         sums: pixel sums of the cohort.
         held_size: E: room for the held cases of any fit, padded to whole prediction batches.
     """
 
     cohort: Cohort
     folds: Folds
+    windows: Windows
     sums: PixelSums
     held_size: int
 
@@ -82,12 +85,12 @@ class InputMaker:
         mean, sd = self.sums.mean_sd(training)
         exponent = float(fit.hparams["class_weight_exponent"])
         held, room = self.held(fit.left_out), np.zeros(self.held_size, np.int32)
-        room[: len(held)] = held
+        room[: len(held)] = self.windows.rows[held]
         return LaneInput(
             streams=rng.streams(fit),
             epoch=np.int32(0),
-            training=training,
-            steps=np.int32(int(training.sum()) // batch_size),
+            training=self.windows.spread(training),
+            steps=np.int32(self.windows.steps(training, batch_size)),
             mean=mean,
             sd=sd,
             class_weights=task.class_weights(self.training_counts(fit.left_out), exponent),
@@ -98,11 +101,11 @@ class InputMaker:
 
     def idle(self) -> LaneInput:
         """The input of a lane without a fit: it trains and predicts nothing."""
-        n, classes, channels = len(self.cohort.table), len(self.cohort.table.classes), self.cohort.shape[-1]
+        classes, channels = len(self.cohort.table.classes), self.cohort.shape[-1]
         return LaneInput(
             streams=np.zeros((len(rng.Purpose), 2), np.uint32),
             epoch=np.int32(0),
-            training=np.zeros(n, bool),
+            training=np.zeros(len(self.windows.cases), bool),
             steps=np.int32(0),
             mean=np.zeros(channels, np.float32),
             sd=np.ones(channels, np.float32),

@@ -34,6 +34,7 @@ class LaneSpec:
         dropout: whether any fit drops units; False compiles nothing in.
         horizon: epochs at which the cosine schedule ends.
         predict_batch: cases a prediction step.
+        window: rows that are shuffled together, see engine/windows.py.
     """
 
     build: Callable[[nnx.Rngs], nnx.Module]
@@ -44,18 +45,19 @@ class LaneSpec:
     dropout: bool
     horizon: int
     predict_batch: int
+    window: int
 
 
 class Cases(NamedTuple):
-    """The resident data, one copy a device.
+    """Cases on a device, row by row: all of them, or those of one window.
 
     Attributes:
-        images: [N, H, W, C] stored dtype.
-        labels: [N] int32.
+        images: [rows, H, W, C] stored dtype.
+        labels: [rows] int32.
     """
 
-    images: jax.Array
-    labels: jax.Array
+    images: Any
+    labels: Any
 
 
 class LaneState(NamedTuple):
@@ -72,12 +74,12 @@ class LaneInput(NamedTuple):
     Attributes:
         streams: [purposes, 2] uint32, names the fit's random numbers.
         epoch: int32 scalar, epochs done.
-        training: [N] bool, cases to train on.
+        training: [rows] bool, rows of all windows to train on.
         steps: int32 scalar, training steps an epoch; 0 in an idle lane.
         mean: [C] float32, pixel mean of the training cases.
         sd: [C] float32, pixel standard deviation of the training cases.
         class_weights: [classes] float32.
-        held: [E] int32, cases to predict after the epoch, padded at the end.
+        held: [E] int32, rows to predict after the epoch, padded at the end.
         n_held: int32 scalar, how many of them are real; 0 predicts nothing.
         traced: hyperparameters that keep shapes, float32 scalars.
     """
@@ -92,6 +94,20 @@ class LaneInput(NamedTuple):
     held: Any
     n_held: Any
     traced: dict[str, Any]
+
+
+class Progress(NamedTuple):
+    """A fit within an epoch.
+
+    Attributes:
+        state: so far.
+        loss: float32 scalar, training loss summed over steps.
+        step: int32 scalar, steps of this epoch done.
+    """
+
+    state: LaneState
+    loss: Any
+    step: Any
 
 
 class LaneOutput(NamedTuple):
@@ -114,23 +130,59 @@ def init(spec: LaneSpec, told: LaneInput) -> LaneState:
 
 
 def train(spec: LaneSpec, cases: Cases, state: LaneState, told: LaneInput) -> tuple[LaneState, jax.Array]:
-    """All training steps of an epoch, in an order drawn for it; returns the mean loss too."""
-    order = shuffled(told)
+    """All training steps of an epoch, window after window; returns the mean loss too."""
+    progress = Progress(state, jnp.float32(0.0), jnp.int32(0))
+    windows = told.training.shape[0] // spec.window
+    if windows == 1:
+        progress = train_window(spec, cases, progress, told, jnp.int32(0), jnp.int32(0))
+    else:
 
-    def step(i: jax.Array, carry: tuple[LaneState, jax.Array]) -> tuple[LaneState, jax.Array]:
-        state, total = carry
+        def one(i: jax.Array, so_far: Progress) -> Progress:
+            return train_window(spec, cases, so_far, told, i, i * spec.window)
+
+        progress = lax.fori_loop(0, windows, one, progress)
+    return progress.state, mean_loss(progress)
+
+
+def train_window(
+    spec: LaneSpec, cases: Cases, progress: Progress, told: LaneInput, window: jax.Array, first: jax.Array
+) -> Progress:
+    """The training steps of one window.
+
+    Args:
+        spec: what the lanes share.
+        cases: hold the rows of the window.
+        progress: before.
+        told: the lane's input.
+        window: int32 scalar, number of the window.
+        first: int32 scalar, place of the window's first row in `cases`.
+
+    Returns:
+        Progress after the window; its last short batch is left out.
+    """
+    chosen = lax.dynamic_slice(told.training, (window * spec.window,), (spec.window,))
+    order = first + shuffled(spec, told, chosen, window)
+
+    def step(i: jax.Array, so_far: Progress) -> Progress:
         batch = lax.dynamic_slice(order, (i * spec.batch_size,), (spec.batch_size,))
-        state, loss = train_step(spec, cases, state, told, batch, told.epoch * told.steps + i)
-        return state, total + loss
+        number = told.epoch * told.steps + so_far.step
+        state, loss = train_step(spec, cases, so_far.state, told, batch, number)
+        return Progress(state, so_far.loss + loss, so_far.step + 1)
 
-    state, total = lax.fori_loop(0, told.steps, step, (state, jnp.float32(0.0)))
-    return state, total / jnp.maximum(told.steps, 1).astype(jnp.float32)
+    return lax.fori_loop(0, jnp.sum(chosen, dtype=jnp.int32) // spec.batch_size, step, progress)
 
 
-def shuffled(told: LaneInput) -> jax.Array:
-    """[N] int32: the training cases in this epoch's order, then all others."""
-    draws = jax.random.uniform(rng.key(told.streams, Purpose.ORDER, told.epoch), told.training.shape)
-    return jnp.argsort(jnp.where(told.training, draws, 2.0), stable=True).astype(jnp.int32)
+def mean_loss(progress: Progress) -> jax.Array:
+    """Mean training loss of an epoch, float32 scalar (or [L]); 0 without steps."""
+    return progress.loss / jnp.maximum(progress.step, 1).astype(jnp.float32)
+
+
+def shuffled(spec: LaneSpec, told: LaneInput, chosen: jax.Array, window: jax.Array) -> jax.Array:
+    """[window rows] int32: the rows chosen ([window rows] bool) in this epoch's order, then all others."""
+    windows = told.training.shape[0] // spec.window
+    key = rng.key(told.streams, Purpose.ORDER, told.epoch * windows + window)
+    draws = jax.random.uniform(key, chosen.shape)
+    return jnp.argsort(jnp.where(chosen, draws, 2.0), stable=True).astype(jnp.int32)
 
 
 def train_step(
@@ -159,7 +211,7 @@ def predict(spec: LaneSpec, cases: Cases, state: LaneState, told: LaneInput) -> 
     size = spec.predict_batch
 
     def chunk(i: jax.Array, logits: jax.Array) -> jax.Array:
-        # The barrier ties the batch to i: a single chunk would else be predicted before the loop, needed or not.
+        # Tied to i, or a single chunk would be predicted before the loop, needed or not.
         batch, _ = lax.optimization_barrier((lax.dynamic_slice(told.held, (i * size,), (size,)), i))
         network = nnx.merge(graph(spec.build), state.params, state.stats)
         part = network(normalised(cases, told, batch), False, 0.0, rng.unused())  # type: ignore[operator]

@@ -17,6 +17,7 @@ from nachos_jax.core.types import EpochLimit, Fit, HParamValue
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine.pool import LanePool
 from nachos_jax.engine.watch import best_epoch
+from nachos_jax.engine.windows import divide
 from nachos_jax.models import registry
 from nachos_jax.records.schema import FitRecord
 from nachos_jax.splits.folds import Folds
@@ -62,7 +63,8 @@ def train(
     fits = [
         Fit(_hparams(c, i, run), left_out, run.seed, limit, cohort.hash) for i, c in enumerate(configurations)
     ]
-    _check_fits(fits, int(folds.training(left_out).sum()), cohort)
+    windows = divide(len(cohort.table), run.data.window, run.seed)
+    _check_fits(fits, windows.fewest(folds.training(left_out)), cohort)
     places: dict[str, list[int]] = {}
     for place, fit in enumerate(fits):
         places.setdefault(fit.id, []).append(place)

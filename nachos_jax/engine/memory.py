@@ -1,4 +1,4 @@
-"""How much memory a device has for lanes, and how many lanes to try first."""
+"""How much memory a device has, what stays on it, how many lanes to try, and what running out looks like."""
 
 from __future__ import annotations
 
@@ -6,22 +6,32 @@ from typing import Any
 
 import psutil
 
+_FOR_CASES = 0.5
+"""Part of the memory that may be used up to which cases stay on the device; lanes need the rest."""
 
-def budget(device: Any, devices: int, fraction: float, resident: int) -> int:
-    """Bytes a device that lanes may take.
+
+def allowance(device: Any, devices: int, fraction: float) -> int:
+    """Bytes a device that cases, lanes and programs may take together.
 
     Args:
         device: one of the local jax devices.
         devices: how many there are; CPU devices share the host's memory.
         fraction: part of the memory that may be used.
-        resident: bytes of the cases on the device.
-
-    Returns:
-        Bytes left for lanes and program.
     """
     stats = device.memory_stats() or {}
     total = stats.get("bytes_limit") or psutil.virtual_memory().total // devices
-    return int(total * fraction) - resident
+    return int(total * fraction)
+
+
+def stays(residency: str, nbytes: int, allowed: int) -> bool:
+    """Whether cases are resident: as configured, or because they take no more than half of what is allowed.
+
+    Args:
+        residency: "auto", "resident" or "stream".
+        nbytes: of all cases as stored.
+        allowed: see `allowance`.
+    """
+    return residency == "resident" or (residency == "auto" and nbytes <= _FOR_CASES * allowed)
 
 
 def lanes_to_try(platform: str, lanes: int) -> int:
@@ -31,3 +41,8 @@ def lanes_to_try(platform: str, lanes: int) -> int:
     larger; an accelerator fills with lanes.
     """
     return lanes or (4 if platform == "cpu" else 32)
+
+
+def exhausted(error: Exception) -> bool:
+    """True when an error of JAX says that a device, or the host, has run out of memory."""
+    return "RESOURCE_EXHAUSTED" in str(error) or isinstance(error, MemoryError)

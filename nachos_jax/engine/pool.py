@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -10,24 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
-
 from nachos_jax.core import mesh as meshes
 from nachos_jax.core.config import RunConfig
+from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Fit, digest
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine import memory
 from nachos_jax.engine.bucket_lanes import BucketLanes, FitResult
 from nachos_jax.engine.buckets import Bucket, bucket_of
+from nachos_jax.engine.compiler import PREDICT_BATCH, BucketCompiler
 from nachos_jax.engine.inputs import InputMaker, pixel_sums
-from nachos_jax.engine.lane import LaneSpec
-from nachos_jax.engine.program import fitting_program, resident
-from nachos_jax.models import registry
-from nachos_jax.models.convolution import default_lowering
+from nachos_jax.engine.windows import divide
 from nachos_jax.records.checkpoint import LaneCheckpoint
 from nachos_jax.splits.folds import Folds
 
-PREDICT_BATCH = 256
+log = logging.getLogger("nachos_jax")
 
 
 @dataclass
@@ -40,6 +37,7 @@ class Spent:
         lane_epochs: lanes x epochs run, busy or not.
         compilations: programs compiled.
         compile_seconds: time that took.
+        tuning_seconds: time that the choice of lowering, packing and lanes took.
         train_seconds: time in compiled epochs, their scoring included.
     """
 
@@ -48,6 +46,7 @@ class Spent:
     lane_epochs: int = 0
     compilations: int = 0
     compile_seconds: float = 0.0
+    tuning_seconds: float = 0.0
     train_seconds: float = 0.0
 
     @property
@@ -80,8 +79,9 @@ class LanePool:
     ):
         self._run, self._checkpoints = run, checkpoints if run.engine.checkpoint_epochs else None
         self._mesh = meshes.lane_mesh(devices)
-        self._cases = resident(cohort.images, cohort.table.labels, self._mesh)
-        self._maker = InputMaker(cohort, folds, pixel_sums(cohort.images), _held_size(folds))
+        windows = divide(len(cohort.table), run.data.window, run.seed)
+        self._maker = InputMaker(cohort, folds, windows, pixel_sums(cohort.images), _held_size(folds))
+        self._compiler = BucketCompiler(run, self._maker, self._mesh)
         self._buckets: dict[Bucket, BucketLanes] = {}
         self._turn = 0
         self._since_save: dict[Bucket, int] = defaultdict(int)
@@ -108,6 +108,11 @@ class LanePool:
         return [f"{device.platform} {device.device_kind}" for device in self._mesh.devices.flat]
 
     @property
+    def streams(self) -> bool:
+        """True when cases are read window by window instead of lying on the devices."""
+        return self._compiler.streams
+
+    @property
     def traces(self) -> dict[Bucket, int]:
         """How often each bucket's epoch was traced; 1 unless memory ran short."""
         return {bucket: lanes.program.counted.traces for bucket, lanes in self._buckets.items()}
@@ -119,7 +124,7 @@ class LanePool:
             by_bucket[bucket_of(fit, self._run.table)].append(fit)
         for bucket, members in by_bucket.items():
             if bucket not in self._buckets:
-                self._buckets[bucket] = self._compile(bucket, members[0])
+                self._buckets[bucket] = self._open(bucket, members[0])
             self._buckets[bucket].submit(members)
 
     def step(self) -> list[FitResult]:
@@ -127,7 +132,13 @@ class LanePool:
         bucket, lanes = self._next()
         start = time.perf_counter()
         before = lanes.waiting
-        ended = lanes.epoch()
+        try:
+            ended = lanes.epoch()
+        except Exception as error:
+            if not memory.exhausted(error):
+                raise
+            self._halve(bucket, error)
+            return []
         self.spent.train_seconds += time.perf_counter() - start
         self.spent.fits += len(ended)
         self.spent.epochs += lanes.busy + len(ended)
@@ -150,63 +161,43 @@ class LanePool:
             lanes.close()
 
     def _next(self) -> tuple[Bucket, BucketLanes]:
+        """The next bucket in turn among those that fill their lanes; when none does, among all with work."""
         buckets = list(self._buckets.items())
-        for offset in range(len(buckets)):
-            turn = (self._turn + offset) % len(buckets)
-            if buckets[turn][1].busy or buckets[turn][1].waiting:
-                self._turn = turn + 1
-                return buckets[turn]
-        raise RuntimeError("step() without work: submit fits first")
+        turns = [(self._turn + offset) % len(buckets) for offset in range(len(buckets))]
+        work = [turn for turn in turns if buckets[turn][1].busy or buckets[turn][1].waiting]
+        full = [turn for turn in work if buckets[turn][1].full]
+        if not work:
+            raise RuntimeError("step() without work: submit fits first")
+        turn = (full or work)[0]
+        self._turn = turn + 1
+        return buckets[turn]
 
-    def _compile(self, bucket: Bucket, example: Fit) -> BucketLanes:
-        run, device = self._run, self._mesh.devices.flat[0]
-        spec = self._spec(bucket, device.platform)
-        used = sum(leaf.nbytes for leaf in self._cases)
-        used += sum(lanes.state_bytes for lanes in self._buckets.values())
-        program = fitting_program(
-            spec,
-            self._cases,
-            self._maker.make(example, spec.batch_size),
-            self._mesh,
-            memory.lanes_to_try(device.platform, run.engine.lanes),
-            _packing(run.engine.packing, device.platform),
-            memory.budget(device, self._mesh.size, run.engine.memory_fraction, used),
-        )
+    def _open(self, bucket: Bucket, example: Fit, most: int = 0) -> BucketLanes:
+        used = sum(lanes.state_bytes for lanes in self._buckets.values())
+        began = time.perf_counter()
+        program = self._compiler.program(bucket, example, used, most)
         self.spent.compilations += 1
         self.spent.compile_seconds += program.compile_seconds
+        self.spent.tuning_seconds += max(0.0, time.perf_counter() - began - program.compile_seconds)
         checkpoint = None
         if self._checkpoints is not None:
             checkpoint = LaneCheckpoint(self._checkpoints / digest([list(pair) for pair in bucket]))
-        return BucketLanes(program, self._cases, self._maker, run.search.metric, checkpoint)
+        return BucketLanes(program, self._maker, self._run.search.metric, checkpoint)
 
-    def _spec(self, bucket: Bucket, platform: str) -> LaneSpec:
-        run, static = self._run, dict(bucket)
-        cohort = self._maker.cohort
-        lowering = run.engine.convolution
-        build = functools.partial(
-            registry.build,
-            static,
-            cohort.shape[-1],
-            len(cohort.table.classes),
-            jnp.bfloat16 if run.precision == "bfloat16" else jnp.float32,
-            default_lowering(platform) if lowering == "auto" else lowering,
-        )
-        return LaneSpec(
-            build=build,
-            classes=len(cohort.table.classes),
-            batch_size=int(static["batch_size"]),
-            family=str(static["optimizer"]),
-            augmentations=run.augmentations,
-            dropout=run.uses("dropout"),
-            horizon=run.limit.epochs,
-            predict_batch=min(PREDICT_BATCH, self._maker.held_size),
-        )
-
-
-def _packing(packing: str, platform: str) -> str:
-    if packing != "auto":
-        return packing
-    return "map" if platform == "cpu" else "vmap"
+    def _halve(self, bucket: Bucket, error: Exception) -> None:
+        """Goes on with half the lanes after the device has run out of memory."""
+        old = self._buckets[bucket]
+        lanes = old.program.lanes // self._mesh.size
+        if lanes == 1:
+            raise UsageError(
+                "The device has run out of memory with a single lane: lower training.batch_size, the image "
+                f"size, the network's width or data.window, or set data.residency to 'stream'. ({error})"
+            ) from error
+        log.warning("Out of device memory: going on with %d lanes a device instead of %d.", lanes // 2, lanes)
+        resumable, fits = old.surrender()
+        new = self._open(bucket, fits[0], lanes // 2)
+        new.adopt(resumable, fits)
+        self._buckets[bucket] = new
 
 
 def _held_size(folds: Folds) -> int:

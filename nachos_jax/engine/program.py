@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,18 +17,31 @@ from jax.sharding import Mesh, PartitionSpec
 from nachos_jax.core import mesh as meshes
 from nachos_jax.core.errors import UsageError
 from nachos_jax.engine import lane
-from nachos_jax.engine.lane import Cases, LaneInput, LaneOutput, LaneSpec, LaneState
+from nachos_jax.engine.lane import LaneInput, LaneOutput, LaneSpec, LaneState
 
 log = logging.getLogger("nachos_jax")
-EpochFunction = Callable[[Cases, LaneState, LaneInput], tuple[LaneState, LaneOutput]]
+
+BLOCK = 4
+"""Lanes in a block, if their number can be divided so."""
+
+EpochFunction = Callable[[LaneState, LaneInput], tuple[LaneState, LaneOutput]]
 StartFunction = Callable[[LaneState, LaneInput, jax.Array], LaneState]
 
 
 @dataclass
 class TraceCount:
-    """How often a bucket's epoch was traced; more than once per program is a bug."""
+    """How often a bucket's programs were traced; more than once each is a bug."""
 
     traces: int = 0
+
+    def counting(self, function: Callable) -> Callable:
+        """The function; each time that JAX traces it is counted."""
+
+        def counted(*args: Any) -> Any:
+            self.traces += 1
+            return function(*args)
+
+        return counted
 
 
 @dataclass(frozen=True)
@@ -37,7 +49,7 @@ class LaneProgram:
     """The compiled epoch of a bucket over all local devices.
 
     Attributes:
-        run: (cases, state, input) -> (state, output); leading axis of state, input and output is the
+        epoch: (state, input) -> (state, output); leading axis of state, input and output is the
             lane axis, L = lanes a device x devices; the state given is donated.
         start: (state, input, fresh [L] bool) -> state, with fresh weights in the fresh lanes; donates too.
         mesh: the devices.
@@ -47,7 +59,7 @@ class LaneProgram:
         compile_seconds: time to trace and compile.
     """
 
-    run: EpochFunction
+    epoch: EpochFunction
     start: StartFunction
     mesh: Mesh
     lanes: int
@@ -57,7 +69,7 @@ class LaneProgram:
 
     def empty_state(self) -> LaneState:
         """A state of L lanes full of zeros, on the devices."""
-        shapes = _stacked(lane.abstract_state(self.spec), self.lanes)
+        shapes = stacked(lane.abstract_state(self.spec), self.lanes)
         sharding = meshes.by_lane(self.mesh)
         return jax.tree.map(lambda s: jax.device_put(np.zeros(s.shape, s.dtype), sharding), shapes)
 
@@ -76,8 +88,8 @@ def vectorised(one: Callable, packing: str, shared: int = 0) -> Callable:
 
     Args:
         one: takes `shared` arguments that all lanes share, then arguments of its lane.
-        packing: "vmap" (all lanes in step) or "map" (lane after lane in one program; each runs only
-            as many steps as it has).
+        packing: "vmap" (all lanes in step), "map" (lane after lane in one program; each runs only
+            as many steps as it has) or "blocks" (a few lanes in step, block after block).
         shared: number of shared arguments.
 
     Returns:
@@ -85,7 +97,13 @@ def vectorised(one: Callable, packing: str, shared: int = 0) -> Callable:
     """
     if packing == "vmap":
         return lambda *args: jax.vmap(one, (None,) * shared + (0,) * (len(args) - shared))(*args)
-    return lambda *args: lax.map(lambda own: one(*args[:shared], *own), args[shared:])
+
+    def mapped(*args: Any) -> Any:
+        lanes = len(jax.tree.leaves(args[shared:])[0])
+        block = max(n for n in range(1, BLOCK + 1) if lanes % n == 0) if packing == "blocks" else None
+        return lax.map(lambda own: one(*args[:shared], *own), args[shared:], batch_size=block)
+
+    return mapped
 
 
 def sharded(function: Callable, mesh: Mesh, shared: int = 0) -> Callable:
@@ -105,54 +123,26 @@ def start_lane(spec: LaneSpec, state: LaneState, told: LaneInput, fresh: jax.Arr
     return lax.cond(fresh, lambda: lane.init(spec, told), lambda: state)
 
 
-def compile_program(
-    spec: LaneSpec, cases: Cases, told: LaneInput, mesh: Mesh, lanes: int, packing: str
-) -> tuple[LaneProgram, int]:
-    """Compiles the epoch of `lanes` lanes a device.
-
-    Args:
-        spec: what the lanes share.
-        cases: the resident data on the devices.
-        told: an input of one lane, for its shapes.
-        mesh: the devices.
-        lanes: lanes a device.
-        packing: see `vectorised`.
-
-    Returns:
-        The program and the bytes that it takes on each device beside the cases.
-    """
-    counted, total, by_lane = TraceCount(), lanes * mesh.size, meshes.by_lane(mesh)
-    epoch = sharded(vectorised(functools.partial(lane.epoch, spec), packing, shared=1), mesh, shared=1)
+def compile_start(spec: LaneSpec, told: LaneInput, mesh: Mesh, lanes: int, packing: str) -> StartFunction:
+    """Compiles what gives lanes fresh weights; see `LaneProgram.start`."""
+    total, by_lane = lanes * mesh.size, meshes.by_lane(mesh)
     start = sharded(vectorised(functools.partial(start_lane, spec), packing), mesh)
-
-    def counted_epoch(*args: Any) -> Any:
-        counted.traces += 1
-        return epoch(*args)
-
-    state = _stacked(lane.abstract_state(spec), total, by_lane)
-    many = _stacked(told, total, by_lane)
+    state = stacked(lane.abstract_state(spec), total, by_lane)
     fresh = jax.ShapeDtypeStruct((total,), jnp.bool_, sharding=by_lane)
-    began = time.perf_counter()
-    run = jax.jit(counted_epoch, donate_argnums=(1,)).lower(cases, state, many).compile()
+    lowered = jax.jit(start, donate_argnums=(0,)).lower(state, stacked(told, total, by_lane), fresh)
     # Drawing weights is short, but every draw is a page of code that a CPU is slow to optimise.
     options: Any = {"xla_backend_optimization_level": 0} if mesh.devices.flat[0].platform == "cpu" else None
-    starting = jax.jit(start, donate_argnums=(0,)).lower(state, many, fresh).compile(compiler_options=options)
-    seconds = time.perf_counter() - began
-    return LaneProgram(run, starting, mesh, total, spec, counted, seconds), _bytes(run, cases)
+    return lowered.compile(compiler_options=options)
 
 
 def fitting_program(
-    spec: LaneSpec, cases: Cases, told: LaneInput, mesh: Mesh, want: int, packing: str, budget: int
+    compile_lanes: Callable[[int], tuple[LaneProgram, int]], want: int, budget: int
 ) -> LaneProgram:
     """Compiles as many lanes a device as wanted, or as the memory budget holds.
 
     Args:
-        spec: what the lanes share.
-        cases: the resident data on the devices.
-        told: an input of one lane, for its shapes.
-        mesh: the devices.
+        compile_lanes: lanes a device -> program, and the bytes that it takes on each device.
         want: lanes a device, if they fit.
-        packing: see `vectorised`.
         budget: bytes a device that program and lanes may take.
 
     Returns:
@@ -163,29 +153,27 @@ def fitting_program(
     """
     lanes = want
     while True:
-        program, used = compile_program(spec, cases, told, mesh, lanes, packing)
+        program, used = compile_lanes(lanes)
         if used <= budget:
             return program
         if lanes == 1:
-            raise UsageError(
-                f"One lane needs {used / 2**20:,.0f} MiB of device memory and {budget / 2**20:,.0f} MiB "
-                "are free: lower training.batch_size, the image size or the network's width."
-            )
+            raise UsageError(too_large(used, budget))
         fewer = max(1, min(lanes - 1, int(lanes * budget / used)))
         log.info("%d lanes need %d MiB a device: %d lanes instead", lanes, used >> 20, fewer)
         lanes = fewer
 
 
-def resident(images: np.ndarray, labels: np.ndarray, mesh: Mesh) -> Cases:
-    """Puts the cases once on each device, in stored dtype."""
-    everywhere = meshes.everywhere(mesh)
-    return Cases(
-        jax.device_put(np.ascontiguousarray(images), everywhere),
-        jax.device_put(np.asarray(labels, np.int32), everywhere),
+def too_large(used: int, budget: int) -> str:
+    """What to say when one lane does not fit."""
+    return (
+        f"One lane needs {used / 2**20:,.0f} MiB of device memory and {budget / 2**20:,.0f} MiB are free: "
+        "lower training.batch_size, the image size, the network's width or data.window."
     )
 
 
-def _stacked(tree: Any, lanes: int, sharding: Any = None) -> Any:
+def stacked(tree: Any, lanes: int, sharding: Any = None) -> Any:
+    """Shapes and dtypes of a tree of one lane, for many lanes."""
+
     def shape(leaf: Any) -> jax.ShapeDtypeStruct:
         dtype = jnp.result_type(leaf) if not hasattr(leaf, "dtype") else leaf.dtype
         return jax.ShapeDtypeStruct((lanes, *np.shape(leaf)), dtype, sharding=sharding)
@@ -193,12 +181,13 @@ def _stacked(tree: Any, lanes: int, sharding: Any = None) -> Any:
     return jax.tree.map(shape, tree)
 
 
-def _bytes(compiled: Any, cases: Cases) -> int:
+def program_bytes(compiled: Any) -> int:
+    """Bytes that a compiled program takes on each device: arguments, results and scratch."""
     analysis = compiled.memory_analysis()
     if analysis is None:  # some backends do not tell
         return 0
     held = analysis.argument_size_in_bytes + analysis.output_size_in_bytes - analysis.alias_size_in_bytes
-    return held + analysis.temp_size_in_bytes - sum(leaf.nbytes for leaf in cases)
+    return held + analysis.temp_size_in_bytes
 
 
 def _row(leaf: jax.Array, index: int) -> np.ndarray:

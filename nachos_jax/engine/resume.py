@@ -57,9 +57,11 @@ def snapshot(
 def restore(checkpoint: LaneCheckpoint) -> dict[str, Resumable]:
     """The fits of a checkpoint by id; empty without one."""
     found = checkpoint.restore()
-    if found is None:
-        return {}
-    arrays, lanes = found
+    return resumables(*found) if found else {}
+
+
+def resumables(arrays: dict[str, np.ndarray], lanes: list[dict[str, Any]]) -> dict[str, Resumable]:
+    """The fits of a snapshot by id."""
     leaves = [arrays[_name(k)] for k in range(len(arrays))]
     return {
         told["fit"]: Resumable(

@@ -143,4 +143,3 @@ def dropout(x: jax.Array, rate: jax.Array | float, key: jax.Array) -> jax.Array:
     kept = 1.0 - jnp.asarray(rate, jnp.float32)
     mask = jax.random.uniform(key, x.shape) < kept
     return jnp.where(mask, x / kept.astype(x.dtype), jnp.zeros_like(x))
-

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-LOWERINGS = ("lax", "custom", "shift", "im2col")
+from nachos_jax.core.config import LOWERINGS
 
 Padding = str | Sequence[tuple[int, int]]
 
@@ -42,7 +42,7 @@ class _Geometry:
 
 def default_lowering(platform: str) -> str:
     """The lowering to use on a platform ("cpu", "gpu", "tpu") when nothing has been timed there."""
-    return "im2col" if platform == "cpu" else "lax"
+    return "custom" if platform == "cpu" else "lax"
 
 
 def conv(
@@ -145,7 +145,8 @@ def _blocks(x: jax.Array, kernel: jax.Array, geometry: _Geometry) -> int:
     spaces = zip(x.shape[1:-1], kernel.shape, geometry.strides, geometry.padding, strict=False)
     pixels = prod((n + low + high - k) // s + 1 for n, k, s, (low, high) in spaces)
     case = pixels * prod(kernel.shape[:-2]) * x.shape[-1] * x.dtype.itemsize
-    return next(n for n in range(1, len(x) + 1) if len(x) % n == 0 and (len(x) // n * case <= _CACHE or n == len(x)))
+    divisors = [n for n in range(1, len(x) + 1) if len(x) % n == 0]
+    return next((n for n in divisors if len(x) // n * case <= _CACHE), len(x))
 
 
 def _split(x: jax.Array, blocks: int) -> jax.Array:

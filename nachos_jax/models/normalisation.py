@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -48,7 +49,8 @@ class BatchNorm(nnx.Module):
         axes = pooling.window_axes(x.shape, pool, pool, 0)
         if not train:
             return _affine(x, self.mean[...], self.variance[...], self.scale[...], self.bias[...], axes)
-        out, mean, variance = _batch_norm(x, self.scale[...], self.bias[...], axes)
+        normed: Any = _batch_norm(x, self.scale[...], self.bias[...], axes)
+        out, mean, variance = normed
         self._move(mean, variance, n=x.size // x.shape[-1])
         return out
 
@@ -105,7 +107,7 @@ def _forward(x: jax.Array, scale: jax.Array, bias: jax.Array, axes: Window) -> t
 
 
 def _backward(axes: Window, saved: tuple, gradients: tuple) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Ioffe and Szegedy 2015, section 3, with both sums taken over the peaks: no other pixel has a gradient."""
+    """Ioffe and Szegedy 2015, section 3; both sums are over the peaks, as no other pixel has a gradient."""
     x, peaks, mean, inverse_sd, scale = saved
     gradient = gradients[0].astype(jnp.float32)
     rank, n = x.ndim, x.size // x.shape[-1]
@@ -137,7 +139,7 @@ def _affine(
 
 
 def _peaks(x: jax.Array, scale: jax.Array, axes: Window) -> jax.Array:
-    """What the affine step turns into the highest value of each window: its lowest where the scale is negative."""
+    """What the affine step makes the highest value of each window: the lowest if the scale is negative."""
     if pooling.is_identity(axes):
         return x
     sign = _last(jnp.where(scale < 0, -1.0, 1.0).astype(x.dtype), x.ndim)

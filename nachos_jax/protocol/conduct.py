@@ -256,6 +256,7 @@ class Conductor:
                 "lane_epochs": spent.lane_epochs,
                 "compilations": spent.compilations,
                 "compile_seconds": round(spent.compile_seconds, 3),
+                "tuning_seconds": round(spent.tuning_seconds, 3),
                 "train_seconds": round(spent.train_seconds, 3),
                 "seconds": round(seconds, 3),
                 "devices": self._pool.devices,

@@ -10,6 +10,7 @@ from nachos_jax.core.config import RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import active
 from nachos_jax.data.table import Cohort
+from nachos_jax.engine.windows import divide
 from nachos_jax.metrics.classification import METRICS
 from nachos_jax.models import registry as models
 from nachos_jax.search import registry as searchers
@@ -33,7 +34,7 @@ def check(run: RunConfig, cohort: Cohort, folds: Folds) -> None:
         )
     searchers.check(run.search.searcher)
     _metric(run.search.metric, cohort, folds)
-    _batches(run, folds)
+    _batches(run, cohort, folds)
     _networks(run, cohort)
 
 
@@ -52,17 +53,20 @@ def _metric(name: str, cohort: Cohort, folds: Folds) -> None:
             )
 
 
-def _batches(run: RunConfig, folds: Folds) -> None:
+def _batches(run: RunConfig, cohort: Cohort, folds: Folds) -> None:
     firsts = range(0, len(folds.numbers()), folds.count)
     pairs = [
         pair for first in firsts for pair in itertools.combinations(range(first, first + folds.count), 2)
     ]
-    smallest = min(int(folds.training(pair).sum()) for pair in pairs)
+    windows = divide(len(cohort.table), run.data.window, run.seed)
+    smallest = min(windows.fewest(folds.training(pair)) for pair in pairs)
+    where = "training set has" if windows.count == 1 else "part of a training set that lies in one window has"
     largest = int(max(run.candidates("batch_size")))
     if largest > smallest:
         raise UsageError(
-            f"batch_size can be {largest}, but the smallest training set has {smallest} cases: lower it "
-            "in config.training.batch_size or config.search.space.batch_size."
+            f"batch_size can be {largest}, but the smallest {where} {smallest} cases: lower it "
+            "in config.training.batch_size or config.search.space.batch_size"
+            + (", or raise config.data.window." if windows.count > 1 else ".")
         )
 
 

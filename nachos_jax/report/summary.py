@@ -167,6 +167,8 @@ def _spent(evidence: Evidence) -> dict[str, Any]:
         "occupancy": total("busy_lane_epochs") / total("lane_epochs") if total("lane_epochs") else None,
         "seconds": total("seconds"),
         "compile_seconds": total("compile_seconds"),
+        "tuning_seconds": total("tuning_seconds"),
+        "train_seconds": total("train_seconds"),
         "compilations": int(total("compilations")),
         "sessions": len(evidence.sessions),
         "devices": sorted({str(_plain(s["devices"])) for s in evidence.sessions if s.get("devices")}),

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from nachos_jax import __version__
-from nachos_jax.cli import compile_cache
+from nachos_jax.core import compile_cache
 from nachos_jax.engine.pool import LanePool
 from tests.cli.conftest import CASES, Call, arrays, said
 

@@ -153,6 +153,7 @@ RANGES = {
     "seed": (0, 2**31 - 1),
     "data.height": (0, 8192),
     "data.width": (0, 8192),
+    "data.window": (1, 10**9),
     "folds.count": (2, 1000),
     "folds.repeats": (1, 1000),
     "training.epochs": (1, 100_000),
@@ -174,7 +175,8 @@ CHOICES = {
     "folds.scheme": configs.SCHEMES,
     "training.precision": ("float32", "bfloat16"),
     "search.rule": ("best", "one-se"),
-    "engine.packing": ("auto", "vmap", "map"),
+    "data.residency": ("auto", "resident", "stream"),
+    "engine.packing": ("auto", "vmap", "map", "blocks"),
     "engine.convolution": ("auto", "lax", "custom", "shift", "im2col"),
     "deploy.members": ("one", "folds"),
 } | {key: row.choices for key, row in ROWS.items() if row.kind == "choice"}
@@ -322,7 +324,8 @@ def test_inactive_hyperparameters_are_dropped(architecture):
 
 # --- what may differ when a run is taken up again ----------------------------------------------------
 
-SAME_RESULTS = {"data.cache", "data.path", "deploy.members"} | {k for k in FIELDS if k.startswith("engine.")}
+SAME_RESULTS = {"data.cache", "data.path", "data.residency", "deploy.members"}
+SAME_RESULTS |= {key for key in FIELDS if key.startswith("engine.")}
 
 
 @pytest.mark.parametrize("key", FIELDS)

@@ -14,6 +14,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from nachos_jax.core import rng
 from nachos_jax.engine.inputs import TRACED, InputMaker, pixel_sums, traced
 from nachos_jax.engine.schedule import SCHEDULES
+from nachos_jax.engine.windows import divide
 from nachos_jax.splits.folds import Folds
 from tests import tiny
 
@@ -29,7 +30,9 @@ def run():
 def maker(images: np.ndarray | None = None) -> InputMaker:
     cohort = tiny.cohort("float32")
     cohort = cohort if images is None else dataclasses.replace(cohort, images=images)
-    return InputMaker(cohort, tiny.folds(cohort), pixel_sums(cohort.images), ROOM)
+    return InputMaker(
+        cohort, tiny.folds(cohort), divide(len(cohort.table), 10**6, 0), pixel_sums(cohort.images), ROOM
+    )
 
 
 def keep(made: InputMaker, left_out: tuple[int, ...]) -> np.ndarray:
@@ -128,7 +131,7 @@ def test_a_fold_of_a_later_repeat_is_held_by_its_global_number(run):
     assert cohort.table.folds is not None
     again = (tiny.FOLDS - 1 - cohort.table.folds) + tiny.FOLDS
     folds = Folds(np.stack([cohort.table.folds, again]), tiny.FOLDS, 2)
-    made = InputMaker(cohort, folds, pixel_sums(cohort.images), ROOM)
+    made = InputMaker(cohort, folds, divide(len(cohort.table), 10**6, 0), pixel_sums(cohort.images), ROOM)
     told = made.make(tiny.fit(run, (4, 6)), 16)
     np.testing.assert_array_equal(told.training, ~np.isin(again, (4, 6)))
     assert set(again[told.held[: int(told.n_held)]]) == {4, 6}

@@ -10,8 +10,9 @@ import jax
 import numpy as np
 import pytest
 
+from nachos_jax.core.errors import UsageError
 from nachos_jax.core.mesh import by_lane
-from nachos_jax.engine import bucket_lanes, lane, program, watch
+from nachos_jax.engine import bucket_lanes, lane, memory, program, resident, watch
 from nachos_jax.records.schema import Curve
 from tests import tiny
 
@@ -36,10 +37,10 @@ def test_one_device_and_eight_give_the_same_records(cohort):
         assert_close(one[fit.id], eight[fit.id])
 
 
-@pytest.mark.parametrize("packing", ["vmap", "map"])
-def test_packings_agree(cohort, packing):
+@pytest.mark.parametrize(("packing", "lanes"), [("vmap", 3), ("map", 3), ("blocks", 6), ("blocks", 5)])
+def test_packings_agree(cohort, packing, lanes):
     run = tiny.run_config()
-    other = tiny.run_config(engine__packing=packing, engine__lanes=3)
+    other = tiny.run_config(engine__packing=packing, engine__lanes=lanes)
     fits = some_fits(run)
     one, _, _ = tiny.train(fits, run, cohort)
     packed, _, _ = tiny.train(fits, other, cohort, devices=2)
@@ -55,9 +56,9 @@ def assert_close(a, b):
     np.testing.assert_allclose(a.training_loss, b.training_loss, rtol=1e-3)
 
 
-@pytest.mark.parametrize("packing", ["vmap", "map"])
+@pytest.mark.parametrize("packing", ["vmap", "map", "blocks"])
 def test_a_lane_that_meets_nan_leaves_its_neighbours_bit_identical(cohort, packing):
-    run = tiny.run_config(engine__packing=packing, engine__lanes=4)
+    run = tiny.run_config(engine__packing=packing, engine__lanes=4, model__norm="group")
     fits = some_fits(run)[:3]
     calm = tiny.fit(run, (2, 3), learning_rate=0.02)
     broken = tiny.fit(run, (2, 3), learning_rate=100.0, weight_decay=10.0)
@@ -142,7 +143,7 @@ def test_shard_map_gives_what_pmap_of_vmap_gives(cohort):
     placed, fresh = lanes.program.place(told), jax.device_put(np.ones(8, bool), by_lane(lanes.program.mesh))
     begun = lanes.program.start(lanes.program.empty_state(), placed, fresh)
     host = jax.tree.map(np.array, jax.device_get(begun))
-    ours = lanes.program.run(pool._cases, begun, placed)
+    ours = lanes.program.epoch(begun, placed)
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves).reshape(4, 2, *np.shape(leaves[0])), *told)
     state = jax.tree.map(lambda leaf: leaf.reshape(4, 2, *leaf.shape[1:]), host)
     cases = lane.Cases(cohort.images, cohort.table.labels)
@@ -157,7 +158,7 @@ def test_no_collective_is_compiled_in(cohort):
     run = tiny.run_config(engine__packing="vmap", engine__lanes=2)
     pool = tiny.LanePool(cohort, tiny.folds(cohort), run, devices=jax.devices())
     pool.submit(some_fits(run))
-    text = next(iter(pool._buckets.values())).program.run.as_text()
+    text = next(iter(pool._buckets.values())).program.epoch.func.as_text()
     assert not [
         word for word in ("all-gather", "all-reduce", "all-to-all", "collective-permute") if word in text
     ]
@@ -168,19 +169,114 @@ def test_memory_decides_the_number_of_lanes(cohort, monkeypatch):
     _, _, roomy = tiny.train([tiny.fit(run)], run, cohort)
     assert roomy.lanes == 6
     used = []
-    real = program.compile_program
+    real = resident.Resident.compile
 
     def spy(*arguments):
         result = real(*arguments)
         used.append(result[1])
         return result
 
-    monkeypatch.setattr(program, "compile_program", spy)
+    monkeypatch.setattr(resident.Resident, "compile", spy)
     tiny.train([tiny.fit(run)], run, cohort)
-    monkeypatch.setattr("nachos_jax.engine.memory.budget", lambda *_: used[0] // 2)
+    monkeypatch.setattr(memory, "allowance", lambda *_: cohort.images.nbytes + 4 * tiny.CASES + used[0] // 2)
+    monkeypatch.setattr(memory, "stays", lambda *_: True)
     records, _, tight = tiny.train([tiny.fit(run)], run, cohort)
     assert 1 <= tight.lanes < 6
     assert len(records) == 1
+
+
+class Exhausted:
+    """A program that runs out of memory when its epochs reach the number given, and destroys its state."""
+
+    def __init__(self, monkeypatch, at: int, keeps_state: bool = False):
+        self.epochs, self.at, self.keeps_state = 0, at, keeps_state
+        self.real = resident.Resident.compile
+        monkeypatch.setattr(resident.Resident, "compile", lambda *arguments: self.compile(*arguments))
+
+    def compile(self, *arguments):
+        made, used = self.real(*arguments)
+        return dataclasses.replace(made, epoch=functools.partial(self.epoch, made.epoch)), used
+
+    def epoch(self, real, state, told):
+        self.epochs += 1
+        if self.epochs == self.at:
+            if not self.keeps_state:
+                jax.tree.map(lambda leaf: leaf.delete(), state)
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes.")
+        return real(state, told)
+
+
+@pytest.mark.parametrize("keeps_state", [True, False])
+@pytest.mark.parametrize("at", [1, 3])
+@pytest.mark.parametrize("saved", [True, False])
+def test_out_of_memory_halves_the_lanes_and_loses_nothing(
+    cohort, tmp_path, monkeypatch, caplog, keeps_state, at, saved
+):
+    run = tiny.run_config(engine__lanes=4, training__epochs=4, training__patience=4)
+    fits = some_fits(run)[:6]
+    calm, _, _ = tiny.train(fits, run, cohort)
+    monkeypatch.undo()
+    Exhausted(monkeypatch, at, keeps_state)
+    pool = tiny.LanePool(cohort, tiny.folds(cohort), run, tmp_path if saved else None, jax.devices()[:1])
+    pool.submit(fits)
+    records = {}
+    while pool.busy or pool.waiting:
+        for result in pool.step():
+            records[result.record.fit] = result.record
+        pool.save()
+    pool.close()
+    assert records == calm
+    assert pool.lanes == 2
+    assert caplog.text.count("Out of device memory") == 1
+    kept = (at - 1) * 4 if keeps_state or saved else 0
+    assert pool.spent.epochs == 6 * 4 + (at - 1) * 4 - kept
+
+
+def test_out_of_memory_with_one_lane_says_what_to_do(cohort, monkeypatch):
+    run = tiny.run_config(engine__lanes=1)
+    Exhausted(monkeypatch, 1)
+    with pytest.raises(UsageError, match="single lane: lower training.batch_size"):
+        tiny.train([tiny.fit(run)], run, cohort)
+
+
+def test_other_errors_of_jax_are_not_taken_for_memory(cohort, monkeypatch):
+    run = tiny.run_config(engine__lanes=2)
+    real = resident.Resident.compile
+
+    def failing(*arguments):
+        made, used = real(*arguments)
+
+        def epoch(*_):
+            raise jax.errors.JaxRuntimeError("INTERNAL: something else")
+
+        return dataclasses.replace(made, epoch=epoch), used
+
+    monkeypatch.setattr(resident.Resident, "compile", failing)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"):
+        tiny.train([tiny.fit(run)], run, cohort)
+
+
+def test_fits_spread_over_devices_before_they_share_one(cohort):
+    run = tiny.run_config(engine__lanes=3)
+    pool = tiny.LanePool(cohort, tiny.folds(cohort), run, devices=jax.devices()[:4])
+    pool.submit(some_fits(run)[:4])
+    pool.step()
+    lanes = next(iter(pool._buckets.values()))
+    by_device = np.asarray([p is not None for p in lanes._progress]).reshape(4, 3).sum(axis=1)
+    assert by_device.tolist() == [1, 1, 1, 1]
+
+
+def test_full_buckets_go_first_and_small_ones_at_the_end(cohort):
+    run = tiny.run_config(engine__lanes=2, training__epochs=2, training__patience=2)
+    small = [tiny.fit(run, (0, 1), **{"cnn.width": 6})]
+    large = [tiny.fit(run, (0, 1), learning_rate=0.01 * (k + 1)) for k in range(4)]
+    pool = tiny.LanePool(cohort, tiny.folds(cohort), run, devices=jax.devices()[:1])
+    pool.submit([*small, *large])
+    ended = []
+    while pool.busy or pool.waiting:
+        ended += [result.record.hparams["cnn.width"] for result in pool.step()]
+    assert ended == [4, 4, 4, 4, 6]
+    assert pool.spent.occupancy == 10 / 12
 
 
 def test_running_lanes_resume_bit_for_bit_from_their_checkpoint(cohort, tmp_path):

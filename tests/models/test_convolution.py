@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nachos_jax.core.config import LOWERINGS
 from nachos_jax.models import convolution
 
-OTHERS = [lowering for lowering in convolution.LOWERINGS if lowering != "lax"]
+OTHERS = [lowering for lowering in LOWERINGS if lowering != "lax"]
 
 
 @st.composite
@@ -30,6 +33,7 @@ def problems(draw):
         "strides": tuple(draw(st.integers(1, 3)) for _ in range(rank)),
         "padding": padding,
         "groups": groups,
+        "cache": draw(st.sampled_from([1, 2**21])),
         "seed": draw(st.integers(0, 2**16)),
     }
 
@@ -50,8 +54,10 @@ def value_and_gradients(problem, lowering, x, kernel):
 
 def every_lowering(problem, x, kernel):
     """Value and gradients of all lowerings from one compiled program."""
-    run = lambda a, b: {name: value_and_gradients(problem, name, a, b) for name in convolution.LOWERINGS}  # noqa: E731
-    return jax.jit(run)(x, kernel)
+    run = lambda a, b: {name: value_and_gradients(problem, name, a, b) for name in LOWERINGS}  # noqa: E731
+    # A cache of one byte makes a block of every case.
+    with mock.patch.object(convolution, "_CACHE", problem.get("cache", convolution._CACHE)):
+        return jax.jit(run)(x, kernel)
 
 
 @given(problem=problems())
@@ -99,7 +105,7 @@ def test_vmap_over_both_operands(groups):
                 np.testing.assert_allclose(mine[lane], wanted, rtol=1e-4, atol=1e-4, err_msg=lowering)
 
 
-@pytest.mark.parametrize("lowering", convolution.LOWERINGS)
+@pytest.mark.parametrize("lowering", LOWERINGS)
 def test_gradient_inside_a_loop(lowering):
     problem = {**RESNET_LIKE[0], "outputs": 4, "seed": 7}
     x, kernel = operands(problem)
@@ -130,5 +136,5 @@ def test_wrong_arguments_are_refused(change, message):
 
 
 def test_default_lowering():
-    assert convolution.default_lowering("cpu") == "im2col"
+    assert convolution.default_lowering("cpu") == "custom"
     assert convolution.default_lowering("gpu") == convolution.default_lowering("tpu") == "lax"

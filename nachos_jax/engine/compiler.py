@@ -1,0 +1,137 @@
+"""From a bucket to its compiled program: lowering, packing and lane count that suit the devices."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from nachos_jax.core import mesh as meshes
+from nachos_jax.core.config import RunConfig
+from nachos_jax.core.types import Fit
+from nachos_jax.engine import memory, tuning
+from nachos_jax.engine.buckets import Bucket
+from nachos_jax.engine.inputs import InputMaker
+from nachos_jax.engine.lane import LaneInput, LaneSpec
+from nachos_jax.engine.program import LaneProgram, fitting_program
+from nachos_jax.engine.resident import Resident
+from nachos_jax.engine.streamed import Streamed
+from nachos_jax.engine.tuning import Choice
+from nachos_jax.engine.windows import Windows
+from nachos_jax.models import registry
+
+log = logging.getLogger("nachos_jax")
+
+PREDICT_BATCH = 256
+_TRIAL_STEPS = 4
+"""Training steps that tell one candidate from another."""
+
+
+class BucketCompiler:
+    """Compiles programs over the cases of one run.
+
+    Args:
+        run: the checked configuration.
+        maker: makes lane inputs, and knows the cohort.
+        mesh: the devices.
+    """
+
+    def __init__(self, run: RunConfig, maker: InputMaker, mesh: Mesh):
+        self._run, self._maker, self._mesh = run, maker, mesh
+        self._device = mesh.devices.flat[0]
+        self._allowed = memory.allowance(self._device, mesh.size, run.engine.memory_fraction)
+        cohort = maker.cohort
+        self.streams = not memory.stays(run.data.residency, cohort.images.nbytes, self._allowed)
+        self._source = (Streamed if self.streams else Resident)(cohort, maker.windows, mesh)
+
+    def program(self, bucket: Bucket, example: Fit, used: int, most: int = 0) -> LaneProgram:
+        """Compiles the epoch of a bucket.
+
+        Args:
+            bucket: which.
+            example: one of its fits, for shapes and for the steps that are timed.
+            used: bytes a device that other buckets take.
+            most: lanes a device that it may have; 0 = as the configuration says.
+
+        Returns:
+            The program.
+
+        Raises:
+            UsageError: not even one lane fits.
+        """
+        want = most or memory.lanes_to_try(self._device.platform, self._run.engine.lanes)
+        told = self._maker.make(example, int(dict(bucket)["batch_size"]))
+        choice = self._choice(bucket, told, want)
+        spec = self._spec(bucket, choice.convolution)
+        budget = self._allowed - self._source.nbytes - used
+        return fitting_program(
+            lambda lanes: self._source.compile(spec, told, lanes, choice.packing), want, budget
+        )
+
+    def _choice(self, bucket: Bucket, told: LaneInput, lanes: int) -> Choice:
+        engine, cohort = self._run.engine, self._maker.cohort
+        choices = tuning.candidates(self._device.platform, engine.packing, engine.convolution)
+        key = {
+            "device": self._device.device_kind,
+            "devices": self._mesh.size,
+            "jax": jax.__version__,
+            "bucket": [list(pair) for pair in bucket],
+            "image": list(cohort.shape),
+            "classes": len(cohort.table.classes),
+            "precision": self._run.precision,
+            "augmentations": sorted(self._run.augmentations),
+            "lanes": lanes,
+        }
+        return tuning.choose(key, choices, lambda choice: self._few_steps(bucket, told, lanes, choice))
+
+    def _few_steps(self, bucket: Bucket, told: LaneInput, lanes: int, choice: Choice) -> Callable[[], None]:
+        """Compiles a candidate over the first cases of one window; the function runs a few steps of it."""
+        spec = self._spec(bucket, choice.convolution)
+        rows = _TRIAL_STEPS * spec.batch_size
+        cases = np.resize(np.arange(min(rows, len(self._maker.cohort.table))), rows)
+        few = Resident(self._maker.cohort, Windows(cases, rows), self._mesh)
+        sample = told._replace(
+            training=np.ones(rows, bool),
+            steps=np.int32(_TRIAL_STEPS),
+            held=np.zeros(1, np.int32),
+            n_held=np.int32(0),
+        )
+        program, _ = few.compile(replace(spec, window=rows, predict_batch=1), sample, lanes, choice.packing)
+        inputs = program.place([sample] * program.lanes)
+        everyone = jax.device_put(np.ones(program.lanes, bool), meshes.by_lane(self._mesh))
+        state = program.start(program.empty_state(), inputs, everyone)
+
+        def steps() -> None:
+            nonlocal state
+            state, _ = jax.block_until_ready(program.epoch(state, inputs))
+
+        return steps
+
+    def _spec(self, bucket: Bucket, lowering: str) -> LaneSpec:
+        run, static = self._run, dict(bucket)
+        cohort = self._maker.cohort
+        build = functools.partial(
+            registry.build,
+            static,
+            cohort.shape[-1],
+            len(cohort.table.classes),
+            jnp.bfloat16 if run.precision == "bfloat16" else jnp.float32,
+            lowering,
+        )
+        return LaneSpec(
+            build=build,
+            classes=len(cohort.table.classes),
+            batch_size=int(static["batch_size"]),
+            family=str(static["optimizer"]),
+            augmentations=run.augmentations,
+            dropout=run.uses("dropout"),
+            horizon=run.limit.epochs,
+            predict_batch=min(PREDICT_BATCH, self._maker.held_size),
+            window=self._maker.windows.size,
+        )

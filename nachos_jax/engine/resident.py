@@ -1,0 +1,72 @@
+"""All cases on every device: an epoch is one program, and the host only asks for the next."""
+
+from __future__ import annotations
+
+import functools
+import time
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from nachos_jax.core import mesh as meshes
+from nachos_jax.data.table import Cohort
+from nachos_jax.engine import lane
+from nachos_jax.engine.lane import Cases, LaneInput, LaneSpec
+from nachos_jax.engine.program import (
+    LaneProgram,
+    TraceCount,
+    compile_start,
+    program_bytes,
+    sharded,
+    stacked,
+    vectorised,
+)
+from nachos_jax.engine.windows import Windows
+
+
+class Resident:
+    """The cases of a cohort, put once on each device in stored dtype.
+
+    Args:
+        cohort: the cases.
+        windows: the rows in which they are to lie.
+        mesh: the devices.
+    """
+
+    def __init__(self, cohort: Cohort, windows: Windows, mesh: Mesh):
+        images, labels = cohort.images, np.asarray(cohort.table.labels, np.int32)
+        if len(windows.cases) != len(images) or windows.count > 1:
+            members = np.maximum(windows.cases, 0)
+            images, labels = images[members], labels[members]
+        self._mesh = mesh
+        self._cases = jax.device_put(Cases(np.ascontiguousarray(images), labels), meshes.everywhere(mesh))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes on each device."""
+        return sum(leaf.nbytes for leaf in self._cases)
+
+    def compile(self, spec: LaneSpec, told: LaneInput, lanes: int, packing: str) -> tuple[LaneProgram, int]:
+        """Compiles the epoch of a bucket.
+
+        Args:
+            spec: what the lanes share.
+            told: an input of one lane, for its shapes.
+            lanes: lanes a device.
+            packing: see `nachos_jax.engine.program.vectorised`.
+
+        Returns:
+            The program, and the bytes that it takes on each device beside the cases.
+        """
+        mesh, counted, began = self._mesh, TraceCount(), time.perf_counter()
+        total, by_lane = lanes * mesh.size, meshes.by_lane(mesh)
+        epoch = sharded(vectorised(functools.partial(lane.epoch, spec), packing, shared=1), mesh, shared=1)
+        state = stacked(lane.abstract_state(spec), total, by_lane)
+        lowered = jax.jit(counted.counting(epoch), donate_argnums=(1,)).lower(
+            self._cases, state, stacked(told, total, by_lane)
+        )
+        run, start = lowered.compile(), compile_start(spec, told, mesh, lanes, packing)
+        seconds = time.perf_counter() - began
+        program = LaneProgram(functools.partial(run, self._cases), start, mesh, total, spec, counted, seconds)
+        return program, program_bytes(run) - self.nbytes

@@ -1,0 +1,140 @@
+"""Cases that do not fit on a device: windows pass by, and every lane takes what is its own.
+
+A pass over the windows trains one epoch of all lanes; a second one predicts what they hold out. Lanes
+train on the batches that they would see with resident cases.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from nachos_jax.core import mesh as meshes
+from nachos_jax.data.stream import WindowReader
+from nachos_jax.data.table import Cohort
+from nachos_jax.engine import lane
+from nachos_jax.engine.lane import Cases, LaneInput, LaneOutput, LaneSpec, LaneState, Progress
+from nachos_jax.engine.program import (
+    LaneProgram,
+    TraceCount,
+    compile_start,
+    program_bytes,
+    sharded,
+    stacked,
+    vectorised,
+)
+from nachos_jax.engine.windows import Windows
+
+
+class Streamed:
+    """The cases of a cohort, read window by window; arguments as of `nachos_jax.engine.resident.Resident`."""
+
+    def __init__(self, cohort: Cohort, windows: Windows, mesh: Mesh):
+        by_window = windows.cases.reshape(windows.count, windows.size)
+        self._reader = WindowReader(cohort.images, cohort.table.labels, by_window)
+        self._windows, self._mesh = windows, mesh
+        shape = (windows.size, *cohort.shape)
+        everywhere = meshes.everywhere(mesh)
+        self._shapes = Cases(
+            jax.ShapeDtypeStruct(shape, cohort.images.dtype, sharding=everywhere),
+            jax.ShapeDtypeStruct(shape[:1], jnp.int32, sharding=everywhere),
+        )
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes on each device: the window in use and the next one."""
+        return 2 * sum(shape.size * shape.dtype.itemsize for shape in self._shapes)
+
+    def compile(self, spec: LaneSpec, told: LaneInput, lanes: int, packing: str) -> tuple[LaneProgram, int]:
+        """Compiles the epoch of a bucket; see `nachos_jax.engine.resident.Resident.compile`."""
+        mesh, counted, began = self._mesh, TraceCount(), time.perf_counter()
+        total, by_lane = lanes * mesh.size, meshes.by_lane(mesh)
+        number = jax.ShapeDtypeStruct((), jnp.int32, sharding=meshes.everywhere(mesh))
+        many, state = stacked(told, total, by_lane), stacked(lane.abstract_state(spec), total, by_lane)
+        train = sharded(vectorised(functools.partial(_train, spec), packing, shared=2), mesh, shared=2)
+        progress = Progress(state, *stacked((np.float32(0), np.int32(0)), total, by_lane))
+        training = jax.jit(counted.counting(train), donate_argnums=(2,)).lower(
+            self._shapes, number, progress, many
+        )
+        predict = vectorised(functools.partial(lane.predict, spec), packing, shared=1)
+        predicting = jax.jit(sharded(predict, mesh, shared=1)).lower(self._shapes, state, many)
+        compiled = training.compile(), predicting.compile()
+        passes = _Passes(self._read, *compiled, self._windows, mesh, spec.classes)
+        start = compile_start(spec, told, mesh, lanes, packing)
+        seconds = time.perf_counter() - began
+        used = max(program_bytes(passes.train), program_bytes(passes.predict)) - self.nbytes // 2
+        return LaneProgram(passes.epoch, start, mesh, total, spec, counted, seconds), used
+
+    def _read(self, windows: Sequence[int]) -> Iterator[tuple[int, Cases]]:
+        """Windows on the devices, the next one on its way while the caller works on one."""
+        ready: tuple[int, Cases] | None = None
+        for number, images, labels in self._reader.read(windows):
+            coming = (number, jax.device_put(Cases(images, labels), meshes.everywhere(self._mesh)))
+            if ready is not None:
+                yield ready
+            ready = coming
+        if ready is not None:
+            yield ready
+
+
+def _train(spec: LaneSpec, cases: Cases, window: jax.Array, progress: Progress, told: LaneInput) -> Progress:
+    return lane.train_window(spec, cases, progress, told, window, jnp.int32(0))
+
+
+@dataclass(frozen=True)
+class _Passes:
+    """The two passes of an epoch.
+
+    Attributes:
+        read: window numbers -> windows on the devices.
+        train: (cases, window, progress, input) -> progress.
+        predict: (cases, state, input) -> logits, where the input's held rows count from the window's first.
+        windows: the rows.
+        mesh: the devices.
+        classes: C.
+    """
+
+    read: Callable[[Sequence[int]], Iterator[tuple[int, Cases]]]
+    train: Any
+    predict: Any
+    windows: Windows
+    mesh: Mesh
+    classes: int
+
+    def epoch(self, state: LaneState, told: LaneInput) -> tuple[LaneState, LaneOutput]:
+        """One epoch of all lanes; see `LaneProgram.epoch`."""
+        by_lane, lanes = meshes.by_lane(self.mesh), len(told.epoch)
+        zeros = jax.device_put((np.zeros(lanes, np.float32), np.zeros(lanes, np.int32)), by_lane)
+        progress = Progress(state, *zeros)
+        for window, cases in self.read(range(self.windows.count)):
+            number = jax.device_put(np.int32(window), meshes.everywhere(self.mesh))
+            progress = self.train(cases, number, progress, told)
+        loss = np.asarray(progress.loss) / np.maximum(np.asarray(progress.step), 1).astype(np.float32)
+        return progress.state, LaneOutput(loss, self._logits(progress.state, told))  # type: ignore[arg-type]
+
+    def _logits(self, state: LaneState, told: LaneInput) -> np.ndarray:
+        """[L, E, classes] float32, each held row predicted while its window is on the device."""
+        held, n_held = np.asarray(told.held), np.asarray(told.n_held)
+        logits = np.zeros((*held.shape, self.classes), np.float32)
+        real = np.arange(held.shape[1]) < n_held[:, None]
+        home = np.where(real, held // self.windows.size, -1)
+        for window, cases in self.read(np.unique(home[real]).tolist()):
+            here, counts, places = np.zeros_like(held), np.zeros_like(n_held), []
+            for i, windows in enumerate(home):
+                mine = np.flatnonzero(windows == window)
+                here[i, : len(mine)] = held[i, mine] - window * self.windows.size
+                counts[i] = len(mine)
+                places.append(mine)
+            rows, few = jax.device_put((here, counts), meshes.by_lane(self.mesh))
+            part = np.asarray(self.predict(cases, state, told._replace(held=rows, n_held=few)))
+            for i, mine in enumerate(places):
+                logits[i, mine] = part[i, : len(mine)]
+        return logits
