@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import time
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -59,14 +61,32 @@ class Resident:
         Returns:
             The program, and the bytes that it takes on each device beside the cases.
         """
-        mesh, counted, began = self._mesh, TraceCount(), time.perf_counter()
-        total, by_lane = lanes * mesh.size, meshes.by_lane(mesh)
+        counted, began = TraceCount(), time.perf_counter()
+        run = self.compile_epoch(spec, told, lanes, packing, counted)
+        start = compile_start(spec, told, self._mesh, lanes, packing)
+        seconds, epoch = time.perf_counter() - began, functools.partial(run, self._cases)
+        program = LaneProgram(epoch, start, self._mesh, lanes * self._mesh.size, spec, counted, seconds)
+        return program, program_bytes(run) - self.nbytes
+
+    def compile_epoch(
+        self, spec: LaneSpec, told: LaneInput, lanes: int, packing: str, counted: TraceCount
+    ) -> Any:
+        """Compiles (cases, state, input) -> (state, output), which counts its traces; as `compile`."""
+        mesh, total, by_lane = self._mesh, lanes * self._mesh.size, meshes.by_lane(self._mesh)
         epoch = sharded(vectorised(functools.partial(lane.epoch, spec), packing, shared=1), mesh, shared=1)
         state = stacked(lane.abstract_state(spec), total, by_lane)
-        lowered = jax.jit(counted.counting(epoch), donate_argnums=(1,)).lower(
-            self._cases, state, stacked(told, total, by_lane)
-        )
-        run, start = lowered.compile(), compile_start(spec, told, mesh, lanes, packing)
-        seconds = time.perf_counter() - began
-        program = LaneProgram(functools.partial(run, self._cases), start, mesh, total, spec, counted, seconds)
-        return program, program_bytes(run) - self.nbytes
+        many = stacked(told, total, by_lane)
+        return jax.jit(counted.counting(epoch), donate_argnums=(1,)).lower(self._cases, state, many).compile()
+
+    def few_steps(self, spec: LaneSpec, told: LaneInput, lanes: int, packing: str) -> Callable[[], None]:
+        """Compiles an epoch over all cases; the function runs it, from weights of zero, to its end."""
+        epoch = self.compile_epoch(spec, told, lanes, packing, TraceCount())
+        by_lane, total = meshes.by_lane(self._mesh), lanes * self._mesh.size
+        many = jax.device_put(jax.tree.map(lambda *leaves: np.stack(leaves), *[told] * total), by_lane)
+        shapes = stacked(lane.abstract_state(spec), total)
+
+        def steps() -> None:
+            state = jax.device_put(jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), shapes), by_lane)
+            jax.block_until_ready(epoch(self._cases, state, many))
+
+        return steps

@@ -54,8 +54,8 @@ _TABLES = {
         Choice("blocks", "custom"),
     ),
 }
-"""Worth timing, the one expected to win first. What always loses is left out: on a CPU, XLA's own gradients in
-a loop take 15 times as long, lanes in step twice."""
+"""Worth timing, the one expected to win first. What always loses is left out: on a CPU, XLA's own gradients
+in a loop take 15 times as long, lanes in step twice."""
 
 _remembered: dict[str, Choice] = {}
 
