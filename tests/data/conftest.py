@@ -33,6 +33,8 @@ def config(tmp_path: Path) -> Callable[..., DataConfig]:
         channels=0,
         aspect="stretch",
         cache=str(tmp_path / "cache"),
+        residency="auto",
+        window=16384,
     )
     return lambda **fields: dataclasses.replace(default, **fields)
 
