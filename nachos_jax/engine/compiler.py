@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-import logging
+import os
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import metadata
 
 import jax
 import jax.numpy as jnp
@@ -24,8 +25,6 @@ from nachos_jax.engine.streamed import Streamed
 from nachos_jax.engine.tuning import Choice
 from nachos_jax.engine.windows import Windows
 from nachos_jax.models import registry
-
-log = logging.getLogger("nachos_jax")
 
 PREDICT_BATCH = 256
 _TRIAL_STEPS = 4
@@ -79,17 +78,25 @@ class BucketCompiler:
         key = {
             "device": self._device.device_kind,
             "devices": self._mesh.size,
-            "jax": jax.__version__,
+            "jax": [jax.__version__, metadata.version("jaxlib")],
             "bucket": [list(pair) for pair in bucket],
             "image": list(cohort.shape),
             "classes": len(cohort.table.classes),
             "precision": self._run.precision,
             "augmentations": sorted(self._run.augmentations),
-            "lanes": lanes,
+            "flags": os.environ.get("XLA_FLAGS", ""),
         }
         # Lanes in turn take as long as each of them: one is enough where no other packing is timed.
         lanes = 1 if {choice.packing for choice in choices} == {"map"} else lanes
-        return tuning.choose(key, choices, lambda choice: self._few_steps(bucket, told, lanes, choice))
+        while True:
+            try:
+                return tuning.choose(
+                    {**key, "lanes": lanes}, choices, functools.partial(self._few_steps, bucket, told, lanes)
+                )
+            except Exception as error:
+                if lanes == 1 or not memory.exhausted(error):
+                    raise
+                lanes //= 2
 
     def _few_steps(self, bucket: Bucket, told: LaneInput, lanes: int, choice: Choice) -> Callable[[], None]:
         """Compiles a candidate over the first cases of one window; the function runs a few steps of it."""

@@ -84,9 +84,10 @@ class Resident:
         by_lane, total = meshes.by_lane(self._mesh), lanes * self._mesh.size
         many = jax.device_put(jax.tree.map(lambda *leaves: np.stack(leaves), *[told] * total), by_lane)
         shapes = stacked(lane.abstract_state(spec), total)
+        state = jax.device_put(jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), shapes), by_lane)
 
         def steps() -> None:
-            state = jax.device_put(jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), shapes), by_lane)
-            jax.block_until_ready(epoch(self._cases, state, many))
+            nonlocal state
+            state, _ = jax.block_until_ready(epoch(self._cases, state, many))
 
         return steps

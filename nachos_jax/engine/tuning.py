@@ -6,10 +6,13 @@ import json
 import logging
 import os
 import statistics
+import tempfile
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,7 @@ MARGIN = 0.95
 from machine to machine, and with them the last digits of results."""
 
 _ROUNDS, _SECONDS = 5, 2.0
+_Steps = Callable[[], None]
 _clock = time.perf_counter
 
 
@@ -83,15 +87,20 @@ def candidates(platform: str, packing: str, convolution: str) -> tuple[Choice, .
 
 
 def choose(
-    key: Mapping[str, Any], choices: Sequence[Choice], prepare: Callable[[Choice], Callable[[], None]]
+    key: Mapping[str, Any],
+    choices: Sequence[Choice],
+    prepare: Callable[[Choice], _Steps],
+    log: logging.Logger = log,
 ) -> Choice:
     """The fastest choice, from memory or by timing.
 
     Args:
         key: what the answer depends on, JSON values.
         choices: see `candidates`.
-        prepare: compiles a choice; what it returns runs a few training steps to their end. A choice that
-            raises, here or there, is out.
+        prepare: compiles a choice, in a thread of its own; what it returns runs a few training steps to
+            their end. A choice that raises, here or there, is out. What the functions hold on the devices
+            is held for all choices at once.
+        log: where to tell what was chosen and what failed.
 
     Returns:
         The first choice, or one that is clearly faster. It is remembered in this process and, where JAX keeps
@@ -103,49 +112,71 @@ def choose(
     if len(choices) == 1:
         return choices[0]
     name = digest([key, [str(choice) for choice in choices]])
-    known = _remembered.get(name) or _read(name, choices)
+    known = _remembered.get(name) or _read(name, key, choices)
     if known is None:
-        seconds = _timed(_prepared(choices, prepare))
+        seconds = _timed(choices, prepare, log)
         known = _winner(seconds)
         told = {str(choice): round(1e3 * value, 3) for choice, value in seconds.items()}
         log.info("chosen: %s (a few steps took, in ms: %s)", known, told)
-        _write(name, {"key": dict(key), "choice": asdict(known), "milliseconds": told})
+        made = datetime.now(UTC).isoformat(timespec="seconds")
+        value = {"key": dict(key), "choice": asdict(known), "milliseconds": told, "made": made}
+        _write(name, value, log)
     _remembered[name] = known
     return known
 
 
-def _prepared(
-    choices: Sequence[Choice], prepare: Callable[[Choice], Callable[[], None]]
-) -> dict[Choice, Callable[[], None]]:
-    """The choices that compile and run once, as functions to time; two are compiled at a time."""
-    with ThreadPoolExecutor(2) as pool:
-        coming = {choice: pool.submit(prepare, choice) for choice in choices}
-    ready, errors = {}, []
-    for choice, future in coming.items():
-        try:
-            steps = future.result()
-            steps()
-            ready[choice] = steps
-        except Exception as error:  # out of memory, or not supported here: the others are left
-            log.info("%s is out: %s", choice, error)
-            errors.append(error)
-    if not ready:
-        raise errors[0]
-    return ready
+def _timed(
+    choices: Sequence[Choice], prepare: Callable[[Choice], _Steps], log: logging.Logger
+) -> dict[Choice, float]:
+    """Median seconds of each that works, in turn, so that a change of speed falls on all alike."""
+    errors: dict[Choice, Exception] = {}
 
+    def out(choice: Choice, error: Exception) -> None:
+        log.info("%s is out: %s", choice, (str(error) or repr(error)).splitlines()[0])
+        # Its arrays would take memory from the others for as long as the error is kept.
+        traceback.clear_frames(error.__traceback__)
+        errors[choice] = error
 
-def _timed(ready: Mapping[Choice, Callable[[], None]]) -> dict[Choice, float]:
-    """Median seconds of each, in turn, so that a change of the machine's speed falls on all alike."""
+    ready = _prepared(choices, prepare, out)
     seconds: dict[Choice, list[float]] = {choice: [] for choice in ready}
     began = _clock()
-    while len(next(iter(seconds.values()))) < _ROUNDS:
-        for choice, steps in ready.items():
-            start = _clock()
-            steps()
-            seconds[choice].append(_clock() - start)
-        if _clock() - began > _SECONDS:
+    for number in range(1 + _ROUNDS):
+        if number > 1 and _clock() - began >= _SECONDS:
             break
-    return {choice: statistics.median(values) for choice, values in seconds.items()}
+        for choice in list(ready):
+            start = _clock()
+            try:
+                ready[choice]()
+                seconds[choice].append(_clock() - start)
+            except Exception as error:
+                del ready[choice]
+                out(choice, error)
+        if number == 0:  # first runs pay for what later ones find done
+            seconds, began = {choice: [] for choice in ready}, _clock()
+    if not ready:
+        raise errors[choices[0]]
+    return {choice: statistics.median(seconds[choice]) for choice in ready}
+
+
+def _prepared(
+    choices: Sequence[Choice],
+    prepare: Callable[[Choice], _Steps],
+    out: Callable[[Choice, Exception], None],
+) -> dict[Choice, _Steps]:
+    """The choices that compile, as functions to time; two are compiled at a time."""
+    ready: dict[Choice, _Steps] = {}
+    pool = ThreadPoolExecutor(2)
+    try:
+        coming = [pool.submit(prepare, choice) for choice in choices]
+        for choice, future in zip(choices, coming, strict=True):
+            try:
+                ready[choice] = future.result()
+            except Exception as error:  # out of memory, or not supported here: the others are left
+                out(choice, error)
+    finally:
+        # Whoever interrupts waits for the two at work, not for all.
+        pool.shutdown(cancel_futures=True)
+    return ready
 
 
 def _winner(seconds: Mapping[Choice, float]) -> Choice:
@@ -158,23 +189,37 @@ def _file(name: str) -> Path | None:
     return None if not folder or "://" in folder else Path(folder) / f"tuned-{name}.json"
 
 
-def _read(name: str, choices: Sequence[Choice]) -> Choice | None:
+def _read(name: str, key: Mapping[str, Any], choices: Sequence[Choice]) -> Choice | None:
     path = _file(name)
     try:
-        known = Choice(**json.loads(path.read_text(encoding="utf-8"))["choice"]) if path else None
-    except (OSError, ValueError, KeyError, TypeError):  # missing, torn or foreign: timed again
+        value = json.loads(path.read_text(encoding="utf-8")) if path else None
+        if value is None or value["key"] != json.loads(json.dumps(dict(key))):
+            return None
+        known = Choice(**value["choice"])
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        RecursionError,
+    ):  # missing, torn or foreign: timed again
         return None
     return known if known in choices else None
 
 
-def _write(name: str, value: Mapping[str, Any]) -> None:
+def _write(name: str, value: Mapping[str, Any], log: logging.Logger) -> None:
     path = _file(name)
     if path is None:
         return
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torn = path.with_suffix(f".{os.getpid()}")
-        torn.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-        torn.replace(path)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(json.dumps(value, indent=1) + "\n")
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
     except OSError as error:
         log.info("the choice of %s could not be kept: %s", path, error)

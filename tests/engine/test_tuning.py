@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import os
+import threading
+import weakref
 
 import jax
 import pytest
@@ -35,7 +39,7 @@ class Bench:
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     """A cache folder of the test's own, and an empty memory."""
-    before = jax.config.jax_compilation_cache_dir
+    before = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
     jax.config.update("jax_compilation_cache_dir", str(tmp_path / "xla"))
     monkeypatch.setattr(tuning, "_remembered", {})
     yield tmp_path / "xla"
@@ -71,7 +75,11 @@ def test_an_answer_is_remembered_in_the_process_and_on_disk(monkeypatch, folder)
         assert tuning.choose(KEY, (A, B), bench.prepare) == B
     assert len(bench.calls) == 12
     (file,) = folder.glob("tuned-*.json")
-    assert json.loads(file.read_text())["choice"] == {"packing": "map", "convolution": "im2col"}
+    kept = json.loads(file.read_text())
+    assert kept["key"] == KEY
+    assert kept["choice"] == {"packing": "map", "convolution": "im2col"}
+    assert kept["milliseconds"] == {"custom/map": 200.0, "im2col/map": 100.0}
+    assert not {file.stat().st_mode & 0o077, folder.stat().st_mode & 0o077} - {0}, "private"
     forget(monkeypatch)
     assert tuning.choose(KEY, (A, B), Bench(monkeypatch, {A: 0.1, B: 0.2}).prepare) == B
     other = Bench(monkeypatch, {A: 0.1, B: 0.2})
@@ -79,7 +87,12 @@ def test_an_answer_is_remembered_in_the_process_and_on_disk(monkeypatch, folder)
     assert other.calls
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"choice": 3}', '{"choice": {"packing": "x"}}'])
+FOREIGN = json.dumps({"key": {}, "choice": {"packing": "map", "convolution": "im2col"}})
+UNKNOWN = json.dumps({"key": KEY, "choice": {"packing": "vmap", "convolution": "lax"}})
+SPOILT = ["", "{", "[]", "[" * 100_000, '{"choice": 3}', '{"choice": {"packing": "x"}}', FOREIGN, UNKNOWN]
+
+
+@pytest.mark.parametrize("content", SPOILT)
 def test_a_spoilt_file_is_timed_again_and_mended(monkeypatch, folder, content):
     tuning.choose(KEY, (A, B), Bench(monkeypatch, {A: 0.2, B: 0.1}).prepare)
     (file,) = folder.glob("tuned-*.json")
@@ -98,10 +111,90 @@ def test_no_place_to_keep_it_stops_nothing(monkeypatch, place):
     assert len(bench.calls) == 12, "remembered in the process"
 
 
+def test_a_disk_that_is_full_stops_nothing_and_keeps_no_scraps(monkeypatch, folder):
+    def full(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "replace", full)
+    assert tuning.choose(KEY, (A, B), Bench(monkeypatch, {A: 0.2, B: 0.1}).prepare) == B
+    assert list(folder.iterdir()) == []
+
+
+def test_a_wider_choice_is_timed_anew(monkeypatch):
+    """An answer among few candidates says nothing of those that were not timed."""
+    seconds = {A: 0.3, B: 0.2, C: 0.1}
+    assert tuning.choose(KEY, (A, B), Bench(monkeypatch, seconds).prepare) == B
+    assert tuning.choose(KEY, (A, B, C), Bench(monkeypatch, seconds).prepare) == C
+
+
 def test_a_candidate_that_fails_is_out(monkeypatch):
     assert tuning.choose(KEY, (A, B, C), Bench(monkeypatch, {A: None, B: 0.2, C: 0.1}).prepare) == C
     with pytest.raises(RuntimeError, match="custom/map does not compile"):
         tuning.choose({"other": 1}, (A, B), Bench(monkeypatch, {A: None, B: None}).prepare)
+    assert tuning.choose({"other": 1}, (A, B), Bench(monkeypatch, {A: 0.1, B: 0.2}).prepare) == A, "not kept"
+
+
+@pytest.mark.parametrize("run", [0, 1, 3])
+def test_a_candidate_that_fails_in_any_run_is_out(monkeypatch, run):
+    bench = Bench(monkeypatch, {A: 0.01, B: 0.02, C: 0.03})
+
+    def prepare(choice):
+        steps = bench.prepare(choice)
+
+        def fails_once():
+            if choice == A and bench.calls.count(A) == run:
+                raise RuntimeError("out of memory")
+            steps()
+
+        return fails_once
+
+    assert tuning.choose(KEY, (A, B, C), prepare) == B
+    assert bench.calls.count(A) == run, "not run again"
+    assert bench.calls.count(B) == bench.calls.count(C) == 6
+
+
+def test_the_arrays_of_a_failed_candidate_are_let_go(monkeypatch):
+    class State:
+        pass
+
+    seen, held = [], []
+
+    def prepare(choice):
+        def steps():
+            state = State()
+            if choice == A:
+                seen.append(weakref.ref(state))
+                raise RuntimeError("out of memory")
+            gc.collect()
+            held.append(seen[0]() is not None)
+
+        return steps
+
+    assert tuning.choose(KEY, (A, B), prepare) == B
+    assert not any(held)
+
+
+def test_an_interrupt_starts_no_further_compilation(monkeypatch):
+    closing, started = threading.Event(), []
+
+    class Pool(tuning.ThreadPoolExecutor):
+        def shutdown(self, wait=True, *, cancel_futures=False):
+            super().shutdown(wait=False, cancel_futures=cancel_futures)
+            closing.set()
+            super().shutdown(wait=wait)
+
+    def prepare(choice):
+        started.append(choice)
+        if choice == A:
+            raise KeyboardInterrupt
+        assert closing.wait(60)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tuning, "ThreadPoolExecutor", Pool)
+    more = [Choice("blocks", str(number)) for number in range(5)]
+    with pytest.raises(KeyboardInterrupt):
+        tuning.choose(KEY, (A, *more), prepare)
+    assert set(started) <= {A, *more[:2]}
 
 
 def test_a_single_candidate_is_not_timed(monkeypatch):
@@ -118,3 +211,5 @@ def test_what_is_configured_is_not_changed():
         assert {c.packing for c in tuning.candidates(platform, "blocks", "auto")} == {"blocks"}
         assert {c.convolution for c in tuning.candidates(platform, "auto", "im2col")} == {"im2col"}
     assert "lax" not in {c.convolution for c in tuning.candidates("cpu", "auto", "auto")}
+    assert tuning.candidates("cpu", "auto", "lax") == (Choice("map", "lax"),)
+    assert tuning.candidates("tpu", "auto", "custom")[0] == Choice("vmap", "custom")

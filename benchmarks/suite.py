@@ -1,0 +1,62 @@
+"""The cases of `steps.py --suite`: small networks in many lowerings, large ones only in those that pay."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+
+import measure
+
+SMALL = "auto,custom/map,im2col/map,shift/map,lax/map,custom/blocks,im2col/blocks,custom/vmap,im2col/vmap"
+
+CASES: dict[str, tuple[str, ...]] = {
+    "cnn": (f"--candidates={SMALL}", "--lanes=2", "--steps=12", "--rounds=7"),
+    "resnet18-w16-p28": (
+        *("--model=resnet18", "--width=16", "--candidates=auto,table,shift/map"),
+        *("--lanes=1", "--steps=6", "--rounds=5"),
+    ),
+    "resnet18-w16-p64": (
+        *("--model=resnet18", "--width=16", "--pixels=64", "--candidates=auto,table"),
+        *("--lanes=1", "--steps=3", "--rounds=5"),
+    ),
+    "resnet18-w64-p28": (
+        *("--model=resnet18", "--width=64", "--candidates=auto,table"),
+        *("--lanes=1", "--steps=2", "--rounds=3"),
+    ),
+    "resnet18-w64-p64": (
+        *("--model=resnet18", "--width=64", "--pixels=64", "--candidates=auto"),
+        *("--lanes=1", "--steps=1", "--rounds=3"),
+    ),
+}
+"""Flags of steps.py by name. A step of the last case takes many seconds on a processor."""
+
+
+def run(given: argparse.Namespace) -> None:
+    """Runs the cases named by --suite, each in a fresh process, so that none disturbs the next.
+
+    A case that outlasts --limit has no result, which is said; on a small machine that is to be expected.
+
+    Raises:
+        SystemExit: a name is not known, or a case failed; the others were run.
+    """
+    names = list(CASES) if given.suite == "all" else given.suite.split(",")
+    unknown = [name for name in names if name not in CASES]
+    if unknown:
+        sys.exit(f"--suite: there is no case {', '.join(unknown)}; there are {', '.join(CASES)}.")
+    shared = [f"--out={given.out}", f"--budget={given.budget}", f"--precision={given.precision}"]
+    shared += [f"--processes={given.processes}"]
+    failed, late = [], []
+    for name in names:
+        print(f"--- {name}", flush=True)
+        command = [sys.executable, str(measure.HERE / "steps.py"), *CASES[name], *shared]
+        try:
+            done = subprocess.run(command, timeout=given.limit, check=False)
+            if done.returncode:
+                failed.append(f"{name} (exit code {done.returncode})")
+        except subprocess.TimeoutExpired:
+            late.append(name)
+    if late:
+        print(f"not done after {given.limit:.0f} s: {', '.join(late)}; --limit gives them longer")
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")

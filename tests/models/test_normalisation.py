@@ -1,0 +1,81 @@
+"""Normalisation with its written-out gradients against what JAX derives from the plain formula."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from jax import lax
+
+from nachos_jax.models.normalisation import BatchNorm, GroupNorm
+
+
+def plain(x, scale, bias, pool):
+    """Batch normalisation and XLA's own pooling, in the order in which papers write them."""
+    axes = tuple(range(x.ndim - 1))
+    mean, variance = jnp.mean(x, axes, keepdims=True), jnp.var(x, axes, keepdims=True)
+    out = (x - mean) / jnp.sqrt(variance + 1e-5) * scale.reshape(mean.shape) + bias.reshape(mean.shape)
+    window = (1, *((1 if n == 1 else pool) for n in x.shape[1:-1]), 1)
+    return lax.reduce_window(out, -jnp.inf, lax.max, window, window, "VALID")
+
+
+def ours(x, scale, bias, pool):
+    layer = BatchNorm(x.shape[-1])
+    layer.scale[...], layer.bias[...] = scale, bias
+    return layer(x, True, pool=pool)
+
+
+@pytest.mark.parametrize("shape", [(4, 6, 6, 5), (3, 7, 5, 2), (2, 1, 9, 3), (2, 4, 5, 6, 3)])
+@pytest.mark.parametrize("pool", [1, 2, 3])
+def test_values_and_gradients_are_those_of_the_plain_formula(shape, pool):
+    if any(1 < n < pool for n in shape[1:-1]):
+        pytest.skip("a window larger than the image")
+    draw = np.random.default_rng(3)
+    x = jnp.asarray(draw.normal(2.0, 3.0, shape), jnp.float32)
+    scale = jnp.asarray(draw.normal(size=shape[-1:]), jnp.float32)
+    assert (scale < 0).any()
+    bias = jnp.asarray(draw.normal(size=shape[-1:]), jnp.float32)
+    with jax.numpy_dtype_promotion("standard"):
+        out, pull = jax.vjp(lambda *a: plain(*a, pool), x, scale, bias)
+    mine, back = jax.vjp(lambda *a: ours(*a, pool), x, scale, bias)
+    np.testing.assert_allclose(mine, out, rtol=1e-4, atol=1e-4)
+    weights = jnp.asarray(draw.normal(size=out.shape), jnp.float32)
+    for a, b in zip(back(weights), pull(weights), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [BatchNorm, GroupNorm])
+@pytest.mark.parametrize("train", [True, False])
+def test_pooling_inside_is_pooling_after(kind, train):
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(3, 7, 6, 4)), jnp.float32)
+    found = []
+    for pool in (1, 2):
+        layer = kind(4)
+        layer.scale[...] = jnp.asarray([1.0, -1.0, 0.5, -2.0])
+        found.append(layer(x, train, pool=pool))
+    after = lax.reduce_window(found[0], -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+    np.testing.assert_allclose(found[1], after, rtol=1e-5, atol=1e-6)
+
+
+def test_running_statistics_do_not_depend_on_the_pooling():
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(3, 6, 6, 4)), jnp.float32)
+    plain_layer, pooled = BatchNorm(4), BatchNorm(4)
+    plain_layer(x, True)
+    pooled(x, True, pool=2)
+    for a, b in zip(
+        jax.tree.leaves(nnx.state(plain_layer, nnx.BatchStat)),
+        jax.tree.leaves(nnx.state(pooled, nnx.BatchStat)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_bfloat16_keeps_its_dtype_and_sums_in_float32():
+    x = jnp.asarray(np.random.default_rng(0).normal(100.0, 1.0, (64, 8, 8, 4)), jnp.bfloat16)
+    out, pull = jax.vjp(lambda a: ours(a, jnp.ones(4), jnp.zeros(4), 2), x)
+    (slope,) = pull(jnp.ones_like(out))
+    assert out.dtype == slope.dtype == jnp.bfloat16
+    exact = plain(x.astype(jnp.float32), jnp.ones(4), jnp.zeros(4), 2)
+    np.testing.assert_allclose(np.asarray(out, np.float32), exact, atol=0.05)
