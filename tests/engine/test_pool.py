@@ -206,9 +206,9 @@ class Exhausted:
         return real(state, told)
 
 
-@pytest.mark.parametrize("keeps_state", [True, False])
-@pytest.mark.parametrize("at", [1, 3])
-@pytest.mark.parametrize("saved", [True, False])
+@pytest.mark.parametrize(
+    ("at", "keeps_state", "saved"), [(1, False, False), (3, True, False), (3, False, True), (3, False, False)]
+)
 def test_out_of_memory_halves_the_lanes_and_loses_nothing(
     cohort, tmp_path, monkeypatch, caplog, keeps_state, at, saved
 ):

@@ -38,8 +38,8 @@ def test_values_and_gradients_are_those_of_the_plain_formula(shape, pool):
     assert (scale < 0).any()
     bias = jnp.asarray(draw.normal(size=shape[-1:]), jnp.float32)
     with jax.numpy_dtype_promotion("standard"):
-        out, pull = jax.vjp(lambda *a: plain(*a, pool), x, scale, bias)
-    mine, back = jax.vjp(lambda *a: ours(*a, pool), x, scale, bias)
+        out, pull = jax.vjp(lambda a, b, c: plain(a, b, c, pool), x, scale, bias)
+    mine, back = jax.vjp(lambda a, b, c: ours(a, b, c, pool), x, scale, bias)
     np.testing.assert_allclose(mine, out, rtol=1e-4, atol=1e-4)
     weights = jnp.asarray(draw.normal(size=out.shape), jnp.float32)
     for a, b in zip(back(weights), pull(weights), strict=True):
