@@ -96,8 +96,10 @@ class BucketLanes:
         if fresh.any():
             state = self.program.start(state, told, jax.device_put(fresh, meshes.by_lane(self.program.mesh)))
         self._state = state
-        self._state, output = self.program.epoch(state, told)
+        state, output = self.program.epoch(state, told)
         losses, logits = np.asarray(output.training_loss), np.asarray(output.logits)
+        # Kept only now: an accelerator tells that it ran out of memory when results are read.
+        self._state = state
         ended = []
         for i, progress in enumerate(self._progress):
             if progress is None:
@@ -125,11 +127,8 @@ class BucketLanes:
         running = [(i, p) for i, p in enumerate(self._progress) if p is not None]
         begun = [(i, p) for i, p in running if p.epochs]
         found = self._resumable
-        if (
-            self._state is not None
-            and begun
-            and not any(x.is_deleted() for x in jax.tree.leaves(self._state))
-        ):
+        lost = any(leaf.is_deleted() for leaf in jax.tree.leaves(self._state))
+        if self._state is not None and begun and not lost:
             found = {**found, **resumables(*snapshot(self._state, begun))}
         self._state = None
         self.close()

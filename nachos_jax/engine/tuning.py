@@ -196,13 +196,8 @@ def _read(name: str, key: Mapping[str, Any], choices: Sequence[Choice]) -> Choic
         if value is None or value["key"] != json.loads(json.dumps(dict(key))):
             return None
         known = Choice(**value["choice"])
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        RecursionError,
-    ):  # missing, torn or foreign: timed again
+    # Missing, torn or foreign: timed again.
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return known if known in choices else None
 

@@ -232,6 +232,35 @@ def test_out_of_memory_halves_the_lanes_and_loses_nothing(
     assert pool.spent.epochs == 6 * 4 + (at - 1) * 4 - kept
 
 
+class Unreadable:
+    """An array of an accelerator whose computation ran out of memory after it was asked for."""
+
+    def is_deleted(self) -> bool:
+        return False
+
+    def __array__(self, *_, **__):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory, told late.")
+
+
+def test_out_of_memory_that_shows_when_results_are_read(cohort, monkeypatch):
+    run = tiny.run_config(engine__lanes=4, training__epochs=4, training__patience=4)
+    fits = some_fits(run)[:4]
+    calm, _, _ = tiny.train(fits, run, cohort)
+    broken = Exhausted(monkeypatch, at=-1)
+
+    def late(real, state, told):
+        broken.epochs += 1
+        state, output = real(state, told)
+        if broken.epochs == 3:
+            return jax.tree.map(lambda _: Unreadable(), (state, output))
+        return state, output
+
+    broken.epoch = late
+    records, _, pool = tiny.train(fits, run, cohort)
+    assert records == calm
+    assert pool.lanes == 2
+
+
 def test_out_of_memory_with_one_lane_says_what_to_do(cohort, monkeypatch):
     run = tiny.run_config(engine__lanes=1)
     Exhausted(monkeypatch, 1)
