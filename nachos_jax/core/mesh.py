@@ -21,8 +21,8 @@ def one_device_a_core() -> None:
     """Lets JAX see each core of a processor as a device; accelerators are not concerned.
 
     A training step of small images is too short to be shared out between cores: two lanes side by side take
-    10 ms each where one after the other took 17 (cnn of 28 pixels, two cores). Nothing changes once JAX has started, or where the number of CPU devices
-    was set before.
+    10 ms each where one after the other took 17 (cnn of 28 pixels, two cores). Nothing changes once JAX has
+    started, or where the number of CPU devices was set before.
     """
     given = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
     if not given and jax.config.jax_num_cpu_devices < 0:  # type: ignore[attr-defined]

@@ -21,8 +21,6 @@ def devices(before: str = "", **variables: str) -> int:
     """Devices of a new process after the call, with statements before it and variables set."""
     chosen = ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES")
     environment = {key: value for key, value in os.environ.items() if key not in chosen}
-        key: value for key, value in os.environ.items() if key not in ("XLA_FLAGS", "JAX_NUM_CPU_DEVICES")
-    }
     done = subprocess.run(
         [sys.executable, "-c", ASKS.format(before=before)],
         env={**environment, "JAX_PLATFORMS": "cpu", **variables},

@@ -13,12 +13,18 @@ from nachos_jax.core import rng
 from nachos_jax.core.rng import Purpose
 from nachos_jax.core.types import Fit
 from nachos_jax.data.table import Cohort
+from nachos_jax.engine.windows import divide
 from nachos_jax.models import registry
 from tests import tiny
 
 
-def plain_loop(fit: Fit, cohort: Cohort, optimizer: optax.GradientTransformation) -> tuple[list, np.ndarray]:
-    """Training losses and last logits on fold 1, as a newcomer would write it with Flax and Optax."""
+def plain_loop(
+    fit: Fit, cohort: Cohort, optimizer: optax.GradientTransformation, windows: np.ndarray
+) -> tuple[list, np.ndarray]:
+    """Training losses and last logits on fold 1, as a newcomer would write it with Flax and Optax.
+
+    Each row of windows ([windows, rows], cases; -1 is none) is shuffled by itself.
+    """
     stream = jnp.asarray(rng.streams(fit))
     network = registry.build(
         fit.hparams, 1, 3, jnp.float32, "lax", nnx.Rngs(rng.key(stream, Purpose.INIT, 0))
@@ -30,11 +36,12 @@ def plain_loop(fit: Fit, cohort: Cohort, optimizer: optax.GradientTransformation
     pixels = ((pixels - pixels[keep].mean()) / pixels[keep].std()).astype(np.float32)
     unused, size, losses = rng.key(stream, Purpose.DROPOUT, 0), int(fit.hparams["batch_size"]), []
     for epoch in range(fit.limit.epochs):
-        draws = np.asarray(jax.random.uniform(rng.key(stream, Purpose.ORDER, epoch), (len(pixels),)))
-        order = sorted(np.flatnonzero(keep), key=lambda case: draws[case])
-        seen = []
-        for first in range(0, len(order) - size + 1, size):
-            batch = np.asarray(order[first : first + size])
+        batches, seen = [], []
+        for number, rows in enumerate(windows, start=epoch * len(windows)):
+            draws = np.asarray(jax.random.uniform(rng.key(stream, Purpose.ORDER, number), (len(rows),)))
+            order = [case for case in rows[np.argsort(draws)] if case >= 0 and keep[case]]
+            batches += [order[i : i + size] for i in range(0, len(order) - size + 1, size)]
+        for batch in map(np.asarray, batches):
 
             def loss(net, batch=batch):
                 logits = net(jnp.asarray(pixels[batch]), True, jnp.float32(0), unused)
@@ -76,7 +83,7 @@ def test_a_lane_is_the_plain_loop(name: str):
     run, cohort = tiny.run_config(), tiny.cohort()
     fit = tiny.fit(run, (0, 1), epochs=3, **hparams)
     records, payloads, _ = tiny.train([fit], run, cohort)
-    losses, logits = plain_loop(fit, cohort, optimizer)
+    losses, logits = plain_loop(fit, cohort, optimizer, np.arange(tiny.CASES)[None])
     np.testing.assert_allclose(np.asarray(records[fit.id].training_loss, float), losses, rtol=2e-4)
     from safetensors.numpy import load
 
@@ -84,6 +91,16 @@ def test_a_lane_is_the_plain_loop(name: str):
     assert cohort.table.folds is not None
     assert len(ours) == int((cohort.table.folds <= 1).sum())
     np.testing.assert_allclose(ours[-len(logits) :], logits, rtol=5e-3, atol=5e-3)
+
+
+def test_a_lane_goes_through_windows_as_the_plain_loop_does():
+    hparams, optimizer = OPTIMIZERS["adam"]
+    run, cohort = tiny.run_config(data__window=40, training__batch_size=8), tiny.cohort()
+    fit = tiny.fit(run, (0, 1), epochs=3, **hparams)
+    windows = divide(tiny.CASES, 40, run.seed)
+    losses, _ = plain_loop(fit, cohort, optimizer, windows.cases.reshape(windows.count, -1))
+    records, _, _ = tiny.train([fit], run, cohort)
+    np.testing.assert_allclose(np.asarray(records[fit.id].training_loss, float), losses, rtol=2e-4)
 
 
 def test_training_learns():
