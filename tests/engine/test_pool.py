@@ -164,6 +164,17 @@ def test_no_collective_is_compiled_in(cohort):
     ]
 
 
+def test_nothing_is_predicted_outside_of_the_loop_that_may_run_zero_times(cohort):
+    run = tiny.run_config(engine__packing="map", engine__convolution="lax")
+    pool = tiny.LanePool(cohort, tiny.folds(cohort), run, devices=jax.devices()[:1])
+    pool.submit([tiny.fit(run)])
+    lanes = next(iter(pool._buckets.values()))
+    assert lanes.program.spec.predict_batch >= tiny.CASES // 2  # one chunk, which XLA would hoist
+    text = lanes.program.epoch.func.as_text()
+    assert " convolution(" in text
+    assert " convolution(" not in text[text.index("\nENTRY ") :]
+
+
 def test_memory_decides_the_number_of_lanes(cohort, monkeypatch):
     run = tiny.run_config(engine__lanes=6, engine__packing="vmap")
     _, _, roomy = tiny.train([tiny.fit(run)], run, cohort)
