@@ -181,18 +181,35 @@ def factors(mine: dict[str, Any], theirs: dict[str, Any]) -> dict[str, float]:
     return {"wall": wall, "reuse": reuse, "speed": wall / reuse}
 
 
+def earlier(path: Path, none: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    """The rounds of a stored result, which must be of this machine; without a result, none."""
+    if not path.exists():
+        return none
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    here = measure.machine()
+    for fact in ("cpu", "cores", "versions"):
+        if stored["machine"][fact] != here[fact]:
+            sys.exit(
+                f"--more: {path} was measured with {fact} {stored['machine'][fact]}, here it is {here[fact]}."
+            )
+    return stored["runs"]
+
+
 def main() -> None:
     """Runs both in turn; prints and stores wall times, rates and the ratio of medians."""
     flags = measure.parser(__doc__)
     add_flags(flags)
     flags.add_argument("--rounds", type=int, default=1)
     flags.add_argument("--processes", type=int, default=1, help="also PyTorch in so many processes at once")
+    flags.add_argument("--more", action="store_true", help="add the rounds to those of the stored result")
     given = flags.parse_args()
     words_of_size = f"{given.folds} folds, {given.trials} trials, {given.epochs} epochs"
     runs: dict[str, list[dict[str, Any]]] = {"nachos_jax": [], "PyTorch": []}
     many = f"PyTorch, {given.processes} processes"
     with tempfile.TemporaryDirectory() as temporary:
         name = prepare(given, Path(temporary))
+        if given.more:
+            runs = earlier(Path(given.out) / f"protocol_{name}.json", runs)
         for _ in range(given.rounds):
             runs["nachos_jax"].append(ours(given, Path(temporary)))
             runs["PyTorch"].append(pytorch(given))

@@ -1,4 +1,4 @@
-"""About a minute on two CPU cores: nested cross-validation on scikit-learn's bundled digits.
+"""Half a minute on two CPU cores: nested cross-validation on scikit-learn's bundled digits.
 
 The digits are real scans of handwriting (Alpaydin and Kaynak 1998). The bundled copy does not say who
 wrote what, so each case is declared a subject of its own, in words, as the protocol demands. With

@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from nachos_jax.cli import parsing
+from nachos_jax.cli.launched import FLAGS, launched
 from nachos_jax.cli.parsing import Flag
+from nachos_jax.cli.plan import FLAGS as PLAN_FLAGS
+from nachos_jax.cli.plan import plan
 from nachos_jax.core.errors import UsageError
 
 CONFIG = Flag("config", "FILE.py", "Python file with get_config(), like configs/smoke.py.")
@@ -32,21 +35,30 @@ class Command:
     summary: str
     flags: tuple[Flag, ...]
 
+    @property
+    def launched(self) -> bool:
+        """True when several processes may run it together."""
+        return set(FLAGS) <= set(self.flags)
+
 
 def evaluate(values: Any, words: list[str]) -> None:
     """`nachos evaluate`: the estimate."""
     outer_folds = parsing.whole_numbers("outer_folds", values.outer_folds)
     config = parsing.run_config(values.config)
-    from nachos_jax.cli.session import session
-    from nachos_jax.protocol.evaluate import evaluate as run
-    from nachos_jax.records.store import RunDirectory
-    from nachos_jax.report import page
+    with launched(values) as party:
+        if party is not None and party.board.process:
+            _work(config, values.workdir, words, party)
+            return
+        from nachos_jax.cli.session import session
+        from nachos_jax.protocol.evaluate import evaluate as run
+        from nachos_jax.records.store import RunDirectory
+        from nachos_jax.report import page
 
-    with session(values.workdir, words):
-        before = len(RunDirectory(values.workdir).tests())
-        opened = run(config, values.workdir, outer_folds)
-        idle = len(opened.store.tests()) == before
-        path = page.write(values.workdir)
+        with session(values.workdir, words):
+            before = len(RunDirectory(values.workdir).tests())
+            opened = run(config, values.workdir, outer_folds, party=party)
+            idle = len(opened.store.tests()) == before
+            path = page.write(values.workdir)
     if idle:
         print("nothing was left to do: these outer folds have been tested")
     _tell(values.workdir, path)
@@ -55,11 +67,24 @@ def evaluate(values: Any, words: list[str]) -> None:
 def deploy(values: Any, words: list[str]) -> None:
     """`nachos deploy`: the model."""
     config = parsing.run_config(values.config)
-    from nachos_jax.cli.session import session
-    from nachos_jax.protocol.deploy import deploy as run
+    with launched(values) as party:
+        if party is not None and party.board.process:
+            _work(config, values.workdir, words, party)
+            return
+        from nachos_jax.cli.session import session
+        from nachos_jax.protocol.deploy import deploy as run
 
-    with session(values.workdir, words):
-        print(f"model: {run(config, values.workdir)}")
+        with session(values.workdir, words):
+            print(f"model: {run(config, values.workdir, party=party)}")
+
+
+def _work(config: Any, workdir: str, words: list[str], party: Any) -> None:
+    """Any process but number 0: trains what that one hands out."""
+    from nachos_jax.cli.session import worker_session
+    from nachos_jax.protocol.worker import work
+
+    with worker_session(workdir, words, party.board.process):
+        work(config, workdir, party)
 
 
 def predict(values: Any, _words: list[str]) -> None:
@@ -127,9 +152,12 @@ NAMES: Mapping[str, Command] = {
                 many=True,
                 required=False,
             ),
+            *FLAGS,
         ),
     ),
-    "deploy": Command(deploy, "the model to ship, trained on all cases, in DIR/deploy", (CONFIG, WORKDIR)),
+    "deploy": Command(
+        deploy, "the model to ship, trained on all cases, in DIR/deploy", (CONFIG, WORKDIR, *FLAGS)
+    ),
     "predict": Command(
         predict,
         "class probabilities of new images by a deployed model",
@@ -140,5 +168,6 @@ NAMES: Mapping[str, Command] = {
         ),
     ),
     "status": Command(status, "where a run stands", (WORKDIR,)),
+    "plan": Command(plan, "what a run will take: fits, buckets, memory, time", (CONFIG, *PLAN_FLAGS)),
     "report": Command(report, "summary, tables and page, written again from the records", (WORKDIR,)),
 }

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 
 from nachos_jax.core.errors import UsageError
+from nachos_jax.core.stopping import EXIT_CODE, StoppedError
 
 USAGE = """Nested cross-validation with hyperparameter search for medical images.
 
 nachos evaluate --config=FILE.py --workdir=DIR [--outer_folds=0,3]   the estimate, with a report
 nachos deploy   --config=FILE.py --workdir=DIR                       the model to ship, in DIR/deploy
 nachos predict  --model=DIR/deploy --input=PATH[,PATH...] --output=FILE.csv
+nachos plan     --config=FILE.py [--workdir=DIR] [--devices=1,8,32]   what a run will take
 nachos status   --workdir=DIR                                        where a run stands
 nachos report   --workdir=DIR                                        writes the report again
 
@@ -20,7 +22,7 @@ Any field of the config can be set: --config.training.epochs=50 --config.search.
 
 
 def run() -> None:
-    """Entry point of the console script; exits with 0, or 2 when the user can mend it."""
+    """Entry point of the console script; exits with 0, or 2 when the user can mend it, see `main`."""
     sys.exit(main(sys.argv))
 
 
@@ -31,10 +33,14 @@ def main(argv: list[str]) -> int:
         argv: program name, command, flags.
 
     Returns:
-        Exit code: 0 done, 2 refused with one message, 130 interrupted.
+        Exit code: 0 done, 2 refused with one message, 75 stopped early by a signal or the loss of another
+        process, 130 interrupted.
     """
     try:
         _dispatch(argv[1:])
+    except StoppedError as error:
+        print(f"nachos: {error}", file=sys.stderr)
+        return EXIT_CODE
     except UsageError as error:
         print(f"nachos: {error}", file=sys.stderr)
         return 2
@@ -51,7 +57,7 @@ def main(argv: list[str]) -> int:
 
 
 def _dispatch(words: list[str]) -> None:
-    from nachos_jax.cli import commands, parsing
+    from nachos_jax.cli import commands, launched, parsing
 
     if words[:1] == ["help"]:
         words = [*words[1:2], "--help"]
@@ -70,6 +76,8 @@ def _dispatch(words: list[str]) -> None:
     if any(word.split("=")[0] in parsing.HELP for word in words[1:]):
         print(parsing.help_text(name, command.summary, command.flags))
         return
+    if command.launched:
+        launched.guard(words[1:])
     values = parsing.parse(name, command.flags, words[1:])
     command.run(values, ["nachos", *words])
 

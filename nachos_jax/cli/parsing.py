@@ -52,7 +52,9 @@ def help_text(command: str, summary: str, known: Sequence[Flag]) -> str:
     """What `nachos COMMAND --help` shows."""
     forms = [f"--{flag.name}={flag.value}" for flag in known]
     usage = [form if flag.required else f"[{form}]" for form, flag in zip(forms, known, strict=True)]
-    lines = [f"nachos {command}: {summary}", "", f"  nachos {command} {' '.join(usage)}", ""]
+    call, first = f"  nachos {command} ", " " * len(f"  nachos {command} ")
+    shown = textwrap.wrap(" ".join(usage), 100 - len(call), break_on_hyphens=False)
+    lines = [f"nachos {command}: {summary}", "", call + f"\n{first}".join(shown), ""]
     room = max(map(len, forms)) + 4
     for form, flag in zip(forms, known, strict=True):
         told = textwrap.wrap(flag.help, 100 - room)
@@ -103,6 +105,20 @@ def parse(command: str, known: Sequence[Flag], words: Sequence[str]) -> flags.Fl
     return values
 
 
+def parse_some(known: Sequence[Flag], words: Sequence[str]) -> flags.FlagValues:
+    """The values of these flags alone; whatever else stands there is left for `parse`.
+
+    Raises:
+        absl.flags.Error: a mistake, which `parse` will tell in words.
+    """
+    values = flags.FlagValues()
+    for flag in known:
+        define = flags.DEFINE_list if flag.many else flags.DEFINE_string
+        define(flag.name, None, flag.help, flag_values=values)
+    values(["nachos", *words], known_only=True)
+    return values
+
+
 def run_config(config: Any) -> Any:
     """The checked RunConfig of a config flag's value."""
     from nachos_jax.protocol.configure import checked
@@ -126,6 +142,19 @@ def whole_numbers(name: str, words: Sequence[str] | None) -> list[int] | None:
         if numbers.count(number) > 1:
             raise UsageError(f"{told}: {number} stands twice; name each one once.")
     return numbers
+
+
+def whole_number(name: str, word: str | None) -> int | None:
+    """The whole number of a flag, or None when it was not given.
+
+    Raises:
+        UsageError: no whole number from 0.
+    """
+    if word is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,9}", word):
+        raise UsageError(f"--{name}={word}: must be a whole number, like 4.")
+    return int(word)
 
 
 def closest(word: str, names: Iterable[str], likeness: float = 0.6) -> str:

@@ -1,16 +1,15 @@
-"""What surrounds long work: run.log, and a lock so that two processes never write one run directory."""
+"""What surrounds long work: a log, and the hold on the run directory."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
 
+from nachos_jax.cli.hold import held, unwritable
 from nachos_jax.core import compile_cache
 from nachos_jax.core.errors import UsageError
 
@@ -26,59 +25,61 @@ def session(workdir: str, command: Sequence[str]) -> Iterator[None]:
         command: words of the command line.
 
     Raises:
-        UsageError: the directory cannot be written to, another process holds it, or it cannot be read.
+        UsageError: the directory cannot be written to, another launch holds it, or it cannot be read.
     """
-    folder = Path(workdir)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = open(folder / ".lock", "a+", encoding="utf-8")  # noqa: SIM115  closed below
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
-        raise _unwritable(workdir, error) from error
-    with handle:
-        _hold(handle, folder)
-        with _logging(folder, command):
-            from nachos_jax.core import mesh  # late: it imports jax
-
-            compile_cache.switch_on()
-            mesh.one_device_a_core()
-            yield
-
-
-def _hold(handle: IO[str], folder: Path) -> None:
-    import fcntl
-
-    try:
-        # The kernel lets go of this lock when its holder dies, so a killed run never blocks the next.
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        handle.seek(0)
-        holder = handle.read().strip() or "another process"
-        raise UsageError(
-            f"--workdir={folder} is in use by {holder}: wait for it, or use another --workdir."
-        ) from error
-    except OSError as error:
-        raise UsageError(
-            f"--workdir={folder} cannot be locked ({error.strerror}): use a folder on another disk."
-        ) from error
-    handle.seek(0)
-    handle.truncate()
-    handle.write(f"process {os.getpid()} on {os.uname().nodename}")
-    handle.flush()
-
-
-def _unwritable(workdir: str, error: Exception) -> UsageError:
-    why = error.strerror if isinstance(error, OSError) else error
-    return UsageError(f"--workdir={workdir!r} cannot be written ({why}): name a folder of yours.")
+    folder = _folder(workdir)
+    with held(folder), _logging(folder / "run.log", command):
+        _prepare_jax()
+        yield
 
 
 @contextlib.contextmanager
-def _logging(folder: Path, command: Sequence[str]) -> Iterator[None]:
-    """Our own messages to run.log and the terminal; how the command ended to run.log alone."""
+def worker_session(workdir: str, command: Sequence[str], process: int) -> Iterator[None]:
+    """What surrounds any other process of a launch: it logs into a file of its own, and process 0 holds the
+    run directory for all.
+
+    Args:
+        workdir: the run directory, made if need be.
+        command: words of the command line.
+        process: number of this process.
+
+    Raises:
+        UsageError: the directory cannot be written to.
+    """
+    with _logging(_folder(workdir) / f"run.{process}.log", command):
+        _prepare_jax()
+        yield
+
+
+def _folder(workdir: str) -> Path:
+    """The run directory, made if need be.
+
+    Raises:
+        UsageError: it cannot be made.
+    """
+    try:
+        Path(workdir).mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        raise unwritable(workdir, error) from error
+    return Path(workdir)
+
+
+def _prepare_jax() -> None:
+    from nachos_jax.core import mesh  # late: it imports jax
+
+    compile_cache.switch_on()
+    mesh.one_device_a_core()
+
+
+@contextlib.contextmanager
+def _logging(path: Path, command: Sequence[str]) -> Iterator[None]:
+    """Our own messages to a file and the terminal; how the command ended to the file alone."""
     logger = logging.getLogger("nachos_jax")
     try:
-        file = logging.FileHandler(folder / "run.log", encoding="utf-8")
+        file = logging.FileHandler(path, encoding="utf-8")
     except OSError as error:
-        raise _unwritable(str(folder / "run.log"), error) from error
+        raise unwritable(str(path), error) from error
+    file.handleError = lambda record: None  # noqa: ARG005  a full disk is told by what has to be written
     screen = logging.StreamHandler(sys.stderr)
     before = logger.level, logger.propagate
     logger.setLevel(logging.INFO)
@@ -102,4 +103,5 @@ def _logging(folder: Path, command: Sequence[str]) -> Iterator[None]:
         logger.setLevel(level)
         for handler in (file, screen):
             logger.removeHandler(handler)
-            handler.close()
+            with contextlib.suppress(OSError):  # a full disk: what could be written is
+                handler.close()

@@ -17,7 +17,7 @@ from nachos_jax.engine import lane, watch
 from nachos_jax.engine.inputs import InputMaker
 from nachos_jax.engine.lane import LaneInput, LaneState
 from nachos_jax.engine.program import LaneProgram
-from nachos_jax.engine.resume import Resumable, restore, resumables, snapshot
+from nachos_jax.engine.resume import Resumable, Saved, resumables, snapshot
 from nachos_jax.engine.watch import FitProgress
 from nachos_jax.records.checkpoint import LaneCheckpoint
 from nachos_jax.records.schema import FitRecord
@@ -46,6 +46,7 @@ class BucketLanes:
         maker: makes lane inputs.
         metric: selection metric, scored on watched folds after every epoch.
         checkpoint: where running lanes are saved, or None.
+        saved: what this and other processes have saved, or None.
     """
 
     def __init__(
@@ -54,14 +55,15 @@ class BucketLanes:
         maker: InputMaker,
         metric: str,
         checkpoint: LaneCheckpoint | None,
+        saved: Saved | None = None,
     ):
         self.program = program
-        self._maker, self._metric, self._checkpoint = maker, metric, checkpoint
+        self._maker, self._metric, self._checkpoint, self._saved = maker, metric, checkpoint, saved
         self._pending: deque[Fit] = deque()
         self._progress: list[FitProgress | None] = [None] * program.lanes
         self._told: list[LaneInput] = [maker.idle()] * program.lanes
         self._state: LaneState | None = None
-        self._resumable: dict[str, Resumable] = restore(checkpoint) if checkpoint else {}
+        self._resumable: dict[str, Resumable] = {}  # fits taken over from lanes that ran out of memory
         self.parameters = _count(lane.abstract_state(program.spec).params)
 
     @property
@@ -139,6 +141,16 @@ class BucketLanes:
         self._resumable |= resumable
         self.submit(fits)
 
+    def look_again(self) -> None:
+        """Looks for what other processes have saved since."""
+        if self._saved is not None:
+            self._saved.look()
+
+    @property
+    def room(self) -> int:
+        """Lanes that are free and have no fit waiting for them."""
+        return max(0, self.program.lanes - self.busy - self.waiting)
+
     def rest(self) -> None:
         """Gives the lanes' memory back while the bucket has nothing to do."""
         self._state = None
@@ -155,13 +167,17 @@ class BucketLanes:
         while self._pending and self.busy < self.program.lanes:
             i, fit = self._free_lane(), self._pending.popleft()
             self._told[i] = self._maker.make(fit, self.program.spec.batch_size)
-            saved = self._resumable.pop(fit.id, None)
+            saved = self._saved_state(fit.id)
             self._progress[i] = saved.progress_of(fit) if saved else watch.begin(fit)
             fresh[i] = saved is None
             if saved:
                 placed[i] = saved
         state = self.program.empty_state() if self._state is None else self._state
         return self._with_rows(state, placed) if placed else state, fresh
+
+    def _saved_state(self, fit: str) -> Resumable | None:
+        adopted = self._resumable.pop(fit, None)
+        return self._saved.take(fit) if adopted is None and self._saved is not None else adopted
 
     def _free_lane(self) -> int:
         """A free lane of the device with the fewest busy ones, so that no device waits for another."""

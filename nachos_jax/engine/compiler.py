@@ -22,7 +22,7 @@ from nachos_jax.engine.lane import LaneInput, LaneSpec
 from nachos_jax.engine.program import LaneProgram, fitting_program
 from nachos_jax.engine.resident import Resident
 from nachos_jax.engine.streamed import Streamed
-from nachos_jax.engine.tuning import Choice
+from nachos_jax.engine.tuning import Agree, Choice
 from nachos_jax.engine.windows import Windows
 from nachos_jax.models import registry
 
@@ -38,10 +38,11 @@ class BucketCompiler:
         run: the checked configuration.
         maker: makes lane inputs, and knows the cohort.
         mesh: the devices.
+        agree: makes several processes take the same choice.
     """
 
-    def __init__(self, run: RunConfig, maker: InputMaker, mesh: Mesh):
-        self._run, self._maker, self._mesh = run, maker, mesh
+    def __init__(self, run: RunConfig, maker: InputMaker, mesh: Mesh, agree: Agree):
+        self._run, self._maker, self._mesh, self._agree = run, maker, mesh, agree
         self._device = mesh.devices.flat[0]
         self._allowed = memory.allowance(self._device, mesh.size, run.engine.memory_fraction)
         cohort = maker.cohort
@@ -90,9 +91,8 @@ class BucketCompiler:
         lanes = 1 if {choice.packing for choice in choices} == {"map"} else lanes
         while True:
             try:
-                return tuning.choose(
-                    {**key, "lanes": lanes}, choices, functools.partial(self._few_steps, bucket, told, lanes)
-                )
+                prepare = functools.partial(self._few_steps, bucket, told, lanes)
+                return tuning.choose({**key, "lanes": lanes}, choices, prepare, self._agree)
             except Exception as error:
                 if lanes == 1 or not memory.exhausted(error):
                     raise

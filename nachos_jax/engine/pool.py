@@ -7,7 +7,6 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from nachos_jax.core import mesh as meshes
@@ -20,8 +19,9 @@ from nachos_jax.engine.bucket_lanes import BucketLanes, FitResult
 from nachos_jax.engine.buckets import Bucket, bucket_of
 from nachos_jax.engine.compiler import PREDICT_BATCH, BucketCompiler
 from nachos_jax.engine.inputs import InputMaker, pixel_sums
+from nachos_jax.engine.resume import Checkpoints
+from nachos_jax.engine.tuning import Agree, alone
 from nachos_jax.engine.windows import divide
-from nachos_jax.records.checkpoint import LaneCheckpoint
 from nachos_jax.splits.folds import Folds
 
 log = logging.getLogger("nachos_jax")
@@ -65,8 +65,9 @@ class LanePool:
         cohort: the cases.
         folds: their folds.
         run: the checked configuration.
-        checkpoints: folder for checkpoints of running lanes, or None.
+        checkpoints: where running lanes are saved, or None.
         devices: devices to use; all local ones by default.
+        agree: makes several processes choose the same lowering and packing.
     """
 
     def __init__(
@@ -74,14 +75,15 @@ class LanePool:
         cohort: Cohort,
         folds: Folds,
         run: RunConfig,
-        checkpoints: Path | None = None,
+        checkpoints: Checkpoints | None = None,
         devices: Sequence[Any] | None = None,
+        agree: Agree = alone,
     ):
         self._run, self._checkpoints = run, checkpoints if run.engine.checkpoint_epochs else None
         self._mesh = meshes.lane_mesh(devices)
         windows = divide(len(cohort.table), run.data.window, run.seed)
         self._maker = InputMaker(cohort, folds, windows, pixel_sums(cohort.images), _held_size(folds))
-        self._compiler = BucketCompiler(run, self._maker, self._mesh)
+        self._compiler = BucketCompiler(run, self._maker, self._mesh, agree)
         self._buckets: dict[Bucket, BucketLanes] = {}
         self._turn = 0
         self._since_save: dict[Bucket, int] = defaultdict(int)
@@ -117,6 +119,26 @@ class LanePool:
         """How often each bucket's epoch was traced; 1 unless memory ran short."""
         return {bucket: lanes.program.counted.traces for bucket, lanes in self._buckets.items()}
 
+    def room(self, fit: Fit) -> int:
+        """Lanes that this fit and others of its bucket could take at once.
+
+        It is 1 for a bucket that is not yet compiled, and 0 while another bucket fills its lanes, because
+        that one goes first.
+        """
+        if any(lanes.full for lanes in self._buckets.values()):
+            return 0
+        lanes = self._buckets.get(bucket_of(fit, self._run.table))
+        return lanes.room if lanes else 1
+
+    def knows(self, fit: Fit) -> bool:
+        """True when the program of the fit's bucket is compiled."""
+        return bucket_of(fit, self._run.table) in self._buckets
+
+    def look_again(self) -> None:
+        """Looks for checkpoints of processes that have ended since."""
+        for lanes in self._buckets.values():
+            lanes.look_again()
+
     def submit(self, fits: Iterable[Fit]) -> None:
         """Queues fits; a bucket seen for the first time is compiled."""
         by_bucket: dict[Bucket, list[Fit]] = defaultdict(list)
@@ -148,10 +170,11 @@ class LanePool:
             lanes.rest()
         return ended
 
-    def save(self) -> None:
-        """Checkpoints the running lanes of each bucket that is due; call it after committing results."""
+    def save(self, all_lanes: bool = False) -> None:
+        """Checkpoints the running lanes of each bucket that is due, or of all, once results are committed."""
+        due = 1 if all_lanes else max(self._run.engine.checkpoint_epochs, 1)
         for bucket, lanes in self._buckets.items():
-            if self._since_save[bucket] >= max(self._run.engine.checkpoint_epochs, 1):
+            if self._since_save[bucket] >= due:
                 lanes.save()
                 self._since_save[bucket] = 0
 
@@ -179,10 +202,11 @@ class LanePool:
         self.spent.compilations += 1
         self.spent.compile_seconds += program.compile_seconds
         self.spent.tuning_seconds += max(0.0, time.perf_counter() - began - program.compile_seconds)
-        checkpoint = None
-        if self._checkpoints is not None:
-            checkpoint = LaneCheckpoint(self._checkpoints / digest([list(pair) for pair in bucket]))
-        return BucketLanes(program, self._maker, self._run.search.metric, checkpoint)
+        metric, name = self._run.search.metric, digest([list(pair) for pair in bucket])
+        if self._checkpoints is None:
+            return BucketLanes(program, self._maker, metric, None)
+        saved = self._checkpoints.saved(name)
+        return BucketLanes(program, self._maker, metric, self._checkpoints.own(name), saved)
 
     def _halve(self, bucket: Bucket, error: Exception) -> None:
         """Goes on with half the lanes after the device has run out of memory."""

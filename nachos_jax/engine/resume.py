@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -13,6 +14,7 @@ import numpy as np
 from nachos_jax.core.types import Fit
 from nachos_jax.engine.lane import LaneState
 from nachos_jax.engine.watch import FitProgress
+from nachos_jax.records import checkpoint
 from nachos_jax.records.checkpoint import LaneCheckpoint
 from nachos_jax.records.schema import Curve
 
@@ -36,6 +38,57 @@ class Resumable:
         return FitProgress(fit, self.training_loss, self.watchers)
 
 
+@dataclass(frozen=True)
+class Checkpoints:
+    """Where running lanes are saved, and where those of earlier launches lie.
+
+    Attributes:
+        root: the folder of all launches.
+        launch: name of the folder in it that only this process writes into.
+    """
+
+    root: Path
+    launch: str
+
+    def own(self, bucket: str) -> LaneCheckpoint:
+        """Where this process saves the lanes of a bucket."""
+        return LaneCheckpoint(self.root / self.launch / bucket)
+
+    def saved(self, bucket: str) -> Saved:
+        """What all processes and launches have saved of a bucket."""
+        return Saved(self, bucket)
+
+
+class Saved:
+    """Fits on their way in the checkpoints of a bucket, whichever process and launch wrote them.
+
+    Args:
+        checkpoints: where to look.
+        bucket: name of the bucket's folders.
+    """
+
+    def __init__(self, checkpoints: Checkpoints, bucket: str):
+        self._checkpoints, self._bucket = checkpoints, bucket
+        self._where: dict[str, tuple[int, Path]] = {}
+        self._read: tuple[Path, dict[str, Resumable]] | None = None
+        self.look()
+
+    def look(self) -> None:
+        """Looks for checkpoints anew; their arrays are read when a fit is taken."""
+        self._where = checkpoint.furthest(list(self._checkpoints.root.glob(f"*/{self._bucket}")))
+        self._read = None
+
+    def take(self, fit: str) -> Resumable | None:
+        """Where the fit stood in the checkpoint with most of its epochs; None without a readable one."""
+        if fit not in self._where:
+            return None
+        _, folder = self._where.pop(fit)
+        if self._read is None or self._read[0] != folder:
+            found = checkpoint.read(folder)
+            self._read = (folder, resumables(*found) if found else {})
+        return self._read[1].get(fit)
+
+
 def snapshot(
     state: LaneState, running: Sequence[tuple[int, FitProgress]]
 ) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
@@ -52,12 +105,6 @@ def snapshot(
     leaves = jax.tree.leaves(jax.device_get(state))
     arrays = {_name(k): np.ascontiguousarray(np.asarray(leaf)[rows]) for k, leaf in enumerate(leaves)}
     return arrays, [_told(progress) for _, progress in running]
-
-
-def restore(checkpoint: LaneCheckpoint) -> dict[str, Resumable]:
-    """The fits of a checkpoint by id; empty without one."""
-    found = checkpoint.restore()
-    return resumables(*found) if found else {}
 
 
 def resumables(arrays: dict[str, np.ndarray], lanes: list[dict[str, Any]]) -> dict[str, Resumable]:

@@ -61,7 +61,15 @@ _TABLES = {
 """Worth timing, the one expected to win first. What always loses is left out: on a CPU, XLA's own gradients
 in a loop take 15 times as long, lanes in step twice."""
 
+Agree = Callable[[str, Callable[[], str]], str]
+"""(question, what this process would answer) -> the answer of all processes."""
+
 _remembered: dict[str, Choice] = {}
+
+
+def alone(_: str, answer: Callable[[], str]) -> str:
+    """The agreement of a process that is alone."""
+    return answer()
 
 
 def candidates(platform: str, packing: str, convolution: str) -> tuple[Choice, ...]:
@@ -90,7 +98,7 @@ def choose(
     key: Mapping[str, Any],
     choices: Sequence[Choice],
     prepare: Callable[[Choice], _Steps],
-    log: logging.Logger = log,
+    agree: Agree = alone,
 ) -> Choice:
     """The fastest choice, from memory or by timing.
 
@@ -100,7 +108,7 @@ def choose(
         prepare: compiles a choice, in a thread of its own; what it returns runs a few training steps to
             their end. A choice that raises, here or there, is out. What the functions hold on the devices
             is held for all choices at once.
-        log: where to tell what was chosen and what failed.
+        agree: makes several processes take the same choice, on which the last digits of results depend.
 
     Returns:
         The first choice, or one that is clearly faster. It is remembered in this process and, where JAX keeps
@@ -112,22 +120,26 @@ def choose(
     if len(choices) == 1:
         return choices[0]
     name = digest([key, [str(choice) for choice in choices]])
-    known = _remembered.get(name) or _read(name, key, choices)
-    if known is None:
-        seconds = _timed(choices, prepare, log)
-        known = _winner(seconds)
-        told = {str(choice): round(1e3 * value, 3) for choice, value in seconds.items()}
-        log.info("chosen: %s (a few steps took, in ms: %s)", known, told)
-        made = datetime.now(UTC).isoformat(timespec="seconds")
-        value = {"key": dict(key), "choice": asdict(known), "milliseconds": told, "made": made}
-        _write(name, value, log)
-    _remembered[name] = known
-    return known
+    if name not in _remembered:
+        answer = agree(name, lambda: str(_read(name, key, choices) or _fastest(name, key, choices, prepare)))
+        _remembered[name] = next(choice for choice in choices if str(choice) == answer)
+    return _remembered[name]
 
 
-def _timed(
-    choices: Sequence[Choice], prepare: Callable[[Choice], _Steps], log: logging.Logger
-) -> dict[Choice, float]:
+def _fastest(
+    name: str, key: Mapping[str, Any], choices: Sequence[Choice], prepare: Callable[[Choice], _Steps]
+) -> Choice:
+    """The choice that wins the timing, which is written down."""
+    seconds = _timed(choices, prepare)
+    chosen = _winner(seconds)
+    told = {str(choice): round(1e3 * value, 3) for choice, value in seconds.items()}
+    log.info("chosen: %s (a few steps took, in ms: %s)", chosen, told)
+    made = datetime.now(UTC).isoformat(timespec="seconds")
+    _write(name, {"key": dict(key), "choice": asdict(chosen), "milliseconds": told, "made": made})
+    return chosen
+
+
+def _timed(choices: Sequence[Choice], prepare: Callable[[Choice], _Steps]) -> dict[Choice, float]:
     """Median seconds of each that works, in turn, so that a change of speed falls on all alike."""
     errors: dict[Choice, Exception] = {}
 
@@ -202,7 +214,7 @@ def _read(name: str, key: Mapping[str, Any], choices: Sequence[Choice]) -> Choic
     return known if known in choices else None
 
 
-def _write(name: str, value: Mapping[str, Any], log: logging.Logger) -> None:
+def _write(name: str, value: Mapping[str, Any]) -> None:
     path = _file(name)
     if path is None:
         return

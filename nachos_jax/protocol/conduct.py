@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from nachos_jax.core import stopping
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Fit, Trial, TrialScore
-from nachos_jax.engine.bucket_lanes import FitResult
-from nachos_jax.engine.pool import LanePool
+from nachos_jax.protocol.crew import Crew
 from nachos_jax.protocol.progress import Progress, Status
 from nachos_jax.protocol.rounds import Round, due
 from nachos_jax.protocol.run import Run
@@ -57,27 +57,24 @@ class _Desk:
 
 
 class Conductor:
-    """Conducts studies that share one lane pool but never a score.
+    """Conducts studies that share their lanes but never a score.
 
     Args:
         run: the opened run.
         studies: the studies to conduct.
-        pool: the lanes.
+        crew: who trains.
         ending: what follows each search.
         progress: where progress is shown.
     """
 
-    def __init__(
-        self, run: Run, studies: Sequence[Study], pool: LanePool, ending: Ending, progress: Progress
-    ):
-        self._run, self._pool, self._ending, self._progress = run, pool, ending, progress
+    def __init__(self, run: Run, studies: Sequence[Study], crew: Crew, ending: Ending, progress: Progress):
+        self._run, self._crew, self._ending, self._progress = run, crew, ending, progress
         self._records = {record.fit: record for record in run.store.fits()}
         self._submitted: set[str] = set()
         self._desks = {study.outer: self._desk(study) for study in studies}
         self._background = Background()
         self._problems: list[str] = []
         self._news = True  # records or proposals have come in since studies were last advanced
-        self._session = f"{time.strftime('%Y%m%dT%H%M%S')}-{time.time_ns() % 10**9:09d}"
 
     def conduct(self) -> None:
         """Runs until every study is finished.
@@ -88,29 +85,32 @@ class Conductor:
         """
         start = time.monotonic()
         try:
-            while True:
-                if self._news:
-                    self._news = False
-                    for desk in self._desks.values():
-                        self._advance(desk)
-                if self._pool.busy or self._pool.waiting:
-                    self._commit(self._pool.step())
-                    self._pool.save()
-                    self._show()
-                elif self._background.busy:
-                    time.sleep(0.05)
-                elif all(desk.closed for desk in self._desks.values()):
-                    break
-                elif not self._news:
-                    raise RuntimeError("a study is open, yet nothing is left to train or to propose")
-                self._collect()
+            with stopping.deferred():
+                self._crew.prepare()
+                self._conduct()
         finally:
             self._background.close()
-            self._pool.close()
-            self._note_spent(time.monotonic() - start)
+            self._crew.close(time.monotonic() - start)
             self._progress.close()
         if self._problems:
             raise UsageError("\n".join(self._problems))
+
+    def _conduct(self) -> None:
+        while True:
+            if self._news:
+                self._news = False
+                for desk in self._desks.values():
+                    self._advance(desk)
+            if self._crew.working:
+                self._take_in(self._crew.step())
+                self._show()
+            elif self._background.busy:
+                self._crew.rest()
+            elif all(desk.closed for desk in self._desks.values()):
+                return
+            elif not self._news:
+                raise RuntimeError("a study is open, yet nothing is left to train or to propose")
+            self._collect()
 
     # --- one study --------------------------------------------------------------------------------
 
@@ -213,26 +213,27 @@ class Conductor:
     def _submit(self, fits: Sequence[Fit]) -> None:
         new = {fit.id: fit for fit in fits if fit.id not in self._submitted and fit.id not in self._records}
         self._submitted.update(new)
-        self._pool.submit(new.values())
+        self._crew.submit(list(new.values()))
 
-    def _commit(self, results: Sequence[FitResult]) -> None:
-        for result in results:
-            self._records[result.record.fit] = self._run.store.commit_fit(result.record, result.payload)
+    def _take_in(self, records: Sequence[FitRecord]) -> None:
+        for record in records:
+            self._records[record.fit] = record
             self._news = True
 
-    # --- what is shown and noted ------------------------------------------------------------------------
+    # --- what is shown ----------------------------------------------------------------------------------
 
     def _show(self) -> None:
         scores = [
             s.score for desk in self._desks.values() for s in desk.scores.values() if s.score is not None
         ]
+        busy, lanes = self._crew.lanes
         self._progress.show(
             Status(
                 fits=len(self._records),
                 planned=max(self._planned(), len(self._records)),
-                trained=self._pool.spent.fits,
-                busy=self._pool.busy,
-                lanes=self._pool.lanes,
+                trained=self._crew.trained,
+                busy=busy,
+                lanes=lanes,
                 best=max(scores, default=None),
             )
         )
@@ -244,22 +245,3 @@ class Conductor:
             if desk.outcome is None and not desk.closed:
                 ahead += 1 + (self._run.config.search.trials - len(desk.trials)) * len(desk.study.inner)
         return len(known) + ahead
-
-    def _note_spent(self, seconds: float) -> None:
-        spent = self._pool.spent
-        self._run.store.write_session(
-            self._session,
-            {
-                "fits": spent.fits,
-                "epochs": spent.epochs,
-                "busy_lane_epochs": spent.epochs,
-                "lane_epochs": spent.lane_epochs,
-                "compilations": spent.compilations,
-                "compile_seconds": round(spent.compile_seconds, 3),
-                "tuning_seconds": round(spent.tuning_seconds, 3),
-                "train_seconds": round(spent.train_seconds, 3),
-                "seconds": round(seconds, 3),
-                "devices": self._pool.devices,
-                "started": self._session[:15],
-            },
-        )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nachos_jax.cluster.board import Party
 from nachos_jax.core.config import RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import EpochLimit, Fit
 from nachos_jax.data.table import Cohort
-from nachos_jax.engine.pool import LanePool
-from nachos_jax.protocol import export
+from nachos_jax.protocol import crews, export
 from nachos_jax.protocol.conduct import Conductor, Ending
 from nachos_jax.protocol.progress import Progress
 from nachos_jax.protocol.run import Run, begin, open_run
@@ -17,7 +17,13 @@ from nachos_jax.protocol.study import Study, deployment_study
 from nachos_jax.records.schema import FitRecord, Outcome
 
 
-def deploy(config: RunConfig, workdir: str, cohort: Cohort | None = None, quiet: bool = False) -> Path:
+def deploy(
+    config: RunConfig,
+    workdir: str,
+    cohort: Cohort | None = None,
+    quiet: bool = False,
+    party: Party | None = None,
+) -> Path:
     """Builds the model to ship and exports it to WORKDIR/deploy.
 
     Args:
@@ -25,6 +31,7 @@ def deploy(config: RunConfig, workdir: str, cohort: Cohort | None = None, quiet:
         workdir: the run directory, that of the estimate or another.
         cohort: the cases, or None to load what the config names.
         quiet: show no progress.
+        party: the other processes of this launch, of which this one is number 0; None when it is alone.
 
     Returns:
         The folder of the model.
@@ -36,14 +43,14 @@ def deploy(config: RunConfig, workdir: str, cohort: Cohort | None = None, quiet:
     begin(run)
     study = deployment_study(run.folds, run.cases, config)
     folder = Path(workdir) / "deploy"
-    pool = LanePool(run.cohort, run.folds, config, run.checkpoints)
+    crew = crews.gather(run, party)
     ending = Ending(
         fits=network_fits,
         finish=lambda _, outcome, records: _export(run, outcome, records, folder),
         # Exporting costs nothing beside training, so a folder that was deleted or outdated is made anew.
         finished=lambda _: False,
     )
-    Conductor(run, [study], pool, ending, Progress("deploy", quiet)).conduct()
+    Conductor(run, [study], crew, ending, Progress("deploy", quiet)).conduct()
     return folder
 
 

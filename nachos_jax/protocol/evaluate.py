@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from safetensors.numpy import load
 
+from nachos_jax.cluster.board import Party
 from nachos_jax.core.config import RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Fit
 from nachos_jax.data.table import Cohort
-from nachos_jax.engine.pool import LanePool
+from nachos_jax.protocol import crews
 from nachos_jax.protocol.conduct import Conductor, Ending
 from nachos_jax.protocol.progress import Progress
 from nachos_jax.protocol.run import Run, begin, open_run
@@ -27,6 +28,7 @@ def evaluate(
     outer_folds: Sequence[int] | None = None,
     cohort: Cohort | None = None,
     quiet: bool = False,
+    party: Party | None = None,
 ) -> Run:
     """Estimates the performance of the whole procedure by nested cross-validation.
 
@@ -36,6 +38,7 @@ def evaluate(
         outer_folds: outer folds to run now; None = all. The others can be run later.
         cohort: the cases, or None to load what the config names.
         quiet: show no progress.
+        party: the other processes of this launch, of which this one is number 0; None when it is alone.
 
     Returns:
         The run; its results are records in the run directory.
@@ -50,13 +53,13 @@ def evaluate(
     tested = {test.outer_fold for test in run.store.tests()}
     if tested >= set(chosen):
         return run
-    pool = LanePool(run.cohort, run.folds, config, run.checkpoints)
+    crew = crews.gather(run, party)
     ending = Ending(
         fits=refits,
         finish=lambda study, _, records: _test(run, study, records[0]),
         finished=lambda study: study.outer in tested,
     )
-    Conductor(run, studies, pool, ending, Progress("evaluate", quiet)).conduct()
+    Conductor(run, studies, crew, ending, Progress("evaluate", quiet)).conduct()
     return run
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from nachos_jax.core.config import RunConfig, differences
@@ -12,8 +11,9 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import digest
 from nachos_jax.data import sources
 from nachos_jax.data.table import Cohort
+from nachos_jax.engine.resume import Checkpoints
 from nachos_jax.protocol import door, environment
-from nachos_jax.records import readable
+from nachos_jax.records import checkpoint, readable
 from nachos_jax.records.store import RunDirectory
 from nachos_jax.splits import checks, rows
 from nachos_jax.splits import folds as folding
@@ -40,10 +40,9 @@ class Run:
     store: RunDirectory
     cases: str
 
-    @property
-    def checkpoints(self) -> Path:
-        """Where running lanes are saved."""
-        return self.store.path / "checkpoints" / self.store.task.name
+    def checkpoints(self, session: str) -> Checkpoints:
+        """Where the process of a session saves its lanes."""
+        return Checkpoints(self.store.path / "checkpoints" / self.store.task.name, session)
 
 
 def open_run(config: RunConfig, workdir: str, task: str, cohort: Cohort | None = None) -> Run:
@@ -78,6 +77,7 @@ def begin(run: Run) -> None:
     """
     run.store.sweep()
     _identify(run)
+    checkpoint.prune(run.checkpoints("").root, {record.fit for record in run.store.fits()})
 
 
 def _same_config(config: RunConfig, store: RunDirectory) -> None:

@@ -1,14 +1,15 @@
 """Checkpoints of running lanes. The only importer of Orbax.
 
 A checkpoint is a cache: deleting it costs the epochs of the running lanes, no finished fit. It holds host
-arrays of single lanes, so it can be taken up with another number of lanes, devices or hosts.
+arrays of single lanes, so it can be taken up with another number of lanes, devices or processes. Each process
+of each launch writes into a folder of its own, and any of them reads all: ROOT/LAUNCH/BUCKET.
 """
 
 from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,61 +21,126 @@ log = logging.getLogger("nachos_jax")
 class LaneCheckpoint:
     """The newest checkpoint of one bucket, written in the background.
 
+    One that cannot be written costs a warning and nothing else.
+
     Args:
-        folder: absolute folder of this bucket's checkpoints.
+        folder: absolute folder of this bucket's checkpoints, which nobody else writes into.
     """
 
     def __init__(self, folder: Path):
-        import orbax.checkpoint as ocp
-
-        logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax tells every step at INFO and WARNING
-        self._ocp = ocp
         self._folder = folder.absolute()
-        self._manager = self._open()
+        self._writer: Any = None
 
-    def _open(self) -> Any:
-        options = self._ocp.CheckpointManagerOptions(max_to_keep=1, create=True)
-        return self._ocp.CheckpointManager(self._folder, options=options)
-
-    def save(self, arrays: Mapping[str, np.ndarray], progress: Any) -> None:
+    def save(self, arrays: Mapping[str, np.ndarray], lanes: Any) -> None:
         """Starts writing; waits only for the save before.
 
         Args:
             arrays: leaves of the lanes' states by path, leading axis = lanes that are on their way.
-            progress: JSON value that says which fits these are and what was seen of them.
+            lanes: one JSON value a lane: "fit", and what was seen of it ("training_loss", "watchers").
         """
-        self._manager.wait_until_finished()
-        step = (self._manager.latest_step() or 0) + 1
-        args = self._ocp.args
-        self._manager.save(
-            step,
-            args=args.Composite(
-                state=args.StandardSave(dict(arrays)),  # type: ignore[call-arg]
-                progress=args.JsonSave({"lanes": progress}),  # type: ignore[call-arg]
-            ),
-        )
-
-    def restore(self) -> tuple[dict[str, np.ndarray], Any] | None:
-        """The newest checkpoint, or None; one that cannot be read is thrown away with a warning."""
-        step = self._manager.latest_step()
-        if step is None:
-            return None
-        args = self._ocp.args
+        args = _orbax().args
         try:
-            found = self._manager.restore(
-                step,
-                args=args.Composite(state=args.StandardRestore(), progress=args.JsonRestore()),  # type: ignore[call-arg]
+            writer = self._open()
+            writer.wait_until_finished()
+            writer.save(
+                (writer.latest_step() or 0) + 1,
+                args=args.Composite(
+                    state=args.StandardSave(dict(arrays)),  # type: ignore[call-arg]
+                    progress=args.JsonSave({"lanes": lanes}),  # type: ignore[call-arg]
+                ),
             )
-            arrays = {name: np.asarray(value) for name, value in found["state"].items()}
-            return arrays, found["progress"]["lanes"]
-        except Exception as error:  # whatever Orbax meets in a torn file: the cure is the same
-            log.warning("the checkpoint in %s is unreadable and was dropped (%s)", self._folder, error)
-            self._manager.close()
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._manager = self._open()
-            return None
+        except Exception as error:  # whatever Orbax meets: a full disk, a folder that was deleted
+            self._give_up(error)
 
     def close(self) -> None:
         """Waits for the last save."""
-        self._manager.wait_until_finished()
-        self._manager.close()
+        if self._writer is None:
+            return
+        try:
+            self._writer.wait_until_finished()
+            self._writer.close()
+        except Exception as error:
+            self._give_up(error)
+        self._writer = None
+
+    def _open(self) -> Any:
+        if self._writer is None:
+            ocp = _orbax()
+            options = ocp.CheckpointManagerOptions(max_to_keep=1, create=True)
+            self._writer = ocp.CheckpointManager(self._folder, options=options)
+        return self._writer
+
+    def _give_up(self, error: Exception) -> None:
+        """Forgets the writer, which is of no use after an error; the next save tries a new one."""
+        self._writer = None
+        why = str(error).splitlines()[0] if str(error) else repr(error)
+        log.warning("the running lanes could not be saved in %s (%s)", self._folder, why)
+
+
+def read(folder: Path) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]] | None:
+    """The newest checkpoint in a folder, or None without a readable one.
+
+    Returns:
+        Leaves [lanes, ...] by name, and one JSON value a lane; see `LaneCheckpoint.save`.
+    """
+    found = _restore(folder, state=True)
+    if found is None:
+        return None
+    return {name: np.asarray(value) for name, value in found["state"].items()}, found["progress"]["lanes"]
+
+
+def told(folder: Path) -> list[dict[str, Any]]:
+    """One JSON value a lane of the newest checkpoint in a folder, without its arrays; [] without one."""
+    found = _restore(folder, state=False)
+    return found["progress"]["lanes"] if found else []
+
+
+def furthest(folders: list[Path]) -> dict[str, tuple[int, Path]]:
+    """For each fit in checkpoints: the most epochs that one holds of it, and that folder."""
+    found: dict[str, tuple[int, Path]] = {}
+    for folder in sorted(folders):
+        for lane in told(folder):
+            epochs = len(lane["training_loss"])
+            if epochs > found.get(lane["fit"], (0, folder))[0]:
+                found[lane["fit"]] = (epochs, folder)
+    return found
+
+
+def prune(root: Path, finished: Container[str]) -> None:
+    """Removes the checkpoints below a root that no unfinished fit needs; call it while nobody trains."""
+    folders = [folder for folder in root.glob("*/*") if folder.is_dir()]
+    best = furthest(folders)
+    needed = {folder for fit, (_, folder) in best.items() if fit not in finished}
+    for folder in folders:
+        if folder not in needed:
+            shutil.rmtree(folder, ignore_errors=True)
+    for launch in root.glob("*"):
+        if launch.is_dir() and not any(launch.iterdir()):
+            launch.rmdir()
+
+
+def _restore(folder: Path, state: bool) -> Any:
+    """What Orbax finds; whatever it meets in a torn or vanishing file counts as nothing."""
+    ocp = _orbax()
+    args = ocp.args
+    try:
+        options = ocp.CheckpointManagerOptions(read_only=True)
+        with ocp.CheckpointManager(folder.absolute(), options=options) as reader:
+            step = reader.latest_step()
+            if step is None:
+                return None
+            wanted: dict[str, Any] = {"progress": args.JsonRestore()}
+            if state:
+                wanted["state"] = args.StandardRestore()
+            return reader.restore(step, args=args.Composite(**wanted))
+    except Exception as error:
+        log.warning("the checkpoint in %s is unreadable and left aside (%s)", folder, error)
+        return None
+
+
+def _orbax() -> Any:
+    import orbax.checkpoint as ocp
+
+    for name in ("absl", "asyncio"):  # Orbax tells every step, and its errors in long traces
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    return ocp

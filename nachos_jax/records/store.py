@@ -20,10 +20,20 @@ from nachos_jax.records import schema
 TEMPORARY = ".tmp-"
 
 
-def write_atomic(path: Path, data: bytes) -> None:
+class AlreadyThereError(Exception):
+    """Another writer was first."""
+
+
+def write_atomic(path: Path, data: bytes, replace: bool = True) -> None:
     """Writes a file that is either wholly there or not there, whatever happens meanwhile.
 
+    Args:
+        path: the file.
+        data: its bytes.
+        replace: whether an older file gives way; else the first of several writers wins.
+
     Raises:
+        AlreadyThereError: there is an older file, and it is not to be replaced.
         UsageError: the folder cannot be written to or the disk is full.
     """
     try:
@@ -35,7 +45,7 @@ def write_atomic(path: Path, data: bytes) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
+            _move(temporary, path, replace)
             _sync_folder(path.parent)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
@@ -45,6 +55,21 @@ def write_atomic(path: Path, data: bytes) -> None:
             f"{path} cannot be written ({error.strerror or error}): free space or mend its permissions, then "
             "run the same command again; nothing that was finished is lost."
         ) from error
+
+
+def _move(temporary: str, path: Path, replace: bool) -> None:
+    if not replace:
+        try:
+            os.link(temporary, path)
+        except FileExistsError as error:
+            raise AlreadyThereError(path) from error
+        except OSError:  # a file system without links: two writers in the same instant are not told apart
+            if path.exists():
+                raise AlreadyThereError(path) from None
+        else:
+            os.unlink(temporary)
+            return
+    os.replace(temporary, path)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -119,27 +144,37 @@ class RunDirectory:
         for path in sorted((self.task / "fits").glob("*.json")):
             yield self._read(path, schema.fit_record)
 
+    def fit(self, fit: str) -> schema.FitRecord | None:
+        """The record of a fit, or None while it is not finished."""
+        return self._read(self._fit_path(fit), schema.fit_record)
+
     def commit_fit(self, value: schema.FitRecord, payload: Mapping[str, bytes]) -> schema.FitRecord:
         """Commits a fit; its payload files first, so that the record vouches for them.
+
+        Several processes may have trained it, after one of them was thought lost: the first record stays.
 
         Args:
             value: the record, `payload` field not yet filled.
             payload: file suffix -> bytes, e.g. {"weights.safetensors": ...}.
 
         Returns:
-            The record with its `payload` field filled.
+            The record on disk, its `payload` field filled.
         """
-        hashes = {}
-        for suffix, data in payload.items():
-            write_atomic(self.payload_path(value.fit, suffix), data)
-            hashes[suffix] = hashlib.sha256(data).hexdigest()
+        hashes = {suffix: hashlib.sha256(data).hexdigest() for suffix, data in payload.items()}
         vouched = dataclasses.replace(value, payload=hashes)
-        self._commit(self.task / "fits" / f"{value.fit}.json", schema.to_json(vouched))
+        for suffix, data in payload.items():
+            write_atomic(self.payload_path(vouched, suffix), data)
+        try:
+            write_atomic(self._fit_path(value.fit), dump(schema.to_json(vouched)), replace=False)
+        except AlreadyThereError:
+            first = self.fit(value.fit)
+            assert first is not None
+            return first
         return vouched
 
-    def payload_path(self, fit: str, suffix: str) -> Path:
-        """Where a payload file of a fit lies."""
-        return self.task / "fits" / f"{fit}.{suffix}"
+    def payload_path(self, record: schema.FitRecord, suffix: str) -> Path:
+        """Where a payload file of a fit lies; its name holds its hash, so that no other bytes replace it."""
+        return self.task / "fits" / f"{record.fit}.{record.payload[suffix][:8]}.{suffix}"
 
     def payload(self, record: schema.FitRecord, suffix: str) -> bytes:
         """The bytes of a payload file, checked against the record.
@@ -147,14 +182,17 @@ class RunDirectory:
         Raises:
             UsageError: the file is gone or its bytes are not those committed.
         """
-        path = self.payload_path(record.fit, suffix)
+        path = self.payload_path(record, suffix)
         data = path.read_bytes() if path.exists() else None
         if data is None or hashlib.sha256(data).hexdigest() != record.payload[suffix]:
             raise UsageError(
-                f"{path} is missing or damaged: delete {path.with_name(record.fit + '.json')} and run "
+                f"{path} is missing or damaged: delete {self._fit_path(record.fit)} and run "
                 "the same command again to train this fit anew."
             )
         return data
+
+    def _fit_path(self, fit: str) -> Path:
+        return self.task / "fits" / f"{fit}.json"
 
     # --- tests ----------------------------------------------------------------------------------
 
@@ -173,6 +211,10 @@ class RunDirectory:
     def sessions(self) -> list[dict[str, Any]]:
         """What each process spent on this task, oldest first."""
         return [self._read(path, dict) for path in sorted((self.task / "sessions").glob("*.json"))]
+
+    def session(self, name: str) -> dict[str, Any] | None:
+        """What one process has spent so far, or None before it has begun."""
+        return self._read(self.task / "sessions" / f"{name}.json", dict)
 
     def write_session(self, name: str, value: Mapping[str, Any]) -> None:
         """Writes or rewrites what this process spent so far."""

@@ -158,6 +158,12 @@ def _spent(evidence: Evidence) -> dict[str, Any]:
     def total(key: str) -> float:
         return sum(session.get(key) or 0 for session in evidence.sessions)
 
+    # The processes of a launch run side by side: it took as long as the longest of them.
+    seconds: dict[Any, float] = {}
+    for number, session in enumerate(evidence.sessions):
+        launch = session.get("launch", number)
+        seconds[launch] = max(seconds.get(launch, 0.0), session.get("seconds") or 0.0)
+
     return {
         "fits_trained": len(evidence.fits),
         "fits_diverged": sum(fit.status == "diverged" for fit in evidence.fits),
@@ -165,12 +171,13 @@ def _spent(evidence: Evidence) -> dict[str, Any]:
         "fits_without_pair_reuse": sum(map(len, searched)) + len(refits),
         "epochs": sum(fit.epochs for fit in evidence.fits),
         "occupancy": total("busy_lane_epochs") / total("lane_epochs") if total("lane_epochs") else None,
-        "seconds": total("seconds"),
+        "seconds": sum(seconds.values()),
         "compile_seconds": total("compile_seconds"),
         "tuning_seconds": total("tuning_seconds"),
         "train_seconds": total("train_seconds"),
         "compilations": int(total("compilations")),
-        "sessions": len(evidence.sessions),
+        "sessions": len(seconds),
+        "processes": len(evidence.sessions),
         "devices": sorted({str(_plain(s["devices"])) for s in evidence.sessions if s.get("devices")}),
     }
 

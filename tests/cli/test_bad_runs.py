@@ -183,10 +183,10 @@ def test_directory_that_another_process_holds(command: str, refused: Refused, fi
     run = shutil.copytree(finished, tmp_path / "run")
     with open(run / ".lock", "r+", encoding="utf-8") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        handle.write("process 7 on gamma")
+        handle.write('{"process": 7, "host": "gamma", "since": "2026-01-02 03:04:05 +0000"}')
         handle.flush()
         message = refused(command, *CONFIG, f"--workdir={run}")
-    _says(message, [f"{run} is in use by process 7 on gamma", "wait for it", "another --workdir"])
+    _says(message, [f"{run} is in use by process 7 on gamma since 2026-01-02", "wait", "another --workdir"])
 
 
 @pytest.mark.parametrize("command", ["status", "report"])

@@ -13,6 +13,7 @@ import pytest
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.mesh import by_lane
 from nachos_jax.engine import bucket_lanes, lane, memory, program, resident, watch
+from nachos_jax.engine.resume import Checkpoints
 from nachos_jax.records.schema import Curve
 from tests import tiny
 
@@ -228,7 +229,8 @@ def test_out_of_memory_halves_the_lanes_and_loses_nothing(
     calm, _, _ = tiny.train(fits, run, cohort)
     monkeypatch.undo()
     Exhausted(monkeypatch, at, keeps_state)
-    pool = tiny.LanePool(cohort, tiny.folds(cohort), run, tmp_path if saved else None, jax.devices()[:1])
+    checkpoints = Checkpoints(tmp_path, "only") if saved else None
+    pool = tiny.LanePool(cohort, tiny.folds(cohort), run, checkpoints, jax.devices()[:1])
     pool.submit(fits)
     records = {}
     while pool.busy or pool.waiting:
@@ -323,13 +325,13 @@ def test_running_lanes_resume_bit_for_bit_from_their_checkpoint(cohort, tmp_path
     run = tiny.run_config(engine__lanes=2, training__epochs=6, training__patience=6)
     fits = some_fits(run)[:3]
     undisturbed, _, _ = tiny.train(fits, run, cohort)
-    first = tiny.LanePool(cohort, tiny.folds(cohort), run, tmp_path, jax.devices()[:1])
+    first = tiny.LanePool(cohort, tiny.folds(cohort), run, Checkpoints(tmp_path, "first"), jax.devices()[:1])
     first.submit(fits)
     for _ in range(3):
         assert not first.step()
         first.save()
     first.close()
-    second, _, pool = tiny.train(fits, run, cohort, devices=2, checkpoints=tmp_path)
+    second, _, pool = tiny.train(fits, run, cohort, devices=2, checkpoints=Checkpoints(tmp_path, "second"))
     assert pool.spent.epochs == 3 * 6 - 2 * 3, "two lanes had done three epochs each"
     for fit in fits:
         assert second[fit.id] == undisturbed[fit.id]
@@ -338,7 +340,7 @@ def test_running_lanes_resume_bit_for_bit_from_their_checkpoint(cohort, tmp_path
 def test_an_unreadable_checkpoint_costs_epochs_not_results(cohort, tmp_path, caplog):
     run = tiny.run_config()
     fit = tiny.fit(run)
-    first = tiny.LanePool(cohort, tiny.folds(cohort), run, tmp_path, jax.devices()[:1])
+    first = tiny.LanePool(cohort, tiny.folds(cohort), run, Checkpoints(tmp_path, "first"), jax.devices()[:1])
     first.submit([fit])
     first.step()
     first.save()
@@ -346,7 +348,7 @@ def test_an_unreadable_checkpoint_costs_epochs_not_results(cohort, tmp_path, cap
     for file in tmp_path.rglob("*"):
         if file.is_file():
             file.write_bytes(b"torn")
-    records, _, _ = tiny.train([fit], run, cohort, checkpoints=tmp_path)
+    records, _, _ = tiny.train([fit], run, cohort, checkpoints=Checkpoints(tmp_path, "second"))
     assert records == tiny.train([fit], run, cohort)[0]
     assert "unreadable" in caplog.text
 

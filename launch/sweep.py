@@ -1,0 +1,198 @@
+#!/usr/bin/env python
+"""One run for each combination of config fields, each in a work directory of its own.
+
+    python launch/sweep.py --config=configs/smoke.py --workdir=runs/sweep \\
+        --sweep.search.searcher=ax,random --sweep.seed=0,1,2 [--config.training.epochs=20]
+
+Runs them one after another here and writes WORKDIR/sweep.csv; the same command resumes. With --slurm=FILE it
+writes a SLURM array script instead, a task a run (see launch/slurm.sbatch for what to set in it). Every
+combination is checked before the first is run.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from nachos_jax.cli import commands, parsing
+from nachos_jax.core.errors import UsageError
+
+COLUMNS = ("run", "estimate", "standard error", "outer folds", "exit code")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What to run.
+
+    Attributes:
+        config: the config file.
+        workdir: folder of all runs.
+        axes: values by config field.
+        rest: other flags, given to every run.
+        command: the nachos command.
+        slurm: the array script to write, or "" to run here.
+    """
+
+    config: str
+    workdir: str
+    axes: dict[str, list[str]]
+    rest: list[str]
+    command: str = "evaluate"
+    slurm: str = ""
+
+
+def main() -> int:
+    """Runs the sweep, or writes the array; returns the exit code."""
+    if {"--help", "-h"} & set(sys.argv[1:]):
+        print(__doc__)
+        return 0
+    try:
+        sweep = read(sys.argv[1:])
+        runs = combinations(sweep)
+        for words in runs.values():
+            check(sweep.command, words)
+    except UsageError as error:
+        print(f"sweep: {error}", file=sys.stderr)
+        return 2
+    return write_array(sweep, runs) if sweep.slurm else run_here(sweep, runs)
+
+
+def read(words: list[str]) -> Sweep:
+    """The sweep that the command line describes.
+
+    Raises:
+        UsageError: a flag is missing, without a value, or an axis given twice.
+    """
+    given: dict[str, str] = {}
+    axes: dict[str, list[str]] = {}
+    rest: list[str] = []
+    for word in words:
+        name, equals, value = word.removeprefix("--").partition("=")
+        if not word.startswith("--") or not equals:
+            raise UsageError(f"{word}: write flags as --name=value.")
+        if name.startswith("sweep."):
+            field = name.removeprefix("sweep.")
+            if field in axes:
+                raise UsageError(f"--{name} is given twice; put all values into one, with commas between.")
+            axes[field] = split(value)
+        elif name in ("config", "workdir", "command", "slurm"):
+            given[name] = value
+        else:
+            rest.append(word)
+    for name in ("config", "workdir"):
+        if not given.get(name):
+            raise UsageError(f"--{name} is missing: launch/sweep.py --help shows an example.")
+    if not axes:
+        raise UsageError("nothing to sweep: give at least one --sweep.FIELD=VALUE,VALUE.")
+    return Sweep(axes=axes, rest=rest, **given)
+
+
+def split(text: str) -> list[str]:
+    """Values with commas between; a comma within parentheses belongs to its value.
+
+    Raises:
+        UsageError: an empty value, or one that stands twice.
+    """
+    values, depth = [""], 0
+    for letter in text:
+        depth += (letter in "([") - (letter in ")]")
+        if letter == "," and not depth:
+            values.append("")
+        else:
+            values[-1] += letter
+    if not all(values) or len(set(values)) < len(values):
+        raise UsageError(f"{text!r}: must be different values with commas between.")
+    return values
+
+
+def combinations(sweep: Sweep) -> dict[str, list[str]]:
+    """The flags of each run by the name of its folder, e.g. "search.searcher=ax seed=0"."""
+    runs = {}
+    for values in itertools.product(*sweep.axes.values()):
+        chosen = dict(zip(sweep.axes, values, strict=True))
+        name = " ".join(f"{field}={value}" for field, value in chosen.items())
+        folder = Path(sweep.workdir) / re.sub(r"[^\w.=+ -]", "_", name).replace(" ", ",")
+        fields = [f"--config.{field}={value}" for field, value in chosen.items()]
+        runs[name] = [f"--config={sweep.config}", *sweep.rest, *fields, f"--workdir={folder}"]
+    if len({words[-1] for words in runs.values()}) < len(runs):
+        raise UsageError("two combinations would share a folder: use values with other letters or numbers.")
+    return runs
+
+
+def check(command: str, words: list[str]) -> None:
+    """Refuses flags and fields that a run would refuse.
+
+    Raises:
+        UsageError: what is wrong, and the cure.
+    """
+    if command not in ("evaluate", "deploy"):
+        raise UsageError(f"--command={command}: must be evaluate or deploy.")
+    parsing.run_config(parsing.parse(command, commands.NAMES[command].flags, words).config)
+
+
+def run_here(sweep: Sweep, runs: dict[str, list[str]]) -> int:
+    """Runs all, one after another, and writes sweep.csv after each; returns the first exit code not 0."""
+    rows, first = [], 0
+    for number, (name, words) in enumerate(runs.items(), start=1):
+        print(f"--- {number} of {len(runs)}: {name}", flush=True)
+        command = [sys.executable, "-m", "nachos_jax", sweep.command, *words]
+        code = subprocess.run(command, check=False).returncode
+        first = first or code
+        rows.append([name, *estimate(words), code])
+        table = Path(sweep.workdir) / "sweep.csv"
+        with open(table, "w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([COLUMNS, *rows])
+    print(f"table: {Path(sweep.workdir) / 'sweep.csv'}")
+    return first
+
+
+def estimate(words: list[str]) -> list[str]:
+    """Estimate, standard error and outer folds of a run, as far as it has them."""
+    path = Path(words[-1].removeprefix("--workdir=")) / "summary.json"
+    if not path.exists():
+        return ["", "", ""]
+    told = json.loads(path.read_text(encoding="utf-8"))
+    headline = told["metrics"][told["headline"]]
+    tested = told["progress"]["outer_folds_tested"]
+    return ["" if value is None else str(value) for value in (headline["mean"], headline["se"], tested)]
+
+
+def write_array(sweep: Sweep, runs: dict[str, list[str]]) -> int:
+    """Writes the SLURM array script, a task a run."""
+    tasks = "\n".join(f"  {number}) run {shlex.join(words)} ;;" for number, words in enumerate(runs.values()))
+    Path(sweep.slurm).write_text(
+        f"""#!/usr/bin/env bash
+#SBATCH --job-name=nachos-sweep
+#SBATCH --array=0-{len(runs) - 1}
+#SBATCH --requeue
+#SBATCH --signal=B:USR1@120
+# Written by launch/sweep.py. Set partition, time and accelerators here or on sbatch's command line.
+set -uo pipefail
+run() {{
+  {shlex.quote(sys.executable)} -m nachos_jax {sweep.command} "$@" &
+  trap 'kill -USR1 $!' USR1 TERM
+  wait $! || wait $!
+  code=$?
+  # 75: stopped by a signal, and the same command goes on where it ended.
+  [ "$code" -ne 75 ] || scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}"
+  exit "$code"
+}}
+case "$SLURM_ARRAY_TASK_ID" in
+{tasks}
+esac
+""",
+        encoding="utf-8",
+    )
+    print(f"{len(runs)} runs: sbatch {sweep.slurm}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

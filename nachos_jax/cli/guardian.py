@@ -1,0 +1,81 @@
+"""A parent process that says in words how its child ended.
+
+JAX's coordination client ends its process on the spot, with a stack trace, when process 0 is gone. The parent
+turns that, and a kill by the system, into a message and an exit code.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from typing import Any
+
+from nachos_jax.core.stopping import EXIT_CODE
+
+_PASSED_ON = ("SIGTERM", "SIGUSR1", "SIGINT")
+_PR_SET_PDEATHSIG = 1
+_tell: list[int] = []
+
+
+def guard(lost_touch: str | None) -> None:
+    """Goes on in a child process; the parent stays here until the child has ended, and ends like it.
+
+    Call it before any thread is started and before JAX is imported.
+
+    Args:
+        lost_touch: what to say when the coordination client has ended the child; None in process 0, which
+            cannot lose touch with itself.
+    """
+    parent = os.getpid()
+    listen, tell = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(listen)
+        _tell.append(tell)
+        _die_with(parent)
+        return
+    os.close(tell)
+    for name in _PASSED_ON:
+        signal.signal(getattr(signal, name), lambda number, _: os.kill(child, number))
+    code = os.waitstatus_to_exitcode(_wait(child))
+    if code == -signal.SIGABRT and os.read(listen, 1):
+        code = 0  # process 0 went away while this one was taking its leave
+    if code < 0:
+        print(f"nachos: {_words(-code, lost_touch)}", file=sys.stderr, flush=True)
+        code = EXIT_CODE if -code == signal.SIGABRT and lost_touch else 128 - code
+    os._exit(code)
+
+
+def all_is_done() -> None:
+    """The child tells its guardian that however it ends from now on, its work is done."""
+    for tell in _tell:
+        os.write(tell, b".")
+
+
+def _wait(child: int) -> int:
+    while True:
+        try:
+            return os.waitpid(child, 0)[1]
+        except InterruptedError:
+            continue
+
+
+def _words(number: int, lost_touch: str | None) -> str:
+    if number == signal.SIGABRT and lost_touch:
+        return lost_touch
+    name = signal.Signals(number).name
+    why = ", perhaps by the system because memory ran short" if number == signal.SIGKILL else ""
+    return f"this process was ended by {name}{why}; what is finished is kept, and the same command resumes."
+
+
+def _die_with(parent: int) -> None:
+    """Lets the system end this process when its parent is killed."""
+    try:
+        libc: Any = ctypes.CDLL(None)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    except (OSError, AttributeError):  # not Linux: an orphan then ends with process 0
+        return
+    if os.getppid() != parent:
+        os._exit(1)

@@ -1,0 +1,141 @@
+"""One process or many: joins the launch that flags or the cluster describe, and takes leave of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from nachos_jax.cli import guardian, parsing
+from nachos_jax.cli.parsing import Flag
+from nachos_jax.cluster import place as places
+from nachos_jax.cluster import pulse
+from nachos_jax.cluster.board import Board, Party
+from nachos_jax.cluster.place import Given, Place
+from nachos_jax.core import stopping
+from nachos_jax.core.errors import UsageError
+
+FLAGS = (
+    Flag("coordinator_address", "HOST:PORT", "Where process 0 of a launch can be reached.", required=False),
+    Flag("num_processes", "N", "Processes of the launch, one a host or one an accelerator.", required=False),
+    Flag("process_id", "K", "Number of this process, from 0.", required=False),
+    Flag(
+        "local_device_ids",
+        "0,1",
+        "Accelerators of this host to use; all, or this process's share, when left out.",
+        many=True,
+        required=False,
+    ),
+    Flag(
+        "lost_after",
+        "SECONDS",
+        "Silence after which a process counts as lost and its fits go to others; 100 when left out.",
+        required=False,
+    ),
+    Flag(
+        "stalled_after",
+        "SECONDS",
+        "Time without an epoch after which a process counts as lost; 1800 when left out. It must be longer "
+        "than the longest epoch and compilation.",
+        required=False,
+    ),
+)
+"""A cluster that is recognised (see cluster/place.py) makes the first four needless."""
+
+LOST_AFTER, STALLED_AFTER = 100, 1800
+
+
+def guard(words: Sequence[str]) -> None:
+    """Listens to signals, under a guardian if there are several processes; call it before JAX is imported.
+
+    Args:
+        words: what stands after the command. Mistakes in them are for `parsing.parse` to tell.
+    """
+    try:
+        place = places.find(_given(parsing.parse_some(FLAGS, words)), os.environ)
+    except (UsageError, parsing.flags.Error):
+        return
+    if place.processes > 1:
+        # Else the service warns at every start that a process may end without the others.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        guardian.guard(places.lost_touch(place) if place.process else None)
+    stopping.listen()
+
+
+@contextlib.contextmanager
+def launched(values: Any) -> Iterator[Party | None]:
+    """Joins the launch that this process belongs to.
+
+    Args:
+        values: the parsed flags.
+
+    Yields:
+        The processes of the launch, or None when this one is alone.
+
+    Raises:
+        UsageError: the flags do not fit together, or the others cannot be reached.
+    """
+    place = places.find(_given(values), os.environ)
+    lost_after = _seconds(values, "lost_after", LOST_AFTER)
+    stalled_after = _seconds(values, "stalled_after", STALLED_AFTER)
+    _use(place)
+    if place.processes == 1:
+        yield None
+        return
+    from nachos_jax.cluster import service  # it imports JAX, late
+
+    messages = service.ServiceMessages(place, lost_after)
+    party = Party(Board(messages, place.process), place.processes, lost_after, stalled_after)
+    try:
+        with pulse.beating(party.board), _taking_leave(party):
+            yield party
+    finally:
+        messages.close()
+
+
+@contextlib.contextmanager
+def _taking_leave(party: Party) -> Iterator[None]:
+    from nachos_jax.protocol import leader
+
+    why = "it was ended by an error; see its own output"
+    try:
+        yield
+        why = ""
+        guardian.all_is_done()
+    except (UsageError, KeyboardInterrupt) as error:
+        why = str(error) or "interrupted"
+        raise
+    finally:
+        with contextlib.suppress(stopping.StoppedError):  # process 0 may have gone
+            if party.board.process:
+                party.board.leave(why)
+            else:
+                leader.dismiss(party, why)
+
+
+def _given(values: Any) -> Given:
+    ids = parsing.whole_numbers("local_device_ids", values.local_device_ids)
+    return Given(
+        coordinator=values.coordinator_address or "",
+        processes=parsing.whole_number("num_processes", values.num_processes),
+        process=parsing.whole_number("process_id", values.process_id),
+        devices=None if ids is None else tuple(ids),
+    )
+
+
+def _seconds(values: Any, name: str, default: int) -> int:
+    given = parsing.whole_number(name, values[name].value)
+    if given is not None and given < 10:
+        raise UsageError(f"--{name}={given}: must be at least 10 seconds.")
+    return default if given is None else given
+
+
+def _use(place: Place) -> None:
+    if place.devices is not None:
+        from nachos_jax.cluster import service
+
+        service.use_devices(place.devices)
+    if place.processes > 1:
+        print(f"process {place.process} of {place.processes} ({place.source})", file=sys.stderr, flush=True)

@@ -1,0 +1,234 @@
+"""A plan in words and tables, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nachos_jax.data.table import Cohort
+from nachos_jax.engine.buckets import Bucket
+from nachos_jax.protocol.plan import CommandPlan, Estimate, Plan
+from nachos_jax.protocol.plan_fits import MOST_BUCKETS
+from nachos_jax.protocol.plan_memory import Compiled
+from nachos_jax.report.format import duration
+
+SHOWN = 8
+"""Buckets that are listed."""
+
+
+def describe(plan: Plan, cohort: Cohort, compiled: Sequence[Compiled] = ()) -> str:
+    """All sections of the plan.
+
+    Args:
+        plan: the plan.
+        cohort: its cases.
+        compiled: buckets that were compiled on this machine.
+    """
+    sections = {
+        "Cases": _cases(plan, cohort),
+        "Fits": _fits(plan),
+        "Buckets": _buckets(plan),
+        "Memory of a device": _memory(plan, compiled),
+        "Time": _time(plan),
+        "What is saved": _saved(plan),
+    }
+    return "\n".join(
+        "\n".join([title, *(f"  {line}" for line in lines)]) for title, lines in sections.items()
+    )
+
+
+def table(rows: Sequence[Sequence[str]], words: int = 0) -> list[str]:
+    """Lines with aligned columns: the one of words to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if place == words else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def size(nbytes: float) -> str:
+    """Bytes in the unit that leaves one to four digits before the point."""
+    for unit in ("bytes", "KiB", "MiB"):
+        if nbytes < 1024:
+            return f"{nbytes:,.0f} {unit}" if unit == "bytes" else f"{nbytes:,.1f} {unit}"
+        nbytes /= 1024
+    return f"{nbytes:,.1f} GiB"
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun: "1 bucket", "2 buckets", "3 classes"."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "es" if noun.endswith("s") else "s")
+
+
+def _cases(plan: Plan, cohort: Cohort) -> list[str]:
+    shape = " x ".join(map(str, cohort.shape))
+    folds, outer = plan.facts.folds, plan.facts.outer
+    return [
+        f"{len(cohort.table):,} cases, {count(len(cohort.table.classes), 'class')}, {shape} pixels as "
+        f"{cohort.images.dtype}; {len(outer)} of {len(folds.numbers())} outer folds"
+    ]
+
+
+def _fits(plan: Plan) -> list[str]:
+    counts, evaluation, deployment = plan.counts, *plan.commands
+    own = counts.trials - counts.shared
+    rows = [["search fits without pair reuse", f"{counts.without_reuse:,}"]]
+    rows += [["search fits with pair reuse" + (", at most" if own else ""), f"{counts.most:,}"]]
+    rows += [["search fits if all proposals met", f"{counts.fewest:,}"]] if own else []
+    rows += [["refits", f"{counts.refits:,}"]]
+    rows += [["search fits of the deployment", f"{counts.deploy_search:,}"]]
+    rows += [["networks of the deployment", f"{counts.deploy_networks:,}"]]
+    rows += [[f"epochs of {c.command}, at most", f"{c.most:,}"] for c in (evaluation, deployment)]
+    rows += [
+        [f"epochs of {c.command}, expected", f"{c.expected:,}"]
+        for c in (evaluation, deployment)
+        if c.expected is not None
+    ]
+    searcher = plan.run.search.searcher
+    told = f"{count(counts.trials, 'trial')} a study by {searcher}"
+    if counts.trials < plan.run.search.trials:
+        told += f" (the space holds no more; {plan.run.search.trials} were asked for)"
+    if own:
+        told += (
+            f": {counts.shared} are the same in all studies, so their pairs meet; {own} depend on each "
+            "study's scores, and meet only by chance"
+        )
+    else:
+        told += ": all are the same in all studies, so all pairs meet"
+    return [told, *table(rows)]
+
+
+def _buckets(plan: Plan) -> list[str]:
+    buckets = plan.buckets
+    if not buckets.split:
+        lines = ["1: nothing that is searched changes shapes or code, so all fits share one program"]
+    else:
+        possible = f"more than {MOST_BUCKETS:,}" if buckets.possible is None else f"{buckets.possible:,}"
+        lines = [f"{possible} possible, {len(buckets.drawn):,} among the {plan.counts.trials} drawn trials"]
+        lines += [f"split by {name}: {values}" for name, values in buckets.split.items()]
+        if len(buckets.drawn) > plan.counts.trials // 2 > 1:
+            lines += ["few trials share a program: search such hyperparameters by choice() of few values"]
+    rows = [["trials", "parameters", "state of a lane", "bucket"]]
+    listed = sorted(buckets.drawn, key=lambda bucket: (bucket != buckets.default, -buckets.drawn[bucket]))
+    for bucket in listed[:SHOWN]:
+        network = plan.facts.networks[bucket]
+        name = _name(bucket) + (" (default)" if bucket == buckets.default else "")
+        rows.append([f"{buckets.drawn[bucket]}", f"{network.parameters:,}", size(network.state), name])
+    lines += table(rows, words=3)
+    return lines + ([f"and {len(listed) - SHOWN} more"] if len(listed) > SHOWN else [])
+
+
+def _name(bucket: Bucket) -> str:
+    return " ".join(f"{name}={value}" for name, value in bucket)
+
+
+def _memory(plan: Plan, compiled: Sequence[Compiled]) -> list[str]:
+    facts, device = plan.facts, plan.facts.device
+    largest = max(facts.networks.values(), key=lambda network: network.state)
+    cases = "two windows of cases, which are streamed" if facts.cases.streams else "all cases"
+    windows = f" ({facts.cases.windows} windows)" if facts.cases.windows > 1 else ""
+    ours = f"{count(device.count, 'device')} here ({device.platform} {device.kind}), usable of each"
+    rows = [
+        [ours, size(device.allowed)],
+        [cases + windows, size(facts.cases.nbytes)],
+        ["largest lane: parameters", size(largest.params)],
+        ["largest lane: batch statistics", size(largest.stats)],
+        ["largest lane: optimiser's state", size(largest.moments)],
+        [f"state of {count(plan.lanes, 'lane')}", size(plan.lanes * largest.state)],
+    ]
+    lines = [*table(rows), f"state alone leaves room for {plan.room:,} lanes on a device of this machine"]
+    for found in compiled:
+        lines.append(
+            f"compiled in {duration(found.seconds)}: {count(found.lanes, 'lane')} and their program take "
+            f"{size(found.used)} beside the cases ({_name(found.bucket)})"
+        )
+    if not compiled:
+        lines.append("gradients and activations come on top; --compile=1 lets the compiler tell how much")
+    return lines
+
+
+def _time(plan: Plan) -> list[str]:
+    speed = plan.facts.speed
+    together = "in turn" if plan.in_step == 1 else f"{plan.in_step} in step"
+    lines = [f"lanes of a device run {together}; config.engine.packing decides it"]
+    if speed is None:
+        lines += [
+            "unknown until an epoch was measured: give the --workdir of a run that trained, or --measure=1",
+            "time = lane-epochs a device x device seconds of a lane-epoch + buckets x seconds to compile one",
+        ]
+    else:
+        lines += [
+            f"a lane-epoch takes {speed.seconds:.3g} s of a device ({speed.kind}; {speed.source}, "
+            f"{speed.epochs:,} lane-epochs, occupancy {speed.occupancy:.0%}), a bucket "
+            f"{speed.bucket_seconds:.3g} s to compile and tune"
+        ]
+    rows = [["command", "devices", "lanes", "lane-epochs a device", "efficiency", "time", "device hours"]]
+    for command in plan.commands:
+        rows += [_row(command, estimate) for estimate in command.estimates]
+    lines += table(rows)
+    lines += [_chain(plan, command) for command in plan.commands]
+    return [*lines, "proposals, checkpoints, records and the loss of a process are not counted"]
+
+
+def _row(command: CommandPlan, estimate: Estimate) -> list[str]:
+    lanes, seconds = estimate.lanes, estimate.seconds
+    return [
+        command.command,
+        f"{lanes.devices:,}",
+        f"{lanes.total:,}",
+        f"{estimate.lane_epochs:,.0f}",
+        f"{estimate.schedule.efficiency:.0%}",
+        "unknown" if seconds is None else duration(seconds),
+        "unknown" if seconds is None else f"{seconds * lanes.devices / 3600:,.2f}",
+    ]
+
+
+def _chain(plan: Plan, command: CommandPlan) -> str:
+    last = "refit" if command.command == "evaluate" else "networks"
+    least = command.chain * plan.in_step
+    return (
+        f"{command.command}: rounds and {last} wait for each other; with any number of devices "
+        f"{least:,.0f} lane-epochs a device stay"
+    )
+
+
+def _saved(plan: Plan) -> list[str]:
+    counts, whole, alone, measured = plan.counts, plan.whole, plan.alone, plan.facts.measured
+    reuse = f"pair reuse: {_part(counts.most, counts.without_reuse)} of the search fits"
+    if counts.most != counts.fewest:
+        reuse += f", up to {_part(counts.fewest, counts.without_reuse)} if all proposals met"
+    lines = [_early(plan), reuse]
+    if measured is not None and measured.pair:
+        lines.append(
+            f"a fit that two folds watch trained {_mean(measured.pair):.1f} epochs, one of them alone would "
+            f"have needed {_mean(measured.one):.1f}"
+        )
+    lines.append(
+        f"outer folds: all {whole.refits} take {whole.most + whole.refits:,} fits, the {counts.refits} "
+        f"planned {counts.most + counts.refits:,}, one alone {alone.most + alone.refits:,}"
+    )
+    return lines
+
+
+def _early(plan: Plan) -> str:
+    """What early stopping saves."""
+    measured, limit = plan.facts.measured, plan.run.limit
+    if limit.patience is None or limit.patience >= limit.epochs:
+        return f"early stopping: none, every fit trains {limit.epochs} epochs"
+    if measured is None or not measured.pair:
+        return f"early stopping: unknown until a run in --workdir has curves (at most {limit.epochs} epochs)"
+    mean = _mean(measured.pair)
+    return (
+        f"early stopping: {1 - mean / limit.epochs:.0%} of the search epochs ({mean:.1f} of {limit.epochs} a "
+        f"fit, mean of {len(measured.pair):,})"
+    )
+
+
+def _mean(values: Sequence[int]) -> float:
+    return sum(values) / len(values)
+
+
+def _part(used: int, of: int) -> str:
+    return f"{1 - used / of:.0%}"

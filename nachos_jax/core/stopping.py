@@ -1,0 +1,53 @@
+"""A signal that asks a run to stop. While it trains, it ends the epoch and saves its lanes first."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+from nachos_jax.core.errors import UsageError
+
+EXIT_CODE = 75
+"""EX_TEMPFAIL of sysexits.h: nothing is wrong, the same command goes on where this one ended."""
+
+
+class StoppedError(UsageError):
+    """The run ended early and can be taken up again by the same command."""
+
+
+_asked: list[str] = []
+_deferred = False
+
+
+def listen() -> None:
+    """From now on SIGTERM and SIGUSR1 (what schedulers send before they end a job) stop the run.
+
+    Outside of `deferred` they raise StoppedError on the spot.
+    """
+    for name in ("SIGTERM", "SIGUSR1"):
+        if hasattr(signal, name):  # Windows has no SIGUSR1
+            signal.signal(getattr(signal, name), _ask)
+
+
+@contextlib.contextmanager
+def deferred() -> Iterator[None]:
+    """Inside, a signal is only noted: whoever trains looks at `asked` between epochs."""
+    global _deferred
+    _deferred = True
+    try:
+        yield
+    finally:
+        _deferred = False
+
+
+def asked() -> str | None:
+    """Name of the signal that asked the run to stop, or None."""
+    return _asked[0] if _asked else None
+
+
+def _ask(number: int, _frame: Any) -> None:
+    _asked.append(signal.Signals(number).name)
+    if not _deferred:
+        raise StoppedError(f"stopped by {_asked[0]}: what is finished is kept, and the same command goes on.")

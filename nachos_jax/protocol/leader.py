@@ -1,0 +1,221 @@
+"""Process 0 of a launch: publishes fits, trains its share, gathers records, sees who is lost."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Sequence
+
+from nachos_jax.cluster.board import Beat, Board, Party
+from nachos_jax.cluster.pulse import PULSE, Silence
+from nachos_jax.core.errors import UsageError
+from nachos_jax.core.types import Fit
+from nachos_jax.engine.pool import LanePool
+from nachos_jax.protocol.crew import REST, note_spent, stop_if_asked, train
+from nachos_jax.records.schema import FitRecord
+from nachos_jax.records.store import RunDirectory
+
+log = logging.getLogger("nachos_jax")
+
+POLL = 0.2
+"""Seconds between looks at the board when there is nothing to train."""
+
+FAREWELL = 60.0
+"""Seconds that process 0 waits for the others to end their epoch and save their lanes."""
+
+VISIBLE = 180.0
+"""Seconds after which a record that another process wrote must be seen; network disks may lag behind."""
+
+
+class Leader:
+    """The lanes of all processes of a launch, as process 0 sees them.
+
+    Args:
+        store: the run directory.
+        pool: this process's own lanes.
+        party: the processes of the launch.
+        name: of this session.
+    """
+
+    def __init__(self, store: RunDirectory, pool: LanePool, party: Party, name: str):
+        self._store, self._pool, self._board, self._name = store, pool, party.board, name
+        self._party, self._others = party, set(range(1, party.processes))
+        self._queue: deque[Fit] = deque()
+        self._out: dict[str, Fit] = {}
+        self._pulses, self._epochs = Silence(), Silence()
+        self._awaited: dict[str, float] = {}  # records that were told of and not yet seen, since when
+        self._trained = self._beats = 0
+
+    @property
+    def working(self) -> bool:
+        """See Crew."""
+        return bool(self._queue or self._out)
+
+    @property
+    def lanes(self) -> tuple[int, int]:
+        """See Crew."""
+        beats = [beat for process, beat in self._board.beats().items() if process in self._others]
+        busy = self._pool.busy + sum(beat.busy for beat in beats)
+        return busy, self._pool.lanes + sum(beat.lanes for beat in beats)
+
+    @property
+    def trained(self) -> int:
+        """See Crew."""
+        return self._trained
+
+    def prepare(self) -> None:
+        """Waits until every process is ready.
+
+        Raises:
+            UsageError: one of them cannot take part; nothing has been trained.
+            StoppedError: a signal asked for it.
+        """
+        while not self._others <= self._board.are_ready():
+            for process, why in self._board.left().items():
+                raise UsageError(f"process {process} cannot take part: {why}")
+            self._pulses.hear(self._board.pulses())
+            for process in sorted(self._others):
+                if self._pulses.seconds(process) > self._party.lost_after:
+                    raise UsageError(
+                        f"process {process} ended before it was ready: see its own output, then run the same "
+                        "command again."
+                    )
+            stop_if_asked(self._pool)
+            time.sleep(POLL)
+        self._epochs = Silence()
+        log.info("%d processes are ready", 1 + len(self._others))
+
+    def submit(self, fits: Sequence[Fit]) -> None:
+        """See Crew."""
+        self._queue.extend(fits)
+
+    def step(self) -> list[FitRecord]:
+        """See Crew.
+
+        Raises:
+            StoppedError: a signal asked for it; the lanes are saved.
+            UsageError: a record that another process wrote cannot be seen here.
+        """
+        self._publish()
+        self._beat()
+        take(self._board, self._pool, self._store)
+        if self._pool.busy or self._pool.waiting:
+            records = train(self._store, self._pool)
+        else:
+            time.sleep(POLL)
+            records = []
+        for record in records:
+            self._board.done(record.fit)
+        gathered = self._gather()
+        self._trained += len(gathered)
+        self._watch()
+        stop_if_asked(self._pool)
+        return gathered
+
+    def rest(self) -> None:
+        """See Crew.
+
+        Raises:
+            StoppedError: a signal asked for it; the lanes are saved.
+        """
+        time.sleep(REST)
+        self._beat()
+        self._watch()
+        stop_if_asked(self._pool)
+
+    def close(self, seconds: float) -> None:
+        """See Crew."""
+        self._pool.close()
+        note_spent(self._store, self._pool, self._name, seconds)
+
+    def _beat(self) -> None:
+        self._beats += 1
+        beat(self._board, self._pool, self._beats)
+
+    def _publish(self) -> None:
+        """Keeps as many unclaimed fits on the board as may be claimed before the next look at it."""
+        missing = missing_on_board(self.lanes[1], len(self._out) - len(self._board.claims()))
+        fits = [self._queue.popleft() for _ in range(min(len(self._queue), missing))]
+        self._out.update({fit.id: fit for fit in fits})
+        self._board.publish(fits)
+
+    def _gather(self) -> list[FitRecord]:
+        """The records that are on disk since the last look."""
+        found = []
+        for fit in self._board.are_done():
+            record = self._store.fit(fit)
+            if record is not None:
+                self._awaited.pop(fit, None)
+                if self._out.pop(fit, None) is not None:
+                    found.append(record)
+                self._board.put_away(fit)
+            elif time.monotonic() - self._awaited.setdefault(fit, time.monotonic()) > VISIBLE:
+                raise UsageError(
+                    f"fit {fit} was finished by another process, but its record cannot be seen in "
+                    f"{self._store.path}: --workdir must lie on a disk that all hosts share."
+                )
+        return found
+
+    def _watch(self) -> None:
+        """Frees the fits of processes that have left, fell silent or hang, for others to train."""
+        left = self._board.left()
+        for process in self._board.are_ready() - self._others:  # it was lost, and was started again
+            self._others.add(process)
+            self._pulses.restart(process)
+            self._epochs.restart(process)
+            log.info("process %d is back", process)
+        self._pulses.hear(self._board.pulses())
+        self._epochs.hear({process: beat.count for process, beat in self._board.beats().items()})
+        for process in sorted(self._others):
+            if process in left:
+                why = f"has left ({left[process]})"
+            elif self._pulses.seconds(process) > self._party.lost_after:
+                why = f"was not heard of for {self._party.lost_after:.0f} seconds"
+            elif self._epochs.seconds(process) > self._party.stalled_after:
+                why = f"has not ended an epoch for {self._party.stalled_after:.0f} seconds"
+            else:
+                continue
+            self._others.discard(process)
+            self._board.declare_lost(process)
+            freed = self._board.release(process)
+            self._pool.look_again()
+            log.warning("process %d %s: its %d fits go to others", process, why, len(freed))
+
+
+def missing_on_board(lanes: int, unclaimed: int) -> int:
+    """Fits to publish so that two for each of all lanes wait to be claimed.
+
+    More would only make the board longer, which everybody reads.
+    """
+    return max(0, 2 * max(lanes, 8) - unclaimed)
+
+
+def take(board: Board, pool: LanePool, store: RunDirectory) -> None:
+    """Claims fits for the free lanes of a pool, those of compiled buckets first."""
+    waiting = board.open()
+    for fit in sorted(waiting, key=lambda fit: not pool.knows(fit)):
+        if pool.room(fit) and board.claim(fit):
+            if store.fit(fit.id) is None:
+                pool.submit([fit])
+            else:  # its first holder was lost after the record was written
+                board.done(fit.id)
+
+
+def beat(board: Board, pool: LanePool, count: int) -> None:
+    """Tells the others how this process is getting on."""
+    board.beat(Beat(count, os.uname().nodename, pool.lanes, pool.busy, pool.spent.fits))
+
+
+def dismiss(party: Party, how: str) -> None:
+    """Tells all processes how the launch ended, and waits a while for them to leave."""
+    board = party.board
+    board.end(how)
+    until = time.monotonic() + FAREWELL
+    others, pulses = set(range(1, party.processes)) - board.are_lost(), Silence()
+    while others and time.monotonic() < until:
+        pulses.hear(board.pulses())
+        others = {process for process in others - set(board.left()) if pulses.seconds(process) < 5 * PULSE}
+        time.sleep(POLL / 4)
+    time.sleep(POLL)  # those who have just left close their connections

@@ -1,0 +1,152 @@
+"""Any other process of a launch: joins the run that process 0 announces, and trains what it claims."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from nachos_jax.cluster.board import LEADER, Board, Launch, Party
+from nachos_jax.cluster.pulse import Silence
+from nachos_jax.core import stopping
+from nachos_jax.core.config import RunConfig
+from nachos_jax.core.errors import UsageError
+from nachos_jax.core.stopping import StoppedError
+from nachos_jax.core.types import digest
+from nachos_jax.data.table import Cohort
+from nachos_jax.engine.pool import LanePool
+from nachos_jax.protocol import environment
+from nachos_jax.protocol.crew import note_spent, stop_if_asked, train
+from nachos_jax.protocol.leader import POLL, VISIBLE, beat, take
+from nachos_jax.protocol.run import Run, open_run
+from nachos_jax.records.store import RunDirectory
+
+log = logging.getLogger("nachos_jax")
+
+_Found = TypeVar("_Found")
+
+
+def work(config: RunConfig, workdir: str, party: Party, cohort: Cohort | None = None) -> None:
+    """Takes part in a launch until process 0 ends it.
+
+    Args:
+        config: the checked configuration; the same in all processes.
+        workdir: the run directory, on a disk that all hosts share.
+        party: the processes of the launch.
+        cohort: the cases, or None to load what the config names.
+
+    Raises:
+        UsageError: this process sees another configuration, other cases or another run directory than
+            process 0, or the run failed.
+        StoppedError: the launch ended early, and the same command goes on where it did.
+    """
+    start, board = time.monotonic(), party.board
+    board.begin()
+    launch = _wait(board.launch, board)
+    if launch is None:
+        return
+    _compare(launch, config)
+    run = _join(launch, config, workdir, cohort, board)
+    name = f"{launch.name}-p{board.process}"
+    pool = LanePool(run.cohort, run.folds, config, run.checkpoints(name), agree=board.agreed)
+    board.ready()
+    try:
+        with stopping.deferred():
+            _train(run, pool, party)
+    finally:
+        pool.close()
+        note_spent(run.store, pool, name, time.monotonic() - start)
+
+
+def _train(run: Run, pool: LanePool, party: Party) -> None:
+    board, leader = party.board, Silence()
+    count, lost = 0, 0
+    while (how := board.ended()) is None:
+        count += 1
+        beat(board, pool, count)
+        _check_company(party, leader)
+        if len(board.are_lost()) > lost:
+            lost = len(board.are_lost())
+            pool.look_again()
+        take(board, pool, run.store)
+        if pool.busy or pool.waiting:
+            for record in train(run.store, pool):
+                board.done(record.fit)
+        else:
+            time.sleep(POLL)
+        stop_if_asked(pool)
+    if how:
+        pool.save(all_lanes=True)
+        raise StoppedError(f"process 0 ended the launch: {how}")
+    log.info("process %d has trained %d fits", board.process, pool.spent.fits)
+
+
+def _check_company(party: Party, leader: Silence) -> None:
+    """Ends this process when process 0 has given it up, or hangs itself.
+
+    Raises:
+        StoppedError: it does.
+    """
+    board = party.board
+    if board.is_lost():
+        raise StoppedError(
+            f"process {board.process} was given up by process 0, which did not hear of it for too long; its "
+            "fits went to others."
+        )
+    leader.hear({process: beat.count for process, beat in board.beats().items() if process == LEADER})
+    if leader.seconds(LEADER) > party.stalled_after:
+        raise StoppedError(
+            f"process 0 has not ended an epoch for {party.stalled_after:.0f} seconds: end it, and run the "
+            "same command again. What is finished is on disk."
+        )
+
+
+def _join(launch: Launch, config: RunConfig, workdir: str, cohort: Cohort | None, board: Board) -> Run:
+    store = RunDirectory(workdir, launch.task)
+    _wait(
+        lambda: store.session(f"{launch.name}-p0"),
+        board,
+        VISIBLE,
+        f"{workdir} is not the run directory that process 0 writes into: it must lie on a disk that all "
+        "hosts share, under the same name.",
+    )
+    run = open_run(config, workdir, launch.task, cohort)
+    if run.cases != launch.cases:
+        raise UsageError(
+            f"process {board.process} finds other cases or folds (hash {run.cases}) than process 0 "
+            f"({launch.cases}): give all hosts the same data."
+        )
+    return run
+
+
+def _compare(launch: Launch, config: RunConfig) -> None:
+    if digest(dict(config.raw)) != launch.config:
+        raise UsageError(
+            "this process was started with another config than process 0: start all by one command."
+        )
+    mine = environment.versions()
+    other = [f"{k} {mine.get(k)} (process 0: {v})" for k, v in launch.versions.items() if mine.get(k) != v]
+    if other:
+        raise UsageError(f"this process runs other versions than process 0: {', '.join(other)}.")
+
+
+def _wait(
+    look: Callable[[], _Found | None], board: Board, seconds: float = float("inf"), otherwise: str = ""
+) -> _Found | None:
+    """What `look` finds, as soon as it finds something; None when nothing was left to do.
+
+    Raises:
+        UsageError: `otherwise`, when it finds nothing in so many seconds; or process 0 ended meanwhile.
+    """
+    until = time.monotonic() + seconds
+    while (found := look()) is None:
+        how = board.ended()
+        if how:
+            raise StoppedError(f"process 0 ended the launch: {how}")
+        if how is not None:
+            return None
+        if time.monotonic() > until:
+            raise UsageError(otherwise)
+        time.sleep(POLL)
+    return found

@@ -1,0 +1,99 @@
+"""launch/sweep.py: every combination once, checked before the first is run."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from launch import sweep
+from nachos_jax.core.errors import UsageError
+
+ROOT = Path(__file__).resolve().parents[1]
+SMOKE = f"--config={ROOT / 'configs/smoke.py'}"
+
+
+def call(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "launch/sweep.py"), *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@given(st.lists(st.sampled_from(["a", "1e-3", "log(1e-4, 1e-1)", "choice('a', 'b')", "x[1,2]"]), unique=True))
+def test_values_are_split_at_commas_outside_of_parentheses(values):
+    if values:
+        assert sweep.split(",".join(values)) == values
+
+
+@pytest.mark.parametrize("text", ["", "a,", ",a", "a,,b", "a,a"])
+def test_values_that_are_empty_or_stand_twice_are_refused(text):
+    with pytest.raises(UsageError, match="different values"):
+        sweep.split(text)
+
+
+def test_each_combination_has_flags_and_a_folder_of_its_own():
+    words = [SMOKE, "--workdir=runs/s", "--sweep.seed=0,1", "--sweep.search.searcher=ax,random", "--x=1"]
+    runs = sweep.combinations(sweep.read(words))
+    assert list(runs) == [f"seed={s} search.searcher={t}" for s in (0, 1) for t in ("ax", "random")]
+    first = runs["seed=0 search.searcher=ax"]
+    assert first[:2] == [SMOKE, "--x=1"]
+    assert first[2:] == [
+        "--config.seed=0",
+        "--config.search.searcher=ax",
+        "--workdir=runs/s/seed=0,search.searcher=ax",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([SMOKE, "--sweep.seed=0"], "--workdir is missing"),
+        ([SMOKE, "--workdir=w"], "nothing to sweep"),
+        ([SMOKE, "--workdir=w", "--sweep.seed=0", "--sweep.seed=1"], "given twice"),
+        ([SMOKE, "--workdir=w", "seed"], "write flags as"),
+        (
+            [SMOKE, "--workdir=w", "--sweep.search.space.learning_rate=log(1e-4,1),log(1e-4.1)"],
+            "learning_rate",
+        ),
+        ([SMOKE, "--workdir=w", "--sweep.training.epochs=3,0"], "training.epochs"),
+        ([SMOKE, "--workdir=w", "--sweep.seeed=3"], "did you mean"),
+        ([SMOKE, "--workdir=w", "--sweep.seed=3", "--command=predict"], "must be evaluate or deploy"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_run(words, message, tmp_path):
+    done = call(*[word.replace("=w", f"={tmp_path / 'w'}") for word in words])
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert not (tmp_path / "w").exists()
+
+
+def test_a_sweep_runs_all_and_writes_a_table(tmp_path):
+    small = ["--config.training.epochs=1", "--config.search.trials=1", "--config.folds.count=3"]
+    small += ["--config.engine.packing=map", "--config.engine.convolution=custom"]
+    done = call(SMOKE, f"--workdir={tmp_path}", "--sweep.seed=0,1", *small)
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader((tmp_path / "sweep.csv").read_text().splitlines()))
+    assert [row["run"] for row in rows] == ["seed=0", "seed=1"]
+    assert {row["outer folds"] for row in rows} == {"3"}
+    assert all(0 < float(row["estimate"]) < 1 for row in rows)
+    assert rows[0]["estimate"] != rows[1]["estimate"]
+
+
+def test_a_slurm_array_has_a_task_for_each_run(tmp_path):
+    script = tmp_path / "array.sbatch"
+    done = call(SMOKE, f"--workdir={tmp_path}", "--sweep.seed=0,1,2", f"--slurm={script}")
+    assert done.returncode == 0, done.stderr
+    text = script.read_text()
+    assert "#SBATCH --array=0-2" in text
+    fake = tmp_path / "python"
+    fake.write_text('#!/bin/sh\necho "$@"\n')
+    fake.chmod(0o755)
+    script.write_text(text.replace(sys.executable, str(fake)))
+    ran = subprocess.run(
+        ["bash", str(script)], env={"SLURM_ARRAY_TASK_ID": "1"}, capture_output=True, text=True, check=False
+    )
+    assert ran.stdout.split()[-2:] == ["--config.seed=1", f"--workdir={tmp_path / 'seed=1'}"]
