@@ -27,11 +27,11 @@ from study import get_config as short
 
 def get_config():
     config = short()
-    config.training.epochs, config.training.early_stopping, config.search.trials = 40, False, 4
+    config.training.epochs, config.training.early_stopping, config.search.trials = 12, False, 4
     config.engine.packing, config.engine.convolution = "map", "custom"
     return config
 """
-PATIENCE = 120.0
+PATIENCE = 280.0
 
 
 @pytest.fixture(scope="module")
