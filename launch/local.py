@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """N processes of one launch on this machine: for trying, for tests, and for one process an accelerator.
 
     python launch/local.py --num_processes=2 -- evaluate --config=configs/smoke.py --workdir=runs/two

@@ -1,4 +1,3 @@
-#!/usr/bin/env python
 """One run for each combination of config fields, each in a work directory of its own.
 
     python launch/sweep.py --config=configs/smoke.py --workdir=runs/sweep \\
