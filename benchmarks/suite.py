@@ -1,4 +1,4 @@
-"""The cases of `steps.py --suite`: small networks in many lowerings, large ones only in those that pay."""
+"""The cases of `steps.py --suite`: every lowering in every packing, where a step of it ends in minutes."""
 
 from __future__ import annotations
 
