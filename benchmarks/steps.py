@@ -186,11 +186,11 @@ def main() -> None:
     )
     flags.add_argument("--packings", default="", help="map,vmap,blocks")
     flags.add_argument("--processes", type=int, default=1, help="also PyTorch in so many processes at once")
-    flags.add_argument("--budget", type=float, default=120.0, help="seconds after which no round begins")
+    flags.add_argument("--budget", type=float, default=900.0, help="seconds after which no round begins")
     flags.add_argument(
         "--suite", nargs="?", const="all", default="", help=f"names of {', '.join(suite.CASES)}"
     )
-    flags.add_argument("--limit", type=float, default=900.0, help="seconds for a case of the suite")
+    flags.add_argument("--limit", type=float, default=1800.0, help="seconds for a case of the suite")
     given = flags.parse_args()
     if given.suite:
         suite.run(given)
