@@ -23,6 +23,7 @@ def get_config() -> ConfigDict:
     config.search = search()
     config.engine = engine()
     config.deploy = deploy()
+    config.report = report()
     return config.lock()
 
 
@@ -143,4 +144,19 @@ def deploy() -> ConfigDict:
     """The model to ship."""
     c = ConfigDict()
     c.members = "one"  # "one": a fit on all cases; "folds": the mean of the K models that each leave one out
+    return c
+
+
+def report() -> ConfigDict:
+    """What the report shows; nothing here changes a fit, so it may change at any time."""
+    c = ConfigDict()
+    c.subgroups = ()  # columns to report apart: "sex", or with cuts "age(40, 65)"; sites always are
+    c.positive = ""  # the class that decisions are about; "" = the second of two
+    c.threshold = "youden"  # or "sensitivity(0.95)", "specificity(0.9)", "cost(1, 5)": of a false alarm, a miss
+    c.level = 0.95  # of all intervals
+    c.replicates = 2000  # of the bootstrap over subjects
+    c.gallery = 12  # most confident errors to show with an explanation
+    c.price = 0.0  # money that a device costs an hour; 0 = not told
+    c.currency = "EUR"  # of the price
+    c.watts = 0.0  # power that a device draws while it trains; 0 = not told
     return c

@@ -9,10 +9,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nachos_jax.api import cohort_from_arrays, default_config, deploy, evaluate, fit_lanes, load
+    from nachos_jax.api import (
+        cohort_from_arrays,
+        default_config,
+        deploy,
+        evaluate,
+        fit_lanes,
+        load,
+        with_columns,
+    )
     from nachos_jax.core.errors import UsageError
 
-__all__ = ["UsageError", "cohort_from_arrays", "default_config", "deploy", "evaluate", "fit_lanes", "load"]
+__all__ = [
+    "UsageError",
+    "cohort_from_arrays",
+    "default_config",
+    "deploy",
+    "evaluate",
+    "fit_lanes",
+    "load",
+    "with_columns",
+]
 __version__ = "0.1.0"
 
 

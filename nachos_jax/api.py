@@ -66,6 +66,24 @@ def cohort_from_arrays(
     return sources.cohort_from_arrays(images, labels, subjects, sites, folds, classes, one_case_per_subject)
 
 
+def with_columns(cohort: Cohort, columns: Mapping[str, np.ndarray]) -> Cohort:
+    """A cohort with further columns, such as sex and age, which config.report.subgroups can name.
+
+    Args:
+        cohort: from `cohort_from_arrays`.
+        columns: by name, [N] texts or numbers; NaN and "" are not known.
+
+    Returns:
+        The cohort; nothing is trained otherwise than without the columns.
+
+    Raises:
+        UsageError: a column of another length.
+    """
+    from nachos_jax.data import sources
+
+    return sources.with_columns(cohort, columns)
+
+
 def evaluate(
     config: ConfigDict,
     workdir: str | os.PathLike,

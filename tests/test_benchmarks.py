@@ -71,7 +71,7 @@ def flags_given() -> list[tuple[str, str]]:
         lines += path.read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
     found = []
     for line in lines:
-        match = re.search(r"(?:python benchmarks/|^\s*part )(\w+\.py)(.*)", line)
+        match = re.search(r"(?:python benchmarks/|^\s*part )(\w+\.py)([^`]*)", line)
         if match:
             words = shlex.split(match[2], comments=True)
             found += [(match[1], word.split("=")[0]) for word in words if word.startswith("--")]

@@ -68,6 +68,9 @@ def parsed(words: list[str]):
 
 # --- what the documents are about: small data in the three forms, and a run of the CSV ----------------
 
+ELSEWHERE = {"checkpoints/", "checkpoints/evaluate", "run.1.log"}
+"""What a finished run of one process does not hold; tests/cli/test_launch.py and tests/engine see them."""
+
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
@@ -176,7 +179,7 @@ def test_the_run_directory_holds_what_the_tables_say(finished: Path) -> None:
     build = TEXTS["BUILD.md"].split("## The run directory")[1].split("\n## ")[0]
     files = re.findall(r"^\| `([^`]+)` \|", readme + build, re.MULTILINE)
     assert len(files) > 20
-    assert [path for path in files if not list(finished.glob(path))] == []
+    assert [path for path in files if path not in ELSEWHERE and not list(finished.glob(path))] == []
 
 
 def test_predictions_hold_what_the_readme_says(finished: Path) -> None:
@@ -289,7 +292,7 @@ def test_paths_in_the_text_exist(name: str, finished: Path) -> None:
         if not any(list(place.glob(span)) for place in places):
             missing.append(span)
     written_here = {"strided.py"}  # the example of BUILD
-    assert set(missing) - written_here == set()
+    assert set(missing) - written_here - ELSEWHERE == set()
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

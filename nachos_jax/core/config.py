@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nachos_jax.core import hparams as hp
-from nachos_jax.core import space
+from nachos_jax.core import space, subgroups
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import EpochLimit, HParams
 
@@ -22,7 +22,7 @@ SOURCES = ("digits", "npz", "folder", "csv", "arrays")
 PACKINGS = ("vmap", "map", "blocks")
 LOWERINGS = ("lax", "custom", "shift", "im2col")
 _NO_RESULT = ("data.cache", "data.path", "data.residency", "deploy.members")
-"""Fields beside `engine` that may differ when a run is taken up again."""
+"""Fields beside `engine` and `report` that may differ when a run is taken up again."""
 RESIDENCIES = ("auto", "resident", "stream")
 KINDS = {int: "a whole number", float: "a number", bool: "True or False", str: "text", list: "a list"}
 """How people call the types of fields."""
@@ -49,6 +49,8 @@ class DataConfig:
     cache: str
     residency: str
     window: int
+    columns: tuple[str, ...]
+    """Further columns to read, those that config.report.subgroups names."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,21 @@ class EngineConfig:
 
 
 @dataclass(frozen=True)
+class ReportConfig:
+    """config.report; the meaning of each field stands in configs/base.py."""
+
+    subgroups: tuple[subgroups.Subgroups, ...]
+    positive: str
+    threshold: str
+    level: float
+    replicates: int
+    gallery: int
+    price: float
+    currency: str
+    watts: float
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """A run, checked.
 
@@ -99,6 +116,7 @@ class RunConfig:
         search: who proposes trials.
         engine: how fits are trained.
         members: "one" or "folds", the networks of the deployed model.
+        report: what the report shows.
         raw: the whole config as nested plain values, as stored in run.json.
     """
 
@@ -112,6 +130,7 @@ class RunConfig:
     search: SearchConfig
     engine: EngineConfig
     members: str
+    report: ReportConfig
     raw: Mapping[str, Any]
 
     @property
@@ -159,7 +178,7 @@ def parse(config: Mapping, reference: Mapping, table: Sequence[hp.Hyperparameter
     _whole(values, "seed", 0, 2**31 - 1)
     return RunConfig(
         seed=values["seed"],
-        data=_data(values, raw["data"]),
+        data=_data(values, raw),
         folds=_folds(values),
         defaults=defaults,
         table=tuple(table),
@@ -168,16 +187,37 @@ def parse(config: Mapping, reference: Mapping, table: Sequence[hp.Hyperparameter
         search=search,
         engine=_engine(values),
         members=_one_of(values, "deploy.members", ("one", "folds")),
+        report=report(raw["report"]),
         raw=raw,
     )
 
 
+def report(raw: Mapping[str, Any]) -> ReportConfig:
+    """Checks config.report alone, as it stands in a config or beside the records of a run.
+
+    Raises:
+        UsageError: a value out of range.
+    """
+    values = {f"report.{key}": value for key, value in raw.items()}
+    return ReportConfig(
+        subgroups=subgroups.parse(raw["subgroups"]),
+        positive=raw["positive"],
+        threshold=raw["threshold"],
+        level=_real(values, "report.level", 0.5, 0.999),
+        replicates=_whole(values, "report.replicates", 200, 100_000),
+        gallery=_whole(values, "report.gallery", 0, 100),
+        price=_real(values, "report.price", 0.0, 1e6),
+        currency=raw["currency"],
+        watts=_real(values, "report.watts", 0.0, 1e6),
+    )
+
+
 def differences(old: Mapping, new: Mapping) -> list[str]:
-    """Lines "key: old -> new" for fields that change results (not `engine`, the cache, where data lie)."""
+    """Lines "key: old -> new" for fields that change results (not engine, report, cache, place of data)."""
     a, b = dict(_flatten(old)), dict(_flatten(new))
     lines = []
     for key in sorted(a.keys() | b.keys()):
-        if key.startswith("engine.") or key in _NO_RESULT:
+        if key.startswith(("engine.", "report.")) or key in _NO_RESULT:
             continue
         if a.get(key) != b.get(key):
             lines.append(f"{key}: {a.get(key)!r} -> {b.get(key)!r}")
@@ -272,7 +312,8 @@ def _data(values: Mapping[str, Any], raw: Mapping[str, Any]) -> DataConfig:
         )
     if source not in ("digits", "arrays") and not values["data.path"]:
         raise UsageError(f"config.data.path is empty: name the file or folder that source {source!r} reads.")
-    return DataConfig(**{**raw, "classes": tuple(raw["classes"])})
+    columns = tuple(group.column for group in subgroups.parse(raw["report"]["subgroups"]))
+    return DataConfig(**{**raw["data"], "classes": tuple(raw["data"]["classes"]), "columns": columns})
 
 
 def _folds(values: Mapping[str, Any]) -> FoldsConfig:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -27,6 +28,7 @@ class Columns:
         splits: N names of the split that the source shipped with, or None.
         where: row number from 0 -> the row as people find it ("cases.csv line 7").
         subject_cure: how this kind of source is told its subjects.
+        further: N cells of each further column, by its name.
     """
 
     source: str
@@ -39,6 +41,7 @@ class Columns:
     sites: Sequence[str] | None = None
     folds: Sequence[str] | None = None
     splits: Sequence[str] | None = None
+    further: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def case_table(columns: Columns, classes: Sequence[str], waived: bool) -> CaseTable:
@@ -78,6 +81,7 @@ def case_table(columns: Columns, classes: Sequence[str], waived: bool) -> CaseTa
         folds=folds,
         splits=None if columns.splits is None else np.asarray(columns.splits, str),
         waived=waived,
+        columns={name: np.asarray(cells, str) for name, cells in columns.further.items()},
     )
 
 
@@ -123,6 +127,24 @@ def texts(values: np.ndarray, what: str, where: Callable[[int], str], source: st
             f"targets are not supported). Store one {what} a case, shape (N,) or (N, 1){one_hot}."
         )
     return [_text(value, what, where, row) for row, value in enumerate(values.tolist())]
+
+
+def further_texts(values: np.ndarray) -> list[str]:
+    """Cells of a further column [N], numbers of any kind included; one that is no number is empty."""
+    values = values.reshape(len(values), -1)[:, 0] if values.size == len(values) else values
+    if values.ndim != 1:
+        raise UsageError(
+            f"A column of config.report.subgroups has shape {values.shape}: store one value a case, (N,)."
+        )
+    return [_cell(value) for value in values.tolist()]
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace").strip()
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.15g}"
+    return "" if value is None else str(value).strip()
 
 
 def _text(value: object, what: str, where: Callable[[int], str], row: int) -> str:

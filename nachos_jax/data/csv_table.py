@@ -68,6 +68,7 @@ def read(data: DataConfig) -> Source:
         subjects=sheet.column(subject) if subject else None,
         sites=sheet.column(site) if site else None,
         folds=sheet.column(fold) if fold else None,
+        further={name: sheet.column(_further(sheet, name)) for name in data.columns},
     )
 
     def where(row: int) -> str:
@@ -169,6 +170,15 @@ def _wanted(sheet: Sheet, key: str, default: str, field: str, neutral: tuple[str
         raise UsageError(
             f"{sheet.path} has no column {name!r}; its header has {checks.listed(sheet.header)}. Rename the "
             f"column, or name it in config.data.{field}.{checks.hint(name, sheet.header)}"
+        )
+    return name
+
+
+def _further(sheet: Sheet, name: str) -> str:
+    if name not in sheet.header:
+        raise UsageError(
+            f"{sheet.path} has no column {name!r}; its header has {checks.listed(sheet.header)}. Add the "
+            f"column, or mend config.report.subgroups.{checks.hint(name, sheet.header)}"
         )
     return name
 

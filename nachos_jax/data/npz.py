@@ -14,7 +14,7 @@ import numpy as np
 from nachos_jax.core.config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import checks
-from nachos_jax.data.columns import Columns, texts
+from nachos_jax.data.columns import Columns, further_texts, texts
 from nachos_jax.data.pixels import Pixels, ReadCase, Source, check_stack, narrowed
 
 SPLITS = ("train", "val", "test")
@@ -46,6 +46,7 @@ def read(data: DataConfig) -> Source:
         sites=_optional(archive, parts, data.site_key, "site", where),
         folds=_optional(archive, parts, data.fold_key, "fold", where),
         splits=[part.split for part in parts for _ in range(part.count)] if parts[0].split else None,
+        further={name: further_texts(_further(archive, parts, name)) for name in data.columns},
     )
     keys = tuple(part.images for part in parts)
 
@@ -165,11 +166,21 @@ def _label_names(archive: _Archive, key: str) -> tuple[str, ...]:
     return tuple(texts(archive.array(key), "class name", lambda row: f"{file}, {key}[{row}]", file))
 
 
-def _column(archive: _Archive, parts: Sequence[_Part], name: str, what: str) -> np.ndarray:
+def _further(archive: _Archive, parts: Sequence[_Part], name: str) -> np.ndarray:
+    missing = [part.key(name) for part in parts if part.key(name) not in archive.keys]
+    if missing:
+        raise UsageError(
+            f"{archive.path.name} has no array {missing[0]!r}; it has {checks.listed(archive.keys, 20)}. Add "
+            f"the array, or mend config.report.subgroups.{checks.hint(missing[0], archive.keys)}"
+        )
+    return _column(archive, parts, name, name, name)
+
+
+def _column(archive: _Archive, parts: Sequence[_Part], name: str, what: str, field: str = "") -> np.ndarray:
     columns = []
     for part in parts:
         key = part.key(name)
-        shape, _ = archive.header(key, f"{what}_key")
+        shape, _ = archive.header(key, field or f"{what}_key")
         if shape[:1] != (part.count,):
             raise UsageError(
                 f"{archive.path.name}: {key} has shape {shape}, but {part.images} has {part.count} images; "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from nachos_jax.core.config import WAIVER, DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import digest
 from nachos_jax.data import cache, checks, csv_table, decode, digits, folder, npz
-from nachos_jax.data.columns import Columns, case_table, texts
+from nachos_jax.data.columns import Columns, case_table, further_texts, texts
 from nachos_jax.data.image_files import read_files
 from nachos_jax.data.pixels import Pixels, check_stack, narrowed
 from nachos_jax.data.preparation import prepare
@@ -121,6 +122,28 @@ def cohort_from_arrays(
     pixels = Pixels(len(stack), where, lambda: stack.__getitem__)
     decoded = decode.decode(pixels, wanted, np.empty)
     return _cohort(table, cache.Decoded(decoded, cache.pixel_digest(decoded)), wanted)
+
+
+def with_columns(cohort: Cohort, columns: Mapping[str, Sequence | np.ndarray]) -> Cohort:
+    """The cohort with further columns, which nothing but the subgroups of a report reads.
+
+    Args:
+        cohort: N cases.
+        columns: by name, N texts or numbers each; NaN and "" are not known.
+
+    Raises:
+        UsageError: a column of another length or shape.
+    """
+    cells = {}
+    for name, values in columns.items():
+        array = np.asarray(values)
+        if array.shape[:1] != (len(cohort.table),):
+            raise UsageError(
+                f"column {name!r} has shape {array.shape} for {len(cohort.table)} cases; give one value each."
+            )
+        cells[name] = np.asarray(further_texts(array), str)
+    table = replace(cohort.table, columns={**cohort.table.columns, **cells})
+    return replace(cohort, table=table)
 
 
 def read_inputs(paths: Sequence[str | Path], preparation: Mapping[str, Any]) -> tuple[list[str], np.ndarray]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -22,6 +22,7 @@ class CaseTable:
         splits: [N] str: the split that the source shipped with ("train", ...), or None. For
             information only: nothing is trained or tested by it.
         waived: True when the user stated that every case is a subject of its own.
+        columns: further columns by name, [N] str each: for subgroups of the report only.
     """
 
     names: np.ndarray
@@ -32,6 +33,7 @@ class CaseTable:
     folds: np.ndarray | None = None
     splits: np.ndarray | None = None
     waived: bool = False
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.names)

@@ -17,7 +17,7 @@ from nachos_jax.engine import lane, watch
 from nachos_jax.engine.inputs import InputMaker
 from nachos_jax.engine.lane import LaneInput, LaneState
 from nachos_jax.engine.program import LaneProgram
-from nachos_jax.engine.resume import Resumable, Saved, resumables, snapshot
+from nachos_jax.engine.resume import Resumable, Running, Saved, resumables, snapshot
 from nachos_jax.engine.watch import FitProgress
 from nachos_jax.records.checkpoint import LaneCheckpoint
 from nachos_jax.records.schema import FitRecord
@@ -31,7 +31,8 @@ class FitResult:
     Attributes:
         record: what to commit.
         payload: files to commit with it: "weights.safetensors" and "logits.safetensors" ([n, C] of the
-            held cases, fold after fold) for a fit without watchers; empty for search fits.
+            held cases, fold after fold) for a fit without watchers; "inner.safetensors" for a search fit:
+            logits [n, C] of each watched fold at its best epoch, under the fold's number.
     """
 
     record: FitRecord
@@ -62,6 +63,8 @@ class BucketLanes:
         self._pending: deque[Fit] = deque()
         self._progress: list[FitProgress | None] = [None] * program.lanes
         self._told: list[LaneInput] = [maker.idle()] * program.lanes
+        # Logits of the held cases [room, C], each watched fold's as they were at its best epoch so far.
+        self._best: list[np.ndarray | None] = [None] * program.lanes
         self._state: LaneState | None = None
         self._resumable: dict[str, Resumable] = {}  # fits taken over from lanes that ran out of memory
         self.parameters = _count(lane.abstract_state(program.spec).params)
@@ -106,7 +109,7 @@ class BucketLanes:
         for i, progress in enumerate(self._progress):
             if progress is None:
                 continue
-            progress = self._observe(progress, float(losses[i]), logits[i])
+            progress = self._observe(i, progress, float(losses[i]), logits[i])
             self._progress[i] = progress
             if progress.ended:
                 ended.append(self._finish(i, progress, logits[i]))
@@ -116,7 +119,7 @@ class BucketLanes:
         """Saves the running lanes in the background."""
         if self._checkpoint is None:
             return
-        running = [(i, p) for i, p in enumerate(self._progress) if p is not None]
+        running = self._running()
         if running and self._state is not None:
             arrays, progress = snapshot(self._state, running)
             self._checkpoint.save(arrays, progress)
@@ -126,15 +129,19 @@ class BucketLanes:
 
         A fit whose state is lost goes on from the last checkpoint, or begins anew: its result is the same.
         """
-        running = [(i, p) for i, p in enumerate(self._progress) if p is not None]
-        begun = [(i, p) for i, p in running if p.epochs]
+        running = self._running()
+        begun = [lane for lane in running if lane.progress.epochs]
         found = self._resumable
         lost = any(leaf.is_deleted() for leaf in jax.tree.leaves(self._state))
         if self._state is not None and begun and not lost:
             found = {**found, **resumables(*snapshot(self._state, begun))}
         self._state = None
         self.close()
-        return found, [*(progress.fit for _, progress in running), *self._pending]
+        return found, [*(lane.progress.fit for lane in running), *self._pending]
+
+    def _running(self) -> list[Running]:
+        held = [(i, p, self._best[i]) for i, p in enumerate(self._progress) if p is not None]
+        return [Running(i, progress, best) for i, progress, best in held if best is not None]
 
     def adopt(self, resumable: dict[str, Resumable], fits: Iterable[Fit]) -> None:
         """Takes over what another has surrendered."""
@@ -169,6 +176,7 @@ class BucketLanes:
             self._told[i] = self._maker.make(fit, self.program.spec.batch_size)
             saved = self._saved_state(fit.id)
             self._progress[i] = saved.progress_of(fit) if saved else watch.begin(fit)
+            self._best[i] = np.array(saved.best) if saved else self._no_logits()
             fresh[i] = saved is None
             if saved:
                 placed[i] = saved
@@ -201,21 +209,34 @@ class BucketLanes:
         held = np.int32(0) if unwatched else told.n_held
         return told._replace(epoch=np.int32(progress.epochs), n_held=held)
 
-    def _observe(self, progress: FitProgress, loss: float, logits: np.ndarray) -> FitProgress:
-        seen, start = {}, 0
-        table = self._maker.cohort.table
-        for fold in progress.fit.left_out:
-            labels = table.labels[self._maker.folds.cases(fold)]
-            part = logits[start : start + len(labels)]
-            start += len(labels)
-            if fold in progress.watching:
-                score = task.watched_score(self._metric, part, labels, table.classes)
-                seen[fold] = (task.watched_loss(part, labels), score)
-        return watch.after_epoch(progress, loss, seen)
+    def _observe(self, i: int, progress: FitProgress, loss: float, logits: np.ndarray) -> FitProgress:
+        table, seen, places = self._maker.cohort.table, {}, self._places(progress.fit)
+        for fold in progress.watching:
+            labels, part = table.labels[self._maker.folds.cases(fold)], logits[places[fold]]
+            score = task.watched_score(self._metric, part, labels, table.classes)
+            seen[fold] = (task.watched_loss(part, labels), score)
+        after = watch.after_epoch(progress, loss, seen)
+        for fold in seen:
+            if watch.best_epoch(after.watchers[fold].loss) == after.epochs:
+                self._best[i][places[fold]] = logits[places[fold]]  # type: ignore[index]
+        return after
+
+    def _places(self, fit: Fit) -> dict[int, slice]:
+        """Where the cases of each fold left out lie among the held ones."""
+        sizes = [int(self._maker.folds.cases(fold).sum()) for fold in fit.left_out]
+        ends = np.cumsum([0, *sizes]).tolist()
+        return {fold: slice(*ends[k : k + 2]) for k, fold in enumerate(fit.left_out)}
+
+    def _no_logits(self) -> np.ndarray:
+        return np.zeros((len(self._maker.idle().held), self.program.spec.classes), np.float32)
 
     def _finish(self, i: int, progress: FitProgress, logits: np.ndarray) -> FitResult:
-        payload = {} if progress.watchers or progress.diverged else self._payload(i, logits)
-        self._progress[i] = None
+        payload = {}
+        if progress.watchers:
+            payload = self._inner(i, progress)
+        elif not progress.diverged:
+            payload = self._payload(i, logits)
+        self._progress[i] = self._best[i] = None
         fit = progress.fit
         record = FitRecord(
             fit=fit.id,
@@ -229,6 +250,13 @@ class BucketLanes:
             curves=progress.watchers,
         )
         return FitResult(record, payload)
+
+    def _inner(self, i: int, progress: FitProgress) -> dict[str, bytes]:
+        """Predictions of the folds that were watched to their end; none of a fold that met NaN."""
+        best, places = self._best[i], self._places(progress.fit)
+        folds = [fold for fold, curve in progress.watchers.items() if curve.end != "nan"]
+        arrays = {str(fold): np.ascontiguousarray(best[places[fold]]) for fold in folds}  # type: ignore[index]
+        return {"inner.safetensors": save(arrays)} if arrays else {}
 
     def _payload(self, i: int, logits: np.ndarray) -> dict[str, bytes]:
         state = self.program.lane_state(self._state, i)  # type: ignore[arg-type]

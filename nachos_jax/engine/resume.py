@@ -18,6 +18,9 @@ from nachos_jax.records import checkpoint
 from nachos_jax.records.checkpoint import LaneCheckpoint
 from nachos_jax.records.schema import Curve
 
+BEST = "best_logits"
+"""Name of the array that stands beside the leaves of the state."""
+
 
 @dataclass(frozen=True)
 class Resumable:
@@ -27,15 +30,32 @@ class Resumable:
         training_loss: one value an epoch.
         watchers: curves by fold.
         leaves: the lane's state, leaf by leaf.
+        best: [held cases, C] logits of each watched fold at its best epoch so far.
     """
 
     training_loss: tuple[float, ...]
     watchers: dict[int, Curve]
     leaves: tuple[np.ndarray, ...]
+    best: np.ndarray
 
     def progress_of(self, fit: Fit) -> FitProgress:
         """Where the fit stood."""
         return FitProgress(fit, self.training_loss, self.watchers)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A lane at work.
+
+    Attributes:
+        lane: its number.
+        progress: of its fit.
+        best: [held cases, C] logits of each watched fold at its best epoch so far.
+    """
+
+    lane: int
+    progress: FitProgress
+    best: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -90,26 +110,29 @@ class Saved:
 
 
 def snapshot(
-    state: LaneState, running: Sequence[tuple[int, FitProgress]]
+    state: LaneState, running: Sequence[Running]
 ) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
     """Host copies of the running lanes' state, and a JSON value of what was seen of them.
 
     Args:
         state: of all lanes.
-        running: (lane, progress) of those on their way.
+        running: those on their way.
 
     Returns:
-        Leaves [running lanes, ...] by name, and one JSON value a lane.
+        Leaves [running lanes, ...] by name with the best logits beside them, and one JSON value a lane.
     """
-    rows = np.asarray([i for i, _ in running])
+    rows = np.asarray([lane.lane for lane in running])
     leaves = jax.tree.leaves(jax.device_get(state))
     arrays = {_name(k): np.ascontiguousarray(np.asarray(leaf)[rows]) for k, leaf in enumerate(leaves)}
-    return arrays, [_told(progress) for _, progress in running]
+    arrays[BEST] = np.stack([lane.best for lane in running])
+    return arrays, [_told(lane.progress) for lane in running]
 
 
 def resumables(arrays: dict[str, np.ndarray], lanes: list[dict[str, Any]]) -> dict[str, Resumable]:
-    """The fits of a snapshot by id."""
-    leaves = [arrays[_name(k)] for k in range(len(arrays))]
+    """The fits of a snapshot by id; none of one that an older version wrote, without logits."""
+    if BEST not in arrays:
+        return {}
+    leaves = [arrays[_name(k)] for k in range(len(arrays) - 1)]
     return {
         told["fit"]: Resumable(
             tuple(told["training_loss"]),
@@ -118,6 +141,7 @@ def resumables(arrays: dict[str, np.ndarray], lanes: list[dict[str, Any]]) -> di
                 for fold, c in told["watchers"].items()
             },
             tuple(leaf[row] for leaf in leaves),
+            arrays[BEST][row],
         )
         for row, told in enumerate(lanes)
     }

@@ -12,23 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from nachos_jax.core.errors import UsageError
+from nachos_jax.metrics.calibration import expected_calibration_error
+from nachos_jax.metrics.value import Value, share
 
 SMALLEST = float(np.finfo(np.float32).tiny)
 """Probabilities below this count as this in the log loss: the smallest normal float32, 1.2e-38."""
-
-
-@dataclass(frozen=True)
-class Value:
-    """A metric's value with what a reader must know of it.
-
-    Attributes:
-        value: the number, or None where it is undefined.
-        note: the reason when undefined, else a qualification, e.g. "over 2 of 3 classes: no case of
-            covid19"; empty when there is nothing to say.
-    """
-
-    value: float | None
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -154,9 +142,9 @@ def per_class_of_counts(counts: np.ndarray, classes: Sequence[str]) -> dict[str,
         values[name] = ClassValues(
             cases,
             predicted,
-            _share(hit, cases, f"no case of {name}"),
-            _share(hit, predicted, f"no case predicted to be {name}"),
-            _share(others - (predicted - hit), others, f"no case that is not {name}"),
+            share(hit, cases, f"no case of {name}"),
+            share(hit, predicted, f"no case predicted to be {name}"),
+            share(others - (predicted - hit), others, f"no case that is not {name}"),
         )
     return values
 
@@ -181,10 +169,6 @@ def cross_entropy_from_logits(labels: np.ndarray, logits: np.ndarray) -> Value:
 def _check_labels(labels: np.ndarray, count: int) -> None:
     if len(labels) and (labels.min() < 0 or labels.max() >= count):
         raise ValueError(f"class numbers from {labels.min()} to {labels.max()}: 0 to {count - 1} expected")
-
-
-def _share(part: int, whole: int, reason: str) -> Value:
-    return Value(part / whole) if whole else Value(None, reason)
 
 
 def _counts(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
@@ -281,6 +265,26 @@ def _kappa(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]
     return Value(float(1 - np.sum(weights * counts) / np.sum(weights * chance)))
 
 
+def _mean_class_distance(labels: np.ndarray, probabilities: np.ndarray, _classes: Sequence[str]) -> Value:
+    """Mean of |true - predicted class number|, 0 to C - 1: for classes in a meaningful order.
+
+    The unit is classes, and neighbouring classes count as equally far apart (Gaudette and Japkowicz,
+    2009, "Evaluation methods for ordinal classification"). Not for rare classes that matter: always
+    predicting the middle class scores well.
+    """
+    return Value(float(np.mean(np.abs(predict(probabilities) - labels.astype(np.int64)))))
+
+
+def _ece(labels: np.ndarray, probabilities: np.ndarray, _classes: Sequence[str]) -> Value:
+    """Expected calibration error of the predicted class, 15 equal-mass bins, 0 to 1.
+
+    Biased upwards for small n, so not for choosing between models: see `expected_calibration_error`
+    (Naeini et al., 2015; Roelofs et al., 2022).
+    """
+    right = predict(probabilities) == labels
+    return expected_calibration_error(right, probabilities.max(axis=1))
+
+
 def _log_loss(labels: np.ndarray, probabilities: np.ndarray, _classes: Sequence[str]) -> Value:
     true = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     clipped = int((true < SMALLEST).sum())
@@ -310,6 +314,8 @@ METRICS: dict[str, Metric] = {
         Metric("kappa", "Quadratic-weighted kappa", True, False, _kappa),
         Metric("log_loss", "Log loss", False, True, _log_loss),
         Metric("brier", "Brier score", False, True, _brier),
+        Metric("ece", "Expected calibration error", False, True, _ece),
+        Metric("mean_class_distance", "Mean class distance", False, False, _mean_class_distance),
     )
 }
 """The metrics by name."""

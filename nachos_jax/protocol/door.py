@@ -11,6 +11,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import active
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine.windows import divide
+from nachos_jax.metrics import decisions
 from nachos_jax.metrics.classification import METRICS
 from nachos_jax.models import registry as models
 from nachos_jax.search import registry as searchers
@@ -34,6 +35,7 @@ def check(run: RunConfig, cohort: Cohort, folds: Folds) -> None:
         )
     searchers.check(run.search.searcher)
     _metric(run.search.metric, cohort, folds)
+    _report(run, cohort)
     _batches(run, cohort, folds)
     _networks(run, cohort)
 
@@ -51,6 +53,24 @@ def _metric(name: str, cohort: Cohort, folds: Folds) -> None:
                 f"config.search.metric = {name!r} is undefined on fold {fold} ({value.note}), which serves "
                 "as an inner fold: select by balanced_accuracy or log_loss, or change the folds."
             )
+
+
+def _report(run: RunConfig, cohort: Cohort) -> None:
+    """What the report is to show must be there before days of training, not after."""
+    table, wanted = cohort.table, run.report
+    for group in wanted.subgroups:
+        if group.column not in table.columns:
+            raise UsageError(
+                f"config.report.subgroups names column {group.column!r}, but source {run.data.source!r} "
+                f"gives {', '.join(map(repr, table.columns)) or 'no further columns'}: use a CSV table or "
+                "arrays that hold it, or leave it out."
+            )
+        group.of(table.columns[group.column].tolist())
+    decisions.parse_rule(wanted.threshold)
+    if wanted.positive and wanted.positive not in table.classes:
+        raise UsageError(
+            f"config.report.positive = {wanted.positive!r}: must be a class: {', '.join(table.classes)}."
+        )
 
 
 def _batches(run: RunConfig, cohort: Cohort, folds: Folds) -> None:

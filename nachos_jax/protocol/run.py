@@ -121,7 +121,18 @@ def _identify(run: Run) -> None:
     labels = [table.classes[label] for label in table.labels]
     header, lines = rows.write_rows(run.folds, table.names, table.subjects, table.sites, labels)
     run.store.write_table("folds.csv", header, lines)
+    _write_report_settings(run)
     environment.write(run.store, run.config, run.cases)
+
+
+def _write_report_settings(run: Run) -> None:
+    """What the report is to show; it may change from launch to launch, and no fit depends on it."""
+    run.store.write_settings(run.config.raw["report"])
+    table, wanted = run.cohort.table, run.config.report.subgroups
+    groups = [group.of(table.columns[group.column].tolist()) for group in wanted]
+    header = ["case", *(group.column for group in wanted)]
+    rows = [[name, *(column[i] for column in groups)] for i, name in enumerate(table.names.tolist())]
+    run.store.write_table("subgroups.csv", header, rows)
 
 
 def _identity(run: Run) -> dict[str, Any]:

@@ -220,6 +220,16 @@ class RunDirectory:
         """Writes or rewrites what this process spent so far."""
         write_atomic(self.task / "sessions" / f"{name}.json", dump(dict(value)))
 
+    # --- what the report is to show (not part of the truth: it may change) ---------------------------------
+
+    def settings(self) -> dict[str, Any] | None:
+        """config.report of the newest process, or None before the first."""
+        return self._read(self.records / "report.json", dict)
+
+    def write_settings(self, value: Mapping[str, Any]) -> None:
+        """Writes or rewrites them."""
+        write_atomic(self.records / "report.json", dump(dict(value)))
+
     # --- files for people and machines ---------------------------------------------------------------
 
     def write_text(self, name: str, text: str) -> Path:

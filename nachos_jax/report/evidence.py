@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from nachos_jax.core.config import ReportConfig, report
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Trial, TrialScore
 from nachos_jax.metrics import classification
 from nachos_jax.records.schema import FitRecord, Outcome, OuterTest
 from nachos_jax.records.store import RunDirectory
+from nachos_jax.report import inner
 
 HEADLINE = "balanced_accuracy"
+_AGAIN = "run the same `nachos evaluate` command again, it writes the file anew."
 
 
 @dataclass(frozen=True)
@@ -26,12 +29,14 @@ class CaseRow:
         case: its name.
         subject: its subject.
         site: its site, or "" when unknown.
+        label: name of its class.
         folds: its outer fold in each repeat, global fold numbers.
     """
 
     case: str
     subject: str
     site: str
+    label: str
     folds: tuple[int, ...]
 
 
@@ -47,6 +52,10 @@ class Evidence:
         tests: tested outer folds, by number.
         fits: all finished fits.
         sessions: what each process spent.
+        settings: what the report is to show.
+        groups: of each column of config.report.subgroups, the group of every case, in table order.
+        inner: logits [n, C] by outer fold t and inner fold v, of the fit of t's selected trial that left out
+            both, at the best epoch of v; nothing of a run that kept none.
     """
 
     run: Mapping[str, Any]
@@ -56,6 +65,9 @@ class Evidence:
     tests: Mapping[int, OuterTest]
     fits: Sequence[FitRecord]
     sessions: Sequence[Mapping[str, Any]]
+    settings: ReportConfig
+    groups: Mapping[str, Sequence[str]]
+    inner: Mapping[int, Mapping[int, np.ndarray]]
 
     @property
     def count(self) -> int:
@@ -107,6 +119,20 @@ class Evidence:
         """The cases of an outer fold."""
         return [row for row in self.cases if row.folds[self.repeat(fold)] == fold]
 
+    def inner_predictions(self, fold: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """Labels [n] and logits [n, C] of all inner folds of an outer fold; None where one is missing.
+
+        Each case is predicted by a fit that saw neither it nor the outer fold.
+        """
+        found = self.inner.get(fold, {})
+        first = self.repeat(fold) * self.count
+        wanted = [v for v in range(first, first + self.count) if v != fold]
+        if any(v not in found for v in wanted):
+            return None
+        numbers = {name: number for number, name in enumerate(self.classes)}
+        labels = [numbers[row.label] for v in wanted for row in self.members(v)]
+        return np.array(labels, np.int64), np.concatenate([found[v] for v in wanted])
+
     def score(self, fold: int, trial: int) -> TrialScore | None:
         """Score of a trial, or None while its study goes on."""
         return self.outcomes[fold].scores[trial] if fold in self.outcomes else None
@@ -139,24 +165,45 @@ def read(directory: RunDirectory) -> Evidence:
         tests={test.outer_fold: test for test in directory.tests()},
         fits=list(directory.fits()),
         sessions=directory.sessions(),
+        settings=_settings(directory),
+        groups=_groups(directory),
+        inner=inner.of_selected(directory, outcomes),
     )
     _check(evidence, directory)
     return evidence
 
 
+def _settings(directory: RunDirectory) -> ReportConfig:
+    found = directory.settings()
+    if found is None:
+        raise UsageError(f"{directory.path / 'records/report.json'} is missing: {_AGAIN}")
+    try:
+        return report(found)
+    except (KeyError, TypeError) as error:
+        raise UsageError(
+            f"{directory.path / 'records/report.json'} is damaged ({error}): {_AGAIN}"
+        ) from error
+
+
+def _groups(directory: RunDirectory) -> dict[str, tuple[str, ...]]:
+    rows = directory.read_table("subgroups.csv")
+    if rows is None:
+        raise UsageError(f"{directory.path / 'subgroups.csv'} is missing: {_AGAIN}")
+    columns = [name for name in rows[0] if name and name != "case"] if rows else []
+    return {name: tuple(row[name] for row in rows) for name in columns}
+
+
 def _cases(directory: RunDirectory) -> tuple[CaseRow, ...]:
     rows = directory.read_table("folds.csv")
     if rows is None:
-        raise UsageError(
-            f"{directory.path / 'folds.csv'} is missing: run the same `nachos evaluate` command again, "
-            "it writes the file anew."
-        )
+        raise UsageError(f"{directory.path / 'folds.csv'} is missing: {_AGAIN}")
     try:
         return tuple(
             CaseRow(
                 row["case"],
                 row["subject"],
                 row["site"],
+                row["label"],
                 tuple(int(value) for name, value in row.items() if name and name.startswith("fold")),
             )
             for row in rows
@@ -176,4 +223,10 @@ def _check(evidence: Evidence, directory: RunDirectory) -> None:
                 f"{directory.path}: the test of outer fold {fold} has {len(test.cases)} cases that are not "
                 f"the {len(known)} of folds.csv: folds.csv was edited; delete it and run the same "
                 "`nachos evaluate` command again."
+            )
+    for name, groups in evidence.groups.items():
+        if len(groups) != len(evidence.cases):
+            raise UsageError(
+                f"{directory.path / 'subgroups.csv'}: column {name!r} has {len(groups)} cases, folds.csv has "
+                f"{len(evidence.cases)}: {_AGAIN}"
             )

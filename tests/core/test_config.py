@@ -140,7 +140,10 @@ def test_a_value_of_another_type_is_refused_with_key_value_and_type(key):
         assert f": must be {configs.KINDS[type(default)]}, like " in message
 
 
-@pytest.mark.parametrize("key", [key for key, value in FIELDS.items() if isinstance(value, float)])
+REAL = [key for key, value in FIELDS.items() if isinstance(value, float) and key != "report.level"]
+
+
+@pytest.mark.parametrize("key", REAL)
 def test_a_whole_number_serves_where_a_real_one_is_meant(key):
     low = ROWS[key].low if key in ROWS else 0
     value = max(1, math.ceil(low)) if key in ("engine.memory_fraction",) else max(0, math.ceil(low))
@@ -165,6 +168,11 @@ RANGES = {
     "engine.lanes": (0, 65536),
     "engine.memory_fraction": (0.01, 1.0),
     "engine.checkpoint_epochs": (0, 100_000),
+    "report.level": (0.5, 0.999),
+    "report.replicates": (200, 100_000),
+    "report.gallery": (0, 100),
+    "report.price": (0.0, 1e6),
+    "report.watts": (0.0, 1e6),
 } | {key: (row.low, row.high) for key, row in ROWS.items() if row.kind in ("integer", "float")}
 
 CHOICES = {
@@ -181,9 +189,9 @@ CHOICES = {
     "deploy.members": ("one", "folds"),
 } | {key: row.choices for key, row in ROWS.items() if row.kind == "choice"}
 
-FREE = {"data.path", "data.cache", "data.classes", "search.searcher", "search.metric"} | {
-    key for key in FIELDS if key.startswith("data.") and key.endswith("_key")
-}
+FREE = {"data.path", "data.cache", "data.classes", "search.searcher", "search.metric"}
+FREE |= {"report.subgroups", "report.positive", "report.threshold", "report.currency"}
+FREE |= {key for key in FIELDS if key.startswith("data.") and key.endswith("_key")}
 """Texts that only the data, or the door, can judge."""
 
 
@@ -325,7 +333,7 @@ def test_inactive_hyperparameters_are_dropped(architecture):
 # --- what may differ when a run is taken up again ----------------------------------------------------
 
 SAME_RESULTS = {"data.cache", "data.path", "data.residency", "deploy.members"}
-SAME_RESULTS |= {key for key in FIELDS if key.startswith("engine.")}
+SAME_RESULTS |= {key for key in FIELDS if key.startswith(("engine.", "report."))}
 
 
 @pytest.mark.parametrize("key", FIELDS)

@@ -35,6 +35,7 @@ def config(tmp_path: Path) -> Callable[..., DataConfig]:
         cache=str(tmp_path / "cache"),
         residency="auto",
         window=16384,
+        columns=(),
     )
     return lambda **fields: dataclasses.replace(default, **fields)
 

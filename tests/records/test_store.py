@@ -281,10 +281,12 @@ def test_no_record_vouches_for_a_payload_that_was_not_written(tmp_path, monkeypa
     run, order = RunDirectory(tmp_path), []
     written = store.write_atomic
     monkeypatch.setattr(
-        store, "write_atomic", lambda path, data: (order.append(path.name), written(path, data))
+        store, "write_atomic", lambda path, *more, **how: (order.append(path), written(path, *more, **how))
     )
-    run.commit_fit(FIT, {"weights.safetensors": b"w", "logits.safetensors": b"l"})
-    assert order == [f"{FIT.fit}.{end}" for end in ("weights.safetensors", "logits.safetensors", "json")]
+    record = run.commit_fit(FIT, {"weights.safetensors": b"w", "logits.safetensors": b"l"})
+    payload = [run.payload_path(record, end) for end in ("weights.safetensors", "logits.safetensors")]
+    assert order[:-1] == payload
+    assert order[-1].name == f"{FIT.fit}.json"
 
 
 # --- files for people --------------------------------------------------------------------------------

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
+from nachos_jax import default_config
 from nachos_jax.core.types import EpochLimit, Fit, Trial, TrialScore
 from nachos_jax.records.schema import Curve, FitRecord, Outcome, OuterTest
 from nachos_jax.records.store import RunDirectory
@@ -32,6 +34,9 @@ class FakeRun:
     metric: str = "balanced_accuracy"
     warnings: tuple[str, ...] = ()
     diverged_refit: int | None = None
+    inner: bool = True
+    groups: bool = True
+    settings: tuple[tuple[str, Any], ...] = ()
     seed: int = 0
 
     @property
@@ -83,7 +88,7 @@ def _losses(rng: np.random.Generator, epochs: int) -> tuple[float, ...]:
     )
 
 
-def _study(directory: RunDirectory, fake: FakeRun, study: int, done: set[str]) -> tuple[Trial, int]:
+def _study(directory: RunDirectory, fake: FakeRun, study: int, done: set[str], table) -> tuple[Trial, int]:
     """Commits the trials, fits and outcome of a study; returns the selected trial and n*."""
     rng = np.random.default_rng([fake.seed, 7, study])
     repeat = study // fake.folds
@@ -98,7 +103,7 @@ def _study(directory: RunDirectory, fake: FakeRun, study: int, done: set[str]) -
         for fit in fits:
             if fit.id not in done:
                 done.add(fit.id)
-                _fit(directory, fit, failed)
+                _fit(directory, fit, failed, _inner(fake, fit, table) if fake.inner and not failed else {})
         by_fold = {
             v: None if failed else float(0.72 + 0.2 * np.sin(1.3 * number) ** 2 + rng.normal(0, 0.02))
             for v in inner
@@ -119,7 +124,20 @@ def _study(directory: RunDirectory, fake: FakeRun, study: int, done: set[str]) -
     return trials[best], epochs
 
 
-def _fit(directory: RunDirectory, fit: Fit, failed: bool) -> None:
+def _inner(fake: FakeRun, fit: Fit, table) -> dict[str, bytes]:
+    """Logits of the folds that a search fit left out, a little too sure of themselves."""
+    labels, _, folds, _ = table
+    rng = np.random.default_rng(int(fit.id[:8], 16))
+    arrays = {}
+    for fold in fit.left_out:
+        inside = folds[fold // fake.folds] == fold
+        logits = 2.1 * np.eye(len(fake.classes))[labels[inside]]
+        logits = logits + rng.normal(0, 1, logits.shape)
+        arrays[str(fold)] = (1.5 * logits).astype(np.float32)
+    return {"inner.safetensors": save(arrays)}
+
+
+def _fit(directory: RunDirectory, fit: Fit, failed: bool, payload: dict[str, bytes]) -> None:
     rng = np.random.default_rng(int(fit.id[:8], 16))
     losses = _losses(rng, 14)
     curve = Curve(losses, tuple(1 - v / 3 for v in losses), "patience")
@@ -134,7 +152,7 @@ def _fit(directory: RunDirectory, fit: Fit, failed: bool) -> None:
         (*losses[:-1], None) if failed else losses,
         {fold: curve for fold in fit.left_out},
     )
-    directory.commit_fit(record, {})
+    directory.commit_fit(record, payload)
 
 
 def _test(directory: RunDirectory, fake: FakeRun, fold: int, chosen: Trial, epochs: int, table) -> None:
@@ -164,11 +182,25 @@ def _test(directory: RunDirectory, fake: FakeRun, fold: int, chosen: Trial, epoc
 
 def build(path: Path, fake: FakeRun = FakeRun()) -> RunDirectory:
     """Commits all records of the run described; returns its directory."""
-    rng = np.random.default_rng(fake.seed)
-    labels, subjects, folds = _division(fake, rng)
+    labels, subjects, folds = _division(fake, np.random.default_rng(fake.seed))
     names = np.array([f"images/{i:04d}.png" for i in range(fake.cases)])
-    counts = np.bincount(labels, minlength=len(fake.classes)).tolist()
     directory = RunDirectory(path)
+    _describe(directory, fake, labels, int(subjects.max()) + 1)
+    _write_folds(directory, fake, (labels, subjects, folds, names))
+    _write_settings(directory, fake, subjects, names)
+    done: set[str] = set()
+    for fold in fake.outer_folds:
+        table = (labels, subjects, folds, names)
+        chosen, epochs = _study(directory, fake, fold, done, table)
+        _test(directory, fake, fold, chosen, epochs, table)
+    if fake.outer_folds:
+        _write_sessions(directory)
+    return directory
+
+
+def _describe(directory: RunDirectory, fake: FakeRun, labels: np.ndarray, subjects: int) -> None:
+    """Commits run.json."""
+    counts = np.bincount(labels, minlength=len(fake.classes)).tolist()
     directory.commit_run(
         {
             "schema": 1,
@@ -187,7 +219,7 @@ def build(path: Path, fake: FakeRun = FakeRun()) -> RunDirectory:
             "classes": list(fake.classes),
             "counts": dict(zip(fake.classes, counts, strict=True)),
             "n_cases": fake.cases,
-            "n_subjects": int(subjects.max()) + 1,
+            "n_subjects": subjects,
             "n_sites": fake.sites,
             "waived": fake.waived,
             "folds": {"scheme": "stratified", "count": fake.folds, "repeats": fake.repeats},
@@ -197,6 +229,11 @@ def build(path: Path, fake: FakeRun = FakeRun()) -> RunDirectory:
             "warnings": list(fake.warnings),
         }
     )
+
+
+def _write_folds(directory: RunDirectory, fake: FakeRun, table) -> None:
+    """Writes folds.csv; `table` holds labels [N], subjects [N], folds [R, N] and names [N]."""
+    labels, subjects, folds, names = table
     header = ["case", "subject", "site", "label", "fold", *(f"fold_{r + 2}" for r in range(fake.repeats - 1))]
     directory.write_table(
         "folds.csv",
@@ -212,27 +249,38 @@ def build(path: Path, fake: FakeRun = FakeRun()) -> RunDirectory:
             for i in range(fake.cases)
         ],
     )
-    done: set[str] = set()
-    for fold in fake.outer_folds:
-        chosen, epochs = _study(directory, fake, fold, done)
-        _test(directory, fake, fold, chosen, epochs, (labels, subjects, folds, names))
-    if fake.outer_folds:
-        for name, share in (("0001", 1.0), ("0002", 0.5)):
-            directory.write_session(
-                name,
-                {
-                    "fits": 20,
-                    "epochs": 300,
-                    "busy_lane_epochs": 291,
-                    "lane_epochs": 320,
-                    "seconds": 512.4 * share,
-                    "compile_seconds": 31.2 * share,
-                    "compilations": 2,
-                    "devices": "8 x NVIDIA H200",
-                    "started": "2026-01-01T00:00:00",
-                },
-            )
-    return directory
+
+
+def _write_settings(directory: RunDirectory, fake: FakeRun, subjects: np.ndarray, names: np.ndarray) -> None:
+    """Writes config.report and subgroups.csv: sex and age of each subject, one of them not known."""
+    settings = {**default_config().report.to_dict(), **dict(fake.settings)}
+    settings["subgroups"] = ["sex", "age(40, 65)"] if fake.groups else []
+    directory.write_settings({key: list(v) if isinstance(v, tuple) else v for key, v in settings.items()})
+    ages = ("below 40", "40 to below 65", "65 and above")
+    rows = [
+        [name, "female" if s % 3 else "male", ages[s // 7 % 3] if s else "not known"]
+        for name, s in zip(names, subjects, strict=True)
+    ]
+    header = ["case", "sex", "age"] if fake.groups else ["case"]
+    directory.write_table("subgroups.csv", header, [row[: len(header)] for row in rows])
+
+
+def _write_sessions(directory: RunDirectory) -> None:
+    for name, share in (("0001", 1.0), ("0002", 0.5)):
+        directory.write_session(
+            name,
+            {
+                "fits": 20,
+                "epochs": 300,
+                "busy_lane_epochs": 291,
+                "lane_epochs": 320,
+                "seconds": 512.4 * share,
+                "compile_seconds": 31.2 * share,
+                "compilations": 2,
+                "devices": "8 x NVIDIA H200",
+                "started": "2026-01-01T00:00:00",
+            },
+        )
 
 
 @pytest.fixture

@@ -1,0 +1,24 @@
+"""A number with what a reader must know of it: the one type in which metrics answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Value:
+    """A metric's value with what a reader must know of it.
+
+    Attributes:
+        value: the number, or None where it is undefined.
+        note: the reason when undefined, else a qualification, e.g. "over 2 of 3 classes: no case of
+            covid19"; empty when there is nothing to say.
+    """
+
+    value: float | None
+    note: str = ""
+
+
+def share(part: float, whole: float, reason: str) -> Value:
+    """`part / whole`, or None with the reason where the whole is 0."""
+    return Value(float(part / whole)) if whole else Value(None, reason)
