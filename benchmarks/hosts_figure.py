@@ -12,14 +12,14 @@ GOAL = 0.9
 LINES = (("o", "-"), ("s", "--"), ("^", ":"))
 LOOKS = {
     ledgers.BUSY: ("0.25", ""),
-    ledgers.STARTUP: ("1.0", "...."),
-    ledgers.OWN: ("1.0", "++++"),
+    ledgers.STARTUP: ("1.0", "||||"),
+    ledgers.OWN: ("0.5", ""),
     ledgers.LEADER: ("0.8", "xxxx"),
     ledgers.PROPOSALS: ("0.65", "\\\\\\\\"),
     ledgers.ROUND: ("0.9", "////"),
     ledgers.TAIL: ("1.0", ""),
 }
-"""Gray and pattern of each thing that a lane does."""
+"""Gray and pattern of each thing that a lane does; no dots, each of which an SVG would spell out."""
 
 
 def draw(devices: Sequence[int], found: Mapping[str, Sequence[Any]], folder: Path) -> list[Path]:

@@ -202,7 +202,7 @@ class World:
         """Any other process."""
         party, run = self._party(process), SimpleNamespace(store=self.store)
         party.board.ready()
-        worker._train(run, self.pools[process], party)  # type: ignore[arg-type]
+        worker.take_part(run, self.pools[process], party)  # type: ignore[arg-type]
 
     def _crew(self) -> Any:
         if self.case.hosts == 1:

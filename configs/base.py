@@ -152,7 +152,7 @@ def report() -> ConfigDict:
     c = ConfigDict()
     c.subgroups = ()  # columns to report apart: "sex", or with cuts "age(40, 65)"; sites always are
     c.positive = ""  # the class that decisions are about; "" = the second of two
-    c.threshold = "youden"  # or "sensitivity(0.95)", "specificity(0.9)", "cost(1, 5)": of a false alarm, a miss
+    c.threshold = "youden"  # or "sensitivity(0.95)", "specificity(0.9)", "cost(1, 5)" of an alarm, a miss
     c.level = 0.95  # of all intervals
     c.replicates = 2000  # of the bootstrap over subjects
     c.gallery = 12  # most confident errors to show with an explanation

@@ -17,6 +17,7 @@ from nachos_jax.core.stopping import EXIT_CODE
 _PASSED_ON = ("SIGTERM", "SIGUSR1", "SIGINT")
 _PR_SET_PDEATHSIG = 1
 _tell: list[int] = []
+"""In the child: the pipe to its guardian."""
 
 
 def guard(lost_touch: str | None) -> None:
@@ -55,6 +56,7 @@ def all_is_done() -> None:
 
 
 def _wait(child: int) -> int:
+    """The status of the child when it has ended; signals that are passed on interrupt the waiting."""
     while True:
         try:
             return os.waitpid(child, 0)[1]
@@ -63,6 +65,7 @@ def _wait(child: int) -> int:
 
 
 def _words(number: int, lost_touch: str | None) -> str:
+    """What to say of a child that this signal has ended."""
     if number == signal.SIGABRT and lost_touch:
         return lost_touch
     name = signal.Signals(number).name

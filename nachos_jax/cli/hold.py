@@ -13,13 +13,13 @@ import fcntl
 import json
 import logging
 import os
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from nachos_jax.core.errors import UsageError
+from nachos_jax.core.periodic import every
 
 log = logging.getLogger("nachos_jax")
 
@@ -89,27 +89,16 @@ def _refuse_the_living(file: int, folder: Path) -> None:
 @contextlib.contextmanager
 def _beating(file: int) -> Iterator[None]:
     """Writes who holds the directory, and a number that rises, until the context ends."""
-    over = threading.Event()
-    holder: dict[str, Any] = {
-        "process": os.getpid(),
-        **_here(),
-        "since": time.strftime("%Y-%m-%d %H:%M:%S %z"),
-        "number": 0,
-    }
+    holder = {"process": os.getpid(), **_here(), "since": time.strftime("%Y-%m-%d %H:%M:%S %z")}
 
-    def count_on() -> None:
-        while not over.wait(BEAT):
-            holder["number"] += 1
-            _write(file, holder)
+    def write(number: int) -> None:
+        _write(file, {**holder, "number": number})
 
-    _write(file, holder)
-    thread = threading.Thread(target=count_on, name="hold", daemon=True)
-    thread.start()
+    write(0)  # before anything is done in the directory; the thread may come later
     try:
-        yield
+        with every(BEAT, write, "hold"):
+            yield
     finally:
-        over.set()
-        thread.join()
         _write(file, None)
 
 

@@ -80,7 +80,7 @@ def launched(values: Any) -> Iterator[Party | None]:
     place = places.find(_given(values), os.environ)
     lost_after = _seconds(values, "lost_after", LOST_AFTER)
     stalled_after = _seconds(values, "stalled_after", STALLED_AFTER)
-    _use(place)
+    _take(place)
     if place.processes == 1:
         yield None
         return
@@ -97,6 +97,7 @@ def launched(values: Any) -> Iterator[Party | None]:
 
 @contextlib.contextmanager
 def _taking_leave(party: Party) -> Iterator[None]:
+    """Tells the other processes at the end how this one has ended."""
     from nachos_jax.protocol import leader
 
     why = "it was ended by an error; see its own output"
@@ -116,6 +117,7 @@ def _taking_leave(party: Party) -> Iterator[None]:
 
 
 def _given(values: Any) -> Given:
+    """What the flags say of the launch."""
     ids = parsing.whole_numbers("local_device_ids", values.local_device_ids)
     return Given(
         coordinator=values.coordinator_address or "",
@@ -126,13 +128,19 @@ def _given(values: Any) -> Given:
 
 
 def _seconds(values: Any, name: str, default: int) -> int:
+    """What a flag says, or the default.
+
+    Raises:
+        UsageError: it is too short.
+    """
     given = parsing.whole_number(name, values[name].value)
     if given is not None and given < 10:
         raise UsageError(f"--{name}={given}: must be at least 10 seconds.")
     return default if given is None else given
 
 
-def _use(place: Place) -> None:
+def _take(place: Place) -> None:
+    """Limits JAX to the devices of this place, and tells people which process this is."""
     if place.devices is not None:
         from nachos_jax.cluster import service
 

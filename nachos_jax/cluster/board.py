@@ -16,6 +16,7 @@ from nachos_jax.cluster.messages import Messages
 from nachos_jax.core.types import EpochLimit, Fit
 
 LEADER = 0
+"""Number of the process that leads."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Launch:
 
 @dataclass(frozen=True)
 class Beat:
-    """What a process says of itself after every epoch.
+    """What a process says of itself before every epoch, and at every look for work when it has none.
 
     Attributes:
         count: rises with every beat, so that a process that hangs is seen.
@@ -83,7 +84,7 @@ class Board:
 
     def __init__(self, messages: Messages, process: int):
         self._messages, self.process = messages, process
-        self._published = 0
+        self._published = 0  # numbers the fits, so that all see them in one order
 
     # --- the launch -------------------------------------------------------------------------------
 

@@ -50,14 +50,23 @@ class Place:
 
 @dataclass(frozen=True)
 class _Cluster:
-    """What an environment says; its fields as those of Given, and how many processes share this host."""
+    """What an environment says.
+
+    Attributes:
+        source: the name of the environment, for people.
+        coordinator: "host:port" of process 0, or "" when it does not tell.
+        processes: number of processes.
+        process: number of this one.
+        number_here: number of this one among those of its host, if it tells.
+        count_here: processes on this host, if it tells.
+    """
 
     source: str
     coordinator: str
     processes: int
     process: int
-    local: int | None = None
-    locals: int | None = None
+    number_here: int | None = None
+    count_here: int | None = None
 
 
 def find(given: Given, environ: Mapping[str, str]) -> Place:
@@ -194,12 +203,13 @@ def _tpu(environ: Mapping[str, str]) -> _Cluster | None:
 
 def _devices(found: _Cluster | None, environ: Mapping[str, str]) -> tuple[int, ...] | None:
     """The share of this host's GPUs when processes share it; None = all that are visible."""
-    if found is None or found.local is None or (found.locals or 1) == 1:
+    sharing = (found and found.count_here) or 1
+    if found is None or found.number_here is None or sharing == 1:
         return None
     visible = environ.get("CUDA_VISIBLE_DEVICES")
     if not visible:
-        return (found.local,)
-    count, sharing = len(visible.split(",")), found.locals or 1
+        return (found.number_here,)
+    count = len(visible.split(","))
     if count == 1:  # the cluster has shared them out already
         return None
     if count % sharing:
@@ -208,7 +218,7 @@ def _devices(found: _Cluster | None, environ: Mapping[str, str]) -> tuple[int, .
             "give --local_device_ids=0,1,... to each, or start another number of processes."
         )
     each = count // sharing
-    return tuple(range(found.local * each, (found.local + 1) * each))
+    return tuple(range(found.number_here * each, (found.number_here + 1) * each))
 
 
 def _number(environ: Mapping[str, str], name: str) -> int | None:

@@ -1,38 +1,21 @@
-"""Signs of life: each process counts on, and process 0 sees by its own clock who has stopped."""
+"""Signs of life: each process counts on, and who listens sees by its own clock which of them has stopped."""
 
 from __future__ import annotations
 
-import contextlib
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 
 from nachos_jax.cluster.board import Board
-from nachos_jax.core.stopping import StoppedError
+from nachos_jax.core.periodic import every
 
 PULSE = 2.0
 """Seconds between two pulses."""
 
 
-@contextlib.contextmanager
-def beating(board: Board) -> Iterator[None]:
-    """Counts on in a thread, also while this process compiles, until the context ends."""
-    over = threading.Event()
-
-    def count_on() -> None:
-        count = 0
-        with contextlib.suppress(StoppedError):  # process 0 has gone: the main thread will tell
-            while not over.is_set():
-                board.pulse(count := count + 1)
-                over.wait(PULSE)
-
-    thread = threading.Thread(target=count_on, name="pulse", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+def beating(board: Board) -> AbstractContextManager[None]:
+    """Counts on in a thread, also while this process compiles, until the context or process 0 has ended."""
+    return every(PULSE, board.pulse, "pulse")
 
 
 class Silence:
@@ -55,7 +38,7 @@ class Silence:
 
     def restart(self, process: int) -> None:
         """The silence of this process begins now."""
-        self._last[process] = (-1, self._clock())
+        self._last[process] = (-1, self._clock())  # whatever it counts next is news
 
     def seconds(self, process: int) -> float:
         """Since the counter of this process has changed; since the start when it was never heard."""

@@ -21,6 +21,7 @@ JOIN_SECONDS = 300
 """How long processes wait for each other at the start."""
 
 _REFUSED = object()
+"""The answer of the service when it had a reason that the caller expects."""
 
 
 class ServiceMessages:

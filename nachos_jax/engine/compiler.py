@@ -17,7 +17,7 @@ from nachos_jax.core.config import RunConfig
 from nachos_jax.core.types import Fit
 from nachos_jax.engine import memory, tuning
 from nachos_jax.engine.buckets import Bucket
-from nachos_jax.engine.inputs import InputMaker
+from nachos_jax.engine.inputs import PREDICT_BATCH, InputMaker
 from nachos_jax.engine.lane import LaneInput, LaneSpec
 from nachos_jax.engine.program import LaneProgram, fitting_program
 from nachos_jax.engine.resident import Resident
@@ -26,7 +26,6 @@ from nachos_jax.engine.tuning import Agree, Choice
 from nachos_jax.engine.windows import Windows
 from nachos_jax.models import registry
 
-PREDICT_BATCH = 256
 _TRIAL_STEPS = 4
 """Training steps that tell one candidate from another."""
 
@@ -113,24 +112,35 @@ class BucketCompiler:
         return few.few_steps(replace(spec, window=rows, predict_batch=1), sample, lanes, choice.packing)
 
     def _spec(self, bucket: Bucket, lowering: str) -> LaneSpec:
-        run, static = self._run, dict(bucket)
         cohort = self._maker.cohort
-        build = functools.partial(
-            registry.build,
-            static,
-            cohort.shape[-1],
-            len(cohort.table.classes),
-            jnp.bfloat16 if run.precision == "bfloat16" else jnp.float32,
-            lowering,
-        )
-        return LaneSpec(
-            build=build,
-            classes=len(cohort.table.classes),
-            batch_size=int(static["batch_size"]),
-            family=str(static["optimizer"]),
-            augmentations=run.augmentations,
-            dropout=run.uses("dropout"),
-            horizon=run.limit.epochs,
-            predict_batch=min(PREDICT_BATCH, self._maker.held_size),
-            window=self._maker.windows.size,
-        )
+        spec = lane_spec(self._run, bucket, cohort.shape[-1], len(cohort.table.classes), lowering)
+        batch = min(PREDICT_BATCH, self._maker.held_size)
+        return replace(spec, predict_batch=batch, window=self._maker.windows.size)
+
+
+def lane_spec(run: RunConfig, bucket: Bucket, channels: int, classes: int, lowering: str = "lax") -> LaneSpec:
+    """What the lanes of a bucket share, for one case at a time: who knows the cases sets batch and window.
+
+    Args:
+        run: the checked configuration.
+        bucket: which.
+        channels: C of the images.
+        classes: number of classes.
+        lowering: of convolutions, see models/convolution.py.
+
+    Returns:
+        The specification, with `predict_batch` and `window` at 1.
+    """
+    static = dict(bucket)
+    dtype = jnp.bfloat16 if run.precision == "bfloat16" else jnp.float32
+    return LaneSpec(
+        build=functools.partial(registry.build, static, channels, classes, dtype, lowering),
+        classes=classes,
+        batch_size=int(static["batch_size"]),
+        family=str(static["optimizer"]),
+        augmentations=run.augmentations,
+        dropout=run.uses("dropout"),
+        horizon=run.limit.epochs,
+        predict_batch=1,
+        window=1,
+    )

@@ -16,6 +16,9 @@ from nachos_jax.engine.windows import Windows
 from nachos_jax.splits.folds import Folds
 from nachos_jax.tasks import classification as task
 
+PREDICT_BATCH = 256
+"""Most held cases that are predicted together."""
+
 
 @dataclass(frozen=True)
 class PixelSums:
@@ -51,6 +54,14 @@ def pixel_sums(images: np.ndarray, block: int = 256) -> PixelSums:
     return PixelSums(np.concatenate(total), np.concatenate(squares), images.shape[1] * images.shape[2])
 
 
+def held_room(folds: Folds) -> int:
+    """Room for the held cases of any fit: the two largest folds of a repeat, in whole prediction batches."""
+    sizes = [int(folds.cases(fold).sum()) for fold in folds.numbers()]
+    pairs = [sum(sorted(sizes[i : i + folds.count])[-2:]) for i in range(0, len(sizes), folds.count)]
+    room = max(pairs)
+    return room if room <= PREDICT_BATCH else -(-room // PREDICT_BATCH) * PREDICT_BATCH
+
+
 @dataclass(frozen=True)
 class InputMaker:
     """Makes the LaneInput of any fit of one cohort.
@@ -60,7 +71,7 @@ class InputMaker:
         folds: their folds.
         windows: the rows in which they lie on a device.
         sums: pixel sums of the cohort.
-        held_size: E: room for the held cases of any fit, padded to whole prediction batches.
+        held_size: E: see `held_room`.
     """
 
     cohort: Cohort

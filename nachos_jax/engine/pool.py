@@ -17,8 +17,8 @@ from nachos_jax.data.table import Cohort
 from nachos_jax.engine import memory
 from nachos_jax.engine.bucket_lanes import BucketLanes, FitResult
 from nachos_jax.engine.buckets import Bucket, bucket_of
-from nachos_jax.engine.compiler import PREDICT_BATCH, BucketCompiler
-from nachos_jax.engine.inputs import InputMaker, pixel_sums
+from nachos_jax.engine.compiler import BucketCompiler
+from nachos_jax.engine.inputs import InputMaker, held_room, pixel_sums
 from nachos_jax.engine.resume import Checkpoints
 from nachos_jax.engine.tuning import Agree, alone
 from nachos_jax.engine.windows import divide
@@ -82,7 +82,7 @@ class LanePool:
         self._run, self._checkpoints = run, checkpoints if run.engine.checkpoint_epochs else None
         self._mesh = meshes.lane_mesh(devices)
         windows = divide(len(cohort.table), run.data.window, run.seed)
-        self._maker = InputMaker(cohort, folds, windows, pixel_sums(cohort.images), _held_size(folds))
+        self._maker = InputMaker(cohort, folds, windows, pixel_sums(cohort.images), held_room(folds))
         self._compiler = BucketCompiler(run, self._maker, self._mesh, agree)
         self._buckets: dict[Bucket, BucketLanes] = {}
         self._turn = 0
@@ -222,11 +222,3 @@ class LanePool:
         new = self._open(bucket, fits[0], lanes // 2)
         new.adopt(resumable, fits)
         self._buckets[bucket] = new
-
-
-def _held_size(folds: Folds) -> int:
-    """Room for the two largest folds of a repeat, in whole prediction batches."""
-    sizes = [int(folds.cases(fold).sum()) for fold in folds.numbers()]
-    pairs = [sum(sorted(sizes[i : i + folds.count])[-2:]) for i in range(0, len(sizes), folds.count)]
-    room = max(pairs)
-    return room if room <= PREDICT_BATCH else -(-room // PREDICT_BATCH) * PREDICT_BATCH

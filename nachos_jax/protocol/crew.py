@@ -138,7 +138,7 @@ def stop_if_asked(pool: LanePool) -> None:
 
 
 def new_session() -> str:
-    """A name for a process that begins, unlike that of any other on any host."""
+    """A name for what begins now, unlike any other on any host; its first 15 characters tell the time."""
     return f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(4)}"
 
 
@@ -158,6 +158,7 @@ def note_spent(store: RunDirectory, pool: LanePool, name: str, seconds: float) -
             "train_seconds": round(spent.train_seconds, 3),
             "seconds": round(seconds, 3),
             "devices": pool.devices,
+            "lanes": pool.lanes,
             "started": name[:15],
             "launch": name.partition("-p")[0],
         },

@@ -1,4 +1,4 @@
-"""Puts together who trains a run."""
+"""Puts together the crew of a run: this process alone, or all processes of a launch under its lead."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def gather(run: Run, party: Party | None) -> Crew:
     if party is None:
         pool = LanePool(run.cohort, run.folds, run.config, checkpoints)
         return Alone(run.store, pool, name)
-    run.store.write_session(name, {"started": launch[:15], "launch": launch})  # the others look for it
+    run.store.write_session(name, {"started": launch[:15], "launch": launch})  # see worker._join
     party.board.announce(
         Launch(
             name=launch,

@@ -42,10 +42,10 @@ class Leader:
     def __init__(self, store: RunDirectory, pool: LanePool, party: Party, name: str):
         self._store, self._pool, self._board, self._name = store, pool, party.board, name
         self._party, self._others = party, set(range(1, party.processes))
-        self._queue: deque[Fit] = deque()
-        self._out: dict[str, Fit] = {}
-        self._pulses, self._epochs = Silence(), Silence()
+        self._queue: deque[Fit] = deque()  # not yet on the board
+        self._out: dict[str, Fit] = {}  # on the board, and without a record that was seen here
         self._awaited: dict[str, float] = {}  # records that were told of and not yet seen, since when
+        self._pulses, self._epochs = Silence(), Silence()  # who falls silent, and who hangs
         self._trained = self._beats = 0
 
     @property
@@ -136,13 +136,19 @@ class Leader:
 
     def _publish(self) -> None:
         """Keeps as many unclaimed fits on the board as may be claimed before the next look at it."""
-        missing = missing_on_board(self.lanes[1], len(self._out) - len(self._board.claims()))
+        _, lanes = self.lanes
+        unclaimed = len(self._out) - len(self._board.claims())
+        missing = missing_on_board(lanes, unclaimed)
         fits = [self._queue.popleft() for _ in range(min(len(self._queue), missing))]
         self._out.update({fit.id: fit for fit in fits})
         self._board.publish(fits)
 
     def _gather(self) -> list[FitRecord]:
-        """The records that are on disk since the last look."""
+        """The records that have come to disk since the last look; takes their fits off the board.
+
+        Raises:
+            UsageError: a record was told of long ago, and cannot be seen here.
+        """
         found = []
         for fit in self._board.are_done():
             record = self._store.fit(fit)
@@ -159,7 +165,7 @@ class Leader:
         return found
 
     def _watch(self) -> None:
-        """Frees the fits of processes that have left, fell silent or hang, for others to train."""
+        """Frees the fits of processes that have left, have fallen silent or hang, for others to train."""
         left = self._board.left()
         for process in self._board.are_ready() - self._others:  # it was lost, and was started again
             self._others.add(process)
@@ -185,9 +191,14 @@ class Leader:
 
 
 def missing_on_board(lanes: int, unclaimed: int) -> int:
-    """Fits to publish so that two for each of all lanes wait to be claimed.
+    """Fits to publish so that two for each lane of the launch wait to be claimed.
 
-    More would only make the board longer, which everybody reads.
+    More would only make the board longer, which everybody reads. Lanes are known once a program is compiled,
+    so eight are reckoned with at least.
+
+    Args:
+        lanes: of all processes, as far as they are known.
+        unclaimed: fits that wait on the board already.
     """
     return max(0, 2 * max(lanes, 8) - unclaimed)
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from nachos_jax.core import mesh as meshes
@@ -16,17 +14,15 @@ from nachos_jax.core.config import RunConfig
 from nachos_jax.core.types import EpochLimit, Fit, HParams
 from nachos_jax.engine import lane, memory, tuning
 from nachos_jax.engine.buckets import Bucket
-from nachos_jax.engine.compiler import PREDICT_BATCH
-from nachos_jax.engine.inputs import InputMaker, PixelSums
+from nachos_jax.engine.compiler import lane_spec
+from nachos_jax.engine.inputs import PREDICT_BATCH, InputMaker, PixelSums, held_room
 from nachos_jax.engine.lane import LaneSpec
 from nachos_jax.engine.pool import LanePool
 from nachos_jax.engine.program import LaneProgram, fitting_program
 from nachos_jax.engine.resident import Resident
 from nachos_jax.engine.streamed import Streamed
 from nachos_jax.engine.windows import divide
-from nachos_jax.models import registry
 from nachos_jax.protocol.run import Run
-from nachos_jax.splits.folds import Folds
 
 NEVER = 1_000_000
 """Epochs, more than are timed: the fits that are timed do not end."""
@@ -127,7 +123,7 @@ def this_device(run: RunConfig) -> Device:
 
 def network(run: RunConfig, bucket: Bucket, channels: int, classes: int) -> Network:
     """Sizes of the state of a lane, from abstract shapes: nothing is computed or compiled."""
-    state = lane.abstract_state(_spec(run, bucket, channels, classes))
+    state = lane.abstract_state(lane_spec(run, bucket, channels, classes))
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
     return Network(parameters, _nbytes(state.params), _nbytes(state.stats), _nbytes(state.moments))
 
@@ -186,7 +182,7 @@ def compiled(run: Run, buckets: Sequence[Bucket], lanes: int, device: Device) ->
     told = InputMaker(cohort, run.folds, windows, unseen, held_room(run.folds)).idle()
     found = []
     for bucket in buckets:
-        spec = _spec(config, bucket, cohort.shape[-1], len(cohort.table.classes), choice.convolution)
+        spec = lane_spec(config, bucket, cohort.shape[-1], len(cohort.table.classes), choice.convolution)
         spec = replace(spec, predict_batch=min(PREDICT_BATCH, len(told.held)), window=windows.size)
         used, began = {}, time.perf_counter()
 
@@ -232,31 +228,6 @@ def timed(run: Run, hparams: HParams, epochs: int, lanes: int) -> Timed:
         seconds=seconds * devices / pool.lanes,
         lanes=pool.lanes // devices,
         compile_seconds=pool.spent.compile_seconds + pool.spent.tuning_seconds,
-    )
-
-
-def held_room(folds: Folds) -> int:
-    """Room for the held cases of any fit, as the lane pool makes it."""
-    sizes = [int(folds.cases(fold).sum()) for fold in folds.numbers()]
-    pairs = [sum(sorted(sizes[i : i + folds.count])[-2:]) for i in range(0, len(sizes), folds.count)]
-    room = max(pairs)
-    return room if room <= PREDICT_BATCH else -(-room // PREDICT_BATCH) * PREDICT_BATCH
-
-
-def _spec(run: RunConfig, bucket: Bucket, channels: int, classes: int, lowering: str = "lax") -> LaneSpec:
-    """What the lanes of a bucket share; prediction and windows are left to those who compile it."""
-    static = dict(bucket)
-    dtype = jnp.bfloat16 if run.precision == "bfloat16" else jnp.float32
-    return LaneSpec(
-        build=functools.partial(registry.build, static, channels, classes, dtype, lowering),
-        classes=classes,
-        batch_size=int(static["batch_size"]),
-        family=str(static["optimizer"]),
-        augmentations=run.augmentations,
-        dropout=run.uses("dropout"),
-        horizon=run.limit.epochs,
-        predict_batch=1,
-        window=1,
     )
 
 

@@ -44,7 +44,7 @@ def work(config: RunConfig, workdir: str, party: Party, cohort: Cohort | None = 
     start, board = time.monotonic(), party.board
     board.begin()
     launch = _wait(board.launch, board)
-    if launch is None:
+    if launch is None:  # nothing was left to do
         return
     _compare(launch, config)
     run = _join(launch, config, workdir, cohort, board)
@@ -53,19 +53,30 @@ def work(config: RunConfig, workdir: str, party: Party, cohort: Cohort | None = 
     board.ready()
     try:
         with stopping.deferred():
-            _train(run, pool, party)
+            take_part(run, pool, party)
     finally:
         pool.close()
         note_spent(run.store, pool, name, time.monotonic() - start)
 
 
-def _train(run: Run, pool: LanePool, party: Party) -> None:
-    board, leader = party.board, Silence()
+def take_part(run: Run, pool: LanePool, party: Party) -> None:
+    """Claims and trains fits, epoch after epoch, until process 0 ends the launch.
+
+    Args:
+        run: the opened run.
+        pool: this process's lanes.
+        party: the processes of the launch.
+
+    Raises:
+        StoppedError: the launch ended early, process 0 has given this process up or hangs, or a signal asked
+            for it; the same command goes on from here.
+    """
+    board, leader_epochs = party.board, Silence()
     count, lost = 0, 0
     while (how := board.ended()) is None:
         count += 1
         beat(board, pool, count)
-        _check_company(party, leader)
+        _check_leader(party, leader_epochs)
         if len(board.are_lost()) > lost:
             lost = len(board.are_lost())
             pool.look_again()
@@ -82,11 +93,11 @@ def _train(run: Run, pool: LanePool, party: Party) -> None:
     log.info("process %d has trained %d fits", board.process, pool.spent.fits)
 
 
-def _check_company(party: Party, leader: Silence) -> None:
-    """Ends this process when process 0 has given it up, or hangs itself.
+def _check_leader(party: Party, leader_epochs: Silence) -> None:
+    """Sees whether process 0 still counts on this process, and still ends epochs.
 
     Raises:
-        StoppedError: it does.
+        StoppedError: it does not.
     """
     board = party.board
     if board.is_lost():
@@ -94,15 +105,37 @@ def _check_company(party: Party, leader: Silence) -> None:
             f"process {board.process} was given up by process 0, which did not hear of it for too long; its "
             "fits went to others."
         )
-    leader.hear({process: beat.count for process, beat in board.beats().items() if process == LEADER})
-    if leader.seconds(LEADER) > party.stalled_after:
+    beats = board.beats()
+    leader_epochs.hear({process: beat.count for process, beat in beats.items() if process == LEADER})
+    if leader_epochs.seconds(LEADER) > party.stalled_after:
         raise StoppedError(
             f"process 0 has not ended an epoch for {party.stalled_after:.0f} seconds: end it, and run the "
             "same command again. What is finished is on disk."
         )
 
 
+def _compare(launch: Launch, config: RunConfig) -> None:
+    """Sees whether this process was given what process 0 was given.
+
+    Raises:
+        UsageError: another config, or other versions of packages.
+    """
+    if digest(dict(config.raw)) != launch.config:
+        raise UsageError(
+            "this process was started with another config than process 0: start all by one command."
+        )
+    mine = environment.versions()
+    other = [f"{k} {mine.get(k)} (process 0: {v})" for k, v in launch.versions.items() if mine.get(k) != v]
+    if other:
+        raise UsageError(f"this process runs other versions than process 0: {', '.join(other)}.")
+
+
 def _join(launch: Launch, config: RunConfig, workdir: str, cohort: Cohort | None, board: Board) -> Run:
+    """Opens the run that process 0 has opened.
+
+    Raises:
+        UsageError: this process sees another run directory, or other cases or folds.
+    """
     store = RunDirectory(workdir, launch.task)
     _wait(
         lambda: store.session(f"{launch.name}-p0"),
@@ -120,24 +153,14 @@ def _join(launch: Launch, config: RunConfig, workdir: str, cohort: Cohort | None
     return run
 
 
-def _compare(launch: Launch, config: RunConfig) -> None:
-    if digest(dict(config.raw)) != launch.config:
-        raise UsageError(
-            "this process was started with another config than process 0: start all by one command."
-        )
-    mine = environment.versions()
-    other = [f"{k} {mine.get(k)} (process 0: {v})" for k, v in launch.versions.items() if mine.get(k) != v]
-    if other:
-        raise UsageError(f"this process runs other versions than process 0: {', '.join(other)}.")
-
-
 def _wait(
     look: Callable[[], _Found | None], board: Board, seconds: float = float("inf"), otherwise: str = ""
 ) -> _Found | None:
-    """What `look` finds, as soon as it finds something; None when nothing was left to do.
+    """What `look` finds, as soon as it finds something; None when process 0 has ended with all done.
 
     Raises:
-        UsageError: `otherwise`, when it finds nothing in so many seconds; or process 0 ended meanwhile.
+        StoppedError: process 0 has ended the launch early.
+        UsageError: nothing was found in so many seconds; `otherwise` is what it says.
     """
     until = time.monotonic() + seconds
     while (found := look()) is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable
@@ -129,14 +130,7 @@ def test_several_processes_give_the_records_of_one(tmp_path, alone, processes):
 
 def test_a_process_that_falls_silent_loses_its_fits_to_the_others(tmp_path, alone, monkeypatch):
     launch = Launch(tmp_path, 3, lost_after=1.0)
-    epochs = [0]
-
-    def die_at_the_third(_):
-        epochs[0] += 1
-        if epochs[0] == 3:
-            raise SystemExit
-
-    doomed(monkeypatch, launch, die_at_the_third)
+    doomed(monkeypatch, launch, raised_at_the_third(SystemExit()))
     launch.worker(2)
     launch.lead()
     assert isinstance(launch.errors.pop(1), SystemExit)
@@ -146,14 +140,7 @@ def test_a_process_that_falls_silent_loses_its_fits_to_the_others(tmp_path, alon
 
 def test_a_process_that_died_and_was_started_again_takes_part_again(tmp_path, alone, monkeypatch):
     launch = Launch(tmp_path, 2)
-    epochs = [0]
-
-    def die_at_the_third(_):
-        epochs[0] += 1
-        if epochs[0] == 3:
-            raise SystemExit
-
-    doomed(monkeypatch, launch, die_at_the_third)
+    doomed(monkeypatch, launch, raised_at_the_third(SystemExit()))
     again = threading.Thread(target=lambda: (wait_for(lambda: launch.errors.pop(1, None)), launch.worker(1)))
     again.start()
     launch.lead()
@@ -165,14 +152,7 @@ def test_a_process_that_died_and_was_started_again_takes_part_again(tmp_path, al
 
 def test_a_process_that_left_may_come_back(tmp_path, alone, monkeypatch):
     launch = Launch(tmp_path, 2)
-    epochs = [0]
-
-    def leave_at_the_third(_):
-        epochs[0] += 1
-        if epochs[0] == 3:
-            raise StoppedError("stopped by a test")
-
-    doomed(monkeypatch, launch, leave_at_the_third)
+    doomed(monkeypatch, launch, raised_at_the_third(StoppedError("stopped by a test")))
     given_up = lambda: launch.errors.get(1) and launch.party.board.are_lost()  # noqa: E731
     again = threading.Thread(target=lambda: (wait_for(given_up), launch.errors.clear(), launch.worker(1)))
     again.start()
@@ -196,6 +176,17 @@ def doomed(monkeypatch, launch: Launch, deed: Callable[[LanePool], object]) -> N
     monkeypatch.setattr(worker, "train", train)
     launch.worker(1)
     threads.add(launch.threads[-1].ident)  # type: ignore[arg-type]
+
+
+def raised_at_the_third(error: BaseException) -> Callable[[LanePool], None]:
+    """What a doomed worker does: nothing before two epochs, then this."""
+    epochs = itertools.count(1)
+
+    def deed(_: LanePool) -> None:
+        if next(epochs) == 3:
+            raise error
+
+    return deed
 
 
 def test_a_process_that_hangs_is_given_up_and_does_no_harm_when_it_wakes(tmp_path, alone, monkeypatch):

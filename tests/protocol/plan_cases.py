@@ -1,0 +1,33 @@
+"""What tests of the plan share: folds without a cohort, and facts of a machine that is not there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nachos_jax.core.config import RunConfig
+from nachos_jax.protocol import plan, plan_fits, plan_memory
+from nachos_jax.protocol.plan_memory import CasesMemory, Device
+from nachos_jax.splits.folds import Folds
+
+GIGABYTE = 2**30
+
+
+def folds_of(count: int, repeats: int = 1, cases: int = 60) -> Folds:
+    """So many folds of equal size in each repeat."""
+    rows = [(np.arange(cases) + r * (np.arange(cases) // count)) % count + r * count for r in range(repeats)]
+    return Folds(np.stack(rows), count, repeats)
+
+
+def facts_of(run: RunConfig, folds: Folds, outer: tuple[int, ...] | None = None, **more: Any) -> plan.Facts:
+    """The facts of a run on one CPU device of a gigabyte; all outer folds unless they are named."""
+    buckets = {plan_fits.bucket_for(run, hparams) for hparams in plan_fits.drawn_trials(run)}
+    return plan.Facts(
+        folds=folds,
+        outer=folds.numbers() if outer is None else outer,
+        networks=plan_memory.networks(run, buckets, 1, 3),
+        cases=CasesMemory(False, 60 * 40, 1),
+        device=Device("test", "cpu", 1, GIGABYTE),
+        **more,
+    )

@@ -1,0 +1,123 @@
+"""Memory in a plan: against what the engine holds, puts on a device and compiles."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from typing import Any
+
+import jax
+import pytest
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.engine import inputs
+from nachos_jax.engine.buckets import bucket_of
+from nachos_jax.engine.pool import LanePool
+from nachos_jax.protocol import plan_fits, plan_measured, plan_memory
+from nachos_jax.protocol.plan_memory import Device
+from nachos_jax.protocol.run import Run, open_run
+from tests import tiny
+from tests.protocol.plan_cases import GIGABYTE
+
+
+def test_the_state_of_a_lane_is_that_of_a_trained_one():
+    run = tiny.run_config()
+    fit = tiny.fit(run, (0,), 1)
+    network = plan_memory.network(run, bucket_of(fit, run.table), 1, 3)
+    records, _, pool = tiny.train([fit], run, tiny.cohort())
+    (lanes,) = pool._buckets.values()
+    state = lanes.program.empty_state()
+    sizes = [sum(leaf.nbytes for leaf in jax.tree.leaves(part)) for part in state]
+    assert [network.params, network.stats, network.moments] == sizes
+    assert network.parameters == records[fit.id].parameters
+    assert network.state == sum(sizes)
+
+
+def test_adam_holds_two_moments_and_counts_its_steps():
+    run = tiny.run_config()
+    network = plan_memory.network(run, bucket_of(tiny.fit(run, optimizer="adamw"), run.table), 1, 3)
+    assert network.moments == 2 * network.params + 4
+
+
+def test_a_lane_of_the_default_optimiser_holds_each_parameter_twice():
+    run = tiny.run_config()
+    network = plan_memory.network(run, plan_fits.bucket_for(run, plan_fits.drawn_trials(run)[0]), 1, 3)
+    # 3 x 3 convolution to 4 channels with scale and shift, then a linear layer to 3 classes.
+    assert network.parameters == 9 * 4 + 2 * 4 + 4 * 3 + 3
+    assert network.params == network.moments == 4 * network.parameters
+
+
+@pytest.mark.parametrize("residency", ["resident", "stream"])
+@pytest.mark.parametrize("window", [96, 40])
+def test_cases_take_what_the_engine_puts_on_a_device(residency, window):
+    run, cohort = tiny.run_config(data__residency=residency, data__window=window), tiny.cohort()
+    pool = LanePool(cohort, tiny.folds(cohort), run, devices=jax.devices()[:1])
+    found = plan_memory.cases_memory(run, cohort.images, GIGABYTE)
+    assert found.streams == pool.streams == (residency == "stream")
+    assert found.nbytes == pool._compiler._source.nbytes
+    assert found.windows == math.ceil(96 / window)
+
+
+def test_the_room_of_held_cases_is_the_lane_pools(monkeypatch):
+    run, cohort = tiny.run_config(), tiny.cohort()
+    folds = tiny.folds(cohort)
+    sizes = [folds.cases(fold).sum() for fold in folds.numbers()]
+    most = max(a + b for a, b in itertools.combinations(sizes, 2))
+    for batch, expected in ((256, most), (20, 20 * math.ceil(most / 20))):
+        monkeypatch.setattr(inputs, "PREDICT_BATCH", batch)
+        pool = LanePool(cohort, folds, run, devices=jax.devices()[:1])
+        assert inputs.held_room(folds) == pool._maker.held_size == expected
+
+
+@pytest.mark.parametrize(
+    ("platform", "packing", "lanes", "expected"),
+    [
+        ("cpu", "auto", 4, 1),
+        ("gpu", "auto", 32, 32),
+        ("tpu", "map", 8, 1),
+        ("gpu", "blocks", 6, 3),
+        ("cpu", "vmap", 4, 4),
+    ],
+)
+def test_lanes_in_step_follow_from_the_packing(platform, packing, lanes, expected):
+    run = tiny.run_config(engine__packing=packing)
+    assert plan_memory.in_step(run, platform, lanes) == expected
+
+
+def opened(tmp_path, **changes: Any) -> Run:
+    return open_run(tiny.run_config(**changes), str(tmp_path / "run"), "evaluate", tiny.cohort())
+
+
+@pytest.mark.parametrize("residency", ["resident", "stream"])
+def test_compiling_tells_the_bytes_and_the_lanes_that_fit(tmp_path, residency):
+    run = opened(tmp_path, data__residency=residency)
+    bucket = plan_fits.bucket_for(run.config, plan_fits.drawn_trials(run.config)[0])
+    device = Device("test", "cpu", len(jax.devices()), GIGABYTE)
+    (found,) = plan_memory.compiled(run, [bucket], 2, device)
+    assert found.lanes == 2
+    assert found.used > 2 * plan_memory.network(run.config, bucket, 1, 3).state, "a program needs more"
+    cases = plan_memory.cases_memory(run.config, run.cohort.images, GIGABYTE).nbytes
+    tight = dataclasses.replace(device, allowed=cases + found.used - 1)
+    (fewer,) = plan_memory.compiled(run, [bucket], 2, tight)
+    assert fewer.lanes == 1
+    assert fewer.used < found.used
+    with pytest.raises(UsageError, match="One lane needs"):
+        plan_memory.compiled(run, [bucket], 1, dataclasses.replace(device, allowed=cases + 1))
+    assert not (tmp_path / "run").exists()
+
+
+def test_timing_fills_the_lanes_and_writes_nothing(tmp_path, monkeypatch):
+    run, pools = opened(tmp_path), []
+    step = LanePool.step
+    monkeypatch.setattr(
+        LanePool, "step", lambda self: (pools.append((self.busy, self.waiting)), step(self))[1]
+    )
+    timed = plan_memory.timed(run, plan_fits.drawn_trials(run.config)[0], 2, 2)
+    total = 2 * len(jax.devices())
+    assert [busy + waiting for busy, waiting in pools] == [total] * 3, "one epoch to warm up, two timed"
+    assert timed.lanes == 2
+    assert timed.seconds > 0
+    assert not (tmp_path / "run").exists()
+    speed = plan_measured.speed_here(timed, Device("x", "cpu", 8, 1), run.folds, 2)
+    assert (speed.cases, speed.epochs, speed.platform) == (48, 2 * 2 * 8, "cpu")
