@@ -14,6 +14,7 @@ def get_config() -> ConfigDict:
     """The default run: a small CNN, five outer folds, sixteen trials proposed by Ax."""
     config = ConfigDict()
     config.seed = 0  # names every random number of the run
+    config.protocol = "nested"  # or "flat": one loop, bias-corrected afterwards, for a (K-1)th of the fits
     config.data = data()
     config.folds = folds()
     # The hyperparameters of each architecture and their defaults stand in nachos_jax/models/<name>.py.

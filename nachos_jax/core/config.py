@@ -16,6 +16,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import EpochLimit, HParams
 
 WAIVER = "one_case_per_subject"
+PROTOCOLS = ("nested", "flat")
 SCHEMES = ("stratified", "predefined", "site")
 SOURCES = ("digits", "npz", "folder", "csv", "arrays")
 """`arrays`: the cases are given from Python, see nachos_jax.cohort_from_arrays."""
@@ -107,6 +108,7 @@ class RunConfig:
 
     Attributes:
         seed: names every random number.
+        protocol: "nested", or "flat": plain K-fold cross-validation, corrected for the choice (BBC-CV).
         data: where the cases come from.
         folds: how they are divided.
         defaults: a value for every row of `table`, active or not.
@@ -121,6 +123,7 @@ class RunConfig:
     """
 
     seed: int
+    protocol: str
     data: DataConfig
     folds: FoldsConfig
     defaults: HParams
@@ -132,6 +135,11 @@ class RunConfig:
     members: str
     report: ReportConfig
     raw: Mapping[str, Any]
+
+    @property
+    def flat(self) -> bool:
+        """True when the estimate comes from one loop, in which fits are scored after their last epoch."""
+        return self.protocol == "flat"
 
     @property
     def augmentations(self) -> frozenset[str]:
@@ -178,6 +186,7 @@ def parse(config: Mapping, reference: Mapping, table: Sequence[hp.Hyperparameter
     _whole(values, "seed", 0, 2**31 - 1)
     return RunConfig(
         seed=values["seed"],
+        protocol=_one_of(values, "protocol", PROTOCOLS),
         data=_data(values, raw),
         folds=_folds(values),
         defaults=defaults,

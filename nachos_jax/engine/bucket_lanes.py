@@ -32,7 +32,8 @@ class FitResult:
         record: what to commit.
         payload: files to commit with it: "weights.safetensors" and "logits.safetensors" ([n, C] of the
             held cases, fold after fold) for a fit without watchers; "inner.safetensors" for a search fit:
-            logits [n, C] of each watched fold at its best epoch, under the fold's number.
+            logits [n, C] of each watched fold at its best epoch (the last, in the flat protocol), under
+            the fold's number.
     """
 
     record: FitRecord
@@ -48,6 +49,7 @@ class BucketLanes:
         metric: selection metric, scored on watched folds after every epoch.
         checkpoint: where running lanes are saved, or None.
         saved: what this and other processes have saved, or None.
+        keep_last: keep the predictions of the last epoch instead of the best one.
     """
 
     def __init__(
@@ -57,9 +59,11 @@ class BucketLanes:
         metric: str,
         checkpoint: LaneCheckpoint | None,
         saved: Saved | None = None,
+        keep_last: bool = False,
     ):
         self.program = program
         self._maker, self._metric, self._checkpoint, self._saved = maker, metric, checkpoint, saved
+        self._keep_last = keep_last
         self._pending: deque[Fit] = deque()
         self._progress: list[FitProgress | None] = [None] * program.lanes
         self._told: list[LaneInput] = [maker.idle()] * program.lanes
@@ -217,7 +221,7 @@ class BucketLanes:
             seen[fold] = (task.watched_loss(part, labels), score)
         after = watch.after_epoch(progress, loss, seen)
         for fold in seen:
-            if watch.best_epoch(after.watchers[fold].loss) == after.epochs:
+            if self._keep_last or watch.best_epoch(after.watchers[fold].loss) == after.epochs:
                 self._best[i][places[fold]] = logits[places[fold]]  # type: ignore[index]
         return after
 

@@ -204,9 +204,9 @@ class LanePool:
         self.spent.tuning_seconds += max(0.0, time.perf_counter() - began - program.compile_seconds)
         metric, name = self._run.search.metric, digest([list(pair) for pair in bucket])
         if self._checkpoints is None:
-            return BucketLanes(program, self._maker, metric, None)
-        saved = self._checkpoints.saved(name)
-        return BucketLanes(program, self._maker, metric, self._checkpoints.own(name), saved)
+            return BucketLanes(program, self._maker, metric, None, keep_last=self._run.flat)
+        saved, own = self._checkpoints.saved(name), self._checkpoints.own(name)
+        return BucketLanes(program, self._maker, metric, own, saved, self._run.flat)
 
     def _halve(self, bucket: Bucket, error: Exception) -> None:
         """Goes on with half the lanes after the device has run out of memory."""

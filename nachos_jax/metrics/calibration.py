@@ -258,7 +258,7 @@ def fit_temperature(labels: np.ndarray, logits: np.ndarray) -> Value:
     Raises:
         ValueError: shapes do not fit together or a label is no class number.
     """
-    from scipy.optimize import brentq
+    from scipy.optimize import root_scalar
 
     labels, logits = np.asarray(labels), np.asarray(logits, np.float64)
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:
@@ -286,8 +286,8 @@ def fit_temperature(labels: np.ndarray, logits: np.ndarray) -> Value:
         return Value(None, "the logits do not favour the true class: T would be infinite")
     if slope(high) < 0:
         return Value(None, "every case's true class all but has its largest logit: T would be 0")
-    root = low if low == high else float(brentq(slope, low, high, xtol=1e-13))  # pyright: ignore
-    return Value(scale * 2.0**-root)
+    root = low if low == high else root_scalar(slope, bracket=(low, high), xtol=1e-13).root
+    return Value(float(scale * 2.0**-root))
 
 
 def with_temperature(logits: np.ndarray, temperature: float) -> np.ndarray:
@@ -321,14 +321,17 @@ def _one_outcome(positive: np.ndarray) -> str:
 
 def _shift(positive: np.ndarray, log_odds: np.ndarray) -> float:
     """The a for which the mean of sigmoid(a + log-odds) is the observed share."""
-    from scipy.optimize import brentq
+    from scipy.optimize import root_scalar
     from scipy.special import expit, logit
 
     observed = float(positive.mean())
     target = float(logit(observed))
     low, high = target - float(log_odds.max()) - 1e-6, target - float(log_odds.min()) + 1e-6
-    root = brentq(lambda a: float(expit(a + log_odds).mean()) - observed, low, high, xtol=1e-13)
-    return float(root)  # pyright: ignore
+
+    def gap(a: float) -> float:
+        return float(expit(a + log_odds).mean()) - observed
+
+    return float(root_scalar(gap, bracket=(low, high), xtol=1e-13).root)
 
 
 def _without_slope(events: np.ndarray, others: np.ndarray) -> str:

@@ -266,10 +266,9 @@ def _candidates(scores: np.ndarray) -> np.ndarray:
 
 def _called(labels: np.ndarray, scores: np.ndarray, thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Numbers [T] of positive and of negative cases at or above each threshold, int64."""
-    return tuple(
-        len(chosen) - np.searchsorted(np.sort(chosen), thresholds, side="left")
-        for chosen in (scores[labels], scores[~labels])
-    )  # pyright: ignore
+    positive, negative = np.sort(scores[labels]), np.sort(scores[~labels])
+    below = np.searchsorted(positive, thresholds), np.searchsorted(negative, thresholds)
+    return len(positive) - below[0], len(negative) - below[1]
 
 
 def _benefits(

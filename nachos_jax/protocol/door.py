@@ -36,6 +36,8 @@ def check(run: RunConfig, cohort: Cohort, folds: Folds) -> None:
     searchers.check(run.search.searcher)
     _metric(run.search.metric, cohort, folds)
     _report(run, cohort)
+    if run.flat:
+        _flat(run)
     _batches(run, cohort, folds)
     _networks(run, cohort)
 
@@ -53,6 +55,25 @@ def _metric(name: str, cohort: Cohort, folds: Folds) -> None:
                 f"config.search.metric = {name!r} is undefined on fold {fold} ({value.note}), which serves "
                 "as an inner fold: select by balanced_accuracy or log_loss, or change the folds."
             )
+
+
+def _flat(run: RunConfig) -> None:
+    """What the bias correction of the flat protocol takes for granted (see nachos_jax/metrics/bbc.py)."""
+    if searchers.looks_at_scores(run.search.searcher):
+        raise UsageError(
+            f"config.search.searcher = {run.search.searcher!r} looks at scores, and the flat protocol cannot "
+            "correct for that: use 'sobol' or 'random', or config.protocol = 'nested'."
+        )
+    if run.limit.patience != run.limit.epochs:
+        raise UsageError(
+            "config.protocol = 'flat' scores fits on the folds that early stopping would watch: set "
+            "config.training.early_stopping = False, or config.protocol = 'nested'."
+        )
+    if run.folds.repeats > 1:
+        raise UsageError(
+            f"config.folds.repeats = {run.folds.repeats}: the flat protocol divides the cases once; set it to 1, "
+            "or config.protocol = 'nested'."
+        )
 
 
 def _report(run: RunConfig, cohort: Cohort) -> None:

@@ -1,4 +1,8 @@
-"""NACHOS: the estimate. Search inside each outer fold, select, refit, test once."""
+"""NACHOS: the estimate. Search inside each outer fold, select, refit, test once.
+
+The flat protocol is the other way to an estimate: one search by plain cross-validation, whose optimism the
+report takes out by resampling (BBC-CV, Tsamardinos et al. 2018).
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ from nachos_jax.protocol import crews
 from nachos_jax.protocol.conduct import Conductor, Ending
 from nachos_jax.protocol.progress import Progress
 from nachos_jax.protocol.run import Run, begin, open_run
-from nachos_jax.protocol.study import Study, estimation_studies
+from nachos_jax.protocol.study import Study, estimation_studies, flat_study
 from nachos_jax.records.schema import FitRecord, Outcome, OuterTest
 from nachos_jax.splits.folds import Folds
 from nachos_jax.tasks import classification as task
@@ -30,7 +34,7 @@ def evaluate(
     quiet: bool = False,
     party: Party | None = None,
 ) -> Run:
-    """Estimates the performance of the whole procedure by nested cross-validation.
+    """Estimates the performance of the whole procedure by cross-validation, nested unless the config says flat.
 
     Args:
         config: the checked configuration.
@@ -47,6 +51,8 @@ def evaluate(
         UsageError: nothing was trained because something must be mended first, or a study failed.
     """
     run = open_run(config, workdir, "evaluate", cohort)
+    if config.flat:
+        return _evaluate_flat(run, outer_folds, quiet, party)
     chosen = chosen_folds(run.folds, outer_folds)
     begin(run)
     studies = estimation_studies(chosen, run.folds, run.cases, config)
@@ -60,6 +66,20 @@ def evaluate(
         finished=lambda study: study.outer in tested,
     )
     Conductor(run, studies, crew, ending, Progress("evaluate", quiet)).conduct()
+    return run
+
+
+def _evaluate_flat(run: Run, outer_folds: Sequence[int] | None, quiet: bool, party: Party | None) -> Run:
+    """One search; its fits have already predicted every case once, so nothing follows it."""
+    if outer_folds is not None:
+        raise UsageError("--outer_folds: the flat protocol has no outer folds; leave the flag out.")
+    begin(run)
+    if run.store.outcome(None) is not None:
+        return run
+    study = flat_study(run.folds, run.cases, run.config)
+    ending = Ending(fits=lambda *_: [], finish=lambda *_: None, finished=lambda _: False)
+    crew = crews.gather(run, party)
+    Conductor(run, [study], crew, ending, Progress("evaluate", quiet)).conduct()
     return run
 
 

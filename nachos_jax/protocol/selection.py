@@ -10,19 +10,21 @@ from nachos_jax.engine.watch import best_epoch
 from nachos_jax.records.schema import Curve
 
 
-def score_trial(curves: Mapping[int, Curve], parameters: int) -> TrialScore:
+def score_trial(curves: Mapping[int, Curve], parameters: int, last: bool = False) -> TrialScore:
     """Scores a trial from what its inner folds saw.
 
     Args:
         curves: the curve of each inner fold v, from the fit that left v out.
         parameters: number of trained parameters.
+        last: score the last epoch instead of the best one, which would have been chosen on the same fold.
 
     Returns:
         score = mean over v of the selection metric at best_epoch (first epoch, counted from 1, with the
         lowest loss on v); spread = its standard deviation; n* = mean best epoch, rounded, at least 1.
         A trial with a NaN loss or an undefined metric in any inner fold has failed.
     """
-    best = {fold: best_epoch(curve.loss) for fold, curve in curves.items() if curve.end != "nan"}
+    whole = {fold: curve.loss for fold, curve in curves.items() if curve.end != "nan"}
+    best = {fold: len(loss) if last else best_epoch(loss) for fold, loss in whole.items()}
     by_fold = {fold: curves[fold].score[best[fold] - 1] if fold in best else None for fold in curves}
     scores = [score for score in by_fold.values() if score is not None and math.isfinite(score)]
     if not curves or len(scores) < len(curves):

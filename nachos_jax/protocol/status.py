@@ -24,9 +24,12 @@ def describe(workdir: str) -> str:
     subjects = "subjects waived" if run["waived"] else f"{run['n_subjects']} subjects"
     lines = [
         f"{workdir}: {run['n_cases']} cases, {subjects}, {len(run['classes'])} classes",
-        f"estimate: {len(tested)} of {len(planned)} outer folds tested, {_fits(store)}",
     ]
-    lines += [f"  outer fold {fold}: {_study(store, fold, trials, fold in tested)}" for fold in planned]
+    if run["config"].get("protocol") == "flat":
+        lines.append(f"estimate, flat: {_study(store, None, trials, True)}, {_fits(store)}")
+    else:
+        lines.append(f"estimate: {len(tested)} of {len(planned)} outer folds tested, {_fits(store)}")
+        lines += [f"  outer fold {fold}: {_study(store, fold, trials, fold in tested)}" for fold in planned]
     deployment = RunDirectory(workdir, "deploy")
     built = (deployment.path / "deploy" / "model.json").exists()
     state = "exported" if built else _study(deployment, None, trials, False)

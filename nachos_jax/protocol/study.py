@@ -1,4 +1,7 @@
-"""A study: the search of one outer fold, or of deployment. What it needs trained, and where it stands."""
+"""A study: the search of one outer fold, of deployment, or of the flat protocol.
+
+What it needs trained, and where it stands.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,10 @@ from nachos_jax.splits.folds import Folds
 
 @dataclass(frozen=True)
 class Study:
-    """The search of one outer fold, or of deployment.
+    """The search of one outer fold, of deployment, or of the flat protocol.
 
     Attributes:
-        outer: outer fold t, or None for deployment.
+        outer: outer fold t, or None for deployment and the flat protocol.
         inner: inner folds v.
         cases: hash of the case table with its folds.
         run: the configuration.
@@ -29,7 +32,7 @@ class Study:
     run: RunConfig
 
     def left_out(self, inner: int) -> tuple[int, ...]:
-        """{t, v}, sorted; {v} in deployment. The same set for (t, v) and (v, t): one fit serves both."""
+        """{t, v}, sorted; {v} without an outer fold. (t, v) and (v, t) are one set: one fit serves both."""
         return tuple(sorted({inner} if self.outer is None else {self.outer, inner}))
 
     def fit(self, trial: Trial, left_out: tuple[int, ...], limit: EpochLimit) -> Fit:
@@ -55,7 +58,8 @@ class Study:
         if len(found) < len(fits):
             return None
         parameters = max(record.parameters for record in found.values())
-        return score_trial({v: record.curves[v] for v, record in found.items()}, parameters)
+        curves = {v: record.curves[v] for v, record in found.items()}
+        return score_trial(curves, parameters, last=self.run.flat)
 
     def conclude(self, trials: Sequence[Trial], scores: Sequence[TrialScore]) -> Outcome | None:
         """Selects h* and n*; None when every trial has failed."""
@@ -79,6 +83,11 @@ class Study:
 def estimation_studies(outer: Sequence[int], folds: Folds, cases: str, run: RunConfig) -> list[Study]:
     """One study for each outer fold asked for."""
     return [Study(t, tuple(folds.inner(t)), cases, run) for t in outer]
+
+
+def flat_study(folds: Folds, cases: str, run: RunConfig) -> Study:
+    """The one study of the flat protocol: plain K-fold cross-validation, whose folds also test."""
+    return Study(None, tuple(range(folds.count)), cases, run)
 
 
 def deployment_study(folds: Folds, cases: str, run: RunConfig) -> Study:

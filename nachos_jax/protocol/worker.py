@@ -72,14 +72,15 @@ def take_part(run: Run, pool: LanePool, party: Party) -> None:
             for it; the same command goes on from here.
     """
     board, leader_epochs = party.board, Silence()
-    count, lost = 0, 0
+    count, lost = 0, frozenset()
     while (how := board.ended()) is None:
         count += 1
         beat(board, pool, count)
         _check_leader(party, leader_epochs)
-        if len(board.are_lost()) > lost:
-            lost = len(board.are_lost())
+        lost_now = frozenset(board.are_lost())
+        if lost_now - lost:
             pool.look_again()
+        lost = lost_now
         take(board, pool, run.store)
         if pool.busy or pool.waiting:
             for record in train(run.store, pool):

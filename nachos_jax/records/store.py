@@ -116,7 +116,7 @@ class RunDirectory:
 
     def trials(self, study: int | None) -> list[Trial]:
         """The trials of a study, in order of their numbers."""
-        folder = self.task / "studies" / study_name(study)
+        folder = self._study(study)
         found = [self._read(path, lambda v: Trial(**v)) for path in folder.glob("trial_*.json")]
         return sorted(found, key=lambda trial: trial.number)
 
@@ -124,18 +124,22 @@ class RunDirectory:
         """Commits that a trial was asked for."""
         name = f"trial_{trial.number:04d}.json"
         self._commit(
-            self.task / "studies" / study_name(trial.study) / name,
+            self._study(trial.study) / name,
             {**vars(trial), "hparams": dict(trial.hparams)},
         )
 
     def outcome(self, study: int | None) -> schema.Outcome | None:
         """The end of a study, or None while it goes on."""
-        return self._read(self.task / "studies" / study_name(study) / "outcome.json", schema.outcome)
+        return self._read(self._study(study) / "outcome.json", schema.outcome)
 
     def commit_outcome(self, value: schema.Outcome) -> None:
         """Commits the end of a study."""
-        path = self.task / "studies" / study_name(value.study) / "outcome.json"
-        self._commit(path, schema.to_json(value))
+        self._commit(self._study(value.study) / "outcome.json", schema.to_json(value))
+
+    def _study(self, study: int | None) -> Path:
+        # Without an outer fold it is the study of deployment, or of an estimate by the flat protocol.
+        flat = study is None and self.task.name == "evaluate"
+        return self.task / "studies" / ("flat" if flat else study_name(study))
 
     # --- fits -----------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,7 +15,8 @@ from nachos_jax.core.types import Trial, TrialScore
 from nachos_jax.metrics import classification
 from nachos_jax.records.schema import FitRecord, Outcome, OuterTest
 from nachos_jax.records.store import RunDirectory
-from nachos_jax.report import inner
+from nachos_jax.report import flat, inner
+from nachos_jax.report.flat import FlatSearch
 
 HEADLINE = "balanced_accuracy"
 _AGAIN = "run the same `nachos evaluate` command again, it writes the file anew."
@@ -47,27 +48,34 @@ class Evidence:
     Attributes:
         run: run.json.
         cases: the cases in table order.
-        trials: trials asked for so far, by outer fold.
-        outcomes: finished studies, by outer fold.
-        tests: tested outer folds, by number.
+        trials: trials asked for so far, by outer fold (None: the one study of the flat protocol).
+        outcomes: finished studies, likewise.
+        tests: tested outer folds, by number; in the flat protocol, what the selected trial predicted.
         fits: all finished fits.
         sessions: what each process spent.
         settings: what the report is to show.
         groups: of each column of config.report.subgroups, the group of every case, in table order.
         inner: logits [n, C] by outer fold t and inner fold v, of the fit of t's selected trial that left out
             both, at the best epoch of v; nothing of a run that kept none.
+        search: the finished search of the flat protocol; None otherwise.
     """
 
     run: Mapping[str, Any]
     cases: tuple[CaseRow, ...]
-    trials: Mapping[int, Sequence[Trial]]
-    outcomes: Mapping[int, Outcome]
+    trials: Mapping[int | None, Sequence[Trial]]
+    outcomes: Mapping[int | None, Outcome]
     tests: Mapping[int, OuterTest]
     fits: Sequence[FitRecord]
     sessions: Sequence[Mapping[str, Any]]
     settings: ReportConfig
     groups: Mapping[str, Sequence[str]]
     inner: Mapping[int, Mapping[int, np.ndarray]]
+    search: FlatSearch | None = None
+
+    @property
+    def flat(self) -> bool:
+        """True when the estimate comes from one loop."""
+        return self.run["config"].get("protocol") == "flat"
 
     @property
     def count(self) -> int:
@@ -129,15 +137,18 @@ class Evidence:
         wanted = [v for v in range(first, first + self.count) if v != fold]
         if any(v not in found for v in wanted):
             return None
-        numbers = {name: number for number, name in enumerate(self.classes)}
-        labels = [numbers[row.label] for v in wanted for row in self.members(v)]
-        return np.array(labels, np.int64), np.concatenate([found[v] for v in wanted])
+        return np.concatenate([self.labels(v) for v in wanted]), np.concatenate([found[v] for v in wanted])
 
-    def score(self, fold: int, trial: int) -> TrialScore | None:
+    def labels(self, fold: int) -> np.ndarray:
+        """Class numbers [n] of the cases of a fold, in table order."""
+        numbers = {name: number for number, name in enumerate(self.classes)}
+        return np.array([numbers[row.label] for row in self.members(fold)], np.int64)
+
+    def score(self, fold: int | None, trial: int) -> TrialScore | None:
         """Score of a trial, or None while its study goes on."""
         return self.outcomes[fold].scores[trial] if fold in self.outcomes else None
 
-    def selected(self, fold: int) -> Trial | None:
+    def selected(self, fold: int | None) -> Trial | None:
         """The trial selected for an outer fold, or None while its study goes on."""
         outcome = self.outcomes.get(fold)
         return None if outcome is None else outcome.trials[outcome.selected]
@@ -156,21 +167,33 @@ def read(directory: RunDirectory) -> Evidence:
             "`nachos evaluate`, or start one there."
         )
     planned = range(int(run["folds"]["count"]) * int(run["folds"].get("repeats", 1)))
-    outcomes = {fold: directory.outcome(fold) for fold in planned}
+    one_loop = run["config"].get("protocol") == "flat"
+    studies = [None] if one_loop else list(planned)
+    outcomes = {fold: directory.outcome(fold) for fold in studies}
     evidence = Evidence(
         run=run,
         cases=_cases(directory),
-        trials={fold: directory.trials(fold) for fold in planned},
+        trials={fold: directory.trials(fold) for fold in studies},
         outcomes={fold: outcome for fold, outcome in outcomes.items() if outcome is not None},
         tests={test.outer_fold: test for test in directory.tests()},
         fits=list(directory.fits()),
         sessions=directory.sessions(),
         settings=_settings(directory),
         groups=_groups(directory),
-        inner=inner.of_selected(directory, outcomes),
+        inner={} if one_loop else inner.of_selected(directory, outcomes),
     )
+    if one_loop:
+        evidence = _with_search(evidence, directory, planned)
     _check(evidence, directory)
     return evidence
+
+
+def _with_search(evidence: Evidence, directory: RunDirectory, folds: range) -> Evidence:
+    search = flat.read(directory, folds)
+    if search is None:
+        return evidence
+    cases = {fold: ([row.case for row in evidence.members(fold)], evidence.labels(fold)) for fold in folds}
+    return replace(evidence, search=search, tests=flat.tests(directory, search, cases))
 
 
 def _settings(directory: RunDirectory) -> ReportConfig:

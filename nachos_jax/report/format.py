@@ -43,8 +43,7 @@ def fold_table(summary: Mapping[str, Any]) -> dict[str, Any]:
 
     The headline metric stands first. Each cell is (text, footnote numbers); equal notes share a number.
     """
-    headline = summary["headline"]
-    names = [headline, *(name for name in summary["metrics"] if name != headline)]
+    names = summary["shown"]
     notes: dict[str, int] = {}
 
     def cell(value: Mapping[str, Any]) -> tuple[str, int | None]:

@@ -15,7 +15,7 @@ SUFFIX = "inner.safetensors"
 
 
 def of_selected(
-    directory: RunDirectory, outcomes: Mapping[int, Outcome | None]
+    directory: RunDirectory, outcomes: Mapping[int | None, Outcome | None]
 ) -> dict[int, dict[int, np.ndarray]]:
     """Logits of each inner fold by the selected trial of each outer fold.
 
@@ -28,7 +28,7 @@ def of_selected(
     return {
         fold: of_trial(directory, outcome, outcome.selected)
         for fold, outcome in outcomes.items()
-        if outcome is not None
+        if outcome is not None and fold is not None
     }
 
 

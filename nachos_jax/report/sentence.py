@@ -17,8 +17,12 @@ def estimate(summary: Mapping[str, Any]) -> str:
     progress, data = summary["progress"], _data(summary)
     if not progress["outer_folds_tested"]:
         planned = _count(progress["outer_folds_planned"], "outer fold")
+        if summary["protocol"] == "flat":
+            return f"No estimate yet: the search goes on. Planned: flat cross-validation on {data}."
         return f"No estimate yet: none of {planned} is tested. Planned: nested cross-validation on {data}."
     metric = summary["metrics"][summary["headline"]]
+    if summary["protocol"] == "flat":
+        return _flat(summary, metric, data)
     partial = "part of a " if progress["outer_folds_missing"] else ""
     first = f"{_value(metric, progress)}: {partial}nested cross-validation on {data}."
     if metric["mean"] is None:
@@ -29,6 +33,26 @@ def estimate(summary: Mapping[str, Any]) -> str:
     )
 
 
+def _flat(summary: Mapping[str, Any], metric: Mapping[str, Any], data: str) -> str:
+    """The estimate of the flat protocol: what is left of the selected trial's mean after correction."""
+    interval, folds = metric["intervals"][0], summary["progress"]["folds_a_repeat"]
+    how = f"flat {folds}-fold cross-validation of {_count(summary['trials']['scored'], 'trial')} on {data}"
+    if interval["estimate"] is None:
+        return f"{metric['label']} has no corrected estimate ({interval['note']}): {how}."
+    value = f"{metric['label']} {interval['estimate']:.3f}"
+    if interval["low"] is not None:
+        value += f" ({_ends(interval)}, BBC-CV over {_count(interval['count'], interval['unit'][:-1])})"
+    return (
+        f"{value}: {how}, corrected for choosing the trial on the folds that scored it. It estimates how the "
+        f"selected configuration performs when trained on {_share(summary)} of these data."
+    )
+
+
+def _ends(interval: Mapping[str, Any]) -> str:
+    ends = f"{interval['low']:.3f} to {interval['high']:.3f}".replace("-", "\N{MINUS SIGN}")
+    return f"{100 * interval['level']:.4g} % interval {ends}"
+
+
 def caveats(summary: Mapping[str, Any], warnings: Iterable[str]) -> list[str]:
     """What the reader must know besides the sentence, most important first.
 
@@ -37,13 +61,15 @@ def caveats(summary: Mapping[str, Any], warnings: Iterable[str]) -> list[str]:
         warnings: the run's own.
     """
     found = [
+        *_one_loop(summary),
         *_missing(summary),
+        *_interval_notes(summary),
         *_waived(summary),
         *_notes(summary),
         *_failures(summary),
         *_repeats(summary),
     ]
-    if any(metric["se"] is not None for metric in summary["metrics"].values()):
+    if any(summary["metrics"][name]["se"] is not None for name in summary["shown"]):
         found.append(f"{SE_LABEL}.")
     return found + [_closed(text) for text in warnings]
 
@@ -64,7 +90,10 @@ def _spread(metric: Mapping[str, Any], progress: Mapping[str, Any]) -> str:
         over += f", {progress['repeats']} repeats of {progress['folds_a_repeat']}"
     if metric["se"] is None:
         return f"from {over}, so without SE"
-    return f"SE {metric['se']:.3f} over {over}, descriptive"
+    interval = metric["intervals"][0]
+    if interval["low"] is None:
+        return f"no interval; SE {metric['se']:.3f} over {over}, descriptive"
+    return f"{_ends(interval)}, corrected t over {over}; SE {metric['se']:.3f}, descriptive"
 
 
 def _data(summary: Mapping[str, Any]) -> str:
@@ -104,6 +133,29 @@ def _missing(summary: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _one_loop(summary: Mapping[str, Any]) -> list[str]:
+    metric = summary["metrics"][summary["headline"]]
+    if summary["protocol"] != "flat" or metric["mean"] is None:
+        return []
+    return [
+        f"One loop both chose the trial and scored it: the selected trial's own mean over folds, "
+        f"{metric['mean']:.3f}, is optimistic. Only the estimate is corrected (by the bootstrap of Tsamardinos "
+        "et al. 2018); values of single folds, subgroups, curves and counts are those of the selected trial "
+        "and are not. How training varies is not in the interval. A nested run needs no correction."
+    ]
+
+
+def _interval_notes(summary: Mapping[str, Any]) -> list[str]:
+    """Why the headline has no interval, or what qualifies the one that it has."""
+    metric = summary["metrics"][summary["headline"]]
+    if metric["mean"] is None or not metric["intervals"][0]["note"]:
+        return []
+    interval = metric["intervals"][0]
+    if interval["low"] is None:
+        return [f"No interval is given: {interval['note']}."]
+    return [f"On the interval: {interval['note']}."]
+
+
 def _waived(summary: Mapping[str, Any]) -> list[str]:
     if not summary["data"]["subjects_waived"]:
         return []
@@ -117,7 +169,8 @@ def _notes(summary: Mapping[str, Any]) -> list[str]:
     """Undefined values of any metric and qualified ones of the headline; equal reasons together."""
     undefined: dict[tuple[str, str], list[str]] = {}
     qualified: dict[str, list[str]] = {}
-    for name, metric in summary["metrics"].items():
+    for name in summary["shown"]:
+        metric = summary["metrics"][name]
         reasons: dict[str, list[str]] = {}
         for fold, value in metric["folds"].items():
             if value["value"] is None:

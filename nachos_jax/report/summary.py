@@ -7,34 +7,37 @@ from typing import Any
 
 import numpy as np
 
-from nachos_jax.metrics.classification import (
-    METRICS,
-    Value,
-    confusion,
-    evaluate,
-    per_class_of_counts,
-    predict,
-)
-from nachos_jax.metrics.folds import summary as over_folds
-from nachos_jax.report import sentence
+from nachos_jax.metrics.classification import METRICS, confusion, per_class_of_counts, predict
+from nachos_jax.report import decided, sentence
+from nachos_jax.report.estimates import SHOWN, Estimates
 from nachos_jax.report.evidence import Evidence
+from nachos_jax.report.spent import spent
+from nachos_jax.report.subgroup_values import subgroups
 
-SCHEMA = 1
-REPORTED = ("accuracy", "balanced_accuracy", "macro_f1", "auc", "log_loss")
+SCHEMA = 2
 
 
 def summarise(evidence: Evidence) -> dict[str, Any]:
     """The summary of a run, finished or not, as plain JSON values."""
+    estimates = Estimates(evidence)
+    labels, probabilities = estimates.cases.labels, estimates.probabilities
     summary: dict[str, Any] = {
         "schema": SCHEMA,
         "progress": _progress(evidence),
         "data": _data(evidence),
+        "protocol": "flat" if evidence.flat else "nested",
         "headline": evidence.headline,
-        "metrics": {name: _metric(evidence, name) for name in _reported(evidence)},
+        "shown": _shown(evidence),
+        "level": evidence.settings.level,
+        "metrics": {name: estimates.metric(name) for name in _ordered(evidence)},
         "confusion": _confusion(evidence),
+        "subgroups": subgroups(evidence, estimates),
+        "decisions": decided.thresholds(evidence),
+        "calibration": decided.calibrated(evidence, labels, probabilities),
+        "temperature": decided.temperatures(evidence),
         "outer_folds": [_outer_fold(evidence, fold) for fold in evidence.tests],
         "trials": _trials(evidence),
-        "spent": _spent(evidence),
+        "spent": spent(evidence),
     }
     summary["training_share"] = _training_share(evidence)
     return {
@@ -44,9 +47,14 @@ def summarise(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _reported(evidence: Evidence) -> list[str]:
-    first = [evidence.headline] if evidence.headline not in REPORTED else []
-    return first + list(REPORTED)
+def _shown(evidence: Evidence) -> list[str]:
+    """Metrics of the tables, the headline first."""
+    return list(dict.fromkeys((evidence.headline, *SHOWN)))
+
+
+def _ordered(evidence: Evidence) -> list[str]:
+    """All metrics, those of the tables first."""
+    return list(dict.fromkeys((*_shown(evidence), *METRICS)))
 
 
 def _progress(evidence: Evidence) -> dict[str, Any]:
@@ -75,34 +83,25 @@ def _data(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _metric(evidence: Evidence, name: str) -> dict[str, Any]:
-    metric = METRICS[name]
-    values: dict[int, Value] = {
-        fold: evaluate(name, labels, probabilities, evidence.classes)
-        for fold, (labels, probabilities) in evidence.predictions.items()
-    }
-    return {
-        "label": metric.label,
-        "higher_is_better": metric.higher_is_better,
-        "unit": "outer folds",
-        "folds": {str(fold): asdict(value) for fold, value in values.items()},
-        **asdict(over_folds([value.value for value in values.values()], evidence.count)),
-    }
-
-
 def _confusion(evidence: Evidence) -> dict[str, Any]:
-    """Out-of-fold counts of all tested folds, and what they say of each class."""
-    counts = np.zeros((len(evidence.classes),) * 2, np.int64)
-    left_out = 0
+    """Out-of-fold counts, all together and as mean and SE over outer folds; what they say of each class."""
+    by_fold, left_out = [], 0
     for labels, probabilities in evidence.predictions.values():
         finite = np.isfinite(probabilities).all(axis=1)
-        counts += confusion(labels[finite], predict(probabilities[finite]), len(evidence.classes))
+        by_fold.append(confusion(labels[finite], predict(probabilities[finite]), len(evidence.classes)))
         left_out += int((~finite).sum())
+    nothing = np.zeros((0, *(len(evidence.classes),) * 2), np.int64)
+    stack = np.stack(by_fold) if by_fold else nothing
+    counts = stack.sum(axis=0)
+    folds = len(stack)
+    se = stack.std(axis=0, ddof=1) / np.sqrt(min(folds, evidence.count)) if folds > 1 else None
     return {
         "rows": "true class",
         "columns": "predicted class",
         "classes": list(evidence.classes),
         "counts": counts.tolist(),
+        "mean": stack.mean(axis=0).tolist() if folds else None,
+        "se": None if se is None else se.tolist(),
         "predictions": int(counts.sum()),
         "without_numbers": left_out,
         "per_class": {
@@ -144,46 +143,3 @@ def _training_share(evidence: Evidence) -> list[float] | None:
     sizes = [len(test.cases) for test in evidence.tests.values()]
     n = len(evidence.cases)
     return [1 - max(sizes) / n, 1 - min(sizes) / n] if sizes else None
-
-
-def _spent(evidence: Evidence) -> dict[str, Any]:
-    """Fits by their records, time by the sessions.
-
-    Pair reuse is counted over finished studies and their refits, whose fits are all known: a run
-    without it trains one fit for every study, trial and inner fold.
-    """
-    searched = [ids for outcome in evidence.outcomes.values() for ids in outcome.fits]
-    refits = {test.fit for test in evidence.tests.values()}
-
-    def total(key: str) -> float:
-        return sum(session.get(key) or 0 for session in evidence.sessions)
-
-    # The processes of a launch run side by side: it took as long as the longest of them.
-    seconds: dict[Any, float] = {}
-    for number, session in enumerate(evidence.sessions):
-        launch = session.get("launch", number)
-        seconds[launch] = max(seconds.get(launch, 0.0), session.get("seconds") or 0.0)
-
-    return {
-        "fits_trained": len(evidence.fits),
-        "fits_diverged": sum(fit.status == "diverged" for fit in evidence.fits),
-        "fits_of_finished_studies": len({fit for ids in searched for fit in ids} | refits),
-        "fits_without_pair_reuse": sum(map(len, searched)) + len(refits),
-        "epochs": sum(fit.epochs for fit in evidence.fits),
-        "occupancy": total("busy_lane_epochs") / total("lane_epochs") if total("lane_epochs") else None,
-        "seconds": sum(seconds.values()),
-        "compile_seconds": total("compile_seconds"),
-        "tuning_seconds": total("tuning_seconds"),
-        "train_seconds": total("train_seconds"),
-        "compilations": int(total("compilations")),
-        "sessions": len(seconds),
-        "processes": len(evidence.sessions),
-        "devices": sorted({str(_plain(s["devices"])) for s in evidence.sessions if s.get("devices")}),
-    }
-
-
-def _plain(devices: Any) -> str:
-    """Devices of a session as text, whether recorded as a text, a list or a count by kind."""
-    if isinstance(devices, dict):
-        return ", ".join(f"{n} x {kind}" for kind, n in sorted(devices.items()))
-    return ", ".join(map(str, devices)) if isinstance(devices, (list, tuple)) else str(devices)

@@ -146,7 +146,7 @@ def test_second_evaluate_has_nothing_to_do(
     files = sorted(path.name for path in (run / "records").rglob("*"))
     code, out, err = said("evaluate", "--config=study.py", f"--workdir={run}")
     assert (code, err) == (0, "")
-    assert out.splitlines()[0] == "nothing was left to do: these outer folds have been tested"
+    assert out.splitlines()[0] == "nothing was left to do: all that was asked for is tested"
     assert out.splitlines()[1].startswith("Balanced accuracy")
     assert sorted(path.name for path in (run / "records").rglob("*")) == files
     assert (run / "predictions.csv").read_bytes() == (finished / "predictions.csv").read_bytes()

@@ -176,6 +176,7 @@ RANGES = {
 } | {key: (row.low, row.high) for key, row in ROWS.items() if row.kind in ("integer", "float")}
 
 CHOICES = {
+    "protocol": ("nested", "flat"),
     "data.source": configs.SOURCES,
     "data.subject": ("", configs.WAIVER),
     "data.aspect": ("stretch", "pad"),
