@@ -30,7 +30,7 @@ def bbc(
 
     R times: draw subjects with replacement; the trial that is best on the drawn cases is scored on those
     not drawn. The mean of the R scores is the estimate, their quantiles the interval (Tsamardinos, Greasidou
-    and Borboudakis, 2018, algorithm 5, "BBC-CV", and its interval in section 3). Ties go to the lower
+    and Borboudakis, 2018, Machine Learning 107, "BBC-CV"). Ties go to the lower
     trial number.
 
     Unit: subjects. Target: the performance of the trial that one flat K-fold search chooses, with fits at

@@ -45,8 +45,8 @@ class Resampling:
     Attributes:
         replicates: R.
         seed: of the draws.
-        by_fold: also draws within each outer fold, so that all stay as large as they are. Strata of m
-            subjects understate variance by (m - 1) / m, so this is for large folds.
+        by_fold: draws within each outer fold too. This understates variance by (m - 1) / m in a stratum of
+            m subjects, so it is for large folds.
         target: "folds" averages the metric of each outer fold, as the headline does; "pooled" takes all
             out-of-fold predictions together, which compares scores of different models.
     """
@@ -70,7 +70,7 @@ class Replicates:
         values: [R] the metric of every replicate, NaN where undefined.
         subjects: number of subjects.
         note: what was resampled and evaluated, in words.
-        jackknife: gives [G] the metric without each subject (or group of these) and [G] their strata.
+        jackknife: gives [G] the metric without each subject (a group, of over 2,000), [G] the strata.
     """
 
     metric: str
@@ -356,10 +356,9 @@ def percentile(replicates: Replicates, level: float = 0.95) -> Interval:
 def bca(replicates: Replicates, level: float = 0.95) -> Interval:
     """Bias-corrected and accelerated interval (Efron, 1987).
 
-    Quantiles at Phi(z0 + (z0 + z) / (1 - a (z0 + z))): z0 from the share of replicates below the estimate,
-    ties half, and the acceleration a = sum u^3 / (6 (sum u^2)^1.5) from the jackknife over subjects, where
-    u is, within each stratum of m subjects, (m - 1)/m times (mean without one - value without this one)
-    (Davison and Hinkley, 1997, section 5.3.2). Above 2,000 subjects, groups are left out.
+    Quantiles at Phi(z0 + (z0 + z) / (1 - a (z0 + z))): z0 from the share of replicates below the estimate
+    and a = sum u^3 / (6 (sum u^2)^1.5) from the jackknife over subjects, u being (m - 1)/m times (mean
+    without one - value without this one) in each stratum of m (Davison and Hinkley, 1997, chapter 5).
     """
     kind = Kind("bca", "Bootstrap over subjects, BCa", "subjects", replicates.subjects, level)
     estimate = np.nan if replicates.estimate is None else replicates.estimate

@@ -17,7 +17,7 @@ GRID = np.linspace(0.0, 1.0, 101)
 """Places on the horizontal axis at which curves are averaged when the caller names none."""
 
 NUDGE = 1e-12
-"""A place of a grid and a rate that are equal on paper differ by rounding: 7 * 0.01 is not 7 / 100."""
+"""A place of a grid and a rate that are equal on paper differ by rounding: 35 * 0.01 is not 35 / 100."""
 
 CHUNK_BYTES = 2**25
 """Replicates are gone through in chunks of at most this many bytes (at least one replicate)."""

@@ -109,14 +109,15 @@ def corrected_t(
 ) -> Interval:
     """Corrected resampled t interval over J scores of R repeats of K outer folds: the headline.
 
-    SE^2 = (1/J + n_test/n_train) s^2 with J - 1 degrees of freedom (Nadeau and Bengio, 2003, section 4.2,
-    "corrected resampled t"); s^2 is the sample variance of the scores. n_test/n_train = 1/(K - 1) for K
-    folds, so SE is 1.50 times (K = 5) or 1.45 times (K = 10) the descriptive SE.
+    SE^2 = (1/J + n_test/n_train) s^2 with J - 1 degrees of freedom (Nadeau and Bengio, 2003, Machine
+    Learning 52, the "corrected resampled t"); s^2 is the sample variance of the scores. For K folds
+    n_test/n_train = 1/(K - 1), so SE is 1.50 (K = 5) or 1.45 (K = 10) times the descriptive SE.
 
     Unit: outer folds. Target: the expected performance of the procedure at n (K - 1)/K cases.
     Assumes: scores exchangeable over folds, about normal, and correlated by n_test / (n_test + n_train).
     It was derived for random splits; for K folds it is a heuristic, a good one in comparisons
-    (Schulz-Kuempel et al., 2024). Do not use it for folds that are sites: s^2 then measures sites.
+    (Schulz-Kuempel et al., 2024), and in `benchmarks/coverage.py` rather too wide for a stable learner. Do
+    not use it for folds that are sites: s^2 then measures sites.
 
     The logit scale takes the interval of logit(mean) with the SE of the delta method and turns its ends
     back. It stays inside the bounds, also where some folds score 1, for which logits of single scores would
@@ -195,8 +196,8 @@ def bayle(
     """Central limit theorem for cross-validation: the mean of N out-of-fold losses, normal.
 
     SE^2 = s^2 / N with s^2 the sample variance of all losses around their mean, the "all-pairs" estimator
-    (Bayle, Bayle, Janson and Mackey, 2020, equation 4); with several cases a subject, the sum over subjects
-    of (the sum of a subject's residuals)^2 takes the place of N s^2.
+    (Bayle, Bayle, Janson and Mackey, 2020, arXiv 2007.12671); with several cases a subject, the sum over
+    subjects of (the sum of a subject's residuals)^2 takes the place of N s^2.
 
     Unit: subjects. Target: the mean true performance of these K models, weighted by the cases of their
     folds, not that of the procedure on other training cases. Assumes an additive metric (accuracy, Brier,
@@ -231,10 +232,10 @@ def auc_influence(
     A case with score s in fold v has the influence (F0_v(s) - AUC_v) / n1_v when positive and
     (1 - F1_v(s) - AUC_v) / n0_v when negative, where F0_v(s) is the share of the fold's negative cases
     below s and 1 - F1_v(s) that of its positive ones above, ties half. SE^2 = sum of squares / K^2
-    (LeDell, Petersen and van der Laan, 2015, theorem 4.1 and section 4.3, with the fold's own class counts
-    in place of those of all cases, which is the same in stratified folds); influences of a subject's cases
-    are summed first. For one fold it is DeLong's variance (1988) but for the factors n1 / (n1 - 1) and
-    n0 / (n0 - 1).
+    (LeDell, Petersen and van der Laan, 2015, Electronic Journal of Statistics 9, with the fold's own class
+    counts in place of those of all cases: the same in stratified folds of one size); influences of a
+    subject's cases are summed first. For one fold it is DeLong's variance (1988) but for the factors
+    n1 / (n1 - 1) and n0 / (n0 - 1).
 
     Unit: subjects. Target: the mean true AUC of these K models. Assumes independent subjects and folds
     of some size: with few positive cases in a fold the normal distribution is a poor fit. Do not use it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from sklearn import metrics as sk
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.metrics import classification as m
+from nachos_jax.metrics.value import Value
 
 NAMES = ("covid19", "normal", "pneumonia", "tuberculosis", "other")
 
@@ -34,6 +36,18 @@ def cases(draw, all_present: bool = False):
     return np.array(labels), raw / raw.sum(axis=1, keepdims=True), NAMES[:count]
 
 
+def ece_by_loops(labels, probabilities, bins=15) -> float:
+    """ECE over bins of equal mass, where equal confidences go to the bin of their middle rank."""
+    confidences = [max(row) for row in probabilities.tolist()]
+    members = {}
+    for confidence, row, label in zip(confidences, probabilities, labels, strict=True):
+        below = sum(other < confidence for other in confidences)
+        equal = sum(other == confidence for other in confidences)
+        middle = Fraction(2 * below + equal, 2 * len(labels))
+        members.setdefault(int(middle * bins), []).append((confidence, np.argmax(row) == label))
+    return sum(abs(sum(c - right for c, right in cases)) for cases in members.values()) / len(labels)
+
+
 def oracle(name, labels, probabilities, classes) -> float:
     """What scikit-learn says, over all C classes."""
     predicted, numbers = np.argmax(probabilities, axis=1), range(len(classes))
@@ -51,6 +65,8 @@ def oracle(name, labels, probabilities, classes) -> float:
             "kappa": lambda: sk.cohen_kappa_score(labels, predicted, labels=numbers, weights="quadratic"),
             "log_loss": lambda: sk.log_loss(labels, probabilities, labels=numbers),
             "brier": lambda: np.mean(np.sum((probabilities - hot) ** 2, axis=1)),
+            "ece": lambda: ece_by_loops(labels, probabilities),
+            "mean_class_distance": lambda: sk.mean_absolute_error(labels, predicted),
             "auc": lambda: np.mean([sk.roc_auc_score(labels == c, probabilities[:, c]) for c in columns]),
             "average_precision": lambda: np.mean(
                 [sk.average_precision_score(labels == c, probabilities[:, c]) for c in columns]
@@ -190,6 +206,33 @@ def test_brier_of_two_classes_is_twice_scikit_learns():
     labels, probabilities = np.array([0, 1, 1]), np.array([[0.7, 0.3], [0.4, 0.6], [0.9, 0.1]])
     expected = 2 * np.mean((probabilities[:, 1] - labels) ** 2)
     assert m.evaluate("brier", labels, probabilities, NAMES[:2]).value == pytest.approx(expected)
+
+
+def test_calibration_error_and_class_distance_of_a_few_cases_by_hand():
+    labels = np.array([0, 2, 1])
+    probabilities = np.array([[0.8, 0.1, 0.1], [0.6, 0.3, 0.1], [0.0, 1.0, 0.0]])
+    ece = m.evaluate("ece", labels, probabilities, NAMES[:3]).value
+    assert ece == pytest.approx((0.2 + 0.6 + 0.0) / 3)
+    assert m.evaluate("mean_class_distance", labels, probabilities, NAMES[:3]).value == pytest.approx(2 / 3)
+
+
+def test_a_reader_of_small_numbers_is_warned_of_the_bias():
+    """Predictions that come true exactly as often as they say still have an error above 0."""
+    draws = np.random.default_rng(0)
+    errors = {}
+    for n in (50, 5000):
+        p = draws.uniform(0.5, 1.0, (200, n))
+        right = draws.random((200, n)) < p
+        rows = zip(p, right, strict=True)
+        values = [
+            m.evaluate("ece", 1 - r.astype(int), np.stack([q, 1 - q], 1), NAMES[:2]).value for q, r in rows
+        ]
+        errors[n] = np.mean([value for value in values if value is not None])
+    assert errors[50] > 4 * errors[5000] > 0
+
+
+def test_value_lives_where_every_metric_can_import_it():
+    assert m.Value is Value
 
 
 def test_wrong_name_shape_or_label_is_refused():

@@ -1,0 +1,217 @@
+"""Curves against scikit-learn, bands against plain loops."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import norm
+from sklearn import metrics as sk
+
+from nachos_jax.metrics import curves as c
+
+FUNCTIONS = {"roc": c.roc, "precision_recall": c.precision_recall}
+KINDS = list(FUNCTIONS)
+
+
+@st.composite
+def cases(draw, largest=40):
+    """Labels [N] of both kinds and scores [N] with many ties."""
+    n = draw(st.integers(2, largest))
+    labels = draw(st.lists(st.booleans(), min_size=n, max_size=n))
+    labels[:2] = [True, False]
+    levels = draw(st.integers(1, 60))
+    scores = draw(st.lists(st.integers(0, levels), min_size=n, max_size=n))
+    return np.array(labels), np.array(scores) / levels
+
+
+counts = st.integers(0, 3)
+
+
+@given(data=cases())
+def test_roc_is_scikit_learns(data):
+    labels, scores = data
+    fpr, tpr, thresholds = sk.roc_curve(labels, scores, drop_intermediate=False)
+    curve = c.roc(labels, scores)
+    np.testing.assert_allclose(curve.x, fpr, atol=1e-12)
+    np.testing.assert_allclose(curve.y, tpr, atol=1e-12)
+    np.testing.assert_array_equal(curve.thresholds, thresholds)
+    assert np.trapezoid(curve.y, curve.x) == pytest.approx(sk.roc_auc_score(labels, scores))
+
+
+@given(data=cases())
+def test_precision_recall_is_scikit_learns_without_the_point_of_no_threshold(data):
+    labels, scores = data
+    precision, recall, thresholds = sk.precision_recall_curve(labels, scores)
+    curve = c.precision_recall(labels, scores)
+    np.testing.assert_allclose(curve.x, recall[-2::-1], atol=1e-12)
+    np.testing.assert_allclose(curve.y, precision[-2::-1], atol=1e-12)
+    np.testing.assert_array_equal(curve.thresholds, thresholds[::-1])
+
+
+@given(data=cases())
+def test_the_area_under_the_steps_is_the_average_precision(data):
+    labels, scores = data
+    hits = int(labels.sum())
+    # The curve is constant over each 1 / hits of recall: its value in the middle of each.
+    heights = c.precision_recall(labels, scores).at((np.arange(hits) + 0.5) / hits)
+    assert heights.mean() == pytest.approx(sk.average_precision_score(labels, scores))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=cases(), draw=st.data())
+def test_whole_weights_are_repeated_cases_in_any_order(kind, data, draw):
+    labels, scores = data
+    weights = np.array(draw.draw(st.lists(counts, min_size=len(labels), max_size=len(labels))))
+    weights[:2] += 1
+    order = np.random.default_rng(draw.draw(st.integers(0, 99))).permutation(
+        np.repeat(range(len(labels)), weights)
+    )
+    weighted, repeated = (
+        FUNCTIONS[kind](labels, scores, weights),
+        FUNCTIONS[kind](labels[order], scores[order]),
+    )
+    np.testing.assert_allclose(weighted.x, repeated.x, atol=1e-12)
+    np.testing.assert_allclose(weighted.y, repeated.y, atol=1e-12)
+    np.testing.assert_array_equal(weighted.thresholds, repeated.thresholds)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=cases())
+def test_a_monotone_transformation_of_the_scores_changes_no_rate(kind, data):
+    labels, scores = data
+    first, other = FUNCTIONS[kind](labels, scores), FUNCTIONS[kind](labels, np.exp(3 * scores) - 7)
+    np.testing.assert_array_equal(first.x, other.x)
+    np.testing.assert_array_equal(first.y, other.y)
+
+
+@given(data=cases())
+def test_swapping_the_classes_and_turning_the_scores_mirrors_the_roc_curve(data):
+    labels, scores = data
+    first, swapped = c.roc(labels, scores), c.roc(~labels, -scores)
+    np.testing.assert_allclose(swapped.x, (1 - first.y)[::-1], atol=1e-12)
+    np.testing.assert_allclose(swapped.y, (1 - first.x)[::-1], atol=1e-12)
+
+
+def test_heights_by_hand():
+    labels, scores = np.array([1, 0, 1, 0], bool), np.array([4.0, 3.0, 2.0, 1.0])
+    roc = c.roc(labels, scores)
+    np.testing.assert_allclose(roc.at(np.array([0, 0.25, 0.5, 0.75, 1])), [0.5, 0.5, 1, 1, 1])
+    steps = c.precision_recall(labels, scores)
+    # A straight line from (0.5, 1) to (1, 2/3) would claim 5/6 at 0.75.
+    np.testing.assert_allclose(steps.at(np.array([0, 0.5, 0.51, 0.75, 1])), [1, 1, 2 / 3, 2 / 3, 2 / 3])
+    tied = c.roc(labels, np.zeros(4))
+    np.testing.assert_allclose(tied.at(np.array([0.0, 0.3, 1.0])), [0, 0.3, 1], atol=1e-9)
+
+
+def test_places_that_rounding_moves_off_a_rate_still_meet_it():
+    """35 * 0.01 in a grid and 35 / 100 cases differ in the last digit."""
+    labels = np.arange(200) % 2 == 0
+    scores = -np.arange(200.0)
+    exact = np.arange(101) / 100
+    for kind in KINDS:
+        curve = FUNCTIONS[kind](labels, scores)
+        for places in (c.GRID, np.nextafter(exact, -1), np.nextafter(exact, 2)):
+            np.testing.assert_allclose(curve.at(places), curve.at(exact), atol=1e-9)
+    np.testing.assert_allclose(c.roc(labels, scores).at(c.GRID), np.minimum(exact + 0.01, 1), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("kind", "labels", "scores", "reason"),
+    [
+        ("roc", [1, 1], [0.1, 0.2], "no negative case"),
+        ("roc", [0, 0], [0.1, 0.2], "no positive case"),
+        ("precision_recall", [0, 0], [0.1, 0.2], "no positive case"),
+        ("roc", [], [], "no cases"),
+        ("precision_recall", [1, 0], [np.nan, 0.2], "not finite"),
+    ],
+)
+def test_undefined_curves_say_why(kind, labels, scores, reason):
+    curve = FUNCTIONS[kind](np.array(labels, bool), np.array(scores))
+    assert reason in curve.note
+    assert len(curve.x) == len(curve.y) == len(curve.thresholds) == 0
+    with pytest.raises(ValueError, match=reason):
+        curve.at(c.GRID)
+    band = c.band([curve])
+    assert (band.curves, band.undefined, band.note, len(band.mean)) == (0, 1, curve.note, 0)
+
+
+def test_precision_without_negative_cases_is_1():
+    curve = c.precision_recall(np.ones(3, bool), np.array([0.1, 0.2, 0.3]))
+    np.testing.assert_array_equal(curve.y, 1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.lists(cases(), min_size=1, max_size=5))
+def test_band_is_the_pointwise_mean_and_quantiles(kind, data):
+    curves = [FUNCTIONS[kind](*one) for one in data]
+    broken = FUNCTIONS[kind](np.zeros(2, bool), np.array([1.0, 2.0]))
+    band = c.band([*curves, broken], level=0.8)
+    heights = np.stack([curve.at(c.GRID) for curve in curves])
+    np.testing.assert_allclose(band.mean, heights.mean(axis=0))
+    np.testing.assert_allclose(band.low, np.quantile(heights, 0.1, axis=0))
+    np.testing.assert_allclose(band.high, np.quantile(heights, 0.9, axis=0))
+    assert (band.curves, band.undefined, band.note) == (len(curves), 1, "")
+    if band.sd is None:
+        assert len(curves) == 1
+    else:
+        np.testing.assert_allclose(band.sd, np.std(heights, axis=0, ddof=1))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=cases(20), seed=st.integers(0, 99))
+@settings(max_examples=30)
+def test_resampled_band_is_that_of_the_replicates_own_curves(kind, data, seed):
+    labels, scores = data
+    weights = np.random.default_rng(seed).multinomial(len(labels), np.full(len(labels), 1 / len(labels)), 30)
+    curves = [FUNCTIONS[kind](labels, scores, row) for row in weights]
+    expected, found = c.band(curves, level=0.9), c.resampled_band(kind, labels, scores, weights, level=0.9)
+    assert (found.curves, found.undefined) == (expected.curves, expected.undefined)
+    for name in ("mean", "low", "high"):
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-12)
+
+
+def test_chunks_change_nothing(monkeypatch):
+    draws = np.random.default_rng(3)
+    labels, scores = draws.random(60) < 0.4, draws.random(60)
+    weights = draws.integers(0, 3, (50, 60)).astype(np.int16)
+    whole = c.resampled_band("roc", labels, scores, weights)
+    monkeypatch.setattr(c, "CHUNK_BYTES", 8 * 60 * 7)
+    assert [len(chunk) for chunk in c.row_chunks(weights, 60)] == [7] * 7 + [1]
+    np.testing.assert_array_equal(c.resampled_band("roc", labels, scores, weights).low, whole.low)
+
+
+def test_the_bands_limits_hold_the_chance_of_the_draw():
+    """Over samples from one population the true height lies in the 90 % band about that often."""
+    draws = np.random.default_rng(5)
+    n, place = 200, np.array([0.2])
+    truth = norm.cdf(1 - norm.ppf(0.8))  # positive scores lie 1 above the negative ones
+    inside = 0
+    for _ in range(60):
+        labels = draws.random(n) < 0.5
+        scores = draws.normal(labels.astype(float))
+        weights = draws.multinomial(n, np.full(n, 1 / n), 200)
+        band = c.resampled_band("roc", labels, scores, weights, place, 0.9)
+        inside += int(band.low[0] <= truth <= band.high[0])
+    assert 46 <= inside <= 60
+
+
+def test_wrong_input_is_refused():
+    labels, scores = np.array([True, False]), np.array([0.1, 0.2])
+    with pytest.raises(ValueError, match="cases"):
+        c.roc(labels, scores[:1])
+    with pytest.raises(ValueError, match="negative"):
+        c.roc(labels, scores, np.array([1.0, -1.0]))
+    with pytest.raises(ValueError, match="expected"):
+        c.resampled_band("roc", labels, scores, np.ones((3, 4)))
+    with pytest.raises(ValueError, match="level"):
+        c.resampled_band("roc", labels, scores, np.ones((3, 2)), level=95)
+    with pytest.raises(ValueError, match="kinds"):
+        c.band([c.roc(labels, scores), c.precision_recall(labels, scores)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        empty = c.resampled_band("roc", labels, scores, np.zeros((3, 2)))
+    assert (empty.note, empty.undefined) == ("no positive case", 3)
