@@ -202,7 +202,8 @@ def report(given: argparse.Namespace, tally: Tally, seconds: float, mismatch: st
         "seconds": seconds,
     }
     title = f"Killed again and again: {given.processes} processes at first, then 1 to {given.processes + 1}"
-    measure.store(given.out, f"soak_seed{given.seed}", title, measure.Table(("what", "count"), tuple(rows)), value)
+    table = measure.Table(("what", "count"), tuple(rows))
+    measure.store(given.out, f"soak_seed{given.seed}", title, table, value)
 
 
 def main() -> None:

@@ -54,16 +54,15 @@ def bates(
     With several cases a subject, b_i is the variance over subjects, and s / sqrt(n) grows by the same
     design effect: that is ours, not the paper's.
 
-    Unit: cases, or subjects. Target: the error of the model trained on these cases, so wider than an
-    interval for the K models alone. Assumes an additive loss and one learner for all fits. It wants many
-    repeats (the paper takes 200, its code 50); over a single division the SE varies much, and its clip
-    often decides. Do not use it for AUC, F1 or other metrics that are no means over cases.
+    Unit: cases, or subjects. Target: the error of the model trained on all these cases. Assumes an additive
+    loss and one learner for all fits. It wants many repeats (the authors' code takes 50): over one
+    division the SE varies much, and its limits often decide. Do not use it for AUC, F1 or other metrics
+    that are no means over cases.
 
-    What tuning changes: (1) outer folds chose different trials, so inner[(i, j)] and outer[i] are to come
-    from the trial that outer fold i chose: a_i then compares one configuration with itself. (2) Fits of
-    pairs were stopped early on fold j, so their losses are too good by what that choice gained, and a_i too
-    large by its square; the trial was chosen by them too. (3) The interval then is for the chosen
-    configuration more than for the whole procedure.
+    What tuning changes: outer folds choose different trials, so inner[(i, j)] and outer[i] are to come from
+    the trial that outer fold i chose. Fits of pairs were stopped early on fold j, and the trial was chosen by
+    them: their losses are too good, a_i too large by the square of that, and the centre, which extrapolates
+    from them, moves away; with tuning take bias=False.
 
     Args:
         repeats: one `PairLosses` for each division into folds, of the same cases.
@@ -76,8 +75,8 @@ def bates(
     """
     outer = [np.asarray(losses, np.float64) for losses in repeats[0].outer]
     count, folds = sum(map(len, outer)), len(outer)
-    units = count if repeats[0].subjects is None else len(np.unique(np.concatenate(repeats[0].subjects)))
-    unit = "cases" if repeats[0].subjects is None else "subjects"
+    names = repeats[0].subjects
+    units, unit = (count, "cases") if names is None else (len(np.unique(np.concatenate(names))), "subjects")
     kind = Kind("bates", "Nested cross-validation (Bates, Hastie and Tibshirani)", unit, units, level)
     if folds < FEWEST_FOLDS:
         return kind.undefined(f"{folds} outer folds: an interval needs at least {FEWEST_FOLDS}")
@@ -97,12 +96,16 @@ def bates(
         return kind.undefined("the same loss for all cases: their spread tells nothing", centre)
     effect = float(np.mean([part.effect for part in parts]))
     naive = float(inner.std(ddof=1)) * math.sqrt(effect / count)
-    squared = float(np.mean([part.squared_error for part in parts]))
+    se, note = _limited(float(np.mean([part.squared_error for part in parts])), naive, folds)
+    z = float(special.ndtri((1 + level) / 2))
+    return kind.around(centre, (centre - z * se, centre + z * se), bounds, note)
+
+
+def _limited(squared: float, naive: float, folds: int) -> tuple[float, str]:
+    """Standard error from the mean squared error, kept within its limits, which is said."""
     wanted = math.sqrt(max(squared, 0.0) * (folds - 1) / folds)
     se = min(max(wanted, naive), math.sqrt(folds) * naive)
-    z = float(special.ndtri((1 + level) / 2))
-    note = "" if se == wanted else f"SE {'raised' if se > wanted else 'lowered'} to the limit {se:.3g}"
-    return kind.around(centre, (centre - z * se, centre + z * se), bounds, note)
+    return se, "" if se == wanted else f"SE {'raised' if se > wanted else 'lowered'} to the limit {se:.3g}"
 
 
 @dataclass(frozen=True)

@@ -150,16 +150,20 @@ def corrected_t(
         return kind.undefined("; ".join(filter(None, (reason, skipped))), mean)
     share = 1 / (folds - 1) if ratio is None else ratio
     se = math.sqrt((1 / len(defined) + share) * defined.var(ddof=1))
-    t = float(special.stdtrit(len(defined) - 1, (1 + level) / 2))
+    half = float(special.stdtrit(len(defined) - 1, (1 + level) / 2)) * se
     if scale == "metric":
-        return kind.around(mean, (mean - t * se, mean + t * se), bounds, skipped)
-    low, width = bounds[0], bounds[1] - bounds[0]
-    part = (mean - low) / width
-    if not 0 < part < 1:
+        return kind.around(mean, (mean - half, mean + half), bounds, skipped)
+    if not bounds[0] < mean < bounds[1]:
         return kind.undefined("the mean lies on the metric's bound: its logit is infinite", mean)
-    half = t * se / width / (part * (1 - part))
-    ends = low + width * special.expit(special.logit(part) + half * np.array([-1.0, 1.0]))
-    return kind.around(mean, ends, bounds, skipped)
+    return kind.around(mean, _logit_ends(mean, half, bounds), bounds, skipped)
+
+
+def _logit_ends(mean: float, half: float, bounds: Bounds) -> np.ndarray:
+    """Ends [2] of an interval that is mean +- half to first order and symmetric on the logit scale."""
+    width = bounds[1] - bounds[0]
+    part = (mean - bounds[0]) / width
+    slope = 1 / (width * part * (1 - part))
+    return bounds[0] + width * special.expit(special.logit(part) + slope * half * np.array([-1.0, 1.0]))
 
 
 def _no_spread_over_folds(defined: np.ndarray, folds: int) -> str:

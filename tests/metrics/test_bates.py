@@ -65,9 +65,8 @@ def test_equals_the_paper_line_by_line(seed, sizes, spread, repeats, bias):
 
 
 def test_by_hand():
-    """a = 1 in folds 0 and 1, 4 in fold 2; b = 0.5 in each: MSE = 1.5, SE = 1, between its limits."""
-    outer = [np.array([0.0, 2.0] * 2)[:2] for _ in range(3)]
-    outer = [np.tile(pair, 2) for pair in outer]
+    """a = 1, 1 and 4; b = 1/3 in each fold: MSE = 5/3, and its root exceeds the upper limit of the SE."""
+    outer = [np.array([0.0, 2.0, 0.0, 2.0])] * 3
     inner = {(i, j): np.full(4, value) for i, value in enumerate((2.0, 0.0, 3.0)) for j in range(3) if i != j}
     b = (4 / 3) / 4
     squared = 2 / 3 * ((1 + 1 + 4) / 3 - b)

@@ -13,10 +13,11 @@ from scipy import stats
 
 from nachos_jax.metrics import bootstrap as b
 from nachos_jax.metrics import classification
+from nachos_jax.metrics import weighted as w
 from nachos_jax.metrics.folds import summary
 
 NAMES = tuple("abcde")
-FAST = (*b.COUNTS, *b.LOSSES, *b.RANKS)
+FAST = (*w.COUNTS, *w.LOSSES, *w.RANKS)
 
 
 @st.composite
@@ -52,7 +53,7 @@ def test_weights_are_repeated_cases(metric, data, seed):
     labels, probabilities = data
     weights = np.random.default_rng(seed).integers(0, 3, (6, len(labels))).astype(float)
     weights[0] = 1
-    found = b.weighted(metric, labels, probabilities, weights)
+    found = w.weighted(metric, labels, probabilities, weights)
     for row, value in zip(weights, found, strict=True):
         index = np.repeat(np.arange(len(labels)), row.astype(int))
         names = NAMES[: probabilities.shape[1]]
@@ -75,11 +76,11 @@ def test_any_function_and_broken_probabilities():
     def own(labels, rows):
         return float(np.mean(rows.argmax(axis=1) == labels))
 
-    expected = b.weighted("accuracy", cases.labels, probabilities, weights)
-    np.testing.assert_allclose(b.weighted(own, cases.labels, probabilities, weights), expected)
-    assert np.isnan(b.weighted(lambda *_: None, cases.labels, probabilities, weights)).all()
+    expected = w.weighted("accuracy", cases.labels, probabilities, weights)
+    np.testing.assert_allclose(w.weighted(own, cases.labels, probabilities, weights), expected)
+    assert np.isnan(w.weighted(lambda *_: None, cases.labels, probabilities, weights)).all()
     probabilities[0, 0] = np.nan
-    assert np.isnan(b.weighted("auc", cases.labels, probabilities, weights)).all()
+    assert np.isnan(w.weighted("auc", cases.labels, probabilities, weights)).all()
 
 
 # --- draws -----------------------------------------------------------------------------------------------
@@ -230,7 +231,8 @@ def test_cases_of_a_subject_count_once():
     wrong = b.Cases(cases.labels, cases.folds, np.arange(400))
     by_subject, by_case = (b.percentile(b.bootstrap("accuracy", c, probabilities)) for c in (cases, wrong))
     assert (by_subject.count, by_case.count) == (100, 400)
-    assert np.divide(by_subject.width, by_case.width) == pytest.approx(2, rel=0.15)
+    wide, narrow = np.array([by_subject.width, by_case.width], float)
+    assert wide == pytest.approx(2 * narrow, rel=0.15)
 
 
 # --- undefined -------------------------------------------------------------------------------------------
