@@ -106,11 +106,12 @@ def evaluate(
     Raises:
         UsageError: something must be mended first; nothing was trained.
     """
+    from nachos_jax.protocol import gallery
     from nachos_jax.protocol.evaluate import evaluate as run
     from nachos_jax.report import page
 
     _prepare()
-    run(_checked(config, cohort), str(workdir), outer_folds, cohort, quiet)
+    gallery.write_or_warn(run(_checked(config, cohort), str(workdir), outer_folds, cohort, quiet))
     page.write(workdir)
     return json.loads((Path(workdir) / "summary.json").read_text(encoding="utf-8"))
 

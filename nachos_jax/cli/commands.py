@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from nachos_jax.cli import parsing
+from nachos_jax.cli.compare import FLAGS as COMPARE_FLAGS
+from nachos_jax.cli.compare import compare
 from nachos_jax.cli.launched import FLAGS, launched
 from nachos_jax.cli.parsing import Flag
 from nachos_jax.cli.plan import FLAGS as PLAN_FLAGS
 from nachos_jax.cli.plan import plan
+from nachos_jax.cli.track import FLAGS as TRACK_FLAGS
+from nachos_jax.cli.track import track
 from nachos_jax.core.errors import UsageError
 
 CONFIG = Flag("config", "FILE.py", "Python file with get_config(), like configs/smoke.py.")
@@ -50,18 +54,25 @@ def evaluate(values: Any, words: list[str]) -> None:
             _work(config, values.workdir, words, party)
             return
         from nachos_jax.cli.session import session
+        from nachos_jax.protocol import gallery
         from nachos_jax.protocol.evaluate import evaluate as run
         from nachos_jax.records.store import RunDirectory
         from nachos_jax.report import page
 
         with session(values.workdir, words):
-            before = len(RunDirectory(values.workdir).tests())
+            before = _finished(RunDirectory(values.workdir))
             opened = run(config, values.workdir, outer_folds, party=party)
-            idle = len(opened.store.tests()) == before
+            idle = _finished(opened.store) == before
+            gallery.write_or_warn(opened)
             path = page.write(values.workdir)
     if idle:
-        print("nothing was left to do: these outer folds have been tested")
+        print("nothing was left to do: all that was asked for is tested")
     _tell(values.workdir, path)
+
+
+def _finished(store: Any) -> tuple[int, bool]:
+    """Outer folds tested, and whether the study of the flat protocol has ended."""
+    return len(store.tests()), store.outcome(None) is not None
 
 
 def deploy(values: Any, words: list[str]) -> None:
@@ -88,16 +99,24 @@ def _work(config: Any, workdir: str, words: list[str], party: Any) -> None:
 
 
 def predict(values: Any, _words: list[str]) -> None:
-    """`nachos predict`: probabilities of new images."""
+    """`nachos predict`: probabilities of new images, and where they come from."""
     output = _output(values.output, values.input)
+    from nachos_jax.cli import explanations
     from nachos_jax.cli.predictions import write
+
+    method = explanations.method(values.explain_method, values.explain)
+    folder = explanations.folder(values.explain, values.input)
     from nachos_jax.core import compile_cache
     from nachos_jax.protocol.deployed import load
 
     compile_cache.switch_on()
     model = load(values.model)
-    names, probabilities = model.predict(values.input)
+    names, images = model.read(values.input)
+    probabilities = model.probabilities(images)
+    table = folder and explanations.write(folder, model, names, images, probabilities, method)
     print(f"predictions: {write(output, names, probabilities, model.classes)}")
+    if table:
+        print(f"explanations: {table}\n{explanations.NOTE}")
 
 
 def _output(text: str, inputs: list[str]) -> Path:
@@ -165,9 +184,24 @@ NAMES: Mapping[str, Command] = {
             Flag("model", "DIR/deploy", "Folder that `nachos deploy` wrote."),
             Flag("input", "PATH[,PATH...]", "Image files, folders, or CSVs with a column path.", many=True),
             Flag("output", "FILE.csv", "CSV file to write."),
+            Flag(
+                "explain",
+                "FOLDER",
+                "Also write a picture of each case there: what in the image spoke for the predicted class.",
+                required=False,
+            ),
+            Flag(
+                "explain_method",
+                "gradcam|occlusion",
+                "How: gradcam (the default) reads the last feature map, occlusion covers the image piece by "
+                "piece, which takes about 100 times as long and works for every network.",
+                required=False,
+            ),
         ),
     ),
     "status": Command(status, "where a run stands", (WORKDIR,)),
     "plan": Command(plan, "what a run will take: fits, buckets, memory, time", (CONFIG, *PLAN_FLAGS)),
     "report": Command(report, "summary, tables and page, written again from the records", (WORKDIR,)),
+    "compare": Command(compare, "two or more runs over the same folds, with tests", COMPARE_FLAGS),
+    "track": Command(track, "a run in TensorBoard or MLflow, made from its records", TRACK_FLAGS),
 }

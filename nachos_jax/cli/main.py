@@ -15,6 +15,8 @@ nachos predict  --model=DIR/deploy --input=PATH[,PATH...] --output=FILE.csv
 nachos plan     --config=FILE.py [--workdir=DIR] [--devices=1,8,32]   what a run will take
 nachos status   --workdir=DIR                                        where a run stands
 nachos report   --workdir=DIR                                        writes the report again
+nachos compare  --runs=DIR,DIR[,DIR...] [--metric=auc]                tests of their differences
+nachos track    --workdir=DIR [--tensorboard=FOLDER] [--mlflow=URI]   for TensorBoard or MLflow
 
 Any field of the config can be set: --config.training.epochs=50 --config.search.trials=32
 `nachos COMMAND --help` explains the flags of a command.

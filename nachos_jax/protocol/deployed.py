@@ -10,21 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 
-from nachos_jax.core import rng
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import sources
-from nachos_jax.engine import lane
-from nachos_jax.engine.bucket_lanes import named
-from nachos_jax.models import registry
-from nachos_jax.models.convolution import default_lowering
+from nachos_jax.protocol import networks
 from nachos_jax.protocol.export import FORMAT
+from nachos_jax.protocol.networks import Architecture, Weights
 from nachos_jax.tasks import classification as task
 
 CURE = "run `nachos deploy` again to write it anew"
@@ -35,9 +29,13 @@ class Network:
     """One network of a deployed model.
 
     Attributes:
+        architecture: what its weights fill.
+        weights: the weights.
         apply: jitted, [B, H, W, C] pixels in stored range -> [B, classes] logits.
     """
 
+    architecture: Architecture
+    weights: Weights
     apply: Any
 
 
@@ -68,16 +66,41 @@ class DeployedModel:
         Raises:
             UsageError: the shape does not fit.
         """
-        images = np.asarray(images)
-        images = images[..., None] if images.ndim == 3 else images
-        wanted = (*self._size(), self.description["channels"])
-        if images.ndim != 4 or images.shape[1:] != wanted:
-            raise UsageError(
-                f"images of shape {images.shape}: this model takes [N, {', '.join(map(str, wanted))}]; "
-                "prepare files with predict(), which resizes, or resize your arrays."
-            )
+        images = self._fitting(images)
         parts = [self._batch(images[i : i + batch], batch) for i in range(0, len(images), batch)]
         return np.concatenate([*parts, np.empty((0, len(self.classes)), np.float32)])
+
+    def explain(
+        self, images: np.ndarray, classes: np.ndarray, method: str = "gradcam", batch: int = 32
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Where in each image the score of a class comes from; see `nachos_jax.models.explain`.
+
+        The map shows what moved this model's output, not why it is right.
+
+        Args:
+            images: as `probabilities` takes them.
+            classes: [N] whole numbers, the class to explain in each image.
+            method: "gradcam" or "occlusion".
+            batch: images at a time.
+
+        Returns:
+            Maps [N, H, W] float32 in [0, 1] and what 1 stands for, [N] float32. With several networks both
+            are means over them, so a map reaches 1 only where all of them agree.
+
+        Raises:
+            UsageError: the shape does not fit, or this architecture has no Grad-CAM.
+        """
+        images, classes = self._fitting(images), np.asarray(classes, np.int32)
+        maps = np.zeros(images.shape[:3], np.float32)
+        peaks = np.zeros(len(images), np.float32)
+        for start in range(0, len(images), batch):
+            part = slice(start, start + batch)
+            told = (_filled_up(images[part], batch), _filled_up(classes[part], batch))
+            found = [networks.explainer(n.architecture, method)(n.weights, *told) for n in self._networks]
+            count = len(images[part])
+            maps[part] = np.mean([np.asarray(one.maps) for one in found], axis=0)[:count]
+            peaks[part] = np.mean([np.asarray(one.peak) for one in found], axis=0)[:count]
+        return maps, peaks
 
     def predict(self, paths: Sequence[str | os.PathLike]) -> tuple[list[str], np.ndarray]:
         """Class probabilities of files, folders, or CSVs with a `path` column.
@@ -91,18 +114,34 @@ class DeployedModel:
         Raises:
             UsageError: a file cannot be read or has other channels than the model.
         """
+        names, images = self.read(paths)
+        return names, self.probabilities(images)
+
+    def read(self, paths: Sequence[str | os.PathLike]) -> tuple[list[str], np.ndarray]:
+        """Names and images [N, H, W, C] of what `predict` takes, prepared as those of training were."""
         names, images = sources.read_inputs(
             [Path(path) for path in paths], dict(self.description["preparation"])
         )
-        return list(names), self.probabilities(images)
+        return list(names), images
+
+    def _fitting(self, images: np.ndarray) -> np.ndarray:
+        """The images as [N, H, W, C], refused when their shape is not the model's."""
+        images = np.asarray(images)
+        images = images[..., None] if images.ndim == 3 else images
+        wanted = (*self._size(), self.description["channels"])
+        if images.ndim != 4 or images.shape[1:] != wanted:
+            raise UsageError(
+                f"images of shape {images.shape}: this model takes [N, {', '.join(map(str, wanted))}]; "
+                "prepare files with predict(), which resizes, or resize your arrays."
+            )
+        return images
 
     def _size(self) -> tuple[int, int]:
         preparation = self.description["preparation"]
         return int(preparation["height"]), int(preparation["width"])
 
     def _batch(self, images: np.ndarray, batch: int) -> np.ndarray:
-        room = np.zeros((batch, *images.shape[1:]), images.dtype)  # one shape, one compilation
-        room[: len(images)] = images
+        room = _filled_up(images, batch)
         each = [task.probabilities(np.asarray(network.apply(room))) for network in self._networks]
         return np.mean(each, axis=0).astype(np.float32)[: len(images)]
 
@@ -162,7 +201,7 @@ def _networks(folder: Path, description: Mapping[str, Any]) -> Iterator[Network]
         if hashlib.sha256(data).hexdigest() != digest:
             raise UsageError(f"{file} is missing or damaged: {CURE}.")
         try:
-            yield Network(_network(description, load_arrays(data)))
+            yield _network(description, load_arrays(data))
         except (SafetensorError, KeyError, ValueError, TypeError) as error:
             made = description.get("versions", {}).get("nachos_jax", "unknown")
             raise UsageError(
@@ -171,33 +210,16 @@ def _networks(folder: Path, description: Mapping[str, Any]) -> Iterator[Network]
             ) from error
 
 
-def _network(description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Any:
-    dtype = jnp.bfloat16 if description["precision"] == "bfloat16" else jnp.float32
-
-    def build(rngs: nnx.Rngs) -> nnx.Module:
-        hparams, channels = description["hparams"], description["channels"]
-        lowering = default_lowering(jax.default_backend())
-        return registry.build(hparams, channels, len(description["classes"]), dtype, lowering, rngs)
-
-    graph, abstract = lane.graph(build), lane.parts(nnx.eval_shape(lambda: build(nnx.Rngs(0))))
-    state = [
-        _filled(prefix, part, arrays) for prefix, part in zip(("params", "stats"), abstract, strict=True)
-    ]
-    mean, sd = arrays["pixel_mean"], arrays["pixel_sd"]
-
-    @jax.jit
-    def apply(images: jax.Array) -> jax.Array:
-        network = nnx.merge(graph, *state)
-        pixels = (images.astype(jnp.float32) - mean[None, None, None]) / sd[None, None, None]
-        return network(pixels, False, 0.0, rng.unused())  # type: ignore[operator]
-
-    return apply
+def _network(description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Network:
+    of = networks.architecture(
+        description["hparams"], description["channels"], len(description["classes"]), description["precision"]
+    )
+    found = networks.weights(of, arrays)
+    return Network(of, found, networks.predictor(of, found))
 
 
-def _filled(prefix: str, abstract: Any, arrays: Mapping[str, np.ndarray]) -> Any:
-    leaves, structure = jax.tree_util.tree_flatten(abstract)
-    names = list(named(prefix, jax.tree.unflatten(structure, [np.empty(0)] * len(leaves))))
-    for name, leaf in zip(names, leaves, strict=True):
-        if arrays[name].shape != leaf.shape:
-            raise ValueError(f"{name} has shape {arrays[name].shape}, not {leaf.shape}")
-    return jax.tree.unflatten(structure, [jnp.asarray(arrays[name]) for name in names])
+def _filled_up(rows: np.ndarray, count: int) -> np.ndarray:
+    """So many rows, zeros at the end: one shape, one compilation."""
+    room = np.zeros((count, *rows.shape[1:]), rows.dtype)
+    room[: len(rows)] = rows
+    return room

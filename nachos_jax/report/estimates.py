@@ -13,9 +13,10 @@ from nachos_jax.metrics.bates import PairLosses, bates
 from nachos_jax.metrics.bbc import bbc
 from nachos_jax.metrics.bootstrap import Cases, Resampling, bca, bootstrap, percentile
 from nachos_jax.metrics.calibration import with_temperature
-from nachos_jax.metrics.classification import METRICS, SMALLEST, Value, evaluate, predict
+from nachos_jax.metrics.classification import METRICS, Value, evaluate
 from nachos_jax.metrics.folds import summary as over_folds
 from nachos_jax.metrics.intervals import BOUNDS, UNBOUNDED, Interval, auc_influence, bayle, corrected_t
+from nachos_jax.metrics.weighted import ADDITIVE
 from nachos_jax.report.evidence import Evidence
 
 SHOWN = ("accuracy", "balanced_accuracy", "macro_f1", "auc", "log_loss")
@@ -145,9 +146,11 @@ class Estimates:
         if name in self._wanted and len(self.cases.labels):
             drawn = bootstrap(name, self.cases, self.probabilities, self.resampling)
             found += [percentile(drawn, level), bca(drawn, level)]
-        if name in LOSSES and len(self.cases.labels):
+        if name in ADDITIVE and len(self.cases.labels):
             found.append(
-                bayle(LOSSES[name](self.cases.labels, self.probabilities), self.cases.subjects, level, bounds)
+                bayle(
+                    ADDITIVE[name](self.cases.labels, self.probabilities), self.cases.subjects, level, bounds
+                )
             )
             pairs = self._pairs(name)
             if pairs:
@@ -161,7 +164,7 @@ class Estimates:
 
     def _pairs(self, name: str) -> list[PairLosses]:
         """Losses of refits and of the fits of pairs behind them; nothing unless a whole division has both."""
-        evidence, loss = self._evidence, LOSSES[name]
+        evidence, loss = self._evidence, ADDITIVE[name]
         found = []
         for repeat in range(evidence.repeats):
             folds = range(repeat * evidence.count, (repeat + 1) * evidence.count)
@@ -189,19 +192,3 @@ class Estimates:
 
 def _plain(logits: np.ndarray) -> np.ndarray:
     return with_temperature(logits, 1.0)
-
-
-def _right(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    return (predict(probabilities) == labels).astype(np.float64)
-
-
-def _squared(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    return np.sum((probabilities - np.eye(probabilities.shape[1])[labels]) ** 2, axis=1)
-
-
-def _surprise(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    return -np.log(np.maximum(probabilities[np.arange(len(labels)), labels], SMALLEST))
-
-
-LOSSES = {"accuracy": _right, "micro_f1": _right, "brier": _squared, "log_loss": _surprise}
-"""Metrics that are means over cases: (labels [N], probabilities [N, C]) -> [N]."""

@@ -1,27 +1,41 @@
-"""The report of a run: three files of numbers and one page, all rebuilt from records."""
+"""The report of a run: numbers, figures and one page, all rebuilt from records."""
 
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nachos_jax.metrics.classification import METRICS
 from nachos_jax.records.store import RunDirectory, dump
+from nachos_jax.report import drawn_predictions, drawn_search, page_tables, tables
 from nachos_jax.report import evidence as records
-from nachos_jax.report import figures, tables
+from nachos_jax.report.checklist import checklist
+from nachos_jax.report.drawing import Figure
+from nachos_jax.report.estimates import Estimates
 from nachos_jax.report.evidence import Evidence
-from nachos_jax.report.format import MISSING, data_rows, duration, fold_table, made_rows, number, percent
+from nachos_jax.report.format import data_rows, duration, fold_table, made_rows, number, percent
+from nachos_jax.report.gallery import Gallery
+from nachos_jax.report.gallery import read as read_gallery
+from nachos_jax.report.latex import tables as latex_tables
+from nachos_jax.report.markdown import appendix
+from nachos_jax.report.standalone import standalone
 from nachos_jax.report.summary import summarise
+
+FOLDER = "report"
+FIGURES = (
+    *("folds", "subgroups", "roc", "precision_recall", "calibration", "decision", "confusion", "trials"),
+    *("training_loss", "learning", "parallel", "importance", "agreement", "spent"),
+)
+"""Names of all figures that a page can hold."""
 
 
 def write(workdir: str | os.PathLike) -> Path:
-    """Writes summary.json, predictions.csv, trials.csv and report/index.html into a run directory.
+    """Writes summary.json, predictions.csv, trials.csv and the folder report/ into a run directory.
 
-    The bytes depend on the records alone. A run that has tested no outer fold yet gets a page that
-    says so.
+    The folder holds the page (index.html), an appendix (report.md), every figure (figures/NAME.svg) with its
+    numbers (figures/NAME.csv) and LaTeX tables (tables/NAME.tex). The bytes depend on the records and the
+    gallery of errors alone. A run that has tested no outer fold yet gets a page that says so.
 
     Args:
         workdir: the run directory of a `nachos evaluate`, finished or not.
@@ -34,21 +48,56 @@ def write(workdir: str | os.PathLike) -> Path:
     """
     directory = RunDirectory(workdir)
     evidence = records.read(directory)
-    summary = summarise(evidence)
+    estimates = Estimates(evidence)
+    summary = summarise(evidence, estimates)
     directory.write_text("summary.json", dump(summary).decode())
     directory.write_table("predictions.csv", *tables.predictions(evidence))
     directory.write_table("trials.csv", *tables.trials(evidence))
-    return directory.write_text("report/index.html", render(evidence, summary))
+    figures = draw(evidence, estimates, summary)
+    _write_figures(directory, figures)
+    for name, text in latex_tables(summary).items():
+        directory.write_text(f"{FOLDER}/tables/{name}.tex", text)
+    directory.write_text(f"{FOLDER}/report.md", appendix(evidence, summary))
+    page = render(evidence, summary, figures, read_gallery(directory, evidence))
+    return directory.write_text(f"{FOLDER}/index.html", page)
 
 
-def render(evidence: Evidence, summary: Mapping[str, Any]) -> str:
+def draw(evidence: Evidence, estimates: Estimates, summary: Mapping[str, Any]) -> list[Figure]:
+    """All figures that the records have something to draw for."""
+    found = [
+        *drawn_predictions.drawn(evidence, estimates, summary),
+        *drawn_search.drawn(evidence, summary),
+    ]
+    return [figure for figure in found if figure is not None]
+
+
+def _write_figures(directory: RunDirectory, figures: Sequence[Figure]) -> None:
+    """The figures as files; those of an earlier report that are no longer drawn are removed."""
+    folder = directory.path / FOLDER / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    written = set()
+    for figure in figures:
+        written.add(directory.write_text(f"{FOLDER}/figures/{figure.name}.svg", standalone(figure)))
+        header, rows = list(figure.table.header), [list(row) for row in figure.table.rows]
+        written.add(directory.write_table(f"{FOLDER}/figures/{figure.name}.csv", header, rows))
+    for path in folder.glob("*.[cs][sv][vg]"):
+        if path not in written:
+            path.unlink(missing_ok=True)
+
+
+def render(
+    evidence: Evidence, summary: Mapping[str, Any], figures: Sequence[Figure], gallery: Gallery | None
+) -> str:
     """The page as HTML text: self-contained, no script, no network.
 
     Args:
         evidence: the records.
         summary: what `summary.summarise` makes of them.
+        figures: what `draw` makes of both.
+        gallery: the most confident errors; None when they were not made.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
 
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent, encoding="utf-8"),
@@ -62,89 +111,14 @@ def render(evidence: Evidence, summary: Mapping[str, Any]) -> str:
         summary=summary,
         headline=summary["metrics"][summary["headline"]],
         folds=fold_table(summary),
-        choices=_choices(summary, tables.hyperparameters(evidence), evidence),
-        confusion=_confusion(summary),
-        figures=_figures(evidence, summary),
+        intervals=page_tables.intervals(summary),
+        choices=page_tables.choices(evidence, summary),
+        confusion=page_tables.confusion(summary),
+        decided=page_tables.decisions(summary),
+        # Every text in the figures has been escaped where it was drawn.
+        figures=dict.fromkeys(FIGURES) | {figure.name: Markup(figure.svg) for figure in figures},
+        gallery=gallery,
+        checklist=page_tables.by_guideline(checklist(evidence, summary)),
         data=data_rows(summary),
         made=made_rows(evidence),
-    )
-
-
-def _choices(summary: Mapping[str, Any], names: list[str], evidence: Evidence) -> dict[str, Any]:
-    """Chosen hyperparameters: a row each for those that were searched, the fixed ones apart."""
-    folds = [fold for fold in summary["outer_folds"] if fold["hparams"] is not None]
-    tried: dict[str, set[str]] = {name: set() for name in names}
-    for study in evidence.trials.values():
-        for trial in study:
-            for name in names:
-                tried[name].add(number(trial.hparams.get(name)))
-    searched = [_choice(name, folds) for name in names if len(tried[name]) > 1]
-    fixed = [(name, next(iter(tried[name]))) for name in names if len(tried[name]) == 1]
-    return {"folds": [fold["outer_fold"] for fold in folds], "searched": searched, "fixed": fixed}
-
-
-def _choice(name: str, folds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """One hyperparameter over outer folds; the most frequent choice, if of two or more, is marked.
-
-    Folds in which it is inactive neither agree nor disagree.
-    """
-    values = [fold["hparams"].get(name) for fold in folds]
-    cells = [number(value) for value in values]
-    active = [cell for cell, value in zip(cells, values, strict=True) if value is not None]
-    favourite, votes = Counter(active).most_common(1)[0] if active else ("", 0)
-    marked = [votes > 1 and cell == favourite for cell in cells]
-    agree = f"{votes} of {len(active)}" if votes > 1 else MISSING
-    return {"name": name, "cells": list(zip(cells, marked, strict=True)), "agree": agree}
-
-
-def _confusion(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Rows of the confusion matrix: counts with their share of the row, and what they say of the class."""
-    found, rows = summary["confusion"], []
-    for name, counts in zip(found["classes"], found["counts"], strict=True):
-        total = sum(counts)
-        cells = [(n, n / total if total else None) for n in counts]
-        rows.append({"name": name, "cells": cells, "total": total, "values": found["per_class"][name]})
-    return {**found, "table": rows}
-
-
-def _figures(evidence: Evidence, summary: Mapping[str, Any]) -> dict[str, Any]:
-    from markupsafe import Markup
-
-    metric = summary["metrics"][summary["headline"]]
-    tests = {
-        f"fold {fold}": [figures.Mark(value["value"], f"outer fold {fold}: {number(value['value'])}", True)]
-        for fold, value in metric["folds"].items()
-    }
-    trials = {
-        f"fold {fold}": [
-            _trial_mark(evidence, fold, score.score, i) for i, score in enumerate(outcome.scores)
-        ]
-        for fold, outcome in evidence.outcomes.items()
-    }
-    losses = {f"fold {fold}": test.training_loss for fold, test in evidence.tests.items()}
-    drawn = {
-        "tests": figures.strip(
-            tests, metric["label"], f"{metric['label']} of every outer fold", metric["mean"]
-        ),
-        "trials": figures.strip(trials, score_label(summary), "Scores of all trials of every study"),
-        "losses": figures.curves(losses, "Training loss of the refits over epochs"),
-    }
-    # Every text in the figures has been escaped where it was drawn.
-    return {name: None if svg is None else Markup(svg) for name, svg in drawn.items()}
-
-
-def _trial_mark(evidence: Evidence, fold: int, score: float | None, trial: int) -> figures.Mark:
-    chosen = evidence.outcomes[fold].selected == trial
-    told = "failed" if score is None else number(score)
-    return figures.Mark(score, f"trial {trial}: {told}{', selected' if chosen else ''}", chosen)
-
-
-def score_label(summary: Mapping[str, Any]) -> str:
-    """What the inner folds scored trials by; losses are turned round so that higher is better."""
-    metric = METRICS[summary["headline"]]
-    label = metric.label.lower() if not metric.label.isupper() else metric.label
-    return (
-        f"mean {label} of the inner folds"
-        if metric.higher_is_better
-        else f"minus mean {label} of inner folds"
     )

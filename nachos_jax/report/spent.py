@@ -34,6 +34,7 @@ def spent(evidence: Evidence) -> dict[str, Any]:
         "epochs": sum(fit.epochs for fit in evidence.fits),
         "occupancy": total("busy_lane_epochs") / total("lane_epochs") if total("lane_epochs") else None,
         "seconds": sum(seconds.values()),
+        "process_seconds": total("seconds"),
         "compile_seconds": total("compile_seconds"),
         "tuning_seconds": total("tuning_seconds"),
         "train_seconds": total("train_seconds"),

@@ -17,9 +17,9 @@ from nachos_jax.report.subgroup_values import subgroups
 SCHEMA = 2
 
 
-def summarise(evidence: Evidence) -> dict[str, Any]:
+def summarise(evidence: Evidence, estimates: Estimates | None = None) -> dict[str, Any]:
     """The summary of a run, finished or not, as plain JSON values."""
-    estimates = Estimates(evidence)
+    estimates = estimates or Estimates(evidence)
     labels, probabilities = estimates.cases.labels, estimates.probabilities
     summary: dict[str, Any] = {
         "schema": SCHEMA,
@@ -29,6 +29,7 @@ def summarise(evidence: Evidence) -> dict[str, Any]:
         "headline": evidence.headline,
         "shown": _shown(evidence),
         "level": evidence.settings.level,
+        "replicates": evidence.settings.replicates,
         "metrics": {name: estimates.metric(name) for name in _ordered(evidence)},
         "confusion": _confusion(evidence),
         "subgroups": subgroups(evidence, estimates),
@@ -102,11 +103,32 @@ def _confusion(evidence: Evidence) -> dict[str, Any]:
         "counts": counts.tolist(),
         "mean": stack.mean(axis=0).tolist() if folds else None,
         "se": None if se is None else se.tolist(),
+        **_shares(stack, evidence.count),
         "predictions": int(counts.sum()),
         "without_numbers": left_out,
         "per_class": {
             name: asdict(value) for name, value in per_class_of_counts(counts, evidence.classes).items()
         },
+    }
+
+
+def _shares(stack: np.ndarray, folds: int) -> dict[str, Any]:
+    """Mean and SE over outer folds of the shares of each row; None where a class has no case to share."""
+    rows = stack.sum(axis=2, keepdims=True)
+    shares = np.where(rows > 0, stack / np.maximum(rows, 1), np.nan)
+    mean, se = np.full(stack.shape[1:], np.nan), np.full(stack.shape[1:], np.nan)
+    for i, j in np.ndindex(mean.shape):
+        known = shares[:, i, j][np.isfinite(shares[:, i, j])]
+        if len(known):
+            mean[i, j] = known.mean()
+        if len(known) > 1:
+            se[i, j] = known.std(ddof=1) / np.sqrt(min(len(known), folds))
+    plain = {"share_mean": mean, "share_se": se}
+    if not len(stack):
+        return dict.fromkeys(plain)
+    return {
+        key: [[x if np.isfinite(x) else None for x in row] for row in values.tolist()]
+        for key, values in plain.items()
     }
 
 

@@ -12,6 +12,7 @@ from safetensors.numpy import save
 
 from nachos_jax import default_config
 from nachos_jax.core.types import EpochLimit, Fit, Trial, TrialScore
+from nachos_jax.protocol.selection import spread
 from nachos_jax.records.schema import Curve, FitRecord, Outcome, OuterTest
 from nachos_jax.records.store import RunDirectory
 
@@ -112,8 +113,8 @@ def _study(directory: RunDirectory, fake: FakeRun, study: int, done: set[str], t
         if failed:
             scores.append(TrialScore(None, None, None, 9000, "failed", by_fold))
         else:
-            score, spread = float(np.mean(values)), float(np.std(values, ddof=1))
-            scores.append(TrialScore(score, spread, 9 + 2 * number + study % 3, 9000, "done", by_fold))
+            score, variation = float(np.mean(values)), spread(values)
+            scores.append(TrialScore(score, variation, 9 + 2 * number + study % 3, 9000, "done", by_fold))
         trials.append(trial)
         ids.append(tuple(fit.id for fit in fits))
     best = max(range(fake.trials), key=lambda i: -1.0 if scores[i].score is None else scores[i].score)
@@ -253,7 +254,7 @@ def _write_folds(directory: RunDirectory, fake: FakeRun, table) -> None:
 
 def _write_settings(directory: RunDirectory, fake: FakeRun, subjects: np.ndarray, names: np.ndarray) -> None:
     """Writes config.report and subgroups.csv: sex and age of each subject, one of them not known."""
-    settings = {**default_config().report.to_dict(), **dict(fake.settings)}
+    settings = {**default_config().report.to_dict(), "replicates": 200, **dict(fake.settings)}
     settings["subgroups"] = ["sex", "age(40, 65)"] if fake.groups else []
     directory.write_settings({key: list(v) if isinstance(v, tuple) else v for key, v in settings.items()})
     ages = ("below 40", "40 to below 65", "65 and above")

@@ -1,75 +1,81 @@
-"""Geometry of the figures: every point lies where its number says."""
+"""What holds for every figure, whatever it is drawn from."""
 
 from __future__ import annotations
 
+import math
 import re
+from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nachos_jax.report import figures
+from nachos_jax.report import drawing
+from nachos_jax.report.drawing import plain
+from nachos_jax.report.standalone import standalone
+from tests.report.figure_cases import CASES
+from tests.report.figure_examples import EXAMPLES
+from tests.report.svg_marks import collisions, outside, said, tree
+
+STYLE = Path(drawing.__file__).with_name("figure.css.j2")
+CLASSES = re.compile(r'class="([^"]*)"')
+ATTRIBUTES = re.compile(r' (?!aria-label)[\w-]+="([^"]*)"')
 
 
-def drawn(svg: str | None) -> str:
-    assert svg is not None
-    return svg
+@pytest.mark.parametrize("name", CASES)
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+@given(data=st.data())
+def test_a_figure_is_sound(name, data):
+    case = data.draw(CASES[name])
+    figure = case.draw()
+    if figure is None:
+        return
+    again = case.draw()
+    assert again == figure, "the bytes depend on the numbers alone"
+    assert not [a for a in ATTRIBUTES.findall(figure.svg) if re.search(r"nan|inf\b|None|e-\d", a)]
+    assert "script" not in {item.tag for item in tree(figure.svg).iter()}
+    assert outside(figure.svg) == []
+    assert collisions(figure.svg) == []
+    assert len(figure.svg) < 150_000
+    holds_all(figure.table, case)
+    file = ElementTree.fromstring(standalone(figure))
+    assert file.tag.endswith("}svg")
 
 
-NUMBERS = st.floats(-1e4, 1e4)
+def holds_all(table, case):
+    assert all(len(row) == len(table.header) for row in table.rows)
+    cells = [cell for row in table.rows for cell in row]
+    numbers = {float(cell) for cell in cells if isinstance(cell, int | float)}
+    assert all(map(math.isfinite, numbers))
+    wanted = {float(n) for n in case.numbers if n is not None and abs(n) <= 1e100}
+    assert wanted <= numbers
+    assert set(case.names) <= {cell for cell in cells if isinstance(cell, str)}
 
 
-@given(st.lists(NUMBERS, min_size=1))
-def test_axis_holds_all_values_with_few_round_ticks(values):
-    axis = figures.axis(values, 10, 110)
-    slack = 1e-6 * (axis.ticks[1] - axis.ticks[0])
-    assert axis.low - slack <= min(values)
-    assert max(values) <= axis.high + slack
-    assert 2 <= len(axis.ticks) <= 8
-    assert len({axis.text(tick) for tick in axis.ticks}) == len(axis.ticks)
-    assert (axis.at(axis.low), axis.at(axis.high)) == (10, 110)
+@pytest.mark.parametrize("name", CASES)
+@settings(
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+@given(data=st.data())
+def test_shortened_texts_keep_the_whole_in_a_title(name, data):
+    figure = data.draw(CASES[name]).draw()
+    if figure is None:
+        return
+    for item in tree(figure.svg).iter("text"):
+        shown, whole = said(item), item.findtext("title")
+        assert ("\N{HORIZONTAL ELLIPSIS}" in shown) or whole is None
+        if whole is not None:
+            head, tail = shown.split("\N{HORIZONTAL ELLIPSIS}", 1)
+            assert whole.startswith(head)
+            assert plain(whole).endswith(tail)
 
 
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=9))
-def test_points_keep_the_order_and_the_scale_of_their_numbers(values):
-    svg = drawn(figures.strip({"row": [figures.Mark(v, "") for v in values]}, "score", "scores"))
-    places = [float(x) for x in re.findall(r'<circle class="trial" cx="([\d.]+)"', svg)]
-    axis = figures.axis(values, figures.LEFT + 14, figures.WIDTH - figures.RIGHT)
-    assert places == pytest.approx([axis.at(v) for v in values], abs=0.051)
-    assert all(figures.LEFT <= place <= figures.WIDTH for place in places)
-
-
-def test_failed_marks_are_crosses_and_selected_ones_are_drawn_last():
-    marks = [figures.Mark(0.5, "a", True), figures.Mark(None, "b"), figures.Mark(0.6, "c")]
-    svg = drawn(figures.strip({"row": marks}, "score", "scores"))
-    assert re.findall(r'class="(trial|selected|failed)"', svg) == ["failed", "trial", "selected"]
-
-
-def test_nothing_to_draw_draws_nothing():
-    assert figures.strip({"row": [figures.Mark(None, "a")]}, "score", "scores") is None
-    assert figures.strip({}, "score", "scores") is None
-    assert figures.curves({"fold 0": (None,)}, "losses") is None
-    assert figures.curves({}, "losses") is None
-
-
-@given(st.lists(st.lists(st.floats(0, 3), min_size=1, max_size=40), min_size=1, max_size=12))
-def test_labels_of_curves_never_touch_and_stay_inside(lines):
-    svg = drawn(figures.curves({f"fold {i}": line for i, line in enumerate(lines)}, "losses"))
-    heights = sorted(
-        float(y) for y in re.findall(r'<text class="endlabel[^"]*" x="[\d.]+" y="([-\d.]+)"', svg)
-    )
-    assert len(heights) == len(lines)
-    assert all(b - a >= 12.8 for a, b in zip(heights, heights[1:], strict=False))
-    assert heights[0] > 0
-    assert heights[-1] <= 245
-
-
-def test_a_curve_of_one_epoch_is_a_dot_and_gaps_are_left_out():
-    assert '<circle class="dot c0"' in drawn(figures.curves({"fold 0": (0.7,)}, "losses"))
-    svg = drawn(figures.curves({"fold 0": (0.7, 0.5, None)}, "losses"))
-    assert svg.count("L") == 1
-
-
-def test_many_curves_have_no_labels():
-    svg = drawn(figures.curves({f"fold {i}": (0.7, 0.5) for i in range(13)}, "losses"))
-    assert "endlabel" not in svg
+def test_every_class_of_a_figure_has_a_rule():
+    ruled = set(re.findall(r"\.([a-z]\w*)", STYLE.read_text(encoding="utf-8"))) | {f"c{i}" for i in range(8)}
+    # Labels have the rule of all texts; "d0" is a line without dashes.
+    used = {word for figure in EXAMPLES for words in CLASSES.findall(figure.svg) for word in words.split()}
+    assert used - ruled == {"label"}
+    assert len(used) > 25

@@ -6,25 +6,28 @@ import json
 
 import pytest
 
-from nachos_jax.report import page, sentence
+from nachos_jax.report import sentence
+from nachos_jax.report.evidence import read
+from nachos_jax.report.summary import summarise
 
 
 def words(directory) -> tuple[str, str]:
-    page.write(directory.path)
-    summary = json.loads((directory.path / "summary.json").read_text(encoding="utf-8"))
+    summary = summarise(read(directory))
     return summary["sentence"], "\n".join(summary["caveats"])
 
 
 def test_a_whole_run(make_run):
     directory = make_run(sites=0)
     told, caveats = words(directory)
-    metric = json.loads((directory.path / "summary.json").read_text())["metrics"]["balanced_accuracy"]
+    metric = summarise(read(directory))["metrics"]["balanced_accuracy"]
+    low, high = metric["intervals"][0]["low"], metric["intervals"][0]["high"]
     assert told == (
-        f"Balanced accuracy {metric['mean']:.3f} (SE {metric['se']:.3f} over 5 outer folds, descriptive): "
+        f"Balanced accuracy {metric['mean']:.3f} (95 % interval {low:.3f} to {high:.3f}, corrected t over 5 "
+        f"outer folds; SE {metric['se']:.3f}, descriptive): "
         "nested cross-validation on 240 cases of 120 subjects, 3 classes. It estimates how the whole "
         "procedure (search, training, epochs rule) performs when trained on about 4/5 of these data."
     )
-    assert caveats == f"{sentence.SE_LABEL}."
+    assert caveats == f"On the interval: cut at 1, the metric's bound.\n{sentence.SE_LABEL}."
 
 
 def test_a_subset_of_folds(make_run):
@@ -32,6 +35,23 @@ def test_a_subset_of_folds(make_run):
     assert "over 3 of 5 outer folds" in told
     assert "part of a nested cross-validation on 240 cases (144 of them tested)" in told
     assert "not yet: 1 and 2" in caveats
+
+
+def test_two_folds_have_no_interval(make_run):
+    for changes in ({"folds": 2, "trials": 1}, {"tested": (0, 3)}):
+        told, caveats = words(make_run(name=str(changes), **changes))
+        assert "% interval" not in told
+        assert "no interval; SE" in told
+        assert "No interval is given: 2 outer folds" in caveats
+
+
+def test_sites_as_folds_qualify_the_interval(make_run):
+    directory = make_run()
+    run = json.loads((directory.records / "run.json").read_text())
+    run["folds"]["scheme"] = "site"
+    (directory.records / "run.json").write_text(json.dumps(run))
+    _, caveats = words(directory)
+    assert "On the interval: folds are sites" in caveats
 
 
 def test_one_fold_has_no_standard_error(make_run):
@@ -96,8 +116,6 @@ def test_repeats_and_warnings(make_run):
     ],
 )
 def test_the_share_of_training_data(make_run, share, text):
-    directory = make_run()
-    page.write(directory.path)
-    summary = json.loads((directory.path / "summary.json").read_text())
+    summary = summarise(read(make_run()))
     told = sentence.estimate({**summary, "training_share": share})
     assert told.endswith(f"when trained on {text} of these data.")

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import csv
 import json
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn import metrics as sk
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.report import page
+from nachos_jax.metrics.intervals import BOUNDS
+from nachos_jax.records.store import dump
+from nachos_jax.report import decided, page, tables
+from nachos_jax.report import summary as summaries
+from nachos_jax.report.evidence import read
 
 
 def written(directory):
-    """Summary, predictions and trials of a run as written to disk."""
-    page.write(directory.path)
-    summary = json.loads((directory.path / "summary.json").read_text(encoding="utf-8"))
-    tables = []
-    for name in ("predictions.csv", "trials.csv"):
-        with open(directory.path / name, newline="", encoding="utf-8") as file:
-            tables.append(list(csv.DictReader(file)))
-    return summary, *tables
+    """Summary, predictions and trials of a run as they are written to disk."""
+    evidence = read(directory)
+    summary = json.loads(dump(summaries.summarise(evidence)))
+    found = []
+    for header, rows in (tables.predictions(evidence), tables.trials(evidence)):
+        directory.write_table("table.csv", header, rows)
+        found.append(directory.read_table("table.csv"))
+    return summary, *found
 
 
 def by_scikit_learn(name, labels, predicted, probabilities, classes):
@@ -29,13 +33,35 @@ def by_scikit_learn(name, labels, predicted, probabilities, classes):
     # float32 rows sum to one but for rounding, which scikit-learn warns of.
     probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
     scores = probabilities[:, 1] if len(classes) == 2 else probabilities
+    one_hot = np.eye(len(classes))[numbers]
+    places = [classes.index(value) for value in predicted]
     return {
         "accuracy": lambda: sk.accuracy_score(labels, predicted),
+        "micro_f1": lambda: sk.f1_score(labels, predicted, average="micro"),
+        "average_precision": lambda: sk.average_precision_score(
+            one_hot[:, 1:] if len(classes) == 2 else one_hot,
+            probabilities[:, 1:] if len(classes) == 2 else probabilities,
+        ),
+        "mcc": lambda: sk.matthews_corrcoef(labels, predicted),
+        "kappa": lambda: sk.cohen_kappa_score(numbers, places, weights="quadratic"),
+        "brier": lambda: float(np.mean(np.sum((probabilities - one_hot) ** 2, axis=1))),
+        "mean_class_distance": lambda: sk.mean_absolute_error(numbers, places),
+        "ece": lambda: expected_calibration_error(np.equal(numbers, places), probabilities.max(axis=1)),
         "balanced_accuracy": lambda: sk.balanced_accuracy_score(labels, predicted),
         "macro_f1": lambda: sk.f1_score(labels, predicted, labels=classes, average="macro"),
         "auc": lambda: sk.roc_auc_score(numbers, scores, multi_class="ovr"),
         "log_loss": lambda: sk.log_loss(numbers, probabilities, labels=range(len(classes))),
     }[name]()
+
+
+def expected_calibration_error(right, confidence):
+    """The definition in a loop over fifteen bins of equally many cases; no two confidences are equal."""
+    order, gap = np.argsort(confidence), 0.0
+    middles = (2 * np.arange(len(order)) + 1) * 15 // (2 * len(order))
+    for number in range(15):
+        inside = order[middles == number]
+        gap += abs(sum(right[inside]) - sum(confidence[inside]))
+    return gap / len(order)
 
 
 @pytest.mark.parametrize("classes", [("benign", "malignant"), ("covid19", "normal", "pneumonia")])
@@ -57,6 +83,20 @@ def test_every_number_follows_from_predictions_csv_alone(make_run, classes):
         assert metric["mean"] == pytest.approx(np.mean(values), abs=1e-6)
         assert metric["sd"] == pytest.approx(np.std(values, ddof=1), abs=1e-6)
         assert metric["se"] == pytest.approx(np.std(values, ddof=1) / np.sqrt(5), abs=1e-6)
+        assert metric["estimate"] == metric["mean"]
+        half = stats.t.ppf(0.975, 4) * np.std(values, ddof=1) * np.sqrt(1 / 5 + 1 / 4)
+        interval = metric["intervals"][0]
+        bounds = BOUNDS.get(name, (-np.inf, np.inf))
+        ends = np.clip([np.mean(values) - half, np.mean(values) + half], *bounds)
+        assert (interval["method"], interval["unit"], interval["count"]) == ("corrected_t", "outer folds", 5)
+        assert [interval["low"], interval["high"]] == pytest.approx(ends.tolist(), abs=1e-6)
+    labels, predicted = [row["label"] for row in rows], [row["predicted"] for row in rows]
+    probabilities = np.array([[float(row[f"probability_{c}"]) for c in classes] for row in rows])
+    for name in found:
+        value = by_scikit_learn(name, labels, predicted, probabilities, list(classes))
+        pooled = summary["metrics"][name]["out_of_fold"]
+        assert pooled["value"] == pytest.approx(value, abs=1e-6)
+        assert ("scores of different models" in pooled["note"]) == (name in ("auc", "average_precision"))
     counts = sk.confusion_matrix([r["label"] for r in rows], [r["predicted"] for r in rows], labels=classes)
     assert summary["confusion"]["counts"] == counts.tolist()
 
@@ -171,3 +211,126 @@ def test_a_missing_or_edited_folds_table_is_refused_in_words(make_run):
     path.unlink()
     with pytest.raises(UsageError, match="missing"):
         page.write(directory.path)
+
+
+# --- intervals, subgroups, decisions -------------------------------------------------------------------
+
+
+def test_other_intervals_say_what_they_count(make_run):
+    summary = written(make_run(classes=("benign", "malignant")))[0]
+    methods = {name: [i["method"] for i in m["intervals"]] for name, m in summary["metrics"].items()}
+    assert methods["accuracy"] == ["corrected_t", "percentile", "bca", "bayle", "bates"]
+    assert methods["auc"] == ["corrected_t", "percentile", "bca", "auc_influence"]
+    assert methods["mcc"] == ["corrected_t"]
+    for metric in summary["metrics"].values():
+        for interval in metric["intervals"][1:]:
+            assert (interval["unit"], interval["count"]) == ("subjects", 120)
+            assert interval["low"] < metric["mean"] < interval["high"]
+
+
+def test_bates_needs_the_predictions_of_all_pairs(make_run):
+    for changes in ({"inner": False}, {"tested": (0, 1, 2, 3)}, {"diverged_refit": 2}):
+        summary = written(make_run(name=str(changes), **changes))[0]
+        assert "bates" not in [i["method"] for i in summary["metrics"]["accuracy"]["intervals"]]
+
+
+def test_folds_that_are_sites_qualify_the_interval(make_run):
+    directory = make_run()
+    run = json.loads((directory.records / "run.json").read_text())
+    run["folds"]["scheme"] = "site"
+    (directory.records / "run.json").write_text(json.dumps(run))
+    summary = written(directory)[0]
+    assert "folds are sites" in summary["metrics"]["balanced_accuracy"]["intervals"][0]["note"]
+    assert any("folds are sites" in text for text in summary["caveats"])
+
+
+def test_subgroups_are_the_metric_of_their_rows(make_run):
+    directory = make_run(sites=3)
+    summary, rows, _ = written(directory)
+    groups = {row["case"]: row for row in directory.read_table("subgroups.csv")}
+    found = {(group["column"], group["group"]): group for group in summary["subgroups"]}
+    assert [column for column, _ in found] == ["site"] * 3 + ["sex"] * 2 + ["age"] * 4
+    assert list(found)[-4:] == [
+        ("age", name) for name in ("below 40", "40 to below 65", "65 and above", "not known")
+    ]
+    for (column, name), group in found.items():
+        mine = [r for r in rows if (r["site"] if column == "site" else groups[r["case"]][column]) == name]
+        assert group["cases"] == len(mine)
+        assert group["subjects"] == len({row["subject"] for row in mine})
+        assert group["counts"] == {c: sum(r["label"] == c for r in mine) for c in summary["data"]["classes"]}
+        if all(group["counts"].values()):
+            value = sk.balanced_accuracy_score([r["label"] for r in mine], [r["predicted"] for r in mine])
+            assert group["metrics"]["balanced_accuracy"]["value"] == pytest.approx(value)
+    tiny = found["age", "not known"]
+    assert tiny["subjects"] == 1
+    assert tiny["metrics"]["balanced_accuracy"]["interval"]["low"] is None
+
+
+def test_thresholds_come_from_inner_folds_and_are_applied_to_the_outer_one(make_run):
+    directory = make_run(classes=("benign", "malignant"), settings=(("threshold", "sensitivity(0.9)"),))
+    summary, rows, _ = written(directory)
+    decided = summary["decisions"]
+    assert (decided["class"], decided["rule"]) == ("malignant", "sensitivity(0.9)")
+    evidence = read(directory)
+    for fold, row in decided["folds"].items():
+        labels, logits = evidence.inner_predictions(int(fold))
+        inner = np.exp(logits - logits.max(axis=1, keepdims=True))
+        inner = (inner / inner.sum(axis=1, keepdims=True))[:, 1]
+        threshold = row["threshold"]["value"]
+        assert np.mean(inner[labels == 1] >= threshold) >= 0.9 - 1e-9
+        higher = np.unique(inner[inner > threshold])[1]
+        assert np.mean(inner[labels == 1] >= higher) < 0.9 + 2 / sum(labels == 1)
+        mine = [r for r in rows if r["outer_fold"] == fold]
+        called = [float(r["probability_malignant"]) >= threshold for r in mine]
+        positive = [r["label"] == "malignant" for r in mine]
+        hits = sum(c and p for c, p in zip(called, positive, strict=True))
+        assert row["decision"]["tp"] == hits
+        assert row["decision"]["sensitivity"]["value"] == pytest.approx(hits / sum(positive))
+    sensitivities = [row["decision"]["sensitivity"]["value"] for row in decided["folds"].values()]
+    assert decided["rates"]["sensitivity"]["mean"] == pytest.approx(np.mean(sensitivities))
+
+
+def test_no_outer_prediction_reaches_a_threshold_or_a_temperature(make_run):
+    """Metamorphic: other outer predictions, the same thresholds and temperatures."""
+    plain = make_run(classes=("benign", "malignant"))
+    other = make_run(name="other", classes=("benign", "malignant"))
+    for path in (other.task / "tests").glob("*.json"):
+        test = json.loads(path.read_text())
+        test["probabilities"] = [row[::-1] for row in test["probabilities"]]
+        path.write_text(json.dumps(test))
+    first, second = written(plain)[0], written(other)[0]
+    assert first["metrics"]["auc"]["mean"] != second["metrics"]["auc"]["mean"]
+    for key, value in (("decisions", "threshold"), ("temperature", "temperature")):
+        assert [row[value] for row in first[key]["folds"].values()] == [
+            row[value] for row in second[key]["folds"].values()
+        ]
+
+
+def test_the_temperature_is_the_factor_by_which_logits_are_too_small(make_run):
+    """Logits are 2.1 for the class plus normal noise: true ones are 2.1 times these, inner ones 1.5."""
+    found = written(make_run())[0]["temperature"]
+    for row in found["folds"].values():
+        assert row["temperature"]["value"] == pytest.approx(1.5 / 2.1, rel=0.2)
+    assert found["before"].keys() == found["after"].keys() == {"log_loss", "brier", "ece"}
+
+
+def test_several_classes_decide_nothing_unless_one_is_named(make_run):
+    assert written(make_run())[0]["decisions"] is None
+    named = written(make_run(name="named", settings=(("positive", "covid19"),)))[0]["decisions"]
+    assert named["class"] == "covid19"
+
+
+def test_a_run_of_an_older_version_has_no_thresholds_and_says_why(make_run):
+    summary = written(make_run(classes=("benign", "malignant"), inner=False))[0]
+    assert summary["temperature"] is None
+    assert {row["threshold"]["note"] for row in summary["decisions"]["folds"].values()} == {decided.NO_INNER}
+
+
+def test_money_and_energy_follow_from_device_hours(make_run):
+    spent = written(make_run(settings=(("price", 2.5), ("watts", 700.0))))[0]["spent"]
+    hours = 512.4 * 1.5 * 8 / 3600
+    assert spent["device_hours"] == pytest.approx(hours)
+    assert spent["money"] == pytest.approx(2.5 * hours)
+    assert spent["kilowatt_hours"] == pytest.approx(0.7 * hours)
+    none = written(make_run(name="none"))[0]["spent"]
+    assert (none["money"], none["kilowatt_hours"]) == (None, None)

@@ -1,0 +1,184 @@
+"""Where in an image one class's score comes from: Grad-CAM and occlusion of one network.
+
+A map shows what moved this network's output. It does not say that the network was right, nor why.
+
+Training knows nothing of this file. The network is put together once more, and its Classifier is swapped
+for one that hands out the feature map that it is given, so no architecture has to do anything but end in
+`nachos_jax.models.blocks.Classifier`. Occlusion looks at the network from outside and works for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import lax
+
+from nachos_jax.core import rng
+from nachos_jax.core.errors import UsageError
+from nachos_jax.models.blocks import Classifier
+
+MakeNetwork = Callable[[], nnx.Module]
+"""Puts the network together anew at each call, as `lambda: nnx.merge(graph, params, stats)` does."""
+
+Lens = Callable[[jax.Array], jax.Array]
+
+_OCCLUDER = 5
+"""The occluder's side is this part of the image's shorter side."""
+
+
+class Explanation(NamedTuple):
+    """Maps of one network.
+
+    Attributes:
+        maps: [B, H, W] float32 in [0, 1], each image by its own scale: 1 is the place that spoke most for
+            the class, 0 a place that did not speak for it. A map of zeros means that no place spoke for it
+            (the class's score rests on the bias, or on evidence against other classes), not that
+            nothing was looked at. Maps of two images cannot be compared by colour; their peaks can.
+        peak: [B] float32, what 1 stands for. Grad-CAM: logit that the strongest cell adds, on the scale
+            of equation 2. Occlusion: fall of the probability when that place is covered, at most 1.
+        logits: [B, classes] float32 of the whole images.
+    """
+
+    maps: jax.Array
+    peak: jax.Array
+    logits: jax.Array
+
+
+def gradcam(make: MakeNetwork, images: jax.Array, classes: jax.Array) -> Explanation:
+    """Grad-CAM (Selvaraju et al. 2017, equations 1 and 2) on the feature map before the global average.
+
+    L = ReLU(sum_k a_k A^k), where A^k is channel k and a_k the mean over cells of the gradient of the
+    class's logit. The coarse map is interpolated (bilinear) to the size of the images, so an edge in it
+    is good to about half a cell, i.e. half the network's total stride.
+
+    Args:
+        make: makes the network; evaluated, never trained.
+        images: [B, H, W, C] float32, normalised as in training.
+        classes: [B] int32, the class to explain in each image.
+
+    Returns:
+        The maps.
+
+    Raises:
+        UsageError: the network does not end in one Classifier that is given [B, H', W', K] features, or
+            these have a single cell, so that there is no map.
+    """
+    seen: list[jax.Array] = []
+
+    def keep(x: jax.Array) -> jax.Array:
+        seen.append(x)
+        return x
+
+    logits = _logits(make, images, keep)
+    features = _feature_map(seen, images.shape).astype(jnp.float32)
+
+    def score(instead: jax.Array) -> jax.Array:
+        # A sum, as no image sees another one in evaluation; all work before the Classifier is dropped.
+        return jnp.sum(_of(classes, _logits(make, images, lambda x: instead.astype(x.dtype))))
+
+    weights = jnp.mean(jax.grad(score)(features), axis=(1, 2))
+    coarse = jax.nn.relu(jnp.sum(weights[:, None, None, :] * features, axis=-1))
+    return _scaled(jax.image.resize(coarse, images.shape[:3], "linear"), logits)
+
+
+def occlusion(make: MakeNetwork, images: jax.Array, classes: jax.Array) -> Explanation:
+    """Occlusion sensitivity (Zeiler and Fergus 2014, section 4.2): how far covering a place lowers the score.
+
+    A square with a fifth of the image's shorter side, in the mean colour of the training images, moves by
+    half its side, so about 100 predictions are made of each image. A pixel's value is the mean fall of
+    the class's probability over the squares that cover it; where covering raised it, 0.
+
+    Args and Returns are those of `gradcam`; it works for every network.
+    """
+    side = max(1, round(min(images.shape[1:3]) / _OCCLUDER))
+    rows, columns = (_covers(length, side) for length in images.shape[1:3])
+    logits = _logits(make, images)
+    before = _of(classes, jax.nn.softmax(logits))
+
+    def fall(place: jax.Array) -> jax.Array:
+        covered = jnp.asarray(rows)[place[0]][:, None] & jnp.asarray(columns)[place[1]][None, :]
+        # The training mean of every channel is 0 in normalised pixels.
+        hidden = jnp.where(covered[None, :, :, None], jnp.float32(0.0), images)
+        return before - _of(classes, jax.nn.softmax(_logits(make, hidden)))
+
+    places = np.stack(np.meshgrid(range(len(rows)), range(len(columns)), indexing="ij"), -1).reshape(-1, 2)
+    falls = lax.map(fall, jnp.asarray(places, jnp.int32)).reshape(len(rows), len(columns), -1)
+    shares = [jnp.asarray(covers / covers.sum(axis=0), jnp.float32) for covers in (rows, columns)]
+    return _scaled(jax.nn.relu(jnp.einsum("rcb,rh,cw->bhw", falls, *shares)), logits)
+
+
+METHODS: Mapping[str, Callable[[MakeNetwork, jax.Array, jax.Array], Explanation]] = {
+    "gradcam": gradcam,
+    "occlusion": occlusion,
+}
+
+
+class _Watched(Classifier):
+    """A classifier that looks at the feature map through a lens."""
+
+    lens: Lens
+
+    def __call__(
+        self, x: jax.Array, train: bool, dropout_rate: jax.Array | float, dropout_key: jax.Array
+    ) -> jax.Array:
+        return super().__call__(self.lens(x), train, dropout_rate, dropout_key)
+
+
+def _logits(make: MakeNetwork, images: jax.Array, lens: Lens | None = None) -> jax.Array:
+    """[B, classes] float32 of the network in evaluation, its Classifiers behind the lens."""
+    network = make()
+    if lens is not None:
+        for _, node in list(nnx.iter_graph(network)):
+            if isinstance(node, Classifier):
+                node.__class__ = _Watched
+                node.lens = lens  # type: ignore[attr-defined]
+    return network(images, False, 0.0, rng.unused())  # type: ignore[operator]
+
+
+def _feature_map(seen: list[jax.Array], images: tuple[int, ...]) -> jax.Array:
+    """What the one Classifier was given, if a map can be made of it.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    if len(seen) != 1 or seen[0].ndim != 4:
+        told = (
+            f"features with {seen[0].ndim} axes" if len(seen) == 1 else f"{len(seen)} calls of a Classifier"
+        )
+        raise UsageError(
+            "Grad-CAM reads the feature map [B, H, W, C] that a network gives to "
+            f"nachos_jax.models.blocks.Classifier, and this architecture has {told}: let it end in one such "
+            "Classifier, or choose occlusion, which works for every network."
+        )
+    if seen[0].shape[1:3] == (1, 1):
+        raise UsageError(
+            f"Grad-CAM: the last feature map of this network has a single cell for images of {images[1]} x "
+            f"{images[2]} pixels, which tells no place from another: choose occlusion, or train a network "
+            "that halves the side less often."
+        )
+    return seen[0]
+
+
+def _of(classes: jax.Array, values: jax.Array) -> jax.Array:
+    """[B]: of each row of [B, classes] the value of its class."""
+    return jnp.take_along_axis(values, classes[:, None], axis=1)[:, 0]
+
+
+def _covers(length: int, side: int) -> np.ndarray:
+    """[places, length] bool: pixels covered along an axis; its last place ends at the edge."""
+    starts = np.unique(np.minimum(np.arange(0, length, max(1, side // 2)), length - side))
+    pixels = np.arange(length)
+    return (pixels >= starts[:, None]) & (pixels < starts[:, None] + side)
+
+
+def _scaled(maps: jax.Array, logits: jax.Array) -> Explanation:
+    """Divides each map [B, H, W] by its largest value; a map without one stays zero."""
+    peak = jnp.max(maps, axis=(1, 2))
+    divisor = jnp.where(peak > 0, peak, jnp.float32(1.0))
+    # XLA may divide by a reciprocal, which can pass 1 by a rounding.
+    return Explanation(jnp.minimum(maps / divisor[:, None, None], jnp.float32(1.0)), peak, logits)
