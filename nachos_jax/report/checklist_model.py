@@ -165,7 +165,7 @@ def software(report: Report) -> Fact:
     known = [f"{name} {value}" for name, value in sorted(versions.items()) if value != "not installed"]
     if not known:
         return Fact("", "software versions, which this run did not record")
-    return Fact(f"Versions: {', '.join(known)}.")
+    return Fact(f"Versions at the start of the run: {', '.join(known)}.")
 
 
 def hardware(report: Report) -> Fact:
@@ -201,7 +201,7 @@ def code(report: Report) -> Fact:
 
 AVAILABILITY = Fact(
     "The command nachos deploy trains a model on all cases and writes it to deploy/ of its run directory; "
-    "this report does not know whether that was done. The estimate is of the procedure, not of that one model.",
+    "this report does not know whether that was done. The estimate is of the procedure, not of that model.",
     "whether and where the trained model can be had, and under which licence",
 )
 

@@ -19,6 +19,7 @@ from nachos_jax.report.format import number
 
 UNTESTED = "the results: nothing is tested yet"
 _REST = "the outer folds not yet tested, or why they are left out"
+_UNCORRECTED = " These are of the selected trial, not corrected for its selection."
 
 
 def sentence(report: Report) -> Fact:
@@ -34,7 +35,7 @@ def limitations(report: Report) -> Fact:
 def metrics(report: Report) -> Fact:
     """Which metrics are shown, and which leads."""
     labels = [report.summary["metrics"][name]["label"] for name in report.summary["shown"]]
-    text = f"Leading metric: {labels[0]}. Also shown: {listed(labels[1:])}; report.summary.json has further ones."
+    text = f"Leading metric: {labels[0]}. Also shown: {listed(labels[1:])}; summary.json has further ones."
     return Fact(text)
 
 
@@ -45,7 +46,7 @@ def plots(report: Report) -> Fact:
         found.append(
             f"calibration of the {report.summary['calibration']['of']} (parts of the Brier score, slope)"
         )
-    if report.summary["decisions"]:
+    if _decided(report.summary["decisions"]):
         found.append(f"decisions at a threshold (rule {report.summary['decisions']['rule']})")
     if report.summary["subgroups"]:
         found.append("values by subgroup")
@@ -70,7 +71,9 @@ def uncertainty(report: Report) -> Fact:
     if given:
         kinds = "; ".join(f"{kind} ({between(map(float, counts), 0)})" for kind, counts in given.items())
         parts.append(f"Intervals of {100 * report.summary['level']:.4g} %: {kinds}.")
-    parts += [f"None by {kind} for {listed(labels)}: {note}." for (kind, note), labels in withheld.items()]
+    parts += [
+        f"No interval by {kind} for {listed(labels)}: {note}." for (kind, note), labels in withheld.items()
+    ]
     if any(report.summary["metrics"][name]["se"] is not None for name in report.summary["shown"]):
         parts.append("The SE over folds is descriptive: folds share training cases, so it is too small.")
     if report.summary["data"]["subjects_waived"]:
@@ -124,7 +127,10 @@ def diagnostic(report: Report) -> Fact:
     missing = _REST if report.summary["progress"]["outer_folds_missing"] else ""
     found = report.summary["decisions"]
     parts = []
-    if found and any(row["decision"] for row in found["folds"].values()):
+    if found and not _decided(found):
+        reasons = dict.fromkeys(row["threshold"]["note"] for row in found["folds"].values())
+        parts.append(f"No decision about {found['class']} is made: {'; '.join(filter(None, reasons))}.")
+    elif found:
         rates = "; ".join(
             quoted(name.upper() if name in ("ppv", "npv") else name, rate["mean"], rate["intervals"][0])
             for name, rate in found["rates"].items()
@@ -138,7 +144,16 @@ def diagnostic(report: Report) -> Fact:
             for name, row in rows
         )
         parts.append(f"By class, of all out-of-fold predictions together (no intervals): {each}.")
-    return Fact(" ".join(parts), missing)
+    return Fact(" ".join(parts) + _selected(report), missing)
+
+
+def _decided(decisions: Mapping[str, Any] | None) -> bool:
+    return decisions is not None and any(row["decision"] for row in decisions["folds"].values())
+
+
+def _selected(report: Report) -> str:
+    """What must stand by numbers that the correction of the flat protocol does not reach."""
+    return _UNCORRECTED if report.evidence.flat else ""
 
 
 def _share(value: Mapping[str, Any]) -> str:
@@ -148,7 +163,7 @@ def _share(value: Mapping[str, Any]) -> str:
 def subgroups(report: Report) -> Fact:
     """The leading metric in every subgroup that is no site."""
     rows = [row for row in report.summary["subgroups"] if row["column"] != "site"]
-    return _grouped(rows, report.summary, "performance in key subgroups (config.report.subgroups)")
+    return _grouped(rows, report, "performance in key subgroups (config.report.subgroups)")
 
 
 def by_site(report: Report) -> Fact:
@@ -161,16 +176,18 @@ def by_site(report: Report) -> Fact:
             "" if known != 1 else f"Not examined: {why}.",
             "" if known == 1 else f"differences over sites: {why}",
         )
-    return _grouped(rows, report.summary, "")
+    return _grouped(rows, report, "")
 
 
-def _grouped(rows: list[Mapping[str, Any]], summary: Mapping[str, Any], missing: str) -> Fact:
+def _grouped(rows: list[Mapping[str, Any]], report: Report, missing: str) -> Fact:
+    summary = report.summary
     if not rows:
         return Fact("", missing)
     if not summary["progress"]["outer_folds_tested"]:
         return Fact("", UNTESTED)
+    missing = _REST if summary["progress"]["outer_folds_missing"] else ""
     if len(rows) > MOST_LISTED:
-        return Fact(f"{len(rows)} subgroups are listed in summary.json.")
+        return Fact(f"{len(rows)} subgroups are listed in summary.json.{_selected(report)}", missing)
     name = summary["headline"]
     label = summary["metrics"][name]["label"]
     lines = []
@@ -178,8 +195,7 @@ def _grouped(rows: list[Mapping[str, Any]], summary: Mapping[str, Any], missing:
         value = row["metrics"][name]
         told = quoted(label, value["value"], value["interval"], value["note"])
         lines.append(f"{row['column']} {row['group']}, {counted(row['cases'], 'case')}: {told}")
-    missing = _REST if summary["progress"]["outer_folds_missing"] else ""
-    return Fact(f"Out-of-fold predictions together: {'; '.join(lines)}.", missing)
+    return Fact(f"Out-of-fold predictions together: {'; '.join(lines)}.{_selected(report)}", missing)
 
 
 def heterogeneity(report: Report) -> Fact:
@@ -218,6 +234,7 @@ def failures(report: Report) -> Fact:
         f"{wrong:,} of {counted(found['predictions'], 'out-of-fold prediction')} are wrong; predictions.csv "
         f"lists them and the confusion matrix counts them. {found['without_numbers']:,} further predictions "
         f"are not numbers; {trials['failed']:,} of {counted(trials['scored'], 'trial')} failed."
+        f"{_selected(report)}"
     )
     return Fact(text, "a look at the wrong cases, and what they have in common")
 
@@ -234,8 +251,10 @@ def output(report: Report) -> Fact:
         )
         return Fact(f"{text} No threshold is chosen: {why}.")
     chosen = [row["threshold"]["value"] for row in found["folds"].values()]
-    known = [number(value, 3) for value in chosen if value is not None]
-    where = f" (values by outer fold: {', '.join(known)})" if known else ""
+    if chosen and not any(value is not None for value in chosen):
+        reasons = dict.fromkeys(row["threshold"]["note"] for row in found["folds"].values())
+        return Fact(f"{text} No threshold is chosen: {'; '.join(reasons)}.")
+    where = f" (by outer fold: {', '.join(number(value, 3) for value in chosen)})" if chosen else ""
     return Fact(
         f"{text} Decisions about {found['class']}: threshold by the rule {found['rule']}, chosen on "
         f"inner-fold predictions of each outer fold and applied to that outer fold{where}.",
@@ -255,7 +274,7 @@ def calibration(report: Report) -> Fact:
     brier = number(found["brier_parts"]["brier"], 3)
     return Fact(
         f"Calibration of the {found['of']}, {counted(found['cases'], 'prediction')} together: {each}; "
-        f"squared error {brier}."
+        f"squared error {brier}.{_selected(report)}"
     )
 
 

@@ -112,7 +112,7 @@ def _checklists(items: Sequence[Item]) -> list[str]:
     counts = tally(items)
     parts = [
         "## Checklists",
-        "Filled from the records of the run. Items are paraphrased; the guidelines say in full what is asked.",
+        "Filled from the records. Items are paraphrased; the guidelines say in full what is asked.",
     ]
     for name in GUIDELINES:
         states = ", ".join(f"{state} {count}" for state, count in counts[name].items())

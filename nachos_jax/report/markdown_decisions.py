@@ -27,9 +27,13 @@ def decisions(summary: Mapping[str, Any]) -> list[Grid]:
     notes, rows = Notes(), []
     for fold, row in found["folds"].items():
         made = row["decision"]
-        counts = [number(made[key]) if made else MISSING for key in _COUNTS]
-        rates = [notes.value(made[name]) if made else Cell(MISSING) for name in _RATES]
-        rows.append((Cell(fold), notes.value(row["threshold"]), *plain(counts), *rates))
+        if made:
+            cells = [Cell(number(made[key])) for key in _COUNTS] + [
+                notes.value(made[name]) for name in _RATES
+            ]
+        else:
+            cells = [notes.cell(MISSING, _undecided(row))] * (len(_COUNTS) + len(_RATES))
+        rows.append((Cell(fold), notes.value(row["threshold"]), *cells))
     sums = plain(number(found["counts"][key]) for key in _COUNTS)
     means = plain(number(found["rates"][name]["mean"], 3) for name in _RATES)
     ends = [notes.interval(found["rates"][name]["intervals"][0]) for name in _RATES]
@@ -38,11 +42,17 @@ def decisions(summary: Mapping[str, Any]) -> list[Grid]:
         (Cell("interval"), *plain([""] * 5), *ends),
     )
     caption = (
-        f"Decisions about {found['class']}. The threshold of an outer fold (rule {found['rule']}) is chosen on "
-        f"its inner-fold predictions and applied to the outer fold. From {extent(summary)}."
+        f"Decisions about {found['class']}. The threshold of an outer fold (rule {found['rule']}) is chosen "
+        f"on its inner-fold predictions and applied to the outer fold. From {extent(summary)}."
     )
     header = ("Outer fold", "Threshold", *(key.upper() for key in _COUNTS), *_RATES.values())
     return [Grid("decisions", caption, header, tuple(rows), totals, notes.told())]
+
+
+def _undecided(row: Mapping[str, Any]) -> str:
+    if row["threshold"]["value"] is None:
+        return f"no decision without a threshold: {row['threshold']['note']}"
+    return "no decision: predictions of this outer fold are not numbers"
 
 
 def calibration(summary: Mapping[str, Any]) -> list[Grid]:
@@ -50,9 +60,9 @@ def calibration(summary: Mapping[str, Any]) -> list[Grid]:
     found = summary["calibration"]
     if not found:
         return []
-    notes = Notes()
+    notes, rows = Notes(), list[tuple[Cell, ...]]()
     titles = {"in_the_large": "Calibration in the large", "intercept": "Intercept", "slope": "Slope"}
-    rows = [(Cell(title), notes.value(found[key])) for key, title in titles.items()]
+    rows += [(Cell(title), notes.value(found[key])) for key, title in titles.items()]
     for key, value in found["brier_parts"].items():
         title = (
             "Squared error (two-class Brier score)"
@@ -75,7 +85,7 @@ def temperature(summary: Mapping[str, Any]) -> list[Grid]:
     totals = ((Cell("mean"), Cell(""), *_scores(found)),) if found["before"] else ()
     pairs = [f"{title}{when}" for title in _SCORES.values() for when in ("", ", scaled")]
     caption = (
-        "Temperature scaling, fitted on inner-fold predictions and tried on the outer fold. It does not enter "
+        "Temperature scaling, fitted on inner-fold predictions, tried on the outer fold. It does not enter "
         f"the estimate. From {extent(summary)}."
     )
     return [

@@ -35,7 +35,8 @@ def flat(directory: RunDirectory, trials: int = 3, failed: int = 0) -> RunDirect
     """
     edit_run(directory.path, lambda run: run["config"].update(protocol="flat"))
     run, cases = directory.run(), directory.read_table("folds.csv")
-    assert run is not None and cases is not None
+    assert run is not None
+    assert cases is not None
     count, classes, rng = run["folds"]["count"], run["classes"], np.random.default_rng(3)
     made, scores, ids = [], [], []
     for number in range(trials + failed):
