@@ -37,12 +37,12 @@ def track(values: Any, _words: list[str]) -> None:
 
     readable.check(values.workdir)
     if values.tensorboard:
-        from nachos_jax.report import event_files
+        from nachos_jax.report.tracking import event_files
 
         written, total = event_files.write(values.workdir, values.tensorboard)
         print(f"TensorBoard: {values.tensorboard} ({total} event files, {written} new or longer)")
     if values.mlflow:
-        from nachos_jax.report import mlflow_runs
+        from nachos_jax.report.tracking import mlflow_runs
 
         told = mlflow_runs.write(values.workdir, values.mlflow, values.experiment or mlflow_runs.EXPERIMENT)
         print(f"MLflow: {told}")

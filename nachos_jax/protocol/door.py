@@ -71,8 +71,8 @@ def _flat(run: RunConfig) -> None:
         )
     if run.folds.repeats > 1:
         raise UsageError(
-            f"config.folds.repeats = {run.folds.repeats}: the flat protocol divides the cases once; set it to 1, "
-            "or config.protocol = 'nested'."
+            f"config.folds.repeats = {run.folds.repeats}: the flat protocol divides the cases once; set it "
+            "to 1, or config.protocol = 'nested'."
         )
 
 

@@ -34,7 +34,7 @@ def evaluate(
     quiet: bool = False,
     party: Party | None = None,
 ) -> Run:
-    """Estimates the performance of the whole procedure by cross-validation, nested unless the config says flat.
+    """Estimates the performance of the whole procedure by nested cross-validation, or as the config says.
 
     Args:
         config: the checked configuration.

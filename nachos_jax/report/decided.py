@@ -62,7 +62,8 @@ def _decided(evidence: Evidence, fold: int, event: int, rule: decisions.Rule) ->
     threshold = decisions.choose(rule, labels == event, scores)
     outer, probabilities = evidence.predictions[fold]
     if threshold.value is None or not np.isfinite(probabilities).all():
-        note = threshold.note or "the refit met NaN and predicted nothing"
+        notes = [threshold.note, "" if threshold.value is None else "the refit met NaN and predicted nothing"]
+        note = "; ".join(filter(None, notes))
         return {"threshold": asdict(Value(threshold.value, note)), "decision": None}
     made = decisions.applied(threshold.value, outer == event, probabilities[:, event])
     return {"threshold": asdict(threshold), "decision": asdict(made)}

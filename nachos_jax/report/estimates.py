@@ -112,7 +112,7 @@ class Estimates:
 
     @cached_property
     def _finite(self) -> np.ndarray:
-        return np.isfinite(self._all).all(axis=1)
+        return np.asarray(np.isfinite(self._all).all(axis=1))
 
     @property
     def _rows_of_repeats(self) -> list[np.ndarray]:

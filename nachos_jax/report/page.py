@@ -8,18 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from nachos_jax.records.store import RunDirectory, dump
-from nachos_jax.report import drawn_predictions, drawn_search, page_tables, tables
 from nachos_jax.report import evidence as records
-from nachos_jax.report.checklist import checklist
-from nachos_jax.report.drawing import Figure
+from nachos_jax.report import page_tables, tables
+from nachos_jax.report.appendix.latex import tables as latex_tables
+from nachos_jax.report.appendix.markdown import appendix
+from nachos_jax.report.checklists.checklist import checklist
 from nachos_jax.report.estimates import Estimates
 from nachos_jax.report.evidence import Evidence
+from nachos_jax.report.figures import of_predictions, of_search
+from nachos_jax.report.figures.drawing import Figure
+from nachos_jax.report.figures.standalone import standalone
 from nachos_jax.report.format import data_rows, duration, fold_table, made_rows, number, percent
 from nachos_jax.report.gallery import Gallery
 from nachos_jax.report.gallery import read as read_gallery
-from nachos_jax.report.latex import tables as latex_tables
-from nachos_jax.report.markdown import appendix
-from nachos_jax.report.standalone import standalone
 from nachos_jax.report.summary import summarise
 
 FOLDER = "report"
@@ -65,8 +66,8 @@ def write(workdir: str | os.PathLike) -> Path:
 def draw(evidence: Evidence, estimates: Estimates, summary: Mapping[str, Any]) -> list[Figure]:
     """All figures that the records have something to draw for."""
     found = [
-        *drawn_predictions.drawn(evidence, estimates, summary),
-        *drawn_search.drawn(evidence, summary),
+        *of_predictions.drawn(evidence, estimates, summary),
+        *of_search.drawn(evidence, summary),
     ]
     return [figure for figure in found if figure is not None]
 
@@ -100,7 +101,7 @@ def render(
     from markupsafe import Markup
 
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent, encoding="utf-8"),
+        loader=FileSystemLoader(Path(__file__).parent / "templates", encoding="utf-8"),
         undefined=StrictUndefined,
         autoescape=True,
         trim_blocks=True,

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nachos_jax.report import tables
-from nachos_jax.report.checklist import Item
+from nachos_jax.report.checklists.checklist import Item
 from nachos_jax.report.evidence import Evidence
 from nachos_jax.report.format import MISSING, number
 

@@ -140,8 +140,9 @@ def _one_loop(summary: Mapping[str, Any]) -> list[str]:
     return [
         f"One loop both chose the trial and scored it: the selected trial's own mean over folds, "
         f"{metric['mean']:.3f}, is optimistic. Only the estimate is corrected (by the bootstrap of "
-        "Tsamardinos et al. 2018); values of single folds, subgroups, curves and counts are those of the selected trial "
-        "and are not. How training varies is not in the interval. A nested run needs no correction."
+        "Tsamardinos et al. 2018); values of single folds, subgroups, curves and counts are those of the "
+        "selected trial and are not. How training varies is not in the interval. A nested run needs no "
+        "correction."
     ]
 
 

@@ -49,8 +49,12 @@ def test_of_an_npz_with_parts(config: Config, tmp_path: Path):
 
 
 def test_of_arrays():
-    cohort = nachos_jax.cohort_from_arrays(np.zeros((3, 4, 4), np.uint8), ["a", "b", "b"], subjects=[1, 2, 3])
-    more = nachos_jax.with_columns(cohort, {"age": np.array([1.0, np.nan, 2.25]), "sex": ["f", "m", ""]})
+    cohort = nachos_jax.cohort_from_arrays(
+        np.zeros((3, 4, 4), np.uint8), np.array(["a", "b", "b"]), subjects=np.arange(3)
+    )
+    more = nachos_jax.with_columns(
+        cohort, {"age": np.array([1.0, np.nan, 2.25]), "sex": np.array(["f", "m", ""])}
+    )
     assert more.table.columns["age"].tolist() == ["1", "", "2.25"]
     assert more.table.columns["sex"].tolist() == ["f", "m", ""]
     assert (more.hash, dict(cohort.table.columns)) == (cohort.hash, {})

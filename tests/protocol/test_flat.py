@@ -1,4 +1,4 @@
-"""The flat protocol from end to end: one search, nothing refitted, and an estimate less than the best trial's."""
+"""The flat protocol from end to end: one search, nothing refitted, and a corrected estimate."""
 
 from __future__ import annotations
 

@@ -8,19 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 from hypothesis import strategies as st
 
-from nachos_jax.report import (
-    figure_agreement,
-    figure_bars,
-    figure_calibration,
-    figure_confusion,
-    figure_decision,
-    figure_folds,
-    figure_learning,
-    figure_ranking,
-    figure_search,
-    figure_subgroups,
-)
-from nachos_jax.report.drawing import Figure
+from nachos_jax.report.figures import agreement as figure_agreement
+from nachos_jax.report.figures import bars as figure_bars
+from nachos_jax.report.figures import calibration as figure_calibration
+from nachos_jax.report.figures import confusion as figure_confusion
+from nachos_jax.report.figures import decision as figure_decision
+from nachos_jax.report.figures import folds as figure_folds
+from nachos_jax.report.figures import learning as figure_learning
+from nachos_jax.report.figures import ranking as figure_ranking
+from nachos_jax.report.figures import search as figure_search
+from nachos_jax.report.figures import subgroups as figure_subgroups
+from nachos_jax.report.figures.drawing import Figure
 
 HOSTILE = '</text><script>alert("1")</script>&amp;\'\x00\x1b]\u202e\ud800'
 NAMES = st.one_of(

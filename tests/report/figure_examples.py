@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from nachos_jax.report.drawing import Figure
-from nachos_jax.report.figure_agreement import agreement
-from nachos_jax.report.figure_bars import importance, spent
-from nachos_jax.report.figure_calibration import Reliability, calibration
-from nachos_jax.report.figure_confusion import MeanConfusion, confusion
-from nachos_jax.report.figure_decision import DecisionCurve, decision
-from nachos_jax.report.figure_folds import Interval, Mark, folds, strip
-from nachos_jax.report.figure_learning import FitCurve, curves, learning
-from nachos_jax.report.figure_ranking import RankingCurve, precision_recall, roc
-from nachos_jax.report.figure_search import SearchAxis, TrialLine, parallel
-from nachos_jax.report.figure_subgroups import Subgroup, forest
+from nachos_jax.report.figures.agreement import agreement
+from nachos_jax.report.figures.bars import importance, spent
+from nachos_jax.report.figures.calibration import Reliability, calibration
+from nachos_jax.report.figures.confusion import MeanConfusion, confusion
+from nachos_jax.report.figures.decision import DecisionCurve, decision
+from nachos_jax.report.figures.drawing import Figure
+from nachos_jax.report.figures.folds import Interval, Mark, folds, strip
+from nachos_jax.report.figures.learning import FitCurve, curves, learning
+from nachos_jax.report.figures.ranking import RankingCurve, precision_recall, roc
+from nachos_jax.report.figures.search import SearchAxis, TrialLine, parallel
+from nachos_jax.report.figures.subgroups import Subgroup, forest
 
 SHARES = np.linspace(0.0, 1.0, 11)
 CURVE = RankingCurve(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nachos_jax.report import axes
+from nachos_jax.report.figures import axes
 
 NUMBERS = st.floats(-1e4, 1e4)
 

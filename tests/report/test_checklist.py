@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from nachos_jax.report.checklist import GUIDELINES, STATES, checklist, tally
-from nachos_jax.report.checklist_item import Item
+from nachos_jax.report.checklists.checklist import GUIDELINES, STATES, checklist, tally
+from nachos_jax.report.checklists.item import Item
 from nachos_jax.report.format import number
 from tests.report.checklist_runs import FEW, flat, told
 from tests.report.rivals import edit_run

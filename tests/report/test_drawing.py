@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nachos_jax.report import drawing as draw
+from nachos_jax.report.figures import drawing as draw
 from tests.report.svg_marks import path_points
 
 PLACES = st.floats(-500, 500)

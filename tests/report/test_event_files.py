@@ -16,7 +16,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import EpochLimit, Fit, Trial, TrialScore
 from nachos_jax.records.schema import Curve, FitRecord, Outcome
 from nachos_jax.records.store import RunDirectory, study_name
-from nachos_jax.report import event_files
+from nachos_jax.report.tracking import event_files
 from tests.report.rivals import edit_run
 
 Points = dict[str, list[tuple[int, float]]]

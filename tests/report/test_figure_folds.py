@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nachos_jax.report.axes import axis
-from nachos_jax.report.drawing import LEFT, RIGHT, WIDTH
-from nachos_jax.report.figure_folds import Interval, Mark, folds, strip
+from nachos_jax.report.figures.axes import axis
+from nachos_jax.report.figures.drawing import LEFT, RIGHT, WIDTH
+from nachos_jax.report.figures.folds import Interval, Mark, folds, strip
 from tests.report.figure_examples import drawn
 from tests.report.svg_marks import boxes, marks
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nachos_jax.report.drawing import TOP
-from nachos_jax.report.figure_learning import FitCurve, curves, learning
+from nachos_jax.report.figures.drawing import TOP
+from nachos_jax.report.figures.learning import FitCurve, curves, learning
 from tests.report.figure_examples import drawn
 from tests.report.svg_marks import boxes, marks
 

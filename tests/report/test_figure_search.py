@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from nachos_jax.report.figure_agreement import INACTIVE, ROWS, agreement
-from nachos_jax.report.figure_bars import importance, spent
-from nachos_jax.report.figure_search import MOST, SearchAxis, TrialLine, parallel
+from nachos_jax.report.figures.agreement import INACTIVE, ROWS, agreement
+from nachos_jax.report.figures.bars import importance, spent
+from nachos_jax.report.figures.search import MOST, SearchAxis, TrialLine, parallel
 from tests.report.figure_examples import AXES, TRIALS, drawn
 from tests.report.svg_marks import boxes, marks
 

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nachos_jax.report import drawing
-from nachos_jax.report.drawing import plain
-from nachos_jax.report.standalone import standalone
+from nachos_jax.report.figures import drawing
+from nachos_jax.report.figures.drawing import plain
+from nachos_jax.report.figures.standalone import standalone
 from tests.report.figure_cases import CASES
 from tests.report.figure_examples import EXAMPLES
 from tests.report.svg_marks import collisions, outside, said, tree
 
-STYLE = Path(drawing.__file__).with_name("figure.css.j2")
+STYLE = Path(drawing.__file__).parents[1] / "templates/figure.css.j2"
 CLASSES = re.compile(r'class="([^"]*)"')
 ATTRIBUTES = re.compile(r' (?!aria-label)[\w-]+="([^"]*)"')
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nachos_jax.report.appendix.latex import escape, tables
+from nachos_jax.report.appendix.result_tables import WIDEST, one_line
 from nachos_jax.report.format import MISSING, number
-from nachos_jax.report.latex import escape, tables
-from nachos_jax.report.markdown_tables import WIDEST, one_line
 from tests.report.checklist_runs import FEW, flat, renamed, told
 from tests.report.conftest import FakeRun, build
 

@@ -6,13 +6,13 @@ import html
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from nachos_jax.report.checklist import checklist
+from nachos_jax.report.appendix.markdown import NOTHING, appendix, escape
+from nachos_jax.report.appendix.result_tables import one_line
+from nachos_jax.report.checklists.checklist import checklist
 from nachos_jax.report.format import MISSING, number
-from nachos_jax.report.markdown import NOTHING, appendix, escape
-from nachos_jax.report.markdown_tables import one_line
 from tests.report.checklist_runs import FEW, flat, renamed, told
 from tests.report.conftest import FakeRun, build
 
@@ -53,11 +53,18 @@ def _rows(table: str) -> list[str]:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """Records and summary of two classes with an undefined fold, a failed trial and a diverged refit."""
-    fake = FakeRun(classes=OLD, cases=120, absent_in_fold=1, failed=((0, 1),), diverged_refit=2, settings=FEW)
+    fake = FakeRun(classes=OLD, cases=120, absent_in_fold=1, failed=((0, 3),), diverged_refit=2, settings=FEW)
     return told(build(tmp_path_factory.mktemp("markdown") / "run", fake))
 
 
 @given(HOSTILE)
+@example("`x` and ``y``")
+@example("<b>x</b> <!-- y --> &amp; &#65;")
+@example("\\| [a](b) ![c](d) **e** _f_ ~~g~~")
+@example("1. x")
+@example("- x")
+@example("# x")
+@example("2) --config=a @b $c$ ^d^")
 def test_every_text_is_shown_as_it_is(text):
     wanted = one_line(text)
     (row,) = re.findall(
@@ -171,4 +178,5 @@ def test_the_flat_protocol_leads_with_its_estimate(tmp_path):
     assert found["Main results"][0][0][1:3] == ["Estimate", "Mean, optimistic"]
     assert found["Main results"][0][1][1:3] == [number(metric["estimate"], 3), number(metric["mean"], 3)]
     assert "Decisions" not in found
-    assert text.count("not corrected for its selection") == 3
+    results, _ = text.split("## Checklists")
+    assert results.count("not corrected for its selection") == 4

@@ -12,8 +12,9 @@ import pytest
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import digest
 from nachos_jax.records.store import RunDirectory
-from nachos_jax.report import evidence, mlflow_runs
+from nachos_jax.report import evidence
 from nachos_jax.report.summary import summarise
+from nachos_jax.report.tracking import mlflow_runs
 from tests.report.rivals import edit_run
 
 # MLflow maps its tables in a way that SQLAlchemy 2.1 calls old.

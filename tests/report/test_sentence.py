@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -42,7 +43,7 @@ def test_two_folds_have_no_interval(make_run):
         told, caveats = words(make_run(name=str(changes), **changes))
         assert "% interval" not in told
         assert "no interval; SE" in told
-        assert "No interval is given: 2 outer folds" in caveats
+        assert re.search(r"No interval is given: .*\b(2|two)\b", caveats), caveats
 
 
 def test_sites_as_folds_qualify_the_interval(make_run):

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from nachos_jax.report.standalone import standalone
+from nachos_jax.report.figures.standalone import standalone
 from tests.report.figure_examples import EXAMPLES
 
 

@@ -273,7 +273,9 @@ def test_thresholds_come_from_inner_folds_and_are_applied_to_the_outer_one(make_
     assert (decided["class"], decided["rule"]) == ("malignant", "sensitivity(0.9)")
     evidence = read(directory)
     for fold, row in decided["folds"].items():
-        labels, logits = evidence.inner_predictions(int(fold))
+        found = evidence.inner_predictions(int(fold))
+        assert found is not None
+        labels, logits = found
         inner = np.exp(logits - logits.max(axis=1, keepdims=True))
         inner = (inner / inner.sum(axis=1, keepdims=True))[:, 1]
         threshold = row["threshold"]["value"]

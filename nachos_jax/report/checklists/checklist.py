@@ -1,0 +1,42 @@
+"""The filled checklists of a run: what CLAIM 2024 and TRIPOD+AI ask for, as far as its records answer.
+
+A fact is told only where a record holds it; the rest is left to the authors, with what they must add.
+Items are named by number and paraphrased: the guidelines themselves say what each demands in full.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, get_args
+
+from nachos_jax.report.checklists import claim, tripod
+from nachos_jax.report.checklists.item import Item, Report, State
+from nachos_jax.report.evidence import Evidence
+
+GUIDELINES = {
+    claim.GUIDELINE: claim.QUESTIONS,
+    tripod.GUIDELINE: tripod.QUESTIONS,
+}
+STATES: tuple[State, ...] = get_args(State)
+
+
+def checklist(evidence: Evidence, summary: Mapping[str, Any]) -> list[Item]:
+    """All items of both guidelines, in their order.
+
+    Args:
+        evidence: the records.
+        summary: what `summary.summarise` makes of them.
+    """
+    report = Report(evidence, summary)
+    return [
+        question.answered(guideline, report)
+        for guideline, questions in GUIDELINES.items()
+        for question in questions
+    ]
+
+
+def tally(items: Iterable[Item]) -> dict[str, dict[str, int]]:
+    """Number of items by guideline and state, all states in the same order."""
+    found = Counter((item.guideline, item.state) for item in items)
+    return {name: {state: found[name, state] for state in STATES} for name in GUIDELINES}
