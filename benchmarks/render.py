@@ -16,7 +16,7 @@ from typing import Any
 import measure
 
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
-ORDER = ("steps", "protocol", "overhead", "scaling", "hosts", "soak", "stream", "rates")
+ORDER = ("steps", "protocol", "overhead", "scaling", "hosts", "soak", "stream", "intervals", "rates")
 
 
 def rendered(readme: str, results: Mapping[str, Mapping[str, Any]]) -> str:

@@ -34,7 +34,7 @@ def agreement(axes: Sequence[SearchAxis], chosen: Mapping[str, Mapping[str, Valu
         return None
     blocks = [(one, _rows(one, [values.get(one.name) for values in chosen.values()])) for one in axes]
     labels = [draw.text_width(label, NOTE) for _, rows in blocks for label, _ in rows]
-    left = min(max(40.0, *labels), 128.0) + 20
+    left = min(max(62.0, *labels), 128.0) + 20
     wide = min((WIDTH - left - 64) / len(chosen), 34.0)
     parts = [draw.text(left - 12, TOP + 8, "outer fold", "end", "tick", left - 12)]
     every = max(1, math.ceil((6 + max(draw.text_width(_mark(n), NOTE) for n in chosen)) / wide))

@@ -78,7 +78,7 @@ def _forest(summary: Mapping[str, Any]) -> Figure | None:
     for group in summary["subgroups"]:
         value = group["metrics"][name]
         interval = value["interval"] or {"low": None, "high": None, "note": value["note"]}
-        reason = value["note"] if value["value"] is None else interval["note"] * (interval["low"] is None)
+        reason = value["note"] if value["value"] is None else "no interval" * (interval["low"] is None)
         ends = (interval["low"], interval["high"])
         rows.append(
             Subgroup(
