@@ -111,8 +111,8 @@ def test_every_field_of_base_has_its_meaning_beside_it():
                     silent.append(place)
     assert silent == []
     config = base.get_config().to_dict()
-    groups = ("data", "folds", "training", "augmentation", "search", "engine", "deploy")
-    expected = {"seed", *(name for group in groups for name in config[group])} - {"space"}
+    groups = ("data", "folds", "training", "augmentation", "search", "engine", "deploy", "report")
+    expected = {"seed", "protocol", *(name for group in groups for name in config[group])} - {"space"}
     assert fields == expected, "every field was looked at"
 
 

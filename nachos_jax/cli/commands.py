@@ -57,12 +57,13 @@ def evaluate(values: Any, words: list[str]) -> None:
         from nachos_jax.protocol import gallery
         from nachos_jax.protocol.evaluate import evaluate as run
         from nachos_jax.records.store import RunDirectory
-        from nachos_jax.report import page
+        from nachos_jax.report import evidence, page
 
         with session(values.workdir, words):
             before = _finished(RunDirectory(values.workdir))
             opened = run(config, values.workdir, outer_folds, party=party)
             idle = _finished(opened.store) == before
+            evidence.read(opened.store)  # refuses damaged records before pictures are made of them
             gallery.write_or_warn(opened)
             path = page.write(values.workdir)
     if idle:

@@ -48,8 +48,7 @@ def bates(
     MSE = mean(a) - mean(b), over the folds of all repeats. SE = sqrt((K - 1)/K MSE), kept between
     s / sqrt(n) and sqrt(K) s / sqrt(n), where s is the standard deviation of the pairs' losses. The centre
     is the mean of the pairs' losses less (1 + (K - 2)/K) (that mean - mean of the outer losses), which
-    extrapolates to training on all n cases. The authors' R code raises (K - 2)/K to the power 1.5; this is
-    the paper's.
+    extrapolates to training on all n cases; the authors' R code raises (K - 2)/K to the power 1.5.
 
     With several cases a subject, b_i is the variance over subjects, and s / sqrt(n) grows by the same
     design effect: that is ours, not the paper's.

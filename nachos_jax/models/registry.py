@@ -11,8 +11,8 @@ An architecture called NAME is the file `nachos_jax/models/NAME.py` with
         module(x [B, H, W, C] float32, train: bool, dropout_rate, dropout_key) -> logits
         [B, classes] float32, where the rate is a scalar, maybe traced. Its state is nnx.Param and
         nnx.BatchStat, float32, with no random state; evaluation (train=False) changes none of it.
-        A network that ends in one `blocks.Classifier`, called on [B, H, W, C], can be explained by Grad-CAM;
-        occlusion explains every network.
+        Grad-CAM reads what the network's one `blocks.Classifier` is called on, [B, H, W, C]; occlusion works
+        for every network.
     check(hparams, height, width)  (may be left out)
         raises UsageError when such images do not suit such hyperparameters.
 """

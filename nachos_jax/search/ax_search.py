@@ -132,6 +132,8 @@ def propose(setting: SearchSetting, seen: list[Observation], seed: int) -> dict[
 @contextmanager
 def _quiet_ax() -> Iterator[tuple[Any, Any]]:
     """Ax's client class and configs, with one thread and without messages below an error."""
+    # It says at its import that SQLAlchemy is installed, after Ax has set its level and before we can.
+    logging.getLogger("ax.storage.sqa_store.with_db_settings_base").addFilter(lambda _: False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import torch
