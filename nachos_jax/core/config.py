@@ -24,6 +24,8 @@ PACKINGS = ("vmap", "map", "blocks")
 LOWERINGS = ("lax", "custom", "shift", "im2col")
 _NO_RESULT = ("data.cache", "data.path", "data.residency", "deploy.members")
 """Fields beside `engine` and `report` that may differ when a run is taken up again."""
+_BEFORE = {"protocol": "nested"}
+"""What fields stood for before they existed, so that runs of older versions can be taken up."""
 RESIDENCIES = ("auto", "resident", "stream")
 KINDS = {int: "a whole number", float: "a number", bool: "True or False", str: "text", list: "a list"}
 """How people call the types of fields."""
@@ -223,7 +225,7 @@ def report(raw: Mapping[str, Any]) -> ReportConfig:
 
 def differences(old: Mapping, new: Mapping) -> list[str]:
     """Lines "key: old -> new" for fields that change results (not engine, report, cache, place of data)."""
-    a, b = dict(_flatten(old)), dict(_flatten(new))
+    a, b = {**_BEFORE, **dict(_flatten(old))}, {**_BEFORE, **dict(_flatten(new))}
     lines = []
     for key in sorted(a.keys() | b.keys()):
         if key.startswith(("engine.", "report.")) or key in _NO_RESULT:

@@ -71,6 +71,7 @@ class BucketLanes:
         self._best: list[np.ndarray | None] = [None] * program.lanes
         self._state: LaneState | None = None
         self._resumable: dict[str, Resumable] = {}  # fits taken over from lanes that ran out of memory
+        self._placing: dict[str, Resumable] = {}  # fits whose rows are not in the state yet
         self.parameters = _count(lane.abstract_state(program.spec).params)
 
     @property
@@ -104,7 +105,7 @@ class BucketLanes:
         told = self.program.place([self._tell(i) for i in range(self.program.lanes)])
         if fresh.any():
             state = self.program.start(state, told, jax.device_put(fresh, meshes.by_lane(self.program.mesh)))
-        self._state = state
+        self._state, self._placing = state, {}
         state, output = self.program.epoch(state, told)
         losses, logits = np.asarray(output.training_loss), np.asarray(output.logits)
         # Kept only now: an accelerator tells that it ran out of memory when results are read.
@@ -139,7 +140,8 @@ class BucketLanes:
         lost = any(leaf.is_deleted() for leaf in jax.tree.leaves(self._state))
         if self._state is not None and begun and not lost:
             found = {**found, **resumables(*snapshot(self._state, begun))}
-        self._state = None
+        found = {**found, **self._placing}  # in the state their rows are still those of other fits
+        self._state, self._placing = None, {}
         self.close()
         return found, [*(lane.progress.fit for lane in running), *self._pending]
 
@@ -183,7 +185,7 @@ class BucketLanes:
             self._best[i] = np.array(saved.best) if saved else self._no_logits()
             fresh[i] = saved is None
             if saved:
-                placed[i] = saved
+                placed[i] = self._placing[fit.id] = saved
         state = self.program.empty_state() if self._state is None else self._state
         return self._with_rows(state, placed) if placed else state, fresh
 

@@ -25,6 +25,7 @@ def bbc(
     options: Resampling = USUAL,
     level: float = 0.95,
     higher_is_better: bool = True,
+    selection: str | Function | None = None,
 ) -> Interval:
     """Estimate and interval of the best of T trials from their out-of-fold predictions, without more fits.
 
@@ -45,7 +46,8 @@ def bbc(
         probabilities: [T, N, C] out-of-fold predictions of each trial.
         options: how to resample.
         level: nominal coverage.
-        higher_is_better: False for losses.
+        higher_is_better: False when the selection metric is a loss.
+        selection: the metric that the trial is selected by; default `metric`.
 
     Raises:
         ValueError: no cases or trials, or arrays of different lengths.
@@ -62,7 +64,9 @@ def bbc(
     if count < FEWEST_SUBJECTS:
         return kind.undefined(too_few(count))
     sign = 1.0 if higher_is_better else -1.0
-    found = [_outside(metric, cases, probabilities, drawn, sign, options) for drawn in blocks(cases, options)]
+    by = metric if selection is None else selection
+    drawn_blocks = blocks(cases, options)
+    found = [_outside((metric, by), cases, probabilities, drawn, sign, options) for drawn in drawn_blocks]
     scores = np.concatenate(found)
     values = scores[np.isfinite(scores)]
     lost = len(scores) - len(values)
@@ -80,15 +84,19 @@ def bbc(
 
 
 def _outside(
-    metric: str | Function,
+    metrics: tuple[str | Function, str | Function],
     cases: Cases,
     probabilities: np.ndarray,
     drawn: np.ndarray,
     sign: float,
     options: Resampling,
 ) -> np.ndarray:
-    """[B] score of each replicate's best trial on the cases that were not drawn; drawn is [B, N] counts."""
-    inside = np.stack([by_target(metric, cases, p, drawn, options.target)[0] for p in probabilities])
+    """[B] score of each replicate's best trial on the cases that were not drawn; drawn is [B, N] counts.
+
+    `metrics` are the one that scores and the one that selects.
+    """
+    metric, selection = metrics
+    inside = np.stack([by_target(selection, cases, p, drawn, options.target)[0] for p in probabilities])
     best = np.argmax(np.where(np.isfinite(inside), sign * inside, -math.inf), axis=0)
     scores = np.full(len(drawn), np.nan)
     for trial in np.unique(best):

@@ -14,6 +14,8 @@ from nachos_jax.metrics.weighted import Function, quiet, weighted
 
 BLOCK = 2**21
 """Weights held in memory at a time: 16 MiB of float64."""
+FEWEST_A_STRATUM = 5
+"""Subjects that are drawn among themselves; fewer would hardly vary."""
 JACKKNIFE = 2000
 """Subjects above which the jackknife of BCa leaves out groups of them."""
 UNDEFINED_SHARE = 0.05
@@ -83,7 +85,8 @@ def strata(cases: Cases, by_fold: bool) -> tuple[np.ndarray, np.ndarray]:
 
     Returns:
         [N] int number of each case's subject; [G] int stratum of each subject: its set of classes and,
-        if asked for, its outer fold.
+        if asked for, its outer fold. Sets of several classes with fewer than 5 subjects are drawn
+        together: alone, a stratum of m subjects understates variance by (m - 1)/m.
     """
     _, subject = np.unique(cases.subjects, return_inverse=True)
     _, label = np.unique(cases.labels, return_inverse=True)
@@ -91,7 +94,17 @@ def strata(cases: Cases, by_fold: bool) -> tuple[np.ndarray, np.ndarray]:
     has[subject, label] = 1
     if by_fold:
         has[subject, -1] = np.unique(cases.folds, return_inverse=True)[1]
-    return subject, np.unique(has, axis=0, return_inverse=True)[1].reshape(-1)
+    stratum = np.unique(has, axis=0, return_inverse=True)[1].reshape(-1)
+    several = has.sum(axis=1) > 1
+    return subject, stratum if by_fold else _without_small_ones(stratum, several)
+
+
+def _without_small_ones(stratum: np.ndarray, several: np.ndarray) -> np.ndarray:
+    """[G] strata in which small sets of `several` classes are one, or in the largest if still small."""
+    sizes = np.bincount(stratum)
+    small = (sizes < FEWEST_A_STRATUM)[stratum] & several
+    together = len(sizes) if small.sum() >= FEWEST_A_STRATUM else int(sizes.argmax())
+    return np.unique(np.where(small, together, stratum), return_inverse=True)[1].reshape(-1)
 
 
 def resamples(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from scipy import sparse
 
 from nachos_jax.metrics import classification
 
@@ -31,8 +32,9 @@ def weighted(
     if not np.isfinite(probabilities).all():
         return np.full(len(weights), np.nan)
     if metric in COUNTS:
-        cells = np.eye(count * count)[labels * count + classification.predict(probabilities)]
-        return quiet(COUNTS[metric], (weights @ cells).reshape(-1, count, count))
+        cell = labels * count + classification.predict(probabilities)
+        one = sparse.csr_array((np.ones(len(cell)), (np.arange(len(cell)), cell)), (len(cell), count * count))
+        return quiet(COUNTS[metric], (weights @ one).reshape(-1, count, count))
     if metric in LOSSES:
         return quiet(np.divide, weights @ LOSSES[metric](labels, probabilities), weights.sum(axis=1))
     if metric in RANKS:

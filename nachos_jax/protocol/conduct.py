@@ -203,7 +203,8 @@ class Conductor:
             self._submit(fits)
 
     def _give_up(self, desk: _Desk, why: str) -> None:
-        name = "The deployment study" if desk.study.outer is None else f"Outer fold {desk.study.outer}"
+        alone = "The deployment study" if self._run.store.task.name == "deploy" else "The flat search"
+        name = alone if desk.study.outer is None else f"Outer fold {desk.study.outer}"
         cure = "lower the learning rates in config.search.space or config.training and use a new --workdir"
         self._problems.append(f"{name} could not be finished: {why}; {cure}.")
         desk.closed = True

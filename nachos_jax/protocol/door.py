@@ -69,6 +69,11 @@ def _flat(run: RunConfig) -> None:
             "config.protocol = 'flat' scores fits on the folds that early stopping would watch: set "
             "config.training.early_stopping = False, or config.protocol = 'nested'."
         )
+    if run.search.rule != "best":
+        raise UsageError(
+            f"config.search.rule = {run.search.rule!r}: the correction of the flat protocol repeats the "
+            "choice of the best trial; set it to 'best', or config.protocol = 'nested'."
+        )
     if run.folds.repeats > 1:
         raise UsageError(
             f"config.folds.repeats = {run.folds.repeats}: the flat protocol divides the cases once; set it "

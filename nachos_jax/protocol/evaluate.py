@@ -74,10 +74,12 @@ def _evaluate_flat(run: Run, outer_folds: Sequence[int] | None, quiet: bool, par
     if outer_folds is not None:
         raise UsageError("--outer_folds: the flat protocol has no outer folds; leave the flag out.")
     begin(run)
-    if run.store.outcome(None) is not None:
-        return run
     study = flat_study(run.folds, run.cases, run.config)
-    ending = Ending(fits=lambda *_: [], finish=lambda *_: None, finished=lambda _: False)
+    outcome, known = run.store.outcome(None), {record.fit for record in run.store.fits()}
+    if outcome is not None and known >= {fit for fits in outcome.fits for fit in fits}:
+        return run
+    # The report reads the predictions of all trials: a search fit whose record was lost is trained again.
+    ending = Ending(fits=searched, finish=lambda *_: None, finished=lambda _: False)
     crew = crews.gather(run, party)
     Conductor(run, [study], crew, ending, Progress("evaluate", quiet)).conduct()
     return run
@@ -103,6 +105,11 @@ def chosen_folds(folds: Folds, wanted: Sequence[int] | None) -> list[int]:
 def refits(study: Study, outcome: Outcome) -> list[Fit]:
     """The one fit on everything but the outer fold, for n* epochs."""
     return [study.refit(outcome.trials[outcome.selected], outcome.epochs)]
+
+
+def searched(study: Study, outcome: Outcome) -> list[Fit]:
+    """All search fits of a study."""
+    return [fit for trial in outcome.trials for fit in study.search_fits(trial).values()]
 
 
 def _test(run: Run, study: Study, record: FitRecord) -> None:

@@ -121,7 +121,8 @@ def _identify(run: Run) -> None:
     labels = [table.classes[label] for label in table.labels]
     header, lines = rows.write_rows(run.folds, table.names, table.subjects, table.sites, labels)
     run.store.write_table("folds.csv", header, lines)
-    _write_report_settings(run)
+    if run.store.task.name == "evaluate":  # a deployment in the same directory leaves the report as it is
+        _write_report_settings(run)
     environment.write(run.store, run.config, run.cases)
 
 

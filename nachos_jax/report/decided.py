@@ -58,7 +58,8 @@ def _decided(evidence: Evidence, fold: int, event: int, rule: decisions.Rule) ->
     if found is None:
         return {"threshold": asdict(Value(None, NO_INNER)), "decision": None}
     labels, logits = found
-    scores = calibration.with_temperature(logits, 1.0)[:, event]
+    # In float32, as predictions of outer folds are recorded: else rounding could part equal scores.
+    scores = calibration.with_temperature(logits, 1.0)[:, event].astype(np.float32).astype(np.float64)
     threshold = decisions.choose(rule, labels == event, scores)
     outer, probabilities = evidence.predictions[fold]
     if threshold.value is None or not np.isfinite(probabilities).all():

@@ -130,8 +130,9 @@ class Estimates:
         if search is None or name not in self._wanted:
             return []
         predictions = np.concatenate([search.probabilities[fold] for fold in self._evidence.tests], axis=1)
-        level, higher = self._evidence.settings.level, METRICS[name].higher_is_better
-        return [bbc(name, self.cases, predictions, self.resampling, level, higher)]
+        level, selection = self._evidence.settings.level, self._evidence.headline
+        higher = METRICS[selection].higher_is_better
+        return [bbc(name, self.cases, predictions, self.resampling, level, higher, selection)]
 
     # --- intervals ---------------------------------------------------------------------------------
 

@@ -166,6 +166,7 @@ def read(directory: RunDirectory) -> Evidence:
             f"{directory.path} holds no run (no records/run.json): give the --workdir of a "
             "`nachos evaluate`, or start one there."
         )
+    run = _with_newest_settings(run, directory)
     planned = range(int(run["folds"]["count"]) * int(run["folds"].get("repeats", 1)))
     one_loop = run["config"].get("protocol") == "flat"
     studies = [None] if one_loop else list(planned)
@@ -194,6 +195,19 @@ def _with_search(evidence: Evidence, directory: RunDirectory, folds: range) -> E
         return evidence
     cases = {fold: ([row.case for row in evidence.members(fold)], evidence.labels(fold)) for fold in folds}
     return replace(evidence, search=search, tests=flat.tests(directory, search, cases))
+
+
+def _with_newest_settings(run: Mapping[str, Any], directory: RunDirectory) -> dict[str, Any]:
+    """run.json with the report section that this report is made by, and a warning where decisions changed."""
+    first, newest = run["config"].get("report") or {}, directory.settings() or {}
+    changed = [key for key in ("threshold", "positive") if key in first and first[key] != newest.get(key)]
+    told = [
+        f"config.report.{key} was {first[key]!r} when the run began and is {newest.get(key)!r} now: say "
+        "whether it was changed after results were seen."
+        for key in changed
+    ]
+    warnings = [*run.get("warnings", ()), *told]
+    return {**run, "config": {**run["config"], "report": newest}, "warnings": warnings}
 
 
 def _settings(directory: RunDirectory) -> ReportConfig:

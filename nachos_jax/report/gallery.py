@@ -47,18 +47,20 @@ class Gallery:
 
 
 def read(directory: RunDirectory, evidence: Evidence) -> Gallery | None:
-    """The gallery beside the records; None when there is none, or when it is of other tests than these.
+    """The gallery beside the records; None when none is wanted or there, or when it is of other tests.
 
     A picture whose bytes are not those of its digest, or that another fit than its fold's refit explains, is
     left out.
     """
-    folder = directory.path / FOLDER
+    folder, most = directory.path / FOLDER, evidence.settings.gallery
+    if not most:
+        return None
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         if index["tested"] != list(evidence.tests):
             return None
         pictures = [_picture(folder, told, evidence) for told in index["items"]]
-        kept = tuple(picture for picture in pictures if picture is not None)
+        kept = tuple(picture for picture in pictures if picture is not None)[:most]
         return Gallery(str(index["note"]), int(index["errors"]), int(index["predictions"]), kept)
     except (OSError, ValueError, KeyError, TypeError):  # absent, torn or edited: it can be made anew
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,6 +11,8 @@ from safetensors.numpy import load
 from nachos_jax.core.errors import UsageError
 from nachos_jax.records.schema import Outcome
 from nachos_jax.records.store import RunDirectory
+
+log = logging.getLogger("nachos_jax")
 
 SUFFIX = "inner.safetensors"
 
@@ -20,20 +23,26 @@ def of_selected(
     """Logits of each inner fold by the selected trial of each outer fold.
 
     Returns:
-        {outer fold: {inner fold: [n, C] float32}}; a fit of an older version, which kept none, is left out.
-
-    Raises:
-        UsageError: a payload is missing or damaged.
+        {outer fold: {inner fold: [n, C] float32}}; nothing for an outer fold of which some are lost or
+        damaged, with a warning: the estimate does not need them. A fit of an older version kept none.
     """
-    return {
-        fold: of_trial(directory, outcome, outcome.selected)
-        for fold, outcome in outcomes.items()
-        if outcome is not None and fold is not None
-    }
+    found: dict[int, dict[int, np.ndarray]] = {}
+    for fold, outcome in outcomes.items():
+        if outcome is None or fold is None:
+            continue
+        try:
+            found[fold] = of_trial(directory, outcome, outcome.selected)
+        except UsageError as error:
+            log.warning("outer fold %d is reported without inner predictions: %s", fold, error)
+    return found
 
 
 def of_trial(directory: RunDirectory, outcome: Outcome, trial: int) -> dict[int, np.ndarray]:
-    """Logits [n, C] of each inner fold by one trial of a study."""
+    """Logits [n, C] of each inner fold by one trial of a study.
+
+    Raises:
+        UsageError: a record or a payload is missing or damaged.
+    """
     found = {}
     for name in outcome.fits[trial]:
         record = directory.fit(name)

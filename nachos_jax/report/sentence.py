@@ -209,12 +209,12 @@ def _failures(summary: Mapping[str, Any]) -> list[str]:
 
 def _repeats(summary: Mapping[str, Any]) -> list[str]:
     progress = summary["progress"]
-    if progress["repeats"] == 1:
+    if progress["repeats_tested"] < 2:
         return []
-    k = progress["folds_a_repeat"]
+    k = min(progress["folds_a_repeat"], summary["metrics"][summary["headline"]]["count"])
     return [
-        f"The {progress['repeats']} repeats test the same cases again, so the SE is SD/√{k} with the {k} "
-        "folds of one repeat, however many repeats there are."
+        f"The {progress['repeats_tested']} repeats test the same cases again, so the SE is SD/√{k} with "
+        f"the {k} folds of one repeat, however many repeats there are."
     ]
 
 

@@ -14,7 +14,8 @@ def spent(evidence: Evidence) -> dict[str, Any]:
     it trains one fit for every study, trial and inner fold.
     """
     searched = [ids for outcome in evidence.outcomes.values() for ids in outcome.fits]
-    refits = {test.fit for test in evidence.tests.values()}
+    # In the flat protocol search fits are the ones that test, and nothing is refitted.
+    refits = {test.fit for test in evidence.tests.values()} - {fit for ids in searched for fit in ids}
 
     def total(key: str) -> float:
         return sum(session.get(key) or 0 for session in evidence.sessions)

@@ -45,8 +45,8 @@ def _order(evidence: Evidence, column: str, groups: tuple[str, ...]) -> list[str
 
 def _values(evidence: Evidence, estimates: Estimates, inside: np.ndarray) -> dict[str, Any]:
     cases = Cases(*(values[inside] for values in vars(estimates.cases).values()))
-    probabilities, counts = estimates.probabilities[inside], np.bincount(cases.labels, minlength=1)
-    classes = evidence.classes
+    probabilities, classes = estimates.probabilities[inside], evidence.classes
+    names = estimates.names[inside]
     whole = Resampling(estimates.resampling.replicates, estimates.resampling.seed, target="pooled")
     metrics = {}
     for name in dict.fromkeys((evidence.headline, ALSO)):
@@ -57,8 +57,8 @@ def _values(evidence: Evidence, estimates: Estimates, inside: np.ndarray) -> dic
             row["interval"] = asdict(percentile(drawn, evidence.settings.level))
         metrics[name] = row
     return {
-        "cases": len(set(estimates.names[inside].tolist())),
+        "cases": len(set(names.tolist())),
         "subjects": len(set(cases.subjects.tolist())),
-        "counts": {c: int(counts[i]) if i < len(counts) else 0 for i, c in enumerate(classes)},
+        "counts": {c: len(set(names[cases.labels == i].tolist())) for i, c in enumerate(classes)},
         "metrics": metrics,
     }

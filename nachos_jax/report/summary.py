@@ -68,6 +68,10 @@ def _progress(evidence: Evidence) -> dict[str, Any]:
         "repeats": evidence.repeats,
         "scheme": evidence.run["folds"]["scheme"],
         "cases_tested": len({case for test in evidence.tests.values() for case in test.cases}),
+        "subjects_tested": len(
+            {evidence.by_case[case].subject for test in evidence.tests.values() for case in test.cases}
+        ),
+        "repeats_tested": len({evidence.repeat(fold) for fold in evidence.tests}),
     }
 
 
@@ -94,6 +98,7 @@ def _confusion(evidence: Evidence) -> dict[str, Any]:
     nothing = np.zeros((0, *(len(evidence.classes),) * 2), np.int64)
     stack = np.stack(by_fold) if by_fold else nothing
     counts = stack.sum(axis=0)
+    stack = stack[stack.sum(axis=(1, 2)) > 0]  # a refit that met NaN predicted nothing
     folds = len(stack)
     se = stack.std(axis=0, ddof=1) / np.sqrt(min(folds, evidence.count)) if folds > 1 else None
     return {

@@ -404,3 +404,11 @@ def test_a_number_too_large_for_a_float_is_refused_even_without_bounds():
     with pytest.raises(UsageError, match="x = 1000000.*: must be a number from -inf to inf"):
         Hyperparameter("x", "float").check(10**400, "x")
     assert Hyperparameter("n", "integer").check(10**400, "n") == 10**400
+
+
+def test_a_run_of_before_the_protocol_was_a_field_is_taken_up_as_nested():
+    old = plain()
+    del old["protocol"]
+    del old["report"]
+    assert configs.differences(old, plain()) == []
+    assert configs.differences(old, with_value("protocol", "flat")) == ["protocol: 'nested' -> 'flat'"]

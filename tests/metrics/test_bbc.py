@@ -104,3 +104,18 @@ def test_undefined():
         bbc("accuracy", cases, probabilities[0])
     with pytest.raises(ValueError, match="T, N, C"):
         bbc("accuracy", cases, probabilities[:0])
+
+
+def test_the_trial_is_selected_by_the_selection_metric():
+    """Trial 0 is right more often, trial 1 is surer: the log loss told is that of trial 0, the chosen."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(80) % 2
+    cases = b.Cases(labels, np.arange(80) % 4, np.arange(80))
+    right = rng.random((2, 80)) < np.array([[0.95], [0.75]])
+    sure = np.array([[0.51], [0.99]])
+    positive = np.where(right == (labels == 1), sure, 1 - sure)
+    probabilities = np.stack([1 - positive, positive], axis=2)
+    options = b.Resampling(200)
+    own = bbc("log_loss", cases, probabilities[:1], options, higher_is_better=False)
+    chosen = bbc("log_loss", cases, probabilities, options, higher_is_better=True, selection="accuracy")
+    assert chosen.estimate == pytest.approx(own.estimate, rel=0.02)

@@ -269,3 +269,14 @@ def test_arrays_of_other_lengths_are_refused():
         b.bootstrap("accuracy", cases, probabilities[1:])
     with pytest.raises(ValueError, match="not 0"):
         b.bootstrap("accuracy", take(cases, slice(0)), probabilities[:0])
+
+
+def test_subjects_of_rare_sets_of_classes_are_drawn_together():
+    """Alone, such a subject would be drawn exactly once in every replicate."""
+    subjects = np.repeat(np.arange(40), 2)
+    labels = np.random.default_rng(1).integers(0, 6, 80)
+    weights = b.resamples(subjects, labels, None, 500, 0)
+    several = np.repeat(labels[::2] != labels[1::2], 2)
+    varies = weights.std(axis=0)[several]
+    assert varies.min() > 0.7, "a subject's count is about Poisson with mean 1"
+    assert (weights.reshape(500, 40, 2)[:, :, 0].sum(axis=1) == 40).all()

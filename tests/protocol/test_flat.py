@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -93,10 +94,22 @@ def test_it_resumes_to_nothing_and_deploys_by_the_same_rule(finished: Path):
     assert model == search
 
 
+def test_a_lost_search_fit_is_trained_again_by_the_same_command(finished: Path, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(finished, folder)
+    lost = sorted((folder / "records/evaluate/fits").glob("*.json"))[0]
+    before = lost.read_bytes()
+    lost.unlink()
+    evaluate(tiny.run_config(**FLAT), str(folder), None, tiny.cohort(), quiet=True)
+    assert lost.read_bytes() == before
+    page.write(folder)
+
+
 @pytest.mark.parametrize(
     ("changes", "cure"),
     [
         ({"search__searcher": "ax"}, "'sobol' or 'random'"),
+        ({"search__rule": "one-se"}, "set it to 'best'"),
         ({"training__early_stopping": True}, "config.training.early_stopping = False"),
         ({"folds__repeats": 2, "folds__scheme": "stratified"}, "set it to 1"),
     ],

@@ -93,3 +93,10 @@ def test_a_torn_index_is_as_good_as_none(directory, content):
 
 def test_no_gallery_at_all(make_run):
     assert gallery(make_run()) is None
+
+
+def test_a_report_without_a_gallery_shows_none(directory):
+    directory.write_settings({**directory.settings(), "gallery": 0})
+    assert gallery(directory) is None
+    directory.write_settings({**directory.settings(), "gallery": 1})
+    assert len(gallery(directory).pictures) == 1

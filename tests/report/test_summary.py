@@ -336,3 +336,28 @@ def test_money_and_energy_follow_from_device_hours(make_run):
     assert spent["kilowatt_hours"] == pytest.approx(0.7 * hours)
     none = written(make_run(name="none"))[0]["spent"]
     assert (none["money"], none["kilowatt_hours"]) == (None, None)
+
+
+def test_a_lost_inner_prediction_costs_thresholds_not_the_report(make_run, caplog):
+    directory = make_run(classes=("benign", "malignant"))
+    outcome = directory.outcome(2)
+    record = directory.fit(outcome.fits[outcome.selected][0])
+    directory.payload_path(record, "inner.safetensors").write_bytes(b"torn")
+    summary = written(directory)[0]
+    assert "without inner predictions" in caplog.text
+    assert summary["metrics"]["accuracy"]["count"] == 5
+    assert summary["decisions"]["folds"]["2"]["decision"] is None
+
+
+def test_a_changed_threshold_rule_is_said(make_run):
+    directory = make_run(classes=("benign", "malignant"))
+    run = json.loads((directory.records / "run.json").read_text())
+    run["config"]["report"] = {**directory.settings(), "threshold": "cost(1, 5)"}
+    (directory.records / "run.json").write_text(json.dumps(run))
+    caveats = written(directory)[0]["caveats"]
+    assert any("'cost(1, 5)' when the run began and is 'youden' now" in text for text in caveats)
+
+
+def test_confusion_means_are_over_folds_that_predicted(make_run):
+    found = written(make_run(diverged_refit=2))[0]["confusion"]
+    assert np.sum(found["mean"]) == pytest.approx(found["predictions"] / 4)

@@ -73,7 +73,7 @@ def _interval(found: Mapping[str, Any]) -> Interval:
 
 def _forest(summary: Mapping[str, Any]) -> Figure | None:
     name = summary["headline"]
-    metric, whole = summary["metrics"][name], summary["data"]
+    metric, progress = summary["metrics"][name], summary["progress"]
     rows = []
     for group in summary["subgroups"]:
         value = group["metrics"][name]
@@ -91,11 +91,10 @@ def _forest(summary: Mapping[str, Any]) -> Figure | None:
                 group["column"],
             )
         )
-    tested = summary["progress"]["cases_tested"]
+    tested, subjects = progress["cases_tested"], progress["subjects_tested"]
+    label = "all cases" if tested == summary["data"]["cases"] else "all tested cases"
     first = metric["intervals"][0] if metric["intervals"] else {"low": None, "high": None}
-    overall = Subgroup(
-        "all cases", tested, whole["subjects"], metric["estimate"], first["low"], first["high"]
-    )
+    overall = Subgroup(label, tested, subjects, metric["estimate"], first["low"], first["high"])
     return forest(rows, overall, metric["label"], _bounds(name))
 
 

@@ -99,8 +99,8 @@ def _fits(evidence: Evidence) -> list[FitCurve]:
     for study, outcome in evidence.outcomes.items():
         for trial, ids in enumerate(outcome.fits):
             for name in ids:
-                curve_of = records[name].curves
-                for fold, curve in curve_of.items():
+                record = records.get(name)  # None when its file was lost
+                for fold, curve in record.curves.items() if record else ():
                     if fold != study:
                         place = 0 if study is None else study
                         found.append(FitCurve(place, trial, fold, curve.loss))
