@@ -99,4 +99,6 @@ def test_a_report_without_a_gallery_shows_none(directory):
     directory.write_settings({**directory.settings(), "gallery": 0})
     assert gallery(directory) is None
     directory.write_settings({**directory.settings(), "gallery": 1})
-    assert len(gallery(directory).pictures) == 1
+    found = gallery(directory)
+    assert found is not None
+    assert len(found.pictures) == 1
