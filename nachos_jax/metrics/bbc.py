@@ -52,21 +52,16 @@ def bbc(
     Raises:
         ValueError: no cases or trials, or arrays of different lengths.
     """
-    probabilities = np.asarray(probabilities, np.float64)
-    sizes = {len(values) for values in vars(cases).values()}
-    if probabilities.ndim != 3 or sizes != {probabilities.shape[1]} or not probabilities[:, :, 0].size:
-        raise ValueError(f"{probabilities.shape} probabilities for {sorted(sizes)} cases: (T, N, C) expected")
-    order = np.argsort(cases.folds, kind="stable")  # folds become slices
-    cases = Cases(*(np.asarray(values)[order] for values in vars(cases).values()))
-    probabilities = probabilities[:, order]
+    cases, probabilities = _by_fold(cases, np.asarray(probabilities, np.float64))
     count = len(np.unique(cases.subjects))
     kind = Kind("bbc", "Bootstrap bias-corrected cross-validation", "subjects", count, level)
     if count < FEWEST_SUBJECTS:
         return kind.undefined(too_few(count))
+    metrics = metric, metric if selection is None else selection
     sign = 1.0 if higher_is_better else -1.0
-    by = metric if selection is None else selection
-    drawn_blocks = blocks(cases, options)
-    found = [_outside((metric, by), cases, probabilities, drawn, sign, options) for drawn in drawn_blocks]
+    found = [
+        _outside(metrics, cases, probabilities, drawn, sign, options) for drawn in blocks(cases, options)
+    ]
     scores = np.concatenate(found)
     values = scores[np.isfinite(scores)]
     lost = len(scores) - len(values)
@@ -81,6 +76,19 @@ def bbc(
     ends = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     bounds = BOUNDS.get(metric, UNBOUNDED) if isinstance(metric, str) else UNBOUNDED
     return kind.around(estimate, ends, bounds, note)
+
+
+def _by_fold(cases: Cases, probabilities: np.ndarray) -> tuple[Cases, np.ndarray]:
+    """Cases and their [T, N, C] predictions in the order of the folds, which become slices.
+
+    Raises:
+        ValueError: no cases or trials, or arrays of different lengths.
+    """
+    sizes = {len(values) for values in vars(cases).values()}
+    if probabilities.ndim != 3 or sizes != {probabilities.shape[1]} or not probabilities[:, :, 0].size:
+        raise ValueError(f"{probabilities.shape} probabilities for {sorted(sizes)} cases: (T, N, C) expected")
+    order = np.argsort(cases.folds, kind="stable")
+    return Cases(*(np.asarray(values)[order] for values in vars(cases).values())), probabilities[:, order]
 
 
 def _outside(
