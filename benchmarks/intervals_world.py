@@ -30,6 +30,7 @@ class Setting:
         shared: share of a feature's variance that the cases of a subject have in common.
         features: P.
         informative: features in which the class means differ.
+        shrinkage: of the covariance of the default configuration; less is less stable.
         leak: folds are drawn over cases, so that subjects lie in several.
     """
 
@@ -42,6 +43,7 @@ class Setting:
     shared: float = 0.5
     features: int = 20
     informative: int = 5
+    shrinkage: float = 0.3
     leak: bool = False
 
     @property
@@ -120,12 +122,12 @@ def _classes(setting: Setting, count: int, generator: np.random.Generator) -> np
 
 
 def configurations(setting: Setting, generator: np.random.Generator) -> Trials:
-    """The default (moderate shrinkage, all features), then shrinkage, screening and features at random."""
+    """The default (all features, shrunk as the setting says), then all of it at random."""
     extra, features = setting.trials - 1, setting.features
     allowed = np.ones((setting.trials, features), bool)
     allowed[1:] = generator.random((extra, features)) < generator.uniform(0.4, 1.0, (extra, 1))
     allowed[:, 0] = True  # none without features
-    shrinkage = np.append(0.3, 10 ** generator.uniform(-2, 0, extra))
+    shrinkage = np.append(setting.shrinkage, 10 ** generator.uniform(-2, 0, extra))
     kept = np.append(features, generator.integers(2, features + 1, extra))
     return Trials(shrinkage, kept, allowed)
 

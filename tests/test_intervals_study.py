@@ -230,3 +230,18 @@ def test_wrong_flags_are_refused(
     monkeypatch.setattr(sys, "argv", ["intervals.py", flag])
     with pytest.raises(SystemExit, match=message):
         script.main()
+
+
+def test_the_verdict_tells_each_learner_apart_and_names_what_covers_too_little(script: Any) -> None:
+    world = module("intervals_world")
+    settings = [world.Setting(200, 5), world.Setting(500, 5), world.Setting(200, 5, features=100)]
+    settings += [world.Setting(100, 5)]  # not asked of so few cases
+    found = [
+        {"auc": {"corrected_t": {f"covered_{g}": n for g in ("models", "procedure", "deployed")}}}
+        for n in (99, 96, 91, 50)
+    ]
+    for one in found:
+        one["auc"]["corrected_t"]["defined"] = 100
+    stable, grown = script.verdict(settings, found, "auc").split("half as many features as cases")
+    assert "models 0.960 (n 500, K 5) to 0.990 (n 200, K 5), below in 0 and above in 1 of 2" in stable
+    assert "below in 1 and above in 0 of 1 settings (below: n 200, K 5, 100 features)" in grown

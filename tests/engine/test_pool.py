@@ -274,6 +274,32 @@ def test_out_of_memory_that_shows_when_results_are_read(cohort, monkeypatch):
     assert pool.lanes == 2
 
 
+def test_out_of_memory_while_resumed_fits_take_lanes_keeps_their_own_state(cohort, tmp_path, monkeypatch):
+    run = tiny.run_config(engine__lanes=2, training__epochs=4, training__patience=4)
+    before, resumed = some_fits(run)[:2], some_fits(run)[2:4]
+    calm, _, _ = tiny.train(resumed, run, cohort)
+    first = tiny.LanePool(cohort, tiny.folds(cohort), run, Checkpoints(tmp_path, "first"), jax.devices()[:1])
+    first.submit(resumed)
+    first.step()
+    first.save()
+    first.close()
+    calls, place = [], program.LaneProgram.place
+
+    def failing(self, told):
+        calls.append(self)
+        if len(calls) == 5:  # the lanes of `before` are free again, and still hold its weights
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes.")
+        return place(self, told)
+
+    monkeypatch.setattr(program.LaneProgram, "place", failing)
+    records, _, pool = tiny.train(
+        [*before, *resumed], run, cohort, checkpoints=Checkpoints(tmp_path, "second")
+    )
+    assert {fit.id: records[fit.id] for fit in resumed} == calm
+    assert pool.lanes == 1
+    assert pool.spent.epochs == 2 * 4 + 2 * 3, "the epoch that was saved is not trained again"
+
+
 def test_out_of_memory_with_one_lane_says_what_to_do(cohort, monkeypatch):
     run = tiny.run_config(engine__lanes=1)
     Exhausted(monkeypatch, 1)

@@ -15,6 +15,7 @@ from nachos_jax.records.store import RunDirectory
 from nachos_jax.report import evidence
 from nachos_jax.report.summary import summarise
 from nachos_jax.report.tracking import mlflow_runs
+from tests.report.checklist_runs import flat
 from tests.report.rivals import edit_run
 
 # MLflow maps its tables in a way that SQLAlchemy 2.1 calls old.
@@ -97,6 +98,11 @@ def test_one_run_an_outer_fold_below_that_of_the_study(make_run, database, exper
     for name, metric in summary["metrics"].items():
         for key in ("mean", "sd", "se"):
             assert parent.data.metrics[f"{name}.{key}"] == pytest.approx(metric[key])
+        assert parent.data.metrics[f"{name}.estimate"] == pytest.approx(metric["mean"])
+    interval = summary["metrics"]["balanced_accuracy"]["intervals"][0]
+    assert interval["method"] == "corrected_t"
+    for end in ("low", "high"):
+        assert parent.data.metrics[f"balanced_accuracy.{end}"] == pytest.approx(interval[end])
     for fold, test in enumerate(directory.tests()):
         run, outcome = found[f"fold_{fold:02d}"], directory.outcome(fold)
         assert outcome is not None
@@ -113,6 +119,21 @@ def test_one_run_an_outer_fold_below_that_of_the_study(make_run, database, exper
         wanted |= {"inner.score": outcome.scores[outcome.selected].score, "epochs": outcome.epochs}
         wanted |= {"inner.spread": outcome.scores[outcome.selected].spread}
         assert run.data.metrics == pytest.approx(wanted)
+
+
+def test_the_flat_protocol_gives_its_corrected_estimate_and_one_nested_run(make_run, database, experiment):
+    directory = flat(make_run(tested=()))
+    mlflow_runs.write(directory.path, database, experiment)
+    found, summary = runs(database, experiment), summarise(evidence.read(directory))
+    assert set(found) == {"study", "flat"}
+    metric, logged = summary["metrics"]["accuracy"], found["study"].data.metrics
+    assert logged["accuracy.estimate"] == pytest.approx(metric["estimate"])
+    assert logged["accuracy.low"] == pytest.approx(metric["intervals"][0]["low"])
+    assert logged["uncorrected.accuracy.mean"] == pytest.approx(metric["mean"])
+    assert "accuracy.mean" not in logged
+    assert found["flat"].data.tags["mlflow.parentRunId"] == found["study"].info.run_id
+    assert found["flat"].data.metrics["epochs"] == 4
+    assert {run.info.status for run in found.values()} == {"FINISHED"}
 
 
 def test_writing_again_adds_nothing(make_run, database, experiment):

@@ -152,6 +152,9 @@ def _parent(evidence: Evidence, summary: Mapping[str, Any], workdir: Path) -> En
         # In the flat protocol the folds chose the trial that they then score.
         shown = f"uncorrected.{name}" if evidence.flat else name
         told = {f"{shown}.{key}": metric[key] for key in ("mean", "sd", "se")}
+        told |= {f"{name}.estimate": metric["estimate"]}
+        if metric["intervals"]:
+            told |= {f"{name}.{end}": metric["intervals"][0][end] for end in ("low", "high")}
         metrics |= {key: value for key, value in told.items() if value is not None}
     params = {
         "cases": run["n_cases"],
