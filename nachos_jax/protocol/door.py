@@ -43,8 +43,14 @@ def check(run: RunConfig, cohort: Cohort, folds: Folds) -> None:
 
 
 def _metric(name: str, cohort: Cohort, folds: Folds) -> None:
+    if name == "ece":
+        raise UsageError(
+            "config.search.metric = 'ece' would choose models that predict how frequent the classes are, whose "
+            "calibration error is 0: select by log_loss or brier; the report gives the error all the same."
+        )
     if name not in METRICS:
-        raise UsageError(f"config.search.metric = {name!r}: must be one of {', '.join(METRICS)}.")
+        known = ", ".join(metric for metric in METRICS if metric != "ece")
+        raise UsageError(f"config.search.metric = {name!r}: must be one of {known}.")
     table = cohort.table
     certain = np.eye(len(table.classes))
     for fold in folds.numbers():

@@ -149,6 +149,7 @@ FIELDS = {
     "search.trials=0": ["config.search.trials = 0", "from 1 to"],
     "search.searcher=grid": ["config.search.searcher = 'grid'", '"sobol"'],
     "search.metric=acc": ["config.search.metric = 'acc'", "balanced_accuracy"],
+    "search.metric=ece": ["config.search.metric = 'ece'", "log_loss or brier"],
     "search.rule=least": ["config.search.rule = 'least'", "'one-se'"],
     "model.architecture=vit": ["config.model.architecture = 'vit'", "'cnn', 'resnet'"],
     "model.cnn.stages=4": ["cnn.stages = 4", "8 x 8 pixels", "lower cnn.stages to 3"],
