@@ -45,8 +45,8 @@ def check(run: RunConfig, cohort: Cohort, folds: Folds) -> None:
 def _metric(name: str, cohort: Cohort, folds: Folds) -> None:
     if name == "ece":
         raise UsageError(
-            "config.search.metric = 'ece' would choose models that predict how frequent the classes are, whose "
-            "calibration error is 0: select by log_loss or brier; the report gives the error all the same."
+            "config.search.metric = 'ece' would choose models that predict how frequent the classes are; "
+            "their error is 0. Select by log_loss or brier; the report gives the error all the same."
         )
     if name not in METRICS:
         known = ", ".join(metric for metric in METRICS if metric != "ece")
