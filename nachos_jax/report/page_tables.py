@@ -32,6 +32,7 @@ def choices(evidence: Evidence, summary: Mapping[str, Any]) -> dict[str, Any]:
     """Chosen hyperparameters: a row each for those that were searched, the fixed ones apart."""
     names = tables.hyperparameters(evidence)
     folds = [fold for fold in summary["outer_folds"] if fold["hparams"] is not None]
+    folds = folds[:1] if evidence.flat else folds  # one search chose for all of them
     tried: dict[str, set[str]] = {name: set() for name in names}
     for study in evidence.trials.values():
         for trial in study:
@@ -39,7 +40,8 @@ def choices(evidence: Evidence, summary: Mapping[str, Any]) -> dict[str, Any]:
                 tried[name].add(number(trial.hparams.get(name)))
     searched = [_choice(name, folds) for name in names if len(tried[name]) > 1]
     fixed = [(name, next(iter(tried[name]))) for name in names if len(tried[name]) == 1]
-    return {"folds": [fold["outer_fold"] for fold in folds], "searched": searched, "fixed": fixed}
+    names_of_columns = ["chosen"] if evidence.flat else [fold["outer_fold"] for fold in folds]
+    return {"folds": names_of_columns, "searched": searched, "fixed": fixed}
 
 
 def _choice(name: str, folds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

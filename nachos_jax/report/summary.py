@@ -138,8 +138,9 @@ def _shares(stack: np.ndarray, folds: int) -> dict[str, Any]:
 
 
 def _outer_fold(evidence: Evidence, fold: int) -> dict[str, Any]:
-    test, chosen = evidence.tests[fold], evidence.selected(fold)
-    score = None if chosen is None else evidence.score(fold, chosen.number)
+    study = None if evidence.flat else fold
+    test, chosen = evidence.tests[fold], evidence.selected(study)
+    score = None if chosen is None else evidence.score(study, chosen.number)
     return {
         "outer_fold": fold,
         "repeat": evidence.repeat(fold) + 1,
@@ -150,7 +151,7 @@ def _outer_fold(evidence: Evidence, fold: int) -> dict[str, Any]:
         "origin": None if chosen is None else chosen.origin,
         "inner_score": None if score is None else score.score,
         "hparams": None if chosen is None else dict(chosen.hparams),
-        "epochs": None if chosen is None else evidence.outcomes[fold].epochs,
+        "epochs": None if chosen is None else evidence.outcomes[study].epochs,
         "refit": test.fit,
     }
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from nachos_jax.report import page
+from tests.report.checklist_runs import flat
 from tests.report.conftest import FakeRun, build
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -25,6 +26,7 @@ RUNS = {
         folds=10,
         sites=6,
     ),
+    "flat": FakeRun(tested=()),
     "partial": FakeRun(tested=(0, 3), failed=((0, 1),), absent_in_fold=3),
 }
 FLAGS = (
@@ -68,6 +70,7 @@ addEventListener("message", e => document.documentElement.setAttribute("data-fou
 @pytest.fixture(scope="module", params=RUNS)
 def html(request, tmp_path_factory) -> Path:
     run = build(tmp_path_factory.mktemp("run") / "run", RUNS[request.param])
+    run = flat(run, trials=8, failed=1) if request.param == "flat" else run
     return page.write(run.path)
 
 

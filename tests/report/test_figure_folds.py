@@ -57,6 +57,16 @@ def test_the_headline_is_a_band_over_the_folds_and_a_thick_bar():
     assert bar[0][0] < other[0][0] < middle < other[1][0] < bar[1][0]
 
 
+def test_a_corrected_estimate_is_marked_where_it_is_and_not_at_the_mean():
+    around_mean = drawn(folds(FOLDS, "accuracy", 0.8, [Interval("t", 0.65, 0.95)])).svg
+    corrected = drawn(folds(FOLDS, "accuracy", 0.8, [Interval("BBC", 0.65, 0.95, estimate=0.7)])).svg
+    mean, bar = of(corrected, "mean")[0][0][0], of(corrected, "interval heavy")[0]
+    diamond = sum(x for x, _ in of(corrected, "middle")[0]) / len(of(corrected, "middle")[0])
+    assert diamond == pytest.approx(bar[0][0] + (bar[1][0] - bar[0][0]) * (0.7 - 0.65) / 0.3, abs=0.2)
+    points = of(around_mean, "middle")[0]
+    assert sum(x for x, _ in points) / len(points) == pytest.approx(mean, abs=0.2)
+
+
 def test_an_undefined_headline_has_its_reason_and_no_band():
     svg = drawn(folds(FOLDS, "accuracy", 0.8, [Interval("corrected t", None, None, "K is 2")])).svg
     assert not of(svg, "band c0")

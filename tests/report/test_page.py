@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import pytest
 
 from nachos_jax.report import page
+from tests.report.checklist_runs import flat
 from tests.report.conftest import FakeRun, build
 
 VARIANTS = {
@@ -20,6 +21,7 @@ VARIANTS = {
     "loss": {"metric": "log_loss", "trials": 1},
     "many_folds": {"folds": 15, "trials": 2},
     "all_failed": {"tested": (0,), "trials": 1, "failed": ((0, 0),)},
+    "flat": {"tested": ()},
 }
 VOID = {"meta", "link"}
 
@@ -60,6 +62,7 @@ def parsed(html: str) -> Checker:
 def directory(request, tmp_path_factory):
     """A run whose report is written."""
     made = build(tmp_path_factory.mktemp("run") / "run", FakeRun(**VARIANTS[request.param]))
+    made = flat(made, failed=1) if request.param == "flat" else made
     page.write(made.path)
     return made
 
@@ -156,6 +159,22 @@ def test_the_confusion_matrix_shows_counts_and_row_percentages(whole):
         (f"{n:,}", f"{n / sum(row):.0%}".rstrip("%")) for row in summary["confusion"]["counts"] for n in row
     ]
     assert shown == expected
+
+
+def test_the_flat_protocol_shows_one_choice_and_no_columns_of_outer_folds(make_run):
+    run = flat(make_run(tested=()), trials=4)
+    html = page.write(run.path).read_text(encoding="utf-8")
+    chosen = re.findall(r'<section aria-labelledby="chosen">.*?</section>', html, re.DOTALL)[0]
+    row = re.findall(r"<code>learning_rate</code>.*?</tr>", chosen, re.DOTALL)[0]
+    outcome = run.outcome(None)
+    assert re.findall(r"<td>([^<]*)</td>", row) == [
+        f"{outcome.trials[outcome.selected].hparams['learning_rate']:g}"
+    ]
+    assert "Agree" not in chosen
+    assert "All trials of all studies" in chosen
+    table = re.findall(r'aria-label="Metrics of the outer folds">.*?</thead>', html, re.DOTALL)[0]
+    assert "Outer fold" not in table
+    assert "Epochs" not in table
 
 
 def test_agreement_counts_active_choices_only(whole):

@@ -42,12 +42,14 @@ class Interval:
         low: lower end; None when it is undefined.
         high: upper end; None when it is undefined.
         reason: why it is undefined.
+        estimate: what it is around; None for the mean over outer folds.
     """
 
     label: str
     low: float | None
     high: float | None
     reason: str = ""
+    estimate: float | None = None
 
     @property
     def ends(self) -> tuple[float, float] | None:
@@ -128,6 +130,7 @@ def folds(
     top, middle = TOP + 12, TOP + 12 + high * len(values)
     base = middle + INTERVAL_ROW * len(intervals)
     known = [*numbers, *ends, *([] if mean is None else [mean])]
+    known += [i.estimate for i in intervals if i.estimate is not None]
     x = axis(known, left + 10, WIDTH - VALUES - 6, ticks=4, bounds=bounds)
     parts: list[str] = []
     if intervals and intervals[0].ends:
@@ -182,8 +185,9 @@ def _interval_row(
     style = "interval heavy" if headline else "interval"
     parts.append(draw.line(x.at(low), y, x.at(high), y, style))
     parts += [draw.line(x.at(end), y - 4, x.at(end), y + 4, "interval") for end in (low, high)]
-    if mean is not None:
-        parts.append(draw.diamond(x.at(mean), y, 9, 9, "middle"))
+    middle = mean if interval.estimate is None else interval.estimate
+    if middle is not None:
+        parts.append(draw.diamond(x.at(middle), y, 9, 9, "middle"))
     words = f"{decimals(low)} to {decimals(high)}"
     parts.append(draw.text(WIDTH - VALUES + 6, y + 4, words, style="note", room=VALUES - 6))
     return parts

@@ -28,13 +28,13 @@ class FitCurve:
     """The losses of one fit.
 
     Attributes:
-        outer_fold: the outer fold that it left out.
+        outer_fold: the outer fold that it left out; None in the one search of the flat protocol.
         trial: the trial whose hyperparameters it had.
         inner_fold: the inner fold that it left out as well.
         losses: loss of epoch 1, 2, ...; None where it was no number.
     """
 
-    outer_fold: int
+    outer_fold: int | None
     trial: int
     inner_fold: int | None
     losses: Sequence[float | None]
@@ -84,8 +84,8 @@ def curves(
 
 def learning(
     fits: Sequence[FitCurve],
-    selected: Mapping[int, int],
-    chosen: Mapping[int, float | None],
+    selected: Mapping[int | None, int],
+    chosen: Mapping[int | None, float | None],
     label: str = "validation loss",
 ) -> Figure | None:
     """Learning curves of all fits of the search: a panel for every outer fold, all on the same scale.
@@ -112,7 +112,7 @@ def learning(
         return None
     scale = axis([min(0.0, *values), _usual(values)], 1.0, 0.0, 3)
     shown, points, every = _shared_out(fits, selected)
-    folds = sorted({fit.outer_fold for fit in fits})
+    folds = sorted({fit.outer_fold for fit in fits}, key=lambda fold: -1 if fold is None else fold)
     columns = 1 if len(folds) == 1 else 2 if len(folds) <= 10 else 3
     key, below = draw.legend(
         [("faint", "other trials"), ("taken", "selected trial"), ("chosen", "chosen epoch n*")],
@@ -145,7 +145,7 @@ def learning(
 
 
 def _table(
-    fits: Sequence[FitCurve], selected: Mapping[int, int], chosen: Mapping[int, float | None]
+    fits: Sequence[FitCurve], selected: Mapping[int | None, int], chosen: Mapping[int | None, float | None]
 ) -> Table:
     rows = tuple(
         (
@@ -163,7 +163,9 @@ def _table(
     return Table(("outer_fold", "trial", "inner_fold", "epoch", "loss", "selected", "chosen_epoch"), rows)
 
 
-def _shared_out(fits: Sequence[FitCurve], selected: Mapping[int, int]) -> tuple[list[FitCurve], int, int]:
+def _shared_out(
+    fits: Sequence[FitCurve], selected: Mapping[int | None, int]
+) -> tuple[list[FitCurve], int, int]:
     """The fits to draw, the points that a curve keeps, and n where one in n fits of other trials is drawn."""
     thick = [fit for fit in fits if selected.get(fit.outer_fold) == fit.trial]
     others = [fit for fit in fits if selected.get(fit.outer_fold) != fit.trial]
@@ -194,8 +196,10 @@ def _panel(fits: Sequence[FitCurve], selected: int | None, x: Axis, y: Axis, poi
     return parts
 
 
-def _chosen(fold: int, trial: int | None, epoch: float | None, x: Axis, top: float, base: float) -> list[str]:
-    words = f"fold {fold}" + ("" if trial is None else f": trial {trial}")
+def _chosen(
+    fold: int | None, trial: int | None, epoch: float | None, x: Axis, top: float, base: float
+) -> list[str]:
+    words = ("search" if fold is None else f"fold {fold}") + ("" if trial is None else f": trial {trial}")
     words += "" if epoch is None else f", n* {number(int(epoch) if epoch == int(epoch) else epoch)}"
     parts = [draw.text(x.start, top - 6, words, style="note", room=x.end - x.start)]
     if epoch is not None:

@@ -62,13 +62,16 @@ def _folds(summary: Mapping[str, Any]) -> Figure | None:
     name = summary["headline"]
     metric = summary["metrics"][name]
     values = {f"fold {fold}": value["value"] for fold, value in metric["folds"].items()}
-    intervals = [_interval(found) for found in metric["intervals"]]
+    flat = summary["protocol"] == "flat"
+    intervals = [_interval(found, found["estimate"] if flat else None) for found in metric["intervals"]]
     return folds(values, metric["label"], metric["mean"], intervals, _bounds(name))
 
 
-def _interval(found: Mapping[str, Any]) -> Interval:
+def _interval(found: Mapping[str, Any], estimate: float | None) -> Interval:
     label = f"{found['label']}, {100 * found['level']:.4g} %, {found['unit']}"
-    return Interval(label, found["low"], found["high"], found["note"] if found["low"] is None else "")
+    return Interval(
+        label, found["low"], found["high"], found["note"] if found["low"] is None else "", estimate
+    )
 
 
 def _forest(summary: Mapping[str, Any]) -> Figure | None:

@@ -24,7 +24,9 @@ def drawn(evidence: Evidence, summary: Mapping[str, Any]) -> list[Figure | None]
     axes = searched(evidence)
     return [
         _trials(evidence, summary),
-        curves(_losses(evidence), "Training loss of the refits over epochs"),
+        curves(
+            _losses(evidence), f"Training loss of the {'fits' if evidence.flat else 'refits'} over epochs"
+        ),
         learning(_fits(evidence), _selected(evidence), _epochs(evidence)),
         parallel(axes, _lines(evidence), score_label(summary)),
         bars.importance(_importance(evidence, axes), "loss of R\N{SUPERSCRIPT TWO} when shuffled"),
@@ -63,7 +65,7 @@ def _flat(space: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 def study_label(study: int | None) -> str:
     """Name of a study for people."""
-    return "the search" if study is None else f"fold {study}"
+    return "search" if study is None else f"fold {study}"
 
 
 def _trials(evidence: Evidence, summary: Mapping[str, Any]) -> Figure | None:
@@ -102,23 +104,22 @@ def _fits(evidence: Evidence) -> list[FitCurve]:
                 record = records.get(name)  # None when its file was lost
                 for fold, curve in record.curves.items() if record else ():
                     if fold != study:
-                        place = 0 if study is None else study
-                        found.append(FitCurve(place, trial, fold, curve.loss))
+                        found.append(FitCurve(study, trial, fold, curve.loss))
     return found
 
 
-def _selected(evidence: Evidence) -> dict[int, int]:
-    return {0 if study is None else study: outcome.selected for study, outcome in evidence.outcomes.items()}
+def _selected(evidence: Evidence) -> dict[int | None, int]:
+    return {study: outcome.selected for study, outcome in evidence.outcomes.items()}
 
 
-def _epochs(evidence: Evidence) -> dict[int, float | None]:
-    return {0 if study is None else study: outcome.epochs for study, outcome in evidence.outcomes.items()}
+def _epochs(evidence: Evidence) -> dict[int | None, float | None]:
+    return {study: outcome.epochs for study, outcome in evidence.outcomes.items()}
 
 
 def _lines(evidence: Evidence) -> list[TrialLine]:
     return [
         TrialLine(
-            outer_fold=0 if study is None else study,
+            outer_fold=study,
             trial=trial.number,
             values=dict(trial.hparams),
             score=outcome.scores[trial.number].score,

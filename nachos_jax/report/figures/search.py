@@ -44,14 +44,14 @@ class TrialLine:
     """A trial of a study.
 
     Attributes:
-        outer_fold: the outer fold of its study.
+        outer_fold: the outer fold of its study; None for the one search of the flat protocol.
         trial: its number.
         values: value of each hyperparameter by name; None or absent where it is inactive.
         score: mean score over inner folds; None when the trial failed.
         selected: whether its study selected it.
     """
 
-    outer_fold: int
+    outer_fold: int | None
     trial: int
     values: Mapping[str, Value]
     score: float | None
@@ -94,7 +94,8 @@ def parallel(axes: Sequence[SearchAxis], trials: Sequence[TrialLine], score: str
     for trial in shown:
         i = where[id(trial)]
         points = [(place[i], y) for place, y in zip(places, rows, strict=True)]
-        told = f"outer fold {trial.outer_fold}, trial {trial.trial}: {number(defined(trial.score))}"
+        place = "" if trial.outer_fold is None else f"outer fold {trial.outer_fold}, "
+        told = f"{place}trial {trial.trial}: {number(defined(trial.score))}"
         lines.append(draw.path([points], "picked" if trial.selected else "trace", told))
         lines += [draw.circle(*point, 3, "selected") for point in points if trial.selected]
     title = f"Hyperparameters and scores of {len(trials)} trials in parallel coordinates"
