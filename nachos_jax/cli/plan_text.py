@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine.buckets import Bucket
 from nachos_jax.protocol.plan import CommandPlan, Estimate, Plan
-from nachos_jax.protocol.plan_fits import MOST_BUCKETS
+from nachos_jax.protocol.plan_fits import MOST_BUCKETS, FitCounts
 from nachos_jax.protocol.plan_memory import Compiled
 from nachos_jax.report.format import duration
 
@@ -65,19 +65,18 @@ def count(number: int, noun: str) -> str:
 def _cases(plan: Plan, cohort: Cohort) -> list[str]:
     shape = " x ".join(map(str, cohort.shape))
     folds, outer = plan.facts.folds, plan.facts.outer
+    told = f"{len(outer)} of {len(folds.numbers())} outer folds"
+    told = f"{count(folds.count, 'fold')}, flat" if plan.run.flat else told
     return [
         f"{len(cohort.table):,} cases, {count(len(cohort.table.classes), 'class')}, {shape} pixels as "
-        f"{cohort.images.dtype}; {len(outer)} of {len(folds.numbers())} outer folds"
+        f"{cohort.images.dtype}; {told}"
     ]
 
 
 def _fits(plan: Plan) -> list[str]:
     counts, evaluation, deployment = plan.counts, *plan.commands
     own = counts.trials - counts.shared
-    rows = [["search fits without pair reuse", f"{counts.without_reuse:,}"]]
-    rows += [["search fits with pair reuse" + (", at most" if own else ""), f"{counts.most:,}"]]
-    rows += [["search fits if all proposals met", f"{counts.fewest:,}"]] if own else []
-    rows += [["refits", f"{counts.refits:,}"]]
+    rows = [["search fits", f"{counts.most:,}"]] if plan.run.flat else _reused(counts)
     rows += [["search fits of the deployment", f"{counts.deploy_search:,}"]]
     rows += [["networks of the deployment", f"{counts.deploy_networks:,}"]]
     rows += [[f"epochs of {c.command}, at most", f"{c.most:,}"] for c in (evaluation, deployment)]
@@ -90,7 +89,9 @@ def _fits(plan: Plan) -> list[str]:
     told = f"{count(counts.trials, 'trial')} a study by {searcher}"
     if counts.trials < plan.run.search.trials:
         told += f" (the space holds no more; {plan.run.search.trials} were asked for)"
-    if own:
+    if plan.run.flat:
+        told += ": one search, whose fits also test; nothing is refitted"
+    elif own:
         told += (
             f": {counts.shared} are the same in all studies, so their pairs meet; {own} depend on each "
             "study's scores, and meet only by chance"
@@ -98,6 +99,15 @@ def _fits(plan: Plan) -> list[str]:
     else:
         told += ": all are the same in all studies, so all pairs meet"
     return [told, *table(rows)]
+
+
+def _reused(counts: FitCounts) -> list[list[str]]:
+    """Rows of the nested protocol's fits."""
+    own = counts.trials - counts.shared
+    rows = [["search fits without pair reuse", f"{counts.without_reuse:,}"]]
+    rows += [["search fits with pair reuse" + (", at most" if own else ""), f"{counts.most:,}"]]
+    rows += [["search fits if all proposals met", f"{counts.fewest:,}"]] if own else []
+    return [*rows, ["refits", f"{counts.refits:,}"]]
 
 
 def _buckets(plan: Plan) -> list[str]:
@@ -186,16 +196,19 @@ def _row(command: CommandPlan, estimate: Estimate) -> list[str]:
 
 
 def _chain(plan: Plan, command: CommandPlan) -> str:
-    last = "refit" if command.command == "evaluate" else "networks"
+    last = "rounds and refit" if command.command == "evaluate" else "rounds and networks"
+    last = "rounds" if plan.run.flat and command.command == "evaluate" else last
     least = command.chain * plan.in_step
     return (
-        f"{command.command}: rounds and {last} wait for each other; with any number of devices "
+        f"{command.command}: {last} wait for each other; with any number of devices "
         f"{least:,.0f} lane-epochs a device stay"
     )
 
 
 def _saved(plan: Plan) -> list[str]:
     counts, whole, alone, measured = plan.counts, plan.whole, plan.alone, plan.facts.measured
+    if plan.run.flat:
+        return [_early(plan)]
     reuse = f"pair reuse: {_part(counts.most, counts.without_reuse)} of the search fits"
     if counts.most != counts.fewest:
         reuse += f", up to {_part(counts.fewest, counts.without_reuse)} if all proposals met"

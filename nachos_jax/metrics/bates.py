@@ -93,7 +93,8 @@ def bates(
         return kind.undefined(f"an outer fold holds fewer than two {unit}", centre)
     if np.ptp(inner) == 0:
         return kind.undefined("the same loss for all cases: their spread tells nothing", centre)
-    effect = float(np.mean([part.effect for part in parts]))
+    # Subjects whose cases balance each other must not make the limits narrower than those of cases.
+    effect = max(1.0, float(np.mean([part.effect for part in parts])))
     naive = float(inner.std(ddof=1)) * math.sqrt(effect / count)
     se, note = _limited(float(np.mean([part.squared_error for part in parts])), naive, folds)
     z = float(special.ndtri((1 + level) / 2))

@@ -62,7 +62,7 @@ def bbc(
     found = [
         _outside(metrics, cases, probabilities, drawn, sign, options) for drawn in blocks(cases, options)
     ]
-    scores = np.concatenate(found)
+    scores, partial = np.concatenate([one for one, _ in found]), sum(count for _, count in found)
     values = scores[np.isfinite(scores)]
     lost = len(scores) - len(values)
     told = f"{lost} of {len(scores)} replicates undefined"
@@ -72,7 +72,8 @@ def bbc(
     if np.ptp(values) == 0:
         return kind.undefined("the same value in all replicates", estimate)
     pooled = "over pooled out-of-fold predictions" if options.target == "pooled" else ""
-    note = "; ".join(text for text in (pooled, told * bool(lost), narrow(count)) if text)
+    left = f"a fold undefined and left out in {partial} of {len(scores)} replicates" * bool(partial)
+    note = "; ".join(text for text in (pooled, told * bool(lost), left, narrow(count)) if text)
     ends = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     bounds = BOUNDS.get(metric, UNBOUNDED) if isinstance(metric, str) else UNBOUNDED
     return kind.around(estimate, ends, bounds, note)
@@ -98,17 +99,19 @@ def _outside(
     drawn: np.ndarray,
     sign: float,
     options: Resampling,
-) -> np.ndarray:
+) -> tuple[np.ndarray, int]:
     """[B] score of each replicate's best trial on the cases that were not drawn; drawn is [B, N] counts.
 
-    `metrics` are the one that scores and the one that selects.
+    `metrics` are the one that scores and the one that selects. Also: in how many replicates a fold was
+    undefined and left out of the score.
     """
     metric, selection = metrics
     inside = np.stack([by_target(selection, cases, p, drawn, options.target)[0] for p in probabilities])
     best = np.argmax(np.where(np.isfinite(inside), sign * inside, -math.inf), axis=0)
-    scores = np.full(len(drawn), np.nan)
+    scores, partial = np.full(len(drawn), np.nan), 0
     for trial in np.unique(best):
         rows = np.flatnonzero((best == trial) & np.isfinite(inside[trial]))
         left = (drawn[rows] == 0).astype(np.float64)
-        scores[rows] = by_target(metric, cases, probabilities[trial], left, options.target)[0]
-    return scores
+        scores[rows], count = by_target(metric, cases, probabilities[trial], left, options.target)
+        partial += count
+    return scores, partial

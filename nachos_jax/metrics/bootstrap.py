@@ -18,6 +18,8 @@ FEWEST_A_STRATUM = 5
 """Subjects that are drawn among themselves; fewer would hardly vary."""
 JACKKNIFE = 2000
 """Subjects above which the jackknife of BCa leaves out groups of them."""
+BY_CLASS = frozenset({"balanced_accuracy", "macro_f1", "mcc"})
+"""Metrics that average or compare over classes, and give a number when one of them has no case."""
 UNDEFINED_SHARE = 0.05
 """Share of undefined replicates above which no interval is given."""
 
@@ -156,20 +158,34 @@ def by_target(
 ) -> tuple[np.ndarray, int]:
     """The metric per outer fold, averaged over those where it is defined, or of all cases together.
 
+    A metric of `BY_CLASS` is undefined where the weights lose a class that the fold has: its value over the
+    classes left would be another quantity.
+
     Returns:
         [R] float64, NaN where undefined; in how many replicates a fold was left out as undefined.
     """
     if target == "pooled":
-        return weighted(metric, cases.labels, probabilities, weights), 0
+        return _of_all_classes(metric, cases.labels, probabilities, weights), 0
     values = []
     for number in np.unique(cases.folds):
         rows = np.flatnonzero(cases.folds == number)
         part = slice(rows[0], rows[-1] + 1) if rows[-1] - rows[0] + 1 == len(rows) else rows
-        values.append(weighted(metric, cases.labels[part], probabilities[part], weights[:, part]))
+        values.append(_of_all_classes(metric, cases.labels[part], probabilities[part], weights[:, part]))
     defined = np.isfinite(values)
     total = np.where(defined, values, 0.0).sum(axis=0)
     mean = quiet(np.divide, total, defined.sum(axis=0).astype(np.float64))
     return mean, int(np.sum(~defined.all(axis=0)))
+
+
+def _of_all_classes(
+    metric: str | Function, labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """`weighted`, NaN where a class of these cases has lost its weight and the metric would not say so."""
+    values = weighted(metric, labels, probabilities, weights)
+    if metric not in BY_CLASS:
+        return values
+    kept = [weights[:, labels == c].any(axis=1) for c in np.unique(labels)]
+    return np.where(np.all(kept, axis=0), values, np.nan)
 
 
 def bootstrap(

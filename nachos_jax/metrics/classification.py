@@ -200,10 +200,14 @@ def _balanced_accuracy(labels: np.ndarray, probabilities: np.ndarray, classes: S
 
 def _macro_f1(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> Value:
     counts = _counts(labels, probabilities)
-    denominators = counts.sum(axis=0) + counts.sum(axis=1)
-    value = float(np.mean(2 * np.diag(counts) / np.maximum(denominators, 1)))
-    absent = _absent(labels, classes)
-    return Value(value, f"F1 of a class without cases counts as 0: {_no_case(absent)}" if absent else "")
+    either = counts.sum(axis=0) + counts.sum(axis=1)
+    there = either > 0
+    value = float(np.mean(2 * np.diag(counts)[there] / either[there]))
+    wrong = [name for name, n, one in zip(classes, counts.sum(axis=1), there, strict=True) if one and not n]
+    gone = [name for name, one in zip(classes, there, strict=True) if not one]
+    notes = [f"F1 of a class that is predicted but has no case counts as 0: {_no_case(wrong)}"] * bool(wrong)
+    notes += [f"over {there.sum()} of {len(classes)} classes: {_no_case(gone)}"] * bool(gone)
+    return Value(value, "; ".join(notes))
 
 
 def _one_against_rest(
@@ -245,12 +249,14 @@ def _average_precision(labels: np.ndarray, probabilities: np.ndarray, classes: S
 
 
 def _mcc(labels: np.ndarray, probabilities: np.ndarray, _classes: Sequence[str]) -> Value:
-    """Correlation of true and predicted class (Gorodkin, 2004); 0 when either never varies."""
+    """Correlation of true and predicted class (Gorodkin, 2004); 0 when predictions never vary."""
     counts = _counts(labels, probabilities).astype(np.float64)
     true, predicted, n = counts.sum(axis=1), counts.sum(axis=0), counts.sum()
+    if n**2 == true @ true:
+        return Value(None, "all cases are of one class")
     spread = (n**2 - true @ true) * (n**2 - predicted @ predicted)
     if spread == 0:
-        return Value(0.0, "0 by convention: all cases are of one class, or predicted to be of one")
+        return Value(0.0, "0 by convention: all cases are predicted to be of one class")
     return Value(float((np.trace(counts) * n - true @ predicted) / np.sqrt(spread)))
 
 

@@ -116,7 +116,7 @@ def corrected_t(
     Unit: outer folds. Target: the expected performance of the procedure at n (K - 1)/K cases.
     Assumes: scores exchangeable over folds, about normal, and correlated by n_test / (n_test + n_train).
     It was derived for random splits; for K folds it is a heuristic, a good one in comparisons
-    (Schulz-Kuempel et al., 2024), and in `benchmarks/coverage.py` rather too wide for a stable learner. Do
+    (Schulz-Kuempel et al., 2024), and in `benchmarks/intervals.py` rather too wide for a stable learner. Do
     not use it for folds that are sites: s^2 then measures sites.
 
     The logit scale takes the interval of logit(mean) with the SE of the delta method and turns its ends
@@ -130,7 +130,7 @@ def corrected_t(
         folds: K, the outer folds of one repeat.
         level: nominal coverage.
         bounds: smallest and largest value of the metric; the logit scale needs finite ones.
-        ratio: n_test / n_train; default 1 / (K - 1).
+        ratio: n_test / n_train, the mean over folds where these differ; default 1 / (K - 1).
         scale: where the interval is symmetric.
 
     Raises:
@@ -224,7 +224,10 @@ def bayle(
         return kind.undefined(too_few(count), mean)
     if np.ptp(values) == 0:
         return kind.undefined("the same loss for all cases: their spread tells nothing", mean)
-    se = math.sqrt(cluster_variance(values - mean, subjects)) / len(values)
+    variance = cluster_variance(values - mean, subjects)
+    if variance <= 1e-12 * float(np.sum((values - mean) ** 2)):
+        return kind.undefined("the same mean loss for all subjects: their spread tells nothing", mean)
+    se = math.sqrt(variance) / len(values)
     return kind.around(mean, _normal(mean, se, level), bounds, narrow(count))
 
 
@@ -242,8 +245,9 @@ def auc_influence(
     n1 / (n1 - 1) and n0 / (n0 - 1).
 
     Unit: subjects. Target: the mean true AUC of these K models. Assumes independent subjects and folds
-    of some size: with few positive cases in a fold the normal distribution is a poor fit. Do not use it
-    near AUC 1, and never on scores pooled over folds: different models' scores do not compare.
+    of some size: with few positive cases in a fold the normal distribution is a poor fit, and a class with a
+    single case has no influence at all, so there is then no interval. Do not use it near AUC 1, and never on
+    scores pooled over folds: different models' scores do not compare.
 
     Args:
         labels: [N], 1 for the positive class, 0 else.
@@ -267,6 +271,10 @@ def auc_influence(
         rows = np.flatnonzero(folds == number)
         if np.ptp(labels[rows]) == 0:
             return kind.undefined(f"outer fold {number} holds one class only")
+        if np.bincount(labels[rows].astype(np.int64), minlength=2).min() < 2:
+            return kind.undefined(
+                f"outer fold {number} holds a single case of a class: its spread is not known"
+            )
         area, influence[rows] = _auc_of_fold(labels[rows] == 1, scores[rows])
         areas.append(area)
     mean = float(np.mean(areas)) if areas else None
@@ -276,7 +284,9 @@ def auc_influence(
         return kind.undefined("the classes are separated perfectly: the variance would be zero", mean)
     _, index = np.unique(subjects, return_inverse=True)
     sums = np.bincount(index, weights=influence) / len(numbers)
-    return kind.around(mean, _normal(mean, float(np.sqrt(np.sum(sums**2))), level), SHARE, narrow(count))
+    rarer = min(len(np.unique(np.asarray(subjects)[labels == c])) for c in (0, 1))
+    note = narrow(rarer, " of the rarer class")
+    return kind.around(mean, _normal(mean, float(np.sqrt(np.sum(sums**2))), level), SHARE, note)
 
 
 def _auc_of_fold(positive: np.ndarray, scores: np.ndarray) -> tuple[float, np.ndarray]:
@@ -296,9 +306,9 @@ def too_few(subjects: int) -> str:
     return f"{subjects} subjects: an interval over subjects needs at least {FEWEST_SUBJECTS}"
 
 
-def narrow(subjects: int) -> str:
+def narrow(subjects: int, which: str = "") -> str:
     """What to say of few subjects; empty when there are enough."""
-    return f"{subjects} subjects: likely too narrow" if subjects < FEW_SUBJECTS else ""
+    return f"{subjects} subjects{which}: likely too narrow" if subjects < FEW_SUBJECTS else ""
 
 
 def _normal(mean: float, se: float, level: float) -> tuple[float, float]:

@@ -80,7 +80,7 @@ def _balanced_accuracy(counts: np.ndarray) -> np.ndarray:
 
 def _macro_f1(counts: np.ndarray) -> np.ndarray:
     either = counts.sum(axis=1) + counts.sum(axis=2)
-    values = np.mean(2 * _diagonal(counts) / np.maximum(either, 1), axis=1)
+    values = np.sum(2 * _diagonal(counts) / np.maximum(either, 1), axis=1) / (either > 0).sum(axis=1)
     return np.where(counts.sum(axis=(1, 2)) > 0, values, np.nan)
 
 
@@ -89,7 +89,7 @@ def _mcc(counts: np.ndarray) -> np.ndarray:
     spread = (n**2 - np.sum(true**2, axis=1)) * (n**2 - np.sum(predicted**2, axis=1))
     hits = _diagonal(counts).sum(axis=1) * n - np.sum(true * predicted, axis=1)
     values = np.where(spread > 0, hits / np.sqrt(np.where(spread > 0, spread, 1)), 0.0)
-    return np.where(n > 0, values, np.nan)
+    return np.where(n**2 > np.sum(true**2, axis=1), values, np.nan)
 
 
 def _kappa(counts: np.ndarray) -> np.ndarray:

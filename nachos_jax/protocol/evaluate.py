@@ -120,10 +120,10 @@ def _test(run: Run, study: Study, record: FitRecord) -> None:
     assert study.outer is not None
     table = run.cohort.table
     cases = np.flatnonzero(run.folds.cases(study.outer))
-    probabilities = np.full((len(cases), len(table.classes)), np.nan, np.float32)
+    probabilities = np.full((len(cases), len(table.classes)), np.nan)
     if record.status == "done":
         logits = load(run.store.payload(record, "logits.safetensors"))["logits"]
-        probabilities = task.probabilities(logits).astype(np.float32)
+        probabilities = task.probabilities(logits)  # not rounded: confident cases would tie
     run.store.commit_test(
         OuterTest(
             outer_fold=study.outer,

@@ -17,7 +17,7 @@ from nachos_jax.protocol.plan_fits import Buckets, FitCounts, Length, Lengths, W
 from nachos_jax.protocol.plan_measured import Measured, Speed
 from nachos_jax.protocol.plan_memory import CasesMemory, Device, Network
 from nachos_jax.protocol.schedule_model import Lanes, Schedule, longest_chain, simulate
-from nachos_jax.protocol.study import Study, deployment_study, estimation_studies
+from nachos_jax.protocol.study import Study, deployment_study, evaluation_studies
 from nachos_jax.splits.folds import Folds
 
 
@@ -122,7 +122,8 @@ def make(run: RunConfig, facts: Facts, devices: Sequence[int], lanes: int, in_st
         in_step: how many of them are computed together.
     """
     trials, folds, measured = plan_fits.drawn_trials(run), facts.folds, facts.measured
-    estimation = estimation_studies(facts.outer, folds, "", run)
+    estimation = evaluation_studies(facts.outer, folds, "", run)
+    paired = measured.pair if measured and not run.flat else ()  # a fit of the flat protocol has one watcher
     where = [Lanes(number, lanes, in_step) for number in devices]
     return Plan(
         run=run,
@@ -135,7 +136,7 @@ def make(run: RunConfig, facts: Facts, devices: Sequence[int], lanes: int, in_st
         in_step=in_step,
         room=room(facts),
         commands=(
-            _command("evaluate", run, facts, estimation, measured.pair if measured else (), where),
+            _command("evaluate", run, facts, estimation, paired, where),
             _command(
                 "deploy",
                 run,
@@ -163,11 +164,11 @@ def _command(
     where: Sequence[Lanes],
 ) -> CommandPlan:
     """Plans studies whose search fits are as long as those of `search`, or as the limit."""
-    limit = run.limit.epochs
-    most = plan_fits.work(run, facts.folds, studies, Lengths(lambda: limit, lambda: limit))
+    limit, only = run.limit.epochs, run.flat and command == "evaluate"
+    most = plan_fits.work(run, facts.folds, studies, Lengths(lambda: limit, lambda: limit), only)
     last = facts.measured.last if facts.measured and search else ()
     expected = plan_fits.work(
-        run, facts.folds, studies, Lengths(_length(search, limit), _length(last, limit))
+        run, facts.folds, studies, Lengths(_length(search, limit), _length(last, limit)), only
     )
     return CommandPlan(
         command=command,

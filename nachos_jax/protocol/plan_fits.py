@@ -14,7 +14,7 @@ from nachos_jax.core.types import Fit, HParams
 from nachos_jax.engine.buckets import Bucket, bucket_of
 from nachos_jax.protocol.rounds import Round, due
 from nachos_jax.protocol.schedule_model import Chain, Job, Name
-from nachos_jax.protocol.study import Study, estimation_studies
+from nachos_jax.protocol.study import Study, evaluation_studies
 from nachos_jax.search import registry as searchers
 from nachos_jax.search.searcher import SearchSetting
 from nachos_jax.splits.folds import Folds
@@ -34,8 +34,9 @@ class FitCounts:
         trials: trials a study.
         shared: trials that are the same in all studies, drawn without looking at scores.
         inner: inner folds, summed over the outer folds that are run.
-        pairs: different pairs of an outer and an inner fold: (1, 2) and (2, 1) are one.
-        refits: one an outer fold.
+        pairs: different pairs of an outer and an inner fold: (1, 2) and (2, 1) are one. In the flat protocol
+            its folds, like `inner`.
+        refits: one an outer fold; none in the flat protocol.
         deploy_search: search fits of the deployment.
         deploy_networks: networks of the deployment.
     """
@@ -136,13 +137,13 @@ def rounds(search: SearchConfig, trials: int) -> list[Round]:
 
 def count(run: RunConfig, folds: Folds, outer: Sequence[int], trials: int) -> FitCounts:
     """Numbers of fits for these outer folds and so many trials a study."""
-    pairs = [study.left_out(v) for study in estimation_studies(outer, folds, "", run) for v in study.inner]
+    pairs = [study.left_out(v) for study in evaluation_studies(outer, folds, "", run) for v in study.inner]
     return FitCounts(
         trials=trials,
         shared=rounds(run.search, trials)[0].size,
         inner=len(pairs),
         pairs=len(set(pairs)),
-        refits=len(outer),
+        refits=0 if run.flat else len(outer),
         deploy_search=trials * folds.count,
         deploy_networks=folds.count if run.members == "folds" else 1,
     )
@@ -168,11 +169,13 @@ def bucket_for(run: RunConfig, hparams: HParams) -> Bucket:
     return bucket_of(Fit(hparams, (), run.seed, run.limit, ""), run.table)
 
 
-def work(run: RunConfig, folds: Folds, studies: Sequence[Study], lengths: Lengths) -> Work:
+def work(
+    run: RunConfig, folds: Folds, studies: Sequence[Study], lengths: Lengths, search_only: bool = False
+) -> Work:
     """The fits of studies, of which only those of shared trials meet, and their order.
 
     A round waits for the one before, and what follows a search for its end. Which trial will be selected is
-    not known: the default stands for it.
+    not known: the default stands for it. With `search_only`, as in the flat protocol, nothing follows.
     """
     trials = drawn_trials(run)
     parts, buckets = rounds(run.search, len(trials)), [bucket_for(run, hparams) for hparams in trials]
@@ -196,7 +199,8 @@ def work(run: RunConfig, folds: Folds, studies: Sequence[Study], lengths: Length
             [search_fit(study, part.start + i, v) for i in range(part.size) for v in study.inner]
             for part in parts
         ]
-        chain.append([add(left_out, left_out, buckets[0], lengths.last) for left_out in _last(study)])
+        last = [] if search_only else _last(study)
+        chain.append([add(left_out, left_out, buckets[0], lengths.last) for left_out in last])
         chains.append(chain)
     return Work(jobs, chains)
 

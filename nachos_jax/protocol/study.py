@@ -90,6 +90,11 @@ def flat_study(folds: Folds, cases: str, run: RunConfig) -> Study:
     return Study(None, tuple(range(folds.count)), cases, run)
 
 
+def evaluation_studies(outer: Sequence[int], folds: Folds, cases: str, run: RunConfig) -> list[Study]:
+    """All studies of `nachos evaluate`, of either protocol."""
+    return [flat_study(folds, cases, run)] if run.flat else estimation_studies(outer, folds, cases, run)
+
+
 def deployment_study(folds: Folds, cases: str, run: RunConfig) -> Study:
     """The study on all cases: plain K-fold cross-validation over the first division."""
     return Study(None, tuple(range(folds.count)), cases, run)

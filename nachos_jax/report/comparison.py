@@ -39,6 +39,19 @@ class Scores:
     values: dict[int, Value]
 
 
+@dataclass(frozen=True)
+class Division:
+    """What tests need to know of the folds.
+
+    Attributes:
+        count: K, the outer folds of one repeat.
+        ratio: test cases over training cases, the mean over folds.
+    """
+
+    count: int
+    ratio: float | None
+
+
 def compare(workdirs: Sequence[str], metric: str | None = None, rope: float = ROPE) -> dict[str, Any]:
     """Compares runs, each with each, as plain JSON values.
 
@@ -83,7 +96,7 @@ def compare(workdirs: Sequence[str], metric: str | None = None, rope: float = RO
             "classes": list(first.classes),
         },
         "runs": [_run(run, score, first.count) for run, score in zip(runs, scores, strict=True)],
-        "pairs": _pairs(scores, chosen, first.count, rope),
+        "pairs": _pairs(scores, chosen, Division(first.count, first.ratio), rope),
     }
     words = [comparison_text.pair(result, pair) for pair in result["pairs"]]
     return {"words": words, "caveats": comparison_text.caveats(result), **result}
@@ -160,8 +173,8 @@ def _run(run: Compared, scores: Scores, count: int) -> dict[str, Any]:
     }
 
 
-def _pairs(runs: Sequence[Scores], metric: str, count: int, rope: float) -> list[dict[str, Any]]:
-    pairs = [_pair(a, b, metric, count, rope) for a, b in itertools.combinations(runs, 2)]
+def _pairs(runs: Sequence[Scores], metric: str, folds: Division, rope: float) -> list[dict[str, Any]]:
+    pairs = [_pair(a, b, metric, folds, rope) for a, b in itertools.combinations(runs, 2)]
     adjusted = holm([pair["test"]["p"] for pair in pairs])
     for pair, p in zip(pairs, adjusted, strict=True):
         pair["p_holm"] = p
@@ -169,13 +182,13 @@ def _pairs(runs: Sequence[Scores], metric: str, count: int, rope: float) -> list
     return pairs
 
 
-def _pair(a: Scores, b: Scores, metric: str, count: int, rope: float) -> dict[str, Any]:
+def _pair(a: Scores, b: Scores, metric: str, folds: Division, rope: float) -> dict[str, Any]:
     differences = {fold: _difference(a.values[fold], b.values[fold]) for fold in a.values}
     values = list(differences.values())
-    posterior = correlated_t(values, count, rope)
+    posterior = correlated_t(values, folds.count, rope)
     better = posterior.above, posterior.below
     a_better, b_better = better if METRICS[metric].higher_is_better else better[::-1]
-    found = describe(values, count)
+    found = describe(values, folds.count)
     return {
         "a": a.name,
         "b": b.name,
@@ -184,7 +197,7 @@ def _pair(a: Scores, b: Scores, metric: str, count: int, rope: float) -> dict[st
         "sd": found.sd,
         "count": found.count,
         "note": found.note,
-        "test": asdict(corrected_t(values, count, LEVEL)),
+        "test": asdict(corrected_t(values, folds.count, LEVEL, folds.ratio)),
         "posterior": asdict(posterior),
         "probabilities": {"a_better": a_better, "equivalent": posterior.inside, "b_better": b_better},
     }

@@ -28,9 +28,9 @@ def positive(evidence: Evidence) -> int | None:
 def thresholds(evidence: Evidence) -> dict[str, Any] | None:
     """What the rule of the config decides: its threshold in every outer fold, and what came of it there.
 
-    The threshold of an outer fold is chosen on the inner folds' predictions, by fits that saw neither the
-    predicted case nor the outer fold; None when no class is named that decisions are about, and in the flat
-    protocol, which has no inner folds.
+    The threshold of an outer fold is chosen on the inner folds' predictions, by fits that were trained on
+    neither the predicted case nor the outer fold, at the epoch that was best for that inner fold; None when
+    no class is named that decisions are about, and in the flat protocol, which has no inner folds.
     """
     event = positive(evidence)
     if event is None or evidence.flat:
@@ -41,7 +41,7 @@ def thresholds(evidence: Evidence) -> dict[str, Any] | None:
     rates = {}
     for name in RATES:
         values = [row["decision"][name]["value"] if row["decision"] else None for row in folds.values()]
-        interval = corrected_t(values, evidence.count, level, bounds=SHARE)
+        interval = corrected_t(values, evidence.count, level, bounds=SHARE, ratio=evidence.ratio)
         rates[name] = {**asdict(over_folds(values, evidence.count)), "intervals": [asdict(interval)]}
     made = [row["decision"] for row in folds.values() if row["decision"]]
     return {
@@ -58,8 +58,7 @@ def _decided(evidence: Evidence, fold: int, event: int, rule: decisions.Rule) ->
     if found is None:
         return {"threshold": asdict(Value(None, NO_INNER)), "decision": None}
     labels, logits = found
-    # In float32, as predictions of outer folds are recorded: else rounding could part equal scores.
-    scores = calibration.with_temperature(logits, 1.0)[:, event].astype(np.float32).astype(np.float64)
+    scores = calibration.with_temperature(logits, 1.0)[:, event]
     threshold = decisions.choose(rule, labels == event, scores)
     outer, probabilities = evidence.predictions[fold]
     if threshold.value is None or not np.isfinite(probabilities).all():
@@ -126,7 +125,7 @@ def calibrated(evidence: Evidence, labels: np.ndarray, probabilities: np.ndarray
     again = calibration.recalibration(happened, predicted)
     return {
         "of": what,
-        "cases": len(labels),
+        "predictions": len(labels),
         "brier_parts": asdict(calibration.brier_parts(happened, predicted)),
         "in_the_large": asdict(again.in_the_large),
         "intercept": asdict(again.intercept),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any
 
@@ -22,6 +22,7 @@ from nachos_jax.report.evidence import Evidence
 SHOWN = ("accuracy", "balanced_accuracy", "macro_f1", "auc", "log_loss")
 """Metrics of the tables, beside the headline; summary.json has all."""
 POOLED = "all outer folds together: scores of different models, which need not compare"
+PAIRS = "around the outer mean, not extrapolated; its inner fits were stopped on the folds that they score"
 SITES = "folds are sites: it tells how sites differ, and is meant for further sites like these"
 
 
@@ -140,10 +141,9 @@ class Estimates:
         """The headline first: corrected t over outer folds; then those over subjects."""
         evidence, level = self._evidence, self._evidence.settings.level
         bounds = BOUNDS.get(name, UNBOUNDED)
-        first = corrected_t(values, evidence.count, level, bounds=bounds)
-        if evidence.run["folds"]["scheme"] == "site" and first.low is not None:
-            first = Interval(**{**asdict(first), "note": "; ".join(filter(None, (SITES, first.note)))})
-        found = [first]
+        first = corrected_t(values, evidence.count, level, bounds=bounds, ratio=evidence.ratio)
+        sites = evidence.run["folds"]["scheme"] == "site" and first.low is not None
+        found = [_noted(first, SITES if sites else "")]
         if name in self._wanted and len(self.cases.labels):
             drawn = bootstrap(name, self.cases, self.probabilities, self.resampling)
             found += [percentile(drawn, level), bca(drawn, level)]
@@ -155,7 +155,10 @@ class Estimates:
             )
             pairs = self._pairs(name)
             if pairs:
-                found.append(bates(pairs, level, bias=False, bounds=bounds))
+                whole = len(pairs) == len(set(self.cases.folds // evidence.count))
+                parts = "" if whole else f"from {len(pairs)} whole repeats of {evidence.repeats}"
+                interval = bates(pairs, level, bias=False, bounds=bounds)
+                found.append(_noted(interval, "; ".join(filter(None, (PAIRS, parts)))))
         if name == "auc" and len(evidence.classes) == 2 and evidence.repeats == 1 and len(self.cases.labels):
             positive = self.probabilities[:, 1]
             found.append(
@@ -189,6 +192,11 @@ class Estimates:
                 )
             )
         return found
+
+
+def _noted(interval: Interval, note: str) -> Interval:
+    """The interval with something to know before what its note says."""
+    return replace(interval, note="; ".join(filter(None, (note, interval.note))))
 
 
 def _plain(logits: np.ndarray) -> np.ndarray:

@@ -119,6 +119,12 @@ class Evidence:
             for fold, test in self.tests.items()
         }
 
+    @property
+    def ratio(self) -> float | None:
+        """Test cases over training cases, the mean over tested outer folds: 1/(K - 1) when all are equal."""
+        sizes = [len(test.cases) for test in self.tests.values()]
+        return sum(n / (len(self.cases) - n) for n in sizes) / len(sizes) if sizes else None
+
     def repeat(self, fold: int) -> int:
         """0-based repeat of an outer fold."""
         return fold // self.count
@@ -130,7 +136,8 @@ class Evidence:
     def inner_predictions(self, fold: int) -> tuple[np.ndarray, np.ndarray] | None:
         """Labels [n] and logits [n, C] of all inner folds of an outer fold; None where one is missing.
 
-        Each case is predicted by a fit that saw neither it nor the outer fold.
+        Each case is predicted by a fit that was trained on neither it nor the outer fold, at the epoch that
+        was best for the inner fold of the case.
         """
         found = self.inner.get(fold, {})
         first = self.repeat(fold) * self.count

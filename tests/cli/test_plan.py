@@ -61,6 +61,14 @@ def test_a_plan_without_a_run(untouched: Path, light: None):
     assert any(line.startswith("unknown until an epoch was measured") for line in lines)
 
 
+def test_a_plan_of_the_flat_protocol(untouched: Path, light: None):
+    lines = planned("--config.protocol=flat", "--config.training.early_stopping=false")
+    assert "90 cases, 2 classes, 8 x 8 x 1 pixels as uint8; 3 folds, flat" in lines
+    assert "search fits 6" in lines
+    assert "epochs of evaluate, at most 12" in lines
+    assert not [line for line in lines if line.startswith(("refits", "pair reuse", "outer folds"))]
+
+
 def test_a_plan_from_the_records_of_a_run(untouched: Path, finished: Path, light: None):
     lines = planned("--workdir=finished", "--devices=1,2", "--outer_folds=0")
     stores = [RunDirectory(finished, task) for task in ("evaluate", "deploy")]
@@ -107,6 +115,10 @@ def test_compiling_tells_the_memory_of_a_bucket(untouched: Path):
         (("--measure=0",), "--measure=0: must be at least 1"),
         (("--compile=-1",), "--compile=-1: must be a whole number"),
         (("--outer_folds=7",), "--outer_folds=7: outer folds are numbered 0 to 2"),
+        (
+            ("--config.protocol=flat", "--config.training.early_stopping=false", "--outer_folds=1"),
+            "no outer folds",
+        ),
         (("--config.search.trials=0",), "config.search.trials"),
         (("--workdirr=x",), "did you mean --workdir?"),
     ],

@@ -13,6 +13,8 @@ from scipy import ndimage
 from nachos_jax.core.hparams import AUGMENTATION, GEOMETRIC
 from nachos_jax.data.augment import augment, resample
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 STRONG = {
     "flip_horizontal": 0.5,
     "flip_vertical": 0.5,

@@ -11,7 +11,7 @@ from nachos_jax.engine.buckets import bucket_of
 from nachos_jax.protocol import plan, plan_fits
 from nachos_jax.protocol.plan_fits import Lengths
 from nachos_jax.protocol.rounds import due
-from nachos_jax.protocol.study import deployment_study, estimation_studies
+from nachos_jax.protocol.study import deployment_study, estimation_studies, flat_study
 from nachos_jax.search import registry as searchers
 from nachos_jax.splits.folds import Folds
 from tests import tiny
@@ -70,6 +70,20 @@ def test_fits_of_the_deployment_are_those_that_its_study_asks_for(members):
         {fit.id for trial in trials for fit in study.search_fits(trial).values()}
     )
     assert counts.deploy_networks == (1 if members == "one" else 4)
+
+
+def test_the_flat_protocol_is_one_search_that_nothing_follows():
+    changes = {"training__early_stopping": False, "search__searcher": "random", "search__trials": 5}
+    run, folds = tiny.run_config(protocol="flat", **changes), folds_of(4)
+    study = flat_study(folds, "cases", run)
+    trials = [Trial(None, i, hparams, "?") for i, hparams in enumerate(plan_fits.drawn_trials(run))]
+    ids = {fit.id for trial in trials for fit in study.search_fits(trial).values()}
+    counts = plan_fits.count(run, folds, folds.numbers(), len(trials))
+    assert (counts.most, counts.without_reuse, counts.refits) == (len(ids), len(ids), 0)
+    evaluate, deploy = plan.make(run, facts_of(run, folds), [1], 1, 1).commands
+    assert (evaluate.fits, evaluate.most) == (20, 20 * run.limit.epochs)
+    assert deploy.fits == 21, "the deployment trains its model after the search"
+    assert evaluate.chain == run.limit.epochs
 
 
 def test_the_work_holds_the_fits_that_are_counted_and_their_training_cases():

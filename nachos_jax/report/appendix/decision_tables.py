@@ -70,7 +70,7 @@ def calibration(summary: Mapping[str, Any]) -> list[Grid]:
             else f"Its part: {key.replace('_', ' ')}"
         )
         rows.append(plain([title, number(value, 3)]))
-    caption = f"Calibration of the {found['of']}, {found['cases']:,} out-of-fold predictions together."
+    caption = f"Calibration of the {found['of']}, {found['predictions']:,} out-of-fold predictions together."
     caption = f"{caption} {uncorrected(summary)}".strip()
     return [Grid("calibration", caption, ("What", "Value"), tuple(rows), notes=notes.told())]
 

@@ -102,7 +102,7 @@ def _curve(rows: list[tuple[float | None, ...]], x: Axis, y: Axis, binned: bool)
             told = (
                 ""
                 if count is None
-                else f"{count:g} cases, predicted {predicted:.3f}, observed {observed:.3f}"
+                else f"{count:g} predictions, mean {predicted:.3f}, observed {observed:.3f}"
             )
             dots.append(draw.circle(*line[-1], 4, "selected", told) if binned else "")
     return [*bands, draw.path([draw.thin(line, 200)], "strong"), *dots]
@@ -125,8 +125,8 @@ def _histogram(curve: Reliability, x: Axis, top: float, base: float) -> list[str
     parts = [*horizontal_grid(y, x.start, x.end), *vertical_grid(x, top, base)]
     for low, high, count in zip(curve.edges, curve.edges[1:], counts, strict=False):
         left, right = x.at(_share(float(low))), x.at(_share(float(high)))
-        told = draw.told(f"{count:g} cases from {low:.2f} to {high:.2f}")
+        told = draw.told(f"{count:g} predictions from {low:.2f} to {high:.2f}")
         if count > 0:
             bar = draw.rect(left + 0.5, y.at(count), max(right - left - 1, 0.5), base - y.at(count), "bar")
             parts.append(bar.replace("/>", f">{told}</rect>"))
-    return [*parts, draw.upright(14, (top + base) / 2, "cases", base - top)]
+    return [*parts, draw.upright(14, (top + base) / 2, "predictions", base - top)]
