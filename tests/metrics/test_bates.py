@@ -129,3 +129,12 @@ def test_missing_pairs_are_refused():
         bates([PairLosses(one.outer, {pair: v for pair, v in one.inner.items() if pair != (0, 2)})])
     with pytest.raises(ValueError, match="9 losses, 8 subjects"):
         bates([PairLosses(one.outer, one.inner, [np.arange(8)] * 3)])
+
+
+def test_subjects_whose_cases_balance_each_other_do_not_narrow_the_limits():
+    """Two eyes a subject, one right and one wrong in each: the spread of subjects is 0, not that of cases."""
+    one, names = np.tile([0.0, 1.0], 8), [np.repeat(np.arange(8), 2) + 8 * fold for fold in range(5)]
+    inner = {(i, j): one for i in range(5) for j in range(5) if i != j}
+    found = bates([PairLosses([one] * 5, inner, names)])
+    assert found.low is not None
+    assert found.high - found.low >= 2 * 1.96 * math.sqrt(0.25 / 80) * 0.99

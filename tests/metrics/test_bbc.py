@@ -119,3 +119,20 @@ def test_the_trial_is_selected_by_the_selection_metric():
     own = bbc("log_loss", cases, probabilities[:1], options, higher_is_better=False)
     chosen = bbc("log_loss", cases, probabilities, options, higher_is_better=True, selection="accuracy")
     assert chosen.estimate == pytest.approx(own.estimate, rel=0.02)
+
+
+def rare_in_each_fold(right):
+    """Five folds of 18 negative and 2 positive subjects; of the positives so many are found in each fold."""
+    labels = np.tile(np.repeat([0, 1], [18, 2]), 5)
+    found = np.tile(np.repeat([1, 0], [18 + right, 2 - right]), 5).astype(bool)
+    positive = np.where(found, labels, 1 - labels) * 0.8 + 0.1
+    return b.Cases(labels, np.repeat(np.arange(5), 20), np.arange(100)), np.stack([1 - positive, positive], 1)
+
+
+def test_a_fold_that_loses_a_class_is_left_out_and_not_called_better():
+    cases, probabilities = rare_in_each_fold(right=1)
+    found = bbc("balanced_accuracy", cases, probabilities[None], b.Resampling(2000, 1))
+    assert found.estimate == pytest.approx(0.75, abs=0.01), "one trial: nothing to correct"
+    assert "a fold undefined and left out in" in found.note
+    perfect = rare_in_each_fold(right=2)
+    assert bbc("macro_f1", perfect[0], perfect[1][None], b.Resampling(300, 1)).estimate == 1.0

@@ -286,3 +286,14 @@ def test_subjects_of_rare_sets_of_classes_are_drawn_together():
     varies = weights.std(axis=0)[several]
     assert varies.min() > 0.7, "a subject's count is about Poisson with mean 1"
     assert (weights.reshape(500, 40, 2)[:, :, 0].sum(axis=1) == 40).all()
+
+
+@pytest.mark.parametrize("metric", sorted(b.BY_CLASS))
+def test_a_fold_that_loses_a_class_has_no_value_of_the_classes_left(metric):
+    labels = np.tile(np.repeat([0, 1], [18, 2]), 5)
+    cases = b.Cases(labels, np.repeat(np.arange(5), 20), np.arange(100))
+    perfect = np.eye(2)[labels]
+    found = b.bootstrap(metric, cases, perfect, b.Resampling(400, 0))
+    assert set(found.values) == {1.0}
+    assert "a fold undefined and left out" in found.note
+    assert b.percentile(found).low is None

@@ -53,13 +53,15 @@ def oracle(name, labels, probabilities, classes) -> float:
     predicted, numbers = np.argmax(probabilities, axis=1), range(len(classes))
     hot = np.eye(len(classes))[labels]
     columns = [1] if len(classes) == 2 else list(numbers)
-    zero: dict[str, Any] = {"zero_division": 0}
+    never: dict[str, Any] = {"zero_division": np.nan}  # a class that is neither there nor predicted
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return {
             "accuracy": lambda: sk.accuracy_score(labels, predicted),
             "balanced_accuracy": lambda: sk.balanced_accuracy_score(labels, predicted),
-            "macro_f1": lambda: sk.f1_score(labels, predicted, labels=numbers, average="macro", **zero),
+            "macro_f1": lambda: np.nanmean(
+                sk.f1_score(labels, predicted, labels=numbers, average=None, **never)
+            ),
             "micro_f1": lambda: sk.f1_score(labels, predicted, labels=numbers, average="micro"),
             "mcc": lambda: sk.matthews_corrcoef(labels, predicted),
             "kappa": lambda: sk.cohen_kappa_score(labels, predicted, labels=numbers, weights="quadratic"),
@@ -83,8 +85,8 @@ def test_equals_scikit_learn_whichever_classes_are_there(name, data):
     value = m.evaluate(name, *data).value
     expected = oracle(name, *data)
     if value is None:
-        assert name == "kappa"
-        assert math.isnan(expected)
+        assert name in ("kappa", "mcc")
+        assert math.isnan(expected) if name == "kappa" else len(set(data[0])) == 1
     else:
         assert value == pytest.approx(expected, abs=1e-12)
 
@@ -158,11 +160,15 @@ def test_absent_class_is_named():
 
 def test_single_class_leaves_rankings_and_kappa_undefined():
     labels, probabilities = np.zeros(3, int), np.tile([0.9, 0.1], (3, 1))
-    for name in ("auc", "average_precision", "kappa"):
+    for name in ("auc", "average_precision", "kappa", "mcc"):
         value = m.evaluate(name, labels, probabilities, NAMES[:2])
         assert value.value is None
         assert value.note
-    assert m.evaluate("mcc", labels, probabilities, NAMES[:2]).note.startswith("0 by convention")
+    assert m.evaluate("macro_f1", labels, probabilities, NAMES[:2]) == m.Value(
+        1.0, f"over 1 of 2 classes: no case of {NAMES[1]}"
+    )
+    constant = m.evaluate("mcc", np.array([0, 1, 0]), probabilities, NAMES[:2])
+    assert (constant.value, constant.note[:15]) == (0.0, "0 by convention")
 
 
 @pytest.mark.parametrize("name", m.METRICS)

@@ -199,3 +199,28 @@ def test_auc_interval_undefined():
 
 def test_every_metric_has_bounds():
     assert set(classification.METRICS) <= set(BOUNDS)
+
+
+def test_a_single_case_of_a_class_has_no_spread_and_few_subjects_of_the_rarer_class_are_said():
+    labels, folds = np.tile(np.repeat([0, 1], [9, 1]), 10), np.repeat(np.arange(10), 10)
+    scores = np.random.default_rng(0).normal(size=100) + labels
+    found = auc_influence(labels, scores, folds, np.arange(100))
+    assert found.low is None
+    assert "fold 0 holds a single case of a class" in found.note
+    two = auc_influence(labels, scores, np.tile(np.arange(5), 2).repeat(10), np.arange(100))
+    assert two.low is not None
+    assert two.note == "10 subjects of the rarer class: likely too narrow"
+
+
+def test_subjects_whose_cases_balance_each_other_give_no_interval_of_width_zero():
+    found = bayle(np.tile([0.0, 1.0], 40), np.repeat(np.arange(40), 2))
+    assert (found.estimate, found.low) == (0.5, None)
+    assert "the same mean loss for all subjects" in found.note
+
+
+def test_corrected_t_of_unequal_folds_takes_their_ratio():
+    values = [0.7, 0.8, 0.9]
+    wide, narrow = corrected_t(values, 3, ratio=0.9), corrected_t(values, 3)
+    assert (wide.high - wide.low) / (narrow.high - narrow.low) == pytest.approx(
+        math.sqrt((1 / 3 + 0.9) / (1 / 3 + 0.5))
+    )

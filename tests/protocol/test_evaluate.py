@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load
 
 import nachos_jax
 from nachos_jax.core.errors import UsageError
@@ -16,6 +17,7 @@ from nachos_jax.protocol.evaluate import evaluate
 from nachos_jax.protocol.status import describe
 from nachos_jax.records.store import RunDirectory
 from nachos_jax.report import page
+from nachos_jax.tasks import classification as task
 from tests import tiny
 
 
@@ -37,6 +39,14 @@ def test_every_case_is_tested_once_by_a_model_that_did_not_see_its_subject(finis
         assert refits[test.fit].left_out == (test.outer_fold,)
         assert refits[test.fit].epochs == store.outcome(test.outer_fold).epochs  # type: ignore[union-attr]
         np.testing.assert_allclose(np.asarray(test.probabilities, float).sum(axis=1), 1.0, rtol=1e-5)
+
+
+def test_predictions_are_not_rounded_so_that_confident_cases_do_not_tie(finished: Path):
+    store = RunDirectory(finished)
+    refits = {record.fit: record for record in store.fits()}
+    for test in store.tests():
+        logits = load(store.payload(refits[test.fit], "logits.safetensors"))["logits"]
+        np.testing.assert_array_equal(np.asarray(test.probabilities, float), task.probabilities(logits))
 
 
 def test_shared_trials_are_trained_once_a_pair(finished: Path):

@@ -273,7 +273,7 @@ def calibration(report: Report) -> Fact:
     )
     brier = number(found["brier_parts"]["brier"], 3)
     return Fact(
-        f"Calibration of the {found['of']}, {counted(found['cases'], 'prediction')} together: {each}; "
+        f"Calibration of the {found['of']}, {counted(found['predictions'], 'prediction')} together: {each}; "
         f"squared error {brier}.{_selected(report)}"
     )
 

@@ -1,0 +1,56 @@
+"""What a metric's numbers are made of where folds differ, repeats are many, or the metric is a loss."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from nachos_jax.report import summary as summaries
+from nachos_jax.report.evidence import read
+
+
+def test_the_corrected_t_takes_the_ratio_of_the_folds_as_they_are(make_run):
+    run = make_run(cases=246, inner=False)
+    sizes = [len(test.cases) for test in run.tests()]
+    assert len(set(sizes)) > 1
+    ratio = np.mean([size / (246 - size) for size in sizes])
+    assert read(run).ratio == pytest.approx(ratio)
+    metric = summaries.summarise(read(run))["metrics"]["accuracy"]
+    values = [fold["value"] for fold in metric["folds"].values()]
+    half = stats.t(4).ppf(0.975) * math.sqrt(1 / 5 + ratio) * np.std(values, ddof=1)
+    interval = metric["intervals"][0]
+    assert interval["low"] == pytest.approx(metric["mean"] - half, rel=1e-9)
+
+
+def test_folds_of_one_size_have_the_published_ratio(make_run):
+    assert read(make_run(inner=False)).ratio == pytest.approx(1 / 4)
+
+
+@pytest.mark.parametrize(("metric", "sign"), [("log_loss", -1), ("balanced_accuracy", 1)])
+def test_the_inner_score_has_the_sign_of_its_metric(make_run, metric, sign):
+    run = make_run(metric=metric, inner=False, settings=(("replicates", 200),))
+    evidence = read(run)
+    evidence.run["config"]["search"]["metric"] = metric
+    for row in summaries.summarise(evidence)["outer_folds"]:
+        score = evidence.score(row["outer_fold"], row["selected"])
+        assert score is not None
+        assert row["inner_score"] == sign * score.score
+
+
+def test_the_interval_over_pairs_says_what_it_is_not(make_run):
+    found = summaries.summarise(read(make_run(repeats=2, folds=3)))["metrics"]["accuracy"]["intervals"]
+    note = next(one for one in found if one["method"] == "bates")["note"]
+    assert note.startswith("around the outer mean, not extrapolated")
+    assert "repeats" not in note
+    part = summaries.summarise(read(make_run("part", repeats=2, folds=3, tested=(0, 1, 2, 3))))
+    found = part["metrics"]["accuracy"]["intervals"]
+    note = next(one for one in found if one["method"] == "bates")["note"]
+    assert "from 1 of 2 repeats" in note
+
+
+def test_repeated_predictions_are_not_called_cases(make_run):
+    run = make_run(repeats=2, folds=3, cases=240, inner=False)
+    assert summaries.summarise(read(run))["calibration"]["predictions"] == 480
