@@ -198,7 +198,7 @@ def test_all_parts_are_stored_drawn_and_not_computed_again(
     assert first.err.count("n 200, K 4") == 1
     stored = json.loads((tmp_path / "out/intervals_accuracy.json").read_text())
     assert [row[0] for row in stored["table"]["rows"]] == ["n 200, K 4", "n 60, K 3, 2 trials", "n 50, K 5"]
-    assert "Corrected t at n >= 200" in stored["notes"][1]
+    assert "Corrected t, n >= 200, 20 features" in stored["notes"][1]
     assert {path.name for path in (tmp_path / "out").iterdir()} >= {
         *("intervals_accuracy_width.json", "intervals_auc.json", "intervals_held_out.json", "intervals.svg"),
     }

@@ -156,7 +156,7 @@ class Estimates:
             pairs = self._pairs(name)
             if pairs:
                 whole = len(pairs) == len(set(self.cases.folds // evidence.count))
-                parts = "" if whole else f"from {len(pairs)} of {evidence.repeats} repeats, which alone are whole"
+                parts = "" if whole else f"from {len(pairs)} of {evidence.repeats} repeats, the whole ones"
                 interval = bates(pairs, level, bias=False, bounds=bounds)
                 found.append(_noted(interval, "; ".join(filter(None, (PAIRS, parts)))))
         if name == "auc" and len(evidence.classes) == 2 and evidence.repeats == 1 and len(self.cases.labels):
