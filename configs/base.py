@@ -112,7 +112,7 @@ def search() -> ConfigDict:
     c.trials = 16  # trials of each study, the default configuration included
     c.initial = 6  # ax: trials drawn without looking at data, the same for all outer folds
     c.proposals = 2  # ax: trials proposed at a time once it looks at data
-    c.metric = "balanced_accuracy"  # selection metric
+    c.metric = "balanced_accuracy"  # selection metric, also "auc", "log_loss", ...: README, "Search spaces"
     c.rule = "best"  # "best", or "one-se": the cheapest trial within one standard error of the best
     c.space = ConfigDict(_nothing_searched())
     c.space.learning_rate = space.log(1e-3, 1e-1)
