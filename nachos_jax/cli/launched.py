@@ -89,7 +89,7 @@ def launched(values: Any) -> Iterator[Party | None]:
     messages = service.ServiceMessages(place, lost_after)
     party = Party(Board(messages, place.process), place.processes, lost_after, stalled_after)
     try:
-        with pulse.beating(party.board), _taking_leave(party):
+        with pulse.beating(party), _taking_leave(party):
             yield party
     finally:
         messages.close()
@@ -100,18 +100,18 @@ def _taking_leave(party: Party) -> Iterator[None]:
     """Tells the other processes at the end how this one has ended."""
     from nachos_jax.protocol import leader
 
-    why = "it was ended by an error; see its own output"
+    why, stopped = "it was ended by an error; see its own output", False
     try:
         yield
         why = ""
         guardian.all_is_done()
     except (UsageError, KeyboardInterrupt) as error:
-        why = str(error) or "interrupted"
+        why, stopped = str(error) or "interrupted", isinstance(error, stopping.StoppedError)
         raise
     finally:
         with contextlib.suppress(stopping.StoppedError):  # process 0 may have gone
             if party.board.process:
-                party.board.leave(why)
+                party.board.leave(why, stopped)
             else:
                 leader.dismiss(party, why)
 

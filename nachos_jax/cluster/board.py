@@ -58,6 +58,19 @@ class Beat:
 
 
 @dataclass(frozen=True)
+class Leave:
+    """What a process says when it takes part no more.
+
+    Attributes:
+        why: "" when all is done.
+        stopped: True when nothing is wrong with it, and the same command may bring it back.
+    """
+
+    why: str = ""
+    stopped: bool = False
+
+
+@dataclass(frozen=True)
 class Party:
     """The processes of a launch, as one of them sees them.
 
@@ -85,6 +98,8 @@ class Board:
     def __init__(self, messages: Messages, process: int):
         self._messages, self.process = messages, process
         self._published = 0  # numbers the fits, so that all see them in one order
+        self.beaten: int | None = None
+        """Count of this process's last beat; None before the first, and when no more are to come."""
 
     # --- the launch -------------------------------------------------------------------------------
 
@@ -105,6 +120,8 @@ class Board:
 
     def ready(self) -> None:
         """This process has checked everything and may train."""
+        # Process 0 may have given up an earlier process of this number after this one had begun.
+        self._messages.drop(f"lost/{self.process}")
         self._messages.put(f"ready/{self.process}", "")
 
     def are_ready(self) -> set[int]:
@@ -119,24 +136,30 @@ class Board:
         """How the launch ended, or None while it goes on."""
         return self._messages.get("end")
 
-    def leave(self, why: str = "") -> None:
-        """This process takes part no more, and why if not because all is done."""
-        self._messages.put(f"left/{self.process}", why)
+    def leave(self, why: str = "", stopped: bool = False) -> None:
+        """This process takes part no more, and why if not because all is done; see Leave."""
+        self._messages.put(f"left/{self.process}", json.dumps(asdict(Leave(why, stopped))))
 
-    def left(self) -> dict[int, str]:
+    def left(self) -> dict[int, Leave]:
         """The processes that took their leave, with their reasons."""
-        return {int(process): why for process, why in self._messages.within("left").items()}
+        found = self._messages.within("left")
+        return {int(process): Leave(**json.loads(text)) for process, text in found.items()}
 
     # --- who is there -----------------------------------------------------------------------------
 
     def beat(self, beat: Beat) -> None:
         """This process goes on."""
+        self.beaten = beat.count
         self._messages.put(f"beat/{self.process}", json.dumps(asdict(beat)))
 
     def beats(self) -> dict[int, Beat]:
         """What each process said last."""
         found = self._messages.within("beat")
         return {int(process): Beat(**json.loads(text)) for process, text in found.items()}
+
+    def rest(self) -> None:
+        """This process ends no more epochs, so nobody is to miss its beats."""
+        self.beaten = None
 
     def pulse(self, count: int) -> None:
         """This process is there, also in the middle of an epoch."""
@@ -190,8 +213,12 @@ class Board:
         """Frees the fits that a process had claimed; returns their ids."""
         freed = [fit for fit, holder in self.claims().items() if holder == process]
         for fit in freed:
-            self._messages.drop(f"claim/{fit}")
+            self.free(fit)
         return freed
+
+    def free(self, fit: str) -> None:
+        """Lets anybody claim a fit again."""
+        self._messages.drop(f"claim/{fit}")
 
     def done(self, fit: str) -> None:
         """The record of this fit is on disk."""

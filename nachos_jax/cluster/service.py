@@ -33,6 +33,7 @@ class ServiceMessages:
 
     Raises:
         UsageError: process 0 cannot be reached, or its port is taken.
+        StoppedError: a signal came meanwhile.
     """
 
     def __init__(self, place: Place, lost_after: int):
@@ -53,6 +54,8 @@ class ServiceMessages:
                 heartbeat_timeout_seconds=lost_after,
                 shutdown_timeout_seconds=10,
             )
+        except StoppedError:
+            raise
         except Exception as error:  # whatever the service raises: no connection, or a port that is taken
             raise UsageError(
                 f"process {place.process} could not join {place.processes} processes at {place.coordinator} "

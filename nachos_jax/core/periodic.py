@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import threading
 from collections.abc import Callable, Iterator
 
-from nachos_jax.core.stopping import StoppedError
+log = logging.getLogger("nachos_jax")
 
 
 @contextlib.contextmanager
@@ -16,17 +17,24 @@ def every(seconds: float, call: Callable[[int], object], name: str) -> Iterator[
 
     Args:
         seconds: from the end of a call to the next one.
-        call: what to do. If it raises StoppedError, the thread ends without a word: the main thread will meet
-            the same.
+        call: what to do. If it raises, that is told once, and the next call is made all the same: what failed
+            for a moment must not stay undone for good.
         name: of the thread.
     """
     over, counts = threading.Event(), itertools.count()
 
     def go_on() -> None:
-        with contextlib.suppress(StoppedError):
-            while not over.is_set():
+        failing = False
+        while not over.is_set():
+            try:
                 call(next(counts))
-                over.wait(seconds)
+                failing = False
+            except Exception as error:
+                # At the end a call may be cut off on purpose.
+                if not failing and not over.is_set():
+                    log.warning("%s failed, and is tried again every %g seconds: %s", name, seconds, error)
+                failing = True
+            over.wait(seconds)
 
     thread = threading.Thread(target=go_on, name=name, daemon=True)
     thread.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from nachos_jax.engine.watch import FitProgress
 from nachos_jax.records.checkpoint import LaneCheckpoint
 from nachos_jax.records.schema import FitRecord
 from nachos_jax.tasks import classification as task
+
+log = logging.getLogger("nachos_jax")
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,9 @@ class BucketLanes:
         self._state: LaneState | None = None
         self._resumable: dict[str, Resumable] = {}  # fits taken over from lanes that ran out of memory
         self._placing: dict[str, Resumable] = {}  # fits whose rows are not in the state yet
-        self.parameters = _count(lane.abstract_state(program.spec).params)
+        abstract = lane.abstract_state(program.spec)
+        self._leaves = jax.tree.leaves(abstract)
+        self.parameters = _count(abstract.params)
 
     @property
     def busy(self) -> int:
@@ -191,7 +196,17 @@ class BucketLanes:
 
     def _saved_state(self, fit: str) -> Resumable | None:
         adopted = self._resumable.pop(fit, None)
-        return self._saved.take(fit) if adopted is None and self._saved is not None else adopted
+        if adopted is not None or self._saved is None:
+            return adopted
+        saved = self._saved.take(fit)
+        if saved is None or saved.matches(self._leaves, self._no_logits()):
+            return saved
+        log.warning(
+            "the checkpoint of fit %s was written by another version of this code or of its packages, whose "
+            "lanes hold other arrays: the fit begins anew",
+            fit,
+        )
+        return None
 
     def _free_lane(self) -> int:
         """A free lane of the device with the fewest busy ones, so that no device waits for another."""

@@ -38,6 +38,15 @@ class Resumable:
     leaves: tuple[np.ndarray, ...]
     best: np.ndarray
 
+    def matches(self, leaves: Sequence[Any], best: np.ndarray) -> bool:
+        """True when it can take the place of a lane's state as this version of the code has it.
+
+        Args:
+            leaves: that state, leaf by leaf, or its shapes and dtypes.
+            best: best logits of a lane.
+        """
+        return _forms([*self.leaves, self.best]) == _forms([*leaves, best])
+
     def progress_of(self, fit: Fit) -> FitProgress:
         """Where the fit stood."""
         return FitProgress(fit, self.training_loss, self.watchers)
@@ -154,6 +163,10 @@ def _told(progress: FitProgress) -> dict[str, Any]:
         "training_loss": list(progress.training_loss),
         "watchers": {str(fold): vars(curve) for fold, curve in progress.watchers.items()},
     }
+
+
+def _forms(arrays: Sequence[Any]) -> list[tuple[tuple[int, ...], np.dtype]]:
+    return [(tuple(array.shape), np.dtype(array.dtype)) for array in arrays]
 
 
 def _name(k: int) -> str:

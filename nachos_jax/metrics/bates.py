@@ -72,8 +72,7 @@ def bates(
     Raises:
         ValueError: a pair is missing, or the arrays of a fold differ in length.
     """
-    outer = [np.asarray(losses, np.float64) for losses in repeats[0].outer]
-    count, folds = sum(map(len, outer)), len(outer)
+    count, folds = sum(map(len, repeats[0].outer)), len(repeats[0].outer)
     names = repeats[0].subjects
     units, unit = (count, "cases") if names is None else (len(np.unique(np.concatenate(names))), "subjects")
     kind = Kind("bates", "Nested cross-validation (Bates, Hastie and Tibshirani)", unit, units, level)

@@ -5,6 +5,7 @@ Everything that is left to do follows from the records, so resuming is the same 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -84,14 +85,13 @@ class Conductor:
                 were, and their results are on disk.
         """
         start = time.monotonic()
-        try:
+        with contextlib.ExitStack() as closers:  # each runs, whatever another one meets
+            closers.callback(self._progress.close)
+            closers.push(lambda kind, *_: self._crew.close(time.monotonic() - start, failed=bool(kind)))
+            closers.callback(self._background.close)
             with stopping.deferred():
                 self._crew.prepare()
                 self._conduct()
-        finally:
-            self._background.close()
-            self._crew.close(time.monotonic() - start)
-            self._progress.close()
         if self._problems:
             raise UsageError("\n".join(self._problems))
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 from collections.abc import Sequence
 from typing import Protocol
 
 from nachos_jax.core import stopping
+from nachos_jax.core.errors import UsageError
 from nachos_jax.core.stopping import StoppedError
 from nachos_jax.core.types import Fit
 from nachos_jax.engine.pool import LanePool
 from nachos_jax.records.schema import FitRecord
 from nachos_jax.records.store import RunDirectory
+
+log = logging.getLogger("nachos_jax")
 
 REST = 0.05
 """Seconds between looks at proposals that are being made."""
@@ -52,8 +56,13 @@ class Crew(Protocol):
         """Waits a moment when there is nothing to train yet."""
         ...
 
-    def close(self, seconds: float) -> None:
-        """Ends the training, also in the middle of fits; `seconds` were spent in all."""
+    def close(self, seconds: float, failed: bool = False) -> None:
+        """Ends the training, also in the middle of fits.
+
+        Args:
+            seconds: spent in all.
+            failed: an error is on its way, which must not be hidden by one of closing.
+        """
         ...
 
 
@@ -110,10 +119,9 @@ class Alone:
         time.sleep(REST)
         stop_if_asked(self._pool)
 
-    def close(self, seconds: float) -> None:
+    def close(self, seconds: float, failed: bool = False) -> None:
         """See Crew."""
-        self._pool.close()
-        note_spent(self._store, self._pool, self._name, seconds)
+        put_down(self._store, self._pool, self._name, seconds, failed)
 
 
 def train(store: RunDirectory, pool: LanePool) -> list[FitRecord]:
@@ -142,7 +150,35 @@ def new_session() -> str:
     return f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(4)}"
 
 
-def note_spent(store: RunDirectory, pool: LanePool, name: str, seconds: float) -> None:
+def put_down(store: RunDirectory, pool: LanePool, name: str, seconds: float, failed: bool) -> None:
+    """Closes a pool and writes what it has spent.
+
+    Args:
+        store: the run directory.
+        pool: this process's lanes.
+        name: of this session.
+        seconds: spent in all.
+        failed: an error is on its way. What was spent is no part of the truth, so that it cannot be written
+            is then only told: the error on its way says more, and gives the exit code.
+
+    Raises:
+        UsageError: what was spent cannot be written, and nothing else has failed.
+    """
+    try:
+        pool.close()
+    except BaseException:
+        failed = True
+        raise
+    finally:
+        try:
+            _note_spent(store, pool, name, seconds)
+        except UsageError as error:
+            if not failed:
+                raise
+            log.warning("what this process has spent is not on record: %s", error)
+
+
+def _note_spent(store: RunDirectory, pool: LanePool, name: str, seconds: float) -> None:
     """Writes what this process has spent; the part of its name before "-p" is that of its launch."""
     spent = pool.spent
     store.write_session(

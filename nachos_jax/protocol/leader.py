@@ -6,14 +6,14 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from nachos_jax.cluster.board import Beat, Board, Party
+from nachos_jax.cluster.board import LEADER, Beat, Board, Party
 from nachos_jax.cluster.pulse import PULSE, Silence
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Fit
 from nachos_jax.engine.pool import LanePool
-from nachos_jax.protocol.crew import REST, note_spent, stop_if_asked, train
+from nachos_jax.protocol.crew import REST, put_down, stop_if_asked, train
 from nachos_jax.records.schema import FitRecord
 from nachos_jax.records.store import RunDirectory
 
@@ -66,15 +66,20 @@ class Leader:
         return self._trained
 
     def prepare(self) -> None:
-        """Waits until every process is ready.
+        """Waits until every process is ready, but for those that a signal has stopped: they may come back.
 
         Raises:
             UsageError: one of them cannot take part; nothing has been trained.
             StoppedError: a signal asked for it.
         """
         while not self._others <= self._board.are_ready():
-            for process, why in self._board.left().items():
-                raise UsageError(f"process {process} cannot take part: {why}")
+            stop_if_asked(self._pool)  # first: what ends this process may have ended others already
+            self._beat()  # or those who are ready believe that this process hangs
+            for process, leave in self._board.left().items():
+                if process in self._others and not leave.stopped:
+                    raise UsageError(f"process {process} cannot take part: {leave.why}")
+                if process in self._others:
+                    self._give_up(process, f"has left ({leave.why})")
             self._pulses.hear(self._board.pulses())
             for process in sorted(self._others):
                 if self._pulses.seconds(process) > self._party.lost_after:
@@ -82,7 +87,6 @@ class Leader:
                         f"process {process} ended before it was ready: see its own output, then run the same "
                         "command again."
                     )
-            stop_if_asked(self._pool)
             time.sleep(POLL)
         self._epochs = Silence()
         log.info("%d processes are ready", 1 + len(self._others))
@@ -100,7 +104,7 @@ class Leader:
         """
         self._publish()
         self._beat()
-        take(self._board, self._pool, self._store)
+        take(self._board, self._pool, self._store, self._beat)
         if self._pool.busy or self._pool.waiting:
             records = train(self._store, self._pool)
         else:
@@ -125,10 +129,12 @@ class Leader:
         self._watch()
         stop_if_asked(self._pool)
 
-    def close(self, seconds: float) -> None:
+    def close(self, seconds: float, failed: bool = False) -> None:
         """See Crew."""
-        self._pool.close()
-        note_spent(self._store, self._pool, self._name, seconds)
+        try:
+            put_down(self._store, self._pool, self._name, seconds, failed)
+        finally:
+            self._board.rest()
 
     def _beat(self) -> None:
         self._beats += 1
@@ -166,28 +172,35 @@ class Leader:
 
     def _watch(self) -> None:
         """Frees the fits of processes that have left, have fallen silent or hang, for others to train."""
+        claims = self._board.claims()  # before who is ready: a process claims only then
         left = self._board.left()
         for process in self._board.are_ready() - self._others:  # it was lost, and was started again
             self._others.add(process)
             self._pulses.restart(process)
             self._epochs.restart(process)
             log.info("process %d is back", process)
+        for fit, holder in claims.items():
+            if holder != LEADER and holder not in self._others:
+                self._board.free(fit)  # it was claimed from an old list, after its holder's fits were freed
         self._pulses.hear(self._board.pulses())
         self._epochs.hear({process: beat.count for process, beat in self._board.beats().items()})
         for process in sorted(self._others):
             if process in left:
-                why = f"has left ({left[process]})"
+                why = f"has left ({left[process].why})"
             elif self._pulses.seconds(process) > self._party.lost_after:
                 why = f"was not heard of for {self._party.lost_after:.0f} seconds"
             elif self._epochs.seconds(process) > self._party.stalled_after:
                 why = f"has not ended an epoch for {self._party.stalled_after:.0f} seconds"
             else:
                 continue
-            self._others.discard(process)
-            self._board.declare_lost(process)
-            freed = self._board.release(process)
-            self._pool.look_again()
-            log.warning("process %d %s: its %d fits go to others", process, why, len(freed))
+            self._give_up(process, why)
+
+    def _give_up(self, process: int, why: str) -> None:
+        self._others.discard(process)
+        self._board.declare_lost(process)
+        freed = self._board.release(process)
+        self._pool.look_again()
+        log.warning("process %d %s: its %d fits go to others", process, why, len(freed))
 
 
 def missing_on_board(lanes: int, unclaimed: int) -> int:
@@ -203,13 +216,26 @@ def missing_on_board(lanes: int, unclaimed: int) -> int:
     return max(0, 2 * max(lanes, 8) - unclaimed)
 
 
-def take(board: Board, pool: LanePool, store: RunDirectory) -> None:
-    """Claims fits for the free lanes of a pool, those of compiled buckets first."""
+def take(board: Board, pool: LanePool, store: RunDirectory, tell: Callable[[], object]) -> None:
+    """Claims fits for the free lanes of a pool, those of compiled buckets first.
+
+    Args:
+        board: where they are published.
+        pool: this process's own lanes.
+        store: where records of fits may already be.
+        tell: sends a beat. Each fit may bring a bucket that has to be compiled, and all of them together may
+            take longer than a process may be silent.
+    """
     waiting = board.open()
     for fit in sorted(waiting, key=lambda fit: not pool.knows(fit)):
-        if pool.room(fit) and board.claim(fit):
+        if not pool.room(fit):
+            continue
+        if board.is_lost():  # compiling took too long: what is claimed now would only be freed again
+            return
+        if board.claim(fit):
             if store.fit(fit.id) is None:
                 pool.submit([fit])
+                tell()
             else:  # its first holder was lost after the record was written
                 board.done(fit.id)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import logging
 import time
 from collections.abc import Callable
@@ -17,7 +19,7 @@ from nachos_jax.core.types import digest
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine.pool import LanePool
 from nachos_jax.protocol import environment
-from nachos_jax.protocol.crew import note_spent, stop_if_asked, train
+from nachos_jax.protocol.crew import put_down, stop_if_asked, train
 from nachos_jax.protocol.leader import POLL, VISIBLE, beat, take
 from nachos_jax.protocol.run import Run, open_run
 from nachos_jax.records.store import RunDirectory
@@ -51,12 +53,10 @@ def work(config: RunConfig, workdir: str, party: Party, cohort: Cohort | None = 
     name = f"{launch.name}-p{board.process}"
     pool = LanePool(run.cohort, run.folds, config, run.checkpoints(name), agree=board.agreed)
     board.ready()
-    try:
+    with contextlib.ExitStack() as closers:
+        closers.push(lambda kind, *_: put_down(run.store, pool, name, time.monotonic() - start, bool(kind)))
         with stopping.deferred():
             take_part(run, pool, party)
-    finally:
-        pool.close()
-        note_spent(run.store, pool, name, time.monotonic() - start)
 
 
 def take_part(run: Run, pool: LanePool, party: Party) -> None:
@@ -72,16 +72,19 @@ def take_part(run: Run, pool: LanePool, party: Party) -> None:
             for it; the same command goes on from here.
     """
     board, leader_epochs = party.board, Silence()
-    count, lost = 0, frozenset()
+    counts, lost = itertools.count(1), frozenset()
+
+    def tell() -> None:
+        beat(board, pool, next(counts))
+
     while (how := board.ended()) is None:
-        count += 1
-        beat(board, pool, count)
+        tell()
         _check_leader(party, leader_epochs)
         lost_now = frozenset(board.are_lost())
         if lost_now - lost:
             pool.look_again()
         lost = lost_now
-        take(board, pool, run.store)
+        take(board, pool, run.store, tell)
         if pool.busy or pool.waiting:
             for record in train(run.store, pool):
                 board.done(record.fit)

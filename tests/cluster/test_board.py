@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from nachos_jax.cluster.board import Beat, Board, Launch
+from nachos_jax.cluster.board import Beat, Board, Launch, Leave
 from nachos_jax.cluster.messages import MemoryMessages
 from nachos_jax.cluster.pulse import Silence
 from nachos_jax.core.types import EpochLimit, Fit
@@ -81,7 +81,20 @@ def test_facts_of_the_launch_and_of_its_processes():
     leader.end("")
     assert worker.ended() == ""
     worker.leave("full disk")
-    assert leader.left() == {1: "full disk"}
+    assert leader.left() == {1: Leave("full disk")}
+    worker.leave("stopped by SIGTERM", stopped=True)
+    assert leader.left() == {1: Leave("stopped by SIGTERM", stopped=True)}
+
+
+def test_a_process_given_up_while_it_began_again_is_taken_back():
+    messages = MemoryMessages()
+    leader, worker = Board(messages, 0), Board(messages, 1)
+    worker.begin()
+    leader.declare_lost(1)  # the process of this number before it
+    worker.ready()
+    assert not worker.is_lost()
+    assert leader.are_lost() == set()
+    assert leader.are_ready() == {1}
 
 
 def test_silence_is_measured_by_the_listeners_clock():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 
 import pytest
@@ -45,15 +46,40 @@ def test_an_error_of_the_context_ends_the_thread():
     assert named("failing") == []
 
 
-def test_who_is_told_to_stop_ends_the_thread_without_a_word(recwarn: pytest.WarningsRecorder):
-    seen = []
+def test_a_call_that_fails_is_told_once_and_made_again(caplog: pytest.LogCaptureFixture):
+    """Two failures, a call that works, and a failure again: that one is news."""
+    seen, enough = [], threading.Event()
 
     def call(count: int) -> None:
         seen.append(count)
-        raise StoppedError("process 0 has gone")
+        if count == 4:
+            enough.set()
+        elif count != 2:
+            raise StoppedError("process 0 has gone")
 
-    with every(0.01, call, "stopped"):
-        for thread in named("stopped"):
-            thread.join(PATIENCE)
-    assert seen == [0]
-    assert not [warning for warning in recwarn if "Thread" in str(warning.category)]
+    with caplog.at_level(logging.WARNING, "nachos_jax"), every(0.01, call, "pulse"):
+        assert enough.wait(PATIENCE)
+    assert seen[:5] == [0, 1, 2, 3, 4]
+    told = [record.getMessage() for record in caplog.records]
+    assert told == ["pulse failed, and is tried again every 0.01 seconds: process 0 has gone"] * 2
+
+
+def test_a_call_that_fails_when_the_context_has_ended_is_not_told(caplog: pytest.LogCaptureFixture):
+    called, over = threading.Event(), threading.Event()
+
+    def call(_: int) -> None:
+        called.set()
+        assert over.wait(PATIENCE)
+        raise StoppedError("the connection is closed")
+
+    class Thread(threading.Thread):
+        def join(self, timeout: float | None = None) -> None:
+            over.set()
+            super().join(timeout)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading, "Thread", Thread)
+        with every(0.01, call, "cut off"):
+            assert called.wait(PATIENCE)
+    assert over.is_set()
+    assert not caplog.records

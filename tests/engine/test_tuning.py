@@ -87,6 +87,27 @@ def test_an_answer_is_remembered_in_the_process_and_on_disk(monkeypatch, folder)
     assert other.calls
 
 
+def test_what_the_launch_has_agreed_on_is_kept_and_not_the_own_winner(monkeypatch, folder):
+    bench = Bench(monkeypatch, {A: 0.2, B: 0.1})
+
+    def others_were_first(_, answer):
+        assert answer() == str(B)
+        assert not folder.exists(), "nothing is agreed yet"
+        return str(A)
+
+    assert tuning.choose(KEY, (A, B), bench.prepare, others_were_first) == A
+    (file,) = folder.glob("tuned-*.json")
+    kept = json.loads(file.read_text())
+    assert kept["choice"] == {"packing": "map", "convolution": "custom"}
+    assert kept["milliseconds"] == {"custom/map": 200.0, "im2col/map": 100.0}
+    forget(monkeypatch)
+    assert tuning.choose(KEY, (A, B), bench.prepare, lambda *_: str(B)) == B
+    assert json.loads(file.read_text())["choice"]["convolution"] == "im2col", (
+        "also without an answer of its own"
+    )
+    assert len(bench.calls) == 12
+
+
 FOREIGN = json.dumps({"key": {}, "choice": {"packing": "map", "convolution": "im2col"}})
 UNKNOWN = json.dumps({"key": KEY, "choice": {"packing": "vmap", "convolution": "lax"}})
 SPOILT = ["", "{", "[]", "[" * 100_000, '{"choice": 3}', '{"choice": {"packing": "x"}}', FOREIGN, UNKNOWN]

@@ -88,12 +88,12 @@ class Launch:
 
         def body() -> None:
             try:
-                with pulse.beating(board):
+                with pulse.beating(party):
                     work(run, str(folder or self.folder), party, cohort or tiny.cohort())
                 board.leave()
             except UsageError as error:
                 self.errors[process] = error
-                board.leave(str(error))
+                board.leave(str(error), isinstance(error, StoppedError))
             except BaseException as error:  # dies without a word
                 self.errors[process] = error
 
@@ -232,6 +232,26 @@ def test_the_others_end_when_process_0_hangs(tmp_path, monkeypatch):
         launch.lead()
     ending.join()
     assert "process 0 has not ended an epoch for 1 seconds" in str(launch.errors[1])
+
+
+def test_a_worker_that_is_stopped_and_cannot_say_what_it_spent_is_still_stopped(tmp_path, alone, monkeypatch):
+    write = RunDirectory.write_session
+
+    def full(self, name, value):
+        if name.endswith("-p1"):
+            raise UsageError("No space left on device")
+        write(self, name, value)
+
+    def stopped(*_):
+        raise StoppedError("stopped by a test")
+
+    monkeypatch.setattr(RunDirectory, "write_session", full)
+    monkeypatch.setattr(worker, "take_part", stopped)
+    launch = Launch(tmp_path, 2)
+    launch.worker(1)
+    launch.lead()
+    assert str(launch.errors[1]) == "stopped by a test"
+    assert records(tmp_path) == alone
 
 
 def test_the_others_end_with_process_0_and_say_why(tmp_path):
