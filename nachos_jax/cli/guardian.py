@@ -16,6 +16,10 @@ from nachos_jax.core.stopping import EXIT_CODE
 
 _PASSED_ON = ("SIGTERM", "SIGUSR1", "SIGINT")
 _PR_SET_PDEATHSIG = 1
+_HELD_UP = (
+    "this process was stopped for longer than --lost_after, and the coordination service has given it up. "
+    "What is finished is on disk; the same command goes on where this launch ended, with any number of processes."
+)
 _tell: list[int] = []
 """In the child: the pipe to its guardian."""
 
@@ -27,7 +31,7 @@ def guard(lost_touch: str | None) -> None:
 
     Args:
         lost_touch: what to say when the coordination client has ended the child; None in process 0, which
-            cannot lose touch with itself.
+            loses touch with itself only when it was stopped as a whole.
     """
     parent = os.getpid()
     listen, tell = os.pipe()
@@ -40,7 +44,8 @@ def guard(lost_touch: str | None) -> None:
     os.close(tell)
     for name in _PASSED_ON:
         signal.signal(getattr(signal, name), lambda number, _: os.kill(child, number))
-    code = os.waitstatus_to_exitcode(_wait(child))
+    status, stopped = _wait(child)
+    code, lost_touch = os.waitstatus_to_exitcode(status), lost_touch or (_HELD_UP if stopped else None)
     if code == -signal.SIGABRT and os.read(listen, 1):
         code = 0  # process 0 went away while this one was taking its leave
     if code < 0:
@@ -55,13 +60,17 @@ def all_is_done() -> None:
         os.write(tell, b".")
 
 
-def _wait(child: int) -> int:
-    """The status of the child when it has ended; signals that are passed on interrupt the waiting."""
+def _wait(child: int) -> tuple[int, bool]:
+    """The status of the child when it has ended, and whether it was stopped (SIGSTOP) before."""
+    stopped = False
     while True:
         try:
-            return os.waitpid(child, 0)[1]
-        except InterruptedError:
+            status = os.waitpid(child, os.WUNTRACED | os.WCONTINUED)[1]
+        except InterruptedError:  # by signals that are passed on
             continue
+        if os.WIFEXITED(status) or os.WIFSIGNALED(status):
+            return status, stopped
+        stopped = True
 
 
 def _words(number: int, lost_touch: str | None) -> str:

@@ -23,6 +23,12 @@ guardian.guard({lost_touch!r})
         ("os._exit(2)", None, 2),
         ("os.abort()", "lost touch", 75),
         ("os.abort()", None, 134),
+        # Stopped as a whole, and given up when it wakes.
+        (
+            "os.system(f'(sleep 0.5; kill -CONT {os.getpid()}) &'); os.kill(os.getpid(), 19); os.abort()",
+            None,
+            75,
+        ),
         ("os.kill(os.getpid(), 9)", "lost touch", 137),
     ],
 )

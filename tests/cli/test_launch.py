@@ -210,7 +210,7 @@ def test_a_hung_worker_is_given_up_and_ends_when_it_wakes(folder, calm):
     assert result(launch.workdir) == calm
 
 
-def test_when_process_0_hangs_the_others_end_and_it_goes_on_alone_when_it_wakes(folder, calm):
+def test_when_process_0_is_stopped_as_a_whole_all_end_and_the_same_command_goes_on(folder, calm):
     launch = Launch(folder, folder / "asleep", 3, flags=("--lost_after=10",))
     launch.until_fits(2)
     hung = launch.worker(0)
@@ -218,7 +218,9 @@ def test_when_process_0_hangs_the_others_end_and_it_goes_on_alone_when_it_wakes(
     assert [one.wait(90) for one in launch.processes[1:]] == [75, 75], launch.output()
     assert "lost touch with process 0" in launch.logs[1].read_text()
     os.kill(hung, signal.SIGCONT)
-    assert launch.processes[0].wait(PATIENCE) == 0, launch.output()
+    assert launch.processes[0].wait(PATIENCE) == 75, launch.output()
+    again = Launch(folder, launch.workdir, 2)
+    assert again.wait() == [0, 0], again.output()
     assert result(launch.workdir) == calm
 
 
