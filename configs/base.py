@@ -36,9 +36,9 @@ def data() -> ConfigDict:
     c.image_key = "images"  # npz: array of images [N, H, W] or [N, H, W, 3]; csv: column "path" is used
     c.label_key = "labels"  # npz: array of labels; csv: column "label" is used
     c.label_names_key = "label_names"  # npz: array of class names, used when it is there
-    c.subject_key = ""  # npz: array; csv: column (default "subject"); folder: regular expression, one group
-    c.site_key = ""  # npz: array; csv: column (default "site")
-    c.fold_key = ""  # npz: array; csv: column (default "fold")
+    c.subject_key = ""  # npz: array, csv: column (default "subject"); folder: regular expression, one group
+    c.site_key = ""  # npz: array, csv: column (default "site"); folder: likewise
+    c.fold_key = ""  # npz: array, csv: column (default "fold"); folder: likewise
     c.subject = ""  # "one_case_per_subject": you state that no subject has two cases
     c.classes = ()  # class names in the order of the probabilities; () = sorted, all that are found
     c.height = 0  # pixels after resizing; 0 = as stored, when all cases agree

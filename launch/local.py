@@ -3,7 +3,8 @@
     python launch/local.py --num_processes=2 -- evaluate --config=configs/smoke.py --workdir=runs/two
 
 What stands after `--` is a `nachos` command. Every line of output begins with the number of its process.
-Signals are passed on to all; the exit code is that of process 0, or the first other one that is not 0.
+Signals are passed on to all. Process 0 speaks for the launch, so the exit code is its own: the fits of any
+other that failed went to the rest.
 """
 
 from __future__ import annotations
@@ -41,8 +42,15 @@ def main() -> int:
             other.wait()
     for thread in threads:
         thread.join()
-    codes = [one.returncode for one in launched]
-    return next((code if code > 0 else 128 - code for code in codes if code), 0)
+    for k, other in enumerate(launched[1:], start=1):
+        if other.returncode:
+            print(f"[{k}] ended with exit code {_code(other)}", file=sys.stderr)
+    return _code(launched[0])
+
+
+def _code(ended: subprocess.Popen[str]) -> int:
+    """The exit code as a shell gives it; a process that a signal has ended has 128 and its number."""
+    return ended.returncode if ended.returncode >= 0 else 128 - ended.returncode
 
 
 def flags() -> tuple[argparse.Namespace, list[str]]:
@@ -86,8 +94,11 @@ def start(given: argparse.Namespace, process: int, address: str, command: list[s
 
 def relay(process: int, lines: IO[str] | None) -> None:
     """Prints the output of a process, line by line."""
-    for line in lines or ():
-        print(f"[{process}] {line}", end="", flush=True)
+    if lines is None:
+        return
+    with lines:
+        for line in lines:
+            print(f"[{process}] {line}", end="", flush=True)
 
 
 def pass_on(launched: list[subprocess.Popen[str]], number: int) -> None:

@@ -4,8 +4,8 @@
         --sweep.search.searcher=ax,random --sweep.seed=0,1,2 [--config.training.epochs=20]
 
 Runs them one after another here and writes WORKDIR/sweep.csv; the same command resumes. With --slurm=FILE it
-writes a SLURM array script instead, a task a run (see launch/slurm.sbatch for what to set in it). Every
-combination is checked before the first is run.
+writes a SLURM array script instead, a task a run (see launch/slurm.sbatch for what to set in it). All
+configs are checked before the first is run; each run then checks what depends on its data.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -57,10 +58,10 @@ def main() -> int:
         runs = combinations(sweep)
         for words in runs.values():
             check(sweep.command, words)
+        return write_array(sweep, runs) if sweep.slurm else run_here(sweep, runs)
     except UsageError as error:
         print(f"sweep: {error}", file=sys.stderr)
         return 2
-    return write_array(sweep, runs) if sweep.slurm else run_here(sweep, runs)
 
 
 def read(words: list[str]) -> Sweep:
@@ -82,7 +83,7 @@ def read(words: list[str]) -> Sweep:
                 raise UsageError(f"--{name} is given twice; put all values into one, with commas between.")
             axes[field] = split(value)
         elif name in ("config", "workdir", "command", "slurm"):
-            given[name] = value
+            given[name] = os.path.expanduser(value) if name in ("workdir", "slurm") else value
         else:
             rest.append(word)
     for name in ("config", "workdir"):
@@ -117,7 +118,8 @@ def combinations(sweep: Sweep) -> dict[str, list[str]]:
     for values in itertools.product(*sweep.axes.values()):
         chosen = dict(zip(sweep.axes, values, strict=True))
         name = " ".join(f"{field}={value}" for field, value in chosen.items())
-        folder = Path(sweep.workdir) / re.sub(r"[^\w.=+ -]", "_", name).replace(" ", ",")
+        # No comma: `nachos compare --runs=A,B` takes these folders.
+        folder = Path(sweep.workdir) / re.sub(r"[^\w.=+ -]", "_", name).replace(" ", "+")
         fields = [f"--config.{field}={value}" for field, value in chosen.items()]
         runs[name] = [f"--config={sweep.config}", *sweep.rest, *fields, f"--workdir={folder}"]
     if len({words[-1] for words in runs.values()}) < len(runs):
@@ -133,11 +135,17 @@ def check(command: str, words: list[str]) -> None:
     """
     if command not in ("evaluate", "deploy"):
         raise UsageError(f"--command={command}: must be evaluate or deploy.")
-    parsing.run_config(parsing.parse(command, commands.NAMES[command].flags, words).config)
+    from nachos_jax.protocol import door
+
+    door.check_config(parsing.run_config(parsing.parse(command, commands.NAMES[command].flags, words).config))
 
 
 def run_here(sweep: Sweep, runs: dict[str, list[str]]) -> int:
-    """Runs all, one after another, and writes sweep.csv after each; returns the first exit code not 0."""
+    """Runs all, one after another, and writes sweep.csv after each; returns the first exit code not 0.
+
+    Raises:
+        UsageError: the table cannot be written.
+    """
     rows, first = [], 0
     for number, (name, words) in enumerate(runs.items(), start=1):
         print(f"--- {number} of {len(runs)}: {name}", flush=True)
@@ -146,28 +154,40 @@ def run_here(sweep: Sweep, runs: dict[str, list[str]]) -> int:
         first = first or code
         rows.append([name, *estimate(words), code])
         table = Path(sweep.workdir) / "sweep.csv"
-        with open(table, "w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([COLUMNS, *rows])
+        try:
+            with open(table, "w", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerows([COLUMNS, *rows])
+        except OSError as error:
+            raise UsageError(
+                f"{table} cannot be written ({error.strerror}): use another --workdir."
+            ) from error
     print(f"table: {Path(sweep.workdir) / 'sweep.csv'}")
     return first
 
 
 def estimate(words: list[str]) -> list[str]:
-    """Estimate, standard error and outer folds of a run, as far as it has them."""
+    """Estimate, standard error and outer folds of a run, as far as it has them.
+
+    In the flat protocol the folds' standard error is that of the mean before correction, so it is left out.
+    """
     path = Path(words[-1].removeprefix("--workdir=")) / "summary.json"
     if not path.exists():
         return ["", "", ""]
     told = json.loads(path.read_text(encoding="utf-8"))
     headline = told["metrics"][told["headline"]]
     tested = told["progress"]["outer_folds_tested"]
-    return ["" if value is None else str(value) for value in (headline["mean"], headline["se"], tested)]
+    error = None if told["protocol"] == "flat" else headline["se"]
+    return ["" if value is None else str(value) for value in (headline["estimate"], error, tested)]
 
 
 def write_array(sweep: Sweep, runs: dict[str, list[str]]) -> int:
-    """Writes the SLURM array script, a task a run."""
+    """Writes the SLURM array script, a task a run.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
     tasks = "\n".join(f"  {number}) run {shlex.join(words)} ;;" for number, words in enumerate(runs.values()))
-    Path(sweep.slurm).write_text(
-        f"""#!/usr/bin/env bash
+    text = f"""#!/usr/bin/env bash
 #SBATCH --job-name=nachos-sweep
 #SBATCH --array=0-{len(runs) - 1}
 #SBATCH --requeue
@@ -186,9 +206,13 @@ run() {{
 case "$SLURM_ARRAY_TASK_ID" in
 {tasks}
 esac
-""",
-        encoding="utf-8",
-    )
+"""
+    try:
+        Path(sweep.slurm).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"--slurm={sweep.slurm} cannot be written ({error.strerror}): name a file in an existing folder."
+        ) from error
     print(f"{len(runs)} runs: sbatch {sweep.slurm}")
     return 0
 

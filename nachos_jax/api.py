@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from nachos_jax.core.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,6 +19,19 @@ if TYPE_CHECKING:
     from nachos_jax.data.table import Cohort
     from nachos_jax.engine.lane_trainer import LaneFit
     from nachos_jax.protocol.deployed import DeployedModel
+
+_WITH_COHORT = ("residency", "window")
+"""Fields of config.data that say how a cohort is trained, whoever read it."""
+_PREPARED = "prepare the images before cohort_from_arrays"
+_INSTEAD = {
+    "subject_key": "pass `subjects` to cohort_from_arrays",
+    "site_key": "pass `sites` to cohort_from_arrays",
+    "fold_key": "pass `folds` to cohort_from_arrays",
+    "subject": "pass one_case_per_subject=True to cohort_from_arrays",
+    "classes": "pass `classes` to cohort_from_arrays",
+    **dict.fromkeys(("height", "width", "channels", "aspect"), _PREPARED),
+}
+"""What takes the place of a field when the cases are given."""
 
 
 # Typed Any, not ConfigDict: its annotations deny that a field can hold fields (config.training.epochs).
@@ -94,7 +110,8 @@ def evaluate(
     """Nested cross-validation: the estimate of `nachos evaluate`.
 
     Args:
-        config: from `default_config`.
+        config: from `default_config`. With a cohort, only `window` and `residency` of its section `data` may
+            be set.
         workdir: run directory; the same call again resumes.
         cohort: from `cohort_from_arrays`; without it the config's data are loaded.
         outer_folds: outer folds to run now; all by default.
@@ -104,15 +121,17 @@ def evaluate(
         The content of summary.json; the report lies in WORKDIR/report/index.html.
 
     Raises:
-        UsageError: something must be mended first; nothing was trained.
+        UsageError: something must be mended first, or the directory is in use; nothing was trained.
     """
     from nachos_jax.protocol import gallery
     from nachos_jax.protocol.evaluate import evaluate as run
     from nachos_jax.report import page
 
     _prepare()
-    gallery.write_or_warn(run(_checked(config, cohort), str(workdir), outer_folds, cohort, quiet))
-    page.write(workdir)
+    checked = _checked(config, cohort)
+    with _held(checked, workdir, "evaluate", cohort) as cases:
+        gallery.write_or_warn(run(checked, str(workdir), outer_folds, cases, quiet))
+        page.write(workdir)
     return json.loads((Path(workdir) / "summary.json").read_text(encoding="utf-8"))
 
 
@@ -131,12 +150,14 @@ def deploy(
         The model, as `load` gives it.
 
     Raises:
-        UsageError: something must be mended first; nothing was trained.
+        UsageError: something must be mended first, or the directory is in use; nothing was trained.
     """
     from nachos_jax.protocol.deploy import deploy as run
 
     _prepare()
-    return load(run(_checked(config, cohort), str(workdir), cohort, quiet))
+    checked = _checked(config, cohort)
+    with _held(checked, workdir, "deploy", cohort) as cases:
+        return load(run(checked, str(workdir), cases, quiet))
 
 
 def load(path: str | os.PathLike) -> DeployedModel:
@@ -169,7 +190,8 @@ def fit_lanes(
         cohort: from `cohort_from_arrays`.
         configurations: hyperparameters that differ from the config's, by name, e.g.
             [{"learning_rate": 0.1}, {"optimizer": "adam", "cnn.width": 32}].
-        config: from `default_config`; gives all other hyperparameters, epochs and engine settings.
+        config: from `default_config`; gives all other hyperparameters, epochs and engine settings. Of its
+            section `data` only `window` and `residency` may be set.
         validation: [N] bool, cases that are left out of training, watched for early stopping and predicted;
             none by default.
         on_fit: called with (position, fit) as soon as a fit has ended.
@@ -195,11 +217,45 @@ def _prepare() -> None:
     mesh.one_device_a_core()
 
 
+@contextlib.contextmanager
+def _held(
+    run: RunConfig, workdir: str | os.PathLike, task: str, cohort: Cohort | None
+) -> Iterator[Cohort | None]:
+    """Holds the run directory, as a launch from the command line does; gives the cases if they are known."""
+    from nachos_jax.protocol.run import open_run
+    from nachos_jax.records import hold
+
+    if not os.path.lexists(workdir):  # what is refused leaves no folder behind
+        cohort = open_run(run, str(workdir), task, cohort).cohort
+    with hold.held(hold.made(workdir)):
+        yield cohort
+
+
 def _checked(config: ConfigDict, cohort: Cohort | None) -> RunConfig:
-    """The checked config; cases that are given make its data fields irrelevant."""
+    """The checked config.
+
+    Raises:
+        UsageError: the config cannot be used, or sets a field that does nothing with a cohort.
+    """
     from nachos_jax.protocol.configure import checked
 
     values = config.to_dict()
     if cohort is not None:
-        values["data"].update({"source": "arrays", "subject": ""})
+        _refuse_idle(values.get("data", {}))
+        values["data"]["source"] = "arrays"
     return checked(values)
+
+
+def _refuse_idle(data: Mapping[str, Any]) -> None:
+    """Refuses fields of config.data that are set and would be ignored, because the cases are given."""
+    for name, default in default_config().data.to_dict().items():
+        value = data.get(name, default)
+        if name in _WITH_COHORT or value == default or (name == "source" and value == "arrays"):
+            continue
+        if isinstance(value, (list, tuple)) and tuple(value) == default:
+            continue
+        cure = _INSTEAD.get(name, "the cohort holds cases and pixels already")
+        raise UsageError(
+            f"config.data.{name} = {value!r} does nothing when a cohort is given: {cure}; set it back to "
+            f"{default!r}."
+        )

@@ -227,7 +227,7 @@ def test_the_architecture_of_build_trains_and_can_be_searched(architecture: str)
     config = nachos_jax.default_config()
     config.model.architecture = architecture
     config.training.batch_size, config.training.epochs = 16, 3
-    config.engine.lanes, config.data.path = 1, "x.npz"
+    config.engine.lanes, config.data.source = 1, "arrays"
     config.search.space[architecture].width = "choice(4, 8)"
     assert parsing.run_config(config).candidates(f"{architecture}.width")[1:] == (4, 8)
     rates = [{f"{architecture}.width": 4, "learning_rate": rate} for rate in (0.01, 0.1)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -44,7 +45,7 @@ def test_each_combination_has_flags_and_a_folder_of_its_own():
     assert first[2:] == [
         "--config.seed=0",
         "--config.search.searcher=ax",
-        "--workdir=runs/s/seed=0,search.searcher=ax",
+        "--workdir=runs/s/seed=0+search.searcher=ax",
     ]
 
 
@@ -62,6 +63,15 @@ def test_each_combination_has_flags_and_a_folder_of_its_own():
         ([SMOKE, "--workdir=w", "--sweep.training.epochs=3,0"], "training.epochs"),
         ([SMOKE, "--workdir=w", "--sweep.seeed=3"], "did you mean"),
         ([SMOKE, "--workdir=w", "--sweep.seed=3", "--command=predict"], "must be evaluate or deploy"),
+        ([SMOKE, "--workdir=w", "--sweep.search.searcher=ax,grid"], "config.search.searcher = 'grid'"),
+        ([SMOKE, "--workdir=w", "--sweep.search.metric=auc,ece"], "config.search.metric = 'ece' would"),
+        ([SMOKE, "--workdir=w", "--sweep.search.metric=auc,acc"], "config.search.metric = 'acc'"),
+        ([SMOKE, "--workdir=w", "--sweep.report.threshold=youden,half"], "threshold rule 'half'"),
+        ([SMOKE, "--workdir=w", "--sweep.protocol=nested,flat"], "config.protocol = 'flat' scores fits"),
+        (
+            [SMOKE, "--workdir=w", "--sweep.seed=3", "--slurm=w/array.sbatch"],
+            "cannot be written (No such file",
+        ),
     ],
 )
 def test_mistakes_are_told_before_anything_is_run(words, message, tmp_path):
@@ -81,6 +91,27 @@ def test_a_sweep_runs_all_and_writes_a_table(tmp_path):
     assert {row["outer folds"] for row in rows} == {"3"}
     assert all(0 < float(row["estimate"]) < 1 for row in rows)
     assert rows[0]["estimate"] != rows[1]["estimate"]
+
+
+def test_folders_can_be_given_to_compare():
+    words = [SMOKE, "--workdir=runs/s", "--sweep.search.space.cnn.width=choice(4, 8),choice(8, 16)"]
+    for run in sweep.combinations(sweep.read([*words, "--sweep.seed=0,1"])).values():
+        assert "," not in run[-1]
+
+
+def test_the_home_folder_is_found(monkeypatch):
+    monkeypatch.setenv("HOME", "/me")
+    read = sweep.read([SMOKE, "--workdir=~/s", "--sweep.seed=0,1", "--slurm=~/array.sbatch"])
+    assert (read.workdir, read.slurm) == ("/me/s", "/me/array.sbatch")
+
+
+@pytest.mark.parametrize(("protocol", "row"), [("nested", ["0.7", "0.1", "3"]), ("flat", ["0.7", "", "3"])])
+def test_the_table_gives_the_estimate_and_not_the_mean(protocol, row, tmp_path):
+    headline = {"estimate": 0.7, "mean": 0.8, "se": 0.1}
+    told = {"protocol": protocol, "headline": "auc", "metrics": {"auc": headline}}
+    told["progress"] = {"outer_folds_tested": 3}
+    (tmp_path / "summary.json").write_text(json.dumps(told))
+    assert sweep.estimate([SMOKE, f"--workdir={tmp_path}"]) == row
 
 
 def test_a_slurm_array_has_a_task_for_each_run(tmp_path):

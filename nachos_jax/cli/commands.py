@@ -21,7 +21,7 @@ from nachos_jax.cli.track import track
 from nachos_jax.core.errors import UsageError
 
 CONFIG = Flag("config", "FILE.py", "Python file with get_config(), like configs/smoke.py.")
-WORKDIR = Flag("workdir", "DIR", "Run directory; the same command again resumes what it holds.")
+WORKDIR = Flag("workdir", "DIR", "Run directory; the same command again resumes what it holds.", path=True)
 
 
 @dataclass(frozen=True)
@@ -182,14 +182,21 @@ NAMES: Mapping[str, Command] = {
         predict,
         "class probabilities of new images by a deployed model",
         (
-            Flag("model", "DIR/deploy", "Folder that `nachos deploy` wrote."),
-            Flag("input", "PATH[,PATH...]", "Image files, folders, or CSVs with a column path.", many=True),
-            Flag("output", "FILE.csv", "CSV file to write."),
+            Flag("model", "DIR/deploy", "Folder that `nachos deploy` wrote.", path=True),
+            Flag(
+                "input",
+                "PATH[,PATH...]",
+                "Image files, folders, or CSVs with a column path.",
+                many=True,
+                path=True,
+            ),
+            Flag("output", "FILE.csv", "CSV file to write.", path=True),
             Flag(
                 "explain",
                 "FOLDER",
                 "Also write a picture of each case there: what in the image spoke for the predicted class.",
                 required=False,
+                path=True,
             ),
             Flag(
                 "explain_method",

@@ -10,7 +10,13 @@ from nachos_jax.cli.parsing import Flag
 from nachos_jax.core.errors import UsageError
 
 FLAGS = (
-    Flag("runs", "DIR,DIR[,DIR...]", "Run directories of `nachos evaluate` over the same folds.", many=True),
+    Flag(
+        "runs",
+        "DIR,DIR[,DIR...]",
+        "Run directories of `nachos evaluate` over the same folds.",
+        many=True,
+        path=True,
+    ),
     Flag(
         "metric",
         "NAME",
@@ -23,7 +29,7 @@ FLAGS = (
         "Differences up to this size do not matter in practice; in the metric's unit, 0.01 when left out.",
         required=False,
     ),
-    Flag("output", "FOLDER", "Folder for comparison.json and comparison.md.", required=False),
+    Flag("output", "FOLDER", "Folder for comparison.json and comparison.md.", required=False, path=True),
 )
 
 

@@ -18,7 +18,7 @@ _PASSED_ON = ("SIGTERM", "SIGUSR1", "SIGINT")
 _PR_SET_PDEATHSIG = 1
 _HELD_UP = (
     "this process was stopped for longer than --lost_after, and the coordination service has given it up. "
-    "What is finished is on disk; the same command goes on where this launch ended, with any number of processes."
+    "What is finished is on disk; the same command goes on, with any number of processes."
 )
 _tell: list[int] = []
 """In the child: the pipe to its guardian."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import os
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -39,6 +40,7 @@ class Flag:
         help: what it means.
         many: whether it takes several values with commas between.
         required: whether the command needs it.
+        path: whether it names files or folders: then ~ is the home folder, which no shell makes of --name=~.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Flag:
     help: str
     many: bool = False
     required: bool = True
+    path: bool = False
 
 
 def help_text(command: str, summary: str, known: Sequence[Flag]) -> str:
@@ -102,6 +105,9 @@ def parse(command: str, known: Sequence[Flag], words: Sequence[str]) -> flags.Fl
     for flag in known:
         if flag.required and flag.name != "config" and not values[flag.name].value:
             raise _needed(command, flag)
+        given = values[flag.name].value if flag.path else None
+        if given:
+            values[flag.name].value = _at_home(given)
     return values
 
 
@@ -160,6 +166,12 @@ def whole_number(name: str, word: str | None) -> int | None:
 def closest(word: str, names: Iterable[str], likeness: float = 0.6) -> str:
     """The name that a misspelt word is most like, or "" when none is alike enough (1 = equal)."""
     return next(iter(difflib.get_close_matches(word, list(names), 1, likeness)), "")
+
+
+def _at_home(value: str | list[str]) -> str | list[str]:
+    return (
+        [os.path.expanduser(path) for path in value] if isinstance(value, list) else os.path.expanduser(value)
+    )
 
 
 def _define(values: flags.FlagValues, command: str, known: Sequence[Flag], words: Sequence[str]) -> list[str]:

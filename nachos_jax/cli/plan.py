@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 DEVICES = [1, 8, 32]
 
 FLAGS = (
-    Flag("workdir", "DIR", "Run directory: what it has measured gives times and lengths.", required=False),
+    Flag(
+        "workdir",
+        "DIR",
+        "Run directory: what it has measured gives times and lengths.",
+        required=False,
+        path=True,
+    ),
     Flag("outer_folds", "0,3", "Outer folds to plan for; all when left out.", many=True, required=False),
     Flag(
         "devices", "N,...", "Numbers of devices to plan for; 1,8,32 when left out.", many=True, required=False

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from nachos_jax.cli.hold import held, unwritable
 from nachos_jax.core import compile_cache
 from nachos_jax.core.errors import UsageError
+from nachos_jax.records.hold import held, made, unwritable
 
 FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
@@ -27,7 +27,7 @@ def session(workdir: str, command: Sequence[str]) -> Iterator[None]:
     Raises:
         UsageError: the directory cannot be written to, another launch holds it, or it cannot be read.
     """
-    folder = _folder(workdir)
+    folder = made(workdir)
     with held(folder), _logging(folder / "run.log", command):
         _prepare_jax()
         yield
@@ -46,22 +46,9 @@ def worker_session(workdir: str, command: Sequence[str], process: int) -> Iterat
     Raises:
         UsageError: the directory cannot be written to.
     """
-    with _logging(_folder(workdir) / f"run.{process}.log", command):
+    with _logging(made(workdir) / f"run.{process}.log", command):
         _prepare_jax()
         yield
-
-
-def _folder(workdir: str) -> Path:
-    """The run directory, made if need be.
-
-    Raises:
-        UsageError: it cannot be made.
-    """
-    try:
-        Path(workdir).mkdir(parents=True, exist_ok=True)
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
-        raise unwritable(workdir, error) from error
-    return Path(workdir)
 
 
 def _prepare_jax() -> None:

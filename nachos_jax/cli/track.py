@@ -8,12 +8,18 @@ from nachos_jax.cli.parsing import Flag
 from nachos_jax.core.errors import UsageError
 
 FLAGS = (
-    Flag("workdir", "DIR", "Run directory, finished or not; the same command again brings it up to date."),
+    Flag(
+        "workdir",
+        "DIR",
+        "Run directory, finished or not; the same command again brings it up to date.",
+        path=True,
+    ),
     Flag(
         "tensorboard",
         "FOLDER",
         "Folder for event files of all fits; look at them with `tensorboard --logdir=FOLDER`.",
         required=False,
+        path=True,
     ),
     Flag(
         "mlflow",

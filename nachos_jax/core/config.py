@@ -54,6 +54,8 @@ class DataConfig:
     window: int
     columns: tuple[str, ...]
     """Further columns to read, those that config.report.subgroups names."""
+    predefined: bool
+    """Whether config.folds.scheme divides the cases by the fold column."""
 
 
 @dataclass(frozen=True)
@@ -324,7 +326,11 @@ def _data(values: Mapping[str, Any], raw: Mapping[str, Any]) -> DataConfig:
     if source not in ("digits", "arrays") and not values["data.path"]:
         raise UsageError(f"config.data.path is empty: name the file or folder that source {source!r} reads.")
     columns = tuple(group.column for group in subgroups.parse(raw["report"]["subgroups"]))
-    return DataConfig(**{**raw["data"], "classes": tuple(raw["data"]["classes"]), "columns": columns})
+    return DataConfig(
+        **{**raw["data"], "classes": tuple(raw["data"]["classes"])},
+        columns=columns,
+        predefined=values["folds.scheme"] == "predefined",
+    )
 
 
 def _folds(values: Mapping[str, Any]) -> FoldsConfig:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import numpy as np
 
@@ -27,12 +27,21 @@ def listed(values: Iterable[object], limit: int = 8) -> str:
     return ", ".join(values[:limit]) + more
 
 
-def no_empty(values: Sequence[str], what: str, where: Callable[[int], str]) -> None:
-    """Raises UsageError at the first empty (or NaN) value of a column."""
+def no_empty(
+    values: Sequence[str], what: str, where: Callable[[int], str], known: Collection[str] = ()
+) -> None:
+    """Raises UsageError at the first empty (or NaN) value of a column; what is `known` is no such value."""
     for row, value in enumerate(values):
-        if value.lower() in MISSING:
-            cure = "write 'unknown' if it is not known" if what == "site" else "fill it in or drop the row"
-            raise UsageError(f"{where(row)}: {what} {value!r} is missing; {cure}.")
+        if value.lower() not in MISSING or (value and value in known):
+            continue
+        if value and what == "label":
+            raise UsageError(
+                f"{where(row)}: label {value!r} reads like a missing value; if it is a class, rename it "
+                "(e.g. 'no_finding') or list all classes in config.data.classes (in Python: `classes`), else "
+                "fill it in or drop the row."
+            )
+        cure = "write 'unknown' if it is not known" if what == "site" else "fill it in or drop the row"
+        raise UsageError(f"{where(row)}: {what} {value!r} is missing; {cure}.")
 
 
 def class_order(
@@ -85,7 +94,7 @@ def class_order(
 
 
 def _whole(text: str) -> bool:
-    return text.lstrip("-").isdecimal()
+    return text.removeprefix("-").isdecimal()
 
 
 def _by_value(text: str) -> tuple[int, str]:
@@ -107,7 +116,7 @@ def fold_numbers(values: Sequence[str], where: Callable[[int], str], source: str
         UsageError: a value that is no whole number from 0, or a number below the highest without case.
     """
     for row, value in enumerate(values):
-        if not value.isdecimal():
+        if not value.isdecimal() or len(value) > 9:
             raise UsageError(
                 f"{where(row)}: fold {value!r} is not a whole number from 0; number the folds 0, 1, 2, ..."
             )

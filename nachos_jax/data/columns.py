@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -25,9 +25,12 @@ class Columns:
         subjects: N subjects, or None when the source does not say.
         sites: N sites, or None.
         folds: N fold numbers as text, or None.
+        folds_asked: whether the config asks for `folds`, by key or by scheme; a column that merely bears the
+            name may hold something else, and is then left out.
         splits: N names of the split that the source shipped with, or None.
         where: row number from 0 -> the row as people find it ("cases.csv line 7").
         subject_cure: how this kind of source is told its subjects.
+        certain: labels that are names of classes whatever they read like.
         further: N cells of each further column, by its name.
     """
 
@@ -37,9 +40,11 @@ class Columns:
     where: Callable[[int], str]
     subject_cure: str
     order: tuple[str, ...] = ()
+    certain: Collection[str] = ()
     subjects: Sequence[str] | None = None
     sites: Sequence[str] | None = None
     folds: Sequence[str] | None = None
+    folds_asked: bool = True
     splits: Sequence[str] | None = None
     further: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
@@ -57,32 +62,41 @@ def case_table(columns: Columns, classes: Sequence[str], waived: bool) -> CaseTa
 
     Raises:
         UsageError: no rows, an empty value, a label outside `classes`, a class without cases, one
-            class only, subjects not known or known and waived, fold numbers with a hole, a subject
-            in two folds.
+            class only, subjects not known or known and waived, and if folds are asked for, fold
+            numbers with a hole or a subject in two folds.
     """
     if not len(columns.names):
         raise UsageError(f"{columns.source} has no case: give at least one image of each class.")
-    checks.no_empty(columns.labels, "label", columns.where)
+    checks.no_empty(columns.labels, "label", columns.where, {*classes, *columns.order, *columns.certain})
     names = checks.class_order(columns.labels, columns.order, classes, columns.where, columns.source)
     numbers = {name: number for number, name in enumerate(names)}
     subjects = _subjects(columns, waived)
     if columns.sites is not None:
         checks.no_empty(columns.sites, "site", columns.where)
-    folds = None
-    if columns.folds is not None:
-        folds = checks.fold_numbers(columns.folds, columns.where, columns.source)
-        checks.subjects_in_one_fold(subjects, folds, columns.where)
     return CaseTable(
         names=np.asarray(columns.names, str),
         labels=np.asarray([numbers[label] for label in columns.labels], np.int32),
         classes=names,
         subjects=np.asarray(subjects, str),
         sites=None if columns.sites is None else np.asarray(columns.sites, str),
-        folds=folds,
+        folds=_folds(columns, subjects),
         splits=None if columns.splits is None else np.asarray(columns.splits, str),
         waived=waived,
         columns={name: np.asarray(cells, str) for name, cells in columns.further.items()},
     )
+
+
+def _folds(columns: Columns, subjects: Sequence[str]) -> np.ndarray | None:
+    if columns.folds is None:
+        return None
+    try:
+        folds = checks.fold_numbers(columns.folds, columns.where, columns.source)
+        checks.subjects_in_one_fold(subjects, folds, columns.where)
+    except UsageError:
+        if columns.folds_asked:
+            raise
+        return None
+    return folds
 
 
 def _subjects(columns: Columns, waived: bool) -> Sequence[str]:

@@ -47,7 +47,8 @@ def read(data: DataConfig) -> Source:
     """Reads the table and finds its files.
 
     A key of the config maps a column: `image_key` the path, `label_key` the label, and so on. Keys left
-    at '' (or at the names that NPZ files use) mean the columns path, label, subject, site and fold.
+    at '' (or at the names that NPZ files use) mean the columns path, label, subject, site and fold. What a
+    column fold holds is checked only if `fold_key` names it or the folds are to be predefined.
 
     Raises:
         UsageError: an unreadable table, a missing column or file, a file twice, an empty cell.
@@ -68,6 +69,7 @@ def read(data: DataConfig) -> Source:
         subjects=sheet.column(subject) if subject else None,
         sites=sheet.column(site) if site else None,
         folds=sheet.column(fold) if fold else None,
+        folds_asked=bool(data.fold_key) or data.predefined,
         further={name: sheet.column(_further(sheet, name)) for name in data.columns},
     )
 

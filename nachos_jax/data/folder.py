@@ -46,6 +46,7 @@ def read(data: DataConfig) -> Source:
         names=names,
         labels=labels,
         where=names.__getitem__,
+        certain=set(labels),
         subject_cure=r"say where the paths hold them in config.data.subject_key, e.g. 'person(\d+)_'",
         subjects=_extracted(data.subject_key, "subject_key", names),
         sites=_extracted(data.site_key, "site_key", names),

@@ -24,7 +24,8 @@ def read(data: DataConfig) -> Source:
     """Reads the columns of an NPZ file; its images are read when they are needed.
 
     The parts train, val and test of the MedMNIST layout (Yang et al. 2023) are merged, and each case
-    keeps the name of its part. Other keys then take the same prefix, e.g. train_patient_id.
+    keeps the name of its part. Other keys then take the same prefix, e.g. train_patient_id. Keys left at ''
+    mean the arrays subject, site and fold, where there are such arrays with one value a case.
 
     Raises:
         UsageError: not an NPZ file, pickled objects, a key that is not there, arrays of unequal length,
@@ -40,11 +41,12 @@ def read(data: DataConfig) -> Source:
         names=[f"row-{row:06d}" for row in range(where.count)],
         labels=_named(labels, names, where),
         where=where,
-        subject_cure="name the array that holds them in config.data.subject_key",
+        subject_cure="add an array 'subject', or name the one there is in config.data.subject_key",
         order=names,
-        subjects=_optional(archive, parts, data.subject_key, "subject", where),
-        sites=_optional(archive, parts, data.site_key, "site", where),
-        folds=_optional(archive, parts, data.fold_key, "fold", where),
+        subjects=_known(archive, parts, data.subject_key, "subject", where),
+        sites=_known(archive, parts, data.site_key, "site", where),
+        folds=_folds(archive, parts, data, where),
+        folds_asked=_folds_asked(data),
         splits=[part.split for part in parts for _ in range(part.count)] if parts[0].split else None,
         further={name: further_texts(_further(archive, parts, name)) for name in data.columns},
     )
@@ -194,10 +196,32 @@ def _column(archive: _Archive, parts: Sequence[_Part], name: str, what: str, fie
     return np.concatenate(columns)
 
 
-def _optional(
-    archive: _Archive, parts: Sequence[_Part], name: str, what: str, where: _Rows
-) -> list[str] | None:
-    return texts(_column(archive, parts, name, what), what, where, where.file) if name else None
+def _known(archive: _Archive, parts: Sequence[_Part], key: str, what: str, where: _Rows) -> list[str] | None:
+    """The column of an optional key; without key that of the array called `what`, or None."""
+    if not key and not _has_column(archive, parts, what):
+        return None
+    return texts(_column(archive, parts, key or what, what), what, where, where.file)
+
+
+def _has_column(archive: _Archive, parts: Sequence[_Part], name: str) -> bool:
+    """Whether there is an array of this name with one value a case; images may be called so too."""
+    if not all(part.key(name) in archive.keys for part in parts):
+        return False
+    shapes = [archive.header(part.key(name), f"{name}_key")[0] for part in parts]
+    return all(shape in ((part.count,), (part.count, 1)) for shape, part in zip(shapes, parts, strict=True))
+
+
+def _folds(archive: _Archive, parts: Sequence[_Part], data: DataConfig, where: _Rows) -> list[str] | None:
+    try:
+        return _known(archive, parts, data.fold_key, "fold", where)
+    except UsageError:
+        if _folds_asked(data):
+            raise
+        return None
+
+
+def _folds_asked(data: DataConfig) -> bool:
+    return bool(data.fold_key) or data.predefined
 
 
 def _named(labels: np.ndarray, names: tuple[str, ...], where: _Rows) -> list[str]:

@@ -15,7 +15,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.data import sources
+from nachos_jax.data import decode, sources
+from nachos_jax.data.pixels import check_stack, narrowed
 from nachos_jax.protocol import networks
 from nachos_jax.protocol.export import FORMAT
 from nachos_jax.protocol.networks import Architecture, Weights
@@ -64,7 +65,7 @@ class DeployedModel:
             [N, classes] float32; the mean over networks when there are several.
 
         Raises:
-            UsageError: the shape does not fit.
+            UsageError: the shape or the bit depth does not fit, or a pixel is NaN or infinite.
         """
         images = self._fitting(images)
         parts = [self._batch(images[i : i + batch], batch) for i in range(0, len(images), batch)]
@@ -88,7 +89,7 @@ class DeployedModel:
             are means over them, so a map reaches 1 only where all of them agree.
 
         Raises:
-            UsageError: the shape does not fit, or this architecture has no Grad-CAM.
+            UsageError: as `probabilities`, or this architecture has no Grad-CAM.
         """
         images, classes = self._fitting(images), np.asarray(classes, np.int32)
         maps = np.zeros(images.shape[:3], np.float32)
@@ -125,7 +126,7 @@ class DeployedModel:
         return list(names), images
 
     def _fitting(self, images: np.ndarray) -> np.ndarray:
-        """The images as [N, H, W, C], refused when their shape is not the model's."""
+        """The images as [N, H, W, C], refused when their shape or scale is not that of training."""
         images = np.asarray(images)
         images = images[..., None] if images.ndim == 3 else images
         wanted = (*self._size(), self.description["channels"])
@@ -134,6 +135,17 @@ class DeployedModel:
                 f"images of shape {images.shape}: this model takes [N, {', '.join(map(str, wanted))}]; "
                 "prepare files with predict(), which resizes, or resize your arrays."
             )
+        check_stack(images.shape, images.dtype, "images")
+        given, dtype = images.dtype, np.dtype(self.description["preparation"].get("dtype", images.dtype))
+        images = _stored(images, dtype)
+        if not decode.same_depth(images.dtype, dtype):
+            raise UsageError(
+                f"images are stored as {given}, the training images as {dtype}: their values are on other "
+                f"scales; pass pixels as they were in training, images.astype('{dtype}') if yours are on "
+                "that scale already."
+            )
+        for row, image in enumerate(images if images.dtype.kind == "f" else ()):
+            decode.finite(image, f"images[{row}]")
         return images
 
     def _size(self) -> tuple[int, int]:
@@ -216,6 +228,16 @@ def _network(description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -
     )
     found = networks.weights(of, arrays)
     return Network(of, found, networks.predictor(of, found))
+
+
+def _stored(images: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """The values in a type that images are stored in: that of training for int64 and its like, whose bits
+    say nothing of the scale.
+    """
+    silent = images.dtype.kind in "biu" and images.dtype not in (np.uint8, np.uint16, np.int16)
+    if silent and images.size and decode.fits(images, dtype):
+        return images.astype(dtype)
+    return images.astype(np.float32) if silent and dtype != np.uint8 else narrowed(images)
 
 
 def _filled_up(rows: np.ndarray, count: int) -> np.ndarray:

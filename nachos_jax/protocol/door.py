@@ -21,6 +21,28 @@ MINIMUM_FOLDS = 3
 """Nested cross-validation tests on one fold, validates on another and trains on the rest."""
 
 
+def check_config(run: RunConfig) -> None:
+    """Refuses what no data could make right; a sweep asks this of every run before the first one starts.
+
+    Raises:
+        UsageError: a searcher that is unknown, a metric that is unknown or cannot select, a rule for the
+            threshold that cannot be read, or a flat protocol with what it cannot correct for.
+    """
+    searchers.check(run.search.searcher)
+    name = run.search.metric
+    if name == "ece":
+        raise UsageError(
+            "config.search.metric = 'ece' would choose models that predict how frequent the classes are; "
+            "their error is 0. Select by log_loss or brier; the report gives the error all the same."
+        )
+    if name not in METRICS:
+        known = ", ".join(metric for metric in METRICS if metric != "ece")
+        raise UsageError(f"config.search.metric = {name!r}: must be one of {known}.")
+    decisions.parse_rule(run.report.threshold)
+    if run.flat:
+        _flat(run)
+
+
 def check(run: RunConfig, cohort: Cohort, folds: Folds) -> None:
     """Refuses a run that would fail later.
 
@@ -33,24 +55,14 @@ def check(run: RunConfig, cohort: Cohort, folds: Folds) -> None:
             f"{folds.count} folds: nested cross-validation needs at least {MINIMUM_FOLDS} (one to test, one "
             "to validate, one to train). Raise config.folds.count, or name more folds or sites in the data."
         )
-    searchers.check(run.search.searcher)
+    check_config(run)
     _metric(run.search.metric, cohort, folds)
     _report(run, cohort)
-    if run.flat:
-        _flat(run)
     _batches(run, cohort, folds)
     _networks(run, cohort)
 
 
 def _metric(name: str, cohort: Cohort, folds: Folds) -> None:
-    if name == "ece":
-        raise UsageError(
-            "config.search.metric = 'ece' would choose models that predict how frequent the classes are; "
-            "their error is 0. Select by log_loss or brier; the report gives the error all the same."
-        )
-    if name not in METRICS:
-        known = ", ".join(metric for metric in METRICS if metric != "ece")
-        raise UsageError(f"config.search.metric = {name!r}: must be one of {known}.")
     table = cohort.table
     certain = np.eye(len(table.classes))
     for fold in folds.numbers():
@@ -98,7 +110,6 @@ def _report(run: RunConfig, cohort: Cohort) -> None:
                 "arrays that hold it, or leave it out."
             )
         group.of(table.columns[group.column].tolist())
-    decisions.parse_rule(wanted.threshold)
     if wanted.positive and wanted.positive not in table.classes:
         raise UsageError(
             f"config.report.positive = {wanted.positive!r}: must be a class: {', '.join(table.classes)}."

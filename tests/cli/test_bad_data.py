@@ -182,7 +182,8 @@ def test_table(name: str, refused: Refused, images: Path, tmp_path: Path):
     text, parts = TABLES[name]
     table = images / "table.csv"
     table.write_bytes(text if isinstance(text, bytes) else text.encode())
-    fields = ("data.source=csv", f"data.path={table}", "data.subject_key=")
+    scheme = ("folds.scheme=predefined",) if ",fold\n" in str(text) else ()
+    fields = ("data.source=csv", f"data.path={table}", "data.subject_key=", *scheme)
     _evaluate(refused, tmp_path, fields, parts)
 
 

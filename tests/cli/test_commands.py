@@ -12,6 +12,8 @@ import pytest
 from PIL import Image
 
 from nachos_jax import __version__
+from nachos_jax.cli import parsing
+from nachos_jax.cli.commands import NAMES
 from nachos_jax.core import compile_cache
 from nachos_jax.engine.pool import LanePool
 from tests.cli.conftest import CASES, Call, arrays, said
@@ -76,6 +78,31 @@ def test_help_of_the_others(command: str):
     assert (code, err) == (0, "")
     assert out.startswith(f"nachos {command}: ")
     assert "--outer_folds" not in out
+
+
+PLACES = {
+    "evaluate": ("workdir",),
+    "deploy": ("workdir",),
+    "predict": ("model", "input", "output", "explain"),
+    "status": ("workdir",),
+    "plan": ("workdir",),
+    "report": ("workdir",),
+    "compare": ("runs", "output"),
+    "track": ("workdir", "tensorboard"),
+}
+
+
+@pytest.mark.parametrize("command", NAMES)
+def test_a_tilde_is_the_home_folder(command: str, here: Path, monkeypatch: pytest.MonkeyPatch):
+    """A shell leaves --workdir=~/x as it is."""
+    monkeypatch.setenv("HOME", "/me")
+    known = {flag.name: flag for flag in NAMES[command].flags}
+    words = [f"--{name}=~/a,~/b" if known[name].many else f"--{name}=~/a" for name in PLACES[command]]
+    values = parsing.parse(
+        command, NAMES[command].flags, [*words, *(["--config=study.py"] if "config" in known else [])]
+    )
+    for name in PLACES[command]:
+        assert values[name].value == (["/me/a", "/me/b"] if known[name].many else "/me/a")
 
 
 @pytest.mark.parametrize("words", [["--help"], ["evaluate", "--help"], ["predict", "--help"], ["--version"]])

@@ -14,6 +14,7 @@ from PIL import Image
 
 from nachos_jax import load
 from nachos_jax.cli import explanations
+from nachos_jax.core.errors import UsageError
 from tests.cli.conftest import arrays, said
 
 BAD = {
@@ -146,10 +147,56 @@ def _negated(tree):
 
 
 def test_images_of_another_shape_are_refused(here: Path, finished: Path):
-    from nachos_jax.core.errors import UsageError
-
     with pytest.raises(UsageError, match="this model takes"):
         load(finished / "deploy").explain(np.zeros((2, 9, 8), np.uint8), np.zeros(2))
+
+
+SCALES = {
+    "floats": (
+        np.full((2, 8, 8), 0.5),
+        ["stored as float64, the training images as uint8", "astype('uint8')"],
+    ),
+    "16 bits": (np.full((2, 8, 8), 7, np.uint16), ["stored as uint16, the training images as uint8"]),
+    "too large": (np.full((2, 8, 8), 300), ["stored as int64, the training images as uint8"]),
+    "text": (np.full((2, 8, 8), "a"), ["images holds values of type <U1"]),
+}
+
+
+@pytest.mark.parametrize("name", SCALES)
+def test_arrays_of_another_scale_are_refused(name: str, here: Path, finished: Path):
+    images, parts = SCALES[name]
+    model = load(finished / "deploy")
+    for call in (model.probabilities, lambda given: model.explain(given, np.zeros(2))):
+        with pytest.raises(UsageError) as caught:
+            call(images)
+        assert [part for part in parts if part not in str(caught.value)] == []
+
+
+def test_whole_numbers_of_any_type_are_taken_where_they_fit(here: Path, finished: Path):
+    model, images = load(finished / "deploy"), arrays()["images"][:3]
+    np.testing.assert_array_equal(model.probabilities(images.astype(np.int64)), model.probabilities(images))
+    deep = {**model.description, "preparation": {**model.description["preparation"], "dtype": "uint16"}}
+    other = type(model)(deep, model._networks)
+    np.testing.assert_array_equal(other.probabilities(images.astype(np.int64)), model.probabilities(images))
+    with pytest.raises(UsageError, match="stored as uint8, the training images as uint16"):
+        other.probabilities(images)
+
+
+def test_pixels_that_are_no_numbers_are_refused(here: Path, finished: Path):
+    known = load(finished / "deploy")
+    described = {
+        **known.description,
+        "preparation": {**known.description["preparation"], "dtype": "float32"},
+    }
+    model = type(known)(described, known._networks)
+    images = arrays()["images"][:3].astype(np.float32)
+    assert np.isfinite(model.probabilities(images)).all()
+    for value in (np.nan, np.inf):
+        images[2, 3, 4] = value
+        with pytest.raises(
+            UsageError, match=r"images\[2\]: 1 pixel\(s\) are NaN or infinite .* row 3, column 4"
+        ):
+            model.probabilities(images)
 
 
 def test_evaluate_leaves_a_gallery(finished: Path):

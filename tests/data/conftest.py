@@ -36,6 +36,7 @@ def config(tmp_path: Path) -> Callable[..., DataConfig]:
         residency="auto",
         window=16384,
         columns=(),
+        predefined=False,
     )
     return lambda **fields: dataclasses.replace(default, **fields)
 

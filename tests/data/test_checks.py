@@ -68,6 +68,7 @@ def test_class_order_sorts_numbers_by_value_and_text_by_text():
     where = "row {}".format
     assert class_order(["10", "9", "-1"], (), (), where, "x") == ("-1", "9", "10")
     assert class_order(["b10", "b9"], (), (), where, "x") == ("b10", "b9")
+    assert class_order(["2", "--1"], (), (), where, "x") == ("--1", "2"), "no number"
     assert class_order(["a", "b"], ("b", "a"), (), where, "x") == ("b", "a")
     assert class_order(["a", "b"], ("b", "a"), ("a", "b"), where, "x") == ("a", "b")
 

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nachos_jax.core.config import DataConfig
+from nachos_jax.core.errors import UsageError
 from nachos_jax.data import csv_table, sources
 
 TEXT = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=6)
@@ -92,3 +93,43 @@ def test_mixed_sizes_and_channels_with_a_size_given(
     assert cohort.images.shape == (3, 8, 8, 1)
     assert cohort.preparation["resized"]
     assert cohort.preparation["convert_channels"]
+
+
+FOLDS = {
+    "shipped split": ["train", "test", "train", "test"],
+    "counted from 1": ["1", "2", "1", "2"],
+    "subject in two": ["0", "1", "0", "1"],
+    "empty": ["0", "", "0", ""],
+    "endless": ["0", "9" * 30, "0", "0"],
+}
+
+
+@pytest.mark.parametrize("name", FOLDS)
+def test_a_column_fold_that_nobody_asked_for_stops_nothing(
+    name: str, config: Callable[..., DataConfig], table: Callable[..., Path]
+):
+    subjects, labels, lines = ("ann", "ann", "bob", "eve"), "abab", ["path,label,subject,fold"]
+    for row, fold in enumerate(FOLDS[name]):
+        lines.append(f"{row}.png,{labels[row]},{subjects[row]},{fold}")
+    path = str(table("\n".join(lines) + "\n"))
+    assert sources.load(config(source="csv", path=path)).table.folds is None
+    for asked in ({"predefined": True}, {"fold_key": "fold"}):
+        with pytest.raises(UsageError, match="fold"):
+            sources.load(config(source="csv", path=path, **asked))
+
+
+def test_valid_folds_are_read_whoever_asks(config: Callable[..., DataConfig], table: Callable[..., Path]):
+    """The hash of the cases holds them, and a run that is taken up again must find it as it was."""
+    path = str(table("path,label,subject,fold\n0.png,a,s,1\n1.png,b,t,0\n"))
+    plain, asked = (sources.load(config(source="csv", path=path, predefined=of)) for of in (False, True))
+    assert plain.table.folds is not None
+    assert plain.table.folds.tolist() == [1, 0]
+    assert plain.hash == asked.hash
+
+
+def test_a_class_may_be_called_none_where_it_is_listed(
+    config: Callable[..., DataConfig], table: Callable[..., Path]
+):
+    path = str(table("path,label,subject\n0.png,tumour,s\n1.png,none,t\n"))
+    cohort = sources.load(config(source="csv", path=path, classes=("none", "tumour")))
+    assert cohort.table.counts() == {"none": 1, "tumour": 1}

@@ -85,7 +85,7 @@ ARRAYS = {
     "NaN label as text": (
         {"labels": np.array(["a", "b", "nan", "a"])},
         {},
-        ["row 2", "label 'nan' is missing"],
+        ["row 2", "label 'nan' reads like a missing value", "'no_finding'", "config.data.classes", "drop"],
     ),
     "one class": ({"labels": np.zeros(4, int)}, {}, ["all 4 cases have the label '0'", "two classes"]),
     "label outside classes": (
@@ -110,6 +110,17 @@ ARRAYS = {
         {},
         ["class 'c'", "no case", "config.data.classes"],
     ),
+    "subject by its name and waiver": (
+        {"subject": np.arange(4)},
+        {},
+        ["names the subject", "config.data.subject = ''"],
+    ),
+    "empty site by its name": (
+        {"site": np.array(["a", "b", "", "c"])},
+        {},
+        ["row 2 (counted from 0)", "site ''", "write 'unknown'"],
+    ),
+    "fold by its name": ({"fold": np.array([0, 0.5, 1, 2])}, {"predefined": True}, ["row 1", "fold 0.5"]),
     "fold hole": ({"f": np.array([0, 1, 3, 3])}, {"fold_key": "f"}, ["fold 2 has no case", "0 to 2"]),
     "folds from one": ({"f": np.array([1, 2, 3, 3])}, {"fold_key": "f"}, ["fold 0 has no case", "0 to 2"]),
     "negative fold": ({"f": np.array([0, -1, 0, 1])}, {"fold_key": "f"}, ["row 1", "fold '-1'", "0, 1, 2"]),
@@ -196,8 +207,28 @@ TABLES = {
     ),
     "fold text": (
         "path,label,subject,fold\n0.png,a,s,0\n1.png,b,t,k1\n",
-        {},
+        {"predefined": True},
         ["line 3", "fold 'k1'", "0, 1, 2"],
+    ),
+    "fold text by key": (
+        "path,label,subject,k\n0.png,a,s,0\n1.png,b,t,k1\n",
+        {"fold_key": "k"},
+        ["line 3", "fold 'k1'", "0, 1, 2"],
+    ),
+    "endless fold": (
+        f"path,label,subject,fold\n0.png,a,s,0\n1.png,b,t,{'9' * 30}\n",
+        {"predefined": True},
+        ["line 3", "fold '999", "0, 1, 2"],
+    ),
+    "class none": (
+        "path,label,subject\n0.png,tumour,s\n1.png,none,t\n",
+        {},
+        ["line 3", "label 'none' reads like a missing value", "'no_finding'", "config.data.classes"],
+    ),
+    "empty label that is listed": (
+        "path,label,subject\n0.png,a,s\n1.png,,t\n",
+        {"classes": ("a", "")},
+        ["line 3", "label '' is missing"],
     ),
     "sizes": (
         "path,label,subject\n0.png,a,s\nlarge.png,b,t\n",

@@ -79,6 +79,61 @@ def test_medmnist_layout_takes_prefixed_subjects(config: Config, tmp_path: Path)
     np.testing.assert_array_equal(cohort.images[..., 0], images)
 
 
+def test_arrays_called_subject_site_and_fold_are_taken(config: Config, tmp_path: Path):
+    """As columns of these names are in a CSV table."""
+    images = np.zeros((4, 2, 3), np.uint8)
+    plain = {"subject": ["a", "a", "b", "c"], "site": [["x"], ["x"], ["y"], ["y"]], "fold": [0, 0, 1, 1]}
+    np.savez(tmp_path / "x.npz", images=images, labels=[0, 1, 0, 1], **plain)  # type: ignore[arg-type]
+    table = sources.load(config(path=str(tmp_path / "x.npz"))).table
+    assert table.subjects.tolist() == ["a", "a", "b", "c"]
+    assert table.sites is not None
+    assert table.sites.tolist() == ["x", "x", "y", "y"]
+    assert table.folds is not None
+    assert table.folds.tolist() == [0, 0, 1, 1]
+    split = {f"train_{key}": np.asarray(value)[:3] for key, value in plain.items()}
+    split |= {f"test_{key}": np.asarray(value)[3:] for key, value in plain.items()}
+    parts = {
+        "train_images": images[:3],
+        "train_labels": [0, 1, 0],
+        "test_images": images[3:],
+        "test_labels": [1],
+    }
+    np.savez(tmp_path / "y.npz", **parts, **split)  # type: ignore[arg-type]
+    other = sources.load(config(path=str(tmp_path / "y.npz"))).table
+    for name in ("subjects", "sites", "folds"):
+        assert getattr(other, name).tolist() == getattr(table, name).tolist()
+
+
+def test_keys_win_over_names_and_arrays_of_another_length_are_something_else(config: Config, tmp_path: Path):
+    others = {
+        "subject": [1, 2, 3, 4],
+        "patient": [7, 7, 8, 9],
+        "site": ["the", "names"],
+        "fold": [0.5, 1, 2, 3],
+    }
+    np.savez(tmp_path / "x.npz", images=np.zeros((4, 2, 3)), labels=[0, 1, 0, 1], **others)  # type: ignore[arg-type]
+    table = sources.load(config(path=str(tmp_path / "x.npz"), subject_key="patient")).table
+    assert table.subjects.tolist() == ["7", "7", "8", "9"]
+    assert table.sites is None
+    assert table.folds is None
+
+
+def test_a_folder_may_be_called_none(config: Config, tmp_path: Path):
+    for name in ("none", "tumour"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        Image.fromarray(np.zeros((5, 6), np.uint8)).save(tmp_path / "images" / name / "1.png")
+    cohort = sources.load(config(source="folder", path=str(tmp_path / "images"), subject=WAIVER))
+    assert cohort.table.counts() == {"none": 1, "tumour": 1}
+
+
+def test_label_names_and_classes_may_be_called_none(config: Config, tmp_path: Path):
+    images = np.zeros((2, 5, 6), np.uint8)
+    np.savez(tmp_path / "x.npz", images=images, labels=[0, 1], label_names=["none", "tumour"], subject=[0, 1])
+    assert sources.load(config(path=str(tmp_path / "x.npz"))).table.classes == ("none", "tumour")
+    listed = sources.cohort_from_arrays(images, ["none", "tumour"], [0, 1], classes=("tumour", "none"))
+    assert listed.table.labels.tolist() == [1, 0]
+
+
 @pytest.mark.parametrize(
     ("given_dtype", "low", "high", "stored"),
     [

@@ -137,4 +137,5 @@ def test_subjects_whose_cases_balance_each_other_do_not_narrow_the_limits():
     inner = {(i, j): one for i in range(5) for j in range(5) if i != j}
     found = bates([PairLosses([one] * 5, inner, names)])
     assert found.low is not None
+    assert found.high is not None
     assert found.high - found.low >= 2 * 1.96 * math.sqrt(0.25 / 80) * 0.99

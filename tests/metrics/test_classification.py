@@ -53,15 +53,16 @@ def oracle(name, labels, probabilities, classes) -> float:
     predicted, numbers = np.argmax(probabilities, axis=1), range(len(classes))
     hot = np.eye(len(classes))[labels]
     columns = [1] if len(classes) == 2 else list(numbers)
-    never: dict[str, Any] = {"zero_division": np.nan}  # a class that is neither there nor predicted
+    never: dict[str, Any] = {
+        "average": None,
+        "zero_division": np.nan,
+    }  # a class that is neither there nor predicted
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return {
             "accuracy": lambda: sk.accuracy_score(labels, predicted),
             "balanced_accuracy": lambda: sk.balanced_accuracy_score(labels, predicted),
-            "macro_f1": lambda: np.nanmean(
-                sk.f1_score(labels, predicted, labels=numbers, average=None, **never)
-            ),
+            "macro_f1": lambda: np.nanmean(sk.f1_score(labels, predicted, labels=numbers, **never)),
             "micro_f1": lambda: sk.f1_score(labels, predicted, labels=numbers, average="micro"),
             "mcc": lambda: sk.matthews_corrcoef(labels, predicted),
             "kappa": lambda: sk.cohen_kappa_score(labels, predicted, labels=numbers, weights="quadratic"),

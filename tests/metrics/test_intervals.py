@@ -220,7 +220,5 @@ def test_subjects_whose_cases_balance_each_other_give_no_interval_of_width_zero(
 
 def test_corrected_t_of_unequal_folds_takes_their_ratio():
     values = [0.7, 0.8, 0.9]
-    wide, narrow = corrected_t(values, 3, ratio=0.9), corrected_t(values, 3)
-    assert (wide.high - wide.low) / (narrow.high - narrow.low) == pytest.approx(
-        math.sqrt((1 / 3 + 0.9) / (1 / 3 + 0.5))
-    )
+    wide, narrow = both(corrected_t(values, 3, ratio=0.9)), both(corrected_t(values, 3))
+    assert np.ptp(wide) / np.ptp(narrow) == pytest.approx(math.sqrt((1 / 3 + 0.9) / (1 / 3 + 0.5)))

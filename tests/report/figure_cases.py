@@ -164,8 +164,10 @@ def learning(draw: st.DrawFn) -> Case:
         for fold in range(folds)
         for trial in range(draw(st.integers(1, 3)))
     ]
-    selected = {fold: 0 for fold in range(folds) if draw(st.booleans())}
-    chosen = {fold: draw(st.one_of(SCORES, st.integers(1, 2000))) for fold in selected}
+    selected: dict[int | None, int] = {fold: 0 for fold in range(folds) if draw(st.booleans())}
+    chosen: dict[int | None, float | None] = {
+        fold: draw(st.one_of(SCORES, st.integers(1, 2000))) for fold in selected
+    }
     numbers = [v for fit in fits for v in fit.losses]
     return Case(lambda: figure_learning.learning(fits, selected, chosen, "loss"), numbers, [])
 

@@ -167,6 +167,7 @@ def test_the_flat_protocol_shows_one_choice_and_no_columns_of_outer_folds(make_r
     chosen = re.findall(r'<section aria-labelledby="chosen">.*?</section>', html, re.DOTALL)[0]
     row = re.findall(r"<code>learning_rate</code>.*?</tr>", chosen, re.DOTALL)[0]
     outcome = run.outcome(None)
+    assert outcome is not None
     assert re.findall(r"<td>([^<]*)</td>", row) == [
         f"{outcome.trials[outcome.selected].hparams['learning_rate']:g}"
     ]

@@ -30,6 +30,19 @@ WATCH = 3 * BEAT
 """Seconds that a newcomer from another host watches the number."""
 
 
+def made(workdir: str | os.PathLike) -> Path:
+    """The run directory, made if need be.
+
+    Raises:
+        UsageError: it cannot be made.
+    """
+    try:
+        Path(workdir).mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        raise unwritable(str(workdir), error) from error
+    return Path(workdir)
+
+
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[None]:
     """Holds a run directory.

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from nachos_jax.cli import hold
-from nachos_jax.cli.hold import held
 from nachos_jax.core.errors import UsageError
+from nachos_jax.records import hold
+from nachos_jax.records.hold import held
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,90 @@
+"""The public face: what it refuses before anything is trained or written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nachos_jax
+from nachos_jax import api
+from nachos_jax.core.config import WAIVER
+from nachos_jax.records.hold import held
+from tests import tiny
+from tests.fields import put
+
+IDLE: dict[str, tuple[Any, str]] = {
+    "source": ("csv", "the cohort holds cases"),
+    "path": ("cases.csv", "the cohort holds cases"),
+    "image_key": ("x", "the cohort holds cases"),
+    "label_key": ("y", "the cohort holds cases"),
+    "label_names_key": ("names", "the cohort holds cases"),
+    "subject_key": ("patient", "pass `subjects` to cohort_from_arrays"),
+    "site_key": ("hospital", "pass `sites` to cohort_from_arrays"),
+    "fold_key": ("k", "pass `folds` to cohort_from_arrays"),
+    "subject": (WAIVER, "pass one_case_per_subject=True"),
+    "classes": (("1", "0", "2"), "pass `classes` to cohort_from_arrays"),
+    "height": (32, "prepare the images"),
+    "width": (32, "prepare the images"),
+    "channels": (1, "prepare the images"),
+    "aspect": ("pad", "prepare the images"),
+    "cache": ("caches", "the cohort holds cases"),
+}
+
+
+@pytest.mark.parametrize("field", IDLE)
+def test_a_field_that_a_cohort_makes_idle_is_refused(field: str, tmp_path: Path):
+    value, cure = IDLE[field]
+    config = tiny.config()
+    put(config, f"data__{field}", value)
+    for call in (nachos_jax.evaluate, nachos_jax.deploy):
+        with pytest.raises(nachos_jax.UsageError) as caught:
+            call(config, tmp_path / "run", tiny.cohort())
+        assert f"config.data.{field} = {value!r} does nothing when a cohort is given: " in str(caught.value)
+        assert cure in str(caught.value)
+        assert f"set it back to {getattr(nachos_jax.default_config().data, field)!r}." in str(caught.value)
+    with pytest.raises(nachos_jax.UsageError, match=f"config.data.{field} = "):
+        nachos_jax.fit_lanes(tiny.cohort(), [{}], config)
+    assert not (tmp_path / "run").exists()
+
+
+def test_every_field_of_the_data_either_works_with_a_cohort_or_is_refused():
+    assert {*IDLE, *api._WITH_COHORT} == set(nachos_jax.default_config().data.keys())
+
+
+def test_what_works_with_a_cohort_is_taken():
+    for source in ("npz", "arrays"):
+        run = api._checked(
+            tiny.config(data__source=source, data__window=40, data__residency="stream"), tiny.cohort()
+        )
+        assert (run.data.source, run.data.window, run.data.residency) == ("arrays", 40, "stream")
+
+
+@pytest.mark.parametrize("call", [nachos_jax.evaluate, nachos_jax.deploy])
+def test_a_run_directory_that_is_in_use_is_left_alone(call, tmp_path: Path):
+    with held(tmp_path), pytest.raises(nachos_jax.UsageError, match="is in use by process"):
+        call(tiny.config(search__trials=1, training__epochs=1), tmp_path, tiny.cohort())
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+@pytest.mark.parametrize("call", [nachos_jax.evaluate, nachos_jax.deploy])
+def test_what_is_refused_leaves_no_folder(call, tmp_path: Path):
+    images, labels, folds = tiny.arrays()
+    two = nachos_jax.cohort_from_arrays(images, labels, folds=folds % 2, one_case_per_subject=True)
+    for config, cohort in ((tiny.config(search__metric="acc"), tiny.cohort()), (tiny.config(), two)):
+        with pytest.raises(nachos_jax.UsageError):
+            call(config, tmp_path / "run", cohort)
+        assert not (tmp_path / "run").exists()
+
+
+def test_a_finished_run_is_no_longer_held(tmp_path: Path):
+    config = tiny.config(folds__scheme="stratified", folds__count=3, search__trials=1, training__epochs=1)
+    images, labels, _ = tiny.arrays()
+    cohort = nachos_jax.cohort_from_arrays(images, labels, one_case_per_subject=True)
+    for _ in range(2):
+        assert np.isfinite(
+            nachos_jax.evaluate(config, tmp_path / "run", cohort)["metrics"]["accuracy"]["mean"]
+        )
+    assert (tmp_path / "run" / ".lock").read_text(encoding="utf-8") == ""
