@@ -30,10 +30,12 @@ CASES: dict[str, tuple[str, ...]] = {
         *("--lanes=1", "--steps=1", "--rounds=2"),
     ),
 }
-"""Flags of steps.py by name. The first has every lowering in every packing; ResNets leave out what is slow with
-the cnn already, and the larger ones lax, whose gradients in a loop would take all the time that there is: with
-64 x 64 pixels the case did not end in 20 minutes on two cores. The last has one lane a device, in which packings
-do not differ."""
+"""Flags of steps.py by name.
+
+The first case has every lowering in every packing. ResNets leave out what is slow with the cnn already, and the
+larger ones lax, whose gradients in a loop would take all the time that there is: with 64 x 64 pixels the case
+did not end in 20 minutes on two cores. The last has one lane a device, in which packings do not differ.
+"""
 
 
 def run(given: argparse.Namespace) -> None:
