@@ -32,7 +32,7 @@ CASES: dict[str, tuple[str, ...]] = {
 }
 """Flags of steps.py by name.
 
-The first case has every lowering in every packing. ResNets leave out what is slow with the cnn already, and the
+The first case has every lowering in every packing. ResNets leave out what is slow with the cnn, and the
 larger ones lax, whose gradients in a loop would take all the time that there is: with 64 x 64 pixels the case
 did not end in 20 minutes on two cores. The last has one lane a device, in which packings do not differ.
 """
