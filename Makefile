@@ -17,7 +17,7 @@ demo: $(VENV)/.installed
 	@echo "$(CURDIR)/$(DEMO)/report/index.html"
 
 test: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest -n auto --dist loadfile $(TESTS)
+	$(VENV)/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff format --check
