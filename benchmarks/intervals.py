@@ -38,6 +38,7 @@ METRICS = {"accuracy": "Accuracy", "auc": "AUC"}
 
 def interval_settings() -> list[Any]:
     """Kinds of studies of the part `intervals`."""
+    from intervals_figure import GROWN
     from intervals_world import Setting
 
     plain = [Setting(n, k) for n in (50, 100, 200, 500, 1000) for k in (5, 10)]
@@ -49,8 +50,7 @@ def interval_settings() -> list[Any]:
     shapes = [{}, {"prevalence": 0.2}, {"cluster": 4}, {"trials": 12}]
     kinds = [(n, kind) for n in (200, 500, 1000) for kind in shapes if n == 200 or not kind]
     kinds += [(n, {"shrinkage": amount}) for n in (200, 500) for amount in (0.1, 0.03)]
-    more = {"informative": 10, "distance": 3.0}
-    grown = [Setting(n, k, features=n // 2, **more, **kind) for n, kind in kinds for k in (5, 10)]
+    grown = [Setting(n, k, features=n // 2, **GROWN, **kind) for n, kind in kinds for k in (5, 10)]
     return [*stable, *grown]
 
 

@@ -13,10 +13,18 @@ PANELS = {
     "auc": ("naive_t", "corrected_t", "percentile", "bca", "auc_influence"),
 }
 ROWS = (
-    ("accuracy", "models", "Accuracy of these K models"),
-    ("accuracy", "procedure", "Accuracy of the procedure"),
-    ("auc", "procedure", "AUC of the procedure"),
+    ("accuracy", "models", "Accuracy of these K models", False),
+    ("accuracy", "procedure", "Accuracy of the procedure", False),
+    (
+        "accuracy",
+        "procedure",
+        "Accuracy of the procedure, a learner with half as many features as cases",
+        True,
+    ),
+    ("auc", "procedure", "AUC of the procedure", False),
 )
+GROWN = {"informative": 10, "distance": 3.0}
+"""The task of the learner whose features grow with the cases."""
 WIDE, HIGH, GAP, LEFT, TOP = 132, 112, 14, 40, 50
 LOWEST, LEVEL, GOAL = 0.7, 0.95, (0.92, 0.98)
 STYLE = (
@@ -39,7 +47,8 @@ def draw(settings: Sequence[Any], found: Sequence[Mapping[str, Any]], folder: Pa
     """Draws the figure.
 
     Args:
-        settings: of the studies; plain ones are drawn: prevalence 0.5, one case a subject, no tuning.
+        settings: of the studies; plain ones are drawn: prevalence 0.5, one case a subject, no tuning, and
+            of the learner whose features grow with the cases the usual shrinkage.
         found: what was found for each, by metric and method.
         folder: where to.
 
@@ -48,13 +57,16 @@ def draw(settings: Sequence[Any], found: Sequence[Mapping[str, Any]], folder: Pa
     """
     from intervals_study import METHODS
 
-    plain = [
-        (setting, one)
-        for setting, one in zip(settings, found, strict=True)
-        if setting == type(setting)(setting.cases, setting.folds)
-    ]
+    plain: dict[bool, list[tuple[Any, Mapping[str, Any]]]] = {False: [], True: []}
+    for setting, one in zip(settings, found, strict=True):
+        kind = type(setting)
+        if setting == kind(setting.cases, setting.folds):
+            plain[False].append((setting, one))
+        elif setting == kind(setting.cases, setting.folds, features=setting.cases // 2, **GROWN):
+            plain[True].append((setting, one))
+    rows = [row for row in ROWS if plain[row[3]]]
     width = LEFT + max(map(len, PANELS.values())) * (WIDE + GAP)
-    height = TOP + len(ROWS) * (HIGH + 56) + 4
+    height = TOP + len(rows) * (HIGH + 56) + 4
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img">',
         "<title>Coverage of 95 % intervals by number of cases</title>",
@@ -62,11 +74,11 @@ def draw(settings: Sequence[Any], found: Sequence[Mapping[str, Any]], folder: Pa
         f'<rect width="{width}" height="{height}" fill="#fff"/>',
         *_legend(),
     ]
-    for row, (metric, goal, title) in enumerate(ROWS):
+    for row, (metric, goal, title, grown) in enumerate(rows):
         y = TOP + row * (HIGH + 56) + 16
         parts.append(f'<text class="t" x="4" y="{y - 22}">{escape(title)}, by number of cases</text>')
         for column, method in enumerate(PANELS[metric]):
-            values = [(s.cases, s.folds, one[metric][method]) for s, one in plain]
+            values = [(s.cases, s.folds, one[metric][method]) for s, one in plain[grown]]
             x = LEFT + column * (WIDE + GAP)
             parts += _panel(x, y, METHODS[method], goal, values, column == 0)
     folder.mkdir(parents=True, exist_ok=True)
