@@ -1,8 +1,12 @@
-"""Setting fields of nested configs by name."""
+"""Configs as nested dictionaries, and their fields by name."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+from nachos_jax import default_config
 
 
 def put(values: Any, name: str, value: Any) -> None:
@@ -11,3 +15,28 @@ def put(values: Any, name: str, value: Any) -> None:
     for part in path:
         values = values[part]
     values[leaf] = value
+
+
+def plain(**changes: Any) -> dict[str, Any]:
+    """The default config on the digits as nested dictionaries; names like training__epochs set fields."""
+    values = json.loads(default_config().to_json_best_effort())
+    values["data"]["source"] = "digits"
+    for name, value in changes.items():
+        put(values, name, value)
+    return values
+
+
+def leaves(config: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every field with its dotted name."""
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def with_value(key: str, value: Any) -> dict[str, Any]:
+    """The plain config with one dotted key set."""
+    values = plain()
+    put(values, key, value)
+    return values

@@ -94,6 +94,13 @@ def test_sizes(path: Path) -> None:
         assert count <= ARGUMENTS, f"{place} has {count} arguments: group them in a frozen dataclass"
 
 
+def test_a_file_of_tests_is_as_short_as_the_others() -> None:
+    lengths = {
+        shown(p): len(p.read_text(encoding="utf-8").splitlines()) for p in (ROOT / "tests").rglob("*.py")
+    }
+    assert {name: count for name, count in lengths.items() if count > LINES_A_FILE} == {}
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=shown)
 def test_a_file_opens_with_its_docstring_unless_it_is_the_init_of_a_layer(path: Path) -> None:
     text = path.read_text(encoding="utf-8")

@@ -72,6 +72,12 @@ def fit(run: RunConfig, left_out: tuple[int, ...] = (0, 1), epochs: int | None =
     return Fit(values, left_out, run.seed, run.limit if epochs is None else EpochLimit(epochs), "cases")
 
 
+def some_fits(run: RunConfig) -> list[Fit]:
+    """Eight search fits: four pairs of folds with two learning rates."""
+    pairs = [(0, 1), (0, 2), (1, 2), (1, 3)]
+    return [fit(run, pair, learning_rate=rate) for pair in pairs for rate in (0.01, 0.05)]
+
+
 def train(
     fits: list[Fit], run: RunConfig, of: Cohort, devices: int = 1, **more: Any
 ) -> tuple[dict[str, FitRecord], dict[str, dict[str, bytes]], LanePool]:

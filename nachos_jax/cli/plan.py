@@ -60,9 +60,7 @@ def plan(values: Any, _words: list[str]) -> None:
 
     with _run_directory(values.workdir) as workdir:
         run = open_run(config, workdir, "evaluate")
-        if config.flat and outer_folds is not None:
-            raise UsageError("--outer_folds: the flat protocol has no outer folds; leave the flag out.")
-        outer = tuple(chosen_folds(run.folds, outer_folds))
+        outer = tuple(chosen_folds(run, outer_folds))
         _prepare_jax(light=not (epochs or buckets))
         facts = _facts(run, outer, epochs, lanes)
         compiled = _compiled(run, facts, buckets, lanes)

@@ -22,7 +22,6 @@ from nachos_jax.protocol.progress import Progress
 from nachos_jax.protocol.run import Run, begin, open_run
 from nachos_jax.protocol.study import Study, estimation_studies, flat_study
 from nachos_jax.records.schema import FitRecord, Outcome, OuterTest
-from nachos_jax.splits.folds import Folds
 from nachos_jax.tasks import classification as task
 
 
@@ -51,9 +50,9 @@ def evaluate(
         UsageError: nothing was trained because something must be mended first, or a study failed.
     """
     run = open_run(config, workdir, "evaluate", cohort)
+    chosen = chosen_folds(run, outer_folds)
     if config.flat:
-        return _evaluate_flat(run, outer_folds, quiet, party)
-    chosen = chosen_folds(run.folds, outer_folds)
+        return _evaluate_flat(run, quiet, party)
     begin(run)
     studies = estimation_studies(chosen, run.folds, run.cases, config)
     tested = {test.outer_fold for test in run.store.tests()}
@@ -69,10 +68,8 @@ def evaluate(
     return run
 
 
-def _evaluate_flat(run: Run, outer_folds: Sequence[int] | None, quiet: bool, party: Party | None) -> Run:
+def _evaluate_flat(run: Run, quiet: bool, party: Party | None) -> Run:
     """One search; its fits have already predicted every case once, so nothing follows it."""
-    if outer_folds is not None:
-        raise UsageError("--outer_folds: the flat protocol has no outer folds; leave the flag out.")
     begin(run)
     study = flat_study(run.folds, run.cases, run.config)
     outcome, known = run.store.outcome(None), {record.fit for record in run.store.fits()}
@@ -85,15 +82,17 @@ def _evaluate_flat(run: Run, outer_folds: Sequence[int] | None, quiet: bool, par
     return run
 
 
-def chosen_folds(folds: Folds, wanted: Sequence[int] | None) -> list[int]:
+def chosen_folds(run: Run, wanted: Sequence[int] | None) -> list[int]:
     """The outer folds to run, in order.
 
     Raises:
-        UsageError: a number that is no fold.
+        UsageError: a number that is no fold, or any in the flat protocol.
     """
-    known = folds.numbers()
+    known = run.folds.numbers()
     if wanted is None:
         return list(known)
+    if run.config.flat:
+        raise UsageError("--outer_folds: the flat protocol has no outer folds; leave the flag out.")
     strange = [fold for fold in wanted if fold not in known]
     if strange or not wanted:
         raise UsageError(

@@ -6,7 +6,6 @@ import importlib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -20,33 +19,9 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import AUGMENTATION, TRAINING, Hyperparameter, active
 from nachos_jax.models import registry
 from nachos_jax.protocol.configure import checked
-from tests.fields import put
+from tests.fields import leaves, plain, with_value
 
 TABLE = (*TRAINING, *registry.hyperparameters())
-
-
-def plain(**changes: Any) -> dict[str, Any]:
-    """The default config on the digits as nested dictionaries; names like training__epochs set fields."""
-    values = json.loads(default_config().to_json_best_effort())
-    values["data"]["source"] = "digits"
-    for name, value in changes.items():
-        put(values, name, value)
-    return values
-
-
-def leaves(config: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
-def with_value(key: str, value: Any) -> dict[str, Any]:
-    """The plain config with one dotted key set."""
-    values = plain()
-    put(values, key, value)
-    return values
 
 
 FIELDS = dict(leaves(plain()))
@@ -331,40 +306,6 @@ def test_inactive_hyperparameters_are_dropped(architecture):
     assert {"beta1", "beta2", "norm", "architecture"} <= set(kept)
 
 
-# --- what may differ when a run is taken up again ----------------------------------------------------
-
-SAME_RESULTS = {"data.cache", "data.path", "data.residency", "deploy.members"}
-SAME_RESULTS |= {key for key in FIELDS if key.startswith(("engine.", "report."))}
-
-
-@pytest.mark.parametrize("key", FIELDS)
-def test_a_field_that_can_change_results_is_a_difference(key):
-    old = plain()
-    new = with_value(key, "another")
-    lines = configs.differences(old, new)
-    assert lines == ([] if key in SAME_RESULTS else [f"{key}: {FIELDS[key]!r} -> 'another'"])
-    assert configs.differences(old, plain()) == []
-
-
-def test_fields_that_came_or_went_are_differences_too():
-    old, new = plain(), plain()
-    del new["training"]["dropout"]
-    new["training"]["newest"] = 3
-    assert configs.differences(old, new) == ["training.dropout: 0.0 -> None", "training.newest: None -> 3"]
-
-
-def test_the_stored_form_of_a_config_is_no_difference():
-    stored = json.loads(json.dumps(checked(default_config_on_digits()).raw))
-    assert configs.differences(stored, checked(default_config_on_digits()).raw) == []
-    assert configs.differences(stored, default_config_on_digits()) == []
-
-
-def default_config_on_digits():
-    config = default_config()
-    config.data.source, config.data.classes = "digits", ("a", "b")
-    return config
-
-
 # --- rows of the table, whatever is given to them ----------------------------------------------------
 
 ANYTHING = st.one_of(
@@ -404,11 +345,3 @@ def test_a_number_too_large_for_a_float_is_refused_even_without_bounds():
     with pytest.raises(UsageError, match="x = 1000000.*: must be a number from -inf to inf"):
         Hyperparameter("x", "float").check(10**400, "x")
     assert Hyperparameter("n", "integer").check(10**400, "n") == 10**400
-
-
-def test_a_run_of_before_the_protocol_was_a_field_is_taken_up_as_nested():
-    old = plain()
-    del old["protocol"]
-    del old["report"]
-    assert configs.differences(old, plain()) == []
-    assert configs.differences(old, with_value("protocol", "flat")) == ["protocol: 'nested' -> 'flat'"]

@@ -10,9 +10,8 @@ import jax
 import numpy as np
 import pytest
 
-from nachos_jax.core.errors import UsageError
 from nachos_jax.core.mesh import by_lane
-from nachos_jax.engine import bucket_lanes, lane, memory, program, resident, watch
+from nachos_jax.engine import bucket_lanes, lane, program, watch
 from nachos_jax.engine.resume import Checkpoints
 from nachos_jax.records.schema import Curve
 from tests import tiny
@@ -23,14 +22,9 @@ def cohort():
     return tiny.cohort()
 
 
-def some_fits(run):
-    pairs = [(0, 1), (0, 2), (1, 2), (1, 3)]
-    return [tiny.fit(run, pair, learning_rate=rate) for pair in pairs for rate in (0.01, 0.05)]
-
-
 def test_one_device_and_eight_give_the_same_records(cohort):
     run = tiny.run_config()
-    fits = some_fits(run)
+    fits = tiny.some_fits(run)
     one, _, _ = tiny.train(fits, run, cohort, devices=1)
     eight, _, pool = tiny.train(fits, run, cohort, devices=8)
     assert pool.lanes == 8
@@ -42,7 +36,7 @@ def test_one_device_and_eight_give_the_same_records(cohort):
 def test_packings_agree(cohort, packing, lanes):
     run = tiny.run_config()
     other = tiny.run_config(engine__packing=packing, engine__lanes=lanes)
-    fits = some_fits(run)
+    fits = tiny.some_fits(run)
     one, _, _ = tiny.train(fits, run, cohort)
     packed, _, _ = tiny.train(fits, other, cohort, devices=2)
     for fit in fits:
@@ -60,7 +54,7 @@ def assert_close(a, b):
 @pytest.mark.parametrize("packing", ["vmap", "map", "blocks"])
 def test_a_lane_that_meets_nan_leaves_its_neighbours_bit_identical(cohort, packing):
     run = tiny.run_config(engine__packing=packing, engine__lanes=4, model__norm="group")
-    fits = some_fits(run)[:3]
+    fits = tiny.some_fits(run)[:3]
     calm = tiny.fit(run, (2, 3), learning_rate=0.02)
     broken = tiny.fit(run, (2, 3), learning_rate=100.0, weight_decay=10.0)
     alone, _, _ = tiny.train([*fits, calm], run, cohort)
@@ -137,7 +131,7 @@ def test_lanes_are_refilled_at_epoch_boundaries(cohort):
 def test_shard_map_gives_what_pmap_of_vmap_gives(cohort):
     run = tiny.run_config(engine__packing="vmap", engine__lanes=2)
     pool = tiny.LanePool(cohort, tiny.folds(cohort), run, devices=jax.devices()[:4])
-    fits = some_fits(run)
+    fits = tiny.some_fits(run)
     pool.submit(fits)
     lanes = next(iter(pool._buckets.values()))
     told = [pool._maker.make(fit, 16) for fit in fits]
@@ -158,7 +152,7 @@ def test_shard_map_gives_what_pmap_of_vmap_gives(cohort):
 def test_no_collective_is_compiled_in(cohort):
     run = tiny.run_config(engine__packing="vmap", engine__lanes=2)
     pool = tiny.LanePool(cohort, tiny.folds(cohort), run, devices=jax.devices())
-    pool.submit(some_fits(run))
+    pool.submit(tiny.some_fits(run))
     text = next(iter(pool._buckets.values())).program.epoch.func.as_text()
     assert not [
         word for word in ("all-gather", "all-reduce", "all-to-all", "collective-permute") if word in text
@@ -176,158 +170,10 @@ def test_nothing_is_predicted_outside_of_the_loop_that_may_run_zero_times(cohort
     assert " convolution(" not in text[text.index("\nENTRY ") :]
 
 
-def test_memory_decides_the_number_of_lanes(cohort, monkeypatch):
-    run = tiny.run_config(engine__lanes=6, engine__packing="vmap")
-    _, _, roomy = tiny.train([tiny.fit(run)], run, cohort)
-    assert roomy.lanes == 6
-    used = []
-    real = resident.Resident.compile
-
-    def spy(*arguments):
-        result = real(*arguments)
-        used.append(result[1])
-        return result
-
-    monkeypatch.setattr(resident.Resident, "compile", spy)
-    tiny.train([tiny.fit(run)], run, cohort)
-    monkeypatch.setattr(memory, "allowance", lambda *_: cohort.images.nbytes + 4 * tiny.CASES + used[0] // 2)
-    monkeypatch.setattr(memory, "stays", lambda *_: True)
-    records, _, tight = tiny.train([tiny.fit(run)], run, cohort)
-    assert 1 <= tight.lanes < 6
-    assert len(records) == 1
-
-
-class Exhausted:
-    """A program that runs out of memory when its epochs reach the number given, and destroys its state."""
-
-    def __init__(self, monkeypatch, at: int, keeps_state: bool = False):
-        self.epochs, self.at, self.keeps_state = 0, at, keeps_state
-        self.real = resident.Resident.compile
-        monkeypatch.setattr(resident.Resident, "compile", lambda *arguments: self.compile(*arguments))
-
-    def compile(self, *arguments):
-        made, used = self.real(*arguments)
-        return dataclasses.replace(made, epoch=functools.partial(self.epoch, made.epoch)), used
-
-    def epoch(self, real, state, told):
-        self.epochs += 1
-        if self.epochs == self.at:
-            if not self.keeps_state:
-                jax.tree.map(lambda leaf: leaf.delete(), state)
-            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes.")
-        return real(state, told)
-
-
-@pytest.mark.parametrize(
-    ("at", "keeps_state", "saved"), [(1, False, False), (3, True, False), (3, False, True), (3, False, False)]
-)
-def test_out_of_memory_halves_the_lanes_and_loses_nothing(
-    cohort, tmp_path, monkeypatch, caplog, keeps_state, at, saved
-):
-    run = tiny.run_config(engine__lanes=4, training__epochs=4, training__patience=4)
-    fits = some_fits(run)[:6]
-    calm, _, _ = tiny.train(fits, run, cohort)
-    monkeypatch.undo()
-    Exhausted(monkeypatch, at, keeps_state)
-    checkpoints = Checkpoints(tmp_path, "only") if saved else None
-    pool = tiny.LanePool(cohort, tiny.folds(cohort), run, checkpoints, jax.devices()[:1])
-    pool.submit(fits)
-    records = {}
-    while pool.busy or pool.waiting:
-        for result in pool.step():
-            records[result.record.fit] = result.record
-        pool.save()
-    pool.close()
-    assert records == calm
-    assert pool.lanes == 2
-    assert caplog.text.count("Out of device memory") == 1
-    kept = (at - 1) * 4 if keeps_state or saved else 0
-    assert pool.spent.epochs == 6 * 4 + (at - 1) * 4 - kept
-
-
-class Unreadable:
-    """An array of an accelerator whose computation ran out of memory after it was asked for."""
-
-    def is_deleted(self) -> bool:
-        return False
-
-    def __array__(self, *_, **__):
-        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory, told late.")
-
-
-def test_out_of_memory_that_shows_when_results_are_read(cohort, monkeypatch):
-    run = tiny.run_config(engine__lanes=4, training__epochs=4, training__patience=4)
-    fits = some_fits(run)[:4]
-    calm, _, _ = tiny.train(fits, run, cohort)
-    broken = Exhausted(monkeypatch, at=-1)
-
-    def late(real, state, told):
-        broken.epochs += 1
-        state, output = real(state, told)
-        if broken.epochs == 3:
-            return jax.tree.map(lambda _: Unreadable(), (state, output))
-        return state, output
-
-    broken.epoch = late
-    records, _, pool = tiny.train(fits, run, cohort)
-    assert records == calm
-    assert pool.lanes == 2
-
-
-def test_out_of_memory_while_resumed_fits_take_lanes_keeps_their_own_state(cohort, tmp_path, monkeypatch):
-    run = tiny.run_config(engine__lanes=2, training__epochs=4, training__patience=4)
-    before, resumed = some_fits(run)[:2], some_fits(run)[2:4]
-    calm, _, _ = tiny.train(resumed, run, cohort)
-    first = tiny.LanePool(cohort, tiny.folds(cohort), run, Checkpoints(tmp_path, "first"), jax.devices()[:1])
-    first.submit(resumed)
-    first.step()
-    first.save()
-    first.close()
-    calls, place = [], program.LaneProgram.place
-
-    def failing(self, told):
-        calls.append(self)
-        if len(calls) == 5:  # the lanes of `before` are free again, and still hold its weights
-            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes.")
-        return place(self, told)
-
-    monkeypatch.setattr(program.LaneProgram, "place", failing)
-    records, _, pool = tiny.train(
-        [*before, *resumed], run, cohort, checkpoints=Checkpoints(tmp_path, "second")
-    )
-    assert {fit.id: records[fit.id] for fit in resumed} == calm
-    assert pool.lanes == 1
-    assert pool.spent.epochs == 2 * 4 + 2 * 3, "the epoch that was saved is not trained again"
-
-
-def test_out_of_memory_with_one_lane_says_what_to_do(cohort, monkeypatch):
-    run = tiny.run_config(engine__lanes=1)
-    Exhausted(monkeypatch, 1)
-    with pytest.raises(UsageError, match="single lane: lower training.batch_size"):
-        tiny.train([tiny.fit(run)], run, cohort)
-
-
-def test_other_errors_of_jax_are_not_taken_for_memory(cohort, monkeypatch):
-    run = tiny.run_config(engine__lanes=2)
-    real = resident.Resident.compile
-
-    def failing(*arguments):
-        made, used = real(*arguments)
-
-        def epoch(*_):
-            raise jax.errors.JaxRuntimeError("INTERNAL: something else")
-
-        return dataclasses.replace(made, epoch=epoch), used
-
-    monkeypatch.setattr(resident.Resident, "compile", failing)
-    with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"):
-        tiny.train([tiny.fit(run)], run, cohort)
-
-
 def test_fits_spread_over_devices_before_they_share_one(cohort):
     run = tiny.run_config(engine__lanes=3)
     pool = tiny.LanePool(cohort, tiny.folds(cohort), run, devices=jax.devices()[:4])
-    pool.submit(some_fits(run)[:4])
+    pool.submit(tiny.some_fits(run)[:4])
     pool.step()
     lanes = next(iter(pool._buckets.values()))
     by_device = np.asarray([p is not None for p in lanes._progress]).reshape(4, 3).sum(axis=1)
@@ -349,7 +195,7 @@ def test_full_buckets_go_first_and_small_ones_at_the_end(cohort):
 
 def test_running_lanes_resume_bit_for_bit_from_their_checkpoint(cohort, tmp_path):
     run = tiny.run_config(engine__lanes=2, training__epochs=6, training__patience=6)
-    fits = some_fits(run)[:3]
+    fits = tiny.some_fits(run)[:3]
     undisturbed, _, _ = tiny.train(fits, run, cohort)
     first = tiny.LanePool(cohort, tiny.folds(cohort), run, Checkpoints(tmp_path, "first"), jax.devices()[:1])
     first.submit(fits)
