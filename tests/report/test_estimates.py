@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from nachos_jax.report import comparison
 from nachos_jax.report import summary as summaries
 from nachos_jax.report.evidence import read
+from tests.report.rivals import rival
 
 
 def test_the_corrected_t_takes_the_ratio_of_the_folds_as_they_are(make_run):
@@ -23,6 +25,18 @@ def test_the_corrected_t_takes_the_ratio_of_the_folds_as_they_are(make_run):
     half = stats.t(4).ppf(0.975) * math.sqrt(1 / 5 + ratio) * np.std(values, ddof=1)
     interval = metric["intervals"][0]
     assert interval["low"] == pytest.approx(metric["mean"] - half, rel=1e-9)
+
+
+def test_thresholds_and_comparisons_take_that_ratio_too(make_run):
+    run = make_run(cases=246, classes=("benign", "malignant"), trials=1)
+    ratio = read(run).ratio
+    assert ratio is not None
+    assert ratio != pytest.approx(1 / 4, rel=1e-4)
+    quantile = stats.t(4).ppf(0.975) * math.sqrt(1 / 5 + ratio)
+    found = summaries.summarise(read(run))["decisions"]["rates"]["sensitivity"]
+    assert found["intervals"][0]["low"] == pytest.approx(found["mean"] - quantile * found["sd"], rel=1e-9)
+    (pair,) = comparison.compare([str(run.path), str(rival(run, "other", better=0.1).path)])["pairs"]
+    assert pair["test"]["low"] == pytest.approx(pair["mean"] - quantile * pair["sd"], rel=1e-9)
 
 
 def test_folds_of_one_size_have_the_published_ratio(make_run):
