@@ -29,15 +29,16 @@ import nachos_jax
 from nachos_jax.cluster import board as boards
 from nachos_jax.cluster.board import Board, Party
 from nachos_jax.engine import pool as pools
-from nachos_jax.protocol import conduct, crew, leader, worker
-from nachos_jax.protocol.conduct import Conductor, Ending
-from nachos_jax.protocol.configure import checked
-from nachos_jax.protocol.crew import Alone
+from nachos_jax.protocol.crew import crew, leader, worker
+from nachos_jax.protocol.crew.crew import Alone
+from nachos_jax.protocol.crew.leader import Leader
 from nachos_jax.protocol.evaluate import refits
-from nachos_jax.protocol.leader import Leader
-from nachos_jax.protocol.progress import Progress
-from nachos_jax.protocol.rounds import due
-from nachos_jax.protocol.study import estimation_studies
+from nachos_jax.protocol.run.configure import checked
+from nachos_jax.protocol.run.progress import Progress
+from nachos_jax.protocol.study import conduct
+from nachos_jax.protocol.study.conduct import Conductor, Ending
+from nachos_jax.protocol.study.rounds import due
+from nachos_jax.protocol.study.study import estimation_studies
 from nachos_jax.search import registry
 from nachos_jax.splits.folds import Folds
 
@@ -271,7 +272,7 @@ class World:
         return SimpleNamespace(sleep=sleep, monotonic=lambda: self.clock.now, strftime=time.strftime)
 
     def _due(self, search: Any, asked: int, scored: int) -> Any:
-        """The rule of protocol/rounds.py; `lag` lets it believe that trials on their way have scores."""
+        """The rule of study/rounds.py; `lag` lets it believe that trials on their way have scores."""
         return due(search, asked, min(asked, scored + self.case.lag * search.proposals))
 
 

@@ -6,9 +6,9 @@ import intervals_study
 import intervals_world as world
 import numpy as np
 
-from nachos_jax.metrics.bbc import bbc
-from nachos_jax.metrics.bootstrap import Cases, Resampling
 from nachos_jax.metrics.classification import evaluate
+from nachos_jax.statistics.bbc import bbc
+from nachos_jax.statistics.bootstrap import Cases, Resampling
 
 MISS = 0.05
 """A reported accuracy that is off by more than this counts as a miss."""

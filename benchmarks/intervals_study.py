@@ -10,11 +10,11 @@ import intervals_world as world
 import numpy as np
 
 from nachos_jax.metrics import classification
-from nachos_jax.metrics.bates import PairLosses, bates
-from nachos_jax.metrics.bbc import bbc
-from nachos_jax.metrics.bootstrap import Cases, Resampling, bca, bootstrap, percentile
-from nachos_jax.metrics.folds import summary
-from nachos_jax.metrics.intervals import SHARE, Interval, Kind, auc_influence, bayle, corrected_t
+from nachos_jax.statistics.bates import PairLosses, bates
+from nachos_jax.statistics.bbc import bbc
+from nachos_jax.statistics.bootstrap import Cases, Resampling, bca, bootstrap, percentile
+from nachos_jax.statistics.folds import summary
+from nachos_jax.statistics.intervals import SHARE, Interval, Kind, auc_influence, bayle, corrected_t
 
 LEVEL = 0.95
 WEIGHTS = 2**21

@@ -66,7 +66,7 @@ def start_jax(cpu_devices: int = 0) -> None:
     """Lets JAX see the devices as `nachos` does, or a given number of CPU devices; before JAX starts."""
     import jax
 
-    from nachos_jax.core.mesh import one_device_a_core
+    from nachos_jax.runtime.mesh import one_device_a_core
 
     if cpu_devices:
         jax.config.update("jax_num_cpu_devices", cpu_devices)

@@ -65,7 +65,7 @@ def main() -> None:
     measure.start_jax()
     import nachos_jax
     from nachos_jax.engine.pool import LanePool
-    from nachos_jax.protocol.configure import checked
+    from nachos_jax.protocol.run.configure import checked
     from nachos_jax.splits.folds import Folds
 
     config = nachos_jax.default_config()

@@ -20,8 +20,8 @@ PRELOADED = (
     "nachos_jax.cluster.service",
     "nachos_jax.protocol.deploy",
     "nachos_jax.protocol.evaluate",
-    "nachos_jax.protocol.worker",
-    "nachos_jax.report.page",
+    "nachos_jax.protocol.crew.worker",
+    "nachos_jax.report.page.page",
     "orbax.checkpoint",
 )
 LOST_AFTER = 10

@@ -46,7 +46,7 @@ def lane_pool(given: Any) -> tuple[Any, int]:
     from nachos_jax.core.types import EpochLimit, Fit
     from nachos_jax.data.table import CaseTable, Cohort
     from nachos_jax.engine.pool import LanePool
-    from nachos_jax.protocol.configure import checked
+    from nachos_jax.protocol.run.configure import checked
     from nachos_jax.splits.folds import Folds
 
     images = np.load(given.pixels, mmap_mode="r")

@@ -114,7 +114,7 @@ def endless_pool(work: Workload, lanes: int, candidate: str, cases: int) -> Any:
     from nachos_jax.core.hparams import active
     from nachos_jax.core.types import EpochLimit, Fit
     from nachos_jax.engine.pool import LanePool
-    from nachos_jax.protocol.configure import checked
+    from nachos_jax.protocol.run.configure import checked
     from nachos_jax.splits.folds import Folds
 
     run = checked(config_of(work, lanes, candidate))

@@ -135,7 +135,7 @@ def check(command: str, words: list[str]) -> None:
     """
     if command not in ("evaluate", "deploy"):
         raise UsageError(f"--command={command}: must be evaluate or deploy.")
-    from nachos_jax.protocol import door
+    from nachos_jax.protocol.run import door
 
     door.check_config(parsing.run_config(parsing.parse(command, commands.NAMES[command].flags, words).config))
 

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     import numpy as np
     from ml_collections import ConfigDict
 
-    from nachos_jax.core.config import RunConfig
+    from nachos_jax.config.run_config import RunConfig
     from nachos_jax.data.table import Cohort
     from nachos_jax.engine.lane_trainer import LaneFit
-    from nachos_jax.protocol.deployed import DeployedModel
+    from nachos_jax.protocol.model.deployed import DeployedModel
 
 _WITH_COHORT = ("residency", "window")
 """Fields of config.data that say how a cohort is trained, whoever read it."""
@@ -123,9 +123,9 @@ def evaluate(
     Raises:
         UsageError: something must be mended first, or the directory is in use; nothing was trained.
     """
-    from nachos_jax.protocol import gallery
     from nachos_jax.protocol.evaluate import evaluate as run
-    from nachos_jax.report import page
+    from nachos_jax.protocol.model import gallery
+    from nachos_jax.report.page import page
 
     _prepare()
     checked = _checked(config, cohort)
@@ -172,7 +172,7 @@ def load(path: str | os.PathLike) -> DeployedModel:
     Raises:
         UsageError: no model there, or it is damaged.
     """
-    from nachos_jax.protocol.deployed import load as read
+    from nachos_jax.protocol.model.deployed import load as read
 
     return read(path)
 
@@ -211,7 +211,7 @@ def fit_lanes(
 
 def _prepare() -> None:
     """What a training needs of JAX, where the program has not decided otherwise."""
-    from nachos_jax.core import compile_cache, mesh
+    from nachos_jax.runtime import compile_cache, mesh
 
     compile_cache.switch_on()
     mesh.one_device_a_core()
@@ -222,7 +222,7 @@ def _held(
     run: RunConfig, workdir: str | os.PathLike, task: str, cohort: Cohort | None
 ) -> Iterator[Cohort | None]:
     """Holds the run directory, as a launch from the command line does; gives the cases if they are known."""
-    from nachos_jax.protocol.run import open_run
+    from nachos_jax.protocol.run.opening import open_run
     from nachos_jax.records import hold
 
     if not os.path.lexists(workdir):  # what is refused leaves no folder behind
@@ -237,7 +237,7 @@ def _checked(config: ConfigDict, cohort: Cohort | None) -> RunConfig:
     Raises:
         UsageError: the config cannot be used, or sets a field that does nothing with a cohort.
     """
-    from nachos_jax.protocol.configure import checked
+    from nachos_jax.protocol.run.configure import checked
 
     values = config.to_dict()
     if cohort is not None:

@@ -20,7 +20,7 @@ from nachos_jax.cli import commands
 from nachos_jax.configs import base
 from nachos_jax.core.hparams import TRAINING
 from nachos_jax.models import registry
-from nachos_jax.protocol.configure import checked
+from nachos_jax.protocol.run.configure import checked
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted(path for path in (ROOT / "configs").glob("*.py") if path.name != "__init__.py")
@@ -124,9 +124,9 @@ def test_every_hyperparameter_has_a_default_and_a_place_in_the_search_space():
 
 
 def test_configs_start_from_a_fresh_default_each_time():
-    first = importlib.import_module("configs.smoke").get_config()
+    first = importlib.import_module("nachos_jax.configs.smoke").get_config()
     first.training.epochs = 999
-    assert importlib.import_module("configs.smoke").get_config().training.epochs == 12
+    assert importlib.import_module("nachos_jax.configs.smoke").get_config().training.epochs == 12
     default: Any = base.get_config()
     assert default.training.epochs == 30
     with pytest.raises((AttributeError, KeyError)):

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from nachos_jax.cluster.place import Given, Place, find
-from nachos_jax.core.stopping import EXIT_CODE
+from nachos_jax.runtime.stopping import EXIT_CODE
 
 ROOT = Path(__file__).resolve().parents[1]
 LAUNCH = ROOT / "launch"

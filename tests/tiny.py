@@ -8,12 +8,12 @@ import jax
 import numpy as np
 
 from nachos_jax import cohort_from_arrays, default_config
-from nachos_jax.core.config import RunConfig
+from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.hparams import active
 from nachos_jax.core.types import EpochLimit, Fit
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine.pool import LanePool
-from nachos_jax.protocol.configure import checked
+from nachos_jax.protocol.run.configure import checked
 from nachos_jax.records.schema import FitRecord
 from nachos_jax.splits.folds import Folds
 from tests.fields import put

@@ -54,10 +54,11 @@ def evaluate(values: Any, words: list[str]) -> None:
             _work(config, values.workdir, words, party)
             return
         from nachos_jax.cli.session import session
-        from nachos_jax.protocol import gallery
         from nachos_jax.protocol.evaluate import evaluate as run
+        from nachos_jax.protocol.model import gallery
         from nachos_jax.records.store import RunDirectory
-        from nachos_jax.report import evidence, page
+        from nachos_jax.report.page import page
+        from nachos_jax.report.reading import evidence
 
         with session(values.workdir, words):
             before = _finished(RunDirectory(values.workdir))
@@ -93,7 +94,7 @@ def deploy(values: Any, words: list[str]) -> None:
 def _work(config: Any, workdir: str, words: list[str], party: Any) -> None:
     """Any process but number 0: trains what that one hands out."""
     from nachos_jax.cli.session import worker_session
-    from nachos_jax.protocol.worker import work
+    from nachos_jax.protocol.crew.worker import work
 
     with worker_session(workdir, words, party.board.process):
         work(config, workdir, party)
@@ -107,8 +108,8 @@ def predict(values: Any, _words: list[str]) -> None:
 
     method = explanations.method(values.explain_method, values.explain)
     folder = explanations.folder(values.explain, values.input)
-    from nachos_jax.core import compile_cache
-    from nachos_jax.protocol.deployed import load
+    from nachos_jax.protocol.model.deployed import load
+    from nachos_jax.runtime import compile_cache
 
     compile_cache.switch_on()
     model = load(values.model)
@@ -134,7 +135,7 @@ def _output(text: str, inputs: list[str]) -> Path:
 
 def status(values: Any, _words: list[str]) -> None:
     """`nachos status`: where a run stands."""
-    from nachos_jax.protocol.status import describe
+    from nachos_jax.protocol.run.status import describe
     from nachos_jax.records import readable
 
     readable.check(values.workdir)
@@ -144,7 +145,7 @@ def status(values: Any, _words: list[str]) -> None:
 def report(values: Any, _words: list[str]) -> None:
     """`nachos report`: summary, tables and page, rebuilt from the records."""
     from nachos_jax.records import readable
-    from nachos_jax.report import page
+    from nachos_jax.report.page import page
 
     readable.check(values.workdir)
     _tell(values.workdir, page.write(values.workdir))

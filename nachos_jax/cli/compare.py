@@ -37,7 +37,8 @@ def compare(values: Any, _words: list[str]) -> None:
     """`nachos compare`: prints the comparison, and writes it when asked."""
     rope = _rope(values.rope)
     output = _folder(values.output)
-    from nachos_jax.report import comparison, comparison_text
+    from nachos_jax.report.numbers import comparison
+    from nachos_jax.report.words import comparison_text
 
     result = comparison.compare(values.runs, values.metric or None, comparison.ROPE if rope is None else rope)
     print(comparison_text.markdown(result), end="")

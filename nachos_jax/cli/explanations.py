@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.protocol.pictures import METHODS, legend, picture
+from nachos_jax.protocol.model.pictures import METHODS, legend, picture
 from nachos_jax.records.store import write_atomic
 
 if TYPE_CHECKING:
-    from nachos_jax.protocol.deployed import DeployedModel
+    from nachos_jax.protocol.model.deployed import DeployedModel
 
 TABLE = "explanations.csv"
 HEADER = ("case", "predicted", "explained", "method", "peak", "file")

@@ -12,7 +12,7 @@ import signal
 import sys
 from typing import Any
 
-from nachos_jax.core.stopping import EXIT_CODE
+from nachos_jax.runtime.stopping import EXIT_CODE
 
 _PASSED_ON = ("SIGTERM", "SIGUSR1", "SIGINT")
 _PR_SET_PDEATHSIG = 1

@@ -14,8 +14,8 @@ from nachos_jax.cluster import place as places
 from nachos_jax.cluster import pulse
 from nachos_jax.cluster.board import Board, Party
 from nachos_jax.cluster.place import Given, Place
-from nachos_jax.core import stopping
 from nachos_jax.core.errors import UsageError
+from nachos_jax.runtime import stopping
 
 FLAGS = (
     Flag("coordinator_address", "HOST:PORT", "Where process 0 of a launch can be reached.", required=False),
@@ -98,7 +98,7 @@ def launched(values: Any) -> Iterator[Party | None]:
 @contextlib.contextmanager
 def _taking_leave(party: Party) -> Iterator[None]:
     """Tells the other processes at the end how this one has ended."""
-    from nachos_jax.protocol import leader
+    from nachos_jax.protocol.crew import leader
 
     why, stopped = "it was ended by an error; see its own output", False
     try:

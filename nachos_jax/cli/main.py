@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.core.stopping import EXIT_CODE, StoppedError
+from nachos_jax.runtime.stopping import EXIT_CODE, StoppedError
 
 USAGE = """Nested cross-validation with hyperparameter search for medical images.
 

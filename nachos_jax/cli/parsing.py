@@ -127,7 +127,7 @@ def parse_some(known: Sequence[Flag], words: Sequence[str]) -> flags.FlagValues:
 
 def run_config(config: Any) -> Any:
     """The checked RunConfig of a config flag's value."""
-    from nachos_jax.protocol.configure import checked
+    from nachos_jax.protocol.run.configure import checked
 
     return checked(config)
 

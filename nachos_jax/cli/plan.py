@@ -13,10 +13,10 @@ from nachos_jax.cli.parsing import Flag
 from nachos_jax.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from nachos_jax.core.config import RunConfig
-    from nachos_jax.protocol.plan import Facts, Plan
-    from nachos_jax.protocol.plan_memory import Compiled
-    from nachos_jax.protocol.run import Run
+    from nachos_jax.config.run_config import RunConfig
+    from nachos_jax.protocol.plan.memory import Compiled
+    from nachos_jax.protocol.plan.plan import Facts, Plan
+    from nachos_jax.protocol.run.opening import Run
 
 DEVICES = [1, 8, 32]
 
@@ -56,7 +56,7 @@ def plan(values: Any, _words: list[str]) -> None:
     config = parsing.run_config(values.config)
     from nachos_jax.cli import plan_text
     from nachos_jax.protocol.evaluate import chosen_folds
-    from nachos_jax.protocol.run import open_run
+    from nachos_jax.protocol.run.opening import open_run
 
     with _run_directory(values.workdir) as workdir:
         run = open_run(config, workdir, "evaluate")
@@ -69,8 +69,10 @@ def plan(values: Any, _words: list[str]) -> None:
 
 def _facts(run: Run, outer: tuple[int, ...], epochs: int | None, lanes: int | None) -> Facts:
     """What is known: shapes, this machine, and what was measured before or is measured now."""
-    from nachos_jax.protocol import plan_fits, plan_measured, plan_memory
-    from nachos_jax.protocol.plan import Facts
+    from nachos_jax.protocol.plan import fits as plan_fits
+    from nachos_jax.protocol.plan import measured as plan_measured
+    from nachos_jax.protocol.plan import memory as plan_memory
+    from nachos_jax.protocol.plan.plan import Facts
 
     config, cohort = run.config, run.cohort
     device = _this_device(config)
@@ -95,7 +97,7 @@ def _facts(run: Run, outer: tuple[int, ...], epochs: int | None, lanes: int | No
 
 
 def _compiled(run: Run, facts: Facts, buckets: int | None, lanes: int | None) -> list[Compiled]:
-    from nachos_jax.protocol import plan_memory
+    from nachos_jax.protocol.plan import memory as plan_memory
 
     if not buckets:
         return []
@@ -107,8 +109,8 @@ def _plan(
     config: RunConfig, facts: Facts, devices: list[int], lanes: int | None, compiled: list[Compiled]
 ) -> Plan:
     """The plan for the lanes asked for, or for those that devices like the measured ones, or ours, have."""
-    from nachos_jax.protocol import plan as plans
-    from nachos_jax.protocol import plan_memory
+    from nachos_jax.protocol.plan import memory as plan_memory
+    from nachos_jax.protocol.plan import plan as plans
 
     platform = facts.speed.platform if facts.speed else facts.device.platform
     wanted = _lanes_here(config, platform, lanes)
@@ -136,7 +138,7 @@ def _run_directory(workdir: str | None) -> Iterator[str]:
 
 def _prepare_jax(light: bool) -> None:
     """Sets JAX up as training would, but without taking a GPU's memory when nothing is to run on it."""
-    from nachos_jax.core import compile_cache, mesh
+    from nachos_jax.runtime import compile_cache, mesh
 
     if light:
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -146,7 +148,7 @@ def _prepare_jax(light: bool) -> None:
 
 
 def _this_device(config: RunConfig) -> Any:
-    from nachos_jax.protocol import plan_memory
+    from nachos_jax.protocol.plan import memory as plan_memory
 
     try:
         return plan_memory.this_device(config)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine.buckets import Bucket
-from nachos_jax.protocol.plan import CommandPlan, Estimate, Plan
-from nachos_jax.protocol.plan_fits import MOST_BUCKETS, FitCounts
-from nachos_jax.protocol.plan_memory import Compiled
-from nachos_jax.report.format import duration
+from nachos_jax.protocol.plan.fits import MOST_BUCKETS, FitCounts
+from nachos_jax.protocol.plan.memory import Compiled
+from nachos_jax.protocol.plan.plan import CommandPlan, Estimate, Plan
+from nachos_jax.report.words.format import duration
 
 SHOWN = 8
 """Buckets that are listed."""

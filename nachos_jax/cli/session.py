@@ -9,9 +9,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from nachos_jax.core import compile_cache
 from nachos_jax.core.errors import UsageError
 from nachos_jax.records.hold import held, made, unwritable
+from nachos_jax.runtime import compile_cache
 
 FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
@@ -52,7 +52,7 @@ def worker_session(workdir: str, command: Sequence[str], process: int) -> Iterat
 
 
 def _prepare_jax() -> None:
-    from nachos_jax.core import mesh  # late: it imports jax
+    from nachos_jax.runtime import mesh  # late: it imports jax
 
     compile_cache.switch_on()
     mesh.one_device_a_core()

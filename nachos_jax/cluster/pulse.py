@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 
 from nachos_jax.cluster.board import LEADER, Party
-from nachos_jax.core.periodic import every
-from nachos_jax.core.stopping import EXIT_CODE
+from nachos_jax.runtime.periodic import every
+from nachos_jax.runtime.stopping import EXIT_CODE
 
 log = logging.getLogger("nachos_jax")
 

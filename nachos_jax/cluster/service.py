@@ -13,7 +13,7 @@ from typing import Any
 
 from nachos_jax.cluster.place import Place, lost_touch
 from nachos_jax.core.errors import UsageError
-from nachos_jax.core.stopping import StoppedError
+from nachos_jax.runtime.stopping import StoppedError
 
 log = logging.getLogger("nachos_jax")
 

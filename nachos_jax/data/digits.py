@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nachos_jax.core.config import DataConfig
+from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data.columns import Columns
 from nachos_jax.data.pixels import Pixels, ReadCase, Source

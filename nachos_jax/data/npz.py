@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nachos_jax.core.config import DataConfig
+from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import checks
 from nachos_jax.data.columns import Columns, further_texts, texts

@@ -12,7 +12,6 @@ import jax
 import numpy as np
 from safetensors.numpy import save
 
-from nachos_jax.core import mesh as meshes
 from nachos_jax.core.types import Fit
 from nachos_jax.engine import lane, watch
 from nachos_jax.engine.inputs import InputMaker
@@ -22,6 +21,7 @@ from nachos_jax.engine.resume import Resumable, Running, Saved, resumables, snap
 from nachos_jax.engine.watch import FitProgress
 from nachos_jax.records.checkpoint import LaneCheckpoint
 from nachos_jax.records.schema import FitRecord
+from nachos_jax.runtime import mesh as meshes
 from nachos_jax.tasks import classification as task
 
 log = logging.getLogger("nachos_jax")

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from nachos_jax.core.config import RunConfig
+from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.types import Fit
 from nachos_jax.engine import memory, tuning
 from nachos_jax.engine.buckets import Bucket

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load
 
-from nachos_jax.core.config import RunConfig
+from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import active, by_name
 from nachos_jax.core.space import Dimension

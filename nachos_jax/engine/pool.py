@@ -9,8 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nachos_jax.core import mesh as meshes
-from nachos_jax.core.config import RunConfig
+from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Fit, digest
 from nachos_jax.data.table import Cohort
@@ -22,6 +21,7 @@ from nachos_jax.engine.inputs import InputMaker, held_room, pixel_sums
 from nachos_jax.engine.resume import Checkpoints
 from nachos_jax.engine.tuning import Agree, alone
 from nachos_jax.engine.windows import divide
+from nachos_jax.runtime import mesh as meshes
 from nachos_jax.splits.folds import Folds
 
 log = logging.getLogger("nachos_jax")

@@ -14,10 +14,10 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 
-from nachos_jax.core import mesh as meshes
 from nachos_jax.core.errors import UsageError
 from nachos_jax.engine import lane
 from nachos_jax.engine.lane import LaneInput, LaneOutput, LaneSpec, LaneState
+from nachos_jax.runtime import mesh as meshes
 
 log = logging.getLogger("nachos_jax")
 

@@ -11,7 +11,6 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from nachos_jax.core import mesh as meshes
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine import lane
 from nachos_jax.engine.lane import Cases, LaneInput, LaneSpec
@@ -25,6 +24,7 @@ from nachos_jax.engine.program import (
     vectorised,
 )
 from nachos_jax.engine.windows import Windows
+from nachos_jax.runtime import mesh as meshes
 
 
 class Resident:

@@ -17,7 +17,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from nachos_jax.core import mesh as meshes
 from nachos_jax.data.stream import WindowReader
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine import lane
@@ -32,6 +31,7 @@ from nachos_jax.engine.program import (
     vectorised,
 )
 from nachos_jax.engine.windows import Windows
+from nachos_jax.runtime import mesh as meshes
 
 
 class Streamed:

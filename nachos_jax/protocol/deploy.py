@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from nachos_jax.cluster.board import Party
-from nachos_jax.core.config import RunConfig
+from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import EpochLimit, Fit
 from nachos_jax.data.table import Cohort
-from nachos_jax.protocol import crews, export
-from nachos_jax.protocol.conduct import Conductor, Ending
-from nachos_jax.protocol.progress import Progress
-from nachos_jax.protocol.run import Run, begin, open_run
-from nachos_jax.protocol.study import Study, deployment_study
+from nachos_jax.protocol.crew import crews
+from nachos_jax.protocol.model import export
+from nachos_jax.protocol.run.opening import Run, begin, open_run
+from nachos_jax.protocol.run.progress import Progress
+from nachos_jax.protocol.study.conduct import Conductor, Ending
+from nachos_jax.protocol.study.study import Study, deployment_study
 from nachos_jax.records.schema import FitRecord, Outcome
 
 

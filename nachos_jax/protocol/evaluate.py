@@ -12,15 +12,15 @@ import numpy as np
 from safetensors.numpy import load
 
 from nachos_jax.cluster.board import Party
-from nachos_jax.core.config import RunConfig
+from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Fit
 from nachos_jax.data.table import Cohort
-from nachos_jax.protocol import crews
-from nachos_jax.protocol.conduct import Conductor, Ending
-from nachos_jax.protocol.progress import Progress
-from nachos_jax.protocol.run import Run, begin, open_run
-from nachos_jax.protocol.study import Study, estimation_studies, flat_study
+from nachos_jax.protocol.crew import crews
+from nachos_jax.protocol.run.opening import Run, begin, open_run
+from nachos_jax.protocol.run.progress import Progress
+from nachos_jax.protocol.study.conduct import Conductor, Ending
+from nachos_jax.protocol.study.study import Study, estimation_studies, flat_study
 from nachos_jax.records.schema import FitRecord, Outcome, OuterTest
 from nachos_jax.tasks import classification as task
 

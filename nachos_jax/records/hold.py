@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.core.periodic import every
+from nachos_jax.runtime.periodic import every
 
 log = logging.getLogger("nachos_jax")
 

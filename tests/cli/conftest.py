@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from nachos_jax.cli.main import main
-from nachos_jax.protocol.conduct import Conductor
+from nachos_jax.protocol.study.conduct import Conductor
 
 ROOT = Path(__file__).resolve().parents[2]
 CASES = 90

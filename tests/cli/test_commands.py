@@ -14,8 +14,8 @@ from PIL import Image
 from nachos_jax import __version__
 from nachos_jax.cli import parsing
 from nachos_jax.cli.commands import NAMES
-from nachos_jax.core import compile_cache
 from nachos_jax.engine.pool import LanePool
+from nachos_jax.runtime import compile_cache
 from tests.cli.conftest import CASES, Call, arrays, said
 
 HEAVY = ("jax", "numpy", "flax", "torch", "ml_collections", "matplotlib", "nachos_jax.models")
@@ -24,7 +24,7 @@ OUR_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (INFO|WARNING|ERROR) ")
 
 EAGER = """
 import sys
-from nachos_jax.protocol import progress
+from nachos_jax.protocol.run import progress
 from nachos_jax.cli.main import main
 progress.LINE_EVERY = 0.0
 sys.exit(main(sys.argv))

@@ -11,7 +11,7 @@ from nachos_jax.cli import launched
 from nachos_jax.cluster.board import Board, Leave, Party
 from nachos_jax.cluster.messages import MemoryMessages
 from nachos_jax.core.errors import UsageError
-from nachos_jax.core.stopping import StoppedError
+from nachos_jax.runtime.stopping import StoppedError
 
 
 @pytest.mark.parametrize(

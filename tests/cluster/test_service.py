@@ -8,7 +8,7 @@ import pytest
 from nachos_jax.cluster.place import Place
 from nachos_jax.cluster.service import ServiceMessages
 from nachos_jax.core.errors import UsageError
-from nachos_jax.core.stopping import StoppedError
+from nachos_jax.runtime.stopping import StoppedError
 
 PLACE = Place(1, 2, "node1:1234")
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nachos_jax.core.config import DataConfig
+from nachos_jax.config.run_config import DataConfig
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import jax
 import numpy as np
 import pytest
 
-from nachos_jax.core.mesh import by_lane
 from nachos_jax.engine import bucket_lanes, lane, program, watch
 from nachos_jax.engine.resume import Checkpoints
 from nachos_jax.records.schema import Curve
+from nachos_jax.runtime.mesh import by_lane
 from tests import tiny
 
 

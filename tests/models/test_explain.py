@@ -15,8 +15,9 @@ from flax import nnx
 from nachos_jax.core import rng
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import active
-from nachos_jax.models import blocks, explain, registry
-from nachos_jax.models.explain import METHODS, gradcam, occlusion
+from nachos_jax.models import blocks, registry
+from nachos_jax.protocol.model import explain
+from nachos_jax.protocol.model.explain import METHODS, gradcam, occlusion
 
 SIDE = 8
 TOP_LEFT = np.kron([[1.0, 0.0], [0.0, 0.0]], np.ones((4, 4))).astype(np.float32)

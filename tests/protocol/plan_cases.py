@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from nachos_jax.core.config import RunConfig
-from nachos_jax.protocol import plan, plan_fits, plan_memory
-from nachos_jax.protocol.plan_memory import CasesMemory, Device
+from nachos_jax.config.run_config import RunConfig
+from nachos_jax.protocol.plan import fits as plan_fits
+from nachos_jax.protocol.plan import memory as plan_memory
+from nachos_jax.protocol.plan import plan
+from nachos_jax.protocol.plan.memory import CasesMemory, Device
 from nachos_jax.splits.folds import Folds
 
 GIGABYTE = 2**30

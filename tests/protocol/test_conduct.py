@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.core.stopping import StoppedError
-from nachos_jax.protocol.crew import Alone
+from nachos_jax.protocol.crew.crew import Alone
 from nachos_jax.protocol.evaluate import evaluate
-from nachos_jax.protocol.progress import Progress
+from nachos_jax.protocol.run.progress import Progress
 from nachos_jax.records.store import RunDirectory
+from nachos_jax.runtime.stopping import StoppedError
 from nachos_jax.search.background import Background
 from tests import tiny
 

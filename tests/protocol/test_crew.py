@@ -14,14 +14,14 @@ import pytest
 from nachos_jax.cluster import pulse
 from nachos_jax.cluster.board import Board, Party
 from nachos_jax.cluster.messages import MemoryMessages
-from nachos_jax.core import mesh
 from nachos_jax.core.errors import UsageError
-from nachos_jax.core.stopping import StoppedError
 from nachos_jax.engine.pool import LanePool
-from nachos_jax.protocol import leader, worker
+from nachos_jax.protocol.crew import leader, worker
+from nachos_jax.protocol.crew.worker import work
 from nachos_jax.protocol.evaluate import evaluate
-from nachos_jax.protocol.worker import work
 from nachos_jax.records.store import RunDirectory
+from nachos_jax.runtime import mesh
+from nachos_jax.runtime.stopping import StoppedError
 from tests import tiny
 
 # Orbax keeps account of its saves by process, so threads that play processes must not save.

@@ -13,7 +13,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from nachos_jax.protocol import environment
+from nachos_jax.protocol.run import environment
 from nachos_jax.records.store import RunDirectory
 from tests import tiny
 

@@ -14,9 +14,9 @@ import nachos_jax
 from nachos_jax.core.errors import UsageError
 from nachos_jax.engine import pool as pools
 from nachos_jax.protocol.evaluate import evaluate
-from nachos_jax.protocol.status import describe
+from nachos_jax.protocol.run.status import describe
 from nachos_jax.records.store import RunDirectory
-from nachos_jax.report import page
+from nachos_jax.report.page import page
 from nachos_jax.tasks import classification as task
 from tests import tiny
 

@@ -15,9 +15,9 @@ from nachos_jax.core.types import EpochLimit
 from nachos_jax.metrics.classification import evaluate as metric
 from nachos_jax.protocol.deploy import deploy
 from nachos_jax.protocol.evaluate import evaluate
-from nachos_jax.protocol.status import describe
+from nachos_jax.protocol.run.status import describe
 from nachos_jax.records.store import RunDirectory
-from nachos_jax.report import page
+from nachos_jax.report.page import page
 from nachos_jax.tasks.classification import probabilities
 from tests import tiny
 

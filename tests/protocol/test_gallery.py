@@ -14,14 +14,13 @@ from safetensors.numpy import load
 from safetensors.numpy import save as packed
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.core.stopping import StoppedError
-from nachos_jax.models import explain
-from nachos_jax.protocol import gallery, networks
 from nachos_jax.protocol.evaluate import evaluate
-from nachos_jax.protocol.gallery import WrongCase, one_a_subject, write, write_or_warn
-from nachos_jax.protocol.pictures import picture
-from nachos_jax.protocol.run import Run, open_run
+from nachos_jax.protocol.model import explain, gallery, networks
+from nachos_jax.protocol.model.gallery import WrongCase, one_a_subject, write, write_or_warn
+from nachos_jax.protocol.model.pictures import picture
+from nachos_jax.protocol.run.opening import Run, open_run
 from nachos_jax.records.store import RunDirectory
+from nachos_jax.runtime.stopping import StoppedError
 from tests import tiny
 
 MOST = 9

@@ -7,7 +7,7 @@ import random
 import time
 from pathlib import Path
 
-from nachos_jax.report import page
+from nachos_jax.report.page import page
 from tests import tiny
 
 KILLS = 20
@@ -47,7 +47,9 @@ def start(context, workdir: Path, cache: Path):
 def test_twenty_kills_leave_the_results_of_an_undisturbed_run(tmp_path: Path):
     context = multiprocessing.get_context("forkserver")
     # The server has imported everything and started no JAX backend, so each child is at work at once.
-    context.set_forkserver_preload(["nachos_jax.protocol.evaluate", "nachos_jax.report.page", "tests.tiny"])
+    context.set_forkserver_preload(
+        ["nachos_jax.protocol.evaluate", "nachos_jax.report.page.page", "tests.tiny"]
+    )
     calm, killed, cache = tmp_path / "calm", tmp_path / "killed", tmp_path / "cache"
     child = start(context, calm, cache)
     child.join()

@@ -11,14 +11,14 @@ import pytest
 
 from nachos_jax.cluster.board import Board, Party
 from nachos_jax.cluster.messages import MemoryMessages
-from nachos_jax.core import stopping
 from nachos_jax.core.errors import UsageError
-from nachos_jax.core.stopping import StoppedError
 from nachos_jax.core.types import EpochLimit, Fit
 from nachos_jax.engine.pool import Spent
-from nachos_jax.protocol import leader
-from nachos_jax.protocol.crew import Alone
-from nachos_jax.protocol.leader import Leader, take
+from nachos_jax.protocol.crew import leader
+from nachos_jax.protocol.crew.crew import Alone
+from nachos_jax.protocol.crew.leader import Leader, take
+from nachos_jax.runtime import stopping
+from nachos_jax.runtime.stopping import StoppedError
 
 
 def fit(number: int) -> Fit:

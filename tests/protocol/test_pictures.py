@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFont
 
-from nachos_jax.models import explain
-from nachos_jax.protocol import pictures
-from nachos_jax.protocol.pictures import legend, picture
+from nachos_jax.protocol.model import explain, pictures
+from nachos_jax.protocol.model.pictures import legend, picture
 
 MARGIN = 12
 

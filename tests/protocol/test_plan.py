@@ -7,8 +7,8 @@ import dataclasses
 import pytest
 
 from nachos_jax.cli import plan_text
-from nachos_jax.protocol import plan
-from nachos_jax.protocol.plan_measured import Measured, Speed
+from nachos_jax.protocol.plan import plan
+from nachos_jax.protocol.plan.measured import Measured, Speed
 from tests import tiny
 from tests.protocol.plan_cases import facts_of, folds_of
 

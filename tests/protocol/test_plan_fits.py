@@ -8,10 +8,11 @@ import pytest
 
 from nachos_jax.core.types import Trial
 from nachos_jax.engine.buckets import bucket_of
-from nachos_jax.protocol import plan, plan_fits
-from nachos_jax.protocol.plan_fits import Lengths
-from nachos_jax.protocol.rounds import due
-from nachos_jax.protocol.study import deployment_study, estimation_studies, flat_study
+from nachos_jax.protocol.plan import fits as plan_fits
+from nachos_jax.protocol.plan import plan
+from nachos_jax.protocol.plan.fits import Lengths
+from nachos_jax.protocol.study.rounds import due
+from nachos_jax.protocol.study.study import deployment_study, estimation_studies, flat_study
 from nachos_jax.search import registry as searchers
 from nachos_jax.splits.folds import Folds
 from tests import tiny

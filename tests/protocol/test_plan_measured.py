@@ -6,10 +6,12 @@ from typing import Any
 
 import jax
 
-from nachos_jax.protocol import plan, plan_fits, plan_measured
 from nachos_jax.protocol.evaluate import evaluate
-from nachos_jax.protocol.plan_measured import Measured
-from nachos_jax.protocol.run import open_run
+from nachos_jax.protocol.plan import fits as plan_fits
+from nachos_jax.protocol.plan import measured as plan_measured
+from nachos_jax.protocol.plan import plan
+from nachos_jax.protocol.plan.measured import Measured
+from nachos_jax.protocol.run.opening import open_run
 from nachos_jax.records.schema import Curve, FitRecord
 from nachos_jax.records.store import RunDirectory
 from tests import tiny

@@ -14,9 +14,11 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.engine import inputs
 from nachos_jax.engine.buckets import bucket_of
 from nachos_jax.engine.pool import LanePool
-from nachos_jax.protocol import plan_fits, plan_measured, plan_memory
-from nachos_jax.protocol.plan_memory import Device
-from nachos_jax.protocol.run import Run, open_run
+from nachos_jax.protocol.plan import fits as plan_fits
+from nachos_jax.protocol.plan import measured as plan_measured
+from nachos_jax.protocol.plan import memory as plan_memory
+from nachos_jax.protocol.plan.memory import Device
+from nachos_jax.protocol.run.opening import Run, open_run
 from tests import tiny
 from tests.protocol.plan_cases import GIGABYTE
 

@@ -9,8 +9,9 @@ import pytest
 
 from nachos_jax.cli import plan_text
 from nachos_jax.engine import memory
-from nachos_jax.protocol import plan, plan_memory
-from nachos_jax.protocol.configure import checked
+from nachos_jax.protocol.plan import memory as plan_memory
+from nachos_jax.protocol.plan import plan
+from nachos_jax.protocol.run.configure import checked
 from tests.protocol.plan_cases import facts_of, folds_of
 
 
@@ -23,7 +24,7 @@ from tests.protocol.plan_cases import facts_of, folds_of
     ],
 )
 def test_configs_of_pods_say_what_the_plan_says(name, devices, lanes, state):
-    file = importlib.import_module(f"configs.{name}")
+    file = importlib.import_module(f"nachos_jax.configs.{name}")
     run, folds = checked(file.get_config()), folds_of(10)
     assert run.engine.lanes == lanes
     planned = plan.make(run, facts_of(run, folds), [devices], lanes, lanes)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nachos_jax.core.config import SearchConfig
-from nachos_jax.protocol.rounds import Round, due
+from nachos_jax.config.run_config import SearchConfig
+from nachos_jax.protocol.study.rounds import Round, due
 
 SEARCH = SearchConfig("ax", 16, 6, 2, "accuracy", "best", ())
 SEARCHES = st.builds(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nachos_jax.protocol.schedule_model import Job, Lanes, longest_chain, simulate
+from nachos_jax.protocol.plan.schedule import Job, Lanes, longest_chain, simulate
 from tests import tiny
 
 

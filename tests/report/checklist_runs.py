@@ -10,9 +10,9 @@ from safetensors.numpy import save
 from nachos_jax.core.types import EpochLimit, Fit, Trial, TrialScore
 from nachos_jax.records.schema import Curve, FitRecord, Outcome
 from nachos_jax.records.store import RunDirectory
-from nachos_jax.report import evidence
-from nachos_jax.report.evidence import Evidence
-from nachos_jax.report.summary import summarise
+from nachos_jax.report.numbers.summary import summarise
+from nachos_jax.report.reading import evidence
+from nachos_jax.report.reading.evidence import Evidence
 from tests.report.rivals import edit_run
 
 FEW = (("replicates", 200),)

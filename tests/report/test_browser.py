@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from nachos_jax.report import page
+from nachos_jax.report.page import page
 from tests.report.checklist_runs import flat
 from tests.report.conftest import FakeRun, build
 

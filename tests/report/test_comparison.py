@@ -12,7 +12,8 @@ from sklearn.metrics import balanced_accuracy_score, log_loss
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.records.store import RunDirectory
-from nachos_jax.report import comparison, comparison_text
+from nachos_jax.report.numbers import comparison
+from nachos_jax.report.words import comparison_text
 from tests.report.rivals import edit_folds, edit_run, edit_test, rival
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nachos_jax.report import comparison
-from nachos_jax.report import summary as summaries
-from nachos_jax.report.evidence import read
+from nachos_jax.report.numbers import comparison
+from nachos_jax.report.numbers import summary as summaries
+from nachos_jax.report.reading.evidence import read
 from tests.report.rivals import rival
 
 

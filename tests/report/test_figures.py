@@ -18,7 +18,7 @@ from tests.report.figure_cases import CASES
 from tests.report.figure_examples import EXAMPLES
 from tests.report.svg_marks import collisions, outside, said, tree
 
-STYLE = Path(drawing.__file__).parents[1] / "templates/figure.css.j2"
+STYLE = Path(drawing.__file__).parents[1] / "page/templates/figure.css.j2"
 CLASSES = re.compile(r'class="([^"]*)"')
 ATTRIBUTES = re.compile(r' (?!aria-label)[\w-]+="([^"]*)"')
 

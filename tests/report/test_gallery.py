@@ -8,9 +8,9 @@ import json
 import pytest
 
 from nachos_jax.records.store import dump
-from nachos_jax.report import evidence as records
-from nachos_jax.report import page
-from nachos_jax.report.gallery import read
+from nachos_jax.report.page import page
+from nachos_jax.report.page.gallery import read
+from nachos_jax.report.reading import evidence as records
 
 PNG = b"\x89PNG\r\n\x1a\n and the rest of a picture"
 

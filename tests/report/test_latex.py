@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nachos_jax.report.appendix.latex import escape, tables
 from nachos_jax.report.appendix.result_tables import WIDEST, one_line
-from nachos_jax.report.format import MISSING, number
+from nachos_jax.report.words.format import MISSING, number
 from tests.report.checklist_runs import FEW, flat, renamed, told
 from tests.report.conftest import FakeRun, build
 

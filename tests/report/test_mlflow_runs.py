@@ -12,8 +12,8 @@ import pytest
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import digest
 from nachos_jax.records.store import RunDirectory
-from nachos_jax.report import evidence
-from nachos_jax.report.summary import summarise
+from nachos_jax.report.numbers.summary import summarise
+from nachos_jax.report.reading import evidence
 from nachos_jax.report.tracking import mlflow_runs
 from tests.report.checklist_runs import flat
 from tests.report.rivals import edit_run

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from nachos_jax.report import page
+from nachos_jax.report.page import page
 from tests.report.checklist_runs import flat
 from tests.report.conftest import FakeRun, build
 

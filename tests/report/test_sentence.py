@@ -7,9 +7,9 @@ import re
 
 import pytest
 
-from nachos_jax.report import sentence
-from nachos_jax.report.evidence import read
-from nachos_jax.report.summary import summarise
+from nachos_jax.report.numbers.summary import summarise
+from nachos_jax.report.reading.evidence import read
+from nachos_jax.report.words import sentence
 
 
 def words(directory) -> tuple[str, str]:

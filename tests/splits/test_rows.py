@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nachos_jax.core.errors import UsageError
+from nachos_jax.records.rows import read_rows, write_rows
 from nachos_jax.records.store import RunDirectory
 from nachos_jax.splits.folds import Folds
-from nachos_jax.splits.rows import read_rows, write_rows
 
 # csv.writer with line ends "\n" does not quote a lone carriage return; such rows are refused when read.
 text = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), min_size=1, max_size=8)

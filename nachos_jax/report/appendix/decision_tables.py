@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nachos_jax.report.appendix.result_tables import Cell, Grid, Notes, extent, plain, uncorrected
-from nachos_jax.report.format import MISSING, number
+from nachos_jax.report.words.format import MISSING, number
 
 _RATES = {
     "sensitivity": "Sensitivity",

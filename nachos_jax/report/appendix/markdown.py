@@ -22,8 +22,8 @@ from nachos_jax.report.appendix.result_tables import (
 )
 from nachos_jax.report.checklists.checklist import GUIDELINES, checklist, tally
 from nachos_jax.report.checklists.item import Item
-from nachos_jax.report.evidence import Evidence
-from nachos_jax.report.format import data_rows, duration, made_rows, number, percent
+from nachos_jax.report.reading.evidence import Evidence
+from nachos_jax.report.words.format import data_rows, duration, made_rows, number, percent
 
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "`": "&#96;", "\\": "&#92;"}
 _ESCAPED = re.compile(r"([*_\[\]#~$^@]|-(?=-))")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from nachos_jax.report.format import MISSING, number
+from nachos_jax.report.words.format import MISSING, number
 
 WIDEST = 8
 """Most outer folds side by side in a table; further ones follow in another table."""

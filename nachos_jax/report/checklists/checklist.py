@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from nachos_jax.report.checklists import claim, tripod
 from nachos_jax.report.checklists.item import Item, Report, State
-from nachos_jax.report.evidence import Evidence
+from nachos_jax.report.reading.evidence import Evidence
 
 GUIDELINES = {
     claim.GUIDELINE: claim.QUESTIONS,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
-from nachos_jax.core.subgroups import UNKNOWN
+from nachos_jax.config.subgroups import UNKNOWN
 from nachos_jax.report.checklists.item import Fact, Report
 from nachos_jax.report.checklists.words import MOST_LISTED, between, counted, listed, setting, tested_of
-from nachos_jax.report.evidence import CaseRow, Evidence
-from nachos_jax.report.format import percent
+from nachos_jax.report.reading.evidence import CaseRow, Evidence
+from nachos_jax.report.words.format import percent
 
 _SCHEMES = {
     "stratified": "drawn at random from the seed and stratified by class",

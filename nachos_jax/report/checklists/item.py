@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from nachos_jax.report.evidence import Evidence
+from nachos_jax.report.reading.evidence import Evidence
 
 State = Literal["known", "partly", "authors", "does not apply"]
 

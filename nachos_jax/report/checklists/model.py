@@ -10,8 +10,8 @@ from nachos_jax.core.types import Trial
 from nachos_jax.metrics.classification import METRICS
 from nachos_jax.report.checklists.item import Fact, Report
 from nachos_jax.report.checklists.words import between, counted, listed, setting
-from nachos_jax.report.evidence import Evidence
-from nachos_jax.report.format import duration, made_rows, number
+from nachos_jax.report.reading.evidence import Evidence
+from nachos_jax.report.words.format import duration, made_rows, number
 
 _RULES = {
     "best": "the trial with the best mean score",

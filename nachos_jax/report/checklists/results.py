@@ -15,7 +15,7 @@ from nachos_jax.report.checklists.words import (
     quoted,
     tested_of,
 )
-from nachos_jax.report.format import number
+from nachos_jax.report.words.format import number
 
 UNTESTED = "the results: nothing is tested yet"
 _REST = "the outer folds not yet tested, or why they are left out"

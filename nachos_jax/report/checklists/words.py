@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from nachos_jax.report.evidence import Evidence
-from nachos_jax.report.format import number
+from nachos_jax.report.reading.evidence import Evidence
+from nachos_jax.report.words.format import number
 
 MOST_LISTED = 12
 """Outer folds, or groups, that an answer names one by one; a longer list is left to the files."""

@@ -9,7 +9,7 @@ from nachos_jax.report.figures import drawing as draw
 from nachos_jax.report.figures.axes import compact, defined
 from nachos_jax.report.figures.drawing import NOTE, TOP, WIDTH, Figure, Table
 from nachos_jax.report.figures.search import SearchAxis, Value
-from nachos_jax.report.format import number
+from nachos_jax.report.words.format import number
 
 ROW = 19.0
 ROWS = 6

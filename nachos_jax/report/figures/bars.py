@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from nachos_jax.report.figures import drawing as draw
 from nachos_jax.report.figures.axes import decimals, defined
 from nachos_jax.report.figures.drawing import NOTE, TOP, WIDTH, Figure, Table
-from nachos_jax.report.format import duration, percent
+from nachos_jax.report.words.format import duration, percent
 
 ROW = 24.0
 

@@ -11,7 +11,7 @@ import numpy as np
 from nachos_jax.report.figures import drawing as draw
 from nachos_jax.report.figures.axes import defined
 from nachos_jax.report.figures.drawing import LABEL, NOTE, SMALL, TOP, WIDTH, Figure, Table
-from nachos_jax.report.format import MISSING, number
+from nachos_jax.report.words.format import MISSING, number
 
 READABLE = 12
 """Classes up to which the cells hold text."""

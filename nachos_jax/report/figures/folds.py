@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from nachos_jax.report.figures import drawing as draw
 from nachos_jax.report.figures.axes import Axis, axis, decimals, defined, vertical_grid
 from nachos_jax.report.figures.drawing import LEFT, RIGHT, TOP, WIDTH, Figure, Table
-from nachos_jax.report.format import number
+from nachos_jax.report.words.format import number
 
 STRIP_ROW, INTERVAL_ROW = 26.0, 35.0
 ROOM = (40.0, 130.0)

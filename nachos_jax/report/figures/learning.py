@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from nachos_jax.report.figures import drawing as draw
 from nachos_jax.report.figures.axes import Axis, axis, defined, epochs_axis, horizontal_grid, vertical_grid
 from nachos_jax.report.figures.drawing import COLOURS, LEFT, RIGHT, TOP, WIDTH, Figure, Table
-from nachos_jax.report.format import number
+from nachos_jax.report.words.format import number
 
 LABELLED = 12
 """Lines with a label at their end; more would not be told apart."""

@@ -8,11 +8,6 @@ from typing import Any
 import numpy as np
 
 from nachos_jax.metrics import calibration, curves, decisions
-from nachos_jax.metrics.bootstrap import resamples
-from nachos_jax.metrics.intervals import BOUNDS
-from nachos_jax.report import decided
-from nachos_jax.report.estimates import Estimates
-from nachos_jax.report.evidence import Evidence
 from nachos_jax.report.figures.calibration import Reliability
 from nachos_jax.report.figures.calibration import calibration as draw_calibration
 from nachos_jax.report.figures.confusion import MeanConfusion, confusion
@@ -21,7 +16,12 @@ from nachos_jax.report.figures.drawing import Figure
 from nachos_jax.report.figures.folds import Interval, folds
 from nachos_jax.report.figures.ranking import RankingCurve, precision_recall, roc
 from nachos_jax.report.figures.subgroups import Subgroup, forest
-from nachos_jax.report.format import number
+from nachos_jax.report.numbers import decided
+from nachos_jax.report.numbers.estimates import Estimates
+from nachos_jax.report.reading.evidence import Evidence
+from nachos_jax.report.words.format import number
+from nachos_jax.statistics.bootstrap import resamples
+from nachos_jax.statistics.intervals import BOUNDS
 
 WEIGHTS = 20_000_000
 """Replicates times cases of a band: 80 MB; larger cohorts get fewer replicates, at least 200."""

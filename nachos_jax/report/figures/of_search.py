@@ -7,8 +7,6 @@ from typing import Any
 
 from nachos_jax.core.types import HParamValue
 from nachos_jax.metrics.classification import METRICS
-from nachos_jax.report import tables
-from nachos_jax.report.evidence import Evidence
 from nachos_jax.report.figures import bars
 from nachos_jax.report.figures.agreement import agreement
 from nachos_jax.report.figures.drawing import Figure
@@ -16,7 +14,9 @@ from nachos_jax.report.figures.folds import Mark, strip
 from nachos_jax.report.figures.importance import importance
 from nachos_jax.report.figures.learning import FitCurve, curves, learning
 from nachos_jax.report.figures.search import SearchAxis, TrialLine, parallel
-from nachos_jax.report.format import number
+from nachos_jax.report.reading.evidence import Evidence
+from nachos_jax.report.words import tables
+from nachos_jax.report.words.format import number
 
 
 def drawn(evidence: Evidence, summary: Mapping[str, Any]) -> list[Figure | None]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from nachos_jax.report.figures import drawing as draw
 from nachos_jax.report.figures.axes import Axis, axis, defined, log_axis
 from nachos_jax.report.figures.drawing import NOTE, TOP, WIDTH, Figure, Table
-from nachos_jax.report.format import number
+from nachos_jax.report.words.format import number
 
 Value = bool | int | float | str | None
 PITCH = 56.0

@@ -77,4 +77,4 @@ def _palettes() -> dict[str, dict[str, str]]:
 
 @cache
 def _style(name: str) -> str:
-    return (Path(__file__).parents[1] / "templates" / name).read_text(encoding="utf-8")
+    return (Path(__file__).parents[1] / "page" / "templates" / name).read_text(encoding="utf-8")

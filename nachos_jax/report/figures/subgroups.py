@@ -9,7 +9,7 @@ from nachos_jax.report.figures import drawing as draw
 from nachos_jax.report.figures.axes import Axis, axis, decimals, defined, vertical_grid
 from nachos_jax.report.figures.drawing import SMALL, TOP, WIDTH, Figure, Table
 from nachos_jax.report.figures.folds import Bounds
-from nachos_jax.report.format import number
+from nachos_jax.report.words.format import number
 
 ROW, HEAD = 34.0, 22.0
 VALUES = 142.0

@@ -18,9 +18,9 @@ from typing import Any
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import digest
 from nachos_jax.records.store import RunDirectory, dump
-from nachos_jax.report import evidence as records
-from nachos_jax.report.evidence import Evidence
-from nachos_jax.report.summary import summarise
+from nachos_jax.report.numbers.summary import summarise
+from nachos_jax.report.reading import evidence as records
+from nachos_jax.report.reading.evidence import Evidence
 
 EXPERIMENT = "nachos"
 RUN, PART, CONFIG = "nachos.run", "nachos.part", "nachos.config"

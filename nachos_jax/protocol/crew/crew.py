@@ -1,0 +1,201 @@
+"""Who trains: the lanes of this process alone, or of all processes of a launch (protocol/crew/leader.py)."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.core.types import Fit
+from nachos_jax.engine.pool import LanePool
+from nachos_jax.records.schema import FitRecord
+from nachos_jax.records.store import RunDirectory
+from nachos_jax.runtime import stopping
+from nachos_jax.runtime.stopping import StoppedError
+
+log = logging.getLogger("nachos_jax")
+
+REST = 0.05
+"""Seconds between looks at proposals that are being made."""
+
+
+class Crew(Protocol):
+    """Takes fits to train and gives their records, which are then on disk."""
+
+    @property
+    def working(self) -> bool:
+        """True while fits are on their way."""
+        ...
+
+    @property
+    def lanes(self) -> tuple[int, int]:
+        """Lanes with a fit, and lanes."""
+        ...
+
+    @property
+    def trained(self) -> int:
+        """Fits ended since the start."""
+        ...
+
+    def prepare(self) -> None:
+        """Waits until all who train are ready."""
+        ...
+
+    def submit(self, fits: Sequence[Fit]) -> None:
+        """Queues fits."""
+        ...
+
+    def step(self) -> list[FitRecord]:
+        """An epoch of this process's lanes; returns the records that came in meanwhile."""
+        ...
+
+    def rest(self) -> None:
+        """Waits a moment when there is nothing to train yet."""
+        ...
+
+    def close(self, seconds: float, failed: bool = False) -> None:
+        """Ends the training, also in the middle of fits.
+
+        Args:
+            seconds: spent in all.
+            failed: an error is on its way, which must not be hidden by one of closing.
+        """
+        ...
+
+
+class Alone:
+    """The lanes of this process.
+
+    Args:
+        store: where records go.
+        pool: the lanes.
+        name: of this session.
+    """
+
+    def __init__(self, store: RunDirectory, pool: LanePool, name: str):
+        self._store, self._pool, self._name = store, pool, name
+
+    @property
+    def working(self) -> bool:
+        """See Crew."""
+        return bool(self._pool.busy or self._pool.waiting)
+
+    @property
+    def lanes(self) -> tuple[int, int]:
+        """See Crew."""
+        return self._pool.busy, self._pool.lanes
+
+    @property
+    def trained(self) -> int:
+        """See Crew."""
+        return self._pool.spent.fits
+
+    def prepare(self) -> None:
+        """See Crew."""
+
+    def submit(self, fits: Sequence[Fit]) -> None:
+        """See Crew."""
+        self._pool.submit(fits)
+
+    def step(self) -> list[FitRecord]:
+        """See Crew.
+
+        Raises:
+            StoppedError: a signal asked for it; the lanes are saved.
+        """
+        records = train(self._store, self._pool)
+        stop_if_asked(self._pool)
+        return records
+
+    def rest(self) -> None:
+        """See Crew.
+
+        Raises:
+            StoppedError: a signal asked for it; the lanes are saved.
+        """
+        time.sleep(REST)
+        stop_if_asked(self._pool)
+
+    def close(self, seconds: float, failed: bool = False) -> None:
+        """See Crew."""
+        put_down(self._store, self._pool, self._name, seconds, failed)
+
+
+def train(store: RunDirectory, pool: LanePool) -> list[FitRecord]:
+    """An epoch of a pool; commits what ended, and then saves the lanes that are due."""
+    records = [store.commit_fit(result.record, result.payload) for result in pool.step()]
+    pool.save()
+    return records
+
+
+def stop_if_asked(pool: LanePool) -> None:
+    """Ends the process after a signal.
+
+    Raises:
+        StoppedError: a signal asked for it; the lanes are saved.
+    """
+    asked = stopping.asked()
+    if asked is not None:
+        pool.save(all_lanes=True)
+        raise StoppedError(
+            f"stopped by {asked}: all lanes are saved, and the same command goes on from here."
+        )
+
+
+def new_session() -> str:
+    """A name for what begins now, unlike any other on any host; its first 15 characters tell the time."""
+    return f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(4)}"
+
+
+def put_down(store: RunDirectory, pool: LanePool, name: str, seconds: float, failed: bool) -> None:
+    """Closes a pool and writes what it has spent.
+
+    Args:
+        store: the run directory.
+        pool: this process's lanes.
+        name: of this session.
+        seconds: spent in all.
+        failed: an error is on its way. What was spent is no part of the truth, so that it cannot be written
+            is then only told: the error on its way says more, and gives the exit code.
+
+    Raises:
+        UsageError: what was spent cannot be written, and nothing else has failed.
+    """
+    try:
+        pool.close()
+    except BaseException:
+        failed = True
+        raise
+    finally:
+        try:
+            _note_spent(store, pool, name, seconds)
+        except UsageError as error:
+            if not failed:
+                raise
+            log.warning("what this process has spent is not on record: %s", error)
+
+
+def _note_spent(store: RunDirectory, pool: LanePool, name: str, seconds: float) -> None:
+    """Writes what this process has spent; the part of its name before "-p" is that of its launch."""
+    spent = pool.spent
+    store.write_session(
+        name,
+        {
+            "fits": spent.fits,
+            "epochs": spent.epochs,
+            "busy_lane_epochs": spent.epochs,
+            "lane_epochs": spent.lane_epochs,
+            "compilations": spent.compilations,
+            "compile_seconds": round(spent.compile_seconds, 3),
+            "tuning_seconds": round(spent.tuning_seconds, 3),
+            "train_seconds": round(spent.train_seconds, 3),
+            "seconds": round(seconds, 3),
+            "devices": pool.devices,
+            "lanes": pool.lanes,
+            "started": name[:15],
+            "launch": name.partition("-p")[0],
+        },
+    )

@@ -1,0 +1,38 @@
+"""Puts together the crew of a run: this process alone, or all processes of a launch under its lead."""
+
+from __future__ import annotations
+
+from nachos_jax.cluster.board import Launch, Party
+from nachos_jax.core.types import digest
+from nachos_jax.engine.pool import LanePool
+from nachos_jax.protocol.crew.crew import Alone, Crew, new_session
+from nachos_jax.protocol.crew.leader import Leader
+from nachos_jax.protocol.run import environment
+from nachos_jax.protocol.run.opening import Run
+
+
+def gather(run: Run, party: Party | None) -> Crew:
+    """The lanes of this process, or of all processes of its launch, which are then called in.
+
+    Args:
+        run: the opened run.
+        party: the processes of this launch, or None when this one is alone.
+    """
+    launch = new_session()
+    name = f"{launch}-p0"
+    checkpoints = run.checkpoints(name)
+    if party is None:
+        pool = LanePool(run.cohort, run.folds, run.config, checkpoints)
+        return Alone(run.store, pool, name)
+    run.store.write_session(name, {"started": launch[:15], "launch": launch})  # see worker._join
+    party.board.announce(
+        Launch(
+            name=launch,
+            task=run.store.task.name,
+            config=digest(dict(run.config.raw)),
+            cases=run.cases,
+            versions=environment.versions(),
+        )
+    )
+    pool = LanePool(run.cohort, run.folds, run.config, checkpoints, agree=party.board.agreed)
+    return Leader(run.store, pool, party, name)

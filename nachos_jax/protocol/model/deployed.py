@@ -1,0 +1,247 @@
+"""A model that was exported, ready to predict."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.data import decode, sources
+from nachos_jax.data.pixels import check_stack, narrowed
+from nachos_jax.protocol.model import networks
+from nachos_jax.protocol.model.export import FORMAT
+from nachos_jax.protocol.model.networks import Architecture, Weights
+from nachos_jax.tasks import classification as task
+
+CURE = "run `nachos deploy` again to write it anew"
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network of a deployed model.
+
+    Attributes:
+        architecture: what its weights fill.
+        weights: the weights.
+        apply: jitted, [B, H, W, C] pixels in stored range -> [B, classes] logits.
+    """
+
+    architecture: Architecture
+    weights: Weights
+    apply: Any
+
+
+class DeployedModel:
+    """An exported model: `probabilities` of arrays, or `predict` files.
+
+    Attributes:
+        description: the content of model.json.
+        classes: class names, in the order of the probabilities.
+    """
+
+    def __init__(self, description: Mapping[str, Any], networks: Sequence[Network]):
+        self.description = description
+        self.classes: tuple[str, ...] = tuple(description["classes"])
+        self._networks = networks
+
+    def probabilities(self, images: np.ndarray, batch: int = 256) -> np.ndarray:
+        """Class probabilities of prepared images.
+
+        Args:
+            images: [N, H, W, C] in the range and size of the training pixels (see
+                `description["preparation"]`); [N, H, W] for gray.
+            batch: images at a time.
+
+        Returns:
+            [N, classes] float32; the mean over networks when there are several.
+
+        Raises:
+            UsageError: the shape or the bit depth does not fit, or a pixel is NaN or infinite.
+        """
+        images = self._fitting(images)
+        parts = [self._batch(images[i : i + batch], batch) for i in range(0, len(images), batch)]
+        return np.concatenate([*parts, np.empty((0, len(self.classes)), np.float32)])
+
+    def explain(
+        self, images: np.ndarray, classes: np.ndarray, method: str = "gradcam", batch: int = 32
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Where in each image the score of a class comes from; see `nachos_jax.protocol.model.explain`.
+
+        The map shows what moved this model's output, not why it is right.
+
+        Args:
+            images: as `probabilities` takes them.
+            classes: [N] whole numbers, the class to explain in each image.
+            method: "gradcam" or "occlusion".
+            batch: images at a time.
+
+        Returns:
+            Maps [N, H, W] float32 in [0, 1] and what 1 stands for, [N] float32. With several networks both
+            are means over them, so a map reaches 1 only where all of them agree.
+
+        Raises:
+            UsageError: as `probabilities`, or this architecture has no Grad-CAM.
+        """
+        images, classes = self._fitting(images), np.asarray(classes, np.int32)
+        maps = np.zeros(images.shape[:3], np.float32)
+        peaks = np.zeros(len(images), np.float32)
+        for start in range(0, len(images), batch):
+            part = slice(start, start + batch)
+            told = (_filled_up(images[part], batch), _filled_up(classes[part], batch))
+            found = [networks.explainer(n.architecture, method)(n.weights, *told) for n in self._networks]
+            count = len(images[part])
+            maps[part] = np.mean([np.asarray(one.maps) for one in found], axis=0)[:count]
+            peaks[part] = np.mean([np.asarray(one.peak) for one in found], axis=0)[:count]
+        return maps, peaks
+
+    def predict(self, paths: Sequence[str | os.PathLike]) -> tuple[list[str], np.ndarray]:
+        """Class probabilities of files, folders, or CSVs with a `path` column.
+
+        Args:
+            paths: what to predict.
+
+        Returns:
+            Names of the cases, and their [N, classes] float32 probabilities.
+
+        Raises:
+            UsageError: a file cannot be read or has other channels than the model.
+        """
+        names, images = self.read(paths)
+        return names, self.probabilities(images)
+
+    def read(self, paths: Sequence[str | os.PathLike]) -> tuple[list[str], np.ndarray]:
+        """Names and images [N, H, W, C] of what `predict` takes, prepared as those of training were."""
+        names, images = sources.read_inputs(
+            [Path(path) for path in paths], dict(self.description["preparation"])
+        )
+        return list(names), images
+
+    def _fitting(self, images: np.ndarray) -> np.ndarray:
+        """The images as [N, H, W, C], refused when their shape or scale is not that of training."""
+        images = np.asarray(images)
+        images = images[..., None] if images.ndim == 3 else images
+        wanted = (*self._size(), self.description["channels"])
+        if images.ndim != 4 or images.shape[1:] != wanted:
+            raise UsageError(
+                f"images of shape {images.shape}: this model takes [N, {', '.join(map(str, wanted))}]; "
+                "prepare files with predict(), which resizes, or resize your arrays."
+            )
+        check_stack(images.shape, images.dtype, "images")
+        given, dtype = images.dtype, np.dtype(self.description["preparation"].get("dtype", images.dtype))
+        images = _stored(images, dtype)
+        if not decode.same_depth(images.dtype, dtype):
+            raise UsageError(
+                f"images are stored as {given}, the training images as {dtype}: their values are on other "
+                f"scales; pass pixels as they were in training, images.astype('{dtype}') if yours are on "
+                "that scale already."
+            )
+        for row, image in enumerate(images if images.dtype.kind == "f" else ()):
+            decode.finite(image, f"images[{row}]")
+        return images
+
+    def _size(self) -> tuple[int, int]:
+        preparation = self.description["preparation"]
+        return int(preparation["height"]), int(preparation["width"])
+
+    def _batch(self, images: np.ndarray, batch: int) -> np.ndarray:
+        room = _filled_up(images, batch)
+        each = [task.probabilities(np.asarray(network.apply(room))) for network in self._networks]
+        return np.mean(each, axis=0).astype(np.float32)[: len(images)]
+
+
+def load(path: str | os.PathLike) -> DeployedModel:
+    """Loads a model that `nachos deploy` exported.
+
+    Args:
+        path: the folder with model.json.
+
+    Returns:
+        The model.
+
+    Raises:
+        UsageError: no such folder, or a part of it is missing, damaged or of a later format.
+    """
+    folder = Path(path)
+    description = _description(folder)
+    return DeployedModel(description, list(_networks(folder, description)))
+
+
+def _description(folder: Path) -> dict[str, Any]:
+    file = folder / "model.json"
+    if not os.path.isfile(file):
+        raise UsageError(
+            f"{folder} holds no model.json: name the folder that `nachos deploy` wrote, WORKDIR/deploy."
+        )
+    try:
+        description = json.loads(file.read_text(encoding="utf-8"))
+        known = description["format"]
+        if known == FORMAT:
+            _check(description)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{file} is damaged ({error}): {CURE}.") from error
+    if known != FORMAT:
+        raise UsageError(f"{file} has format {known!r} and this version reads {FORMAT}: update nachos_jax.")
+    return description
+
+
+def _check(description: Mapping[str, Any]) -> None:
+    """Raises ValueError naming the first field needed that is missing or of another kind."""
+    needed = {"classes": list, "channels": int, "hparams": dict, "precision": str, "preparation": dict}
+    for name, kind in {**needed, "weights": list, "weights_sha256": list}.items():
+        if not isinstance(description.get(name), kind) or not description[name]:
+            raise ValueError(f"its field {name!r} is missing or empty")
+    for name in ("height", "width", "channels", "aspect"):
+        if name not in description["preparation"]:
+            raise ValueError(f"its preparation has no {name!r}")
+    if len(description["weights"]) != len(description["weights_sha256"]):
+        raise ValueError("it has not one hash for each weights file")
+
+
+def _networks(folder: Path, description: Mapping[str, Any]) -> Iterator[Network]:
+    for name, digest in zip(description["weights"], description["weights_sha256"], strict=True):
+        file = folder / name
+        data = file.read_bytes() if os.path.isfile(file) else b""
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise UsageError(f"{file} is missing or damaged: {CURE}.")
+        try:
+            yield _network(description, load_arrays(data))
+        except (SafetensorError, KeyError, ValueError, TypeError) as error:
+            made = description.get("versions", {}).get("nachos_jax", "unknown")
+            raise UsageError(
+                f"{folder}: the network that model.json describes cannot be built or does not fit {name} "
+                f"({error}): use nachos_jax {made}, with which it was made, or {CURE}."
+            ) from error
+
+
+def _network(description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Network:
+    of = networks.architecture(
+        description["hparams"], description["channels"], len(description["classes"]), description["precision"]
+    )
+    found = networks.weights(of, arrays)
+    return Network(of, found, networks.predictor(of, found))
+
+
+def _stored(images: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """The values in a type that images are stored in: that of training for int64 and its like, whose bits
+    say nothing of the scale.
+    """
+    silent = images.dtype.kind in "biu" and images.dtype not in (np.uint8, np.uint16, np.int16)
+    if silent and images.size and decode.fits(images, dtype):
+        return images.astype(dtype)
+    return images.astype(np.float32) if silent and dtype != np.uint8 else narrowed(images)
+
+
+def _filled_up(rows: np.ndarray, count: int) -> np.ndarray:
+    """So many rows, zeros at the end: one shape, one compilation."""
+    room = np.zeros((count, *rows.shape[1:]), rows.dtype)
+    room[: len(rows)] = rows
+    return room

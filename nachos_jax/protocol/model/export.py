@@ -1,0 +1,79 @@
+"""The exported model: a folder with weights and a description that says all that prediction needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nachos_jax.protocol.run import environment
+from nachos_jax.protocol.run.opening import Run
+from nachos_jax.records.schema import FitRecord, Outcome
+from nachos_jax.records.store import RunDirectory, dump, write_atomic
+
+FORMAT = 1
+
+
+def write(run: Run, outcome: Outcome, records: Sequence[FitRecord], folder: Path) -> None:
+    """Writes weights first and model.json last: a folder with a model.json is whole.
+
+    Args:
+        run: the opened run.
+        outcome: the study of deployment.
+        records: the fits whose networks are shipped.
+        folder: where to.
+    """
+    names = []
+    for number, record in enumerate(records):
+        names.append(f"weights_{number:02d}.safetensors")
+        write_atomic(folder / names[-1], run.store.payload(record, "weights.safetensors"))
+    write_atomic(folder / "model.json", dump(_description(run, outcome, records, names)))
+
+
+def _description(
+    run: Run, outcome: Outcome, records: Sequence[FitRecord], weights: Sequence[str]
+) -> dict[str, Any]:
+    table = run.cohort.table
+    return {
+        "format": FORMAT,
+        "task": "classification",
+        "hparams": dict(records[0].hparams),
+        "epochs": outcome.epochs,
+        "precision": run.config.precision,
+        "weights": list(weights),
+        "weights_sha256": [record.payload["weights.safetensors"] for record in records],
+        "fits": [record.fit for record in records],
+        "classes": list(table.classes),
+        "channels": int(run.cohort.shape[-1]),
+        "dtype": str(run.cohort.images.dtype),
+        "preparation": dict(run.cohort.preparation),
+        "normalisation": "(pixel - pixel_mean) / pixel_sd, statistics in the weights files",
+        "cases": run.cases,
+        "n_cases": len(table),
+        "n_subjects": len(set(table.subjects.tolist())),
+        "seed": run.config.seed,
+        "selection": {
+            "metric": outcome.metric,
+            "score": outcome.scores[outcome.selected].score,
+            "note": "the score that chose this model; it is too good to be reported",
+        },
+        "estimate": _estimate_sentence(run),
+        "versions": environment.versions(),
+    }
+
+
+def _estimate_sentence(run: Run) -> str:
+    count = run.folds.count
+    tests = RunDirectory(run.store.path, "evaluate").tests()
+    if not tests:
+        return (
+            "No estimate was made in this run directory: run `nachos evaluate` with the same config before "
+            "you report a performance."
+        )
+    done, planned = len(tests), len(run.folds.numbers())
+    part = "" if done == planned else f" So far {done} of {planned} outer folds were tested."
+    return (
+        "The estimate in summary.json belongs to the procedure (search, epochs rule, training) at about "
+        f"{count - 1}/{count} of these cases, not to this one model, which was trained on all of them and "
+        f"tested on none.{part}"
+    )

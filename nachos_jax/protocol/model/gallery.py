@@ -1,0 +1,242 @@
+"""The most confident errors of an estimate, each explained by the model that did not see its outer fold.
+
+Files for people, made of records and pixels: they can be deleted, and the same `nachos evaluate` makes them
+anew. Nothing is trained or chosen by them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.protocol.model import networks
+from nachos_jax.protocol.model.pictures import legend, picture
+from nachos_jax.protocol.run.opening import Run
+from nachos_jax.records.schema import FitRecord
+from nachos_jax.records.store import dump, write_atomic
+from nachos_jax.runtime.stopping import StoppedError
+from nachos_jax.tasks import classification as task
+
+log = logging.getLogger("nachos_jax")
+
+FORMAT = 1
+FOLDER, INDEX = "explanations", "gallery.json"
+NOTE = (
+    "Each map shows what moved the output of the model of that outer fold towards the wrong class, not why "
+    "it is wrong."
+)
+
+LARGEST = 320
+"""Pixels of a panel's longer side: all pictures together are to fit into a page."""
+
+_APART = 0.02
+"""How far a recomputed probability may lie from the recorded one: other devices round otherwise."""
+
+
+@dataclass(frozen=True)
+class WrongCase:
+    """A wrong prediction.
+
+    Attributes:
+        row: of the case in the case table.
+        outer_fold: that it was tested in.
+        fit: id of the refit that predicted it.
+        label: class number.
+        predicted: class number.
+        probability: of the predicted class.
+    """
+
+    row: int
+    outer_fold: int
+    fit: str
+    label: int
+    predicted: int
+    probability: float
+
+
+def write_or_warn(run: Run) -> None:
+    """`write`, whose failure is a warning: the estimate does not depend on it.
+
+    Nothing is written while no outer fold is tested, as in the flat protocol, which keeps no weights, nor
+    when config.report.gallery is 0.
+    """
+    try:
+        if run.config.report.gallery and run.store.tests():
+            write(run, run.config.report.gallery)
+    except StoppedError:
+        raise
+    except Exception as error:
+        log.warning("the gallery of errors in %s was not made (%s)", run.store.path / FOLDER, error)
+
+
+def write(run: Run, most: int = 12) -> Path:
+    """Writes explanations/NNN.png and explanations/gallery.json into the run directory.
+
+    A gallery that is there and shows the same errors by the same fits is left alone.
+
+    Args:
+        run: an opened estimation run, finished or not.
+        most: cases to show, the most confident errors over the outer folds tested so far.
+
+    Returns:
+        Path of gallery.json: "tested" (outer folds), "predictions" and "errors" (counts), "note", and
+        "items", most confident first, with case, subject, outer_fold, label, predicted, probability, fit,
+        weights_sha256 (digest of the refit's weights in the fit's record), method, peak, file and sha256.
+
+    Raises:
+        UsageError: a payload is missing or damaged, or a refit does not say again what was recorded.
+    """
+    errors, header = _errors(run)
+    chosen = one_a_subject(errors, run.cohort.table.subjects, most)
+    folder = run.store.path / FOLDER
+    known = _known(folder, header, [_facts(run, wrong) for wrong in chosen])
+    if known:
+        return folder / INDEX
+    items: list[dict[str, Any]] = []
+    for wrong, image, found in _explained(run, chosen, most):
+        data = picture(image, found["map"], _words(run, wrong, found), LARGEST)
+        file = f"{chosen.index(wrong) + 1:03d}.png"
+        write_atomic(folder / file, data)
+        told = {"file": file, "sha256": hashlib.sha256(data).hexdigest()}
+        items.append({**_facts(run, wrong), "method": found["method"], "peak": found["peak"], **told})
+    items.sort(key=lambda item: item["file"])
+    write_atomic(folder / INDEX, dump({**header, "items": items}))
+    for path in folder.glob("*.png"):
+        if re.fullmatch(r"\d{3,}\.png", path.name) and path.name not in {item["file"] for item in items}:
+            path.unlink(missing_ok=True)
+    return folder / INDEX
+
+
+def one_a_subject(errors: Sequence[WrongCase], subjects: np.ndarray, most: int) -> list[WrongCase]:
+    """The most confident errors, at most one of each subject; ties in the order of folds and cases."""
+    ranked = sorted(errors, key=lambda wrong: (-wrong.probability, wrong.outer_fold, wrong.row))
+    first: dict[str, WrongCase] = {}
+    for wrong in ranked:
+        first.setdefault(str(subjects[wrong.row]), wrong)
+    return list(first.values())[:most]
+
+
+def _errors(run: Run) -> tuple[list[WrongCase], dict[str, Any]]:
+    """All wrong predictions so far, and what heads the index."""
+    rows = {name: row for row, name in enumerate(run.cohort.table.names.tolist())}
+    tests, found, count = run.store.tests(), [], 0
+    for test in tests:
+        for case, label, row in zip(test.cases, test.labels, test.probabilities, strict=True):
+            if None in row:  # the refit met NaN and predicted nothing
+                continue
+            chances = np.asarray(row, np.float64)
+            predicted, count = int(chances.argmax()), count + 1
+            if predicted != label:
+                wrong = (rows[case], test.outer_fold, test.fit, label, predicted, float(chances[predicted]))
+                found.append(WrongCase(*wrong))
+    header = {
+        "format": FORMAT,
+        "tested": [test.outer_fold for test in tests],
+        "predictions": count,
+        "errors": len(found),
+        "note": NOTE,
+    }
+    return found, header
+
+
+def _explained(
+    run: Run, chosen: Sequence[WrongCase], batch: int
+) -> Iterator[tuple[WrongCase, np.ndarray, dict[str, Any]]]:
+    """(error, its image, what explains it), outer fold after outer fold."""
+    for fit in dict.fromkeys(wrong.fit for wrong in chosen):
+        own = [wrong for wrong in chosen if wrong.fit == fit]
+        images = np.stack([np.asarray(run.cohort.images[wrong.row]) for wrong in own])
+        found = _maps(run, _refit(run, own[0]), own, images, batch)
+        yield from zip(own, images, found, strict=True)
+
+
+def _maps(
+    run: Run, record: FitRecord, own: Sequence[WrongCase], images: np.ndarray, batch: int
+) -> list[dict[str, Any]]:
+    """Map, peak and method for errors of one refit; by occlusion where Grad-CAM has no map to give."""
+    table = run.cohort.table
+    of = networks.architecture(
+        record.hparams, int(run.cohort.shape[-1]), len(table.classes), run.config.precision
+    )
+    weights = networks.weights(of, load(run.store.payload(record, "weights.safetensors")))
+    # Always as many rows, so that outer folds with the same architecture share a compilation.
+    rows = np.resize(np.arange(len(own)), batch)
+    told = images[rows], np.asarray([wrong.predicted for wrong in own], np.int32)[rows]
+    method = "gradcam"
+    try:
+        found = networks.explainer(of, method)(weights, *told)
+    except UsageError:
+        method = "occlusion"
+        found = networks.explainer(of, method)(weights, *told)
+    again = task.probabilities(np.asarray(found.logits))
+    for i, wrong in enumerate(own):
+        if not abs(again[i, wrong.predicted] - wrong.probability) <= _APART:
+            raise UsageError(
+                f"the refit {record.fit} gives {table.names[wrong.row]} the probability "
+                f"{again[i, wrong.predicted]:.4f} where {wrong.probability:.4f} was recorded"
+            )
+    maps, peaks = np.asarray(found.maps), np.asarray(found.peak)
+    return [{"map": maps[i], "peak": float(peaks[i]), "method": method} for i in range(len(own))]
+
+
+def _refit(run: Run, wrong: WrongCase) -> FitRecord:
+    """The record of the refit that predicted an error; it has not seen the case's outer fold."""
+    record = run.store.fit(wrong.fit)
+    unseen = bool(run.folds.cases(wrong.outer_fold)[wrong.row])
+    if record is None or tuple(record.left_out) != (wrong.outer_fold,) or not unseen:
+        raise UsageError(
+            f"the test of outer fold {wrong.outer_fold} names the fit {wrong.fit}, which is not the refit "
+            "without that fold"
+        )
+    return record
+
+
+def _facts(run: Run, wrong: WrongCase) -> dict[str, Any]:
+    """What the records say of an error."""
+    table = run.cohort.table
+    return {
+        "case": str(table.names[wrong.row]),
+        "subject": str(table.subjects[wrong.row]),
+        "outer_fold": wrong.outer_fold,
+        "label": table.classes[wrong.label],
+        "predicted": table.classes[wrong.predicted],
+        "probability": wrong.probability,
+        "fit": wrong.fit,
+        "weights_sha256": _refit(run, wrong).payload["weights.safetensors"],
+    }
+
+
+def _known(folder: Path, header: dict[str, Any], facts: list[dict[str, Any]]) -> bool:
+    """Whether this very gallery lies in the folder already, picture by picture."""
+    try:
+        known = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        items = known.pop("items")
+        same = [{name: item[name] for name in fact} for item, fact in zip(items, facts, strict=True)]
+        whole = all(
+            hashlib.sha256((folder / Path(item["file"]).name).read_bytes()).hexdigest() == item["sha256"]
+            for item in items
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+    return whole and known == header and same == facts
+
+
+def _words(run: Run, wrong: WrongCase, found: dict[str, Any]) -> list[str]:
+    """What stands below a picture."""
+    table = run.cohort.table
+    label, predicted = table.classes[wrong.label], table.classes[wrong.predicted]
+    return [
+        f"{table.names[wrong.row]}, outer fold {wrong.outer_fold}",
+        f"predicted {predicted}, probability {wrong.probability:.3f}; labelled {label}",
+        legend(found["method"], predicted, found["peak"]),
+    ]

@@ -1,0 +1,223 @@
+"""Which fits a run asks for, in which order, and in which buckets: from configuration and folds alone."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from nachos_jax.config.run_config import RunConfig, SearchConfig
+from nachos_jax.core.hparams import by_name
+from nachos_jax.core.types import Fit, HParams
+from nachos_jax.engine.buckets import Bucket, bucket_of
+from nachos_jax.protocol.plan.schedule import Chain, Job, Name
+from nachos_jax.protocol.study.rounds import Round, due
+from nachos_jax.protocol.study.study import Study, evaluation_studies
+from nachos_jax.search import registry as searchers
+from nachos_jax.search.searcher import SearchSetting
+from nachos_jax.splits.folds import Folds
+
+MOST_BUCKETS = 1000
+"""More possible buckets than these are not counted."""
+
+Length = Callable[[], int]
+"""Epochs of the next fit."""
+
+
+@dataclass(frozen=True)
+class FitCounts:
+    """Numbers of fits.
+
+    Attributes:
+        trials: trials a study.
+        shared: trials that are the same in all studies, drawn without looking at scores.
+        inner: inner folds, summed over the outer folds that are run.
+        pairs: different pairs of an outer and an inner fold: (1, 2) and (2, 1) are one. In the flat protocol
+            its folds, like `inner`.
+        refits: one an outer fold; none in the flat protocol.
+        deploy_search: search fits of the deployment.
+        deploy_networks: networks of the deployment.
+    """
+
+    trials: int
+    shared: int
+    inner: int
+    pairs: int
+    refits: int
+    deploy_search: int
+    deploy_networks: int
+
+    @property
+    def without_reuse(self) -> int:
+        """Search fits if each study trained its own."""
+        return self.trials * self.inner
+
+    @property
+    def most(self) -> int:
+        """Search fits when only the shared trials meet."""
+        return self.shared * self.pairs + (self.trials - self.shared) * self.inner
+
+    @property
+    def fewest(self) -> int:
+        """Search fits when all studies ask for the same trials, whatever they see."""
+        return self.trials * self.pairs
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """What splits the search space into buckets.
+
+    Attributes:
+        split: the searched hyperparameters that choose the bucket, with the texts of their values.
+        possible: how many buckets the space holds, the default's included; None = more than MOST_BUCKETS.
+        default: that of the default configuration.
+        drawn: buckets of the drawn trials, with their number of trials; see `drawn_trials`.
+    """
+
+    split: Mapping[str, str]
+    possible: int | None
+    default: Bucket
+    drawn: Mapping[Bucket, int]
+
+
+@dataclass(frozen=True)
+class Work:
+    """The fits of a command and their order, for `schedule_model.simulate`.
+
+    Attributes:
+        jobs: by name; costs are training cases.
+        chains: one a study: its rounds, then what follows the search.
+    """
+
+    jobs: Mapping[Any, Job]
+    chains: Sequence[Chain]
+
+    @property
+    def cases(self) -> float:
+        """Training cases of an epoch of a search fit, on average."""
+        names = {name for chain in self.chains for stage in chain[:-1] for name in stage}
+        return sum(self.jobs[name].cost for name in names) / len(names)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs, summed over fits."""
+        return sum(job.epochs for job in self.jobs.values())
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """How many epochs the next search fit, and the next fit after a search, take."""
+
+    search: Length
+    last: Length
+
+
+def drawn_trials(run: RunConfig) -> list[HParams]:
+    """The trials of a study that does not look at scores; one that does begins with the first of them.
+
+    There are fewer than `search.trials` when the space holds no more. The later ones stand for proposals that
+    cannot be known.
+    """
+    looks = searchers.looks_at_scores(run.search.searcher)
+    searcher = searchers.build("sobol" if looks else run.search.searcher, _setting(run))
+    return [proposal.hparams for proposal in searcher.ask(run.search.trials, [])]
+
+
+def rounds(search: SearchConfig, trials: int) -> list[Round]:
+    """The rounds in which a study asks for so many trials."""
+    found: list[Round] = []
+    asked = 0
+    while (now := due(replace(search, trials=trials), asked, asked)) is not None:
+        found.append(now)
+        asked = now.start + now.size
+    return found
+
+
+def count(run: RunConfig, folds: Folds, outer: Sequence[int], trials: int) -> FitCounts:
+    """Numbers of fits for these outer folds and so many trials a study."""
+    pairs = [study.left_out(v) for study in evaluation_studies(outer, folds, "", run) for v in study.inner]
+    return FitCounts(
+        trials=trials,
+        shared=rounds(run.search, trials)[0].size,
+        inner=len(pairs),
+        pairs=len(set(pairs)),
+        refits=0 if run.flat else len(outer),
+        deploy_search=trials * folds.count,
+        deploy_networks=folds.count if run.members == "folds" else 1,
+    )
+
+
+def split(run: RunConfig, trials: Sequence[HParams]) -> Buckets:
+    """What splits the search space, and into which buckets these trials, the default first, fall."""
+    rows, setting = by_name(run.table), _setting(run)
+    static = tuple(dimension for dimension in setting.searched if rows[dimension.name].static)
+    grid = itertools.islice(replace(setting, space=static).grid(), MOST_BUCKETS + 1)
+    found = [bucket_for(run, hparams) for hparams in grid]
+    endless = len(found) > MOST_BUCKETS or any(d.kind in ("uniform", "log") for d in static)
+    default = bucket_for(run, trials[0])
+    texts = {
+        d.name: ", ".join(map(str, d.values)) if d.values else f"{d.low:g} to {d.high:g}" for d in static
+    }
+    drawn = Counter(bucket_for(run, hparams) for hparams in trials)
+    return Buckets(texts, None if endless else len({default, *found}), default, drawn)
+
+
+def bucket_for(run: RunConfig, hparams: HParams) -> Bucket:
+    """The bucket of fits with these hyperparameters."""
+    return bucket_of(Fit(hparams, (), run.seed, run.limit, ""), run.table)
+
+
+def work(
+    run: RunConfig, folds: Folds, studies: Sequence[Study], lengths: Lengths, search_only: bool = False
+) -> Work:
+    """The fits of studies, of which only those of shared trials meet, and their order.
+
+    A round waits for the one before, and what follows a search for its end. Which trial will be selected is
+    not known: the default stands for it. With `search_only`, as in the flat protocol, nothing follows.
+    """
+    trials = drawn_trials(run)
+    parts, buckets = rounds(run.search, len(trials)), [bucket_for(run, hparams) for hparams in trials]
+    jobs: dict[Any, Job] = {}
+    sizes: dict[tuple[int, ...], int] = {}
+
+    def add(name: Name, left_out: tuple[int, ...], bucket: Bucket, length: Length) -> Name:
+        if left_out not in sizes:
+            sizes[left_out] = int(folds.training(left_out).sum())
+        if name not in jobs:
+            jobs[name] = Job(length(), sizes[left_out], bucket)
+        return name
+
+    def search_fit(study: Study, number: int, inner: int) -> Name:
+        left_out, owner = study.left_out(inner), None if number < parts[0].size else study.outer
+        return add((number, left_out, owner), left_out, buckets[number], lengths.search)
+
+    chains = []
+    for study in studies:
+        chain = [
+            [search_fit(study, part.start + i, v) for i in range(part.size) for v in study.inner]
+            for part in parts
+        ]
+        last = [] if search_only else _last(study)
+        chain.append([add(left_out, left_out, buckets[0], lengths.last) for left_out in last])
+        chains.append(chain)
+    return Work(jobs, chains)
+
+
+def _last(study: Study) -> list[tuple[int, ...]]:
+    """The folds that each fit after the search leaves out."""
+    if study.outer is not None:
+        return [(study.outer,)]
+    return [(v,) for v in study.inner] if study.run.members == "folds" else [()]
+
+
+def _setting(run: RunConfig) -> SearchSetting:
+    return SearchSetting(
+        defaults=run.defaults,
+        space=run.search.space,
+        table=run.table,
+        seed=run.seed,
+        study=None,
+        initial=run.search.initial,
+    )

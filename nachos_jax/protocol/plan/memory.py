@@ -1,0 +1,235 @@
+"""What lanes and cases take on a device: from shapes alone, or from compiled programs when asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+import jax
+import numpy as np
+
+from nachos_jax.config.run_config import RunConfig
+from nachos_jax.core.types import EpochLimit, Fit, HParams
+from nachos_jax.engine import lane, memory, tuning
+from nachos_jax.engine.buckets import Bucket
+from nachos_jax.engine.compiler import lane_spec
+from nachos_jax.engine.inputs import PREDICT_BATCH, InputMaker, PixelSums, held_room
+from nachos_jax.engine.lane import LaneSpec
+from nachos_jax.engine.pool import LanePool
+from nachos_jax.engine.program import LaneProgram, fitting_program
+from nachos_jax.engine.resident import Resident
+from nachos_jax.engine.streamed import Streamed
+from nachos_jax.engine.windows import divide
+from nachos_jax.protocol.run.opening import Run
+from nachos_jax.runtime import mesh as meshes
+
+NEVER = 1_000_000
+"""Epochs, more than are timed: the fits that are timed do not end."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """The devices of this machine.
+
+    Attributes:
+        kind: e.g. "NVIDIA H100".
+        platform: "cpu", "gpu" or "tpu".
+        count: how many this process sees.
+        allowed: bytes a device that cases and lanes may take together.
+    """
+
+    kind: str
+    platform: str
+    count: int
+    allowed: int
+
+
+@dataclass(frozen=True)
+class Network:
+    """What one lane holds between steps.
+
+    Attributes:
+        parameters: trained numbers.
+        params: bytes of them.
+        stats: bytes of the batch statistics.
+        moments: bytes of the optimiser's state.
+    """
+
+    parameters: int
+    params: int
+    stats: int
+    moments: int
+
+    @property
+    def state(self) -> int:
+        """Bytes of a lane's state."""
+        return self.params + self.stats + self.moments
+
+
+@dataclass(frozen=True)
+class CasesMemory:
+    """Cases on a device.
+
+    Attributes:
+        streams: True when windows pass by instead of all cases lying there.
+        nbytes: bytes a device: all cases, or two windows.
+        windows: number of windows.
+    """
+
+    streams: bool
+    nbytes: int
+    windows: int
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A compiled bucket.
+
+    Attributes:
+        bucket: which.
+        lanes: lanes a device that fit.
+        used: bytes a device of program and lanes, from the compiler's memory analysis; the cases are extra.
+        seconds: time to compile.
+    """
+
+    bucket: Bucket
+    lanes: int
+    used: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Epochs timed here.
+
+    Attributes:
+        seconds: a lane-epoch of one device: time x devices / lanes.
+        lanes: lanes a device.
+        compile_seconds: compilation and choice of the lowering.
+    """
+
+    seconds: float
+    lanes: int
+    compile_seconds: float
+
+
+def this_device(run: RunConfig) -> Device:
+    """The devices of this machine, as training would find them; starts JAX."""
+    devices = jax.local_devices()
+    allowed = memory.allowance(devices[0], len(devices), run.engine.memory_fraction)
+    return Device(devices[0].device_kind, devices[0].platform, len(devices), allowed)
+
+
+def network(run: RunConfig, bucket: Bucket, channels: int, classes: int) -> Network:
+    """Sizes of the state of a lane, from abstract shapes: nothing is computed or compiled."""
+    state = lane.abstract_state(lane_spec(run, bucket, channels, classes))
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+    return Network(parameters, _nbytes(state.params), _nbytes(state.stats), _nbytes(state.moments))
+
+
+def networks(
+    run: RunConfig, buckets: Collection[Bucket], channels: int, classes: int
+) -> dict[Bucket, Network]:
+    """The same for many buckets; those that differ in batch size alone have equal states."""
+    found: dict[tuple, Network] = {}
+    for bucket in buckets:
+        shapes = _shapes(bucket)
+        if shapes not in found:
+            found[shapes] = network(run, bucket, channels, classes)
+    return {bucket: found[_shapes(bucket)] for bucket in buckets}
+
+
+def _shapes(bucket: Bucket) -> tuple:
+    return tuple(pair for pair in bucket if pair[0] != "batch_size")
+
+
+def cases_memory(run: RunConfig, images: np.ndarray, allowed: int) -> CasesMemory:
+    """Bytes a device that images [N, H, W, C] and their labels (int32) take, resident or streamed."""
+    windows = divide(len(images), run.data.window, run.seed)
+    one = images.nbytes // len(images) + np.dtype(np.int32).itemsize
+    if memory.stays(run.data.residency, images.nbytes, allowed):
+        return CasesMemory(False, len(windows.cases) * one, windows.count)
+    return CasesMemory(True, 2 * windows.size * one, windows.count)
+
+
+def in_step(run: RunConfig, platform: str, lanes: int) -> int:
+    """Lanes of a device that are computed together under the packing configured, or the one expected."""
+    packing = tuning.candidates(platform, run.engine.packing, run.engine.convolution)[0].packing
+    if packing == "blocks":
+        return max(n for n in range(1, 5) if lanes % n == 0)
+    return lanes if packing == "vmap" else 1
+
+
+def compiled(run: Run, buckets: Sequence[Bucket], lanes: int, device: Device) -> list[Compiled]:
+    """Compiles buckets for this machine's devices and reads the compiler's memory analysis; trains nothing.
+
+    Args:
+        run: the opened run.
+        buckets: which.
+        lanes: lanes a device to begin with; fewer when they do not fit.
+        device: this machine's.
+
+    Raises:
+        UsageError: not even one lane fits.
+    """
+    config, cohort = run.config, run.cohort
+    windows, mesh = divide(len(cohort.table), config.data.window, config.seed), meshes.lane_mesh()
+    streams = not memory.stays(config.data.residency, cohort.images.nbytes, device.allowed)
+    source = (Streamed if streams else Resident)(cohort, windows, mesh)
+    choice = tuning.candidates(device.platform, config.engine.packing, config.engine.convolution)[0]
+    unseen = PixelSums(np.zeros((0, cohort.shape[-1])), np.zeros((0, cohort.shape[-1])), 0)
+    told = InputMaker(cohort, run.folds, windows, unseen, held_room(run.folds)).idle()
+    found = []
+    for bucket in buckets:
+        spec = lane_spec(config, bucket, cohort.shape[-1], len(cohort.table.classes), choice.convolution)
+        spec = replace(spec, predict_batch=min(PREDICT_BATCH, len(told.held)), window=windows.size)
+        used, began = {}, time.perf_counter()
+
+        def compile_lanes(count: int, spec: LaneSpec = spec, used: dict = used) -> tuple[LaneProgram, int]:
+            program, used[count] = source.compile(spec, told, count, choice.packing)
+            return program, used[count]
+
+        program = fitting_program(compile_lanes, lanes, device.allowed - source.nbytes)
+        fitting = program.lanes // mesh.size
+        found.append(Compiled(bucket, fitting, used[fitting], time.perf_counter() - began))
+    return found
+
+
+def timed(run: Run, hparams: HParams, epochs: int, lanes: int) -> Timed:
+    """Trains every lane of this machine for a few epochs, writes nothing, and tells how long that takes.
+
+    Args:
+        run: the opened run.
+        hparams: of the fits.
+        epochs: how many are timed, after a first one.
+        lanes: lanes a device; lanes that run in turn take as long as each of them, and one is enough.
+
+    Raises:
+        UsageError: the device has run out of memory.
+    """
+    config = replace(run.config, engine=replace(run.config.engine, lanes=lanes))
+    pool = LanePool(run.cohort, run.folds, config)
+    left_out = (run.folds.numbers()[0], run.folds.numbers()[1])
+    limit = EpochLimit(NEVER, NEVER)  # watched, as search fits are
+
+    def fit(number: int) -> Fit:
+        return Fit(dict(hparams), left_out, config.seed + number, limit, run.cases)
+
+    pool.submit([fit(0)])
+    pool.submit(fit(number) for number in range(1, pool.lanes))
+    pool.step()
+    before = pool.spent.train_seconds
+    for _ in range(epochs):
+        pool.step()
+    seconds = (pool.spent.train_seconds - before) / epochs
+    devices = len(pool.devices)
+    return Timed(
+        seconds=seconds * devices / pool.lanes,
+        lanes=pool.lanes // devices,
+        compile_seconds=pool.spent.compile_seconds + pool.spent.tuning_seconds,
+    )
+
+
+def _nbytes(tree: object) -> int:
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

@@ -1,0 +1,200 @@
+"""What a run will take, before anything is trained: fits, buckets, memory, and time on any number of devices.
+
+Everything follows from the configuration and the folds; seconds come from what was measured, or stay unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nachos_jax.config.run_config import RunConfig
+from nachos_jax.engine.buckets import Bucket
+from nachos_jax.protocol.plan import fits as plan_fits
+from nachos_jax.protocol.plan.fits import Buckets, FitCounts, Length, Lengths, Work
+from nachos_jax.protocol.plan.measured import Measured, Speed
+from nachos_jax.protocol.plan.memory import CasesMemory, Device, Network
+from nachos_jax.protocol.plan.schedule import Lanes, Schedule, longest_chain, simulate
+from nachos_jax.protocol.study.study import Study, deployment_study, evaluation_studies
+from nachos_jax.splits.folds import Folds
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known beside the configuration.
+
+    Attributes:
+        folds: of the cases.
+        outer: the outer folds to run.
+        networks: the state of a lane of each bucket that drawn trials fall into.
+        cases: what the cases take on a device.
+        device: the devices of this machine.
+        speed: of training, or None when no epoch was measured.
+        measured: lengths of fits, or None when none has ended.
+    """
+
+    folds: Folds
+    outer: tuple[int, ...]
+    networks: Mapping[Bucket, Network]
+    cases: CasesMemory
+    device: Device
+    speed: Speed | None = None
+    measured: Measured | None = None
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A command on a number of devices.
+
+    Attributes:
+        lanes: where it runs.
+        schedule: its times are in training cases that a device takes in.
+        lane_epochs: its time in epochs of search fits that each device trains one after another.
+        seconds: wall time, compilation included; None without a measured speed.
+    """
+
+    lanes: Lanes
+    schedule: Schedule
+    lane_epochs: float
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class CommandPlan:
+    """`nachos evaluate` or `nachos deploy`.
+
+    Attributes:
+        command: its name.
+        fits: number of fits, at most.
+        most: epochs at most.
+        expected: epochs if fits are as long as those measured; None without any.
+        chain: lane-epochs of the longest chain of fits of which each waits for the one before.
+        estimates: by number of devices, with the epochs expected if they are known, else at most.
+    """
+
+    command: str
+    fits: int
+    most: int
+    expected: int | None
+    chain: float
+    estimates: tuple[Estimate, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All of it.
+
+    Attributes:
+        run: the configuration.
+        facts: what the plan rests on.
+        counts: numbers of fits.
+        whole: the same over all outer folds.
+        alone: the same for one outer fold.
+        buckets: what splits the search space.
+        lanes: lanes a device.
+        in_step: how many of them are computed together.
+        room: lanes a device whose state fits beside the cases; gradients and activations come on top.
+        commands: the estimate and the deployment.
+    """
+
+    run: RunConfig
+    facts: Facts
+    counts: FitCounts
+    whole: FitCounts
+    alone: FitCounts
+    buckets: Buckets
+    lanes: int
+    in_step: int
+    room: int
+    commands: tuple[CommandPlan, CommandPlan]
+
+
+def make(run: RunConfig, facts: Facts, devices: Sequence[int], lanes: int, in_step: int) -> Plan:
+    """Plans the estimate and the deployment.
+
+    Args:
+        run: the checked configuration.
+        facts: what is known beside it.
+        devices: numbers of devices to plan for.
+        lanes: lanes a device.
+        in_step: how many of them are computed together.
+    """
+    trials, folds, measured = plan_fits.drawn_trials(run), facts.folds, facts.measured
+    estimation = evaluation_studies(facts.outer, folds, "", run)
+    paired = measured.pair if measured and not run.flat else ()  # a fit of the flat protocol has one watcher
+    where = [Lanes(number, lanes, in_step) for number in devices]
+    return Plan(
+        run=run,
+        facts=facts,
+        counts=plan_fits.count(run, folds, facts.outer, len(trials)),
+        whole=plan_fits.count(run, folds, folds.numbers(), len(trials)),
+        alone=plan_fits.count(run, folds, facts.outer[:1], len(trials)),
+        buckets=plan_fits.split(run, trials),
+        lanes=lanes,
+        in_step=in_step,
+        room=room(facts),
+        commands=(
+            _command("evaluate", run, facts, estimation, paired, where),
+            _command(
+                "deploy",
+                run,
+                facts,
+                [deployment_study(folds, "", run)],
+                measured.one if measured else (),
+                where,
+            ),
+        ),
+    )
+
+
+def room(facts: Facts) -> int:
+    """Lanes a device of this machine whose state fits beside the cases."""
+    largest = max(network.state for network in facts.networks.values())
+    return max(0, facts.device.allowed - facts.cases.nbytes) // largest
+
+
+def _command(
+    command: str,
+    run: RunConfig,
+    facts: Facts,
+    studies: Sequence[Study],
+    search: tuple[int, ...],
+    where: Sequence[Lanes],
+) -> CommandPlan:
+    """Plans studies whose search fits are as long as those of `search`, or as the limit."""
+    limit, only = run.limit.epochs, run.flat and command == "evaluate"
+    most = plan_fits.work(run, facts.folds, studies, Lengths(lambda: limit, lambda: limit), only)
+    last = facts.measured.last if facts.measured and search else ()
+    expected = plan_fits.work(
+        run, facts.folds, studies, Lengths(_length(search, limit), _length(last, limit)), only
+    )
+    return CommandPlan(
+        command=command,
+        fits=len(most.jobs),
+        most=most.epochs,
+        expected=expected.epochs if search else None,
+        chain=longest_chain(expected.jobs, expected.chains) / expected.cases,
+        estimates=tuple(_estimate(expected, lanes, facts.speed) for lanes in where),
+    )
+
+
+def _length(measured: tuple[int, ...], limit: int) -> Length:
+    """The limit, or one of the lengths measured, in an order that is always the same."""
+    if not measured:
+        return lambda: limit
+    draws, known = np.random.default_rng(0), np.asarray(measured)
+    return lambda: int(known[draws.integers(len(known))])
+
+
+def _estimate(work: Work, lanes: Lanes, speed: Speed | None) -> Estimate:
+    schedule = simulate(work.jobs, work.chains, lanes)
+    seconds = None
+    if speed is not None:
+        # Lanes in step cost the same idle or busy, and the schedule counts the idle ones itself. Of lanes in
+        # turn it is not known which part of the time devices waited: all of it is kept, which is at most.
+        one = speed.seconds * (speed.occupancy if lanes.in_step > 1 else 1.0)
+        buckets = len({job.bucket for job in work.jobs.values()})
+        seconds = schedule.time / speed.cases * one + buckets * speed.bucket_seconds
+    return Estimate(lanes, schedule, schedule.time / work.cases, seconds)

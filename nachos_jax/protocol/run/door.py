@@ -1,0 +1,144 @@
+"""The last door before training: what can only be checked with config, cases and folds together."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from nachos_jax.config.run_config import RunConfig
+from nachos_jax.core.errors import UsageError
+from nachos_jax.core.hparams import active
+from nachos_jax.data.table import Cohort
+from nachos_jax.engine.windows import divide
+from nachos_jax.metrics import decisions
+from nachos_jax.metrics.classification import METRICS
+from nachos_jax.models import registry as models
+from nachos_jax.search import registry as searchers
+from nachos_jax.splits.folds import Folds
+
+MINIMUM_FOLDS = 3
+"""Nested cross-validation tests on one fold, validates on another and trains on the rest."""
+
+
+def check_config(run: RunConfig) -> None:
+    """Refuses what no data could make right; a sweep asks this of every run before the first one starts.
+
+    Raises:
+        UsageError: a searcher that is unknown, a metric that is unknown or cannot select, a rule for the
+            threshold that cannot be read, or a flat protocol with what it cannot correct for.
+    """
+    searchers.check(run.search.searcher)
+    name = run.search.metric
+    if name == "ece":
+        raise UsageError(
+            "config.search.metric = 'ece' would choose models that predict how frequent the classes are; "
+            "their error is 0. Select by log_loss or brier; the report gives the error all the same."
+        )
+    if name not in METRICS:
+        known = ", ".join(metric for metric in METRICS if metric != "ece")
+        raise UsageError(f"config.search.metric = {name!r}: must be one of {known}.")
+    decisions.parse_rule(run.report.threshold)
+    if run.flat:
+        _flat(run)
+
+
+def check(run: RunConfig, cohort: Cohort, folds: Folds) -> None:
+    """Refuses a run that would fail later.
+
+    Raises:
+        UsageError: too few folds, a searcher or selection metric that is unknown or cannot be computed, a
+            batch larger than a training set, images too small for a network that may be tried.
+    """
+    if folds.count < MINIMUM_FOLDS:
+        raise UsageError(
+            f"{folds.count} folds: nested cross-validation needs at least {MINIMUM_FOLDS} (one to test, one "
+            "to validate, one to train). Raise config.folds.count, or name more folds or sites in the data."
+        )
+    check_config(run)
+    _metric(run.search.metric, cohort, folds)
+    _report(run, cohort)
+    _batches(run, cohort, folds)
+    _networks(run, cohort)
+
+
+def _metric(name: str, cohort: Cohort, folds: Folds) -> None:
+    table = cohort.table
+    certain = np.eye(len(table.classes))
+    for fold in folds.numbers():
+        labels = table.labels[folds.cases(fold)]
+        value = METRICS[name].function(labels, certain[labels], table.classes)
+        if value.value is None:
+            raise UsageError(
+                f"config.search.metric = {name!r} is undefined on fold {fold} ({value.note}), which serves "
+                "as an inner fold: select by balanced_accuracy or log_loss, or change the folds."
+            )
+
+
+def _flat(run: RunConfig) -> None:
+    """What the bias correction of the flat protocol takes for granted (see nachos_jax/statistics/bbc.py)."""
+    if searchers.looks_at_scores(run.search.searcher):
+        raise UsageError(
+            f"config.search.searcher = {run.search.searcher!r} looks at scores, and the flat protocol cannot "
+            "correct for that: use 'sobol' or 'random', or config.protocol = 'nested'."
+        )
+    if run.limit.patience != run.limit.epochs:
+        raise UsageError(
+            "config.protocol = 'flat' scores fits on the folds that early stopping would watch: set "
+            "config.training.early_stopping = False, or config.protocol = 'nested'."
+        )
+    if run.search.rule != "best":
+        raise UsageError(
+            f"config.search.rule = {run.search.rule!r}: the correction of the flat protocol repeats the "
+            "choice of the best trial; set it to 'best', or config.protocol = 'nested'."
+        )
+    if run.folds.repeats > 1:
+        raise UsageError(
+            f"config.folds.repeats = {run.folds.repeats}: the flat protocol divides the cases once; set it "
+            "to 1, or config.protocol = 'nested'."
+        )
+
+
+def _report(run: RunConfig, cohort: Cohort) -> None:
+    """What the report is to show must be there before days of training, not after."""
+    table, wanted = cohort.table, run.report
+    for group in wanted.subgroups:
+        if group.column not in table.columns:
+            raise UsageError(
+                f"config.report.subgroups names column {group.column!r}, but source {run.data.source!r} "
+                f"gives {', '.join(map(repr, table.columns)) or 'no further columns'}: use a CSV table or "
+                "arrays that hold it, or leave it out."
+            )
+        group.of(table.columns[group.column].tolist())
+    if wanted.positive and wanted.positive not in table.classes:
+        raise UsageError(
+            f"config.report.positive = {wanted.positive!r}: must be a class: {', '.join(table.classes)}."
+        )
+
+
+def _batches(run: RunConfig, cohort: Cohort, folds: Folds) -> None:
+    firsts = range(0, len(folds.numbers()), folds.count)
+    pairs = [
+        pair for first in firsts for pair in itertools.combinations(range(first, first + folds.count), 2)
+    ]
+    windows = divide(len(cohort.table), run.data.window, run.seed)
+    smallest = min(windows.fewest(folds.training(pair)) for pair in pairs)
+    where = "training set has" if windows.count == 1 else "part of a training set that lies in one window has"
+    largest = int(max(run.candidates("batch_size")))
+    if largest > smallest:
+        raise UsageError(
+            f"batch_size can be {largest}, but the smallest {where} {smallest} cases: lower it "
+            "in config.training.batch_size or config.search.space.batch_size"
+            + (", or raise config.data.window." if windows.count > 1 else ".")
+        )
+
+
+def _networks(run: RunConfig, cohort: Cohort) -> None:
+    height, width = cohort.shape[:2]
+    for architecture in run.candidates("architecture"):
+        chosen = {**run.defaults, "architecture": architecture}
+        models.check(active(chosen, run.table), height, width)
+        for dimension in run.search.space:
+            if dimension.name.startswith(f"{architecture}."):
+                for value in run.candidates(dimension.name):
+                    models.check(active({**chosen, dimension.name: value}, run.table), height, width)

@@ -1,0 +1,80 @@
+"""What a run was made with: versions, devices, commit, command."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from nachos_jax.config.run_config import RunConfig
+from nachos_jax.records.store import RunDirectory, dump
+
+PACKAGES = (
+    "nachos_jax",
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "orbax-checkpoint",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "ax-platform",
+    "botorch",
+    "torch",
+    "pillow",
+    "pydicom",
+)
+
+
+def versions() -> dict[str, str]:
+    """Version of Python and of each package that can change a number."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def command() -> list[str]:
+    """The command line, with the program's bare name."""
+    return [Path(sys.argv[0]).name, *sys.argv[1:]]
+
+
+def commit() -> str:
+    """Commit of the checkout that the package runs from, "-dirty" when it has changes; "" elsewhere."""
+    try:
+        # An installed package often lies in the checkout of something else, whose commit says nothing of it.
+        _git("ls-files", "--error-unmatch", Path(__file__).name)
+        return _git("describe", "--always", "--dirty", "--abbrev=12")
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", *arguments]
+    where = Path(__file__).parent
+    done = subprocess.run(command, cwd=where, capture_output=True, text=True, timeout=10, check=True)
+    return done.stdout.strip()
+
+
+def write(store: RunDirectory, config: RunConfig, cases: str) -> None:
+    """Writes environment.json: what the newest process of this run was made with."""
+    import jax
+
+    value: dict[str, Any] = {
+        "config": dict(config.raw),
+        "seed": config.seed,
+        "cases": cases,
+        "versions": versions(),
+        "commit": commit(),
+        "platform": platform.platform(),
+        "devices": [f"{device.platform} {device.device_kind}" for device in jax.local_devices()],
+        "command": command(),
+    }
+    store.write_text("environment.json", dump(value).decode())

@@ -1,0 +1,157 @@
+"""Opening a run: load and check everything, compare with what the directory holds, write what it is."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from nachos_jax.config.run_config import RunConfig, differences
+from nachos_jax.core.errors import UsageError
+from nachos_jax.core.types import digest
+from nachos_jax.data import sources
+from nachos_jax.data.table import Cohort
+from nachos_jax.engine.resume import Checkpoints
+from nachos_jax.protocol.run import door, environment
+from nachos_jax.records import checkpoint, readable, rows
+from nachos_jax.records.store import RunDirectory
+from nachos_jax.splits import checks
+from nachos_jax.splits import folds as folding
+from nachos_jax.splits.folds import Folds
+
+log = logging.getLogger("nachos_jax")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that may start: its data and folds are known and everything that can be checked was.
+
+    Attributes:
+        config: the checked configuration.
+        cohort: the cases.
+        folds: their folds.
+        store: the run directory.
+        cases: hash of the case table with its folds.
+    """
+
+    config: RunConfig
+    cohort: Cohort
+    folds: Folds
+    store: RunDirectory
+    cases: str
+
+    def checkpoints(self, session: str) -> Checkpoints:
+        """Where the process of a session saves its lanes."""
+        return Checkpoints(self.store.path / "checkpoints" / self.store.task.name, session)
+
+
+def open_run(config: RunConfig, workdir: str, task: str, cohort: Cohort | None = None) -> Run:
+    """Loads and checks everything that a new or an old run directory needs; writes nothing.
+
+    Args:
+        config: the checked configuration.
+        workdir: the run directory.
+        task: "evaluate" or "deploy".
+        cohort: the cases, or None to load what the config names.
+
+    Returns:
+        The run.
+
+    Raises:
+        UsageError: the data cannot be used, or the directory belongs to another run.
+    """
+    readable.check(workdir)
+    store = RunDirectory(workdir, task)
+    _same_config(config, store)
+    cohort = cohort or sources.load(config.data)
+    folds = _folds(config, cohort, store)
+    door.check(config, cohort, folds)
+    return Run(config, cohort, folds, store, digest([cohort.hash, folds.hash]))
+
+
+def begin(run: Run) -> None:
+    """Commits what the run is: the first thing that is written.
+
+    Raises:
+        UsageError: the cases or folds of this directory were others.
+    """
+    run.store.sweep()
+    _identify(run)
+    checkpoint.prune(run.checkpoints("").root, {record.fit for record in run.store.fits()})
+
+
+def _same_config(config: RunConfig, store: RunDirectory) -> None:
+    known = store.run()
+    if known is None:
+        return
+    changed = differences(known["config"], config.raw)
+    if changed:
+        shown = "\n  ".join(changed[:20])
+        raise UsageError(
+            f"{store.path} holds a run with another config:\n  {shown}\n"
+            "Give the new config its own --workdir, or set these fields back to resume this one."
+        )
+
+
+def _folds(config: RunConfig, cohort: Cohort, store: RunDirectory) -> Folds:
+    table, wanted = cohort.table, config.folds
+    stored = store.read_table("folds.csv")
+    if stored:
+        folds = rows.read_rows(stored, table.names)
+    else:
+        folds = folding.make(table, wanted.scheme, wanted.count, wanted.repeats, config.seed)
+    checks.check_leakage(folds, table.subjects)
+    return folds
+
+
+def _identify(run: Run) -> None:
+    """Commits what the run is, or refuses a directory whose cases or folds were others."""
+    value, known = _identity(run), run.store.run()
+    if known is None:
+        run.store.commit_run(value)
+    elif known["cases"] != run.cases:
+        raise UsageError(
+            f"The cases or folds of {run.store.path} have changed since its first run (hash "
+            f"{known['cases']}, now {run.cases}): restore the data and folds.csv, or "
+            "give the new data a --workdir of their own."
+        )
+    for text in value["warnings"]:
+        log.warning("%s", text)
+    table = run.cohort.table
+    labels = [table.classes[label] for label in table.labels]
+    header, lines = rows.write_rows(run.folds, table.names, table.subjects, table.sites, labels)
+    run.store.write_table("folds.csv", header, lines)
+    if run.store.task.name == "evaluate":  # a deployment in the same directory leaves the report as it is
+        _write_report_settings(run)
+    environment.write(run.store, run.config, run.cases)
+
+
+def _write_report_settings(run: Run) -> None:
+    """What the report is to show; it may change from launch to launch, and no fit depends on it."""
+    run.store.write_settings(run.config.raw["report"])
+    table, wanted = run.cohort.table, run.config.report.subgroups
+    groups = [group.of(table.columns[group.column].tolist()) for group in wanted]
+    header = ["case", *(group.column for group in wanted)]
+    rows = [[name, *(column[i] for column in groups)] for i, name in enumerate(table.names.tolist())]
+    run.store.write_table("subgroups.csv", header, rows)
+
+
+def _identity(run: Run) -> dict[str, Any]:
+    table, folds = run.cohort.table, run.folds
+    return {
+        "schema": 1,
+        "config": run.config.raw,
+        "cases": run.cases,
+        "classes": list(table.classes),
+        "counts": table.counts(),
+        "n_cases": len(table),
+        "n_subjects": len(set(table.subjects.tolist())),
+        "n_sites": len(set(table.sites.tolist())) if table.sites is not None else 0,
+        "waived": table.waived,
+        "folds": {"scheme": run.config.folds.scheme, "count": folds.count, "repeats": folds.repeats},
+        "inner_metric": run.config.search.metric,
+        "preparation": run.cohort.preparation,
+        "command": environment.command(),
+        "versions": environment.versions(),
+        "warnings": checks.warnings(folds, table.labels, table.classes, table.sites),
+    }

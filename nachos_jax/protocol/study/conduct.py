@@ -1,0 +1,248 @@
+"""Drives studies to their ends: ask for trials, train what is missing, select, refit, finish.
+
+Everything that is left to do follows from the records, so resuming is the same call again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.core.types import Fit, Trial, TrialScore
+from nachos_jax.protocol.crew.crew import Crew
+from nachos_jax.protocol.run.opening import Run
+from nachos_jax.protocol.run.progress import Progress, Status
+from nachos_jax.protocol.study.rounds import Round, due
+from nachos_jax.protocol.study.study import Study
+from nachos_jax.records.schema import FitRecord, Outcome
+from nachos_jax.runtime import stopping
+from nachos_jax.search import registry as searchers
+from nachos_jax.search.background import Background
+from nachos_jax.search.searcher import Proposal, Searcher
+
+log = logging.getLogger("nachos_jax")
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What follows the search of a study.
+
+    Attributes:
+        fits: (study, outcome) -> fits to train at the end (a refit, or the networks to deploy).
+        finish: (study, outcome, their records) -> commits the result, also of fits that diverged.
+        finished: study -> True when its result is on disk.
+    """
+
+    fits: Callable[[Study, Outcome], list[Fit]]
+    finish: Callable[[Study, Outcome, list[FitRecord]], None]
+    finished: Callable[[Study], bool]
+
+
+@dataclass
+class _Desk:
+    """What is known of one study while it is conducted."""
+
+    study: Study
+    searcher: Searcher
+    trials: list[Trial]
+    outcome: Outcome | None
+    fits: dict[int, dict[int, Fit]] = field(default_factory=dict)
+    scores: dict[int, TrialScore] = field(default_factory=dict)
+    asking: Round | None = None
+    exhausted: bool = False
+    closed: bool = False
+
+
+class Conductor:
+    """Conducts studies that share their lanes but never a score.
+
+    Args:
+        run: the opened run.
+        studies: the studies to conduct.
+        crew: who trains.
+        ending: what follows each search.
+        progress: where progress is shown.
+    """
+
+    def __init__(self, run: Run, studies: Sequence[Study], crew: Crew, ending: Ending, progress: Progress):
+        self._run, self._crew, self._ending, self._progress = run, crew, ending, progress
+        self._records = {record.fit: record for record in run.store.fits()}
+        self._submitted: set[str] = set()
+        self._desks = {study.outer: self._desk(study) for study in studies}
+        self._background = Background()
+        self._problems: list[str] = []
+        self._news = True  # records or proposals have come in since studies were last advanced
+
+    def conduct(self) -> None:
+        """Runs until every study is finished.
+
+        Raises:
+            UsageError: a study could not be finished, for a reason that its message gives; all others
+                were, and their results are on disk.
+        """
+        start = time.monotonic()
+        with contextlib.ExitStack() as closers:  # each runs, whatever another one meets
+            closers.callback(self._progress.close)
+            closers.push(lambda kind, *_: self._crew.close(time.monotonic() - start, failed=bool(kind)))
+            closers.callback(self._background.close)
+            with stopping.deferred():
+                self._crew.prepare()
+                self._conduct()
+        if self._problems:
+            raise UsageError("\n".join(self._problems))
+
+    def _conduct(self) -> None:
+        while True:
+            if self._news:
+                self._news = False
+                for desk in self._desks.values():
+                    self._advance(desk)
+            if self._crew.working:
+                self._take_in(self._crew.step())
+                self._show()
+            elif self._background.busy:
+                self._crew.rest()
+            elif all(desk.closed for desk in self._desks.values()):
+                return
+            elif not self._news:
+                raise RuntimeError("a study is open, yet nothing is left to train or to propose")
+            self._collect()
+
+    # --- one study --------------------------------------------------------------------------------
+
+    def _desk(self, study: Study) -> _Desk:
+        store = self._run.store
+        searcher = searchers.build(self._run.config.search.searcher, self._setting(study))
+        return _Desk(study, searcher, store.trials(study.outer), store.outcome(study.outer))
+
+    def _setting(self, study: Study) -> searchers.SearchSetting:
+        config = self._run.config
+        return searchers.SearchSetting(
+            defaults=config.defaults,
+            space=config.search.space,
+            table=config.table,
+            seed=config.seed,
+            study=study.outer,
+            initial=config.search.initial,
+        )
+
+    def _advance(self, desk: _Desk) -> None:
+        if desk.closed:
+            return
+        if self._ending.finished(desk.study):
+            desk.closed = True
+        elif desk.outcome is not None:
+            self._end(desk, desk.outcome)
+        else:
+            self._search(desk)
+
+    def _search(self, desk: _Desk) -> None:
+        for trial in desk.trials:
+            if trial.number in desk.scores:
+                continue
+            if trial.number not in desk.fits:
+                desk.fits[trial.number] = desk.study.search_fits(trial)
+            fits = desk.fits[trial.number]
+            score = desk.study.score(fits, self._records)
+            if score is None:
+                self._submit(list(fits.values()))
+            else:
+                desk.scores[trial.number] = score
+        scored = len(desk.scores)
+        asked = self._run.config.search.trials if not desk.exhausted else len(desk.trials)
+        if scored == len(desk.trials) == asked:
+            self._conclude(desk)
+        elif desk.asking is None and not desk.exhausted:
+            desk.asking = due(self._run.config.search, len(desk.trials), scored)
+            if desk.asking is not None:
+                self._ask(desk, desk.asking)
+
+    def _ask(self, desk: _Desk, due_round: Round) -> None:
+        history = [(trial, desk.scores.get(trial.number)) for trial in desk.trials[: due_round.start]]
+        searcher, size = desk.searcher, due_round.size
+        self._background.submit(desk.study.outer, lambda: searcher.ask(size, history))
+
+    def _collect(self) -> None:
+        """Commits proposals that have come in; trials committed before a kill are kept as they are."""
+        for outer, proposals in self._background.ready():
+            desk = self._desks[outer]
+            assert desk.asking is not None
+            self._take(desk, desk.asking, proposals)
+            desk.asking, self._news = None, True
+
+    def _take(self, desk: _Desk, asked: Round, proposals: Sequence[Proposal]) -> None:
+        for number, proposal in enumerate(proposals, asked.start):
+            if number < len(desk.trials):
+                continue
+            trial = Trial(desk.study.outer, number, dict(proposal.hparams), proposal.origin)
+            self._run.store.commit_trial(trial)
+            desk.trials.append(trial)
+        desk.exhausted = len(proposals) < asked.size
+
+    def _conclude(self, desk: _Desk) -> None:
+        ordered = [desk.scores[trial.number] for trial in desk.trials]
+        outcome = desk.study.conclude(desk.trials, ordered)
+        if outcome is None:
+            self._give_up(desk, "every trial met NaN, infinity or an undefined metric")
+            return
+        self._run.store.commit_outcome(outcome)
+        desk.outcome = outcome
+        self._end(desk, outcome)
+
+    def _end(self, desk: _Desk, outcome: Outcome) -> None:
+        fits = self._ending.fits(desk.study, outcome)
+        found = [self._records[fit.id] for fit in fits if fit.id in self._records]
+        if len(found) == len(fits):
+            self._ending.finish(desk.study, outcome, found)
+            desk.closed = True
+        else:
+            self._submit(fits)
+
+    def _give_up(self, desk: _Desk, why: str) -> None:
+        alone = "The deployment study" if self._run.store.task.name == "deploy" else "The flat search"
+        name = alone if desk.study.outer is None else f"Outer fold {desk.study.outer}"
+        cure = "lower the learning rates in config.search.space or config.training and use a new --workdir"
+        self._problems.append(f"{name} could not be finished: {why}; {cure}.")
+        desk.closed = True
+
+    # --- fits -----------------------------------------------------------------------------------------
+
+    def _submit(self, fits: Sequence[Fit]) -> None:
+        new = {fit.id: fit for fit in fits if fit.id not in self._submitted and fit.id not in self._records}
+        self._submitted.update(new)
+        self._crew.submit(list(new.values()))
+
+    def _take_in(self, records: Sequence[FitRecord]) -> None:
+        for record in records:
+            self._records[record.fit] = record
+            self._news = True
+
+    # --- what is shown ----------------------------------------------------------------------------------
+
+    def _show(self) -> None:
+        scores = [
+            s.score for desk in self._desks.values() for s in desk.scores.values() if s.score is not None
+        ]
+        busy, lanes = self._crew.lanes
+        self._progress.show(
+            Status(
+                fits=len(self._records),
+                planned=max(self._planned(), len(self._records)),
+                trained=self._crew.trained,
+                busy=busy,
+                lanes=lanes,
+                best=max(scores, default=None),
+            )
+        )
+
+    def _planned(self) -> int:
+        """Fits known now, plus those of trials that are still to be proposed."""
+        known, ahead = set(self._records) | self._submitted, 0
+        for desk in self._desks.values():
+            if desk.outcome is None and not desk.closed:
+                ahead += 1 + (self._run.config.search.trials - len(desk.trials)) * len(desk.study.inner)
+        return len(known) + ahead

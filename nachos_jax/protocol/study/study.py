@@ -1,0 +1,100 @@
+"""A study: the search of one outer fold, of deployment, or of the flat protocol.
+
+What it needs trained, and where it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from nachos_jax.config.run_config import RunConfig
+from nachos_jax.core.types import EpochLimit, Fit, Trial, TrialScore
+from nachos_jax.protocol.study.selection import score_trial, select
+from nachos_jax.records.schema import FitRecord, Outcome
+from nachos_jax.splits.folds import Folds
+
+
+@dataclass(frozen=True)
+class Study:
+    """The search of one outer fold, of deployment, or of the flat protocol.
+
+    Attributes:
+        outer: outer fold t, or None for deployment and the flat protocol.
+        inner: inner folds v.
+        cases: hash of the case table with its folds.
+        run: the configuration.
+    """
+
+    outer: int | None
+    inner: tuple[int, ...]
+    cases: str
+    run: RunConfig
+
+    def left_out(self, inner: int) -> tuple[int, ...]:
+        """{t, v}, sorted; {v} without an outer fold. (t, v) and (v, t) are one set: one fit serves both."""
+        return tuple(sorted({inner} if self.outer is None else {self.outer, inner}))
+
+    def fit(self, trial: Trial, left_out: tuple[int, ...], limit: EpochLimit) -> Fit:
+        """A fit of this run."""
+        return Fit(dict(trial.hparams), left_out, self.run.seed, limit, self.cases)
+
+    def search_fits(self, trial: Trial) -> dict[int, Fit]:
+        """The fit of each inner fold."""
+        return {v: self.fit(trial, self.left_out(v), self.run.limit) for v in self.inner}
+
+    def refit(self, trial: Trial, epochs: int) -> Fit:
+        """The fit on all cases but the outer fold's, for exactly n* epochs."""
+        left_out = () if self.outer is None else (self.outer,)
+        return self.fit(trial, left_out, EpochLimit(epochs))
+
+    def score(self, fits: Mapping[int, Fit], records: Mapping[str, FitRecord]) -> TrialScore | None:
+        """Score of the trial with these search fits, or None while one is missing.
+
+        It reads the curves of the inner folds only: the outer fold's, which pair reuse left in the same
+        records, belong to other studies.
+        """
+        found = {v: records[fit.id] for v, fit in fits.items() if fit.id in records}
+        if len(found) < len(fits):
+            return None
+        parameters = max(record.parameters for record in found.values())
+        curves = {v: record.curves[v] for v, record in found.items()}
+        return score_trial(curves, parameters, last=self.run.flat)
+
+    def conclude(self, trials: Sequence[Trial], scores: Sequence[TrialScore]) -> Outcome | None:
+        """Selects h* and n*; None when every trial has failed."""
+        selected = select(scores, self.run.search.rule)
+        if selected is None:
+            return None
+        epochs = scores[selected].epochs
+        assert epochs is not None
+        return Outcome(
+            study=self.outer,
+            metric=self.run.search.metric,
+            rule=self.run.search.rule,
+            trials=tuple(trials),
+            scores=tuple(scores),
+            fits=tuple(tuple(fit.id for fit in self.search_fits(trial).values()) for trial in trials),
+            selected=selected,
+            epochs=epochs,
+        )
+
+
+def estimation_studies(outer: Sequence[int], folds: Folds, cases: str, run: RunConfig) -> list[Study]:
+    """One study for each outer fold asked for."""
+    return [Study(t, tuple(folds.inner(t)), cases, run) for t in outer]
+
+
+def flat_study(folds: Folds, cases: str, run: RunConfig) -> Study:
+    """The one study of the flat protocol: plain K-fold cross-validation, whose folds also test."""
+    return Study(None, tuple(range(folds.count)), cases, run)
+
+
+def evaluation_studies(outer: Sequence[int], folds: Folds, cases: str, run: RunConfig) -> list[Study]:
+    """All studies of `nachos evaluate`, of either protocol."""
+    return [flat_study(folds, cases, run)] if run.flat else estimation_studies(outer, folds, cases, run)
+
+
+def deployment_study(folds: Folds, cases: str, run: RunConfig) -> Study:
+    """The study on all cases: plain K-fold cross-validation over the first division."""
+    return Study(None, tuple(range(folds.count)), cases, run)

@@ -1,0 +1,207 @@
+"""Two or more runs over the same outer folds: which differences were shown, and how likely they matter."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.metrics.classification import METRICS, evaluate
+from nachos_jax.metrics.value import Value
+from nachos_jax.records import readable
+from nachos_jax.records.store import RunDirectory, dump, write_atomic
+from nachos_jax.report.reading import evidence as records
+from nachos_jax.report.reading.comparable import Compared, check
+from nachos_jax.report.reading.evidence import Evidence
+from nachos_jax.report.words import comparison_text
+from nachos_jax.statistics.comparison import corrected_t, correlated_t, describe, holm
+from nachos_jax.statistics.folds import summary
+
+SCHEMA = 1
+LEVEL = 0.95
+ROPE = 0.01
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The metric of one run.
+
+    Attributes:
+        name: of the run, as it is told.
+        values: per outer fold, in the order of their numbers.
+    """
+
+    name: str
+    values: dict[int, Value]
+
+
+@dataclass(frozen=True)
+class Division:
+    """What tests need to know of the folds.
+
+    Attributes:
+        count: K, the outer folds of one repeat.
+        ratio: test cases over training cases, the mean over folds.
+    """
+
+    count: int
+    ratio: float | None
+
+
+def compare(workdirs: Sequence[str], metric: str | None = None, rope: float = ROPE) -> dict[str, Any]:
+    """Compares runs, each with each, as plain JSON values.
+
+    Differences are those of the first run of a pair minus the second, one an outer fold. Probabilities are
+    of the mean difference, turned so that "better" means higher, or lower for a loss.
+
+    Args:
+        workdirs: two or more run directories of `nachos evaluate`.
+        metric: key of METRICS, or None for what the runs' trials were selected by.
+        rope: half width of the region of practical equivalence, in the metric's unit.
+
+    Returns:
+        The comparison, with its words.
+
+    Raises:
+        UsageError: the runs cannot be compared, see `comparable.check`, or there is no such metric.
+    """
+    runs = [Compared(name, workdir, _read(workdir)) for name, workdir in _named(workdirs)]
+    check(runs)
+    chosen = _metric(runs, metric)
+    first = runs[0].evidence
+    scores = [Scores(run.name, _values(run.evidence, chosen)) for run in runs]
+    result = {
+        "schema": SCHEMA,
+        "metric": chosen,
+        "label": METRICS[chosen].label,
+        "higher_is_better": METRICS[chosen].higher_is_better,
+        "level": LEVEL,
+        "rope": rope,
+        "unit": "outer folds",
+        "folds": {
+            "scheme": first.run["folds"]["scheme"],
+            "folds_a_repeat": first.count,
+            "repeats": first.repeats,
+            "planned": first.planned,
+            "tested": sorted(first.tests),
+        },
+        "data": {
+            "cases": first.run["n_cases"],
+            "subjects": first.run["n_subjects"],
+            "subjects_waived": first.run["waived"],
+            "classes": list(first.classes),
+        },
+        "runs": [_run(run, score, first.count) for run, score in zip(runs, scores, strict=True)],
+        "pairs": _pairs(scores, chosen, Division(first.count, first.ratio), rope),
+    }
+    words = [comparison_text.pair(result, pair) for pair in result["pairs"]]
+    return {"words": words, "caveats": comparison_text.caveats(result), **result}
+
+
+def write(result: dict[str, Any], folder: str) -> Path:
+    """Writes comparison.json and comparison.md.
+
+    Args:
+        result: of `compare`.
+        folder: where; made if need be.
+
+    Returns:
+        The path of the Markdown file.
+
+    Raises:
+        UsageError: the folder cannot be made or written to.
+    """
+    write_atomic(Path(folder) / "comparison.json", dump(result))
+    path = Path(folder) / "comparison.md"
+    write_atomic(path, comparison_text.markdown(result).encode())
+    return path
+
+
+def _named(workdirs: Sequence[str]) -> list[tuple[str, str]]:
+    """Runs by the name of their folder; by their whole path where two folders have the same name."""
+    if len(workdirs) < 2:
+        raise UsageError(
+            f"--runs={','.join(workdirs)}: a comparison needs at least two runs; write --runs=DIR,DIR."
+        )
+    names = [Path(workdir).name or workdir for workdir in workdirs]
+    return list(zip(names if len(set(names)) == len(names) else workdirs, workdirs, strict=True))
+
+
+def _read(workdir: str) -> Evidence:
+    if not os.path.isdir(workdir):
+        raise UsageError(
+            f"--runs: there is no folder {workdir!r}: name run directories of `nachos evaluate`."
+        )
+    readable.check(workdir)
+    return records.read(RunDirectory(workdir))
+
+
+def _metric(runs: Sequence[Compared], metric: str | None) -> str:
+    if metric is None:
+        chosen = {run.name: run.evidence.headline for run in runs}
+        if len(set(chosen.values())) > 1:
+            told = ", ".join(f"{name} by {key}" for name, key in chosen.items())
+            raise UsageError(
+                f"the runs selected their trials by different metrics ({told}): say which one to compare "
+                f"with --metric={runs[0].evidence.headline} or another."
+            )
+        return runs[0].evidence.headline
+    if metric not in METRICS:
+        raise UsageError(f"--metric={metric}: there is no such metric; choose one of {', '.join(METRICS)}.")
+    return metric
+
+
+def _values(evidence: Evidence, metric: str) -> dict[int, Value]:
+    return {
+        fold: evaluate(metric, labels, probabilities, evidence.classes)
+        for fold, (labels, probabilities) in sorted(evidence.predictions.items())
+    }
+
+
+def _run(run: Compared, scores: Scores, count: int) -> dict[str, Any]:
+    values = scores.values
+    return {
+        "name": run.name,
+        "workdir": run.workdir,
+        "headline": run.evidence.headline,
+        "folds": {str(fold): asdict(value) for fold, value in values.items()},
+        **asdict(summary([value.value for value in values.values()], count)),
+    }
+
+
+def _pairs(runs: Sequence[Scores], metric: str, folds: Division, rope: float) -> list[dict[str, Any]]:
+    pairs = [_pair(a, b, metric, folds, rope) for a, b in itertools.combinations(runs, 2)]
+    adjusted = holm([pair["test"]["p"] for pair in pairs])
+    for pair, p in zip(pairs, adjusted, strict=True):
+        pair["p_holm"] = p
+        pair["shown"] = p is not None and p < 1 - LEVEL
+    return pairs
+
+
+def _pair(a: Scores, b: Scores, metric: str, folds: Division, rope: float) -> dict[str, Any]:
+    differences = {fold: _difference(a.values[fold], b.values[fold]) for fold in a.values}
+    values = list(differences.values())
+    posterior = correlated_t(values, folds.count, rope)
+    better = posterior.above, posterior.below
+    a_better, b_better = better if METRICS[metric].higher_is_better else better[::-1]
+    found = describe(values, folds.count)
+    return {
+        "a": a.name,
+        "b": b.name,
+        "differences": {str(fold): value for fold, value in differences.items()},
+        "mean": found.mean,
+        "sd": found.sd,
+        "count": found.count,
+        "note": found.note,
+        "test": asdict(corrected_t(values, folds.count, LEVEL, folds.ratio)),
+        "posterior": asdict(posterior),
+        "probabilities": {"a_better": a_better, "equivalent": posterior.inside, "b_better": b_better},
+    }
+
+
+def _difference(a: Value, b: Value) -> float | None:
+    return None if a.value is None or b.value is None else a.value - b.value

@@ -1,0 +1,126 @@
+"""The report of a run: numbers, figures and one page, all rebuilt from records."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nachos_jax.records.store import RunDirectory, dump
+from nachos_jax.report.appendix.latex import tables as latex_tables
+from nachos_jax.report.appendix.markdown import appendix
+from nachos_jax.report.checklists.checklist import checklist
+from nachos_jax.report.figures import of_predictions, of_search
+from nachos_jax.report.figures.drawing import Figure
+from nachos_jax.report.figures.standalone import standalone
+from nachos_jax.report.numbers.estimates import Estimates
+from nachos_jax.report.numbers.summary import summarise
+from nachos_jax.report.page import page_tables
+from nachos_jax.report.page.gallery import Gallery
+from nachos_jax.report.page.gallery import read as read_gallery
+from nachos_jax.report.reading import evidence as records
+from nachos_jax.report.reading.evidence import Evidence
+from nachos_jax.report.words import tables
+from nachos_jax.report.words.format import data_rows, duration, fold_table, made_rows, number, percent
+
+FOLDER = "report"
+FIGURES = (
+    *("folds", "subgroups", "roc", "precision_recall", "calibration", "decision", "confusion", "trials"),
+    *("training_loss", "learning", "parallel", "importance", "agreement", "spent"),
+)
+"""Names of all figures that a page can hold."""
+
+
+def write(workdir: str | os.PathLike) -> Path:
+    """Writes summary.json, predictions.csv, trials.csv and the folder report/ into a run directory.
+
+    The folder holds the page (index.html), an appendix (report.md), every figure (figures/NAME.svg) with its
+    numbers (figures/NAME.csv) and LaTeX tables (tables/NAME.tex). The bytes depend on the records and the
+    gallery of errors alone. A run that has tested no outer fold yet gets a page that says so.
+
+    Args:
+        workdir: the run directory of a `nachos evaluate`, finished or not.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        UsageError: the directory holds no run, or one of its records is damaged.
+    """
+    directory = RunDirectory(workdir)
+    evidence = records.read(directory)
+    estimates = Estimates(evidence)
+    summary = summarise(evidence, estimates)
+    directory.write_text("summary.json", dump(summary).decode())
+    directory.write_table("predictions.csv", *tables.predictions(evidence))
+    directory.write_table("trials.csv", *tables.trials(evidence))
+    figures = draw(evidence, estimates, summary)
+    _write_figures(directory, figures)
+    for name, text in latex_tables(summary).items():
+        directory.write_text(f"{FOLDER}/tables/{name}.tex", text)
+    directory.write_text(f"{FOLDER}/report.md", appendix(evidence, summary))
+    page = render(evidence, summary, figures, read_gallery(directory, evidence))
+    return directory.write_text(f"{FOLDER}/index.html", page)
+
+
+def draw(evidence: Evidence, estimates: Estimates, summary: Mapping[str, Any]) -> list[Figure]:
+    """All figures that the records have something to draw for."""
+    found = [
+        *of_predictions.drawn(evidence, estimates, summary),
+        *of_search.drawn(evidence, summary),
+    ]
+    return [figure for figure in found if figure is not None]
+
+
+def _write_figures(directory: RunDirectory, figures: Sequence[Figure]) -> None:
+    """The figures as files; those of an earlier report that are no longer drawn are removed."""
+    folder = directory.path / FOLDER / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    written = set()
+    for figure in figures:
+        written.add(directory.write_text(f"{FOLDER}/figures/{figure.name}.svg", standalone(figure)))
+        header, rows = list(figure.table.header), [list(row) for row in figure.table.rows]
+        written.add(directory.write_table(f"{FOLDER}/figures/{figure.name}.csv", header, rows))
+    for path in folder.glob("*.[cs][sv][vg]"):
+        if path not in written:
+            path.unlink(missing_ok=True)
+
+
+def render(
+    evidence: Evidence, summary: Mapping[str, Any], figures: Sequence[Figure], gallery: Gallery | None
+) -> str:
+    """The page as HTML text: self-contained, no script, no network.
+
+    Args:
+        evidence: the records.
+        summary: what `summary.summarise` makes of them.
+        figures: what `draw` makes of both.
+        gallery: the most confident errors; None when they were not made.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates", encoding="utf-8"),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=number, percent=percent, duration=duration)
+    return environment.get_template("page.html.j2").render(
+        summary=summary,
+        headline=summary["metrics"][summary["headline"]],
+        folds=fold_table(summary),
+        intervals=page_tables.intervals(summary),
+        choices=page_tables.choices(evidence, summary),
+        confusion=page_tables.confusion(summary),
+        decided=page_tables.decisions(summary),
+        # Every text in the figures has been escaped where it was drawn.
+        figures=dict.fromkeys(FIGURES) | {figure.name: Markup(figure.svg) for figure in figures},
+        gallery=gallery,
+        checklist=page_tables.by_guideline(checklist(evidence, summary)),
+        data=data_rows(summary),
+        made=made_rows(evidence),
+    )

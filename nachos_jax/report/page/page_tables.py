@@ -1,0 +1,97 @@
+"""Tables of the page that are more than a list of numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nachos_jax.report.checklists.checklist import Item
+from nachos_jax.report.reading.evidence import Evidence
+from nachos_jax.report.words import tables
+from nachos_jax.report.words.format import MISSING, number
+
+
+def intervals(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A row for each interval of the headline metric: method, unit and count, ends, what to know of it."""
+    return [
+        {
+            "label": found["label"],
+            "unit": f"{found['count']:,} {found['unit']}",
+            "level": f"{100 * found['level']:.4g} %",
+            "ends": MISSING
+            if found["low"] is None
+            else f"{number(found['low'], 3)} to {number(found['high'], 3)}",
+            "note": found["note"],
+        }
+        for found in summary["metrics"][summary["headline"]]["intervals"]
+    ]
+
+
+def choices(evidence: Evidence, summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Chosen hyperparameters: a row each for those that were searched, the fixed ones apart."""
+    names = tables.hyperparameters(evidence)
+    folds = [fold for fold in summary["outer_folds"] if fold["hparams"] is not None]
+    folds = folds[:1] if evidence.flat else folds  # one search chose for all of them
+    tried: dict[str, set[str]] = {name: set() for name in names}
+    for study in evidence.trials.values():
+        for trial in study:
+            for name in names:
+                tried[name].add(number(trial.hparams.get(name)))
+    searched = [_choice(name, folds) for name in names if len(tried[name]) > 1]
+    fixed = [(name, next(iter(tried[name]))) for name in names if len(tried[name]) == 1]
+    names_of_columns = ["chosen"] if evidence.flat else [fold["outer_fold"] for fold in folds]
+    return {"folds": names_of_columns, "searched": searched, "fixed": fixed}
+
+
+def _choice(name: str, folds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One hyperparameter over outer folds; the most frequent choice, if of two or more, is marked.
+
+    Folds in which it is inactive neither agree nor disagree.
+    """
+    values = [fold["hparams"].get(name) for fold in folds]
+    cells = [number(value) for value in values]
+    active = [cell for cell, value in zip(cells, values, strict=True) if value is not None]
+    favourite, votes = Counter(active).most_common(1)[0] if active else ("", 0)
+    marked = [votes > 1 and cell == favourite for cell in cells]
+    agree = f"{votes} of {len(active)}" if votes > 1 else MISSING
+    return {"name": name, "cells": list(zip(cells, marked, strict=True)), "agree": agree}
+
+
+def confusion(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Rows of the confusion matrix: counts with their share of the row, and what they say of the class."""
+    found, rows = summary["confusion"], []
+    for name, counts in zip(found["classes"], found["counts"], strict=True):
+        total = sum(counts)
+        cells = [(n, n / total if total else None) for n in counts]
+        rows.append({"name": name, "cells": cells, "total": total, "values": found["per_class"][name]})
+    return {**found, "table": rows}
+
+
+def decisions(summary: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Thresholds by outer fold and what came of them, with means and intervals; None without decisions."""
+    found = summary["decisions"]
+    if found is None:
+        return None
+    names = list(found["rates"])
+    rows = []
+    for fold, row in found["folds"].items():
+        made = row["decision"] or {}
+        cells = [number(made[name]["value"], 3) if made else MISSING for name in names]
+        counts = [number(made.get(key)) for key in ("tp", "fp", "fn", "tn")]
+        threshold = row["threshold"]
+        rows.append((fold, number(threshold["value"], 3), cells, counts, threshold["note"]))
+    means = [number(found["rates"][name]["mean"], 3) for name in names]
+    ends = [found["rates"][name]["intervals"][0] for name in names]
+    shown = [
+        MISSING if e["low"] is None else f"{number(e['low'], 3)} to {number(e['high'], 3)}" for e in ends
+    ]
+    return {**found, "names": names, "table": rows, "means": means, "ends": shown}
+
+
+def by_guideline(items: Sequence[Item]) -> dict[str, list[Item]]:
+    """Checklist items by guideline, in their order."""
+    found: dict[str, list[Item]] = {}
+    for item in items:
+        found.setdefault(item.guideline, []).append(item)
+    return found

@@ -1,0 +1,126 @@
+"""May these runs be compared? Only over the same cases, labels, subjects, and tested outer folds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.report.reading.evidence import Evidence
+
+SAME_FOLDS = (
+    "differences are paired by outer fold, so give both runs the same data and folds (same config.data and "
+    "config.folds and seed, or a fold column and config.folds.scheme='predefined')"
+)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A run in a comparison.
+
+    Attributes:
+        name: what it is called.
+        workdir: its run directory, as the user wrote it.
+        evidence: its records.
+    """
+
+    name: str
+    workdir: str
+    evidence: Evidence
+
+    @cached_property
+    def facts(self) -> dict[str, dict[str, str]]:
+        """Per fact (subject, label, outer fold): its text by case."""
+        rows, classes = self.evidence.cases, self.evidence.classes
+        labels = {row.case: row.label for row in rows}
+        # Labels of tested cases are records; those of the others stand in folds.csv alone.
+        for test in self.evidence.tests.values():
+            labels |= {case: classes[label] for case, label in zip(test.cases, test.labels, strict=True)}
+        return {
+            "subject": {row.case: row.subject for row in rows},
+            "label": labels,
+            "outer fold": {row.case: ", ".join(map(str, row.folds)) for row in rows},
+        }
+
+
+def check(runs: Sequence[Compared]) -> None:
+    """Refuses runs whose differences would mean nothing.
+
+    Raises:
+        UsageError: a run is of the flat protocol or given twice, or runs differ in their classes, cases,
+            subjects, labels, folds or tested outer folds, or have tested none.
+    """
+    for run in runs:
+        _nested(run)
+    for place, run in enumerate(runs):
+        for other in runs[:place]:
+            _not_the_same(other, run)
+    for run in runs[1:]:
+        _same_data(runs[0], run)
+        _same_tests(runs[0], run)
+    if not runs[0].evidence.tests:
+        raise UsageError(
+            f"{runs[0].workdir} has tested no outer fold yet, nor have the others: finish their "
+            "`nachos evaluate` first."
+        )
+
+
+def _nested(run: Compared) -> None:
+    if run.evidence.flat:
+        raise UsageError(
+            f"{run.workdir} is a run of the flat protocol: its folds chose the trial that they then score, "
+            "and the correction has no fold values to pair; compare runs with config.protocol = 'nested'."
+        )
+
+
+def _not_the_same(a: Compared, b: Compared) -> None:
+    if os.path.realpath(a.workdir) == os.path.realpath(b.workdir):
+        raise UsageError(f"--runs: {b.workdir} stands twice; name each run once.")
+    tests, others = a.evidence.tests, b.evidence.tests
+    same_config = a.evidence.run["config"] == b.evidence.run["config"]
+    if same_config and tests and dict(tests) == dict(others):
+        raise UsageError(
+            f"{a.workdir} and {b.workdir} hold the same run (same config, same predictions): one is a copy "
+            "or a repetition of the other; name each run once."
+        )
+
+
+def _same_data(a: Compared, b: Compared) -> None:
+    both = f"{a.workdir} and {b.workdir}"
+    if a.evidence.classes != b.evidence.classes:
+        raise UsageError(
+            f"{both} have other classes, or in another order ({', '.join(a.evidence.classes)}; "
+            f"{', '.join(b.evidence.classes)}): compare runs with the same config.data.classes."
+        )
+    known, others = a.evidence.by_case.keys(), b.evidence.by_case.keys()
+    if known != others:
+        example = min(known ^ others)
+        raise UsageError(
+            f"{both} have other cases: {len(known - others)} are only in the first and {len(others - known)} "
+            f"only in the second, like {example!r}; {SAME_FOLDS}."
+        )
+    for fact, texts in a.facts.items():
+        _same_facts(both, fact, texts, b.facts[fact])
+
+
+def _same_facts(both: str, fact: str, texts: Mapping[str, str], others: Mapping[str, str]) -> None:
+    changed = [case for case, text in texts.items() if others[case] != text]
+    if changed:
+        case = changed[0]
+        raise UsageError(
+            f"{both} differ in the {fact} of {len(changed)} of {len(texts)} cases, like {case!r}: "
+            f"{texts[case]!r} and {others[case]!r}; {SAME_FOLDS}."
+        )
+
+
+def _same_tests(a: Compared, b: Compared) -> None:
+    for one, other in ((a, b), (b, a)):
+        lacking = sorted(set(other.evidence.tests) - set(one.evidence.tests))
+        if lacking:
+            folds = ",".join(map(str, lacking))
+            raise UsageError(
+                f"{one.workdir} has not tested outer folds {folds}, which {other.workdir} has: run its "
+                f"`nachos evaluate` again with --outer_folds={folds}, then compare."
+            )

@@ -1,0 +1,119 @@
+"""Numbers and tables as the page shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from nachos_jax.report.reading.evidence import Evidence
+
+MISSING = "\N{EN DASH}"
+
+
+def number(value: Any, digits: int | None = None) -> str:
+    """A value for people: scores with `digits` decimals, hyperparameters with three significant digits."""
+    if value is None:
+        return MISSING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        text = f"{value:.3g}" if digits is None else f"{value:.{digits}f}"
+        return text.replace("-", "\N{MINUS SIGN}")
+    return str(value)
+
+
+def percent(value: float | None) -> str:
+    """A share as whole percent."""
+    return MISSING if value is None else f"{value:.0%}".replace("%", "\N{NO-BREAK SPACE}%")
+
+
+def duration(seconds: float) -> str:
+    """Seconds as the two largest units that matter."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s"
+    minutes, hours = whole // 60, whole // 3600
+    return f"{minutes} min {whole % 60} s" if hours == 0 else f"{hours:,} h {minutes % 60} min"
+
+
+def fold_table(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """The table of outer folds: metrics of each fold, then mean, SD and SE, and footnotes.
+
+    The headline metric stands first. Each cell is (text, footnote numbers); equal notes share a number.
+    """
+    names = summary["shown"]
+    notes: dict[str, int] = {}
+
+    def cell(value: Mapping[str, Any]) -> tuple[str, int | None]:
+        note = value["note"]
+        return number(value["value"], 3), notes.setdefault(note, len(notes) + 1) if note else None
+
+    rows = [
+        {
+            **fold,
+            "values": [cell(summary["metrics"][name]["folds"][str(fold["outer_fold"])]) for name in names],
+        }
+        for fold in summary["outer_folds"]
+    ]
+    totals = [
+        (label, [number(summary["metrics"][name][key], 3) for name in names])
+        for label, key in (("mean", "mean"), ("SD", "sd"), ("SE", "se"))
+    ]
+    counts = [summary["metrics"][name]["count"] for name in names]
+    labels = [summary["metrics"][name]["label"] for name in names]
+    return {"labels": labels, "rows": rows, "totals": totals, "counts": counts, "notes": list(notes)}
+
+
+def data_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the run was done on, as name and text."""
+    data, progress = summary["data"], summary["progress"]
+    subjects = "one a case, stated by the user" if data["subjects_waived"] else number(data["subjects"])
+    counts = ", ".join(f"{name} {n:,}" for name, n in data["counts"].items())
+    folds = f"{progress['folds_a_repeat']}, {progress['scheme']}"
+    if progress["repeats"] > 1:
+        folds += f", {progress['repeats']} repeats"
+    rows = [
+        ("Cases", number(data["cases"])),
+        ("Subjects", subjects),
+        ("Sites", number(data["sites"]) if data["sites"] else "not known"),
+        ("Classes", counts),
+        ("Folds", folds),
+        ("Case table with folds", data["hash"]),
+    ]
+    return [row for row in rows if row[1]]
+
+
+def made_rows(evidence: Evidence) -> dict[str, list[tuple[str, str]]]:
+    """How the run was made: command, versions, and every value of the config that says something."""
+    run = evidence.run
+    rules = sorted({outcome.rule for outcome in evidence.outcomes.values()})
+    how = [
+        ("Command", _command(run.get("command", ""))),
+        ("Selection metric", evidence.headline),
+        ("Selection rule", ", ".join(rules)),
+        ("Seed", str(run["config"].get("seed", ""))),
+    ]
+    return {
+        "how": [row for row in how if row[1]],
+        "versions": [(name, str(value)) for name, value in sorted(run.get("versions", {}).items())],
+        "config": [row for row in _flat(run["config"]) if row[1] not in ("", "()")],
+    }
+
+
+def _command(command: Any) -> str:
+    return " ".join(map(str, command)) if isinstance(command, (list, tuple)) else str(command)
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    for key in sorted(config):
+        value = config[key]
+        if isinstance(value, Mapping):
+            rows += _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, (list, tuple)):
+            rows.append((prefix + key, ", ".join(map(str, value))))
+        else:
+            rows.append((prefix + key, str(value)))
+    return rows

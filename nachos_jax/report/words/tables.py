@@ -1,0 +1,68 @@
+"""The CSV files of a run: one row a prediction, one row a trial."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nachos_jax.metrics.classification import predict
+from nachos_jax.report.reading.evidence import Evidence
+
+Table = tuple[list[str], list[list[Any]]]
+"""Header and rows; None is an empty field."""
+
+
+def predictions(evidence: Evidence) -> Table:
+    """predictions.csv: one row a tested case and repeat, in order of repeat and case table.
+
+    Probabilities are written in full, so every number of the summary can be recomputed from the file.
+    """
+    classes = evidence.classes
+    header = ["case", "subject", "site", "repeat", "outer_fold", "label", "predicted"]
+    header += [f"probability_{name}" for name in classes]
+    place = {row.case: index for index, row in enumerate(evidence.cases)}
+    rows = []
+    for fold, test in evidence.tests.items():
+        labels, probabilities = evidence.predictions[fold]
+        broken = set(np.flatnonzero(~np.isfinite(probabilities).all(axis=1)).tolist())
+        predicted = predict(probabilities)
+        for i, case in enumerate(test.cases):
+            known = evidence.by_case[case]
+            told = [None] * len(classes) if i in broken else [float(p) for p in probabilities[i]]
+            guess = None if i in broken else classes[predicted[i]]
+            repeat = evidence.repeat(fold) + 1
+            rows.append([case, known.subject, known.site, repeat, fold, classes[labels[i]], guess, *told])
+    rows.sort(key=lambda row: (row[3], place[row[0]]))
+    return header, rows
+
+
+def trials(evidence: Evidence) -> Table:
+    """trials.csv: one row a trial of every study, then one column a hyperparameter.
+
+    Status is "done", "failed", or "open" while the study goes on; inactive hyperparameters are empty.
+    """
+    names = hyperparameters(evidence)
+    header = ["study", "number", "origin", "status", "score", "spread", "epochs", "selected", *names]
+    rows = []
+    for fold, study in evidence.trials.items():
+        chosen = evidence.selected(fold)
+        for trial in study:
+            score = evidence.score(fold, trial.number)
+            if score is None:
+                judged = ["open", None, None, None, None]
+            else:
+                is_chosen = chosen is not None and chosen.number == trial.number
+                judged = [score.status, score.score, score.spread, score.epochs, _text(is_chosen)]
+            values = [_text(trial.hparams.get(name)) for name in names]
+            rows.append([fold, trial.number, trial.origin, *judged, *values])
+    return header, rows
+
+
+def hyperparameters(evidence: Evidence) -> list[str]:
+    """Names of all hyperparameters of all trials, sorted."""
+    return sorted({name for study in evidence.trials.values() for trial in study for name in trial.hparams})
+
+
+def _text(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else value

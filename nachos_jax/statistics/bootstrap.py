@@ -1,0 +1,307 @@
+"""Bootstrap over subjects of out-of-fold predictions: weighted metrics at once, percentile and BCa."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from scipy import special
+
+from nachos_jax.statistics.intervals import (
+    BOUNDS,
+    FEWEST_SUBJECTS,
+    UNBOUNDED,
+    Interval,
+    Kind,
+    narrow,
+    too_few,
+)
+from nachos_jax.statistics.weighted import Function, quiet, weighted
+
+BLOCK = 2**21
+"""Weights held in memory at a time: 16 MiB of float64."""
+FEWEST_A_STRATUM = 5
+"""Subjects that are drawn among themselves; fewer would hardly vary."""
+JACKKNIFE = 2000
+"""Subjects above which the jackknife of BCa leaves out groups of them."""
+BY_CLASS = frozenset({"balanced_accuracy", "macro_f1", "mcc"})
+"""Metrics that average or compare over classes, and give a number when one of them has no case."""
+UNDEFINED_SHARE = 0.05
+"""Share of undefined replicates above which no interval is given."""
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Cases with out-of-fold predictions.
+
+    Attributes:
+        labels: [N] int class numbers.
+        folds: [N] outer fold of each case.
+        subjects: [N] subject of each case; a subject lies in one fold.
+    """
+
+    labels: np.ndarray
+    folds: np.ndarray
+    subjects: np.ndarray
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How to resample.
+
+    Attributes:
+        replicates: R.
+        seed: of the draws.
+        by_fold: draws within each outer fold too. This understates variance by (m - 1) / m in a stratum of
+            m subjects, so it is for large folds.
+        target: "folds" averages the metric of each outer fold, as the headline does; "pooled" takes all
+            out-of-fold predictions together, which compares scores of different models.
+    """
+
+    replicates: int = 2000
+    seed: int = 0
+    by_fold: bool = False
+    target: Literal["folds", "pooled"] = "folds"
+
+
+USUAL = Resampling()
+
+
+@dataclass(frozen=True)
+class Replicates:
+    """A bootstrap, from which intervals are read.
+
+    Attributes:
+        metric: its name.
+        estimate: the metric itself; None when undefined.
+        values: [R] the metric of every replicate, NaN where undefined.
+        subjects: number of subjects.
+        note: what was resampled and evaluated, in words.
+        jackknife: gives [G] the metric without each subject (a group, of over 2,000), [G] the strata.
+    """
+
+    metric: str
+    estimate: float | None
+    values: np.ndarray
+    subjects: int
+    note: str
+    jackknife: Callable[[], tuple[np.ndarray, np.ndarray]] = field(repr=False)
+
+
+def strata(cases: Cases, by_fold: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Subjects in the order of their names, and what they are drawn within.
+
+    Returns:
+        [N] int number of each case's subject; [G] int stratum of each subject: its set of classes and,
+        if asked for, its outer fold. Sets of several classes with fewer than 5 subjects are drawn
+        together: alone, a stratum of m subjects understates variance by (m - 1)/m.
+    """
+    _, subject = np.unique(cases.subjects, return_inverse=True)
+    _, label = np.unique(cases.labels, return_inverse=True)
+    has = np.zeros((subject.max() + 1, label.max() + 1 + by_fold), np.int64)
+    has[subject, label] = 1
+    if by_fold:
+        has[subject, -1] = np.unique(cases.folds, return_inverse=True)[1]
+    stratum = np.unique(has, axis=0, return_inverse=True)[1].reshape(-1)
+    several = has.sum(axis=1) > 1
+    return subject, stratum if by_fold else _without_small_ones(stratum, several)
+
+
+def _without_small_ones(stratum: np.ndarray, several: np.ndarray) -> np.ndarray:
+    """[G] strata in which small sets of `several` classes are one, or in the largest if still small."""
+    sizes = np.bincount(stratum)
+    small = (sizes < FEWEST_A_STRATUM)[stratum] & several
+    together = len(sizes) if small.sum() >= FEWEST_A_STRATUM else int(sizes.argmax())
+    return np.unique(np.where(small, together, stratum), return_inverse=True)[1].reshape(-1)
+
+
+def resamples(
+    subjects: np.ndarray, labels: np.ndarray, folds: np.ndarray | None, replicates: int, seed: int
+) -> np.ndarray:
+    """How often each case occurs in each replicate: subjects are drawn with all their cases.
+
+    Args:
+        subjects: [N] subject of each case.
+        labels: [N] class of each case: as many subjects of a class (of a set of classes, when a subject
+            has several) are drawn as there are.
+        folds: [N] outer folds to draw within as well, or None.
+        replicates: R.
+        seed: of the draws; the same for cases in any order.
+
+    Returns:
+        [R, N] float32 counts.
+    """
+    cases = Cases(labels, np.zeros(len(labels)) if folds is None else folds, subjects)
+    subject, stratum = strata(cases, folds is not None)
+    return _draw(np.random.default_rng(seed), stratum, replicates)[:, subject].astype(np.float32)
+
+
+def _draw(generator: np.random.Generator, stratum: np.ndarray, replicates: int) -> np.ndarray:
+    """Counts [R, G] of subjects."""
+    counts = np.empty((replicates, len(stratum)), np.int64)
+    for number in range(stratum.max() + 1):
+        members = np.flatnonzero(stratum == number)
+        drawn = generator.integers(0, len(members), (replicates, len(members)))
+        drawn += np.arange(replicates)[:, None] * len(members)
+        counts[:, members] = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
+    return counts
+
+
+def blocks(cases: Cases, options: Resampling) -> Iterator[np.ndarray]:
+    """Replicates as [B, N] float64 weights of cases, a block at a time."""
+    subject, stratum = strata(cases, options.by_fold)
+    generator, size = np.random.default_rng(options.seed), max(1, BLOCK // len(subject))
+    for start in range(0, options.replicates, size):
+        yield _draw(generator, stratum, min(size, options.replicates - start))[:, subject].astype(np.float64)
+
+
+def by_target(
+    metric: str | Function,
+    cases: Cases,
+    probabilities: np.ndarray,
+    weights: np.ndarray,
+    target: Literal["folds", "pooled"],
+) -> tuple[np.ndarray, int]:
+    """The metric per outer fold, averaged over those where it is defined, or of all cases together.
+
+    A metric of `BY_CLASS` is undefined where the weights lose a class that the fold has: its value over the
+    classes left would be another quantity.
+
+    Returns:
+        [R] float64, NaN where undefined; in how many replicates a fold was left out as undefined.
+    """
+    if target == "pooled":
+        return _of_all_classes(metric, cases.labels, probabilities, weights), 0
+    values = []
+    for number in np.unique(cases.folds):
+        rows = np.flatnonzero(cases.folds == number)
+        part = slice(rows[0], rows[-1] + 1) if rows[-1] - rows[0] + 1 == len(rows) else rows
+        values.append(_of_all_classes(metric, cases.labels[part], probabilities[part], weights[:, part]))
+    defined = np.isfinite(values)
+    total = np.where(defined, values, 0.0).sum(axis=0)
+    mean = quiet(np.divide, total, defined.sum(axis=0).astype(np.float64))
+    return mean, int(np.sum(~defined.all(axis=0)))
+
+
+def _of_all_classes(
+    metric: str | Function, labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """`weighted`, NaN where a class of these cases has lost its weight and the metric would not say so."""
+    values = weighted(metric, labels, probabilities, weights)
+    if metric not in BY_CLASS:
+        return values
+    kept = [weights[:, labels == c].any(axis=1) for c in np.unique(labels)]
+    return np.where(np.all(kept, axis=0), values, np.nan)
+
+
+def bootstrap(
+    metric: str | Function, cases: Cases, probabilities: np.ndarray, options: Resampling = USUAL
+) -> Replicates:
+    """Resamples subjects with all their cases, within classes, and evaluates a metric on every replicate.
+
+    Efron (1979); over clusters, Davison and Hinkley (1997, section 3.8). Unit: subjects. Target: the true
+    performance of these K models; the fits are held fixed, so how training varies is not in it: show it
+    beside the corrected t. Drawing within classes holds the prevalence fixed. Do not use it for fewer than
+    about 30 subjects, nor when subjects are related.
+
+    Args:
+        metric: see `weighted`.
+        cases: the N cases.
+        probabilities: [N, C] out-of-fold.
+        options: how to resample.
+
+    Raises:
+        ValueError: no cases, or arrays of different lengths.
+    """
+    if not len(cases.labels) or len({len(probabilities), *map(len, vars(cases).values())}) > 1:
+        raise ValueError("cases and probabilities must have one length, and not 0")
+    order = np.argsort(cases.folds, kind="stable")  # folds become slices
+    cases = Cases(*(np.asarray(values)[order] for values in vars(cases).values()))
+    probabilities = np.asarray(probabilities, np.float64)[order]
+    (single,), _ = by_target(metric, cases, probabilities, np.ones((1, len(order))), options.target)
+    found = [by_target(metric, cases, probabilities, w, options.target) for w in blocks(cases, options)]
+    subject, stratum = strata(cases, options.by_fold)
+
+    def jackknife() -> tuple[np.ndarray, np.ndarray]:
+        group, of_group = _groups(stratum)
+        left, size = [], max(1, BLOCK // len(subject))
+        for start in range(0, len(of_group), size):
+            numbers = np.arange(start, min(start + size, len(of_group)))
+            weights = (group[subject][None, :] != numbers[:, None]).astype(np.float64)
+            left.append(by_target(metric, cases, probabilities, weights, options.target)[0])
+        return np.concatenate(left), of_group
+
+    partial, name = sum(count for _, count in found), metric if isinstance(metric, str) else "custom"
+    notes = ["over pooled out-of-fold predictions"] if options.target == "pooled" else []
+    notes += [f"a fold undefined and left out in {partial} of {options.replicates} replicates"] * bool(
+        partial
+    )
+    values = np.concatenate([values for values, _ in found])
+    estimate = float(single) if np.isfinite(single) else None
+    return Replicates(name, estimate, values, len(stratum), "; ".join(notes), jackknife)
+
+
+def _groups(stratum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[G] group of each subject, within its stratum; stratum of each group. Few subjects: each its own."""
+    share = max(1, -(-len(stratum) // (JACKKNIFE // 2))) if len(stratum) > JACKKNIFE else 1
+    rank = np.empty(len(stratum), np.int64)
+    for number in range(stratum.max() + 1):
+        members = np.flatnonzero(stratum == number)
+        rank[members] = np.arange(len(members)) // share
+    pairs, group = np.unique(np.stack([stratum, rank], axis=1), axis=0, return_inverse=True)
+    return group.reshape(-1), pairs[:, 0]
+
+
+def percentile(replicates: Replicates, level: float = 0.95) -> Interval:
+    """Percentile interval: the (1 - level)/2 and (1 + level)/2 quantiles of the replicates (Efron, 1979)."""
+    kind = Kind("percentile", "Bootstrap over subjects, percentile", "subjects", replicates.subjects, level)
+    return _between(replicates, kind, 0.0, lambda: 0.0)
+
+
+def bca(replicates: Replicates, level: float = 0.95) -> Interval:
+    """Bias-corrected and accelerated interval (Efron, 1987).
+
+    Quantiles at Phi(z0 + (z0 + z) / (1 - a (z0 + z))): z0 from the share of replicates below the estimate
+    and a = sum u^3 / (6 (sum u^2)^1.5) from the jackknife over subjects, u being (m - 1)/m times (mean
+    without one - value without this one) in each stratum of m (Davison and Hinkley, 1997, chapter 5).
+    """
+    kind = Kind("bca", "Bootstrap over subjects, BCa", "subjects", replicates.subjects, level)
+    estimate = np.nan if replicates.estimate is None else replicates.estimate
+    values, close = replicates.values[np.isfinite(replicates.values)], 1e-12 * max(1.0, abs(estimate))
+    below = (np.sum(values < estimate - close) + np.sum(values <= estimate + close)) / max(1, 2 * len(values))
+    return _between(replicates, kind, special.ndtri(below), lambda: acceleration(*replicates.jackknife()))
+
+
+def acceleration(left_out: np.ndarray, stratum: np.ndarray) -> float:
+    """Skewness over 6 of the influences that the values [G] without each unit tell, within strata [G]."""
+    there = np.isfinite(left_out)
+    values, (_, index) = left_out[there], np.unique(stratum[there], return_inverse=True)
+    sizes = np.bincount(index)
+    u = ((np.bincount(index, weights=values) / sizes)[index] - values) * ((sizes - 1) / sizes)[index]
+    spread = np.sum(u**2)
+    return float(np.sum(u**3) / (6 * spread**1.5)) if spread > 0 else 0.0
+
+
+def _between(replicates: Replicates, kind: Kind, z0: float, slope: Callable[[], float]) -> Interval:
+    """The quantiles of the replicates, moved by the bias z0 and the acceleration; or why there are none."""
+    estimate, values = replicates.estimate, replicates.values[np.isfinite(replicates.values)]
+    lost = len(replicates.values) - len(values)
+    told = f"{lost} of {len(replicates.values)} replicates undefined" if lost else ""
+    if estimate is None:
+        return kind.undefined("the metric is undefined for these cases")
+    if replicates.subjects < FEWEST_SUBJECTS:
+        return kind.undefined(too_few(replicates.subjects), estimate)
+    if lost > UNDEFINED_SHARE * len(replicates.values):
+        return kind.undefined(told, estimate)
+    if np.ptp(values) == 0:
+        return kind.undefined(
+            "the same value in all replicates: no spread, as with perfect separation", estimate
+        )
+    if not np.isfinite(z0):
+        return kind.undefined("all replicates lie on one side of the estimate", estimate)
+    z = z0 + special.ndtri([(1 - kind.level) / 2, (1 + kind.level) / 2])
+    ends = np.quantile(values, special.ndtr(z0 + z / (1 - slope() * z)))
+    note = "; ".join(text for text in (replicates.note, told, narrow(replicates.subjects)) if text)
+    return kind.around(estimate, ends, BOUNDS.get(replicates.metric, UNBOUNDED), note)

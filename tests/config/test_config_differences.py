@@ -1,0 +1,52 @@
+"""What may differ between a config and that of a run which is taken up again."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from nachos_jax import default_config
+from nachos_jax.config import run_config as configs
+from nachos_jax.protocol.run.configure import checked
+from tests.fields import leaves, plain, with_value
+
+FIELDS = dict(leaves(plain()))
+SAME_RESULTS = {"data.cache", "data.path", "data.residency", "deploy.members"}
+SAME_RESULTS |= {key for key in FIELDS if key.startswith(("engine.", "report."))}
+
+
+@pytest.mark.parametrize("key", FIELDS)
+def test_a_field_that_can_change_results_is_a_difference(key):
+    old = plain()
+    new = with_value(key, "another")
+    lines = configs.differences(old, new)
+    assert lines == ([] if key in SAME_RESULTS else [f"{key}: {FIELDS[key]!r} -> 'another'"])
+    assert configs.differences(old, plain()) == []
+
+
+def test_fields_that_came_or_went_are_differences_too():
+    old, new = plain(), plain()
+    del new["training"]["dropout"]
+    new["training"]["newest"] = 3
+    assert configs.differences(old, new) == ["training.dropout: 0.0 -> None", "training.newest: None -> 3"]
+
+
+def test_the_stored_form_of_a_config_is_no_difference():
+    stored = json.loads(json.dumps(checked(default_config_on_digits()).raw))
+    assert configs.differences(stored, checked(default_config_on_digits()).raw) == []
+    assert configs.differences(stored, default_config_on_digits()) == []
+
+
+def default_config_on_digits():
+    config = default_config()
+    config.data.source, config.data.classes = "digits", ("a", "b")
+    return config
+
+
+def test_a_run_of_before_the_protocol_was_a_field_is_taken_up_as_nested():
+    old = plain()
+    del old["protocol"]
+    del old["report"]
+    assert configs.differences(old, plain()) == []
+    assert configs.differences(old, with_value("protocol", "flat")) == ["protocol: 'nested' -> 'flat'"]

@@ -1,0 +1,299 @@
+"""The bootstrap against repeated cases, scipy and plain loops, and what must not change it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from nachos_jax.metrics import classification
+from nachos_jax.statistics import bootstrap as b
+from nachos_jax.statistics import weighted as w
+from nachos_jax.statistics.folds import summary
+
+NAMES = tuple("abcde")
+FAST = (*w.COUNTS, *w.LOSSES, *w.RANKS)
+
+
+@st.composite
+def predictions(draw):
+    """Labels [N] and probabilities [N, C] with ties."""
+    count, n = draw(st.integers(2, 4)), draw(st.integers(4, 25))
+    generator = np.random.default_rng(draw(st.integers(0, 10_000)))
+    raw = generator.integers(1, draw(st.integers(2, 20)), (n, count)).astype(float)
+    return generator.integers(0, count, n), raw / raw.sum(axis=1, keepdims=True)
+
+
+def study(seed=0, subjects=40, folds=4, each=1, count=2):
+    """Cases with a subject's cases side by side, and informative probabilities."""
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, count, subjects)
+    raw = np.exp(generator.normal(size=(subjects, count)) + 1.2 * np.eye(count)[labels])
+    index = np.repeat(np.arange(subjects), each)
+    probabilities = (raw / raw.sum(axis=1, keepdims=True))[index]
+    return b.Cases(labels[index], (np.arange(subjects) % folds)[index], index), probabilities
+
+
+def take(cases, index):
+    return b.Cases(*(values[index] for values in vars(cases).values()))
+
+
+# --- weights ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("metric", classification.METRICS)
+@settings(max_examples=30)
+@given(data=predictions(), seed=st.integers(0, 1000))
+def test_weights_are_repeated_cases(metric, data, seed):
+    labels, probabilities = data
+    weights = np.random.default_rng(seed).integers(0, 3, (6, len(labels))).astype(float)
+    weights[0] = 1
+    found = w.weighted(metric, labels, probabilities, weights)
+    for row, value in zip(weights, found, strict=True):
+        index = np.repeat(np.arange(len(labels)), row.astype(int))
+        names = NAMES[: probabilities.shape[1]]
+        expected = classification.evaluate(metric, labels[index], probabilities[index], names).value
+        if expected is None:
+            assert np.isnan(value)
+        else:
+            assert value == pytest.approx(expected, abs=1e-12)
+
+
+def test_all_named_metrics_of_the_issue_are_evaluated_at_once():
+    assert set(FAST) == set(classification.METRICS) & set(FAST)
+    assert {"accuracy", "auc", "average_precision", "kappa", "mcc", "brier", "log_loss"} <= set(FAST)
+
+
+def test_any_function_and_broken_probabilities():
+    cases, probabilities = study()
+    weights = b.resamples(cases.subjects, cases.labels, None, 5, 0)
+
+    def own(labels, rows):
+        return float(np.mean(rows.argmax(axis=1) == labels))
+
+    expected = w.weighted("accuracy", cases.labels, probabilities, weights)
+    np.testing.assert_allclose(w.weighted(own, cases.labels, probabilities, weights), expected)
+    assert np.isnan(w.weighted(lambda *_: None, cases.labels, probabilities, weights)).all()
+    probabilities[0, 0] = np.nan
+    assert np.isnan(w.weighted("auc", cases.labels, probabilities, weights)).all()
+
+
+# --- draws -----------------------------------------------------------------------------------------------
+
+
+@given(seed=st.integers(0, 1000), by_fold=st.booleans())
+def test_subjects_are_drawn_whole_and_within_their_classes_and_folds(seed, by_fold):
+    generator = np.random.default_rng(seed)
+    subjects = np.sort(generator.integers(0, 12, 40))
+    labels, folds = generator.integers(0, 2, 40), subjects % 3
+    weights = b.resamples(subjects, labels, folds if by_fold else None, 30, seed)
+    assert weights.shape == (30, 40)
+    assert weights.dtype == np.float32
+    first = np.unique(subjects, return_index=True)[1]
+    for row in weights:
+        for subject in np.unique(subjects):
+            assert len(set(row[subjects == subject])) == 1
+    kinds: dict[Any, list[int]] = {}
+    for index in first:
+        kind = (frozenset(labels[subjects == subjects[index]]), folds[index] if by_fold else None)
+        kinds.setdefault(kind, []).append(index)
+    mixed = frozenset({0, 1}), None
+    if len(kinds.get(mixed, ())) in range(1, b.FEWEST_A_STRATUM):  # alone they would hardly vary
+        order = [(frozenset({1}), None), (frozenset({0}), None), mixed]
+        largest = max(order, key=lambda kind: len(kinds.get(kind, ())))
+        if largest != mixed:
+            kinds[largest] += kinds.pop(mixed)
+    for members in kinds.values():
+        np.testing.assert_array_equal(weights[:, members].sum(axis=1), len(members))
+
+
+def test_every_subject_of_a_class_is_as_likely():
+    labels = np.repeat([0, 1], [8, 4])
+    weights = b.resamples(np.arange(12), labels, None, 20_000, 0)
+    np.testing.assert_allclose(weights.mean(axis=0), 1, atol=0.04)
+    np.testing.assert_allclose(weights.var(axis=0), np.repeat([7 / 8, 3 / 4], [8, 4]), atol=0.05)
+
+
+# --- intervals -------------------------------------------------------------------------------------------
+
+
+def log_loss_of_one_class(seed, count=40):
+    """Cases of one class: a single stratum, whose log loss is the mean of a sample."""
+    probabilities = np.random.default_rng(seed).dirichlet([2.0, 3.0], count)
+    cases = b.Cases(np.ones(count, int), np.zeros(count, int), np.arange(count))
+    return cases, probabilities, -np.log(probabilities[:, 1])
+
+
+@settings(max_examples=30)
+@given(seed=st.integers(0, 100), level=st.sampled_from([0.8, 0.95]))
+def test_intervals_equal_scipys_of_the_same_replicates(seed, level):
+    cases, probabilities, sample = log_loss_of_one_class(seed)
+    ours = b.bootstrap("log_loss", cases, probabilities, b.Resampling(replicates=500, seed=seed))
+    same = SimpleNamespace(bootstrap_distribution=ours.values)
+    for method, interval in (("percentile", b.percentile(ours, level)), ("BCa", b.bca(ours, level))):
+        theirs = stats.bootstrap(
+            (sample,), np.mean, n_resamples=0, bootstrap_result=same, method=method, confidence_level=level
+        ).confidence_interval
+        assert (interval.low, interval.high) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
+
+
+def test_intervals_are_near_scipys_own():
+    cases, probabilities, sample = log_loss_of_one_class(1)
+    ours = b.bootstrap("log_loss", cases, probabilities, b.Resampling(replicates=20_000))
+    theirs = stats.bootstrap((sample,), np.mean, n_resamples=20_000, method="BCa", rng=0)
+    found = b.bca(ours)
+    assert (found.low, found.high) == pytest.approx(tuple(theirs.confidence_interval), abs=0.02)
+    assert ours.values.std() == pytest.approx(theirs.standard_error, rel=0.03)
+
+
+@pytest.mark.parametrize("metric", FAST)
+def test_replicates_equal_a_plain_loop(metric):
+    cases, probabilities = study(count=3, subjects=60)
+    options = b.Resampling(replicates=20, seed=3, by_fold=True)
+    found = b.bootstrap(metric, cases, probabilities, options)
+    weights = b.resamples(cases.subjects, cases.labels, cases.folds, 20, 3)
+    for value, row in zip(found.values, weights, strict=True):
+        values = []
+        for k in range(4):
+            index = np.repeat(np.flatnonzero(cases.folds == k), row[cases.folds == k].astype(int))
+            one = classification.evaluate(metric, cases.labels[index], probabilities[index], NAMES[:3])
+            values.append(one.value)
+        assert value == pytest.approx(summary(values).mean)
+
+
+@pytest.mark.parametrize("target", ["folds", "pooled"])
+@pytest.mark.parametrize("metric", FAST)
+def test_order_of_cases_and_copies_of_subjects_cases_change_nothing(metric, target):
+    cases, probabilities = study(each=2)
+    options = b.Resampling(replicates=50, target=target)
+    first = b.bootstrap(metric, cases, probabilities, options)
+    index = np.random.default_rng(0).permutation(np.tile(np.arange(80), 2))
+    again = b.bootstrap(metric, take(cases, index), probabilities[index], options)
+    np.testing.assert_allclose(again.values, first.values, atol=1e-12)
+    assert again.estimate == pytest.approx(first.estimate)
+    assert b.bca(again).high == pytest.approx(b.bca(first).high)
+    assert ("pooled" in b.percentile(first).note) == (target == "pooled")
+
+
+def test_swapped_classes_have_the_same_accuracy_and_auc():
+    cases, probabilities = study()
+    swapped = b.Cases(1 - cases.labels, cases.folds, cases.subjects)
+    for metric in ("accuracy", "balanced_accuracy", "auc", "mcc", "brier"):
+        first = b.bootstrap(metric, cases, probabilities, b.Resampling(replicates=1))
+        other = b.bootstrap(metric, swapped, probabilities[:, ::-1], b.Resampling(replicates=1))
+        assert other.estimate == pytest.approx(first.estimate)
+
+
+def test_blocks_of_memory_change_nothing_but_the_draws(monkeypatch):
+    cases, probabilities = study()
+    whole = b.bootstrap("auc", cases, probabilities, b.Resampling(replicates=4000))
+    monkeypatch.setattr(b, "BLOCK", 1000)
+    parts = b.bootstrap("auc", cases, probabilities, b.Resampling(replicates=4000))
+    assert len(parts.values) == 4000
+    assert parts.values.mean() == pytest.approx(whole.values.mean(), abs=0.005)
+    assert parts.values.std() == pytest.approx(whole.values.std(), abs=0.005)
+    np.testing.assert_array_equal(parts.jackknife()[0], whole.jackknife()[0])
+
+
+def test_jackknife_leaves_out_each_subject():
+    cases, probabilities = study(each=2)
+    left, stratum = b.bootstrap("auc", cases, probabilities, b.Resampling(replicates=1)).jackknife()
+    expected = []
+    for subject in range(40):
+        keep = cases.subjects != subject
+        folds = [keep & (cases.folds == k) for k in range(4)]
+        values = [
+            classification.evaluate("auc", cases.labels[rows], probabilities[rows], "ab").value
+            for rows in folds
+        ]
+        expected.append(summary(values).mean)
+    for label in (0, 1):
+        ours = np.sort(np.array(expected)[cases.labels[::2] == label])
+        np.testing.assert_allclose(np.sort(left[stratum == stratum_of(label, cases)]), ours)
+
+
+def stratum_of(label, cases):
+    subject, stratum = b.strata(cases, by_fold=False)
+    return stratum[subject[np.flatnonzero(cases.labels == label)[0]]]
+
+
+def test_groups_of_many_subjects_tell_the_same_acceleration(monkeypatch):
+    cases, probabilities, _ = log_loss_of_one_class(0, count=600)
+    single = b.acceleration(*b.bootstrap("log_loss", cases, probabilities, b.Resampling(1)).jackknife())
+    monkeypatch.setattr(b, "JACKKNIFE", 400)
+    left, stratum = b.bootstrap("log_loss", cases, probabilities, b.Resampling(1)).jackknife()
+    assert len(left) == 200
+    assert b.acceleration(left, stratum) == pytest.approx(single, rel=0.5)
+    assert single == pytest.approx(0.01, abs=0.01)
+
+
+def test_cases_of_a_subject_count_once():
+    cases, probabilities = study(subjects=100, each=4)
+    wrong = b.Cases(cases.labels, cases.folds, np.arange(400))
+    by_subject, by_case = (b.percentile(b.bootstrap("accuracy", c, probabilities)) for c in (cases, wrong))
+    assert (by_subject.count, by_case.count) == (100, 400)
+    wide, narrow = np.array([by_subject.width, by_case.width], float)
+    assert wide == pytest.approx(2 * narrow, rel=0.15)
+
+
+# --- undefined -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("interval", [b.percentile, b.bca])
+def test_undefined_intervals_give_the_reason(interval):
+    cases, probabilities = study()
+    few = b.bootstrap("accuracy", take(cases, slice(9)), probabilities[:9])
+    assert interval(few).note == "9 subjects: an interval over subjects needs at least 10"
+    assert interval(few).estimate is not None
+    narrow = b.bootstrap("accuracy", take(cases, slice(20)), probabilities[:20])
+    assert "20 subjects: likely too narrow" in interval(narrow).note
+    perfect = b.bootstrap("accuracy", cases, np.eye(2)[cases.labels])
+    assert (interval(perfect).estimate, interval(perfect).low) == (1.0, None)
+    assert "same value" in interval(perfect).note
+    one = b.Cases(np.ones(40, int), cases.folds, cases.subjects)
+    assert interval(b.bootstrap("auc", one, probabilities)).note == "the metric is undefined for these cases"
+    rare = b.bootstrap(lambda labels, _: None if labels[0] else 0.5, cases, probabilities)
+    assert rare.metric == "custom"
+    assert interval(rare).low is None
+
+
+def test_folds_that_lose_a_class_are_said():
+    cases, probabilities = study(subjects=30, folds=6)
+    found = b.percentile(b.bootstrap("auc", cases, probabilities))
+    assert "a fold undefined and left out in" in found.note
+    assert found.low is not None
+
+
+def test_arrays_of_other_lengths_are_refused():
+    cases, probabilities = study()
+    with pytest.raises(ValueError, match="one length"):
+        b.bootstrap("accuracy", cases, probabilities[1:])
+    with pytest.raises(ValueError, match="not 0"):
+        b.bootstrap("accuracy", take(cases, slice(0)), probabilities[:0])
+
+
+def test_subjects_of_rare_sets_of_classes_are_drawn_together():
+    """Alone, such a subject would be drawn exactly once in every replicate."""
+    subjects = np.repeat(np.arange(40), 2)
+    labels = np.random.default_rng(1).integers(0, 6, 80)
+    weights = b.resamples(subjects, labels, None, 500, 0)
+    several = np.repeat(labels[::2] != labels[1::2], 2)
+    varies = weights.std(axis=0)[several]
+    assert varies.min() > 0.7, "a subject's count is about Poisson with mean 1"
+    assert (weights.reshape(500, 40, 2)[:, :, 0].sum(axis=1) == 40).all()
+
+
+@pytest.mark.parametrize("metric", sorted(b.BY_CLASS))
+def test_a_fold_that_loses_a_class_has_no_value_of_the_classes_left(metric):
+    labels = np.tile(np.repeat([0, 1], [18, 2]), 5)
+    cases = b.Cases(labels, np.repeat(np.arange(5), 20), np.arange(100))
+    perfect = np.eye(2)[labels]
+    found = b.bootstrap(metric, cases, perfect, b.Resampling(400, 0))
+    assert set(found.values) == {1.0}
+    assert "a fold undefined and left out" in found.note
+    assert b.percentile(found).low is None
