@@ -28,8 +28,6 @@ MAY_USE_JAX_IN_CORE = {"nachos_jax.core.rng"}
 WITHOUT_JAX = re.compile(
     r"nachos_jax\.(config|core|metrics|report|search|splits|statistics|records\.(rows|schema|store))(\.|$)"
 )
-    r"nachos_jax\.(config|core|metrics|report|search|splits|statistics|records\.(schema|store))(\.|$)"
-)
 
 # Written so that this file does not hold what it looks for.
 MACHINE_PATHS = re.compile(r"(?<![\w.~])/(work|root|home|Users|mnt)/\w")
