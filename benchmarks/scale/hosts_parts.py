@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
-from hosts_clock import Clock
-from hosts_fits import Courses
-from hosts_ledger import Ledger
-
+from benchmarks.scale.hosts_clock import Clock
+from benchmarks.scale.hosts_fits import Courses
+from benchmarks.scale.hosts_ledger import Ledger
 from nachos_jax.engine.bucket_lanes import BucketLanes, FitResult
 from nachos_jax.engine.pool import LanePool, Spent
 from nachos_jax.search.random_search import DrawnSearch, random_points
