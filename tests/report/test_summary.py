@@ -11,10 +11,10 @@ from sklearn import metrics as sk
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.records.store import dump
-from nachos_jax.report.numbers import decided
 from nachos_jax.report.numbers import summary as summaries
 from nachos_jax.report.page import page
 from nachos_jax.report.reading.evidence import read
+from nachos_jax.report.sections.classification import decided
 from nachos_jax.report.words import tables
 from nachos_jax.statistics.intervals import BOUNDS
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from nachos_jax.core.types import HParamValue
-from nachos_jax.metrics.classification import METRICS
 from nachos_jax.report.figures import bars
 from nachos_jax.report.figures.agreement import agreement
 from nachos_jax.report.figures.drawing import Figure
@@ -85,10 +84,10 @@ def _mark(trial: int, score: float | None, selected: int) -> Mark:
 
 def score_label(summary: Mapping[str, Any]) -> str:
     """What the inner folds scored trials by; losses are turned round so that higher is better."""
-    metric = METRICS[summary["headline"]]
-    label = metric.label.lower() if not metric.label.isupper() else metric.label
+    metric = summary["metrics"][summary["headline"]]
+    label = metric["label"] if metric["label"].isupper() else metric["label"].lower()
     folds = "folds" if summary["protocol"] == "flat" else "inner folds"
-    return f"{'' if metric.higher_is_better else 'minus '}mean {label} of the {folds}"
+    return f"{'' if metric['higher_is_better'] else 'minus '}mean {label} of the {folds}"
 
 
 def _losses(evidence: Evidence) -> dict[str, Any]:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nachos_jax.report.sections.section import Section
 
 SE_LABEL = "SE over folds (NACHOS), descriptive: folds share training cases, so it is too small"
 
 
-def estimate(summary: Mapping[str, Any]) -> str:
+def estimate(summary: Mapping[str, Any], section: Section) -> str:
     """One sentence or two: the headline metric, its unit and count, the data, and what it estimates.
 
     Args:
         summary: what `summary.summarise` builds, before its words.
+        section: of the task.
     """
-    progress, data = summary["progress"], _data(summary)
+    progress, data = summary["progress"], _data(summary, section)
     if not progress["outer_folds_tested"]:
         planned = _count(progress["outer_folds_planned"], "outer fold")
         if summary["protocol"] == "flat":
@@ -53,11 +57,12 @@ def _ends(interval: Mapping[str, Any]) -> str:
     return f"{100 * interval['level']:.4g} % interval {ends}"
 
 
-def caveats(summary: Mapping[str, Any], warnings: Iterable[str]) -> list[str]:
+def caveats(summary: Mapping[str, Any], section: Section, warnings: Iterable[str]) -> list[str]:
     """What the reader must know besides the sentence, most important first.
 
     Args:
         summary: what `summary.summarise` builds, before its words.
+        section: of the task.
         warnings: the run's own.
     """
     found = [
@@ -66,7 +71,7 @@ def caveats(summary: Mapping[str, Any], warnings: Iterable[str]) -> list[str]:
         *_interval_notes(summary),
         *_waived(summary),
         *_notes(summary),
-        *_failures(summary),
+        *_failures(summary, section.without_numbers(summary)),
         *_repeats(summary),
     ]
     if any(summary["metrics"][name]["se"] is not None for name in summary["shown"]):
@@ -96,7 +101,7 @@ def _spread(metric: Mapping[str, Any], progress: Mapping[str, Any]) -> str:
     return f"{_ends(interval)}, corrected t over {over}; SE {metric['se']:.3f}, descriptive"
 
 
-def _data(summary: Mapping[str, Any]) -> str:
+def _data(summary: Mapping[str, Any], section: Section) -> str:
     data, progress = summary["data"], summary["progress"]
     cases = _count(data["cases"], "case")
     tested = progress["cases_tested"]
@@ -107,7 +112,7 @@ def _data(summary: Mapping[str, Any]) -> str:
     else:
         who = f" of {_count(data['subjects'], 'subject')}"
     sites = f" from {_count(data['sites'], 'site')}" if (data["sites"] or 0) > 1 else ""
-    return f"{cases}{who}{sites}, {_count(len(data['classes']), 'class', 'classes')}"
+    return f"{cases}{who}{sites}, {section.extent(summary)}"
 
 
 def _share(summary: Mapping[str, Any]) -> str:
@@ -191,9 +196,8 @@ def _notes(summary: Mapping[str, Any]) -> list[str]:
     return texts + [f"{headline} in {_folds(folds)}: {note}." for note, folds in qualified.items()]
 
 
-def _failures(summary: Mapping[str, Any]) -> list[str]:
-    trials, lost = summary["trials"], summary["confusion"]["without_numbers"]
-    texts = []
+def _failures(summary: Mapping[str, Any], lost: int) -> list[str]:
+    trials, texts = summary["trials"], []
     if trials["failed"]:
         texts.append(
             f"{trials['failed']} of {_count(trials['scored'], 'trial')} failed (a training met NaN or "

@@ -1,4 +1,4 @@
-"""Figures of the out-of-fold predictions, from records to drawings."""
+"""Figures of classes: ranking, calibration, decisions and confusion, from records to drawings."""
 
 from __future__ import annotations
 
@@ -13,15 +13,12 @@ from nachos_jax.report.figures.calibration import calibration as draw_calibratio
 from nachos_jax.report.figures.confusion import MeanConfusion, confusion
 from nachos_jax.report.figures.decision import DecisionCurve, decision
 from nachos_jax.report.figures.drawing import Figure
-from nachos_jax.report.figures.folds import Interval, folds
 from nachos_jax.report.figures.ranking import RankingCurve, precision_recall, roc
-from nachos_jax.report.figures.subgroups import Subgroup, forest
-from nachos_jax.report.numbers import decided
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.evidence import Evidence
+from nachos_jax.report.sections.classification import decided
 from nachos_jax.report.words.format import number
 from nachos_jax.statistics.bootstrap import resamples
-from nachos_jax.statistics.intervals import BOUNDS
 
 WEIGHTS = 20_000_000
 """Replicates times cases of a band: 80 MB; larger cohorts get fewer replicates, at least 200."""
@@ -29,13 +26,11 @@ THRESHOLDS = np.arange(1, 100) / 100
 
 
 def drawn(evidence: Evidence, estimates: Estimates, summary: Mapping[str, Any]) -> list[Figure | None]:
-    """Folds, subgroups, ROC, precision-recall, calibration, decisions, confusion; None for what is empty."""
-    if not len(estimates.cases.labels):
+    """ROC, precision-recall, calibration, decisions, confusion; None for what is empty."""
+    if not len(estimates.truth):
         return []
     weights = _weights(estimates)
     return [
-        _folds(summary),
-        _forest(summary),
         *_ranking(evidence, summary),
         _calibration(evidence, estimates, summary, weights),
         _decision(evidence, estimates, weights),
@@ -48,57 +43,6 @@ def _weights(estimates: Estimates) -> np.ndarray:
     cases, wanted = estimates.cases, estimates.resampling
     replicates = max(200, min(wanted.replicates, WEIGHTS // len(cases.labels)))
     return resamples(cases.subjects, cases.labels, None, replicates, wanted.seed)
-
-
-def _bounds(name: str) -> tuple[float | None, float | None]:
-    low, high = BOUNDS.get(name, (None, None))
-    return (
-        None if low is None or not np.isfinite(low) else low,
-        None if high is None or not np.isfinite(high) else high,
-    )
-
-
-def _folds(summary: Mapping[str, Any]) -> Figure | None:
-    name = summary["headline"]
-    metric = summary["metrics"][name]
-    values = {f"fold {fold}": value["value"] for fold, value in metric["folds"].items()}
-    flat = summary["protocol"] == "flat"
-    intervals = [_interval(found, found["estimate"] if flat else None) for found in metric["intervals"]]
-    return folds(values, metric["label"], metric["mean"], intervals, _bounds(name))
-
-
-def _interval(found: Mapping[str, Any], estimate: float | None) -> Interval:
-    label = f"{found['label']}, {100 * found['level']:.4g} %, {found['unit']}"
-    return Interval(
-        label, found["low"], found["high"], found["note"] if found["low"] is None else "", estimate
-    )
-
-
-def _forest(summary: Mapping[str, Any]) -> Figure | None:
-    name = summary["headline"]
-    metric, progress = summary["metrics"][name], summary["progress"]
-    rows = []
-    for group in summary["subgroups"]:
-        value = group["metrics"][name]
-        interval = value["interval"] or {"low": None, "high": None, "note": value["note"]}
-        reason = value["note"] if value["value"] is None else "no interval" * (interval["low"] is None)
-        ends = (interval["low"], interval["high"])
-        rows.append(
-            Subgroup(
-                group["group"],
-                group["cases"],
-                group["subjects"],
-                value["value"],
-                *ends,
-                reason,
-                group["column"],
-            )
-        )
-    tested, subjects = progress["cases_tested"], progress["subjects_tested"]
-    label = "all cases" if tested == summary["data"]["cases"] else "all tested cases"
-    first = metric["intervals"][0] if metric["intervals"] else {"low": None, "high": None}
-    overall = Subgroup(label, tested, subjects, metric["estimate"], first["low"], first["high"])
-    return forest(rows, overall, metric["label"], _bounds(name))
 
 
 def _ranking(evidence: Evidence, summary: Mapping[str, Any]) -> list[Figure | None]:
@@ -141,7 +85,7 @@ def _ranking(evidence: Evidence, summary: Mapping[str, Any]) -> list[Figure | No
 def _calibration(
     evidence: Evidence, estimates: Estimates, summary: Mapping[str, Any], weights: np.ndarray
 ) -> Figure | None:
-    happened, predicted, what = decided.event_of(evidence, estimates.cases.labels, estimates.probabilities)
+    happened, predicted, what = decided.event_of(evidence, estimates.truth, estimates.predicted)
     predicted = np.clip(predicted, 0.0, 1.0)
     bins = max(2, min(10, len(predicted) // 20))
     curve = calibration.reliability(happened, predicted, bins, weights, evidence.settings.level)
@@ -167,7 +111,7 @@ def _decision(evidence: Evidence, estimates: Estimates, weights: np.ndarray) -> 
     event = decided.positive(evidence)
     if event is None:
         return None
-    happened, predicted, _ = decided.event_of(evidence, estimates.cases.labels, estimates.probabilities)
+    happened, predicted, _ = decided.event_of(evidence, estimates.truth, estimates.predicted)
     found = decisions.net_benefit(
         happened, np.clip(predicted, 0.0, 1.0), THRESHOLDS, weights, evidence.settings.level
     )

@@ -1,11 +1,12 @@
-"""The appendix's tables on decisions and on calibration."""
+"""Tables of classes: confusion, decisions, calibration."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nachos_jax.report.appendix.result_tables import Cell, Grid, Notes, extent, plain, uncorrected
+from nachos_jax.report.appendix.grid import Cell, Grid, Notes, extent, plain, uncorrected
+from nachos_jax.report.sections.section import Tables
 from nachos_jax.report.words.format import MISSING, number
 
 _RATES = {
@@ -17,6 +18,33 @@ _RATES = {
 }
 _COUNTS = ("tp", "fp", "fn", "tn")
 _SCORES = {"log_loss": "Log loss", "brier": "Brier", "ece": "ECE"}
+
+
+def tables(summary: Mapping[str, Any]) -> Tables:
+    """All that have something in them."""
+    if not summary["progress"]["outer_folds_tested"]:
+        return Tables()
+    return Tables(
+        {"Confusion matrix": [confusion(summary)]},
+        {"Decisions": decisions(summary), "Calibration": [*calibration(summary), *temperature(summary)]},
+    )
+
+
+def confusion(summary: Mapping[str, Any]) -> Grid:
+    """Counts of true and predicted classes, and what they say of each class."""
+    found, notes, rows = summary["confusion"], Notes(), []
+    for name, counts in zip(found["classes"], found["counts"], strict=True):
+        values = found["per_class"][name]
+        each = [notes.value(values[key]) for key in ("recall", "precision", "specificity")]
+        rows.append((*plain([name, *(number(count) for count in counts), number(sum(counts))]), *each))
+    lost = found["without_numbers"]
+    left = f" {lost:,} further predictions are not numbers and not counted." if lost else ""
+    caption = (
+        f"Confusion matrix: rows are true classes, columns predicted ones. {found['predictions']:,} "
+        f"out-of-fold predictions of {extent(summary)}.{left} {uncorrected(summary)}"
+    ).strip()
+    header: Sequence[str] = ("True class", *found["classes"], "Total", "Recall", "Precision", "Specificity")
+    return Grid("confusion", caption, tuple(header), tuple(rows), notes=notes.told())
 
 
 def decisions(summary: Mapping[str, Any]) -> list[Grid]:
