@@ -10,29 +10,32 @@ import numpy as np
 from nachos_jax.report.figures.drawing import Figure
 from nachos_jax.report.figures.folds import Interval, folds
 from nachos_jax.report.figures.subgroups import Subgroup, forest
-from nachos_jax.statistics.intervals import BOUNDS
+from nachos_jax.report.reading.evidence import Evidence
+
+Bounds = tuple[float | None, float | None]
 
 
-def drawn(summary: Mapping[str, Any]) -> list[Figure | None]:
+def drawn(evidence: Evidence, summary: Mapping[str, Any]) -> list[Figure | None]:
     """Folds and subgroups; nothing before the first test."""
-    return [_folds(summary), _forest(summary)] if summary["outer_folds"] else []
+    if not summary["outer_folds"]:
+        return []
+    ends = _bounds(evidence.metrics.METRICS[summary["headline"]].bounds)
+    return [_folds(summary, ends), _forest(summary, ends)]
 
 
-def _bounds(name: str) -> tuple[float | None, float | None]:
-    low, high = BOUNDS.get(name, (None, None))
-    return (
-        None if low is None or not np.isfinite(low) else low,
-        None if high is None or not np.isfinite(high) else high,
-    )
+def _bounds(bounds: tuple[float, float]) -> Bounds:
+    """Smallest and largest value of a metric, None for an infinite one."""
+    low, high = (float(end) if np.isfinite(end) else None for end in bounds)
+    return low, high
 
 
-def _folds(summary: Mapping[str, Any]) -> Figure | None:
+def _folds(summary: Mapping[str, Any], bounds: Bounds) -> Figure | None:
     name = summary["headline"]
     metric = summary["metrics"][name]
     values = {f"fold {fold}": value["value"] for fold, value in metric["folds"].items()}
     flat = summary["protocol"] == "flat"
     intervals = [_interval(found, found["estimate"] if flat else None) for found in metric["intervals"]]
-    return folds(values, metric["label"], metric["mean"], intervals, _bounds(name))
+    return folds(values, metric["label"], metric["mean"], intervals, bounds)
 
 
 def _interval(found: Mapping[str, Any], estimate: float | None) -> Interval:
@@ -42,7 +45,7 @@ def _interval(found: Mapping[str, Any], estimate: float | None) -> Interval:
     )
 
 
-def _forest(summary: Mapping[str, Any]) -> Figure | None:
+def _forest(summary: Mapping[str, Any], bounds: Bounds) -> Figure | None:
     name = summary["headline"]
     metric, progress = summary["metrics"][name], summary["progress"]
     rows = []
@@ -66,4 +69,4 @@ def _forest(summary: Mapping[str, Any]) -> Figure | None:
     label = "all cases" if tested == summary["data"]["cases"] else "all tested cases"
     first = metric["intervals"][0] if metric["intervals"] else {"low": None, "high": None}
     overall = Subgroup(label, tested, subjects, metric["estimate"], first["low"], first["high"])
-    return forest(rows, overall, metric["label"], _bounds(name))
+    return forest(rows, overall, metric["label"], bounds)

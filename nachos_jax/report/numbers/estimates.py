@@ -9,18 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from nachos_jax.metrics.contract import statistic
 from nachos_jax.metrics.value import Value
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.statistics.bates import PairLosses, bates
 from nachos_jax.statistics.bbc import bbc
 from nachos_jax.statistics.bootstrap import Cases, Replicates, Resampling, bca, bootstrap, percentile
 from nachos_jax.statistics.folds import summary as over_folds
-from nachos_jax.statistics.intervals import BOUNDS, UNBOUNDED, Interval, bayle, corrected_t
+from nachos_jax.statistics.intervals import Interval, bayle, corrected_t
 
 POOLED = "all outer folds together: scores of different models, which need not compare"
 PAIRS = "around the outer mean, not extrapolated; its inner fits were stopped on the folds that they score"
 SITES = "folds are sites: it tells how sites differ, and is meant for further sites like these"
-RANKED = ("auc", "average_precision")
 
 
 class Estimates:
@@ -65,7 +65,7 @@ class Estimates:
         if not numbers or len(numbers) < len(found):
             return Value(None, next((v.note for v in found if v.value is None), "no outer fold is tested"))
         notes = [value.note for value in found if value.note]
-        if name in RANKED:
+        if self._metrics.METRICS[name].ranks:
             notes.append(POOLED)
         return Value(float(np.mean(numbers)), "; ".join(dict.fromkeys(notes)))
 
@@ -73,10 +73,10 @@ class Estimates:
         """A metric of some of the out-of-fold predictions: `rows` are numbers, or [N] bool."""
         return self._metrics.evaluate(name, self.truth[rows], self.predicted[rows], self._evidence.classes)
 
-    def drawn(self, name: str, rows: np.ndarray | slice, wanted: Resampling) -> Replicates:
+    def drawn(self, name: str, rows: np.ndarray, wanted: Resampling) -> Replicates:
         """A metric of some of the out-of-fold predictions, over replicates of their subjects."""
-        cases = Cases(*(values[rows] for values in vars(self.cases).values()))
-        return bootstrap(name, cases, self.predicted[rows], wanted)
+        measured = statistic(self._metrics, name, self.truth[rows], self.predicted[rows])
+        return bootstrap(measured, self.cases.take(rows), wanted)
 
     @cached_property
     def cases(self) -> Cases:
@@ -145,23 +145,27 @@ class Estimates:
             return []
         predictions = np.concatenate([search.predictions[fold] for fold in self._evidence.tests], axis=1)
         level, selection = self._evidence.settings.level, self._evidence.headline
-        higher = self._metrics.METRICS[selection].higher_is_better
-        return [bbc(name, self.cases, predictions, self.resampling, level, higher, selection)]
+        trials, selected_by = (
+            [statistic(self._metrics, metric, self.truth, of_trial) for of_trial in predictions]
+            for metric in (name, selection)
+        )
+        higher, bounds = self._metrics.METRICS[selection].higher_is_better, self._metrics.METRICS[name].bounds
+        return [bbc(trials, self.cases, self.resampling, level, higher, selected_by, bounds)]
 
     # --- intervals ---------------------------------------------------------------------------------
 
     def _intervals(self, name: str, values: Sequence[float | None]) -> list[Interval]:
         """The headline first: corrected t over outer folds; then those over subjects."""
         evidence, level = self._evidence, self._evidence.settings.level
-        bounds = BOUNDS.get(name, UNBOUNDED)
+        bounds = self._metrics.METRICS[name].bounds
         first = corrected_t(values, evidence.count, level, bounds=bounds, ratio=evidence.ratio)
         sites = evidence.run["folds"]["scheme"] == "site" and first.low is not None
         found = [_noted(first, SITES if sites else "")]
         if not len(self.truth):
             return found
         if name in self._wanted:
-            drawn = self.drawn(name, slice(None), self.resampling)
-            found += [percentile(drawn, level), bca(drawn, level)]
+            drawn = self.drawn(name, np.arange(len(self.truth)), self.resampling)
+            found += [percentile(drawn, level, bounds), bca(drawn, level, bounds)]
         if name in self._metrics.ADDITIVE:
             losses = self._metrics.ADDITIVE[name](self.truth, self.predicted)
             found.append(bayle(losses, self.cases.subjects, level, bounds))

@@ -48,7 +48,8 @@ def _values(evidence: Evidence, estimates: Estimates, inside: np.ndarray) -> dic
         row: dict[str, Any] = {**asdict(value), "interval": None}
         if value.value is not None:
             drawn = estimates.drawn(name, inside, whole)
-            row["interval"] = asdict(percentile(drawn, evidence.settings.level))
+            bounds = evidence.metrics.METRICS[name].bounds
+            row["interval"] = asdict(percentile(drawn, evidence.settings.level, bounds))
         metrics[name] = row
     return {
         "cases": len(set(names.tolist())),

@@ -67,7 +67,7 @@ def write(workdir: str | os.PathLike) -> Path:
 def draw(evidence: Evidence, estimates: Estimates, summary: Mapping[str, Any]) -> list[Figure]:
     """All figures that the records have something to draw for."""
     found = [
-        *of_estimate.drawn(summary),
+        *of_estimate.drawn(evidence, summary),
         *evidence.section.drawn(evidence, estimates, summary),
         *of_search.drawn(evidence, summary),
     ]

@@ -41,8 +41,8 @@ def drawn(evidence: Evidence, estimates: Estimates, summary: Mapping[str, Any]) 
 def _weights(estimates: Estimates) -> np.ndarray:
     """[R, N] replicates of whole subjects, for bands over all out-of-fold predictions."""
     cases, wanted = estimates.cases, estimates.resampling
-    replicates = max(200, min(wanted.replicates, WEIGHTS // len(cases.labels)))
-    return resamples(cases.subjects, cases.labels, None, replicates, wanted.seed)
+    replicates = max(200, min(wanted.replicates, WEIGHTS // len(cases.strata)))
+    return resamples(cases.subjects, cases.strata, None, replicates, wanted.seed)
 
 
 def _ranking(evidence: Evidence, summary: Mapping[str, Any]) -> list[Figure | None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,16 +15,7 @@ from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.sections.classification import counts, decided, facts, page, tables
 from nachos_jax.report.sections.classification.figures import drawn
 from nachos_jax.report.sections.section import Parts, Summary, Tables, Words
-from nachos_jax.statistics import weighted
 from nachos_jax.statistics.intervals import Interval, auc_influence
-
-METRICS = SimpleNamespace(
-    METRICS=classification.METRICS,
-    HEADLINE="balanced_accuracy",
-    SHOWN=("accuracy", "balanced_accuracy", "macro_f1", "auc", "log_loss"),
-    ADDITIVE=weighted.ADDITIVE,
-    evaluate=classification.evaluate,
-)
 
 
 class Classification:
@@ -48,7 +38,7 @@ class Classification:
 
     def metrics(self, _run: Mapping[str, Any]) -> Any:
         """Those of `nachos_jax.metrics.classification`."""
-        return METRICS
+        return classification
 
     def outcome(self, arrays: Mapping[str, np.ndarray], names: int) -> tuple[np.ndarray, np.ndarray] | None:
         """Labels [n] int64 and probabilities [n, C] float64."""
