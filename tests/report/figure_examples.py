@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+from nachos_jax.report.figures.classification.calibration import Reliability, calibration
+from nachos_jax.report.figures.classification.confusion import MeanConfusion, confusion
+from nachos_jax.report.figures.classification.decision import DecisionCurve, decision
+from nachos_jax.report.figures.classification.ranking import RankingCurve, precision_recall, roc
 
 from nachos_jax.report.figures.agreement import agreement
 from nachos_jax.report.figures.bars import importance, spent
-from nachos_jax.report.figures.calibration import Reliability, calibration
-from nachos_jax.report.figures.confusion import MeanConfusion, confusion
-from nachos_jax.report.figures.decision import DecisionCurve, decision
 from nachos_jax.report.figures.drawing import Figure
 from nachos_jax.report.figures.folds import Interval, Mark, folds, strip
 from nachos_jax.report.figures.learning import FitCurve, curves, learning
-from nachos_jax.report.figures.ranking import RankingCurve, precision_recall, roc
 from nachos_jax.report.figures.search import SearchAxis, TrialLine, parallel
 from nachos_jax.report.figures.subgroups import Subgroup, forest
 

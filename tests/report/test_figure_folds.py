@@ -7,8 +7,8 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from nachos_jax.report.figures.axes import axis
+
 from nachos_jax.report.figures.drawing import LEFT, RIGHT, WIDTH
 from nachos_jax.report.figures.folds import Interval, Mark, folds, strip
 from tests.report.figure_examples import drawn

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from nachos_jax.report.figures.classification.calibration import Reliability, calibration
+from nachos_jax.report.figures.classification.confusion import MeanConfusion, confusion
+from nachos_jax.report.figures.classification.decision import DecisionCurve, decision
+from nachos_jax.report.figures.classification.ranking import PANELS, RankingCurve, precision_recall, roc
 
-from nachos_jax.report.figures.calibration import Reliability, calibration
-from nachos_jax.report.figures.confusion import MeanConfusion, confusion
-from nachos_jax.report.figures.decision import DecisionCurve, decision
-from nachos_jax.report.figures.ranking import PANELS, RankingCurve, precision_recall, roc
 from nachos_jax.report.figures.subgroups import Subgroup, forest
 from tests.report.figure_examples import CURVE, SHARES, drawn, mean_confusion
 from tests.report.svg_marks import boxes, collisions, marks
