@@ -28,7 +28,11 @@ def signed(text: str) -> str:
 
 def compact(value: float) -> str:
     """A number in three significant digits, short."""
-    return signed(re.sub(r"e([+-])0*(\d+)$", lambda m: f"e{m[1].strip('+')}{m[2]}", f"{value:.3g}"))
+    return _power(f"{value:.3g}")
+
+
+def _power(text: str) -> str:
+    return signed(re.sub(r"e([+-])0*(\d+)$", lambda found: f"e{found[1].strip('+')}{found[2]}", text))
 
 
 def decimals(value: float) -> str:
@@ -49,12 +53,11 @@ def widened(values: Sequence[float], bounds: Bounds = (None, None)) -> tuple[flo
 def labels(ticks: Sequence[float]) -> list[str]:
     """Texts of evenly spaced ticks: as many decimals as tell them apart."""
     step = min((b - a for a, b in zip(ticks, ticks[1:], strict=False)), default=1.0)
-    fine, largest = math.floor(math.log10(step) + 1e-9), max(map(abs, ticks))
-    if 1e-4 <= largest < 1e6:
+    fine = math.floor(math.log10(step) + 1e-9)
+    if 1e-4 <= max(map(abs, ticks)) < 1e6:
         return [signed(f"{tick:.{max(0, -fine)}f}") for tick in ticks]
-    power = math.floor(math.log10(largest))
-    digits = max(0, power - fine)
-    return [signed(f"{tick / 10.0**power:.{digits}f}e{power}") if tick else "0" for tick in ticks]
+    digits = [max(0, math.floor(math.log10(abs(tick)) + 1e-9) - fine) if tick else 0 for tick in ticks]
+    return [_power(f"{tick:.{n}e}") if tick else "0" for tick, n in zip(ticks, digits, strict=True)]
 
 
 def log_ticks(low: float, high: float) -> list[float]:

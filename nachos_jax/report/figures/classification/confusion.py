@@ -60,7 +60,7 @@ def confusion(matrix: MeanConfusion) -> Figure | None:
     upright = widest(matrix.classes, 0, 1000, size) > side - 4
     # Few classes make a matrix that is wider than high, so that two of them do not fill a screen.
     high = min(max(side, 40.0), 62.0) if texts else side
-    top = TOP + 20 + (0 if not named else min(longest, 84.0) if upright else 14.0)
+    top = TOP + 20 + (0 if not named else min(longest, 110.0) if upright else 14.0)
     base = top + high * count
     with sheet(base + (28 if texts else 46)) as page:
         axes = page.axes(left, top, side * count, high * count, grid="")
@@ -106,7 +106,7 @@ def _names(
         y, x = top + high * (i + 0.5), left + side * (i + 0.5)
         page.text(left - 6, y + size / 3, name, kind, anchor="right", room=left - 28)
         if upright:
-            page.text(x + size / 3, top - 6, name, kind, room=84, rotation=90)
+            page.text(x + size / 3, top - 6, name, kind, room=110, rotation=90)
         else:
             page.text(x, top - 6, name, kind, anchor="center", room=side - 2)
 

@@ -6,16 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from nachos_jax.report.figures.drawing import Axes, Figure, Sheet, Table, scale, sheet
+from nachos_jax.report.figures.drawing import Axes, Figure, Sheet, Table, scale, sheet, widest
 from nachos_jax.report.figures.scales import compact, signed, spread
-from nachos_jax.report.figures.style import COLOURS, FOOT, LINES, RIGHT, TOP, WIDTH
+from nachos_jax.report.figures.style import COLOURS, FOOT, LINES, NOTE, RIGHT, TOP, WIDTH
 
 MOST = 3000
 """Points in a figure; of more cases a sample is drawn, the same every time."""
 NAMED = 5
 """Outer folds up to which a legend names them."""
-LEFT, SIDE, LABELS = 62.0, 300.0, 96.0
-"""Left of the axes, height of the panel, and width of the labels right of it."""
+LAYERS = 8
+LEFT, SIDE, NOTED = 62.0, 300.0, 18.0
+"""Left of the axes, height of the panel, and height of the note below."""
 SPREAD = 1.96
 """Standard deviations from the bias to each limit of agreement: 95 % of a normal distribution."""
 
@@ -39,7 +40,7 @@ def scatter(
     if not len(truth):
         return None
     what = f"{name} ({unit})" if unit else name
-    with sheet(TOP + 26 + SIDE + FOOT) as page:
+    with sheet(TOP + 26 + SIDE + FOOT + NOTED) as page:
         axes = page.axes(LEFT, TOP + 26, WIDTH - LEFT - RIGHT, SIDE)
         for axis in (axes.xaxis, axes.yaxis):
             scale(axis, [float(f(part)) for f in (np.min, np.max) for part in (truth, predicted)])
@@ -48,10 +49,10 @@ def scatter(
         axes.set_yticks(axes.get_xticks(), [label.get_text() for label in axes.get_xticklabels()])
         told = _cases(page, axes, truth, predicted, folds)
         page.line(axes, axes.get_xlim(), axes.get_xlim(), "reference")
-        page.below(axes, f"true {what}{told}")
+        page.below(axes, f"true {what}")
         page.beside(f"predicted {what}", TOP + 26, TOP + 26 + SIDE)
         title = f"Predicted against true {name} of {len(truth)} cases, out of fold"
-        words = f"Each point is a case; on the dashed diagonal the predicted {name} is the true one{told}."
+        words = f"Each point is a case; on the dashed diagonal the predicted {name} is the true one. {told}"
         rows = tuple(zip(folds.tolist(), truth.tolist(), predicted.tolist(), strict=True))
         return page.finished("scatter", title, words, Table(("outer_fold", "true", "predicted"), rows))
 
@@ -81,30 +82,32 @@ def bland_altman(
     middle, difference = (truth + predicted) / 2, predicted - truth
     levels = {"bias": float(difference.mean())}
     if len(truth) > 1:
-        margin = SPREAD * float(difference.std(ddof=1))
-        levels |= {"upper limit": levels["bias"] + margin, "lower limit": levels["bias"] - margin}
+        reach = SPREAD * float(difference.std(ddof=1))
+        levels |= {"upper limit": levels["bias"] + reach, "lower limit": levels["bias"] - reach}
     top, ends = TOP + 26, [float(f(difference)) for f in (np.min, np.max)]
-    with sheet(top + SIDE + FOOT) as page:
-        axes = page.axes(LEFT, top, WIDTH - LEFT - LABELS, SIDE)
+    ordered = sorted(levels.items(), key=lambda item: -item[1])
+    texts = [f"{kind} {compact(level)}" for kind, level in ordered]
+    margin = widest(texts, 60, WIDTH / 2, NOTE) + 8
+    with sheet(top + SIDE + FOOT + NOTED) as page:
+        axes = page.axes(LEFT, top, WIDTH - LEFT - margin, SIDE)
         scale(axes.xaxis, [float(middle.min()), float(middle.max())], steps=4)
         scale(axes.yaxis, [0.0, *ends, *levels.values()])
         told = _cases(page, axes, middle, difference, folds)
         page.line(axes, axes.get_xlim(), [0, 0], "reference")
         for kind, level in levels.items():
             page.line(axes, axes.get_xlim(), [level, level], "mean" if kind == "bias" else "limit")
-        ordered = sorted(levels.items(), key=lambda item: -item[1])
         places = spread([page.y(axes, level) for _, level in ordered], 14.0, top + SIDE)
-        for (kind, level), place in zip(ordered, places, strict=True):
-            page.text(WIDTH - LABELS + 6, place + 4, f"{kind} {compact(level)}", "note")
+        for text, place in zip(texts, places, strict=True):
+            page.text(WIDTH - margin + 6, place + 4, text, "note")
         what = f" ({unit})" if unit else ""
-        page.below(axes, f"mean of true and predicted {name}{what}{told}")
+        page.below(axes, f"mean of true and predicted {name}{what}")
         page.beside(f"predicted {signed('-')} true {name}{what}", top, top + SIDE)
         title = f"Agreement of predicted and true {name} of {len(truth)} cases (Bland and Altman)"
         words = "; ".join(f"{kind} {compact(level)}{what}" for kind, level in levels.items())
         cells = zip(folds.tolist(), middle.tolist(), difference.tolist(), strict=True)
         rows = [("case", *row) for row in cells] + [(kind, None, None, v) for kind, v in levels.items()]
         table = Table(("kind", "outer_fold", "mean", "difference"), tuple(rows))
-        return page.finished("bland_altman", title, f"Each point is a case; {words}.", table)
+        return page.finished("bland_altman", title, f"Each point is a case; {words}. {told}", table)
 
 
 def _known(truth: np.ndarray, predicted: np.ndarray, folds: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -118,14 +121,18 @@ def _cases(page: Sheet, axes: Axes, x: np.ndarray, y: np.ndarray, folds: np.ndar
     drawn = np.arange(len(x))
     if len(x) > MOST:
         drawn = np.sort(np.random.default_rng(0).choice(len(x), MOST, replace=False))
-    names, items = np.unique(folds).tolist(), []
-    for i, fold in enumerate(names):
-        mine, look = drawn[folds[drawn] == fold], _look(i)
-        page.line(axes, x[mine], y[mine], "case", f"outer fold {fold}", **look)
-        items.append(("case", f"fold {fold}", {**look, "alpha": 1.0}))
+    names = np.unique(folds).tolist()
+    # In layers, so that the last fold does not cover the others.
+    for layer in np.array_split(drawn, LAYERS):
+        for i, fold in enumerate(names):
+            mine = layer[folds[layer] == fold]
+            page.line(axes, x[mine], y[mine], "case", f"outer fold {fold}", **_look(i))
     if len(names) <= NAMED:
+        items = [("case", f"fold {fold}", {**_look(i), "alpha": 1.0}) for i, fold in enumerate(names)]
         page.legend(TOP, *items, left=LEFT)
-    return f"; {MOST:,} of {len(x):,} cases drawn" if len(x) > MOST else ""
+    told = f"{len(drawn):,} of {len(x):,} cases are drawn, a random sample." if len(x) > MOST else ""
+    page.text(WIDTH / 2, TOP + 26 + SIDE + FOOT + 10, told, "note", anchor="center")
+    return told
 
 
 def _look(place: int) -> dict[str, Any]:
