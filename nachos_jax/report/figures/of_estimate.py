@@ -9,10 +9,9 @@ import numpy as np
 
 from nachos_jax.report.figures.drawing import Figure
 from nachos_jax.report.figures.folds import Interval, folds
+from nachos_jax.report.figures.scales import Bounds
 from nachos_jax.report.figures.subgroups import Subgroup, forest
 from nachos_jax.report.reading.evidence import Evidence
-
-Bounds = tuple[float | None, float | None]
 
 
 def drawn(evidence: Evidence, summary: Mapping[str, Any]) -> list[Figure | None]:

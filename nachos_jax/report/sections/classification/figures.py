@@ -1,4 +1,4 @@
-"""Figures of classes: ranking, calibration, decisions and confusion, from records to drawings."""
+"""Figures of predicted classes, from records to drawings."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from nachos_jax.metrics import calibration, curves, decisions
-from nachos_jax.report.figures.calibration import Reliability
-from nachos_jax.report.figures.calibration import calibration as draw_calibration
-from nachos_jax.report.figures.confusion import MeanConfusion, confusion
-from nachos_jax.report.figures.decision import DecisionCurve, decision
+from nachos_jax.report.figures.classification.calibration import Reliability
+from nachos_jax.report.figures.classification.calibration import calibration as draw_calibration
+from nachos_jax.report.figures.classification.confusion import MeanConfusion, confusion
+from nachos_jax.report.figures.classification.decision import DecisionCurve, decision
+from nachos_jax.report.figures.classification.ranking import RankingCurve, precision_recall, roc
 from nachos_jax.report.figures.drawing import Figure
-from nachos_jax.report.figures.ranking import RankingCurve, precision_recall, roc
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.sections.classification import decided

@@ -8,16 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nachos_jax.report.figures import drawing as draw
-from nachos_jax.report.figures.axes import Axis, defined, horizontal_grid, share_axis, vertical_grid
-from nachos_jax.report.figures.drawing import TOP, WIDTH, Figure, Table
+from nachos_jax.report.figures.drawing import Axes, Cell, Figure, Sheet, Table, scale, sheet
+from nachos_jax.report.figures.scales import defined
+from nachos_jax.report.figures.style import TOP, WIDTH
 
 PANELS = 24
 """Classes with a panel of their own; the table holds all."""
-GAP = 26.0
-"""Between panels: tick labels of neighbours must not touch."""
-POINTS = 12_000
-"""Points of the lines of all outer folds together."""
+LEFT, GAP = 46.0, 26.0
+"""Left of panels, and between them: tick labels of neighbours must not touch."""
 
 
 @dataclass(frozen=True)
@@ -82,70 +80,60 @@ def _figure(
         return None
     shown = classes[:PANELS]
     columns = 1 if len(shown) == 1 else 2 if len(shown) <= 4 else 3
-    lines = max(1, sum(len(c.folds) for c in shown))
-    points = min(max(POINTS // lines, 8), 150)
-    chance = "chance" if diagonal else "share of the class"
     items = [("thin", "outer folds"), ("strong", "mean")]
-    items += [("band c0", "band")] if any(c.low is not None for c in shown) else []
+    items += [("band", "band")] if any(c.low is not None for c in shown) else []
     level = diagonal or any(defined(c.prevalence) is not None for c in shown)
-    items += [("reference", chance)] if level else []
-    parts, below = draw.legend(items, 46, TOP + 6, WIDTH)
-    wide = (WIDTH - 46 - 12 + GAP) / columns
-    side = (wide - GAP) * (0.8 if columns == 1 else 1.0)
+    items += [("reference", "chance" if diagonal else "share of the class")] if level else []
+    wide = (WIDTH - LEFT - 12 + GAP) / columns
+    side = wide - GAP if columns > 1 else 290.0
     heads = 15 * max(bool(c.label) + bool(c.note) for c in shown)
-    pitch = side + heads + 30
-    first = below + heads + 16
-    for i, curve in enumerate(shown):
-        left, top = 46 + wide * (i % columns), first + pitch * (i // columns)
-        x, y = (
-            share_axis(left, left + wide - GAP, 5 if columns == 1 else 2),
-            share_axis(top + side, top, 5 if columns == 1 else 2),
-        )
-        parts += horizontal_grid(y, left, x.end, labels=i % columns == 0)
-        parts += vertical_grid(x, top, top + side)
-        parts += _panel(curve, x, y, diagonal, points)
+    first, pitch = TOP + 24 + heads, side + heads + 32
     base = first + pitch * (math.ceil(len(shown) / columns) - 1) + side
-    more = len(classes) - len(shown)
-    words = axes[0] + (f" ({more} further classes are in the table)" if more else "")
-    parts.append(draw.text((46 + WIDTH) / 2, base + 36, words, "middle", room=WIDTH - 46))
-    parts.append(draw.upright(12, (first + base) / 2, axes[1], base - first))
-    title += f" of {len(classes)} classes" if len(classes) > 1 else ""
-    return Figure(name, draw.frame(parts, base + 42, title), title, _table(classes, axes))
+    with sheet(base + 44) as page:
+        page.legend(TOP, *items, left=LEFT)
+        for i, curve in enumerate(shown):
+            panel = page.axes(LEFT + wide * (i % columns), first + pitch * (i // columns), wide - GAP, side)
+            for axis in (panel.xaxis, panel.yaxis):
+                scale(axis, [0.0, 1.0], steps=5 if columns == 1 else 2)
+            panel.tick_params(labelleft=i % columns == 0)
+            _panel(page, panel, curve, diagonal)
+        more = len(classes) - len(shown)
+        words = axes[0] + (f" ({more} further classes are in the table)" if more else "")
+        page.text((LEFT + WIDTH) / 2, base + 36, words, anchor="center")
+        page.beside(axes[1], first, base)
+        title += f" of {len(classes)} classes" if len(classes) > 1 else ""
+        told = "; ".join(f"{c.label or 'one curve'}: {c.note}" for c in shown if c.note)
+        words = f"{axes[1]} over {axes[0]}, both from 0 to 1. {told}".strip()
+        return page.finished(name, title, words, _table(classes, axes))
 
 
-def _panel(curve: RankingCurve, x: Axis, y: Axis, diagonal: bool, points: int) -> list[str]:
-    parts = []
+def _panel(page: Sheet, axes: Axes, curve: RankingCurve, diagonal: bool) -> None:
     level = defined(curve.prevalence)
-    if diagonal:
-        parts.append(draw.line(x.start, y.start, x.end, y.end, "reference"))
-    elif level is not None:
-        parts.append(draw.line(x.start, y.at(level), x.end, y.at(level), "reference"))
+    if diagonal or level is not None:
+        page.line(axes, [0, 1], [0, 1] if diagonal else [level, level], "reference")
     if curve.low is not None and curve.high is not None:
-        lower, upper = _places(curve.grid, curve.low, x, y), _places(curve.grid, curve.high, x, y)
-        parts.append(draw.band(lower, upper, "c0"))
-    for i, (xs, ys) in enumerate(curve.folds):
-        line = draw.thin(_places(xs, ys, x, y), points)
-        parts.append(draw.path([line], "thin", f"outer fold {i}"))
-    mean = draw.thin(_places(curve.grid, curve.mean, x, y), 200)
-    parts.append(draw.path([mean], "strong", "mean over outer folds"))
+        x, low, high = _inside(curve.grid, curve.low, curve.high)
+        page.band(axes, x, low, high)
+    for i, line in enumerate(curve.folds):
+        x, y = _inside(*line)
+        page.line(axes, x, y, "thin", f"outer fold {i}")
+    x, y = _inside(curve.grid, curve.mean)
+    page.line(axes, x, y, "strong", "mean over outer folds")
     heads = [("head", curve.label)] if curve.label else []
-    heads += [("small" if x.end - x.start < 150 else "note", curve.note)] if curve.note else []
-    for row, (style, words) in enumerate(reversed(heads)):
-        parts.append(draw.text(x.start, y.end - 6 - 15 * row, words, style=style, room=x.end - x.start))
-    return parts
+    heads += [("small" if axes.bbox.width < 150 else "note", curve.note)] if curve.note else []
+    for row, (kind, words) in enumerate(reversed(heads)):
+        left, top = axes.bbox.x0, page.height - axes.bbox.y1
+        page.text(left, top - 6 - 15 * row, words, kind, room=axes.bbox.width + GAP / 2)
 
 
-def _places(xs: np.ndarray, ys: np.ndarray, x: Axis, y: Axis) -> list[draw.Point]:
-    """Points of a line inside the panel, without those that are not numbers."""
-    return [
-        (x.at(min(max(float(a), 0.0), 1.0)), y.at(min(max(float(b), 0.0), 1.0)))
-        for a, b in zip(xs, ys, strict=True)
-        if defined(a) is not None and defined(b) is not None
-    ]
+def _inside(*columns: np.ndarray) -> list[np.ndarray]:
+    """The columns [P] held within the panel, without rows that are not numbers."""
+    known = np.all([np.isfinite(column) for column in columns], axis=0)
+    return [np.clip(column[known], 0.0, 1.0) for column in columns]
 
 
 def _table(classes: Sequence[RankingCurve], axes: tuple[str, str]) -> Table:
-    rows: list[tuple[draw.Cell, ...]] = []
+    rows: list[tuple[Cell, ...]] = []
     for c in classes:
         for fold, (xs, ys) in enumerate(c.folds):
             rows += [
