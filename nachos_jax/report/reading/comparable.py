@@ -37,7 +37,8 @@ class Compared:
         labels = {row.case: row.label for row in rows}
         # Labels of tested cases are records; those of the others stand in folds.csv alone.
         for test in self.evidence.tests.values():
-            labels |= {case: classes[label] for case, label in zip(test.cases, test.labels, strict=True)}
+            told = zip(test.cases, test.arrays["labels"].tolist(), strict=True)
+            labels |= {case: classes[label] for case, label in told}
         return {
             "subject": {row.case: row.subject for row in rows},
             "label": labels,

@@ -112,10 +112,7 @@ class Evidence:
     def predictions(self) -> dict[int, tuple[np.ndarray, np.ndarray]]:
         """Of each tested outer fold: labels [N] int and probabilities [N, C] float64 (NaN where none)."""
         return {
-            fold: (
-                np.array(test.labels, np.int64),
-                np.array(test.probabilities, np.float64).reshape(len(test.labels), len(self.classes)),
-            )
+            fold: (test.arrays["labels"], test.arrays["probabilities"].astype(np.float64))
             for fold, test in self.tests.items()
         }
 

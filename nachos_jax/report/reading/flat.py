@@ -59,8 +59,6 @@ def tests(
         assert record is not None  # read before, with its payload
         (fold,) = record.left_out
         names, labels = cases[fold]
-        probabilities = tuple(map(tuple, search.probabilities[fold][row].tolist()))
-        found[fold] = OuterTest(
-            fold, record.fit, tuple(names), tuple(labels.tolist()), probabilities, record.training_loss
-        )
+        arrays = {"labels": labels, "probabilities": search.probabilities[fold][row]}
+        found[fold] = OuterTest(fold, record.fit, tuple(names), arrays, record.training_loss)
     return dict(sorted(found.items()))
