@@ -70,7 +70,7 @@ class Estimates:
         if not numbers or len(numbers) < len(found):
             return Value(None, next((v.note for v in found if v.value is None), "no outer fold is tested"))
         notes = [value.note for value in found if value.note]
-        if METRICS[name].needs_probabilities and name in ("auc", "average_precision"):
+        if METRICS[name].ranks:
             notes.append(POOLED)
         return Value(float(np.mean(numbers)), "; ".join(dict.fromkeys(notes)))
 
