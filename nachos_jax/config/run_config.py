@@ -25,7 +25,7 @@ PACKINGS = ("vmap", "map", "blocks")
 LOWERINGS = ("lax", "custom", "shift", "im2col")
 _NO_RESULT = ("data.cache", "data.path", "data.residency", "deploy.members")
 """Fields beside `engine` and `report` that may differ when a run is taken up again."""
-_BEFORE = {"protocol": "nested"}
+_BEFORE = {"protocol": "nested", "task.name": "classification", "data.target_keys": []}
 """What fields stood for before they existed, so that runs of older versions can be taken up."""
 RESIDENCIES = ("auto", "resident", "stream")
 KINDS = {int: "a whole number", float: "a number", bool: "True or False", str: "text", list: "a list"}
@@ -40,6 +40,7 @@ class DataConfig:
     path: str
     image_key: str
     label_key: str
+    target_keys: tuple[str, ...]
     label_names_key: str
     subject_key: str
     site_key: str
@@ -129,6 +130,7 @@ class RunConfig:
 
     seed: int
     protocol: str
+    task: str
     data: DataConfig
     folds: FoldsConfig
     defaults: HParams
@@ -192,6 +194,7 @@ def parse(config: Mapping, reference: Mapping, table: Sequence[hp.Hyperparameter
     return RunConfig(
         seed=values["seed"],
         protocol=_one_of(values, "protocol", PROTOCOLS),
+        task=values["task.name"],
         data=_data(values, raw),
         folds=_folds(values),
         defaults=defaults,

@@ -15,6 +15,7 @@ def get_config() -> ConfigDict:
     config = ConfigDict()
     config.seed = 0  # names every random number of the run
     config.protocol = "nested"  # or "flat": one loop, bias-corrected afterwards, for a (K-1)th of the fits
+    config.task = ConfigDict({"name": "classification"})
     config.data = data()
     config.folds = folds()
     # The hyperparameters of each architecture and their defaults stand in nachos_jax/models/<name>.py.
@@ -40,6 +41,7 @@ def data() -> ConfigDict:
     c.site_key = ""  # npz: array, csv: column (default "site"); folder: likewise
     c.fold_key = ""  # npz: array, csv: column (default "fold"); folder: likewise
     c.subject = ""  # "one_case_per_subject": you state that no subject has two cases
+    c.target_keys = ()
     c.classes = ()  # class names in the order of the probabilities; () = sorted, all that are found
     c.height = 0  # pixels after resizing; 0 = as stored, when all cases agree
     c.width = 0  # likewise; set both or neither

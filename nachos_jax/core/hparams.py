@@ -35,6 +35,7 @@ class Hyperparameter:
     static: bool = False
     when: tuple[str, tuple[HParamValue, ...]] | None = None
     default: HParamValue | None = None
+    absent: HParamValue | None = None
     meaning: str = ""
 
     def check(self, value: object, where: str) -> HParamValue:

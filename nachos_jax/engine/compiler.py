@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import metadata
 
@@ -25,6 +25,7 @@ from nachos_jax.engine.streamed import Streamed
 from nachos_jax.engine.tuning import Agree, Choice
 from nachos_jax.engine.windows import Windows
 from nachos_jax.models import registry
+from nachos_jax.tasks import registry as tasks
 
 _TRIAL_STEPS = 4
 """Training steps that tell one candidate from another."""
@@ -45,7 +46,7 @@ class BucketCompiler:
         self._device = mesh.devices.flat[0]
         self._allowed = memory.allowance(self._device, mesh.size, run.engine.memory_fraction)
         cohort = maker.cohort
-        self.streams = not memory.stays(run.data.residency, cohort.images.nbytes, self._allowed)
+        self.streams = not memory.stays(run.data.residency, cohort.store.nbytes, self._allowed)
         self._source = (Streamed if self.streams else Resident)(cohort, maker.windows, mesh)
 
     def program(self, bucket: Bucket, example: Fit, used: int, most: int = 0) -> LaneProgram:
@@ -81,7 +82,7 @@ class BucketCompiler:
             "jax": [jax.__version__, metadata.version("jaxlib")],
             "bucket": [list(pair) for pair in bucket],
             "image": list(cohort.shape),
-            "classes": len(cohort.table.classes),
+            "classes": len(cohort.targets.names),
             "precision": self._run.precision,
             "augmentations": sorted(self._run.augmentations),
             "flags": os.environ.get("XLA_FLAGS", ""),
@@ -113,29 +114,32 @@ class BucketCompiler:
 
     def _spec(self, bucket: Bucket, lowering: str) -> LaneSpec:
         cohort = self._maker.cohort
-        spec = lane_spec(self._run, bucket, cohort.shape[-1], len(cohort.table.classes), lowering)
+        spec = lane_spec(self._run, bucket, cohort.shape, cohort.targets.names, lowering)
         batch = min(PREDICT_BATCH, self._maker.held_size)
         return replace(spec, predict_batch=batch, window=self._maker.windows.size)
 
 
-def lane_spec(run: RunConfig, bucket: Bucket, channels: int, classes: int, lowering: str = "lax") -> LaneSpec:
+def lane_spec(
+    run: RunConfig, bucket: Bucket, shape: tuple[int, ...], names: Sequence[str], lowering: str = "lax"
+) -> LaneSpec:
     """What the lanes of a bucket share, for one case at a time: who knows the cases sets batch and window.
 
     Args:
         run: the checked configuration.
         bucket: which.
-        channels: C of the images.
-        classes: number of classes.
+        shape: of one case, (H, W, C) of an image.
+        names: of what is predicted.
         lowering: of convolutions, see models/convolution.py.
 
     Returns:
         The specification, with `predict_batch` and `window` at 1.
     """
     static = dict(bucket)
+    task = tasks.of(run.task).device(names, static)
     dtype = jnp.bfloat16 if run.precision == "bfloat16" else jnp.float32
     return LaneSpec(
-        build=functools.partial(registry.build, static, channels, classes, dtype, lowering),
-        classes=classes,
+        build=functools.partial(registry.build, static, shape, task.outputs, dtype, lowering),
+        task=task,
         batch_size=int(static["batch_size"]),
         family=str(static["optimizer"]),
         augmentations=run.augmentations,
@@ -143,4 +147,5 @@ def lane_spec(run: RunConfig, bucket: Bucket, channels: int, classes: int, lower
         horizon=run.limit.epochs,
         predict_batch=1,
         window=1,
+        frozen=registry.frozen(static),
     )

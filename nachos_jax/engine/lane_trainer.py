@@ -110,7 +110,7 @@ def _check_fits(fits: Sequence[Fit], cases: int, cohort: Cohort) -> None:
                 f"configurations[{place}]: batch_size {fit.hparams['batch_size']} and only {cases} training "
                 "cases: lower it."
             )
-        registry.check(fit.hparams, *cohort.shape[:2])
+        registry.check(fit.hparams, cohort.shape)
 
 
 def _searching(fits: Sequence[Fit], run: RunConfig) -> RunConfig:

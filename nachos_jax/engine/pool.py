@@ -17,12 +17,13 @@ from nachos_jax.engine import memory
 from nachos_jax.engine.bucket_lanes import BucketLanes, FitResult
 from nachos_jax.engine.buckets import Bucket, bucket_of
 from nachos_jax.engine.compiler import BucketCompiler
-from nachos_jax.engine.inputs import InputMaker, held_room, pixel_sums
+from nachos_jax.engine.inputs import InputMaker, held_room
 from nachos_jax.engine.resume import Checkpoints
 from nachos_jax.engine.tuning import Agree, alone
 from nachos_jax.engine.windows import divide
 from nachos_jax.runtime import mesh as meshes
 from nachos_jax.splits.folds import Folds
+from nachos_jax.tasks.registry import of as task_of
 
 log = logging.getLogger("nachos_jax")
 
@@ -82,7 +83,9 @@ class LanePool:
         self._run, self._checkpoints = run, checkpoints if run.engine.checkpoint_epochs else None
         self._mesh = meshes.lane_mesh(devices)
         windows = divide(len(cohort.table), run.data.window, run.seed)
-        self._maker = InputMaker(cohort, folds, windows, pixel_sums(cohort.images), held_room(folds))
+        self._maker = InputMaker(
+            task_of(run.task), cohort, folds, windows, cohort.store.sums(), held_room(folds)
+        )
         self._compiler = BucketCompiler(run, self._maker, self._mesh, agree)
         self._buckets: dict[Bucket, BucketLanes] = {}
         self._turn = 0

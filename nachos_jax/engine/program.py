@@ -67,6 +67,11 @@ class LaneProgram:
     counted: TraceCount
     compile_seconds: float
 
+    @property
+    def frozen(self) -> Any:
+        """Weights that all lanes share, nested dictionaries of arrays."""
+        return self.spec.frozen
+
     def empty_state(self) -> LaneState:
         """A state of L lanes full of zeros, on the devices."""
         shapes = stacked(lane.abstract_state(self.spec), self.lanes)

@@ -165,9 +165,7 @@ def _test(directory: RunDirectory, fake: FakeRun, fold: int, chosen: Trial, epoc
     )
     probabilities = (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).astype(np.float32)
     # A refit that met NaN has no probabilities: the records then hold null.
-    rows: list[Any] = [tuple(map(float, row)) for row in probabilities]
-    if fold == fake.diverged_refit:
-        rows = [tuple(None for _ in fake.classes)] * len(rows)
+    rows = np.where(fold == fake.diverged_refit, np.nan, probabilities.astype(np.float64))
     fit = Fit(chosen.hparams, (fold,), 0, EpochLimit(epochs), HASH)
     losses = _losses(rng, epochs)
     directory.commit_fit(
@@ -176,7 +174,11 @@ def _test(directory: RunDirectory, fake: FakeRun, fold: int, chosen: Trial, epoc
     )
     directory.commit_test(
         OuterTest(
-            fold, fit.id, tuple(names[inside].tolist()), tuple(labels[inside].tolist()), tuple(rows), losses
+            fold,
+            fit.id,
+            tuple(names[inside].tolist()),
+            {"labels": labels[inside], "probabilities": rows},
+            losses,
         )
     )
 

@@ -11,10 +11,12 @@ import numpy as np
 
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.types import EpochLimit, Fit, HParams
+from nachos_jax.data.sums import PixelSums
+from nachos_jax.data.table import Cohort
 from nachos_jax.engine import lane, memory, tuning
 from nachos_jax.engine.buckets import Bucket
 from nachos_jax.engine.compiler import lane_spec
-from nachos_jax.engine.inputs import PREDICT_BATCH, InputMaker, PixelSums, held_room
+from nachos_jax.engine.inputs import PREDICT_BATCH, InputMaker, held_room
 from nachos_jax.engine.lane import LaneSpec
 from nachos_jax.engine.pool import LanePool
 from nachos_jax.engine.program import LaneProgram, fitting_program
@@ -23,6 +25,7 @@ from nachos_jax.engine.streamed import Streamed
 from nachos_jax.engine.windows import divide
 from nachos_jax.protocol.run.opening import Run
 from nachos_jax.runtime import mesh as meshes
+from nachos_jax.tasks import registry as tasks
 
 NEVER = 1_000_000
 """Epochs, more than are timed: the fits that are timed do not end."""
@@ -121,22 +124,20 @@ def this_device(run: RunConfig) -> Device:
     return Device(devices[0].device_kind, devices[0].platform, len(devices), allowed)
 
 
-def network(run: RunConfig, bucket: Bucket, channels: int, classes: int) -> Network:
+def network(run: RunConfig, bucket: Bucket, cohort: Cohort) -> Network:
     """Sizes of the state of a lane, from abstract shapes: nothing is computed or compiled."""
-    state = lane.abstract_state(lane_spec(run, bucket, channels, classes))
+    state = lane.abstract_state(lane_spec(run, bucket, cohort.shape, cohort.targets.names))
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
     return Network(parameters, _nbytes(state.params), _nbytes(state.stats), _nbytes(state.moments))
 
 
-def networks(
-    run: RunConfig, buckets: Collection[Bucket], channels: int, classes: int
-) -> dict[Bucket, Network]:
+def networks(run: RunConfig, buckets: Collection[Bucket], cohort: Cohort) -> dict[Bucket, Network]:
     """The same for many buckets; those that differ in batch size alone have equal states."""
     found: dict[tuple, Network] = {}
     for bucket in buckets:
         shapes = _shapes(bucket)
         if shapes not in found:
-            found[shapes] = network(run, bucket, channels, classes)
+            found[shapes] = network(run, bucket, cohort)
     return {bucket: found[_shapes(bucket)] for bucket in buckets}
 
 
@@ -144,11 +145,11 @@ def _shapes(bucket: Bucket) -> tuple:
     return tuple(pair for pair in bucket if pair[0] != "batch_size")
 
 
-def cases_memory(run: RunConfig, images: np.ndarray, allowed: int) -> CasesMemory:
-    """Bytes a device that images [N, H, W, C] and their labels (int32) take, resident or streamed."""
-    windows = divide(len(images), run.data.window, run.seed)
-    one = images.nbytes // len(images) + np.dtype(np.int32).itemsize
-    if memory.stays(run.data.residency, images.nbytes, allowed):
+def cases_memory(run: RunConfig, cohort: Cohort, allowed: int) -> CasesMemory:
+    """Bytes a device that the inputs and targets of a cohort take, resident or streamed."""
+    windows = divide(len(cohort.table), run.data.window, run.seed)
+    one = (cohort.store.nbytes + cohort.targets.on_device.nbytes) // len(cohort.table)
+    if memory.stays(run.data.residency, cohort.store.nbytes, allowed):
         return CasesMemory(False, len(windows.cases) * one, windows.count)
     return CasesMemory(True, 2 * windows.size * one, windows.count)
 
@@ -175,14 +176,14 @@ def compiled(run: Run, buckets: Sequence[Bucket], lanes: int, device: Device) ->
     """
     config, cohort = run.config, run.cohort
     windows, mesh = divide(len(cohort.table), config.data.window, config.seed), meshes.lane_mesh()
-    streams = not memory.stays(config.data.residency, cohort.images.nbytes, device.allowed)
+    streams = not memory.stays(config.data.residency, cohort.store.nbytes, device.allowed)
     source = (Streamed if streams else Resident)(cohort, windows, mesh)
     choice = tuning.candidates(device.platform, config.engine.packing, config.engine.convolution)[0]
     unseen = PixelSums(np.zeros((0, cohort.shape[-1])), np.zeros((0, cohort.shape[-1])), 0)
-    told = InputMaker(cohort, run.folds, windows, unseen, held_room(run.folds)).idle()
+    told = InputMaker(tasks.of(config.task), cohort, run.folds, windows, unseen, held_room(run.folds)).idle()
     found = []
     for bucket in buckets:
-        spec = lane_spec(config, bucket, cohort.shape[-1], len(cohort.table.classes), choice.convolution)
+        spec = lane_spec(config, bucket, cohort.shape, cohort.targets.names, choice.convolution)
         spec = replace(spec, predict_batch=min(PREDICT_BATCH, len(told.held)), window=windows.size)
         used, began = {}, time.perf_counter()
 

@@ -34,7 +34,8 @@ class Compared:
     def facts(self) -> dict[str, dict[str, str]]:
         """Per fact (subject, label, outer fold): its text by case."""
         rows, section = self.evidence.cases, self.evidence.section
-        truth = {row.case: row.label for row in rows}
+        names = [row.case for row in rows]
+        truth = dict(zip(names, section.told(self.evidence.targets, self.evidence.classes), strict=True))
         # The truth of tested cases is a record; that of the others may stand in folds.csv alone.
         for fold, (known, _) in self.evidence.predictions.items():
             told = section.told(known, self.evidence.classes)

@@ -14,7 +14,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Trial, TrialScore
 from nachos_jax.records.schema import FitRecord, Outcome, OuterTest
 from nachos_jax.records.store import RunDirectory
-from nachos_jax.report.reading import arrays, cases, flat, inner
+from nachos_jax.report.reading import cases, flat, inner
 from nachos_jax.report.reading.cases import AGAIN, CaseRow
 from nachos_jax.report.reading.flat import FlatSearch
 from nachos_jax.report.sections import registry
@@ -82,8 +82,7 @@ class Evidence:
     @property
     def task(self) -> str:
         """Name of the task."""
-        config = self.run["config"].get("task") or {}
-        return str(self.run.get("task") or config.get("name") or OLDEST_TASK)
+        return str(self.run.get("task", OLDEST_TASK))
 
     @property
     def section(self) -> Section:
@@ -118,7 +117,7 @@ class Evidence:
 
     @cached_property
     def by_case(self) -> dict[str, CaseRow]:
-        """Rows of folds.csv by case."""
+        """The cases by name."""
         return {row.case: row for row in self.cases}
 
     @cached_property
@@ -129,8 +128,7 @@ class Evidence:
         does not know what it recorded.
         """
         found = {
-            fold: self.section.outcome(arrays.of(test), len(self.classes))
-            for fold, test in self.tests.items()
+            fold: self.section.outcome(test.arrays, len(self.classes)) for fold, test in self.tests.items()
         }
         return {fold: outcome for fold, outcome in found.items() if outcome is not None}
 
@@ -169,7 +167,7 @@ class Evidence:
     def same_predictions(self, other: Evidence) -> bool:
         """True when the tests of both hold the same, as those of a copy do."""
         return self.tests.keys() == other.tests.keys() and all(
-            arrays.same(test, other.tests[fold]) for fold, test in self.tests.items()
+            _same(test, other.tests[fold]) for fold, test in self.tests.items()
         )
 
     def score(self, fold: int | None, trial: int) -> TrialScore | None:
@@ -199,11 +197,11 @@ def read(directory: RunDirectory) -> Evidence:
     one_loop = run["config"].get("protocol") == "flat"
     studies = [None] if one_loop else list(planned)
     outcomes = {fold: directory.outcome(fold) for fold in studies}
-    rows = cases.rows(directory)
+    table = cases.table(directory, run["classes"])
     evidence = Evidence(
         run=run,
-        cases=rows,
-        targets=cases.targets(rows, tuple(run["classes"])),
+        cases=table.rows,
+        targets=table.targets,
         trials={fold: directory.trials(fold) for fold in studies},
         outcomes={fold: outcome for fold, outcome in outcomes.items() if outcome is not None},
         tests={test.outer_fold: test for test in directory.tests()},
@@ -252,6 +250,15 @@ def _settings(directory: RunDirectory) -> ReportConfig:
         return report(found)
     except (KeyError, TypeError) as error:
         raise UsageError(f"{directory.path / 'records/report.json'} is damaged ({error}): {AGAIN}") from error
+
+
+def _same(a: OuterTest, b: OuterTest) -> bool:
+    mine, others = a.arrays, b.arrays
+    return (
+        (a.fit, a.cases, a.training_loss, a.values) == (b.fit, b.cases, b.training_loss, b.values)
+        and mine.keys() == others.keys()
+        and all(np.array_equal(values, others[name], equal_nan=True) for name, values in mine.items())
+    )
 
 
 def _check(evidence: Evidence, directory: RunDirectory) -> None:

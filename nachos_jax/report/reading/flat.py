@@ -9,7 +9,7 @@ import numpy as np
 
 from nachos_jax.records.schema import Outcome, OuterTest
 from nachos_jax.records.store import RunDirectory
-from nachos_jax.report.reading import arrays, inner
+from nachos_jax.report.reading import inner
 
 
 @dataclass(frozen=True)
@@ -84,5 +84,5 @@ def tests(
         assert record is not None  # read before, with its payload
         (fold,) = record.left_out
         told = recorded(folds[fold].truth, search.predictions[fold][row])
-        found[fold] = arrays.test(fold, record.fit, folds[fold].cases, told, record.training_loss)
+        found[fold] = OuterTest(fold, record.fit, folds[fold].cases, told, record.training_loss)
     return dict(sorted(found.items()))

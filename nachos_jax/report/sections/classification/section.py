@@ -55,7 +55,8 @@ class Classification:
 
     def told(self, truth: np.ndarray, names: Sequence[str]) -> list[str]:
         """The name of the class of each case."""
-        return [names[label] for label in truth.tolist()]
+        numbers: list[int] = truth.tolist()
+        return [names[number] for number in numbers]
 
     def strata(self, truth: np.ndarray) -> np.ndarray:
         """The classes themselves."""
@@ -104,12 +105,11 @@ class Classification:
 
     def rows(self, truth: np.ndarray, predicted: np.ndarray, names: Sequence[str]) -> list[list[Any]]:
         """No class and no probabilities where they are not numbers."""
-        finite = np.isfinite(predicted).all(axis=1).tolist()
-        best = classification.predict(predicted).tolist()
+        best = self.told(classification.predict(predicted), names)
+        nothing: list[Any] = [None] * (1 + len(names))
         return [
-            [names[label], names[best[i]] if finite[i] else None]
-            + (predicted[i].tolist() if finite[i] else [None] * len(names))
-            for i, label in enumerate(truth.tolist())
+            [label, *([guess, *values.tolist()] if np.isfinite(values).all() else nothing)]
+            for label, guess, values in zip(self.told(truth, names), best, predicted, strict=True)
         ]
 
     def parts(self, summary: Summary) -> Parts:

@@ -1,0 +1,22 @@
+"""Hyperparameters that several tasks have: each stands in the rows of every task that knows it."""
+
+from __future__ import annotations
+
+from nachos_jax.core.hparams import Hyperparameter
+
+LABEL_SMOOTHING = Hyperparameter(
+    "label_smoothing",
+    "float",
+    0.0,
+    0.5,
+    default=0.0,
+    meaning="mass moved to the uniform distribution",
+)
+CLASS_WEIGHT_EXPONENT = Hyperparameter(
+    "class_weight_exponent",
+    "float",
+    0.0,
+    4.0,
+    default=0.0,
+    meaning="0 = no class weights, 1 = balanced, between = softened",
+)
