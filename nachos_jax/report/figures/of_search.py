@@ -86,8 +86,9 @@ def score_label(summary: Mapping[str, Any]) -> str:
     """What the inner folds scored trials by; losses are turned round so that higher is better."""
     metric = summary["metrics"][summary["headline"]]
     label = metric["label"] if metric["label"].isupper() else metric["label"].lower()
+    mean = "" if label.startswith("mean ") else "mean "
     folds = "folds" if summary["protocol"] == "flat" else "inner folds"
-    return f"{'' if metric['higher_is_better'] else 'minus '}mean {label} of the {folds}"
+    return f"{'' if metric['higher_is_better'] else 'minus '}{mean}{label} of the {folds}"
 
 
 def _losses(evidence: Evidence) -> dict[str, Any]:

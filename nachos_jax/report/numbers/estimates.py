@@ -55,7 +55,13 @@ class Estimates:
         }
 
     def of_fold(self, name: str, fold: int) -> Value:
-        """A metric of one outer fold."""
+        """A metric of one outer fold; what the task measured itself goes first."""
+        test = self._evidence.tests[fold]
+        if name in test.values:
+            value = test.values[name]
+            return Value(value, "" if value is not None else "the task could not measure it")
+        if fold not in self._evidence.predictions:
+            return Value(None, "the task did not measure it, and this report does not know the task")
         return self._metrics.evaluate(name, *self._evidence.predictions[fold], self._evidence.classes)
 
     def out_of_fold(self, name: str) -> Value:
@@ -168,6 +174,8 @@ class Estimates:
             found += [percentile(drawn, level, bounds), bca(drawn, level, bounds)]
         if name in self._metrics.ADDITIVE:
             losses = self._metrics.ADDITIVE[name](self.truth, self.predicted)
+            if not np.isfinite(losses).all():  # the metric weighs cases by what is known of them
+                return [*found, *evidence.section.intervals(evidence, self, name)]
             found.append(bayle(losses, self.cases.subjects, level, bounds))
             pairs = self._pairs(name)
             if pairs:

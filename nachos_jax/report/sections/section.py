@@ -128,6 +128,10 @@ class Section(Protocol):
         """What is true of n cases, in words: the name of the class of each."""
         ...
 
+    def unit(self, name: str, names: Sequence[str], /) -> str:
+        """What follows the value of a metric in a sentence: " in the unit of age"; "" without a unit."""
+        ...
+
     # --- what is counted -----------------------------------------------------------------------------------
 
     def strata(self, truth: np.ndarray, /) -> np.ndarray:

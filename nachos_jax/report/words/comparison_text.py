@@ -182,4 +182,8 @@ def _label(result: Result) -> str:
     """The metric inside a sentence; names of people and abbreviations keep their capitals."""
     label = result["label"]
     first = label.split()[0]
-    return label if first.isupper() or first in ("Matthews", "Brier") else label[0].lower() + label[1:]
+    return (
+        label
+        if first.isupper() or first in ("Matthews", "Brier", "Pearson")
+        else label[0].lower() + label[1:]
+    )

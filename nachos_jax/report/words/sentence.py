@@ -25,10 +25,11 @@ def estimate(summary: Mapping[str, Any], section: Section) -> str:
             return f"No estimate yet: the search goes on. Planned: flat cross-validation on {data}."
         return f"No estimate yet: none of {planned} is tested. Planned: nested cross-validation on {data}."
     metric = summary["metrics"][summary["headline"]]
+    unit = section.unit(summary["headline"], summary["data"]["classes"])
     if summary["protocol"] == "flat":
-        return _flat(summary, metric, data)
+        return _flat(summary, metric, unit, data)
     partial = "part of a " if progress["outer_folds_missing"] else ""
-    first = f"{_value(metric, progress)}: {partial}nested cross-validation on {data}."
+    first = f"{_value(metric, unit, progress)}: {partial}nested cross-validation on {data}."
     if metric["mean"] is None:
         return first
     return (
@@ -37,13 +38,13 @@ def estimate(summary: Mapping[str, Any], section: Section) -> str:
     )
 
 
-def _flat(summary: Mapping[str, Any], metric: Mapping[str, Any], data: str) -> str:
+def _flat(summary: Mapping[str, Any], metric: Mapping[str, Any], unit: str, data: str) -> str:
     """The estimate of the flat protocol: what is left of the selected trial's mean after correction."""
     interval, folds = metric["intervals"][0], summary["progress"]["folds_a_repeat"]
     how = f"flat {folds}-fold cross-validation of {_count(summary['trials']['scored'], 'trial')} on {data}"
     if interval["estimate"] is None:
         return f"{metric['label']} has no corrected estimate ({interval['note']}): {how}."
-    value = f"{metric['label']} {interval['estimate']:.3f}"
+    value = f"{metric['label']} {_number(interval['estimate'])}{unit}"
     if interval["low"] is not None:
         value += f" ({_ends(interval)}, BBC-CV over {_count(interval['count'], interval['unit'][:-1])})"
     return (
@@ -79,13 +80,13 @@ def caveats(summary: Mapping[str, Any], section: Section, warnings: Iterable[str
     return found + [_closed(text) for text in warnings]
 
 
-def _value(metric: Mapping[str, Any], progress: Mapping[str, Any]) -> str:
+def _value(metric: Mapping[str, Any], unit: str, progress: Mapping[str, Any]) -> str:
     label, mean = metric["label"], metric["mean"]
     if mean is None:
         reason = next(value["note"] for value in metric["folds"].values())
         tested = _count(progress["outer_folds_tested"], "tested outer fold")
         return f"{label} is undefined in all of {tested} ({reason})"
-    return f"{label} {mean:.3f} ({_spread(metric, progress)})"
+    return f"{label} {_number(mean)}{unit} ({_spread(metric, progress)})"
 
 
 def _spread(metric: Mapping[str, Any], progress: Mapping[str, Any]) -> str:
@@ -220,6 +221,10 @@ def _repeats(summary: Mapping[str, Any]) -> list[str]:
         f"The {progress['repeats_tested']} repeats test the same cases again, so the SE is SD/√{k} with "
         f"the {k} folds of one repeat, however many repeats there are."
     ]
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _count(number: int, noun: str, plural: str | None = None) -> str:

@@ -14,11 +14,12 @@ from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.sections.classification import counts, decided, facts, page, tables
 from nachos_jax.report.sections.classification.figures import drawn
+from nachos_jax.report.sections.common import Common
 from nachos_jax.report.sections.section import Parts, Summary, Tables, Words
 from nachos_jax.statistics.intervals import Interval, auc_influence
 
 
-class Classification:
+class Classification(Common):
     """See `nachos_jax.report.sections.section.Section`."""
 
     words = Words(
