@@ -13,7 +13,7 @@ from nachos_jax.report.reading.evidence import CaseRow, Evidence
 from nachos_jax.report.words.format import percent
 
 _SCHEMES = {
-    "stratified": "drawn at random from the seed and stratified by class",
+    "stratified": "drawn at random from the seed and stratified by {strata}",
     "predefined": "as the case table names them",
     "site": "one fold a site (leave one site out)",
 }
@@ -65,7 +65,8 @@ def _counts(evidence: Evidence, cases: set[str]) -> list[str]:
 def partition(report: Report) -> Fact:
     """How cases came into folds, and what each fold served for."""
     progress = report.summary["progress"]
-    how = _SCHEMES.get(progress["scheme"], progress["scheme"])
+    strata = report.evidence.section.words.strata
+    how = _SCHEMES.get(progress["scheme"], progress["scheme"]).format(strata=strata)
     repeats = f", {progress['repeats']} repeats with other divisions" if progress["repeats"] > 1 else ""
     seed = setting(report.evidence, "seed")
     text = f"{counted(report.evidence.count, 'fold')}{repeats}, {how} (seed {seed})."

@@ -15,7 +15,7 @@ from nachos_jax.report.figures.learning import FitCurve, curves, learning
 from nachos_jax.report.figures.search import SearchAxis, TrialLine, parallel
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.words import tables
-from nachos_jax.report.words.format import number
+from nachos_jax.report.words.format import in_sentence, number
 
 
 def drawn(evidence: Evidence, summary: Mapping[str, Any]) -> list[Figure | None]:
@@ -85,7 +85,7 @@ def _mark(trial: int, score: float | None, selected: int) -> Mark:
 def score_label(summary: Mapping[str, Any]) -> str:
     """What the inner folds scored trials by; losses are turned round so that higher is better."""
     metric = summary["metrics"][summary["headline"]]
-    label = metric["label"] if metric["label"].isupper() else metric["label"].lower()
+    label = in_sentence(metric["label"])
     mean = "" if label.startswith("mean ") else "mean "
     folds = "folds" if summary["protocol"] == "flat" else "inner folds"
     return f"{'' if metric['higher_is_better'] else 'minus '}{mean}{label} of the {folds}"

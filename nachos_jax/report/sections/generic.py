@@ -46,6 +46,7 @@ class Generic(Common):
         each="the target",
         setting="config.data",
         counts="cases by target",
+        strata="what the task says",
         purpose="read images",
         output="What the output means is a matter of the task.",
         loss="The loss is that of the task.",

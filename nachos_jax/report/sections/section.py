@@ -36,6 +36,7 @@ class Words:
         each: one of them: "each class".
         setting: the field of the config that names them: "config.data.classes".
         counts: what `Section.group` counts: "cases by class".
+        strata: what folds are stratified by: "class".
         purpose: what the networks do: "classify images".
         output: a sentence on what a network gives.
         loss: a sentence on what training minimises.
@@ -47,6 +48,7 @@ class Words:
     each: str
     setting: str
     counts: str
+    strata: str
     purpose: str
     output: str
     loss: str

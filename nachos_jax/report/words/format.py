@@ -27,6 +27,13 @@ def number(value: Any, digits: int | None = None) -> str:
     return str(value)
 
 
+def in_sentence(label: str) -> str:
+    """A metric's label inside a sentence; names of people and abbreviations keep their capitals."""
+    first = label.split()[0]
+    kept = first.isupper() or first in ("Matthews", "Brier", "Pearson")
+    return label if kept else label[0].lower() + label[1:]
+
+
 def percent(value: float | None) -> str:
     """A share as whole percent."""
     return MISSING if value is None else f"{value:.0%}".replace("%", "\N{NO-BREAK SPACE}%")

@@ -28,6 +28,7 @@ class Classification(Common):
         each="each class",
         setting="config.data.classes",
         counts="cases by class",
+        strata="class",
         purpose="classify images",
         output="The output is one probability a class (softmax).",
         loss="The loss is cross-entropy.",

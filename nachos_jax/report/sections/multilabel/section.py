@@ -27,6 +27,7 @@ class Multilabel(Common):
         each="each label",
         setting="config.data.classes",
         counts="cases with each label",
+        strata="the rarest label of a case",
         purpose="tell which labels an image has",
         output="The output is one probability a label (sigmoid), each for itself.",
         loss="The loss is binary cross-entropy, mean over known labels.",

@@ -61,13 +61,14 @@ def texts(summary: Mapping[str, Any]) -> list[tuple[str, str]] | None:
     if found is None:
         return None
     interval = found["bias"]["interval"]
-    ends = MISSING
+    ends = f"{MISSING} ({interval['note']})"
     if interval["low"] is not None:
         ends = f"{number(interval['low'], 3)} to {number(interval['high'], 3)}"
+        ends += f" ({100 * interval['level']:.4g} %, corrected t)"
     return [
-        ("Bias (mean over outer folds)", number(found["bias"]["mean"], 3)),
-        (f"{100 * interval['level']:.4g} % interval of the bias, corrected t", ends),
-        ("SD of the differences", number(found["sd"], 3)),
+        ("Bias, mean over folds", number(found["bias"]["mean"], 3)),
+        ("Its interval", ends),
+        ("SD of differences", number(found["sd"], 3)),
         ("Limits of agreement", f"{number(found['low'], 3)} to {number(found['high'], 3)}"),
         ("Predictions", number(found["predictions"])),
     ]

@@ -29,6 +29,7 @@ class Regression(Common):
         each="the target",
         setting="config.data.label_key",
         counts="",
+        strata="fifths of the target",
         purpose="estimate a number from images",
         output="The output is one number, in the unit of the target.",
         loss=(
