@@ -101,7 +101,7 @@ def _work(config: Any, workdir: str, words: list[str], party: Any) -> None:
 
 
 def predict(values: Any, _words: list[str]) -> None:
-    """`nachos predict`: probabilities of new images, and where they come from."""
+    """`nachos predict`: predictions of new images, and where they come from."""
     output = _output(values.output, values.input)
     from nachos_jax.cli import explanations
     from nachos_jax.cli.predictions import write
@@ -114,9 +114,9 @@ def predict(values: Any, _words: list[str]) -> None:
     compile_cache.switch_on()
     model = load(values.model)
     names, images = model.read(values.input)
-    probabilities = model.probabilities(images)
-    table = folder and explanations.write(folder, model, names, images, probabilities, method)
-    print(f"predictions: {write(output, names, probabilities, model.classes)}")
+    predictions = model.predictions(images)
+    table = folder and explanations.write(folder, model, names, images, predictions, method)
+    print(f"predictions: {write(output, names, *model.table(predictions))}")
     if table:
         print(f"explanations: {table}\n{explanations.NOTE}")
 

@@ -121,8 +121,8 @@ class Classification(DenseTask):
 
     name = "classification"
     hyperparameters = (LABEL_SMOOTHING, CLASS_WEIGHT_EXPONENT, LOSS)
+    headline = metrics.HEADLINE
     metrics = metrics.METRICS
-    headline = "balanced_accuracy"
     kind = "logits"
 
     def targets(self, columns: Columns, names: Sequence[str]) -> Targets:

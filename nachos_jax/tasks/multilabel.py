@@ -65,8 +65,8 @@ class Multilabel(DenseTask):
 
     name = "multilabel"
     hyperparameters = (LABEL_SMOOTHING, CLASS_WEIGHT_EXPONENT)
-    metrics = metrics.METRICS
     headline = metrics.HEADLINE
+    metrics = metrics.METRICS
     kind = "logits"
 
     def targets(self, columns: Columns, names: Sequence[str]) -> Targets:

@@ -65,8 +65,8 @@ class Regression(DenseTask):
 
     name = "regression"
     hyperparameters = (LOSS,)
-    metrics = metrics.METRICS
     headline = metrics.HEADLINE
+    metrics = metrics.METRICS
     kept = ("target_mean", "target_sd")
 
     def targets(self, columns: Columns, names: Sequence[str]) -> Targets:

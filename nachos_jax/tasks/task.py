@@ -21,7 +21,7 @@ from nachos_jax.core.hparams import Hyperparameter
 from nachos_jax.core.types import HParams
 from nachos_jax.data.columns import Columns
 from nachos_jax.data.targets import Targets
-from nachos_jax.metrics.classification import Metric
+from nachos_jax.metrics.contract import Metric
 
 if TYPE_CHECKING:
     import jax
