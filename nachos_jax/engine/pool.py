@@ -82,7 +82,8 @@ class LanePool:
         self._run, self._checkpoints = run, checkpoints if run.engine.checkpoint_epochs else None
         self._mesh = meshes.lane_mesh(devices)
         windows = divide(len(cohort.table), run.data.window, run.seed)
-        self._maker = InputMaker(cohort, folds, windows, pixel_sums(cohort.images), held_room(folds))
+        sums = pixel_sums(cohort.images)
+        self._maker = InputMaker(cohort, folds, windows, sums, held_room(folds), run.table)
         self._compiler = BucketCompiler(run, self._maker, self._mesh, agree)
         self._buckets: dict[Bucket, BucketLanes] = {}
         self._turn = 0

@@ -7,15 +7,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.core.hparams import AUGMENTATION, GEOMETRIC, TRAINING, Hyperparameter, active, by_name
+from nachos_jax.core.hparams import (
+    AUGMENTATION,
+    GEOMETRIC,
+    TASK_ROWS,
+    Hyperparameter,
+    active,
+    by_name,
+    whole_table,
+)
 
-ROWS = by_name(TRAINING)
+TABLE = whole_table(TASK_ROWS, ())
+ROWS = by_name(TABLE)
 
 
 def test_names_are_unique_and_conditions_refer_back_to_possible_values():
-    assert len(ROWS) == len(TRAINING)
+    assert len(ROWS) == len(TABLE)
     seen: set[str] = set()
-    for row in TRAINING:
+    for row in TABLE:
         if row.when is not None:
             parent, values = row.when
             assert parent in seen
@@ -67,9 +76,9 @@ def test_a_boolean_is_true_or_false(value):
 
 @given(st.sampled_from(["sgd", "adam", "adamw"]), st.sampled_from(["constant", "inverse_time", "cosine"]))
 def test_active_keeps_what_matters_in_the_order_of_the_table(optimizer, schedule):
-    values = {row.name: 0.5 for row in TRAINING} | {"optimizer": optimizer, "schedule": schedule}
-    kept = active(dict(sorted(values.items())), TRAINING)
-    assert list(kept) == [row.name for row in TRAINING if row.name in kept]
+    values = {row.name: 0.5 for row in TABLE} | {"optimizer": optimizer, "schedule": schedule}
+    kept = active(dict(sorted(values.items())), TABLE)
+    assert list(kept) == [row.name for row in TABLE if row.name in kept]
     dropped = set(values) - set(kept)
     expected = {"beta1", "beta2"} if optimizer == "sgd" else {"momentum", "nesterov"}
     assert dropped == expected | (set() if schedule == "inverse_time" else {"decay"})

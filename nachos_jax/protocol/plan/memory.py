@@ -179,7 +179,7 @@ def compiled(run: Run, buckets: Sequence[Bucket], lanes: int, device: Device) ->
     source = (Streamed if streams else Resident)(cohort, windows, mesh)
     choice = tuning.candidates(device.platform, config.engine.packing, config.engine.convolution)[0]
     unseen = PixelSums(np.zeros((0, cohort.shape[-1])), np.zeros((0, cohort.shape[-1])), 0)
-    told = InputMaker(cohort, run.folds, windows, unseen, held_room(run.folds)).idle()
+    told = InputMaker(cohort, run.folds, windows, unseen, held_room(run.folds), run.config.table).idle()
     found = []
     for bucket in buckets:
         spec = lane_spec(config, bucket, cohort.shape[-1], len(cohort.table.classes), choice.convolution)
