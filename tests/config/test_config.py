@@ -13,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nachos_jax import default_config
+from nachos_jax.config.defaults import default_values
 from nachos_jax.config.field import KINDS
 from nachos_jax.config.fields import WAIVER
+from nachos_jax.config.parsing import parse
 from nachos_jax.configs import base
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import AUGMENTATION, Hyperparameter, active
@@ -345,3 +347,31 @@ def test_a_number_too_large_for_a_float_is_refused_even_without_bounds():
     with pytest.raises(UsageError, match="x = 1000000.*: must be a number from -inf to inf"):
         Hyperparameter("x", "float").check(10**400, "x")
     assert Hyperparameter("n", "integer").check(10**400, "n") == 10**400
+
+
+def test_an_unknown_task_is_refused_with_the_tasks():
+    with pytest.raises(UsageError, match=r"config\.task\.name = 'x': must be one of 'classification'\."):
+        checked(plain(task__name="x"))
+
+
+def test_a_run_has_the_hyperparameters_of_its_task_alone():
+    row = Hyperparameter("regression.power", "float", 0.0, 9.0, default=2.0, tasks=("regression",))
+    table = (*TABLE, row)
+    values = default_values(table)
+    values["data"]["source"] = "digits"
+    values["search"]["space"]["regression"]["power"] = "uniform(1.0, 3.0)"
+    values["search"]["space"]["label_smoothing"] = "uniform(0.0, 0.2)"
+    names = ("classification", "regression")
+    run = parse(values, default_values(table), table, names)
+    assert (run.task, run.table, "regression.power" in run.defaults) == ("classification", TABLE, False)
+    assert [dimension.name for dimension in run.search.space] == ["label_smoothing"]
+    values["task"]["name"] = "regression"
+    run = parse(values, default_values(table), table, names)
+    assert run.defaults["regression.power"] == 2.0
+    assert "label_smoothing" not in run.defaults
+    assert [dimension.name for dimension in run.search.space] == ["regression.power"]
+    values["task"]["regression"]["power"] = 10.0
+    with pytest.raises(
+        UsageError, match=r"config\.task\.regression\.power = 10.0: must be a number from 0 to 9"
+    ):
+        parse(values, default_values(table), table, names)

@@ -8,6 +8,7 @@ import pytest
 
 from nachos_jax import default_config
 from nachos_jax.config.differences import differences
+from nachos_jax.core.hparams import Hyperparameter
 from nachos_jax.protocol.run.configure import checked
 from tests.fields import leaves, plain, with_value
 
@@ -50,3 +51,32 @@ def test_a_run_of_before_the_protocol_was_a_field_is_taken_up_as_nested():
     del old["report"]
     assert differences(old, plain()) == []
     assert differences(old, with_value("protocol", "flat")) == ["protocol: 'nested' -> 'flat'"]
+
+
+def test_a_run_of_before_there_were_tasks_is_taken_up_as_a_classification():
+    old = plain()
+    del old["task"]
+    del old["data"]["target_keys"]
+    assert differences(old, plain()) == []
+    lines = ["task.name: 'classification' -> 'regression'"]
+    assert differences(old, with_value("task.name", "regression")) == lines
+
+
+@pytest.mark.parametrize("section", ["model", "task"])
+def test_an_architecture_or_a_task_that_the_older_version_lacked_is_no_difference(section):
+    new = plain()
+    new[section]["newest"] = {"width": 3}
+    new["search"]["space"]["newest"] = {"width": ""}
+    assert differences(plain(), new) == []
+    old = json.loads(json.dumps(new))
+    new[section]["newest"]["depth"] = 2
+    assert differences(old, new) == [f"{section}.newest.depth: None -> 2"]
+
+
+def test_a_later_row_is_a_difference_only_away_from_what_was_done_before_it():
+    row = Hyperparameter("momentum_of_the_mean", "float", 0.0, 1.0, default=0.0, absent=0.0)
+    new = plain()
+    new["training"][row.name], new["search"]["space"][row.name] = 0.0, ""
+    assert differences(plain(), new, [row]) == []
+    new["training"][row.name] = 0.5
+    assert differences(plain(), new, [row]) == ["training.momentum_of_the_mean: 0.0 -> 0.5"]
