@@ -98,11 +98,11 @@ def test_every_field_has_its_meaning_and_a_default_that_it_may_hold():
         assert row.meaning, f"{row.name} is not explained"
         assert row.check(row.default, row.key) == row.default
     expected = {*FIELDS, *(row.key for row in rows), *(row.space_key for row in rows)}
-    assert set(flat(base.get_config())) == expected
+    assert set(flat(base.get_config().to_dict())) == expected
 
 
 def test_the_listing_names_every_field_and_stands_in_the_docs_as_it_is():
-    shown = listing(base.get_config(), base.table())
+    shown = listing(base.get_config().to_dict(), base.table())
     for key in (*FIELDS, *(row.key for row in base.table())):
         section, _, name = key.rpartition(".") if key in FIELDS else key.partition(".")
         part = next(part for part in shown.split("\n\n") if re.match(rf"config\.?{section}:", part))
