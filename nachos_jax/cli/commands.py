@@ -12,6 +12,8 @@ from typing import Any
 from nachos_jax.cli import parsing
 from nachos_jax.cli.compare import FLAGS as COMPARE_FLAGS
 from nachos_jax.cli.compare import compare
+from nachos_jax.cli.fields import FLAGS as FIELDS_FLAGS
+from nachos_jax.cli.fields import fields
 from nachos_jax.cli.launched import FLAGS, launched
 from nachos_jax.cli.parsing import Flag
 from nachos_jax.cli.plan import FLAGS as PLAN_FLAGS
@@ -210,6 +212,7 @@ NAMES: Mapping[str, Command] = {
     ),
     "status": Command(status, "where a run stands", (WORKDIR,)),
     "plan": Command(plan, "what a run will take: fits, buckets, memory, time", (CONFIG, *PLAN_FLAGS)),
+    "config": Command(fields, "every field of the config with its default and meaning", FIELDS_FLAGS),
     "report": Command(report, "summary, tables and page, written again from the records", (WORKDIR,)),
     "compare": Command(compare, "two or more runs over the same folds, with tests", COMPARE_FLAGS),
     "track": Command(track, "a run in TensorBoard or MLflow, made from its records", TRACK_FLAGS),

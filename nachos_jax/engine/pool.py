@@ -83,9 +83,8 @@ class LanePool:
         self._run, self._checkpoints = run, checkpoints if run.engine.checkpoint_epochs else None
         self._mesh = meshes.lane_mesh(devices)
         windows = divide(len(cohort.table), run.data.window, run.seed)
-        self._maker = InputMaker(
-            task_of(run.task), cohort, folds, windows, cohort.store.sums(), held_room(folds)
-        )
+        task, sums = task_of(run.task), cohort.store.sums()
+        self._maker = InputMaker(task, cohort, folds, windows, sums, held_room(folds), run.table)
         self._compiler = BucketCompiler(run, self._maker, self._mesh, agree)
         self._buckets: dict[Bucket, BucketLanes] = {}
         self._turn = 0

@@ -180,7 +180,8 @@ def compiled(run: Run, buckets: Sequence[Bucket], lanes: int, device: Device) ->
     source = (Streamed if streams else Resident)(cohort, windows, mesh)
     choice = tuning.candidates(device.platform, config.engine.packing, config.engine.convolution)[0]
     unseen = PixelSums(np.zeros((0, cohort.shape[-1])), np.zeros((0, cohort.shape[-1])), 0)
-    told = InputMaker(tasks.of(config.task), cohort, run.folds, windows, unseen, held_room(run.folds)).idle()
+    task, room = tasks.of(config.task), held_room(run.folds)
+    told = InputMaker(task, cohort, run.folds, windows, unseen, room, config.table).idle()
     found = []
     for bucket in buckets:
         spec = lane_spec(config, bucket, cohort.shape, cohort.targets.names, choice.convolution)
