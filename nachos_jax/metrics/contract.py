@@ -19,8 +19,6 @@ NOT_NEGATIVE: Bounds = (0.0, math.inf)
 
 Losses = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(truth [N, ...], predicted [N, ...]) -> [N] float64, of which a metric is the mean; NaN for no loss."""
-Statistic = Callable[[slice | np.ndarray, np.ndarray], np.ndarray]
-"""(rows of the cases [n], their weights [R, n]) -> [R] float64, NaN where undefined."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,9 @@ def find(table: Mapping[str, Metric], name: str) -> Metric:
     return table[name]
 
 
-def statistic(metrics: Metrics, name: str, truth: np.ndarray, predicted: np.ndarray) -> Statistic:
+def statistic(
+    metrics: Metrics, name: str, truth: np.ndarray, predicted: np.ndarray
+) -> Callable[[slice | np.ndarray, np.ndarray], np.ndarray]:
     """A metric of N cases as a function of the weights of some of them: what resampling wants.
 
     Args:
@@ -116,6 +116,9 @@ def statistic(metrics: Metrics, name: str, truth: np.ndarray, predicted: np.ndar
         name: key of its `METRICS`.
         truth: [N, ...].
         predicted: [N, ...].
+
+    Returns:
+        (rows of the cases, n of them; their weights [R, n]) -> [R] float64, NaN where undefined.
 
     Raises:
         UsageError: there is no metric of this name.

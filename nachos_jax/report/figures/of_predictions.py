@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nachos_jax.metrics import calibration, curves, decisions
+from nachos_jax.metrics.classification import METRICS
 from nachos_jax.report.figures.calibration import Reliability
 from nachos_jax.report.figures.calibration import calibration as draw_calibration
 from nachos_jax.report.figures.confusion import MeanConfusion, confusion
@@ -21,7 +22,6 @@ from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.words.format import number
 from nachos_jax.statistics.bootstrap import resamples
-from nachos_jax.statistics.intervals import BOUNDS
 
 WEIGHTS = 20_000_000
 """Replicates times cases of a band: 80 MB; larger cohorts get fewer replicates, at least 200."""
@@ -30,7 +30,7 @@ THRESHOLDS = np.arange(1, 100) / 100
 
 def drawn(evidence: Evidence, estimates: Estimates, summary: Mapping[str, Any]) -> list[Figure | None]:
     """Folds, subgroups, ROC, precision-recall, calibration, decisions, confusion; None for what is empty."""
-    if not len(estimates.cases.labels):
+    if not len(estimates.labels):
         return []
     weights = _weights(estimates)
     return [
@@ -46,12 +46,12 @@ def drawn(evidence: Evidence, estimates: Estimates, summary: Mapping[str, Any]) 
 def _weights(estimates: Estimates) -> np.ndarray:
     """[R, N] replicates of whole subjects, for bands over all out-of-fold predictions."""
     cases, wanted = estimates.cases, estimates.resampling
-    replicates = max(200, min(wanted.replicates, WEIGHTS // len(cases.labels)))
-    return resamples(cases.subjects, cases.labels, None, replicates, wanted.seed)
+    replicates = max(200, min(wanted.replicates, WEIGHTS // len(cases.strata)))
+    return resamples(cases.subjects, cases.strata, None, replicates, wanted.seed)
 
 
 def _bounds(name: str) -> tuple[float | None, float | None]:
-    low, high = BOUNDS.get(name, (None, None))
+    low, high = METRICS[name].bounds if name in METRICS else (None, None)
     return (
         None if low is None or not np.isfinite(low) else low,
         None if high is None or not np.isfinite(high) else high,
@@ -141,7 +141,7 @@ def _ranking(evidence: Evidence, summary: Mapping[str, Any]) -> list[Figure | No
 def _calibration(
     evidence: Evidence, estimates: Estimates, summary: Mapping[str, Any], weights: np.ndarray
 ) -> Figure | None:
-    happened, predicted, what = decided.event_of(evidence, estimates.cases.labels, estimates.probabilities)
+    happened, predicted, what = decided.event_of(evidence, estimates.labels, estimates.probabilities)
     predicted = np.clip(predicted, 0.0, 1.0)
     bins = max(2, min(10, len(predicted) // 20))
     curve = calibration.reliability(happened, predicted, bins, weights, evidence.settings.level)
@@ -167,7 +167,7 @@ def _decision(evidence: Evidence, estimates: Estimates, weights: np.ndarray) -> 
     event = decided.positive(evidence)
     if event is None:
         return None
-    happened, predicted, _ = decided.event_of(evidence, estimates.cases.labels, estimates.probabilities)
+    happened, predicted, _ = decided.event_of(evidence, estimates.labels, estimates.probabilities)
     found = decisions.net_benefit(
         happened, np.clip(predicted, 0.0, 1.0), THRESHOLDS, weights, evidence.settings.level
     )

@@ -9,18 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from nachos_jax.metrics import classification
 from nachos_jax.metrics.calibration import with_temperature
-from nachos_jax.metrics.classification import METRICS, Value, evaluate
+from nachos_jax.metrics.classification import ADDITIVE, METRICS, SHOWN, Value, evaluate
+from nachos_jax.metrics.contract import statistic
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.statistics.bates import PairLosses, bates
 from nachos_jax.statistics.bbc import bbc
 from nachos_jax.statistics.bootstrap import Cases, Resampling, bca, bootstrap, percentile
 from nachos_jax.statistics.folds import summary as over_folds
-from nachos_jax.statistics.intervals import BOUNDS, UNBOUNDED, Interval, auc_influence, bayle, corrected_t
-from nachos_jax.statistics.weighted import ADDITIVE
+from nachos_jax.statistics.intervals import Interval, auc_influence, bayle, corrected_t
 
-SHOWN = ("accuracy", "balanced_accuracy", "macro_f1", "auc", "log_loss")
-"""Metrics of the tables, beside the headline; summary.json has all."""
 POOLED = "all outer folds together: scores of different models, which need not compare"
 PAIRS = "around the outer mean, not extrapolated; its inner fits were stopped on the folds that they score"
 SITES = "folds are sites: it tells how sites differ, and is meant for further sites like these"
@@ -63,7 +62,7 @@ class Estimates:
     def out_of_fold(self, name: str) -> Value:
         """A metric of the out-of-fold predictions of all tested folds, mean over repeats."""
         found = [
-            evaluate(name, self.cases.labels[rows], self.probabilities[rows], self._evidence.classes)
+            evaluate(name, self.labels[rows], self.probabilities[rows], self._evidence.classes)
             for rows in self._rows_of_repeats
         ]
         numbers = [value.value for value in found if value.value is not None]
@@ -76,7 +75,7 @@ class Estimates:
 
     @cached_property
     def cases(self) -> Cases:
-        """Labels, outer folds and subjects of all predictions that are numbers."""
+        """Classes (drawn within), outer folds and subjects of all predictions that are numbers."""
         evidence = self._evidence
         labels, folds, subjects = [], [], []
         for fold, test in evidence.tests.items():
@@ -86,7 +85,12 @@ class Estimates:
         if not labels:
             return Cases(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, str))
         whole = Cases(np.concatenate(labels), np.concatenate(folds), np.concatenate(subjects))
-        return Cases(*(values[self._finite] for values in vars(whole).values()))
+        return whole.take(self._finite)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """[N] class numbers of the same cases."""
+        return self.cases.strata
 
     @cached_property
     def probabilities(self) -> np.ndarray:
@@ -132,26 +136,29 @@ class Estimates:
             return []
         predictions = np.concatenate([search.probabilities[fold] for fold in self._evidence.tests], axis=1)
         level, selection = self._evidence.settings.level, self._evidence.headline
-        higher = METRICS[selection].higher_is_better
-        return [bbc(name, self.cases, predictions, self.resampling, level, higher, selection)]
+        trials, selected_by = (
+            [statistic(classification, metric, self.labels, of_trial) for of_trial in predictions]
+            for metric in (name, selection)
+        )
+        higher, bounds = METRICS[selection].higher_is_better, METRICS[name].bounds
+        return [bbc(trials, self.cases, self.resampling, level, higher, selected_by, bounds)]
 
     # --- intervals ---------------------------------------------------------------------------------
 
     def _intervals(self, name: str, values: Sequence[float | None]) -> list[Interval]:
         """The headline first: corrected t over outer folds; then those over subjects."""
         evidence, level = self._evidence, self._evidence.settings.level
-        bounds = BOUNDS.get(name, UNBOUNDED)
+        bounds = METRICS[name].bounds
         first = corrected_t(values, evidence.count, level, bounds=bounds, ratio=evidence.ratio)
         sites = evidence.run["folds"]["scheme"] == "site" and first.low is not None
         found = [_noted(first, SITES if sites else "")]
-        if name in self._wanted and len(self.cases.labels):
-            drawn = bootstrap(name, self.cases, self.probabilities, self.resampling)
-            found += [percentile(drawn, level), bca(drawn, level)]
-        if name in ADDITIVE and len(self.cases.labels):
+        if name in self._wanted and len(self.labels):
+            measured = statistic(classification, name, self.labels, self.probabilities)
+            drawn = bootstrap(measured, self.cases, self.resampling)
+            found += [percentile(drawn, level, bounds), bca(drawn, level, bounds)]
+        if name in ADDITIVE and len(self.labels):
             found.append(
-                bayle(
-                    ADDITIVE[name](self.cases.labels, self.probabilities), self.cases.subjects, level, bounds
-                )
+                bayle(ADDITIVE[name](self.labels, self.probabilities), self.cases.subjects, level, bounds)
             )
             pairs = self._pairs(name)
             if pairs:
@@ -159,11 +166,9 @@ class Estimates:
                 parts = "" if whole else f"from {len(pairs)} of {evidence.repeats} repeats, the whole ones"
                 interval = bates(pairs, level, bias=False, bounds=bounds)
                 found.append(_noted(interval, "; ".join(filter(None, (PAIRS, parts)))))
-        if name == "auc" and len(evidence.classes) == 2 and evidence.repeats == 1 and len(self.cases.labels):
+        if name == "auc" and len(evidence.classes) == 2 and evidence.repeats == 1 and len(self.labels):
             positive = self.probabilities[:, 1]
-            found.append(
-                auc_influence(self.cases.labels, positive, self.cases.folds, self.cases.subjects, level)
-            )
+            found.append(auc_influence(self.labels, positive, self.cases.folds, self.cases.subjects, level))
         return found
 
     def _pairs(self, name: str) -> list[PairLosses]:

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from nachos_jax.config.subgroups import Subgroups
-from nachos_jax.metrics.classification import evaluate
+from nachos_jax.metrics import classification
+from nachos_jax.metrics.classification import METRICS, evaluate
+from nachos_jax.metrics.contract import statistic
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.evidence import Evidence
-from nachos_jax.statistics.bootstrap import Cases, Resampling, bootstrap, percentile
+from nachos_jax.statistics.bootstrap import Resampling, bootstrap, percentile
 
 ALSO = "auc"
 """Reported beside the headline metric: it does not depend on a threshold."""
@@ -44,21 +46,21 @@ def _order(evidence: Evidence, column: str, groups: tuple[str, ...]) -> list[str
 
 
 def _values(evidence: Evidence, estimates: Estimates, inside: np.ndarray) -> dict[str, Any]:
-    cases = Cases(*(values[inside] for values in vars(estimates.cases).values()))
+    cases, labels = estimates.cases.take(inside), estimates.labels[inside]
     probabilities, classes = estimates.probabilities[inside], evidence.classes
     names = estimates.names[inside]
     whole = Resampling(estimates.resampling.replicates, estimates.resampling.seed, target="pooled")
     metrics = {}
     for name in dict.fromkeys((evidence.headline, ALSO)):
-        value = evaluate(name, cases.labels, probabilities, classes)
+        value = evaluate(name, labels, probabilities, classes)
         row: dict[str, Any] = {**asdict(value), "interval": None}
         if value.value is not None:
-            drawn = bootstrap(name, cases, probabilities, whole)
-            row["interval"] = asdict(percentile(drawn, evidence.settings.level))
+            drawn = bootstrap(statistic(classification, name, labels, probabilities), cases, whole)
+            row["interval"] = asdict(percentile(drawn, evidence.settings.level, METRICS[name].bounds))
         metrics[name] = row
     return {
         "cases": len(set(names.tolist())),
         "subjects": len(set(cases.subjects.tolist())),
-        "counts": {c: len(set(names[cases.labels == i].tolist())) for i, c in enumerate(classes)},
+        "counts": {c: len(set(names[labels == i].tolist())) for i, c in enumerate(classes)},
         "metrics": metrics,
     }

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from nachos_jax.metrics.classification import METRICS, confusion, per_class_of_counts, predict
+from nachos_jax.metrics.classification import METRICS, SHOWN, confusion, per_class_of_counts, predict
 from nachos_jax.report.numbers import decided
-from nachos_jax.report.numbers.estimates import SHOWN, Estimates
+from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.numbers.spent import spent
 from nachos_jax.report.numbers.subgroup_values import subgroups
 from nachos_jax.report.reading.evidence import Evidence
@@ -21,7 +21,7 @@ SCHEMA = 2
 def summarise(evidence: Evidence, estimates: Estimates | None = None) -> dict[str, Any]:
     """The summary of a run, finished or not, as plain JSON values."""
     estimates = estimates or Estimates(evidence)
-    labels, probabilities = estimates.cases.labels, estimates.probabilities
+    labels, probabilities = estimates.labels, estimates.probabilities
     summary: dict[str, Any] = {
         "schema": SCHEMA,
         "progress": _progress(evidence),
