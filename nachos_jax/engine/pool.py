@@ -141,6 +141,14 @@ class LanePool:
         for lanes in self._buckets.values():
             lanes.look_again()
 
+    def weigh(self, bucket: Bucket) -> tuple[int, int]:
+        """Compiles a bucket and forgets it: lanes a device that fit, and bytes that they take on each.
+
+        See `BucketCompiler.expected`.
+        """
+        program, used = self._compiler.expected(bucket)
+        return program.lanes // self._mesh.size, used
+
     def submit(self, fits: Iterable[Fit]) -> None:
         """Queues fits; a bucket seen for the first time is compiled."""
         by_bucket: dict[Bucket, list[Fit]] = defaultdict(list)
