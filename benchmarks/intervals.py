@@ -71,8 +71,9 @@ def describe(setting: Any) -> str:
 def code() -> str:
     """Hash of what the numbers depend on, so that changed code finds nothing of the old."""
     paths = [*sorted(measure.HERE.glob("intervals_[psw]*.py"))]
-    metrics = measure.HERE.parent / "nachos_jax/metrics"
-    paths += [metrics / f"{name}.py" for name in ("bates", "bbc", "bootstrap", "intervals")]
+    package = measure.HERE.parent / "nachos_jax"
+    paths += [package / f"statistics/{name}.py" for name in ("bates", "bbc", "bootstrap", "intervals")]
+    paths += [package / f"metrics/{name}.py" for name in ("classification", "matrices", "ranking")]
     return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:12]
 
 

@@ -40,7 +40,7 @@ def default_config() -> Any:
     """The default configuration, locked against new fields; change its values and pass it on.
 
     Returns:
-        A fresh ConfigDict, see configs/base.py for every field.
+        A fresh ConfigDict, `nachos config` lists every field.
 
     Example:
         >>> import nachos_jax

@@ -101,7 +101,7 @@ def _compiled(run: Run, facts: Facts, buckets: int | None, lanes: int | None) ->
     if not buckets:
         return []
     wanted = _lanes_here(run.config, facts.device.platform, lanes)
-    return plan_memory.compiled(run, list(facts.networks)[:buckets], wanted, facts.device)
+    return plan_memory.compiled(run, list(facts.networks)[:buckets], wanted)
 
 
 def _plan(

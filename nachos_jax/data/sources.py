@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from nachos_jax.config.run_config import WAIVER, DataConfig
+from nachos_jax.config.fields import WAIVER
+from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import cache, checks, csv_table, decode, digits, folder, npz
 from nachos_jax.data.arrays import cohort_of

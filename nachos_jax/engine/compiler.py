@@ -64,18 +64,38 @@ class BucketCompiler:
         Raises:
             UsageError: not even one lane fits.
         """
-        want = most or memory.lanes_to_try(self._device.platform, self._run.engine.lanes)
+        want = most or self._lanes_to_try()
         told = self._maker.make(example, int(dict(bucket)["batch_size"]))
-        choice = self._choice(bucket, told, want)
-        spec = self._spec(bucket, choice.convolution)
-        budget = self._allowed - self._source.nbytes - used
+        return self._fitting(bucket, told, self._choice(bucket, told, want), want, used)[0]
+
+    def expected(self, bucket: Bucket) -> tuple[LaneProgram, int]:
+        """Compiles a bucket as is expected to be fastest, for devices of its own; times and trains nothing.
+
+        Returns:
+            The program, and the bytes that it and its lanes take on each device beside the cases.
+
+        Raises:
+            UsageError: not even one lane fits.
+        """
+        return self._fitting(bucket, self._maker.idle(), self._choices()[0], self._lanes_to_try())
+
+    def _lanes_to_try(self) -> int:
+        return memory.lanes_to_try(self._device.platform, self._run.engine.lanes)
+
+    def _choices(self) -> tuple[Choice, ...]:
+        engine = self._run.engine
+        return tuning.candidates(self._device.platform, engine.packing, engine.convolution)
+
+    def _fitting(
+        self, bucket: Bucket, told: LaneInput, choice: Choice, lanes: int, used: int = 0
+    ) -> tuple[LaneProgram, int]:
+        spec, budget = self._spec(bucket, choice.convolution), self._allowed - self._source.nbytes - used
         return fitting_program(
-            lambda lanes: self._source.compile(spec, told, lanes, choice.packing), want, budget
+            lambda count: self._source.compile(spec, told, count, choice.packing), lanes, budget
         )
 
     def _choice(self, bucket: Bucket, told: LaneInput, lanes: int) -> Choice:
-        engine, cohort = self._run.engine, self._maker.cohort
-        choices = tuning.candidates(self._device.platform, engine.packing, engine.convolution)
+        cohort, choices = self._maker.cohort, self._choices()
         key = {
             "device": self._device.device_kind,
             "devices": self._mesh.size,

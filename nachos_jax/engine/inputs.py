@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from nachos_jax.core import rng
-from nachos_jax.core.hparams import AUGMENTATION
-from nachos_jax.core.types import Fit
+from nachos_jax.core.hparams import Hyperparameter, with_absent
+from nachos_jax.core.types import Fit, HParamValue
 from nachos_jax.data.sums import PixelSums
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine.lane import LaneInput
-from nachos_jax.engine.schedule import SCHEDULES
 from nachos_jax.engine.windows import Windows
 from nachos_jax.splits.folds import Folds
 from nachos_jax.tasks.task import Task
@@ -40,6 +40,7 @@ class InputMaker:
         windows: the rows in which they lie on a device.
         sums: pixel sums of the cohort.
         held_size: E: see `held_room`.
+        table: the hyperparameters of the run.
     """
 
     task: Task
@@ -48,6 +49,7 @@ class InputMaker:
     windows: Windows
     sums: PixelSums
     held_size: int
+    table: Sequence[Hyperparameter]
 
     def held(self, left_out: tuple[int, ...]) -> np.ndarray:
         """[n] int32: cases of the left-out folds, fold after fold."""
@@ -70,7 +72,7 @@ class InputMaker:
             task=self.task.told(self.cohort.targets, training, fit.hparams),
             held=room,
             n_held=np.int32(len(held)),
-            traced=traced(fit),
+            traced=traced(fit, self.table),
         )
 
     def idle(self) -> LaneInput:
@@ -87,29 +89,26 @@ class InputMaker:
             task={name: np.zeros_like(value) for name, value in told.items()},
             held=np.zeros(self.held_size, np.int32),
             n_held=np.int32(0),
-            traced=dict.fromkeys(TRACED, np.float32(0.0)),
+            traced=dict.fromkeys(traced_names(self.table), np.float32(0.0)),
         )
 
 
-_PLAIN = (
-    "learning_rate",
-    "momentum",
-    "nesterov",
-    "beta1",
-    "beta2",
-    "weight_decay",
-    "decay",
-    "warmup_epochs",
-    "label_smoothing",
-    "dropout",
-    *AUGMENTATION,
-)
-TRACED = (*_PLAIN, "schedule", "decoupled")
+def traced_names(table: Sequence[Hyperparameter]) -> tuple[str, ...]:
+    """Names of what rides the lane axis: every row that is not static, and whether decay is decoupled."""
+    return (*(row.name for row in table if not row.static), "decoupled")
 
 
-def traced(fit: Fit) -> dict[str, np.float32]:
-    """Hyperparameters that ride the lane axis, float32 scalars; inactive ones are 0."""
-    values = {name: np.float32(float(fit.hparams.get(name, 0.0))) for name in _PLAIN}
-    values["schedule"] = np.float32(SCHEDULES.index(str(fit.hparams["schedule"])))
-    values["decoupled"] = np.float32(fit.hparams["optimizer"] == "adamw")
-    return values
+def traced(fit: Fit, table: Sequence[Hyperparameter]) -> dict[str, np.float32]:
+    """Hyperparameters that ride the lane axis, float32 scalars; inactive ones are 0.
+
+    A choice rides as its place in the row's choices, True as 1.
+    """
+    known = with_absent(fit.hparams, table)
+    values = {row.name: _number(row, known.get(row.name)) for row in table if not row.static}
+    return {**values, "decoupled": np.float32(fit.hparams["optimizer"] == "adamw")}
+
+
+def _number(row: Hyperparameter, value: HParamValue | None) -> np.float32:
+    if value is None:
+        return np.float32(0.0)
+    return np.float32(row.choices.index(value) if row.kind == "choice" else float(value))

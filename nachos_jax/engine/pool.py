@@ -83,9 +83,8 @@ class LanePool:
         self._run, self._checkpoints = run, checkpoints if run.engine.checkpoint_epochs else None
         self._mesh = meshes.lane_mesh(devices)
         windows = divide(len(cohort.table), run.data.window, run.seed)
-        self._maker = InputMaker(
-            task_of(run.task), cohort, folds, windows, cohort.store.sums(), held_room(folds)
-        )
+        task, sums = task_of(run.task), cohort.store.sums()
+        self._maker = InputMaker(task, cohort, folds, windows, sums, held_room(folds), run.table)
         self._compiler = BucketCompiler(run, self._maker, self._mesh, agree)
         self._buckets: dict[Bucket, BucketLanes] = {}
         self._turn = 0
@@ -141,6 +140,14 @@ class LanePool:
         """Looks for checkpoints of processes that have ended since."""
         for lanes in self._buckets.values():
             lanes.look_again()
+
+    def weigh(self, bucket: Bucket) -> tuple[int, int]:
+        """Compiles a bucket and forgets it: lanes a device that fit, and bytes that they take on each.
+
+        See `BucketCompiler.expected`.
+        """
+        program, used = self._compiler.expected(bucket)
+        return program.lanes // self._mesh.size, used
 
     def submit(self, fits: Iterable[Fit]) -> None:
         """Queues fits; a bucket seen for the first time is compiled."""

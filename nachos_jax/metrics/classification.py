@@ -294,7 +294,7 @@ def _log_loss_of_cases(labels: np.ndarray, probabilities: np.ndarray) -> np.ndar
     return -np.log(np.maximum(true, SMALLEST))
 
 
-HEADLINE = "balanced_accuracy"
+HEADLINE: str = "balanced_accuracy"
 SHOWN: tuple[str, ...] = ("accuracy", "balanced_accuracy", "macro_f1", "auc", "log_loss")
 """Metrics of the tables, beside the one that trials were selected by."""
 METRICS: Mapping[str, Metric] = {

@@ -43,6 +43,10 @@ class Metric:
     bounds: Bounds
     ranks: bool = False
 
+    def turned(self, value: float | None) -> float | None:
+        """The value so that higher is better; turned again, it is the value."""
+        return value if value is None or self.higher_is_better else -value
+
 
 class Metrics(Protocol):
     """A module of metrics: `classification`, `multilabel` and `regression` are some.

@@ -321,7 +321,7 @@ MACRO: Mapping[str, Area] = {**AREAS, "macro_f1": _f1s}
 """Metrics that are means over labels: of these [R, L]."""
 ENTRIES: Mapping[str, Losses] = {"log_loss": _cross_entropies, "brier": _squares}
 """Metrics that are means over all known labels of all cases: of these [N, L]."""
-HEADLINE = "macro_auc"
+HEADLINE: str = "macro_auc"
 SHOWN: tuple[str, ...] = ("macro_auc", "macro_average_precision", "macro_f1", "micro_f1", "log_loss")
 """Metrics of the tables, beside the one that trials were selected by."""
 METRICS: Mapping[str, Metric] = {

@@ -178,7 +178,7 @@ def _of_all(name: str) -> Callable[[np.ndarray, np.ndarray, Sequence[str]], Valu
     return metric
 
 
-HEADLINE = "mae"
+HEADLINE: str = "mae"
 SHOWN: tuple[str, ...] = ("mae", "rmse", "r2", "pearson", "ccc")
 """Metrics of the tables, beside the one that trials were selected by."""
 METRICS: Mapping[str, Metric] = {

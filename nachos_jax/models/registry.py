@@ -51,7 +51,13 @@ def hyperparameters() -> tuple[Hyperparameter, ...]:
 
     shared = (
         Hyperparameter(
-            "architecture", "choice", choices=names(), static=True, default=DEFAULT, meaning="network"
+            "architecture",
+            "choice",
+            choices=names(),
+            static=True,
+            default=DEFAULT,
+            meaning="network",
+            section="model",
         ),
         Hyperparameter(
             "norm",
@@ -60,6 +66,7 @@ def hyperparameters() -> tuple[Hyperparameter, ...]:
             static=True,
             default=next(iter(NORMS)),
             meaning="normalisation of the layers",
+            section="model",
         ),
     )
     return (*shared, *(row for file in _files().values() for row in file.HYPERPARAMETERS))

@@ -30,6 +30,7 @@ LOSS = Hyperparameter(
     static=True,
     default=CROSS_ENTROPY,
     absent=CROSS_ENTROPY,
+    tasks=("classification",),
     meaning="cumulative_link for classes in a meaningful order, as grades are",
 )
 

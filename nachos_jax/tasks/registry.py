@@ -32,10 +32,9 @@ def of(name: str) -> Task:
 
 
 def hyperparameters() -> tuple[Hyperparameter, ...]:
-    """The rows of all tasks; rows that several tasks share stand once, those of the default task first."""
+    """The rows of all tasks, each once: those of the default task first."""
     ordered = sorted(_found().values(), key=lambda task: (task.name != DEFAULT, task.name))
-    rows = {row.name: row for task in reversed(ordered) for row in task.hyperparameters}
-    return tuple({row.name: rows[row.name] for task in ordered for row in task.hyperparameters}.values())
+    return tuple(dict.fromkeys(row for task in ordered for row in task.hyperparameters))
 
 
 @functools.cache
@@ -59,7 +58,7 @@ def _checked(name: str, task: Task) -> Task:
     if task.headline not in task.metrics:
         raise TypeError(f"{where}: its headline {task.headline!r} is none of its metrics.")
     for row in task.hyperparameters:
-        if row.default is None:
-            raise TypeError(f"{where}: {row.name} must have a default.")
+        if row.default is None or name not in row.tasks:
+            raise TypeError(f"{where}: {row.name} must have a default and name the task in `tasks`.")
         row.check(row.default, f"default of {row.name}")
     return task

@@ -27,6 +27,7 @@ LOSS = Hyperparameter(
     choices=(SQUARED, ABSOLUTE, HUBER),
     static=True,
     default=SQUARED,
+    tasks=("regression",),
     meaning="of the standardised target; huber turns from squared to absolute at 1 SD (Huber 1964)",
 )
 GROUPS = 5

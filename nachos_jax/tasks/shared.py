@@ -10,6 +10,7 @@ LABEL_SMOOTHING = Hyperparameter(
     0.0,
     0.5,
     default=0.0,
+    tasks=("classification", "multilabel"),
     meaning="mass moved to the uniform distribution",
 )
 CLASS_WEIGHT_EXPONENT = Hyperparameter(
@@ -18,5 +19,6 @@ CLASS_WEIGHT_EXPONENT = Hyperparameter(
     0.0,
     4.0,
     default=0.0,
-    meaning="0 = no class weights, 1 = balanced, between = softened",
+    tasks=("classification", "multilabel"),
+    meaning="class weights: 0 = none, 1 = balanced, between = softened",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,8 +52,11 @@ def numbers(generator, n, _width):
     return Sample(truth, truth + generator.integers(-8, 9, n), truth.copy(), ("age",))
 
 
-KINDS = {"classification": (classification, classes), "multilabel": (multilabel, labels)}
-KINDS |= {"regression": (regression, numbers)}
+KINDS: dict[str, tuple[Metrics, Callable[..., Sample]]] = {
+    "classification": (classification, classes),
+    "multilabel": (multilabel, labels),
+    "regression": (regression, numbers),
+}
 EVERY = [(kind, name) for kind, (module, _) in KINDS.items() for name in module.METRICS]
 every_kind = pytest.mark.parametrize("kind", KINDS)
 every_metric = pytest.mark.parametrize(("kind", "name"), EVERY)
@@ -72,7 +76,7 @@ def number(value):
 
 @every_kind
 def test_tables_are_whole(kind):
-    module: Metrics = KINDS[kind][0]
+    module = KINDS[kind][0]
     assert {*module.SHOWN, module.HEADLINE, *module.ADDITIVE} <= set(module.METRICS)
     assert len(set(module.SHOWN)) == len(module.SHOWN)
     for name, metric in module.METRICS.items():

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 
 from ml_collections import ConfigDict
 
-from nachos_jax.config import run_config as configs
+from nachos_jax.config import parsing
+from nachos_jax.config.run_config import RunConfig
 from nachos_jax.configs import base
 from nachos_jax.core.errors import UsageError
-from nachos_jax.core.hparams import TRAINING
-from nachos_jax.models import registry
 from nachos_jax.tasks import registry as tasks
 from nachos_jax.tasks.task import Task
 
@@ -27,8 +26,8 @@ def known_task(name: str) -> Task:
     return tasks.of(name)
 
 
-def checked(config: Mapping | ConfigDict) -> configs.RunConfig:
-    """Checks a config against configs/base.py and the hyperparameter table.
+def checked(config: Mapping | ConfigDict) -> RunConfig:
+    """Checks a config against the default config and the hyperparameter table.
 
     Args:
         config: a ConfigDict or nested mappings.
@@ -40,11 +39,5 @@ def checked(config: Mapping | ConfigDict) -> configs.RunConfig:
         UsageError: the config cannot be used.
     """
     values = config.to_dict() if isinstance(config, ConfigDict) else config
-    # temporary until branch `fields` is merged
-    names = [row.name for row in TRAINING]
-    k = names.index("label_smoothing")
-    task = known_task(values["task"]["name"])
-    rest = [row for row in TRAINING[k:] if row.name not in {r.name for r in tasks.hyperparameters()}]
-    own = [row for row in task.hyperparameters if "." not in row.name]
-    table = (*TRAINING[:k], *own, *rest, *registry.hyperparameters())
-    return configs.parse(values, base.get_config().to_dict(), table)
+    headlines = {name: tasks.of(name).headline for name in tasks.names()}
+    return parsing.parse(values, base.get_config().to_dict(), base.table(), headlines)

@@ -6,7 +6,8 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from nachos_jax.config.run_config import RunConfig, differences
+from nachos_jax.config.differences import differences
+from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import digest
 from nachos_jax.data import sources
@@ -91,7 +92,7 @@ def _same_config(config: RunConfig, store: RunDirectory) -> None:
     known = store.run()
     if known is None:
         return
-    changed = differences(known["config"], config.raw)
+    changed = differences(known["config"], config.raw, config.table)
     if changed:
         shown = "\n  ".join(changed[:20])
         raise UsageError(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nachos_jax.config.run_config import ReportConfig, report
+from nachos_jax.config.parsing import report
+from nachos_jax.config.run_config import ReportConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Trial, TrialScore
 from nachos_jax.records.schema import FitRecord, Outcome, OuterTest
