@@ -2,8 +2,8 @@
 
     python benchmarks/mutants.py [--only WORDS] [--seconds 600]
 
-The list stands in tests/mutation/faults.py. Everything happens in a copy of the checkout. The named tests
-must pass in it before a fault is planted, and fail afterwards; a fault whose text is no longer found ends this
+The list stands in tests/mutation/faults.py; everything happens in a copy of the checkout. The named tests
+must pass in it before a fault is planted, and fail afterwards. A fault whose text is not found ends this
 at once. Ends with exit code 1 when a fault survives.
 """
 

@@ -26,7 +26,6 @@ from study import get_config as short
 def get_config():
     config = short()
     config.training.epochs, config.training.early_stopping, config.search.trials = 12, False, 4
-    config.engine.packing, config.engine.convolution = "map", "custom"
     return config
 """
 PATIENCE = 280.0
