@@ -1,15 +1,17 @@
-"""The soak as a whole: the launch matrix, then random kills; what ran and how it ended is kept.
+"""The soak as a whole: the launch matrix, random kills, all tests; what ran and how it ended is kept.
 
-    python benchmarks/soak_last.py [--kills 60] [--tests WORDS]
+    python benchmarks/soak_last.py [--kills 60] [--tests WORDS] [--no-suite]
 
 `make soak` runs it, every night and before a release. tests/soak launches real processes that are killed,
-stopped and cut off; benchmarks/soak.py kills at random moments. benchmarks/results/soak_last.json then names
-date, commit and results. Ends with exit code 1 when anything failed.
+stopped and cut off; benchmarks/soak.py kills at random moments; then all other tests run once with the
+compiler as users have it. benchmarks/results/soak_last.json names date, commit and results. Ends with exit
+code 1 when anything failed.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -59,17 +61,39 @@ def kills(folder: Path, count: int, seed: int) -> tuple[str, str, float]:
     return what, "failed" if code else "passed", time.monotonic() - began
 
 
+def suite() -> tuple[str, str, float]:
+    """Runs what `make test` runs, compiled as for users; its name, result and seconds."""
+    began = time.monotonic()
+    words = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-n",
+        "auto",
+        "--dist",
+        "loadfile",
+        "--no-loadscope-reorder",
+    ]
+    known = {**os.environ, "NACHOS_TESTS_COMPILE": "fully"}
+    code = subprocess.run(words, cwd=ROOT, env=known, check=False).returncode
+    what = "all other tests, compiled as for users"
+    return what, "failed" if code else "passed", time.monotonic() - began
+
+
 def main() -> None:
-    """Runs both parts and stores what happened."""
+    """Runs all parts and stores what happened."""
     flags = measure.parser(__doc__)
     flags.add_argument("--kills", type=int, default=60, help="processes to kill at random moments; 0 = none")
     flags.add_argument("--seed", type=int, default=0, help="of these moments")
     flags.add_argument("--tests", default="", help="only the tests of the matrix that these words select")
+    flags.add_argument("--no-suite", action="store_true", help="leave the other tests out")
     given = flags.parse_args()
     at, began = commit(), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="soak-") as name:
         done = matrix(Path(name), given.tests)
         done += [kills(Path(name), given.kills, given.seed)] if given.kills else []
+        done += [] if given.no_suite else [suite()]
     failed = sum(result == "failed" for _, result, _ in done)
     rows = tuple((what.replace("_", " "), result, f"{seconds:.0f} s") for what, result, seconds in done)
     title = f"The last soak: commit {at}, {failed} of {len(done)} parts failed"

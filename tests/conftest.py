@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Tests compile the same tiny programs again and again: workers, subprocesses and later runs share them.
 PROGRAMS = ROOT / ".cache" / "tests" / f"jax-{metadata.version('jaxlib')}-{compile_cache.folder().name}"
 PROGRAMS_MIB = 500
+LONGEST = ("tests/cli/test_launch.py", "tests/test_docs.py", "tests/engine/test_pool.py")
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(PROGRAMS)
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -49,6 +50,12 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     if sum(entry.stat().st_size for entry in os.scandir(PROGRAMS)) > PROGRAMS_MIB << 20:
         shutil.rmtree(PROGRAMS)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first: begun last, one of them would keep the other workers waiting."""
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.relative_to(ROOT).as_posix(), len(place)))
 
 
 @pytest.fixture(scope="session", autouse=True)
