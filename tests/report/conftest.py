@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -303,11 +304,25 @@ def _write_sessions(directory: RunDirectory) -> None:
         )
 
 
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    """Run directories that were built, by what was asked for; nothing in them may be changed."""
+    known: dict[str, Path] = {}
+
+    def find(fake: FakeRun) -> Path:
+        if repr(fake) not in known:
+            known[repr(fake)] = build(tmp_path_factory.mktemp("built") / "run", fake).path
+        return known[repr(fake)]
+
+    return find
+
+
 @pytest.fixture
-def make_run(tmp_path):
-    """Builds a run directory: make_run(folds=3, ...) -> RunDirectory."""
+def make_run(tmp_path, built):
+    """A run directory of the test's own: make_run(folds=3, ...) -> RunDirectory."""
 
     def make(name: str = "run", **changes) -> RunDirectory:
-        return build(tmp_path / name, replace(FakeRun(), **changes))
+        shutil.copytree(built(replace(FakeRun(), **changes)), tmp_path / name)
+        return RunDirectory(tmp_path / name)
 
     return make
