@@ -135,9 +135,7 @@ def test_the_band_of_calibration_breaks_where_it_is_undefined():
     curve = Reliability(SHARES, SHARES**2, low, low + 0.1, np.arange(11), SHARES, np.arange(10))
     found = Drawn(lambda: calibration(curve, "nevus"))
     assert len(found.data("band")) == 2
-    assert [points[0].tolist() for points in found.data("selected")] == np.stack(
-        [SHARES, SHARES**2], 1
-    ).tolist()
+    assert pytest.approx(np.stack([SHARES, SHARES**2])) == np.concatenate(found.data("selected")).T
     assert pytest.approx(np.stack([SHARES, SHARES**2])) == found.data("strong")[0].T
     assert [points[:, 1].max() for points in found.data("bar")] == list(range(1, 10))
     smooth = Drawn(lambda: calibration(Reliability(SHARES, SHARES, NAN, NAN, None, SHARES, np.arange(10))))

@@ -184,4 +184,4 @@ def _interval(page: Sheet, axes: Axes, interval: Interval, mean: float | None, y
     page.line(axes, [low, high], [y, y], "cap")
     middle = mean if interval.estimate is None else interval.estimate
     page.line(axes, known([middle]), [y] * len(known([middle])), "middle")
-    page.text(VALUES, y + 4, f"{decimals(low)} to {decimals(high)}", "note")
+    page.text(VALUES, y + 4, f"{decimals(low)} to {decimals(high)}", "note", room=WIDTH - VALUES)

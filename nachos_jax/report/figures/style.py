@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 WIDTH = 400.0
-TOP, RIGHT, FOOT = 10.0, 14.0, 44.0
+TOP, RIGHT, FOOT = 10.0, 16.0, 44.0
 """Margins above, at the right, and below for the labels of ticks and axis."""
 LABEL, NOTE, SMALL = 12.5, 11.5, 10.5
 """Sizes of letters."""
