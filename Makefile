@@ -27,18 +27,18 @@ lint: $(VENV)/.installed-dev
 	$(VENV)/bin/lint-imports
 
 bench: $(VENV)/.installed
-	$(VENV)/bin/python benchmarks/steps.py --suite
-	$(VENV)/bin/python benchmarks/protocol.py
-	$(VENV)/bin/python benchmarks/scaling.py --cases 1000,10000 --rounds 3
-	$(VENV)/bin/python benchmarks/stream.py --cases 8000 --window 2048 --epochs 4
-	$(VENV)/bin/python benchmarks/overhead.py --trials 4 --epochs 5
-	$(VENV)/bin/python benchmarks/render.py
+	$(VENV)/bin/python -m benchmarks.speed.steps --suite
+	$(VENV)/bin/python -m benchmarks.speed.protocol
+	$(VENV)/bin/python -m benchmarks.scale.scaling --cases 1000,10000 --rounds 3
+	$(VENV)/bin/python -m benchmarks.speed.stream --cases 8000 --window 2048 --epochs 4
+	$(VENV)/bin/python -m benchmarks.speed.overhead --trials 4 --epochs 5
+	$(VENV)/bin/python -m benchmarks.render
 
 soak: $(VENV)/.installed-dev
-	$(VENV)/bin/python benchmarks/soak_last.py
+	$(VENV)/bin/python -m benchmarks.soak.soak_last
 
 mutants: $(VENV)/.installed-dev
-	$(VENV)/bin/python benchmarks/mutants.py
+	$(VENV)/bin/python -m benchmarks.soak.mutants
 
 # torch goes first and alone: it is the largest package, and which build of it is wanted (with or
 # without GPU support) can then be chosen by installing it by hand before; see BUILD.md.

@@ -108,7 +108,7 @@ def corrected_t(
     Unit: outer folds. Target: the expected performance of the procedure at n (K - 1)/K cases.
     Assumes: scores exchangeable over folds, about normal, and correlated by n_test / (n_test + n_train).
     It was derived for random splits; for K folds it is a heuristic, a good one in comparisons
-    (Schulz-Kuempel et al., 2024), and in `benchmarks/intervals.py` rather too wide for a stable learner. Do
+    (Schulz-Kuempel et al., 2024), and in `benchmarks/statistics` rather too wide for a stable learner. Do
     not use it for folds that are sites: s^2 then measures sites.
 
     The logit scale takes the interval of logit(mean) with the SE of the delta method and turns its ends

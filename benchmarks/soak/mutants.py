@@ -1,6 +1,6 @@
 """Do the tests notice? Faults are planted one at a time, and the tests that are to catch each are run.
 
-    python benchmarks/mutants.py [--only WORDS] [--seconds 600]
+    python -m benchmarks.soak.mutants [--only WORDS] [--seconds 600]
 
 The list stands in tests/mutation/faults.py; everything happens in a copy of the checkout. The named tests
 must pass in it before a fault is planted, and fail afterwards. A fault whose text is not found ends this
@@ -18,9 +18,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import measure
+from benchmarks.shared import measure
 
-ROOT = measure.HERE.parent
+ROOT = measure.FOLDER.parent
 PASSED, FAILED = 0, 1
 """Exit codes of pytest; all others mean that the tests were not run."""
 

@@ -12,8 +12,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import measure
 import numpy as np
+
+from benchmarks.shared import measure
 
 PRELOADED = (
     "nachos_jax.cli.commands",
@@ -64,7 +65,7 @@ def prepare(folder: Path) -> None:
         "JAX_PLATFORMS": "cpu",
         "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
         "XDG_CACHE_HOME": str(folder / "cache"),
-        "PYTHONPATH": os.pathsep.join([str(measure.HERE), str(measure.HERE.parent)]),
+        "PYTHONPATH": str(measure.FOLDER.parent),
         "TF_CPP_MIN_LOG_LEVEL": "2",
     }
     context().set_forkserver_preload(list(PRELOADED))

@@ -1,7 +1,7 @@
 """One training step: ours in every lowering and packing that is asked for, PyTorch's, and the floor.
 
-    python benchmarks/steps.py --model resnet18 --width 16 --candidates auto,custom/map,im2col/map
-    python benchmarks/steps.py --suite
+    python -m benchmarks.speed.steps --model resnet18 --width 16 --candidates auto,custom/map,im2col/map
+    python -m benchmarks.speed.steps --suite
 
 Our time is that of the very program that the engine runs, an epoch of all lanes of all devices, over its
 lanes and steps. The floor is the larger of two times: the step's floating-point operations at the measured
@@ -18,10 +18,9 @@ import tempfile
 from dataclasses import dataclass
 from typing import Any
 
-import measure
-import suite
-import workload
-from workload import Workload
+from benchmarks.shared import measure, workload
+from benchmarks.shared.workload import Workload
+from benchmarks.speed import suite
 
 CANDIDATES = "auto,custom/map,im2col/map,shift/map,lax/map,custom/vmap,im2col/vmap"
 TRAP = "lax/map"
@@ -67,7 +66,8 @@ def pytorch(work: Workload, platform: str, processes: int) -> dict[str, Timed]:
         print("PyTorch is not installed: its rows are left out.")
         return {}
     import torch
-    from torch_steps import TorchProcesses
+
+    from benchmarks.speed.torch_steps import TorchProcesses
 
     device = "cpu" if platform == "cpu" else "cuda"
     if device == "cuda" and not torch.cuda.is_available():
@@ -82,8 +82,7 @@ def pytorch(work: Workload, platform: str, processes: int) -> dict[str, Timed]:
 
 def floor(work: Workload) -> dict[str, Any]:
     """Milliseconds that a step takes at least, by operations and by bytes, with the rates they come from."""
-    import counts
-    import rates
+    from benchmarks.speed import counts, rates
 
     measured = rates.rates(work.precision)
     found = counts.layers(work.model, work.width, work.pixels)

@@ -1,6 +1,6 @@
 """Do intervals of cross-validation hold what they promise? Simulated studies whose truth is known.
 
-    python benchmarks/intervals.py [--studies 500] [--parts intervals,tuning,held_out,leak] [--processes 2]
+    python -m benchmarks.statistics.intervals [--studies 500] [--processes 2] [--parts tuning,leak]
 
 Two Gaussian classes, a regularised linear discriminant, and nested cross-validation of it; the true accuracy
 and AUC of every fitted model follow from a formula. Each part compares with this truth:
@@ -29,7 +29,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import measure
+from benchmarks.shared import measure
 
 LOW, HIGH = 0.92, 0.98
 """Coverage that is asked of the headline interval."""
@@ -38,8 +38,8 @@ METRICS = {"accuracy": "Accuracy", "auc": "AUC"}
 
 def interval_settings() -> list[Any]:
     """Kinds of studies of the part `intervals`."""
-    from intervals_figure import GROWN
-    from intervals_world import Setting
+    from benchmarks.statistics.intervals_figure import GROWN
+    from benchmarks.statistics.intervals_world import Setting
 
     plain = [Setting(n, k) for n in (50, 100, 200, 500, 1000) for k in (5, 10)]
     rare = [Setting(n, k, prevalence=0.2) for n in (50, 200, 500) for k in (5, 10)]
@@ -70,8 +70,8 @@ def describe(setting: Any) -> str:
 @cache
 def code() -> str:
     """Hash of what the numbers depend on, so that changed code finds nothing of the old."""
-    paths = [*sorted(measure.HERE.glob("intervals_[psw]*.py"))]
-    package = measure.HERE.parent / "nachos_jax"
+    paths = [*sorted(Path(__file__).parent.glob("intervals_[psw]*.py"))]
+    package = measure.FOLDER.parent / "nachos_jax"
     paths += [package / f"statistics/{name}.py" for name in ("bates", "bbc", "bootstrap", "intervals")]
     paths += [package / f"metrics/{name}.py" for name in ("classification", "matrices", "ranking")]
     return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:12]
@@ -117,8 +117,8 @@ def share(found: Mapping[str, Any], goal: str) -> float | None:
 
 def intervals(given: argparse.Namespace) -> None:
     """Coverage and width of every interval."""
-    import intervals_figure
-    from intervals_study import METHODS, measure_setting
+    from benchmarks.statistics import intervals_figure
+    from benchmarks.statistics.intervals_study import METHODS, measure_setting
 
     settings = interval_settings()
     found = every(measure_setting, given, settings)
@@ -198,7 +198,7 @@ def _practice(
     given: argparse.Namespace, name: str, title: str, settings: Sequence[Any], found: Sequence[dict]
 ) -> None:
     """Stores the errors of one practice and its alternatives."""
-    from intervals_practices import MISS
+    from benchmarks.statistics.intervals_practices import MISS
 
     kinds = [kind for kind in found[0] if kind != "truth"]
     columns = ("setting", "true", *(f"{kind}: {what}" for kind in kinds for what in ("bias", "SD", "missed")))
@@ -213,8 +213,8 @@ def _practice(
 
 def tuning(given: argparse.Namespace) -> None:
     """The best trial's accuracy on the folds that chose it."""
-    from intervals_practices import tuning as work
-    from intervals_world import Setting
+    from benchmarks.statistics.intervals_practices import tuning as work
+    from benchmarks.statistics.intervals_world import Setting
 
     settings = [Setting(n, 5, trials=t) for n in (50, 100, 200, 500) for t in (16, 64)]
     settings += [Setting(100, 5, trials=t, distance=0.0) for t in (16, 64)]
@@ -224,8 +224,8 @@ def tuning(given: argparse.Namespace) -> None:
 
 def held_out(given: argparse.Namespace) -> None:
     """One held-out set of a fifth of the cases."""
-    from intervals_practices import held_out as work
-    from intervals_world import Setting
+    from benchmarks.statistics.intervals_practices import held_out as work
+    from benchmarks.statistics.intervals_world import Setting
 
     settings = [Setting(n, 5) for n in (50, 100, 200, 500, 1000)]
     title = "One held-out set of a fifth of the cases: error of the reported accuracy"
@@ -234,8 +234,8 @@ def held_out(given: argparse.Namespace) -> None:
 
 def leak(given: argparse.Namespace) -> None:
     """Folds drawn over cases of the same subjects."""
-    from intervals_practices import leak as work
-    from intervals_world import Setting
+    from benchmarks.statistics.intervals_practices import leak as work
+    from benchmarks.statistics.intervals_world import Setting
 
     settings = [
         Setting(n, 5, cluster=4, trials=12, shared=shared, leak=leaking)
@@ -259,7 +259,7 @@ def main() -> None:
     flags.add_argument("--seed", type=int, default=0)
     flags.add_argument("--processes", type=int, default=1)
     flags.add_argument(
-        "--workdir", type=Path, default=measure.HERE.parent / "runs/intervals", help="keeps what is done"
+        "--workdir", type=Path, default=measure.FOLDER.parent / "runs/intervals", help="keeps what is done"
     )
     given = flags.parse_args()
     unknown = [word for word in given.parts.split(",") if word not in PARTS]

@@ -6,7 +6,7 @@ import argparse
 import subprocess
 import sys
 
-import measure
+from benchmarks.shared import measure
 
 OURS = "auto,custom/map,im2col/map,shift/map,custom/blocks,im2col/blocks,custom/vmap,im2col/vmap"
 EVERY = f"{OURS},shift/blocks,shift/vmap,lax/map,lax/blocks,lax/vmap"
@@ -55,7 +55,7 @@ def run(given: argparse.Namespace) -> None:
     failed, late = [], []
     for name in names:
         print(f"--- {name}", flush=True)
-        command = [sys.executable, str(measure.HERE / "steps.py"), *CASES[name], *shared]
+        command = [*measure.script("speed.steps"), *CASES[name], *shared]
         try:
             done = subprocess.run(command, timeout=given.limit, check=False)
             if done.returncode:

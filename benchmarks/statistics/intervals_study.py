@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import intervals_world as world
 import numpy as np
 
+from benchmarks.statistics import intervals_world as world
 from nachos_jax.metrics import classification
 from nachos_jax.metrics.contract import statistic
 from nachos_jax.statistics.bates import PairLosses, bates

@@ -1,6 +1,6 @@
 """How our time and memory grow: with lanes, with devices, with cases; and how well lanes are kept busy.
 
-    python benchmarks/scaling.py [--parts lanes,devices,cases,occupancy] [--cases 1000,10000,100000]
+    python -m benchmarks.scale.scaling [--parts lanes,devices,cases,occupancy] [--cases 1000,10000,100000]
 
 - lanes: seconds that a lane takes for an epoch when a device has 1, 2, 4, ... lanes.
 - devices: 1, 2, 4, 8 devices, made of one processor by JAX: collectives in the compiled programs, which must
@@ -19,10 +19,8 @@ import json
 import sys
 from typing import Any
 
-import measure
-from served import Served
-
-POINT = measure.HERE / "scaling_point.py"
+from benchmarks.shared import measure
+from benchmarks.shared.served import Served
 
 
 def points(given: argparse.Namespace, flag: str, values: str) -> list[tuple[int, dict[str, Any], float]]:
@@ -31,8 +29,8 @@ def points(given: argparse.Namespace, flag: str, values: str) -> list[tuple[int,
     workers: dict[int, Served] = {}
     facts: dict[int, dict[str, Any]] = {}
     for value in map(int, values.split(",")):
-        command = [sys.executable, POINT, *(f"{k}={v}" for k, v in {**shared, flag: value}.items())]
-        workers[value] = Served(command)
+        flags = (f"{k}={v}" for k, v in {**shared, flag: value}.items())
+        workers[value] = Served([*measure.script("scale.scaling_point"), *flags])
         facts[value] = workers[value].ready()  # one after another: start-up times would else be mixed up
     seconds = measure.in_turn({str(v): worker for v, worker in workers.items()}, given.rounds, given.budget)
     for worker in workers.values():
@@ -93,7 +91,7 @@ def cases(given: argparse.Namespace) -> None:
 def occupancy(given: argparse.Namespace) -> None:
     """One search, driven through the lane pool."""
     flags = [f"--trials={given.trials}", f"--lanes={given.search_lanes}"]
-    finished = measure.run([sys.executable, measure.HERE / "occupancy.py", *flags])
+    finished = measure.run([*measure.script("scale.occupancy"), *flags])
     told = json.loads(finished.output.splitlines()[-1])
     shown = {
         "fits": f"{told['fits']}",

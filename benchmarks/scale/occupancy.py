@@ -1,6 +1,6 @@
 """How busy lanes are in a search with early stopping: a part of scaling.py, which runs it.
 
-    python benchmarks/occupancy.py [--trials 32] [--folds 5] [--lanes 4]
+    python -m benchmarks.scale.occupancy [--trials 32] [--folds 5] [--lanes 4]
 
 Trials differ in architecture, depth and batch size, so they fall into five buckets, and in learning rate, so
 they stop at different epochs. The images are so small that training is nothing and the order of the work is
@@ -13,8 +13,9 @@ import itertools
 import json
 from typing import Any
 
-import measure
 import numpy as np
+
+from benchmarks.shared import measure
 
 CASES, PIXELS = 240, 6
 KINDS: tuple[dict[str, Any], ...] = (

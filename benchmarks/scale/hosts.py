@@ -1,6 +1,6 @@
 """How well many hosts are kept busy: the whole protocol in virtual time, from 1 to 256 hosts of 8 devices.
 
-    python benchmarks/hosts.py [--parts hosts,lanes,proposals,changes] [--hosts 1,2,4,8] [--workdir DIR]
+    python -m benchmarks.scale.hosts [--parts hosts,lanes,proposals,changes] [--hosts 1,2,4,8] [--workdir DIR]
 
 The code that hands out fits is the project's own: rounds, conductor, process 0, workers, board and early
 stopping; lanes follow the model that `nachos plan` plays. Epochs, compilations, proposals and messages take
@@ -24,9 +24,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import hosts_fits
-import hosts_ledger as ledgers
-import measure
+from benchmarks.scale import hosts_fits
+from benchmarks.scale import hosts_ledger as ledgers
+from benchmarks.shared import measure
 
 FEW, MANY = 4, 32
 """Hosts of the parts beside `hosts`: 32 and 256 devices."""
@@ -53,7 +53,7 @@ class Bench:
 
     def run(self, **changed: Any) -> Any:
         """The outcome of a launch: the flags' case with some fields changed."""
-        from hosts_simulation import Case, simulate  # late: it imports JAX
+        from benchmarks.scale.hosts_simulation import Case, simulate  # late: it imports JAX
 
         case = Case(**{**self._shared, **changed})
         if case not in self._known:
@@ -96,7 +96,7 @@ def reasons() -> str:
 
 def hosts(bench: Bench) -> None:
     """From one host to many."""
-    import hosts_figure
+    from benchmarks.scale import hosts_figure
 
     counts, found, rows = _numbers(bench.given.hosts), {}, []
     for searcher in bench.given.searchers.split(","):

@@ -1,6 +1,6 @@
 """One point of scaling.py: lanes that train, in a process of their own that works when its turn comes.
 
-python benchmarks/scaling_point.py --lanes 2 --devices 4 --cases 768
+python -m benchmarks.scale.scaling_point --lanes 2 --devices 4 --cases 768
 """
 
 from __future__ import annotations
@@ -9,9 +9,7 @@ import re
 import time
 from typing import Any
 
-import measure
-import served
-import workload
+from benchmarks.shared import measure, served, workload
 
 COLLECTIVES = re.compile(
     r"\b(all-reduce|all-gather|all-to-all|collective-permute|collective-broadcast|reduce-scatter)(-start)?\("

@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hosts_clock import Clock
-from hosts_fits import Courses
-from hosts_ledger import Ledger
-
+from benchmarks.scale.hosts_clock import Clock
+from benchmarks.scale.hosts_fits import Courses
+from benchmarks.scale.hosts_ledger import Ledger
 from nachos_jax.engine import buckets
 from nachos_jax.engine.bucket_lanes import FitResult
 from nachos_jax.engine.pool import Spent

@@ -1,9 +1,9 @@
 """The soak as a whole: the launch matrix, random kills, all tests; what ran and how it ended is kept.
 
-    python benchmarks/soak_last.py [--kills 60] [--tests WORDS] [--no-suite]
+    python -m benchmarks.soak.soak_last [--kills 60] [--tests WORDS] [--no-suite]
 
 `make soak` runs it, every night and before a release. tests/soak launches real processes that are killed,
-stopped and cut off; benchmarks/soak.py kills at random moments; then all other tests run once with the
+stopped and cut off; benchmarks/soak/soak.py kills at random moments; then all other tests run once with the
 compiler as users have it. benchmarks/results/soak_last.json names date, commit and results. Ends with exit
 code 1 when anything failed.
 """
@@ -19,9 +19,9 @@ import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
-import measure
+from benchmarks.shared import measure
 
-ROOT = measure.HERE.parent
+ROOT = measure.FOLDER.parent
 
 
 def commit() -> str:
@@ -54,7 +54,7 @@ def kills(folder: Path, count: int, seed: int) -> tuple[str, str, float]:
     """Runs soak.py; what it did, its result, and seconds."""
     began = time.monotonic()
     words = [f"--kills={count}", f"--seed={seed}", f"--out={folder}"]
-    code = subprocess.run([sys.executable, str(measure.HERE / "soak.py"), *words], check=False).returncode
+    code = subprocess.run([sys.executable, "-m", "benchmarks.soak.soak", *words], check=False).returncode
     file = folder / f"soak_seed{seed}.json"
     told = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"kills": 0, "completed": 0}
     what = f"{told['kills']} random kills, {told['completed']} studies finished and compared"

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import measure
+from benchmarks.shared import measure
 
 READY, DONE = "ready ", "done "
 

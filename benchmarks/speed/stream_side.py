@@ -1,6 +1,6 @@
 """One side of stream.py: fits whose cases lie on the device, or are streamed; an epoch for each line read.
 
-python benchmarks/stream_side.py --residency stream --pixels pixels.npy --result result.npz
+python -m benchmarks.speed.stream_side --residency stream --pixels pixels.npy --result result.npz
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import measure
 import numpy as np
-import served
-import workload
+
+from benchmarks.shared import measure, served, workload
 
 FOLDS = 5
 STATUS = Path("/proc/self/status")

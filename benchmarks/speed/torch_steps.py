@@ -1,6 +1,6 @@
 """Training steps of the PyTorch baseline: channels-last, data on the device, one fit at a time.
 
-    python benchmarks/torch_steps.py [--model cnn|resnet18] [--width 16] [--pixels 28] [--serve]
+    python -m benchmarks.speed.torch_steps [--model cnn|resnet18] [--width 16] [--pixels 28] [--serve]
 
 Prints milliseconds a step. With --serve it is a worker of steps.py, which calls it when its turn has come.
 """
@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Callable
 from typing import Any
 
-import measure
-import served
-import workload
-from workload import Workload
+from benchmarks.shared import measure, served, workload
+from benchmarks.shared.workload import Workload
 
 
 def torch_steps(work: Workload, device: str) -> Callable[[], None]:
@@ -27,7 +24,8 @@ def torch_steps(work: Workload, device: str) -> Callable[[], None]:
         device: "cpu" or "cuda".
     """
     import torch
-    from torch_nested_cv import Run, draw_trials
+
+    from benchmarks.speed.torch_nested_cv import Run, draw_trials
 
     torch.backends.cudnn.benchmark = True
     model = "cnn3" if work.model == "cnn" else "resnet18"
@@ -62,13 +60,7 @@ class TorchProcesses:
         environment = dict(os.environ)
         if count > 1:  # else each would start a thread on every core
             environment["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // count))
-        command = [
-            sys.executable,
-            measure.HERE / "torch_steps.py",
-            "--serve",
-            f"--device={device}",
-            *work.flags,
-        ]
+        command = [*measure.script("speed.torch_steps"), "--serve", f"--device={device}", *work.flags]
         self._workers = [served.Served(command, environment) for _ in range(count)]
         for worker in self._workers:
             worker.ready()

@@ -1,6 +1,6 @@
 """The whole nested cross-validation: ours against the sequential PyTorch loop, in turn, wall time.
 
-    python benchmarks/protocol.py [--data FILE.npz] [--folds 5] [--trials 8] [--epochs 10] [--rounds 1]
+    python -m benchmarks.speed.protocol [--data FILE.npz] [--folds 5] [--trials 8] [--epochs 10] [--rounds 1]
 
 Both train the same network (three stages, width 16) on batches of 64 for the same epochs without early
 stopping, with as many random trials. Each is a fresh process, ours with an empty compilation cache, so
@@ -26,8 +26,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import measure
 import numpy as np
+
+from benchmarks.shared import measure
 
 CONFIG = """
 from nachos_jax import default_config
@@ -142,7 +143,7 @@ def several(given: argparse.Namespace) -> dict[str, Any]:
 
 def _torch_command(given: argparse.Namespace, seed: int) -> list[str]:
     flags = [f"--{name}={getattr(given, name)}" for name in NAMES]
-    return [sys.executable, str(measure.HERE / "torch_nested_cv.py"), *flags, f"--seed={seed}"]
+    return [*measure.script("speed.torch_nested_cv"), *flags, f"--seed={seed}"]
 
 
 def middle(runs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """kill -9, hundreds of times, at any moment: afterwards the same bytes as a run that was left alone.
 
-    python benchmarks/soak.py --kills 1000 [--processes 3] [--seed 0]
+    python -m benchmarks.soak.soak --kills 1000 [--processes 3] [--seed 0]
 
 A tiny study is estimated and deployed by the command line with several processes. At random moments, and at
 moments when a file has just appeared among records, checkpoints or the exported model, one process or all of
@@ -26,9 +26,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import measure
-import soak_launch
-from soak_launch import Launch, SoakError
+from benchmarks.shared import measure
+from benchmarks.soak import soak_launch
+from benchmarks.soak.soak_launch import Launch, SoakError
 
 COMMANDS = ("evaluate", "deploy")
 LONGEST_WAIT = 1.5

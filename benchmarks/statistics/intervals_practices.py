@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import intervals_study
-import intervals_world as world
 import numpy as np
 
+from benchmarks.statistics import intervals_study
+from benchmarks.statistics import intervals_world as world
 from nachos_jax.metrics import classification
 from nachos_jax.metrics.classification import evaluate
 from nachos_jax.metrics.contract import statistic

@@ -4,7 +4,7 @@ Outer test folds x trials x inner validation folds, one training at a time, each
 training data already in device memory (no loader to wait for), channels-last, SGD.
 The baseline that the engine is compared with, in the same run, on the same machine.
 
-    python torch_nested_cv.py --data pneumoniamnist.npz --folds 5 --trials 8 --epochs 10
+    python -m benchmarks.speed.torch_nested_cv --data pneumoniamnist.npz --folds 5 --trials 8 --epochs 10
 
 Prints one JSON line: fits, sample_epochs, seconds, sample_epochs_per_second, test accuracy
 mean and standard error. With --steps-only N it times N training steps after a warm-up and

@@ -1,6 +1,6 @@
 """Cases that lie on the device against cases streamed from disk: same numbers, and what streaming costs.
 
-    python benchmarks/stream.py [--cases 20000] [--window 4096] [--pixels 28] [--epochs 6]
+    python -m benchmarks.speed.stream [--cases 20000] [--window 4096] [--pixels 28] [--epochs 6]
 
 Both train the same fits in processes of their own (stream_side.py), in turn, an epoch each; the pixels are
 synthetic and lie in a file that both open as a memory map. The first epoch, compilation included, does not
@@ -14,14 +14,14 @@ for the process; the last column leaves them out.
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-import measure
 import numpy as np
-from served import Served
+
+from benchmarks.shared import measure
+from benchmarks.shared.served import Served
 
 SIDES = ("resident", "stream")
 
@@ -56,7 +56,7 @@ def run(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
     workers, facts = {}, {}
     for side in SIDES:
         own = [f"--residency={side}", f"--pixels={pixels}", f"--result={results[side]}"]
-        workers[side] = Served([sys.executable, measure.HERE / "stream_side.py", *own, *shared])
+        workers[side] = Served([*measure.script("speed.stream_side"), *own, *shared])
         facts[side] = workers[side].ready()
     seconds = measure.in_turn(workers, given.epochs - 1)
     peaks = {side: worker.close() for side, worker in workers.items()}

@@ -18,14 +18,13 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-import hosts_ledger as ledgers
-import measure  # noqa: F401  a checkout can be simulated without being installed
 import numpy as np
-from hosts_clock import Clock
-from hosts_fits import Courses, Lengths
-from hosts_parts import Costs, Devices, Learning, Pool, Proposing, Service, Store
 
 import nachos_jax
+from benchmarks.scale import hosts_ledger as ledgers
+from benchmarks.scale.hosts_clock import Clock
+from benchmarks.scale.hosts_fits import Courses, Lengths
+from benchmarks.scale.hosts_parts import Costs, Devices, Learning, Pool, Proposing, Service, Store
 from nachos_jax.cluster import board as boards
 from nachos_jax.cluster.board import Board, Party
 from nachos_jax.engine import buckets as lane_buckets

@@ -55,7 +55,7 @@ def draw(settings: Sequence[Any], found: Sequence[Mapping[str, Any]], folder: Pa
     Returns:
         intervals.svg.
     """
-    from intervals_study import METHODS
+    from benchmarks.statistics.intervals_study import METHODS
 
     plain: dict[bool, list[tuple[Any, Mapping[str, Any]]]] = {False: [], True: []}
     for setting, one in zip(settings, found, strict=True):

@@ -1,6 +1,6 @@
 """What the machine can do at best: matrix products and copies, with whichever library is fastest at them.
 
-    python benchmarks/rates.py [--precision float32|bfloat16]
+    python -m benchmarks.speed.rates [--precision float32|bfloat16]
 
 A matrix product of [n, n] by [n, n] counts 2 n^3 operations. A copy counts its bytes twice, read and written,
 and its array is larger than the caches. Each is called in turn with the others after a call that does not
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import measure
+from benchmarks.shared import measure
 
 SIZES = {"cpu": (512, 1024, 2048), "gpu": (4096, 8192)}
 COPIED = {"cpu": 256 * 2**20, "gpu": 2 * 2**30}

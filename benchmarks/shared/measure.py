@@ -18,15 +18,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-RESULTS = HERE / "results"
+FOLDER = Path(__file__).resolve().parents[1]
+"""Of all benchmarks."""
+RESULTS = FOLDER / "results"
 PACKAGES = ("nachos_jax", "jax", "jaxlib", "flax", "optax", "torch", "numpy")
 LOAD = os.getloadavg()[0]
 """Of the minute before the benchmark began."""
 BUSY = 0.25
 """Load per core above which others were computing; PyTorch's threads, waiting for each other, suffer most."""
-
-sys.path.insert(0, str(HERE.parent))  # a checkout can be measured without being installed
 
 
 @dataclass(frozen=True)
@@ -103,6 +102,11 @@ def median(values: Sequence[float]) -> float:
     return statistics.median(values)
 
 
+def script(name: str) -> list[str]:
+    """How a process runs another benchmark, named with its room: "speed.steps"."""
+    return [sys.executable, "-m", f"{FOLDER.name}.{name}"]
+
+
 def run(command: Sequence[Any], environment: Mapping[str, str] | None = None) -> Finished:
     """Runs a process to its end.
 
@@ -168,7 +172,8 @@ def version(name: str) -> str:
 def command() -> str:
     """The command line, with no folder of this machine in it."""
     words = [word if "/" not in word else _relative(word) for word in sys.argv[1:]]
-    return " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *words])
+    script = Path(sys.argv[0])
+    return " ".join(["python", "-m", f"{FOLDER.name}.{script.parent.name}.{script.stem}", *words])
 
 
 def _relative(word: str) -> str:

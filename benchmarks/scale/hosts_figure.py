@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import hosts_ledger as ledgers
+from benchmarks.scale import hosts_ledger as ledgers
 
 GOAL = 0.9
 LINES = (("o", "-"), ("s", "--"), ("^", ":"))

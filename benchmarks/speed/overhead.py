@@ -1,6 +1,6 @@
 """Time not spent training: one whole run of `nachos evaluate`, its seconds told apart.
 
-    python benchmarks/overhead.py [--data FILE.npz] [--folds 5] [--trials 8] [--epochs 10]
+    python -m benchmarks.speed.overhead [--data FILE.npz] [--folds 5] [--trials 8] [--epochs 10]
 
 It is the run of protocol.py in a fresh process with an empty compilation cache. Inside, functions are wrapped
 by timers; time in one of them within another counts for the inner one alone. What the process takes beside
@@ -24,8 +24,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import measure
-import protocol
+from benchmarks.shared import measure
+from benchmarks.speed import protocol
 
 OTHER, STARTUP = "everything else", "start-up and imports"
 TRAINING, BESIDE = "training", "proposals, beside training"
@@ -156,7 +156,7 @@ def main() -> None:
         environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
         told = folder / "told.json"
         command = protocol.words(given, folder, str(folder / "run"))
-        finished = measure.run([sys.executable, __file__, f"--inside={told}", *command], environment)
+        finished = measure.run([*measure.script("speed.overhead"), f"--inside={told}", *command], environment)
         found = json.loads(told.read_text())
         spent = json.loads((folder / "run/summary.json").read_text())["spent"]
     parts = split(finished.seconds, found["command"], found["seconds"])
