@@ -37,7 +37,7 @@ def maker(images: np.ndarray | None = None) -> InputMaker:
         cohort,
         tiny.folds(cohort),
         divide(len(cohort.table), 10**6, 0),
-        pixel_sums(cohort.images),
+        pixel_sums(cohort.store.values),
         ROOM,
         TABLE,
     )
@@ -52,7 +52,7 @@ def keep(made: InputMaker, left_out: tuple[int, ...]) -> np.ndarray:
 def test_pixels_are_normalised_by_the_training_cases(run, left_out):
     made = maker()
     told = made.make(tiny.fit(run, left_out), 16)
-    pixels = made.cohort.images[keep(made, left_out)].astype(np.float64)
+    pixels = made.cohort.store.values[keep(made, left_out)].astype(np.float64)
     np.testing.assert_allclose(told.mean, pixels.mean(axis=(0, 1, 2)), rtol=1e-6)
     np.testing.assert_allclose(told.sd, pixels.std(axis=(0, 1, 2)), rtol=1e-6)
     assert told.mean.dtype == told.sd.dtype == np.float32
@@ -89,7 +89,7 @@ def test_a_channel_that_never_varies_is_divided_by_one():
 @pytest.mark.parametrize("left_out", PAIRS[1:])
 def test_nothing_of_a_case_left_out_reaches_the_input(run, left_out):
     clean = maker()
-    images = np.array(clean.cohort.images)
+    images = np.array(clean.cohort.store.values)
     images[~keep(clean, left_out)] = np.nan
     fit = tiny.fit(run, left_out, class_weight_exponent=1.0)
     for a, b in zip(clean.make(fit, 16)[:-1], maker(images).make(fit, 16)[:-1], strict=True):
@@ -99,7 +99,7 @@ def test_nothing_of_a_case_left_out_reaches_the_input(run, left_out):
 @pytest.mark.parametrize("left_out", PAIRS)
 def test_class_weights_are_those_of_scikit_learn(run, left_out):
     made = maker()
-    rare = np.where(np.arange(tiny.CASES) % 4 == 1, 2, made.cohort.table.labels // 2)
+    rare = np.where(np.arange(tiny.CASES) % 4 == 1, 2, made.cohort.targets.values // 2)
     table = dataclasses.replace(made.cohort.table, labels=rare.astype(np.int32))
     made = dataclasses.replace(made, cohort=dataclasses.replace(made.cohort, table=table))
     labels = rare[keep(made, left_out)]
@@ -140,7 +140,7 @@ def test_a_fold_of_a_later_repeat_is_held_by_its_global_number(run):
     again = (tiny.FOLDS - 1 - cohort.table.folds) + tiny.FOLDS
     folds = Folds(np.stack([cohort.table.folds, again]), tiny.FOLDS, 2)
     made = InputMaker(
-        cohort, folds, divide(len(cohort.table), 10**6, 0), pixel_sums(cohort.images), ROOM, TABLE
+        cohort, folds, divide(len(cohort.table), 10**6, 0), pixel_sums(cohort.store.values), ROOM, TABLE
     )
     told = made.make(tiny.fit(run, (4, 6)), 16)
     np.testing.assert_array_equal(told.training, ~np.isin(again, (4, 6)))

@@ -54,7 +54,7 @@ def test_a_lane_of_the_default_optimiser_holds_each_parameter_twice():
 def test_cases_take_what_the_engine_puts_on_a_device(residency, window):
     run, cohort = tiny.run_config(data__residency=residency, data__window=window), tiny.cohort()
     pool = LanePool(cohort, tiny.folds(cohort), run, devices=jax.devices()[:1])
-    found = plan_memory.cases_memory(run, cohort.images, GIGABYTE)
+    found = plan_memory.cases_memory(run, cohort.store.values, GIGABYTE)
     assert found.streams == pool.streams == (residency == "stream")
     assert found.nbytes == pool._compiler._source.nbytes
     assert found.windows == math.ceil(96 / window)
@@ -103,7 +103,7 @@ def test_compiling_tells_the_bytes_and_the_lanes_that_fit(tmp_path, residency, m
     found = compiled(2, GIGABYTE)
     assert found.lanes == 2
     assert found.used > 2 * plan_memory.network(run.config, bucket, 1, 3).state, "a program needs more"
-    cases = plan_memory.cases_memory(run.config, run.cohort.images, GIGABYTE).nbytes
+    cases = plan_memory.cases_memory(run.config, run.cohort.store.values, GIGABYTE).nbytes
     fewer = compiled(2, cases + found.used - 1)
     assert fewer.lanes == 1
     assert fewer.used < found.used
