@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from types import SimpleNamespace
 from typing import Any
 
 from benchmarks.scale.hosts_clock import Clock
 from benchmarks.scale.hosts_fits import Courses
 from benchmarks.scale.hosts_ledger import Ledger
-from nachos_jax.engine.bucket_lanes import BucketLanes, FitResult
-from nachos_jax.engine.pool import LanePool, Spent
+from nachos_jax.engine import buckets
+from nachos_jax.engine.bucket_lanes import FitResult
+from nachos_jax.engine.pool import Spent
+from nachos_jax.protocol.plan.pool_model import Job, Lanes, ModelPool
 from nachos_jax.search.random_search import DrawnSearch, random_points
 from nachos_jax.search.sobol import sobol_points
 
@@ -199,14 +200,6 @@ class Learning:
         return (self._shared if len(history) < self._initial else self._own).ask(count, history)
 
 
-@dataclass
-class _Running:
-    """A fit in a lane: the record that it will end with, and the epochs until then."""
-
-    record: Any
-    left: int
-
-
 @dataclass(frozen=True)
 class Devices:
     """The devices of a host.
@@ -224,56 +217,78 @@ class Devices:
     compile_seconds: float
 
 
-class Lanes(BucketLanes):
-    """The lanes of a bucket on the devices of a host: refilled as the engine does, and trained by waiting."""
+class Pool:
+    """The lane pool of a simulated host: the rules that `nachos plan` plays, and waiting for training.
 
-    def __init__(self, devices: Devices, clock: Clock, ledger: Ledger, courses: Courses):
-        count = devices.count * devices.lanes
-        self.program: Any = SimpleNamespace(lanes=count, mesh=SimpleNamespace(size=devices.count))
-        self._devices, self._clock, self._ledger, self._courses = devices, clock, ledger, courses
-        self._pending: deque[Any] = deque()
-        self._progress: list[Any] = [None] * count
-        self._state = self._checkpoint = self._saved = None
-        self._resumable = {}
+    Args:
+        run: the checked configuration.
+        devices: of the host.
+        clock: virtual time.
+        ledger: is told what lanes do.
+        courses: how long fits last.
+    """
 
-    def epoch(self) -> list[FitResult]:
-        """See BucketLanes."""
-        while self._pending and self.busy < self.program.lanes:
-            record = self._courses.record(self._pending.popleft())
-            self._progress[self._free_lane()] = _Running(record, record.epochs)
-        busy = self.busy
+    def __init__(self, run: Any, devices: Devices, clock: Clock, ledger: Ledger, courses: Courses):
+        self._table, self._devices, self._clock = run.table, devices, clock
+        self._ledger, self._courses = ledger, courses
+        self._model = ModelPool(Lanes(devices.count, devices.lanes))
+        self._total = devices.count * devices.lanes
+        self._records: dict[Any, Any] = {}
+        self.spent, self.devices = Spent(), []
+
+    @property
+    def busy(self) -> int:
+        """See LanePool."""
+        return self._model.busy
+
+    @property
+    def waiting(self) -> int:
+        """See LanePool."""
+        return self._model.waiting
+
+    @property
+    def lanes(self) -> int:
+        """See LanePool."""
+        return self._total if self.spent.compilations else 0
+
+    def knows(self, fit: Any) -> bool:
+        """See LanePool."""
+        return self._model.knows(buckets.bucket_of(fit, self._table))
+
+    def room(self, fit: Any) -> int:
+        """See LanePool."""
+        return self._model.room(buckets.bucket_of(fit, self._table))
+
+    def submit(self, fits: Iterable[Any]) -> None:
+        """See LanePool; fits of a new bucket wait for its program."""
+        for fit in fits:
+            bucket, record = buckets.bucket_of(fit, self._table), self._courses.record(fit)
+            if not self._model.knows(bucket):
+                self._compile()
+            self._records[fit.id] = record
+            self._model.submit([(fit.id, Job(record.epochs, bucket=bucket))])
+
+    def step(self) -> list[FitResult]:
+        """See LanePool."""
+        busy = self._model.next().busy
         self._ledger.busy += busy
         self._clock.sleep(self._devices.epoch_seconds)
         self._ledger.busy -= busy
-        ended = []
-        for i, running in enumerate(self._progress):
-            if running is not None:
-                running.left -= 1
-                if not running.left:
-                    ended.append(FitResult(running.record, {}))
-                    self._progress[i] = None
-        return ended
+        ended = self._model.step()
+        self.spent.fits += len(ended)
+        return [FitResult(self._records.pop(name), {}) for name in ended]
 
+    def look_again(self) -> None:
+        """No checkpoint is there."""
 
-class Pool(LanePool):
-    """The lane pool of a simulated host: its own rules, over lanes that train by waiting."""
+    def save(self, all_lanes: bool = False) -> None:
+        """Nor is one written."""
 
-    def __init__(self, run: Any, devices: Devices, clock: Clock, ledger: Ledger, courses: Courses):
-        self._run, self._checkpoints = run, None
-        self._buckets, self._turn, self._since_save = {}, 0, defaultdict(int)
-        self.spent = Spent()
-        self._parts = devices, clock, ledger, courses
+    def close(self) -> None:
+        """Nothing is written in the background."""
 
-    @property
-    def devices(self) -> list[str]:
-        """See LanePool."""
-        return []
-
-    def _open(self, bucket: Any, example: Any, most: int = 0) -> BucketLanes:  # noqa: ARG002
-        devices, clock, ledger, _ = self._parts
-        lanes = devices.count * devices.lanes
-        ledger.starting += lanes
-        clock.sleep(devices.compile_seconds)
-        ledger.starting -= lanes
+    def _compile(self) -> None:
+        self._ledger.starting += self._total
+        self._clock.sleep(self._devices.compile_seconds)
+        self._ledger.starting -= self._total
         self.spent.compilations += 1
-        return Lanes(*self._parts)

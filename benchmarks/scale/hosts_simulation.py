@@ -1,8 +1,8 @@
 """A launch of many hosts in virtual time.
 
-Conductor, rounds, leader, workers, board, lane pool and early stopping are the project's own, called as they
-are. What takes time is replaced by waiting on a virtual clock: an epoch, a compilation, a proposal, a message
-to the coordination service. What is on disk is kept in memory.
+Conductor, rounds, leader, workers, board and early stopping are the project's own, called as they are; lanes
+follow the model of `nachos plan`. What takes time is replaced by waiting on a virtual clock: an epoch, a
+compilation, a proposal, a message to the coordination service. What is on disk is kept in memory.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from benchmarks.scale.hosts_fits import Courses, Lengths
 from benchmarks.scale.hosts_parts import Costs, Devices, Learning, Pool, Proposing, Service, Store
 from nachos_jax.cluster import board as boards
 from nachos_jax.cluster.board import Board, Party
-from nachos_jax.engine import pool as pools
+from nachos_jax.engine import buckets as lane_buckets
 from nachos_jax.protocol.crew import crew, leader, worker
 from nachos_jax.protocol.crew.crew import Alone
 from nachos_jax.protocol.crew.leader import Leader
@@ -239,7 +239,7 @@ class World:
         """Puts virtual time and proposals in their places, and reads each message once for all hosts."""
         fits: dict[int, Any] = {}
         buckets: dict[str, Any] = {}
-        real_fit, real_build, real_bucket = boards._fit, registry.build, pools.bucket_of
+        real_fit, real_build, real_bucket = boards._fit, registry.build, lane_buckets.bucket_of
 
         def fit(value: dict[str, Any]) -> Any:
             return fits.get(id(value)) or fits.setdefault(id(value), real_fit(value))
@@ -256,7 +256,7 @@ class World:
             (registry, "build", build),
             (boards, "json", SimpleNamespace(loads=functools.cache(json.loads), dumps=json.dumps)),
             (boards, "_fit", fit),
-            (pools, "bucket_of", bucket_of),
+            (lane_buckets, "bucket_of", bucket_of),
             (conduct, "time", self._time(self.clock.sleep)),
             (crew, "time", self._time(self.clock.sleep)),
             (leader, "time", self._time(self.clock.sleep)),

@@ -71,8 +71,9 @@ def describe(setting: Any) -> str:
 def code() -> str:
     """Hash of what the numbers depend on, so that changed code finds nothing of the old."""
     paths = [*sorted(Path(__file__).parent.glob("intervals_[psw]*.py"))]
-    methods = measure.FOLDER.parent / "nachos_jax/statistics"
-    paths += [methods / f"{name}.py" for name in ("bates", "bbc", "bootstrap", "intervals")]
+    package = measure.FOLDER.parent / "nachos_jax"
+    paths += [package / f"statistics/{name}.py" for name in ("bates", "bbc", "bootstrap", "intervals")]
+    paths += [package / f"metrics/{name}.py" for name in ("classification", "matrices", "ranking")]
     return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:12]
 
 

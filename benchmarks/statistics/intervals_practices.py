@@ -6,7 +6,9 @@ import numpy as np
 
 from benchmarks.statistics import intervals_study
 from benchmarks.statistics import intervals_world as world
+from nachos_jax.metrics import classification
 from nachos_jax.metrics.classification import evaluate
+from nachos_jax.metrics.contract import statistic
 from nachos_jax.statistics.bbc import bbc
 from nachos_jax.statistics.bootstrap import Cases, Resampling
 
@@ -42,7 +44,8 @@ def tuning(setting: world.Setting, studies: int, seed: int, _replicates: int) ->
         cases = Cases(study.labels.ravel(), folds, study.subjects.ravel())
         scores = intervals_study.probabilities_of(study.flat.reshape(len(study.flat), -1))
         options = Resampling(replicates=BBC_REPLICATES, seed=number)
-        estimate = bbc("accuracy", cases, scores, options).estimate
+        trials = [statistic(classification, "accuracy", cases.strata, one) for one in scores]
+        estimate = bbc(trials, cases, options).estimate
         right = intervals_study.hits(study.scores, study.labels).mean()
         errors["same folds"].append(float(flat[study.best]) - truth)
         errors["nested"].append(float(right - study.accuracies.mean()))

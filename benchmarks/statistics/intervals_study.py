@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmarks.statistics import intervals_world as world
 from nachos_jax.metrics import classification
+from nachos_jax.metrics.contract import statistic
 from nachos_jax.statistics.bates import PairLosses, bates
 from nachos_jax.statistics.bbc import bbc
 from nachos_jax.statistics.bootstrap import Cases, Resampling, bca, bootstrap, percentile
@@ -137,24 +138,26 @@ def intervals(setting: world.Setting, study: Study, options: Resampling) -> dict
             classification.evaluate(metric, study.labels[k], probabilities[k], ("0", "1")).value
             for k in range(folds)
         ]
-        replicates = bootstrap(metric, cases, probabilities.reshape(-1, 2), options)
+        measured = statistic(classification, metric, cases.strata, probabilities.reshape(-1, 2))
+        replicates = bootstrap(measured, cases, options)
         found[metric] = {
             "naive_t": _naive(values),
             "corrected_t": corrected_t(values, folds, LEVEL, bounds=SHARE),
             "corrected_t_logit": corrected_t(values, folds, LEVEL, bounds=SHARE, scale="logit"),
-            "percentile": percentile(replicates, LEVEL),
-            "bca": bca(replicates, LEVEL),
+            "percentile": percentile(replicates, LEVEL, SHARE),
+            "bca": bca(replicates, LEVEL, SHARE),
         }
         if setting.cluster > 1:
-            alone = Cases(cases.labels, cases.folds, np.arange(len(cases.labels)))
-            again = bootstrap(metric, alone, probabilities.reshape(-1, 2), options)
-            found[metric]["percentile_cases"] = percentile(again, LEVEL)
+            alone = Cases(cases.strata, cases.folds, np.arange(len(cases.strata)))
+            again = bootstrap(measured, alone, options)
+            found[metric]["percentile_cases"] = percentile(again, LEVEL, SHARE)
     _additive(study, cases, found["accuracy"])
     scores = study.scores.ravel()
-    found["auc"]["auc_influence"] = auc_influence(cases.labels, scores, cases.folds, cases.subjects, LEVEL)
+    found["auc"]["auc_influence"] = auc_influence(cases.strata, scores, cases.folds, cases.subjects, LEVEL)
     if setting.trials > 1:
         flat = probabilities_of(study.flat.reshape(len(study.flat), -1))
-        found["accuracy"]["bbc"] = bbc("accuracy", cases, flat, options, LEVEL)
+        trials = [statistic(classification, "accuracy", cases.strata, one) for one in flat]
+        found["accuracy"]["bbc"] = bbc(trials, cases, options, LEVEL, bounds=SHARE)
     return found
 
 

@@ -23,14 +23,6 @@ FEW_SUBJECTS = 30
 Bounds = tuple[float, float]
 UNBOUNDED: Bounds = (-math.inf, math.inf)
 SHARE: Bounds = (0.0, 1.0)
-BOUNDS: dict[str, Bounds] = {
-    **dict.fromkeys(("accuracy", "balanced_accuracy", "macro_f1", "micro_f1"), SHARE),
-    **dict.fromkeys(("auc", "average_precision", "dice", "iou", "ece"), SHARE),
-    **dict.fromkeys(("mcc", "kappa"), (-1.0, 1.0)),
-    "brier": (0.0, 2.0),
-    **dict.fromkeys(("log_loss", "mean_class_distance"), (0.0, math.inf)),
-}
-"""Smallest and largest value of a metric, by name."""
 
 
 @dataclass(frozen=True)

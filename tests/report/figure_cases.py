@@ -10,17 +10,19 @@ from hypothesis import strategies as st
 
 from nachos_jax.report.figures import agreement as figure_agreement
 from nachos_jax.report.figures import bars as figure_bars
-from nachos_jax.report.figures import calibration as figure_calibration
-from nachos_jax.report.figures import confusion as figure_confusion
-from nachos_jax.report.figures import decision as figure_decision
 from nachos_jax.report.figures import folds as figure_folds
 from nachos_jax.report.figures import learning as figure_learning
-from nachos_jax.report.figures import ranking as figure_ranking
 from nachos_jax.report.figures import search as figure_search
 from nachos_jax.report.figures import subgroups as figure_subgroups
+from nachos_jax.report.figures.classification import calibration as figure_calibration
+from nachos_jax.report.figures.classification import confusion as figure_confusion
+from nachos_jax.report.figures.classification import decision as figure_decision
+from nachos_jax.report.figures.classification import ranking as figure_ranking
 from nachos_jax.report.figures.drawing import Figure
+from nachos_jax.report.figures.multilabel import labels as figure_labels
+from nachos_jax.report.figures.regression import predictions as figure_regression
 
-HOSTILE = '</text><script>alert("1")</script>&amp;\'\x00\x1b]\u202e\ud800'
+HOSTILE = '$\\frac$ %_</text><script>alert("1")</script>&amp;\'\x00\x1b]\u202e\ud800'
 NAMES = st.one_of(
     st.sampled_from(
         [HOSTILE, "", "a", "very " * 30, "MRI scanner " * 5 + "7", "\u533b\u9662" * 20, "W" * 60]
@@ -216,6 +218,29 @@ def bars(draw: st.DrawFn, time: bool) -> Case:
     return Case(lambda: figure(values), list(values.values()), list(values))
 
 
+@st.composite
+def regression(draw: st.DrawFn, figure: Callable) -> Case:
+    count = draw(st.integers(0, 30))
+    numbers = st.lists(st.one_of(st.floats(-1e6, 1e6), st.just(float("nan"))), min_size=count, max_size=count)
+    truth, predicted = np.array(draw(numbers), float), np.array(draw(numbers), float)
+    folds = np.array(draw(st.lists(st.integers(0, 12), min_size=count, max_size=count)), int)
+    name, unit = draw(NAMES), draw(NAMES)
+    known = np.isfinite(truth) & np.isfinite(predicted)
+    columns = (truth, predicted) if figure is figure_regression.scatter else (predicted - truth,)
+    return Case(
+        lambda: figure(truth, predicted, folds, name, unit), [float(v) for c in columns for v in c[known]], []
+    )
+
+
+@st.composite
+def labels(draw: st.DrawFn) -> Case:
+    names = draw(st.lists(NAMES, max_size=6))
+    values, lows, highs = ([draw(SCORES) for _ in names] for _ in range(3))
+    counts = [draw(st.integers(0, 99_999)) for _ in names]
+    numbers = [*values, *lows, *highs, *counts]
+    return Case(lambda: figure_labels.labels(names, values, lows, highs, counts), numbers, names)
+
+
 CASES: dict[str, st.SearchStrategy[Case]] = {
     "folds": folds(),
     "strip": strip(),
@@ -231,4 +256,7 @@ CASES: dict[str, st.SearchStrategy[Case]] = {
     "agreement": searched(agree=True),
     "importance": bars(time=False),
     "spent": bars(time=True),
+    "scatter": regression(figure_regression.scatter),
+    "bland_altman": regression(figure_regression.bland_altman),
+    "labels": labels(),
 }

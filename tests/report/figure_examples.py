@@ -6,13 +6,15 @@ import numpy as np
 
 from nachos_jax.report.figures.agreement import agreement
 from nachos_jax.report.figures.bars import importance, spent
-from nachos_jax.report.figures.calibration import Reliability, calibration
-from nachos_jax.report.figures.confusion import MeanConfusion, confusion
-from nachos_jax.report.figures.decision import DecisionCurve, decision
+from nachos_jax.report.figures.classification.calibration import Reliability, calibration
+from nachos_jax.report.figures.classification.confusion import MeanConfusion, confusion
+from nachos_jax.report.figures.classification.decision import DecisionCurve, decision
+from nachos_jax.report.figures.classification.ranking import RankingCurve, precision_recall, roc
 from nachos_jax.report.figures.drawing import Figure
 from nachos_jax.report.figures.folds import Interval, Mark, folds, strip
 from nachos_jax.report.figures.learning import FitCurve, curves, learning
-from nachos_jax.report.figures.ranking import RankingCurve, precision_recall, roc
+from nachos_jax.report.figures.multilabel.labels import labels
+from nachos_jax.report.figures.regression.predictions import bland_altman, scatter
 from nachos_jax.report.figures.search import SearchAxis, TrialLine, parallel
 from nachos_jax.report.figures.subgroups import Subgroup, forest
 
@@ -34,6 +36,7 @@ TRIALS = tuple(
     for trial in range(4)
 )
 CONFUSION = np.array([[0.9, 0.1], [0.25, 0.75]])
+TRUTH, NOISE = np.linspace(20, 80, 40), np.tile([-3.0, 5.0], 20)
 FITS = tuple(
     FitCurve(fold, trial, inner, [1 / (epoch + trial) for epoch in range(1, 9)])
     for fold in range(3)
@@ -91,6 +94,9 @@ EXAMPLES: tuple[Figure, ...] = tuple(
             agreement(AXES, {f"fold {t.outer_fold}": t.values for t in TRIALS if t.selected}),
             importance({"learning_rate": 0.7, "optimizer": 0.2, "depth": None}),
             spent({"training": 3600.0, "compiling": 60.0}),
+            scatter(TRUTH, TRUTH + NOISE, np.arange(40) % 4, "age", "years"),
+            bland_altman(TRUTH, TRUTH + NOISE, np.arange(40) % 4, "age", "years"),
+            labels(["nodule", "effusion"], [0.8, None], [0.7, None], [0.9, None], [120, 3]),
         ],
     )
 )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from nachos_jax.report.figures import drawing as draw
-from nachos_jax.report.figures.axes import compact, defined
-from nachos_jax.report.figures.drawing import NOTE, TOP, WIDTH, Figure, Table
+from nachos_jax.report.figures.drawing import Figure, Sheet, Table, plain, sheet, widest
+from nachos_jax.report.figures.scales import compact, defined
 from nachos_jax.report.figures.search import SearchAxis, Value
+from nachos_jax.report.figures.style import NOTE, TOP, WIDTH
 from nachos_jax.report.words.format import number
 
 ROW = 19.0
@@ -33,62 +33,57 @@ def agreement(axes: Sequence[SearchAxis], chosen: Mapping[str, Mapping[str, Valu
     if not axes or not chosen:
         return None
     blocks = [(one, _rows(one, [values.get(one.name) for values in chosen.values()])) for one in axes]
-    labels = [draw.text_width(label, NOTE) for _, rows in blocks for label, _ in rows]
-    left = min(max(62.0, *labels), 128.0) + 20
+    left = widest([label for _, rows in blocks for label, _ in rows], 62, 130, NOTE) + 20
+    marks = [_mark(name) for name in chosen]
     wide = min((WIDTH - left - 64) / len(chosen), 34.0)
-    parts = [draw.text(left - 12, TOP + 8, "outer fold", "end", "tick", left - 12)]
-    every = max(1, math.ceil((6 + max(draw.text_width(_mark(n), NOTE) for n in chosen)) / wide))
-    for i, name in enumerate(chosen):
-        if i % every == 0:
+    every = max(1, math.ceil((6 + widest(marks, 0, 200, NOTE)) / wide))
+    high = sum(ROW * len(rows) + ROW + 10 for _, rows in blocks)
+    with sheet(TOP + 14 + high) as page:
+        page.text(left - 12, TOP + 8, "outer fold", "note", anchor="right", room=left - 12)
+        for i, mark in list(enumerate(marks))[::every]:
             place = left + wide * (i + 0.5)
-            parts.append(draw.text(place, TOP + 8, _mark(name), "middle", "tick", wide * every - 2))
-    y = TOP + 14.0
-    for one, rows in blocks:
-        parts.append(draw.text(0, y + 15, one.name, style="head", room=WIDTH))
-        y += ROW + 4
-        active = [who for label, who in rows if label != INACTIVE]
-        most = max(map(len, active), default=0)
-        total = sum(map(len, active))
-        for label, who in rows:
-            best = label != INACTIVE and most > 1 and len(who) == most
-            parts += _row(label, who, (left, wide, y + ROW / 2), len(chosen), best)
-            share = f"{len(who)} of {total}" if label != INACTIVE else ""
-            parts.append(draw.text(left + wide * len(chosen) + 8, y + ROW / 2 + 4, share, style="tick"))
-            y += ROW
-        y += 6
-    title = f"Hyperparameters that {len(chosen)} outer folds chose"
-    table = tuple(
-        (fold, one.name, str(v) if isinstance(v, bool) else v)
-        for one in axes
-        for fold, values in chosen.items()
-        for v in (_clean(values.get(one.name)),)
-    )
-    return Figure("agreement", draw.frame(parts, y, title), title, Table(("fold", "name", "value"), table))
+            page.text(place, TOP + 8, mark, "note", anchor="center", room=wide * every - 2)
+        y = TOP + 14
+        for one, rows in blocks:
+            page.text(0, y + 15, one.name, "head")
+            _block(page, rows, (left, y + ROW + 4), wide, len(chosen))
+            y += ROW * len(rows) + ROW + 10
+        title = f"Hyperparameters that {len(chosen)} outer folds chose"
+        table = tuple(
+            (fold, one.name, str(v) if isinstance(v, bool) else v)
+            for one in axes
+            for fold, values in chosen.items()
+            for v in (_clean(values.get(one.name)),)
+        )
+        names = ", ".join(one.name for one in axes)
+        words = f"A column for every outer fold; a row for every value of {names}."
+        return page.finished("agreement", title, words, Table(("fold", "name", "value"), table))
 
 
 def _mark(name: str) -> str:
     """Name of a column: "fold 3" becomes "3"."""
-    return draw.plain(name).removeprefix("outer ").removeprefix("fold ")
+    return plain(name).removeprefix("outer ").removeprefix("fold ")
 
 
-def _row(
-    label: str, who: Sequence[int], place: tuple[float, float, float], folds: int, best: bool
-) -> list[str]:
-    left, wide, y = place
-    parts = [
-        draw.text(left - 12, y + 4, label, "end", "note", left - 14),
-        draw.line(left, y, left + wide * folds, y, "rule"),
-    ]
-    radius = min(5.5, wide * 0.4)
-    for i in who:
-        x = left + wide * (i + 0.5)
+def _block(
+    page: Sheet, rows: Sequence[tuple[str, list[int]]], corner: tuple[float, float], wide: float, folds: int
+) -> None:
+    """The rows of one hyperparameter, from their upper left corner on."""
+    left, top = corner
+    votes = [len(who) for label, who in rows if label != INACTIVE]
+    for k, (label, who) in enumerate(rows):
+        y, right = top + ROW * (k + 0.5), left + wide * folds
+        page.text(left - 12, y + 4, label, "note", anchor="right", room=left - 14)
+        page.line(None, [left, right], [y, y], "rule")
+        places = [left + wide * (i + 0.5) for i in who]
         if label == INACTIVE:
-            parts.append(draw.line(x - 3, y, x + 3, y, "interval"))
-        else:
-            parts.append(
-                draw.circle(x, y, radius if best else radius * 0.7, "selected" if best else "hollow")
-            )
-    return parts
+            for x in places:
+                page.line(None, [x - 3, x + 3], [y, y], "interval")
+            continue
+        best, size = len(who) > 1 and len(who) == max(votes), min(11.0, wide * 0.8)
+        kind = "selected" if best else "hollow"
+        page.line(None, places, [y] * len(places), kind, markersize=size if best else size * 0.7)
+        page.text(right + 8, y + 4, f"{len(who)} of {sum(votes)}", "note")
 
 
 def _rows(one: SearchAxis, values: Sequence[Value]) -> list[tuple[str, list[int]]]:

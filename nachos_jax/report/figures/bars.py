@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from nachos_jax.report.figures import drawing as draw
-from nachos_jax.report.figures.axes import decimals, defined
-from nachos_jax.report.figures.drawing import NOTE, TOP, WIDTH, Figure, Table
+from nachos_jax.report.figures.drawing import Figure, Table, plain, sheet, widest, width
+from nachos_jax.report.figures.scales import decimals, defined
+from nachos_jax.report.figures.style import NOTE, TOP, WIDTH
 from nachos_jax.report.words.format import duration, percent
 
 ROW = 24.0
@@ -46,24 +46,23 @@ def spent(seconds: Mapping[str, float | None]) -> Figure | None:
 def _bars(
     name: str, title: str, values: Mapping[str, float | None], label: str, told: Callable[[float], str]
 ) -> Figure | None:
-    known = {key: v for key, value in values.items() if (v := defined(value)) is not None}
-    if not known:
-        return None
-    left = min(max(40.0, *(draw.text_width(draw.plain(key)) for key in values)), 150.0) + 10
-    room = min(max(draw.text_width(told(value), NOTE) for value in known.values()) + 12, WIDTH / 2)
-    longest = max(*known.values(), 0.0)
-    parts = [draw.line(left, TOP - 2, left, TOP + 2 + ROW * len(values), "scale")]
-    for i, key in enumerate(values):
-        y = TOP + ROW * (i + 0.5)
-        parts.append(draw.text(left - 8, y + 4, key, "end", room=left - 8))
-        value = known.get(key)
-        if value is None:
-            parts.append(draw.text(left + 8, y + 4, "not known", style="note"))
-            continue
-        wide = max(value, 0.0) / longest * (WIDTH - room - left) if longest > 0 else 0.0
-        parts.append(draw.rect(left, y - 7, wide, 14, "bar") if wide >= 0.05 else "")
-        parts.append(draw.text(left + wide + 6, y + 4, told(value), style="note", room=room - 8))
     rows = tuple((key, defined(value)) for key, value in values.items())
-    return Figure(
-        name, draw.frame(parts, TOP * 2 + ROW * len(values), title), title, Table(("name", label), rows)
-    )
+    texts = ["not known" if value is None else told(value) for _, value in rows]
+    longest = max((value for _, value in rows if value is not None), default=None)
+    if longest is None:
+        return None
+    left, high = widest(list(values), 40, 160) + 10, ROW * len(rows)
+    room = WIDTH - left - max(width(plain(text), NOTE) for text in texts) - 12
+    with sheet(TOP * 2 + high) as page:
+        axes = page.rows(left, TOP, max(room, 40.0), high, grid="")
+        axes.set_xlim(0, longest if longest > 0 else 1.0)
+        axes.xaxis.set_visible(False)
+        for i, ((key, value), text) in enumerate(zip(rows, texts, strict=True)):
+            y, end = TOP + ROW * (i + 0.5), max(value or 0.0, 0.0)
+            page.text(left - 8, y + 4, key, anchor="right", room=left - 8)
+            if end > 0:
+                page.box(axes, (0.0, end), (y - 7, y + 7), "bar")
+            page.text(page.x(axes, end) + 6, y + 4, text, "note")
+        page.line(axes, [0, 0], [TOP - 2, TOP + high + 2], "axis")
+        words = f"A bar for each of {', '.join(values)}; its length is its {label}."
+        return page.finished(name, title, words, Table(("name", label), rows))

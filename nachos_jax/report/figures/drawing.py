@@ -1,39 +1,35 @@
-"""What all figures are made of: text that fits, marks, and the frame that holds them.
+"""What all figures are made of: a sheet with axes, marks and texts, drawn by matplotlib.
 
-Figures are SVG text written by hand instead of by a plotting package, because the text of the figures
-then stays text, the colours follow the reader's colour scheme, and the bytes depend on the numbers
-alone. All lengths are in the units of the viewBox, which is WIDTH wide: on a desktop one unit is about
-one pixel, on a phone three quarters of one.
+Places on a sheet are counted from its upper left corner, in the units of `style`.
 """
 
 from __future__ import annotations
 
+import io
+import logging
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from html import escape
-from typing import NamedTuple
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-WIDTH = 440.0
-LEFT, RIGHT, TOP = 62.0, 14.0, 10.0
-LABEL, NOTE, SMALL = 12.5, 11.5, 10.0
-"""Font sizes of the classes label, note and small in the style sheet."""
-COLOURS = 8
-"""Line colours in the style sheet, classes c0 to c7; classes d0 to d3 are dashes."""
+from nachos_jax.report.figures.markup import inline
+from nachos_jax.report.figures.scales import Bounds, labels, widened
+from nachos_jax.report.figures.style import LABEL, MARKS, NOTE, SETTINGS, TEXTS, WIDTH
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+else:
+    Artist = Axes = Any
 
 Cell = str | int | float | None
-Point = tuple[float, float]
-
 # What XML cannot hold, and marks that would turn round the text after them.
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
-# Widths of letters in DejaVu Sans, which is wider than what most systems have, in parts of the font size.
-_EM = (
-    dict.fromkeys(".,:;'|!ijlI /", 0.34)
-    | dict.fromkeys("()[]rtf-", 0.42)
-    | dict.fromkeys("mM%@wW\N{HORIZONTAL ELLIPSIS}", 1.0)
-    | {"\N{MINUS SIGN}": 0.84}
-)
+_DOTS = "\N{HORIZONTAL ELLIPSIS}"
 
 
 class Table(NamedTuple):
@@ -70,210 +66,224 @@ def plain(words: object) -> str:
     return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", re.sub(r"[\t\n\r]+", " ", str(words)))
 
 
-def text_width(words: str, size: float = LABEL) -> float:
-    """About how wide a text is, rather too wide than too narrow: measured on DejaVu Sans."""
-    return sum(map(_em, words)) * size
+@cache
+def _fonts() -> tuple[Any, Any]:
+    # Where the home folder cannot be written matplotlib takes a temporary one, and need not say so.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    return FontProperties, text_to_path
 
 
-def _em(letter: str) -> float:
-    if letter in _EM:
-        return _EM[letter]
-    if unicodedata.combining(letter):
-        return 0.0
-    if unicodedata.east_asian_width(letter) in "WF":
-        return 1.1
-    return 0.76 if letter.isupper() else 0.64
+@lru_cache(50_000)
+def width(words: str, size: float = LABEL, bold: bool = False) -> float:
+    """How wide a text is in DejaVu Sans, which is wider than what most systems have."""
+    properties, measure = _fonts()
+    # Letters of East Asia, which that font lacks, are as wide as they are high.
+    known = "".join("@" if unicodedata.east_asian_width(letter) in "WF" else letter for letter in words)
+    font = properties(family=SETTINGS["font.family"], size=size, weight="bold" if bold else "normal")
+    with _any_letter():
+        return float(measure.get_text_width_height_descent(known, font, False)[0])
 
 
-def shorten(words: str, room: float, size: float = LABEL) -> str:
+def fit(words: object, room: float, size: float = LABEL, bold: bool = False) -> str:
     """The text, or its beginning and end when it is wider than its room.
 
     Both ends are kept because names of one table often differ in their last letters only.
     """
-    if text_width(words, size) <= room:
-        return words
-    for kept in range(len(words) - 1, 0, -1):
-        tail = kept * 2 // 5
-        short = (
-            words[: kept - tail].rstrip() + "\N{HORIZONTAL ELLIPSIS}" + words[len(words) - tail :].lstrip()
-        )
-        if text_width(short, size) <= room:
-            return short
-    return "\N{HORIZONTAL ELLIPSIS}"
-
-
-def inward(x: float, words: str, size: float = LABEL) -> float:
-    """Middle of a text that is to stand at x, moved as far as the edges of the figure demand."""
-    half = text_width(words, size) / 2
-    return max(half, min(x, WIDTH - half))
-
-
-def text(
-    x: float, y: float, words: object, anchor: str = "start", style: str = "label", room: float | None = None
-) -> str:
-    """A line of text; where it is wider than `room` it is shortened and its title element holds the whole."""
     whole = plain(words)
-    if not whole:
-        return ""
-    # Bold letters are about a tenth wider.
-    size = {"label": LABEL, "head": 1.1 * LABEL, "small": SMALL}.get(style.split()[0], NOTE)
-    short = whole if room is None else shorten(whole, room, size)
-    return (
-        f'<text class="{style}" x="{short_number(x)}" y="{short_number(y)}" text-anchor="{anchor}">'
-        f"{told(whole) if short != whole else ''}{escape(short)}</text>"
-    )
+    if width(whole, size, bold) <= room:
+        return whole
+    for kept in range(len(whole) - 1, 0, -1):
+        tail = kept * 2 // 5
+        short = whole[: kept - tail].rstrip() + _DOTS + whole[len(whole) - tail :].lstrip()
+        if width(short, size, bold) <= room:
+            return short
+    return _DOTS
 
 
-def upright(
-    x: float, y: float, words: object, room: float, anchor: str = "middle", style: str = "label"
-) -> str:
-    """A line of text that reads upwards."""
-    inner = text(0, 0, words, anchor, style, room)
-    place = f'transform="translate({short_number(x)} {short_number(y)}) rotate(-90)"'
-    return inner.replace('x="0" y="0"', place, 1)
+def widest(names: Sequence[object], least: float, most: float, size: float = LABEL) -> float:
+    """Width of the widest of the names, held between two limits."""
+    return min(max([least, *(width(plain(name), size) for name in names)]), most)
 
 
-def told(words: object) -> str:
-    """A title element: what is shown when the mark around it is pointed at."""
-    return f"<title>{escape(plain(words))}</title>" if words else ""
+@contextmanager
+def _any_letter() -> Iterator[None]:
+    """The reader's browser has letters that DejaVu Sans has not."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")
+        yield
 
 
-def short_number(value: float) -> str:
-    """A length with at most one decimal."""
-    return _tenths(round(value * 10))
+@contextmanager
+def sheet(height: float) -> Iterator[Sheet]:
+    """An empty sheet, WIDTH wide, to be drawn and finished inside the `with`."""
+    _fonts()
+    import matplotlib
+    from matplotlib.figure import Figure as Canvas
+
+    with matplotlib.rc_context(dict[Any, Any](SETTINGS)):
+        yield Sheet(Canvas(figsize=(WIDTH / 72, height / 72)), height)
 
 
-def _tenths(tenths: int) -> str:
-    whole, rest = divmod(abs(tenths), 10)
-    digits = f"{whole}.{rest}" if rest and whole else f".{rest}" if rest else f"{whole}"
-    return f"-{digits}" if tenths < 0 else digits
+class Sheet:
+    """A figure in the making."""
 
+    def __init__(self, canvas: Any, height: float):
+        self.canvas, self.height = canvas, height
+        self._marks: dict[str, tuple[str, str]] = {}
 
-def line(x1: float, y1: float, x2: float, y2: float, style: str) -> str:
-    """A straight line."""
-    ends = zip(("x1", "y1", "x2", "y2"), map(short_number, (x1, y1, x2, y2)), strict=True)
-    return f'<line class="{style}" ' + " ".join(f'{key}="{value}"' for key, value in ends) + "/>"
+    def axes(self, left: float, top: float, wide: float, high: float, grid: str = "both") -> Axes:
+        """Axes over a part of the sheet, with grid lines of "x", "y", "both" or "" for none."""
+        place = (left / WIDTH, 1 - (top + high) / self.height, wide / WIDTH, high / self.height)
+        axes = self.canvas.add_axes(place)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.grid(grid in ("both", axis.axis_name))
+        return axes
 
+    def rows(self, left: float, top: float, wide: float, high: float, grid: str = "x") -> Axes:
+        """Axes whose vertical places are those of the sheet."""
+        axes = self.axes(left, top, wide, high, grid)
+        axes.set_ylim(top + high, top)
+        axes.yaxis.set_visible(False)
+        return axes
 
-def rect(x: float, y: float, width: float, height: float, style: str, extra: str = "") -> str:
-    """A rectangle, its corner at (x, y); `extra` holds further attributes."""
-    size = f'width="{short_number(width)}" height="{short_number(height)}"'
-    return (
-        f'<rect class="{style}" x="{short_number(x)}" y="{short_number(y)}" {size}{extra and " " + extra}/>'
-    )
+    def _mark(self, artist: Artist, kind: str, words: object = "") -> None:
+        name = f"mark{len(self._marks)}"
+        self._marks[name] = (kind, plain(words))
+        artist.set_gid(name)
+        artist.set_label(kind)
 
+    def line(self, axes: Axes | None, x: Any, y: Any, kind: str, words: object = "", **changes: Any) -> None:
+        """A line, or points, of a kind of `style.MARKS`, on axes or, without any, at places of the sheet.
 
-def circle(x: float, y: float, radius: float, style: str, words: object = "") -> str:
-    """A disc."""
-    place = f'cx="{short_number(x)}" cy="{short_number(y)}" r="{short_number(radius)}"'
-    return f'<circle class="{style}" {place}' + (f">{told(words)}</circle>" if words else "/>")
+        `words` are shown when it is pointed at.
+        """
+        from matplotlib.lines import Line2D
 
+        look: dict[str, Any] = {"clip_on": False, **MARKS[kind], **changes}
+        if axes is None:
+            drawn = Line2D([place / WIDTH for place in x], [1 - place / self.height for place in y], **look)
+            self.canvas.add_artist(drawn)
+        else:
+            (drawn,) = axes.plot(x, y, **look)
+        self._mark(drawn, kind, words)
 
-def cross(x: float, y: float, words: object = "") -> str:
-    """A diagonal cross, for what failed or is undefined."""
-    step = f"M{short_number(x - 3.5)} {short_number(y - 3.5)}l7 7m0-7l-7 7"
-    return f'<path class="failed" d="{step}">{told(words)}</path>'
+    def area(self, axes: Axes, x: Any, y: Any, kind: str, words: object = "", **changes: Any) -> None:
+        """Polygons of a kind, their corners [P] apart by NaN."""
+        (drawn,) = axes.fill(x, y, **{"clip_on": False, **MARKS[kind], **changes})
+        self._mark(drawn, kind, words)
 
+    def box(self, axes: Axes, x: tuple[float, float], y: tuple[float, float], kind: str, **more: Any) -> None:
+        """A rectangle of a kind between two places on each axis."""
+        self.area(axes, (x[0], x[1], x[1], x[0]), (y[0], y[0], y[1], y[1]), kind, **more)
 
-def diamond(x: float, y: float, width: float, height: float, style: str, words: object = "") -> str:
-    """A diamond around (x, y)."""
-    half, rise = width / 2, height / 2
-    return path([[(x - half, y), (x, y - rise), (x + half, y), (x, y + rise)]], style, words, closed=True)
+    def band(self, axes: Axes, x: Any, low: Any, high: Any, **changes: Any) -> None:
+        """The area between two lines [P] over the same places."""
+        if len(x):
+            self.area(axes, [*x, *reversed(x)], [*low, *reversed(high)], "band", **changes)
 
+    def text(self, x: float, y: float, words: object, kind: str = "label", **more: Any) -> None:
+        """A line of text.
 
-def path(lines: Iterable[Sequence[Point]], style: str, words: object = "", closed: bool = False) -> str:
-    """Lines of points as one path; empty text when there is no point."""
-    steps = "".join(trail(points) + ("z" if closed else "") for points in lines if len(points))
-    if not steps:
-        return ""
-    return f'<path class="{style}" d="{steps}"' + (f">{told(words)}</path>" if words else "/>")
+        Args:
+            x: place of its start, middle or end, moved inwards where a middle would leave the sheet.
+            y: place of its base line.
+            words: the text.
+            kind: one of `style.TEXTS`.
+            more: `room` to shorten it to, `anchor` "left", "center" or "right", `over` for a halo over
+                lines, `rotation` in degrees, and what else matplotlib's Text takes.
+        """
+        look = {**TEXTS[kind], "ha": more.pop("anchor", "left"), "va": "baseline"}
+        room, over, whole = more.pop("room", WIDTH), more.pop("over", False), plain(words)
+        bold = "weight" in look
+        short = fit(whole, room, look["size"], bold)
+        if look["ha"] == "center" and not more.get("rotation"):
+            half = width(short, look["size"], bold) / 2
+            x = max(half, min(x, WIDTH - half))
+        if short:
+            drawn = self.canvas.text(x / WIDTH, 1 - y / self.height, short, **{**look, **more})
+            self._mark(drawn, "over" if over else "", whole if short != whole else "")
 
+    def below(self, axes: Axes, words: object) -> None:
+        """Name of the horizontal axis."""
+        box = axes.bbox
+        middle, base = (box.x0 + box.x1) / 2, self.height - box.y0
+        self.text(middle, base + 36, words, anchor="center", room=WIDTH)
 
-def band(lower: Sequence[Point], upper: Sequence[Point], style: str) -> str:
-    """The area between two lines of points that share their x."""
-    return path([[*lower, *reversed(upper)]], f"band {style}", closed=True)
-
-
-def trail(points: Sequence[Point]) -> str:
-    """Path commands of a line: its start, then steps in whole tenths, about six bytes a point."""
-    tenths = [(round(x * 10), round(y * 10)) for x, y in points]
-    steps = [(b[0] - a[0], b[1] - a[1]) for a, b in zip(tenths, tenths[1:], strict=False)]
-    joined = "".join(_joined(step) for pair in steps for step in pair)
-    start = f"M{_tenths(tenths[0][0])} {_tenths(tenths[0][1])}"
-    # A line of one point is still seen: round caps draw it as a dot.
-    return start + (f"l{joined.lstrip()}" if steps else "h0")
-
-
-def _joined(tenths: int) -> str:
-    return _tenths(tenths) if tenths < 0 else f" {_tenths(tenths)}"
-
-
-def thin(points: Sequence[Point], limit: int) -> list[Point]:
-    """At most `limit` (3 or more) of the points of a line: those that keep its shape.
-
-    Largest triangle three buckets (Steinarsson, 2013): first and last stay; of each bucket between, the
-    point that spans the largest triangle with the point kept before and the mean of the next bucket.
-    """
-    if len(points) <= limit:
-        return list(points)
-    count, kept = limit - 2, [points[0]]
-    edges = [1 + i * (len(points) - 2) // count for i in range(count + 1)]
-    for low, high, after in zip(edges, edges[1:], [*edges[2:], len(points)], strict=False):
-        nexts = points[high : max(after, high + 1)]
-        mx, my = sum(p[0] for p in nexts) / len(nexts), sum(p[1] for p in nexts) / len(nexts)
-        ax, ay = kept[-1]
-        kept.append(
-            max(points[low:high], key=lambda p: abs((ax - mx) * (p[1] - ay) - (ax - p[0]) * (my - ay)))
+    def beside(self, words: object, top: float, base: float) -> None:
+        """Name of vertical axes, reading upwards, at the left edge."""
+        middle = 1 - (top + base) / 2 / self.height
+        self.canvas.text(
+            12 / WIDTH, middle, fit(words, base - top + 40), rotation=90, ha="center", va="center"
         )
-    return [*kept, points[-1]]
+
+    def x(self, axes: Axes, value: float) -> float:
+        """Place of a number of the horizontal axis on the sheet."""
+        return float(axes.transData.transform((value, axes.get_ylim()[0]))[0])
+
+    def y(self, axes: Axes, value: float) -> float:
+        """Place of a number of the vertical axis on the sheet."""
+        return self.height - float(axes.transData.transform((axes.get_xlim()[0], value))[1])
+
+    def legend(self, top: float, *items: tuple[Any, ...], left: float = 0.0) -> None:
+        """Samples of marks, each (kind, name, what to change of its look), in a row from `left` or before."""
+        from matplotlib.lines import Line2D
+        from matplotlib.patches import Patch
+
+        handles = []
+        for kind, name, *changes in items:
+            look = {**MARKS[kind], **(changes[0] if changes else {})}
+            handles.append(
+                Patch(**look, label=name) if "facecolor" in look else Line2D([], [], **look, label=name)
+            )
+        wide = sum(width(name, NOTE) + NOTE * 2.3 for _, name, *_ in items) + NOTE * 1.2 * (len(items) - 1)
+        place = (max(0.0, min(left, WIDTH - wide)) / WIDTH, 1 - top / self.height)
+        self.canvas.legend(
+            handles=handles, loc="upper left", bbox_to_anchor=place, ncols=len(items), borderaxespad=0
+        )
+
+    def finished(self, name: str, title: str, words: str, table: Table) -> Figure:
+        """The figure; `words` say how to read it to those who hear it."""
+        svg = inline(written(self.canvas), name, plain(title), plain(words), self._marks)
+        return Figure(name, svg, plain(title), table)
 
 
-def spread(places: Sequence[float], gap: float, end: float) -> list[float]:
-    """Ascending places moved apart to at least `gap`, ending at `end` or before where they fit."""
-    moved: list[float] = []
-    for place in places:
-        moved.append(max(place, moved[-1] + gap) if moved else place)
-    for i in reversed(range(len(moved))):
-        moved[i] = min(moved[i], end - gap * (len(moved) - 1 - i))
-    return moved
+def written(canvas: Any) -> str:
+    """SVG text of a matplotlib figure, the same bytes every time."""
+    file = io.StringIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with _any_letter():
+        canvas.savefig(file, format="svg", metadata=nothing)
+    return file.getvalue()
 
 
-def legend(items: Sequence[tuple[str, str]], left: float, y: float, right: float) -> tuple[list[str], float]:
-    """Samples of marks with their names, in as many rows as they need.
+def scale(axis: Any, values: Sequence[float], bounds: Bounds = (None, None), steps: int = 5) -> None:
+    """Limits and labelled round ticks of an axis that hold all the values.
 
     Args:
-        items: (class of the sample, name). Samples of class "band ..." are areas, "dot ..." and others
-            named in the style sheet as fills are discs, all others are lines.
-        left: where rows begin.
-        y: base line of the first row.
-        right: where rows must end.
-
-    Returns:
-        The marks, and the base line of the last row.
+        axis: of matplotlib, such as `axes.xaxis`.
+        values: finite numbers, at least one.
+        bounds: what no value can exceed, such as (0, 1): no tick lies beyond unless a value does.
+        steps: at most how many; fewer where the labels would touch each other, or the name of the axis.
     """
-    parts: list[str] = []
-    x = left
-    for style, name in items:
-        shown = shorten(plain(name), right - left - 28, NOTE)
-        wide = 28 + text_width(shown, NOTE)
-        if x > left and x + wide > right:
-            x, y = left, y + 17
-        if style.startswith("band"):
-            parts.append(rect(x, y - 9, 20, 10, style))
-        elif style.startswith(("dot", "selected", "trial")):
-            parts.append(circle(x + 10, y - 4, 4, style))
-        elif style.startswith("failed"):
-            parts.append(cross(x + 10, y - 4))
-        else:
-            parts.append(line(x, y - 4, x + 20, y - 4, style))
-        parts.append(text(x + 25, y, name, "start", "note", right - left - 28))
-        x += wide + 14
-    return parts, y
+    low, high = widened(values, bounds)
+    locator, level = axis.get_major_locator(), axis.axis_name == "x"
+    for count in range(steps, 0, -1):
+        locator.set_params(nbins=count, steps=[1, 2, 5, 10])
+        ticks = [float(f"{tick:.12g}") for tick in locator.tick_values(low, high)]
+        room = axis.axes.bbox.width / (len(ticks) - 1) - 8 if level else axis.axes.bbox.x0 - 26
+        if max(width(text, NOTE) for text in labels(ticks)) <= room:
+            break
+    axis.set_ticks(ticks, labels(ticks))
+    (axis.axes.set_xlim if level else axis.axes.set_ylim)(ticks[0], ticks[-1])
 
 
-def frame(parts: Iterable[str], height: float, title: str) -> str:
-    """The SVG element around the marks."""
-    body = "\n".join(part for part in parts if part)
-    label = escape(plain(title), quote=True)
-    size = f"{WIDTH:g} {short_number(height)}"
-    return f'<svg role="img" aria-label="{label}" viewBox="0 0 {size}">\n{body}\n</svg>'
+def epochs(axis: Any, last: float, steps: int = 5) -> None:
+    """An axis of epochs from 1 to the last one; its ticks are whole numbers."""
+    last = max(2.0, last)
+    scale(axis, [1.0, last], steps=steps)
+    ticks = [1.0, *(t for t in axis.get_ticklocs() if t == int(t) and 1 < t <= last)]
+    axis.set_ticks(ticks, labels(ticks))
+    axis.axes.set_xlim(1, last)

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from nachos_jax.report.figures import drawing as draw
-from nachos_jax.report.figures.axes import Axis, axis, decimals, defined, vertical_grid
-from nachos_jax.report.figures.drawing import LEFT, RIGHT, TOP, WIDTH, Figure, Table
+from nachos_jax.report.figures.drawing import Axes, Figure, Sheet, Table, scale, sheet, widest
+from nachos_jax.report.figures.scales import Bounds, decimals, defined, known
+from nachos_jax.report.figures.style import FOOT, RIGHT, TOP, WIDTH
 from nachos_jax.report.words.format import number
 
 STRIP_ROW, INTERVAL_ROW = 26.0, 35.0
-ROOM = (40.0, 130.0)
-"""Least and largest width of the names at the left."""
-VALUES = 106.0
-"""Width of the numbers at the right."""
-Bounds = tuple[float | None, float | None]
+VALUES = WIDTH - 98.0
+"""Where the numbers at the right begin."""
 
 
 @dataclass(frozen=True)
@@ -74,28 +71,27 @@ def strip(
         The figure, or None when no point has a value.
     """
     mean = defined(mean)
-    values = [v for marks in rows.values() for mark in marks if (v := defined(mark.value)) is not None]
+    values = known(mark.value for marks in rows.values() for mark in marks)
     if not values:
         return None
-    base = TOP + STRIP_ROW * len(rows) + (14.0 if mean is not None else 0.0)
-    top = base - STRIP_ROW * len(rows)
-    x = axis([*values, *([] if mean is None else [mean])], LEFT + 14, WIDTH - RIGHT)
-    parts = vertical_grid(x, top, base)
-    for index, (row, marks) in enumerate(rows.items()):
-        y = top + STRIP_ROW * (index + 0.5)
-        parts.append(draw.line(LEFT, y, WIDTH - RIGHT, y, "rule"))
-        parts.append(draw.text(LEFT - 8, y + 4, row, "end", room=LEFT - 10))
-        parts += [_mark(mark, x, y) for mark in sorted(marks, key=lambda mark: mark.selected)]
-    if mean is not None:
-        parts.append(draw.line(x.at(mean), top, x.at(mean), base, "mean"))
-        words = f"mean {decimals(mean)}"
-        parts.append(draw.text(draw.inward(x.at(mean), words), top - 5, words, "middle", "note"))
-    parts.append(draw.text((LEFT + WIDTH - RIGHT) / 2, base + 36, label, "middle", room=WIDTH - LEFT))
-    told = [
-        (row, defined(mark.value), int(mark.selected), mark.text) for row, ms in rows.items() for mark in ms
-    ]
-    table = Table(("row", "value", "selected", "text"), tuple(told))
-    return Figure(name, draw.frame(parts, base + 42, title), title, table)
+    left, top = widest(list(rows), 40, 130) + 8, TOP + (14.0 if mean is not None else 0.0)
+    high = STRIP_ROW * len(rows)
+    with sheet(top + high + FOOT) as page:
+        axes = page.rows(left + 16, top, WIDTH - RIGHT - left - 16, high)
+        scale(axes.xaxis, known([*values, mean]))
+        for index, (row, marks) in enumerate(rows.items()):
+            y = top + STRIP_ROW * (index + 0.5)
+            _row(page, axes, row, y, left)
+            for mark in sorted(marks, key=lambda mark: mark.selected):
+                kind = "selected" if mark.selected else "trial"
+                _point(page, axes, defined(mark.value), y, mark.text, kind)
+        _mean(page, axes, mean)
+        page.below(axes, label)
+        told = [
+            (row, defined(m.value), int(m.selected), m.text) for row, marks in rows.items() for m in marks
+        ]
+        words = f"{label} along the horizontal axis; a row of points each for {', '.join(rows)}."
+        return page.finished(name, title, words, Table(("row", "value", "selected", "text"), tuple(told)))
 
 
 def folds(
@@ -120,34 +116,30 @@ def folds(
     Returns:
         The figure, or None when no fold has a value.
     """
-    mean = defined(mean)
-    numbers = [v for value in values.values() if (v := defined(value)) is not None]
+    mean, numbers = defined(mean), known(values.values())
     if not numbers:
         return None
-    ends = [end for interval in intervals if interval.ends for end in interval.ends]
-    left = min(max(ROOM[0], *(draw.text_width(draw.plain(name)) for name in values)), ROOM[1]) + 8
-    high = 22.0 if len(values) <= 10 else 16.0
-    top, middle = TOP + 12, TOP + 12 + high * len(values)
-    base = middle + INTERVAL_ROW * len(intervals)
-    known = [*numbers, *ends, *([] if mean is None else [mean])]
-    known += [i.estimate for i in intervals if i.estimate is not None]
-    x = axis(known, left + 10, WIDTH - VALUES - 6, ticks=4, bounds=bounds)
-    parts: list[str] = []
-    if intervals and intervals[0].ends:
-        low, up = map(x.at, intervals[0].ends)
-        parts.append(draw.rect(low, top, max(up - low, 1), middle - top, "band c0"))
-    parts += vertical_grid(x, top, base)
-    for i, (name, value) in enumerate(values.items()):
-        parts += _fold_row(name, defined(value), x, left, top + high * (i + 0.5))
-    if mean is not None:
-        parts.append(draw.line(x.at(mean), top, x.at(mean), base, "mean"))
-        words = f"mean {decimals(mean)}"
-        parts.append(draw.text(draw.inward(x.at(mean), words), top - 6, words, "middle", "note"))
-    for i, interval in enumerate(intervals):
-        parts += _interval_row(interval, mean, x, left, middle + INTERVAL_ROW * i, i == 0)
-    parts.append(draw.text((x.start + x.end) / 2, base + 36, metric, "middle", room=WIDTH - left))
-    title = f"{metric} of every outer fold, with its mean and {len(intervals)} intervals of the mean"
-    return Figure("folds", draw.frame(parts, base + 42, title), title, _table(values, mean, intervals))
+    left, high = widest(list(values), 40, 130) + 8, 22.0 if len(values) <= 10 else 16.0
+    top, middle = TOP + 14, TOP + 14 + high * len(values)
+    shown = [*numbers, mean, *(i.estimate for i in intervals), *(e for i in intervals for e in i.ends or ())]
+    with sheet(middle + INTERVAL_ROW * len(intervals) + FOOT) as page:
+        axes = page.rows(left + 16, top, VALUES - 8 - left - 16, middle - top + INTERVAL_ROW * len(intervals))
+        scale(axes.xaxis, known(shown), bounds)
+        if intervals and intervals[0].ends:
+            page.box(axes, intervals[0].ends, (top, middle), "band")
+        for i, (name, value) in enumerate(values.items()):
+            y, value = top + high * (i + 0.5), defined(value)
+            told = "undefined" if value is None else number(value)
+            _row(page, axes, name, y, left)
+            _point(page, axes, value, y, f"{name}: {told}", "selected")
+            page.text(VALUES, y + 4, "undefined" if value is None else decimals(value), "note")
+        _mean(page, axes, mean)
+        for i, interval in enumerate(intervals):
+            _interval(page, axes, interval, mean, middle + INTERVAL_ROW * i, "interval" if i else "heavy")
+        page.below(axes, metric)
+        title = f"{metric} of every outer fold, with its mean and {len(intervals)} intervals of the mean"
+        words = f"{metric} along the horizontal axis; a row for every outer fold, then for every interval."
+        return page.finished("folds", title, words, _table(values, mean, intervals))
 
 
 def _table(values: Mapping[str, float | None], mean: float | None, intervals: Sequence[Interval]) -> Table:
@@ -157,45 +149,39 @@ def _table(values: Mapping[str, float | None], mean: float | None, intervals: Se
     return Table(("kind", "name", "value", "low", "high", "reason"), whole)
 
 
-def _fold_row(name: str, value: float | None, x: Axis, left: float, y: float) -> list[str]:
-    parts = [
-        draw.line(left, y, WIDTH - VALUES, y, "rule"),
-        draw.text(left - 8, y + 4, name, "end", room=left - 8),
-    ]
+def _row(page: Sheet, axes: Axes, name: str, y: float, left: float) -> None:
+    """Name of a row at the left, and its line."""
+    page.text(left - 8, y + 4, name, anchor="right", room=left - 8)
+    page.line(axes, axes.get_xlim(), [y, y], "rule")
+
+
+def _point(page: Sheet, axes: Axes, value: float | None, y: float, words: str, kind: str) -> None:
+    """A point at its value; what has none is a cross before the axis."""
     if value is None:
-        parts.append(draw.cross(left + 4, y, f"{name}: undefined"))
-        parts.append(draw.text(WIDTH - VALUES + 6, y + 4, "undefined", style="note"))
+        page.line(None, [page.x(axes, axes.get_xlim()[0]) - 10], [y], "failed", words)
     else:
-        parts.append(draw.circle(x.at(value), y, 5, "selected", f"{name}: {number(value)}"))
-        parts.append(draw.text(WIDTH - VALUES + 6, y + 4, decimals(value), style="note"))
-    return parts
+        page.line(axes, [value], [y], kind, words)
 
 
-def _interval_row(
-    interval: Interval, mean: float | None, x: Axis, left: float, y: float, headline: bool
-) -> list[str]:
-    parts = [draw.text(left, y + 17, interval.label, style="note over", room=WIDTH - left)]
+def _mean(page: Sheet, axes: Axes, mean: float | None) -> None:
+    if mean is not None:
+        base, top = axes.get_ylim()
+        page.line(axes, [mean, mean], [top, base], "mean")
+        page.text(page.x(axes, mean), top - 5, f"mean {decimals(mean)}", "note", anchor="center")
+
+
+def _interval(page: Sheet, axes: Axes, interval: Interval, mean: float | None, y: float, kind: str) -> None:
+    start = page.x(axes, axes.get_xlim()[0]) - 16
+    page.text(start, y + 17, interval.label, "note", room=WIDTH - start, over=True)
     y += 26
     if interval.ends is None:
+        page.line(None, [start + 6], [y], "failed")
         why = interval.reason or "undefined"
-        parts.append(draw.cross(left + 4, y))
-        parts.append(draw.text(left + 14, y + 4, why, style="note over", room=WIDTH - left - 16))
-        return parts
+        page.text(start + 16, y + 4, why, "note", room=WIDTH - start - 16, over=True)
+        return
     low, high = interval.ends
-    style = "interval heavy" if headline else "interval"
-    parts.append(draw.line(x.at(low), y, x.at(high), y, style))
-    parts += [draw.line(x.at(end), y - 4, x.at(end), y + 4, "interval") for end in (low, high)]
+    page.line(axes, [low, high], [y, y], kind)
+    page.line(axes, [low, high], [y, y], "cap")
     middle = mean if interval.estimate is None else interval.estimate
-    if middle is not None:
-        parts.append(draw.diamond(x.at(middle), y, 9, 9, "middle"))
-    words = f"{decimals(low)} to {decimals(high)}"
-    parts.append(draw.text(WIDTH - VALUES + 6, y + 4, words, style="note", room=VALUES - 6))
-    return parts
-
-
-def _mark(mark: Mark, x: Axis, y: float) -> str:
-    value = defined(mark.value)
-    if value is None:
-        return draw.cross(LEFT + 5, y, mark.text)
-    kind, radius = ("selected", 5.5) if mark.selected else ("trial", 4.0)
-    return draw.circle(x.at(value), y, radius, kind, mark.text)
+    page.line(axes, known([middle]), [y] * len(known([middle])), "middle")
+    page.text(VALUES, y + 4, f"{decimals(low)} to {decimals(high)}", "note", room=WIDTH - VALUES)

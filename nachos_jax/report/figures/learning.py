@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from nachos_jax.report.figures import drawing as draw
-from nachos_jax.report.figures.axes import Axis, axis, defined, epochs_axis, horizontal_grid, vertical_grid
-from nachos_jax.report.figures.drawing import COLOURS, LEFT, RIGHT, TOP, WIDTH, Figure, Table
+import numpy as np
+
+from nachos_jax.report.figures.drawing import Axes, Figure, Sheet, Table, epochs, scale, sheet, widest
+from nachos_jax.report.figures.scales import defined, known, spread
+from nachos_jax.report.figures.style import COLOURS, FOOT, LINES, NOTE, RIGHT, TOP, WIDTH
 from nachos_jax.report.words.format import number
 
 LABELLED = 12
 """Lines with a label at their end; more would not be told apart."""
-GAP = 24.0
-"""Between panels: tick labels of neighbours must not touch."""
+LEFT, GAP = 66.0, 24.0
+"""Left of panels, and between them: tick labels of neighbours must not touch."""
 POINTS = 13_500
 """Points in a figure of all fits: six to nine bytes each."""
 WEIGHT = 3
@@ -53,33 +55,31 @@ def curves(
     Returns:
         The figure, or None when there is no number to draw.
     """
-    values = [v for line in lines.values() for value in line if (v := defined(value)) is not None]
-    if not values:
+    if not known(value for line in lines.values() for value in line):
         return None
-    base, epochs = 240.0, max(map(len, lines.values()))
     labelled = len(lines) <= LABELLED
-    y = axis([0.0, *values], base, TOP)
-    x = epochs_axis(epochs, LEFT, WIDTH - RIGHT - (50 if labelled else 0))
-    parts = [*horizontal_grid(y, LEFT, x.end)]
-    parts += [draw.text(x.at(tick), base + 18, x.text(tick), "middle", "tick") for tick in x.ticks]
-    ends: list[tuple[float, float, str, str]] = []
-    for index, (label, line) in enumerate(lines.items()):
-        colour = f"c{index % COLOURS}"
-        points = _points(line, x, y)
-        if len(points) == 1:
-            parts.append(draw.circle(*points[0], 3, f"dot {colour}", label))
-        elif points:
-            dashed = " d1" if index // COLOURS % 2 else ""
-            parts.append(draw.path([draw.thin(points, 400)], f"curve {colour}{dashed}", label))
-        if points:
-            ends.append((points[-1][1], points[-1][0], label, colour))
-    if labelled:
-        parts += _end_labels(ends, x.end + 8, base)
-    parts.append(draw.text((LEFT + x.end) / 2, base + 38, "epoch", "middle"))
-    parts.append(draw.upright(14, base / 2, "training loss", base))
-    rows = tuple((label, i + 1, defined(v)) for label, line in lines.items() for i, v in enumerate(line))
-    table = Table(("name", "epoch", "loss"), rows)
-    return Figure(name, draw.frame(parts, base + 44, title), title, table)
+    margin = widest(list(lines), 20, 90, NOTE) + 12 if labelled else RIGHT
+    with sheet(TOP + 230 + FOOT) as page:
+        axes = page.axes(LEFT, TOP, WIDTH - LEFT - margin, 230, grid="y")
+        scale(axes.yaxis, [0.0, *known(value for line in lines.values() for value in line)])
+        epochs(axes.xaxis, max(map(len, lines.values())))
+        ends = []
+        for index, (label, line) in enumerate(lines.items()):
+            x, y = _defined(line)
+            if not len(x):
+                continue
+            look = {"color": COLOURS[f"c{index % LINES}"]}
+            dashed = {"linestyle": (0, (5, 3))} if index // LINES % 2 else {}
+            alone = {"marker": "o", "markersize": 6} if len(x) == 1 else {}
+            page.line(axes, x, y, "curve", label, **look, **dashed, **alone)
+            ends.append((page.y(axes, y[-1]), page.x(axes, x[-1]), label, look))
+        if labelled:
+            _end_labels(page, ends, WIDTH - margin + 8)
+        page.below(axes, "epoch")
+        page.beside("training loss", TOP, TOP + 230)
+        rows = tuple((label, i + 1, defined(v)) for label, line in lines.items() for i, v in enumerate(line))
+        words = f"Training loss over epochs, a line each for {', '.join(lines)}."
+        return page.finished(name, title, words, Table(("name", "epoch", "loss"), rows))
 
 
 def learning(
@@ -93,7 +93,7 @@ def learning(
     Curves of the selected trial are thick, those of other trials thin; a vertical line marks the chosen
     epoch n*. All points of all fits would be tens of megabytes, so POINTS points are shared out: each
     curve keeps between LEAST and MOST of its points, WEIGHT times as many if its trial was selected, those
-    that keep its shape (`drawing.thin`). When even LEAST are too many, only every second, third, ... curve
+    that keep its shape (`thin`). When even LEAST are too many, only every second, third, ... curve
     of the other trials is drawn, which the figure then says. The fits of one trial are one path. For 10
     outer folds of 16 trials with 9 fits that is less than 150 kB. Losses far above the usual ones are drawn
     at the upper edge, which the figure says as well. The table holds all numbers.
@@ -107,41 +107,36 @@ def learning(
     Returns:
         The figure, or None when no fit has a loss.
     """
-    values = [v for fit in fits for value in fit.losses if (v := defined(value)) is not None]
+    values = known(value for fit in fits for value in fit.losses)
     if not values:
         return None
-    scale = axis([min(0.0, *values), _usual(values)], 1.0, 0.0, 3)
     shown, points, every = _shared_out(fits, selected)
     folds = sorted({fit.outer_fold for fit in fits}, key=lambda fold: -1 if fold is None else fold)
     columns = 1 if len(folds) == 1 else 2 if len(folds) <= 10 else 3
-    key, below = draw.legend(
-        [("faint", "other trials"), ("taken", "selected trial"), ("chosen", "chosen epoch n*")],
-        LEFT - 8,
-        TOP + 6,
-        WIDTH,
-    )
-    wide = (WIDTH - 46 - 8 + GAP) / columns
-    high = 210.0 if columns == 1 else 128.0 if columns == 2 else 104.0
-    epochs = max(len(fit.losses) for fit in fits)
-    parts = [*key]
-    for i, fold in enumerate(folds):
-        left, top = 46 + wide * (i % columns), below + 34 + (high + 42) * (i // columns)
-        x = epochs_axis(epochs, left, left + wide - GAP, 6 // columns)
-        y = replace(scale, start=top + high, end=top)
-        parts += horizontal_grid(y, left, x.end, labels=i % columns == 0)
-        parts += vertical_grid(x, top, top + high)
-        mine = [fit for fit in shown if fit.outer_fold == fold]
-        parts += _panel(mine, selected.get(fold), x, y, points)
-        parts += _chosen(fold, selected.get(fold), defined(chosen.get(fold)), x, top, top + high)
-    base = below + 34 + (high + 42) * math.ceil(len(folds) / columns)
-    notes = ["epoch", f"one in {every} fits of the other trials" if every > 1 else ""]
-    notes.append(
-        f"losses above {number(scale.high)} drawn at the upper edge" if scale.high < max(values) else ""
-    )
-    parts.append(draw.text(WIDTH / 2, base, "; ".join(filter(None, notes)), "middle", room=WIDTH))
-    parts.append(draw.upright(12, (below + base) / 2, label, base - below - 40))
-    title = f"{label} of {len(fits)} fits over epochs, by outer fold, with the chosen epoch"
-    return Figure("learning", draw.frame(parts, base + 6, title), title, _table(fits, selected, chosen))
+    wide, high = (WIDTH - LEFT - RIGHT + GAP) / columns, {1: 210.0, 2: 128.0, 3: 104.0}[columns]
+    first, last = TOP + 44, max(len(fit.losses) for fit in fits)
+    base = first + (high + 44) * math.ceil(len(folds) / columns)
+    with sheet(base + 8) as page:
+        items = (("faint", "other trials"), ("taken", "selected trial"), ("chosen", "chosen epoch n*"))
+        page.legend(TOP, *items, left=LEFT)
+        highest = 0.0
+        for i, fold in enumerate(folds):
+            left, top = LEFT + wide * (i % columns), first + (high + 44) * (i // columns)
+            axes = page.axes(left, top, wide - GAP * (columns > 1), high)
+            scale(axes.yaxis, [min(0.0, *values), _usual(values)], steps=3)
+            axes.tick_params(labelleft=i % columns == 0)
+            epochs(axes.xaxis, last, 6 // columns)
+            highest = axes.get_ylim()[1]
+            _panel(page, axes, [fit for fit in shown if fit.outer_fold == fold], selected.get(fold), points)
+            _chosen(page, axes, fold, selected.get(fold), defined(chosen.get(fold)))
+        notes = ["epoch", f"one in {every} fits of the other trials" if every > 1 else ""]
+        edge = f"losses above {number(highest)} drawn at the upper edge"
+        notes.append(edge if highest < max(values) else "")
+        page.text(WIDTH / 2, base, "; ".join(filter(None, notes)), anchor="center")
+        page.beside(label, first, base - 44)
+        title = f"{label} of {len(fits)} fits over epochs, by outer fold, with the chosen epoch"
+        words = f"{label} over epochs in {len(folds)} panels; lines of selected trials are thick."
+        return page.finished("learning", title, words, _table(fits, selected, chosen))
 
 
 def _table(
@@ -182,43 +177,67 @@ def _usual(values: Sequence[float]) -> float:
     return min(ordered[-1], usual + 0.5 * abs(usual))
 
 
-def _panel(fits: Sequence[FitCurve], selected: int | None, x: Axis, y: Axis, points: int) -> list[str]:
+def _panel(page: Sheet, axes: Axes, fits: Sequence[FitCurve], selected: int | None, points: int) -> None:
     """Curves of one outer fold: a path for every trial, the selected one last and so on top."""
     trials: dict[int, list[FitCurve]] = {}
     for fit in fits:
         trials.setdefault(fit.trial, []).append(fit)
-    parts = []
+    low, high = axes.get_ylim()
     for trial in sorted(trials, key=lambda trial: (trial == selected, trial)):
         kept = points * (WEIGHT if trial == selected else 1)
-        lines = [draw.thin(_points(fit.losses, x, y), kept) for fit in trials[trial]]
+        lines = [thin(*_defined(fit.losses), kept) for fit in trials[trial]]
+        # Values that are not numbers part the lines of a path.
+        x = np.concatenate([part for xs, _ in lines for part in (xs, [np.nan])])
+        y = np.concatenate([part for _, ys in lines for part in (np.clip(ys, low, high), [np.nan])])
         told = f"trial {trial}{', selected' if trial == selected else ''}"
-        parts.append(draw.path(lines, "taken" if trial == selected else "faint", told))
-    return parts
+        page.line(axes, x, y, "taken" if trial == selected else "faint", told)
 
 
-def _chosen(
-    fold: int | None, trial: int | None, epoch: float | None, x: Axis, top: float, base: float
-) -> list[str]:
+def _chosen(page: Sheet, axes: Axes, fold: int | None, trial: int | None, epoch: float | None) -> None:
     words = ("search" if fold is None else f"fold {fold}") + ("" if trial is None else f": trial {trial}")
     words += "" if epoch is None else f", n* {number(int(epoch) if epoch == int(epoch) else epoch)}"
-    parts = [draw.text(x.start, top - 6, words, style="note", room=x.end - x.start)]
+    box = axes.bbox
+    page.text(box.x0, page.height - box.y1 - 6, words, "note", room=box.width + GAP / 2)
     if epoch is not None:
-        place = x.at(min(max(epoch, x.low), x.high))
-        parts.append(draw.line(place, top, place, base, "chosen"))
-    return parts
+        low, high = axes.get_xlim()
+        place = min(max(epoch, low), high)
+        page.line(axes, [place, place], axes.get_ylim(), "chosen")
 
 
-def _points(losses: Sequence[float | None], x: Axis, y: Axis) -> list[draw.Point]:
-    known = ((i, defined(value)) for i, value in enumerate(losses, 1))
-    return [(x.at(i), y.at(min(max(v, y.low), y.high))) for i, v in known if v is not None]
+def _defined(losses: Sequence[float | None]) -> tuple[np.ndarray, np.ndarray]:
+    """Epochs [P] and losses [P] of a curve where the loss is a number."""
+    rows = [(epoch, v) for epoch, value in enumerate(losses, 1) if (v := defined(value)) is not None]
+    return np.array([epoch for epoch, _ in rows], float), np.array([v for _, v in rows], float)
 
 
-def _end_labels(ends: Sequence[tuple[float, float, str, str]], x: float, base: float) -> list[str]:
+def thin(x: np.ndarray, y: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
+    """At most `limit` (3 or more) of the points of a line: those that keep its shape.
+
+    Largest triangle three buckets (Steinarsson, 2013): first and last stay; of each bucket between, the
+    point that spans the largest triangle with the point kept before and the mean of the next bucket.
+
+    Args:
+        x: [P] ascending.
+        y: [P].
+        limit: how many points to keep.
+    """
+    if len(x) <= limit:
+        return x, y
+    edges = 1 + np.arange(limit - 1) * (len(x) - 2) // (limit - 2)
+    kept = [0]
+    for low, high, after in zip(edges, edges[1:], [*edges[2:], len(x)], strict=False):
+        mx, my = x[high : max(after, high + 1)].mean(), y[high : max(after, high + 1)].mean()
+        ax, ay = x[kept[-1]], y[kept[-1]]
+        areas = abs((ax - mx) * (y[low:high] - ay) - (ax - x[low:high]) * (my - ay))
+        kept.append(int(low + areas.argmax()))
+    kept.append(len(x) - 1)
+    return x[kept], y[kept]
+
+
+def _end_labels(page: Sheet, ends: Sequence[tuple[float, float, str, dict]], x: float) -> None:
     """Names beside the ends of lines, moved apart vertically where they would touch."""
-    ordered = sorted(ends)
-    places = draw.spread([y for y, *_ in ordered], 13.0, base)
-    parts = []
-    for (y, end, name, colour), place in zip(ordered, places, strict=True):
-        parts.append(draw.line(end + 1, y, x - 2, place, f"leader {colour}"))
-        parts.append(draw.text(x, place + 4, name, "start", f"endlabel {colour}", WIDTH - x))
-    return parts
+    ordered = sorted(ends, key=lambda end: end[:3])
+    places = spread([y for y, *_ in ordered], 14.0, TOP + 230)
+    for (y, end, name, look), place in zip(ordered, places, strict=True):
+        page.line(None, [end + 1, x - 2], [y, place], "leader", **look)
+        page.text(x, place + 4, name, "note", room=WIDTH - x, **look)

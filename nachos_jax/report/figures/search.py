@@ -10,9 +10,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from nachos_jax.report.figures import drawing as draw
-from nachos_jax.report.figures.axes import Axis, axis, defined, log_axis
-from nachos_jax.report.figures.drawing import NOTE, TOP, WIDTH, Figure, Table
+from nachos_jax.report.figures.drawing import Axes, Cell, Figure, Sheet, Table, scale, sheet, width
+from nachos_jax.report.figures.scales import compact, defined, log_ticks
+from nachos_jax.report.figures.style import NOTE, TOP, WIDTH
 from nachos_jax.report.words.format import number
 
 Value = bool | int | float | str | None
@@ -76,64 +76,63 @@ def parallel(axes: Sequence[SearchAxis], trials: Sequence[TrialLine], score: str
     others = [trial for trial in trials if not trial.selected]
     every = max(1, math.ceil(len(others) / MOST))
     shown = others[::every] + [trial for trial in trials if trial.selected]
-    last = SearchAxis(score, "linear")
-    columns = [[trial.values.get(a.name) for trial in trials] for a in axes]
-    columns.append([trial.score for trial in trials])
-    items = [("trace", "trial" if every == 1 else f"trial (one in {every})"), ("picked", "selected trial")]
-    parts, below = draw.legend(items, OFF, TOP + 6, WIDTH)
-    places: list[dict[int, float]] = []
-    rows = []
-    for i, (one, values) in enumerate(zip([*axes, last], columns, strict=True)):
-        y = below + 44 + PITCH * i
-        rows.append(y)
-        marks, found = _axis(one, values, y, "failed" if one is last else "off")
-        parts += marks
-        places.append(found)
-    where = {id(trial): i for i, trial in enumerate(trials)}
-    lines = []
-    for trial in shown:
-        i = where[id(trial)]
-        points = [(place[i], y) for place, y in zip(places, rows, strict=True)]
-        place = "" if trial.outer_fold is None else f"outer fold {trial.outer_fold}, "
-        told = f"{place}trial {trial.trial}: {number(defined(trial.score))}"
-        lines.append(draw.path([points], "picked" if trial.selected else "trace", told))
-        lines += [draw.circle(*point, 3, "selected") for point in points if trial.selected]
-    title = f"Hyperparameters and scores of {len(trials)} trials in parallel coordinates"
-    names = [a.name for a in axes]
-    header = ("outer_fold", "trial", *names, "score", "selected")
-    table = tuple(
+    columns = [(one, [trial.values.get(one.name) for trial in trials]) for one in axes]
+    columns.append((SearchAxis(score, "linear"), [trial.score for trial in trials]))
+    rows = [TOP + 56 + PITCH * i for i in range(len(columns))]
+    with sheet(rows[-1] + 26) as page:
+        sample = "trial" if every == 1 else f"trial (one in {every})"
+        page.legend(TOP, ("trace", sample), ("picked", "selected trial"))
+        places = [
+            _axis(page, one, values, y, "off" if one in axes else "failed")
+            for (one, values), y in zip(columns, rows, strict=True)
+        ]
+        where = {id(trial): i for i, trial in enumerate(trials)}
+        for trial in shown:
+            x = [place[where[id(trial)]] for place in places]
+            fold = "" if trial.outer_fold is None else f"outer fold {trial.outer_fold}, "
+            told = f"{fold}trial {trial.trial}: {number(defined(trial.score))}"
+            page.line(None, x, rows, "picked" if trial.selected else "trace", told)
+            if trial.selected:
+                page.line(None, x, rows, "selected", markersize=6)
+        title = f"Hyperparameters and scores of {len(trials)} trials in parallel coordinates"
+        words = f"A line for every trial through its {', '.join(one.name for one, _ in columns)}."
+        return page.finished("parallel", title, words, _table([one.name for one in axes], trials))
+
+
+def _table(names: Sequence[str], trials: Sequence[TrialLine]) -> Table:
+    rows = tuple(
         (t.outer_fold, t.trial, *(_cell(t.values.get(n)) for n in names), defined(t.score), int(t.selected))
         for t in trials
     )
-    svg = draw.frame([*lines, *parts], rows[-1] + 26, title)
-    return Figure("parallel", svg, title, Table(header, table))
+    return Table(("outer_fold", "trial", *names, "score", "selected"), rows)
 
 
-def _axis(
-    one: SearchAxis, values: Sequence[Value], y: float, absent: str
-) -> tuple[list[str], dict[int, float]]:
-    """Line, name and ticks of an axis at height y, and the place of every trial on it."""
-    name = draw.text(START, y - 10, one.name, style="head over", room=END - START)
-    parts = [draw.line(START, y, END, y, "scale"), name]
+def _axis(page: Sheet, one: SearchAxis, values: Sequence[Value], y: float, absent: str) -> dict[int, float]:
+    """Draws an axis at height y; returns the place of every trial on it."""
+    axes = page.rows(START, y - 1, END - START, 2, grid="")
+    page.text(START, y - 10, one.name, "head", room=END - START, over=True)
+    page.line(None, [START, END], [y, y], "axis")
     if one.kind == "choice":
         found, ticks = _choices(one, values)
     else:
-        found, ticks = _numbers(one, values)
+        found, ticks = _numbers(page, axes, one, values)
+    axes.xaxis.set_visible(False)
     room = min((b - a for (a, _), (b, _) in zip(ticks, ticks[1:], strict=False)), default=END - START)
     for place, words in ticks:
-        short = draw.shorten(draw.plain(words), room - 6, NOTE)
-        parts.append(draw.line(place, y - 3, place, y + 3, "scale"))
-        middle = draw.inward(place, short, NOTE)
-        parts.append(draw.text(middle, y + 17, words, "middle", "tick over", room - 6))
+        page.line(None, [place, place], [y - 3, y + 3], "axis")
+        page.text(place, y + 17, words, "note", anchor="center", room=room - 4, over=True)
     missing = [i for i in range(len(values)) if i not in found]
     if missing:
-        parts.append(draw.circle(OFF, y, 3, "hollow"))
-        parts.append(draw.text(0, y + 17, absent, style="tick over", room=START - 18))
-        found.update(dict.fromkeys(missing, OFF))
-    return parts, found
+        page.line(None, [OFF], [y], "hollow")
+        page.text(0, y + 17, absent, "note", over=True)
+    return {**dict.fromkeys(missing, OFF), **found}
 
 
-def _choices(one: SearchAxis, values: Sequence[Value]) -> tuple[dict[int, float], list[tuple[float, str]]]:
+Places = tuple[dict[int, float], list[tuple[float, str]]]
+"""Place of each trial on an axis, and places and texts of its ticks."""
+
+
+def _choices(one: SearchAxis, values: Sequence[Value]) -> Places:
     choices = [*one.choices, *dict.fromkeys(v for v in values if v is not None and v not in one.choices)]
     gap = (END - START) / max(1, len(choices))
     middles = {choice: START + gap * (i + 0.5) for i, choice in enumerate(choices)}
@@ -143,33 +142,31 @@ def _choices(one: SearchAxis, values: Sequence[Value]) -> tuple[dict[int, float]
     return found, [(place, number(choice)) for choice, place in middles.items()]
 
 
-def _numbers(one: SearchAxis, values: Sequence[Value]) -> tuple[dict[int, float], list[tuple[float, str]]]:
+def _numbers(page: Sheet, axes: Axes, one: SearchAxis, values: Sequence[Value]) -> Places:
     numeric = {i: v for i, value in enumerate(values) if (v := _float(value)) is not None}
     if not numeric:
         return {}, []
     low, high = min(numeric.values()), max(numeric.values())
     if one.kind == "log" and low > 0:
-        x = log_axis(low, high, START, END)
+        low, high = (low, high) if high > low * (1 + 1e-9) else (low / 2, high * 2)
+        axes.set_xscale("log")
+        axes.set_xlim(low, high)
+        marks = [(tick, compact(tick)) for tick in log_ticks(low, high)]
     else:
-        x = axis([*numeric.values()], START, END)
-    return {i: x.at(v) for i, v in numeric.items()}, _ticks(x)
-
-
-def _ticks(x: Axis) -> list[tuple[float, str]]:
-    """Ticks with their labels, as many as have room."""
-    wide = 12 + max(draw.text_width(x.text(tick), NOTE) for tick in x.ticks)
-    kept: list[tuple[float, str]] = []
-    for tick in x.ticks:
-        if not kept or x.at(tick) - kept[-1][0] >= wide:
-            kept.append((x.at(tick), x.text(tick)))
-    return kept
+        scale(axes.xaxis, list(numeric.values()))
+        marks = [(tick.get_loc(), tick.label1.get_text()) for tick in axes.xaxis.get_major_ticks()]
+    ticks: list[tuple[float, str]] = []
+    for place, words in ((page.x(axes, value), words) for value, words in marks):
+        if not ticks or place - ticks[-1][0] >= 12 + max(width(text, NOTE) for _, text in marks):
+            ticks.append((place, words))
+    return {i: page.x(axes, value) for i, value in numeric.items()}, ticks
 
 
 def _float(value: Value) -> float | None:
     return None if value is None or isinstance(value, str) else defined(value)
 
 
-def _cell(value: Value) -> draw.Cell:
+def _cell(value: Value) -> Cell:
     if isinstance(value, float):
         return defined(value)
     return str(value) if isinstance(value, bool) else value

@@ -1,4 +1,4 @@
-"""A figure as a file of its own: the rules of the style sheet that it needs, with the colours filled in."""
+"""A figure as a file of its own, with the colours filled in."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import re
 from functools import cache
 from pathlib import Path
 
-from nachos_jax.report.figures.drawing import COLOURS, Figure, told
+from nachos_jax.report.figures.drawing import Figure
 
 MARGIN = 8
-_RULE = re.compile(r"^(svg[^{]*?) \{ (.*) \}$", re.MULTILINE)
 _PALETTES = {
     "light": re.compile(r"@media print \{\n  :root \{(.*?)\}", re.DOTALL),
     "dark": re.compile(r"@media \(prefers-color-scheme: dark\) \{\n  :root \{(.*?)\}", re.DOTALL),
 }
+_USED = re.compile(r"\b(fill|stroke): var\(--(\w+)\)")
 
 
 def standalone(figure: Figure) -> str:
@@ -29,37 +29,31 @@ def standalone(figure: Figure) -> str:
     found = re.search(r' viewBox="0 0 (\S+) (\S+)"', opening)
     assert found is not None
     width, height = (float(length) + 2 * MARGIN for length in found.groups())
-    used = {name for names in re.findall(r'class="([^"]*)"', figure.svg) for name in names.split()}
-    light, dark = _rules("light", used), _rules("dark", used)
-    changed = "\n".join(rule for rule in dark if rule not in light)
-    style = "\n".join([*light, f"@media (prefers-color-scheme: dark) {{\n{changed}\n}}"])
     size = f'width="{width:g}" height="{height:g}"'
-    space = f'viewBox="-{MARGIN} -{MARGIN} {width:g} {height:g}"'
-    start = opening.replace("<svg", f'<svg xmlns="http://www.w3.org/2000/svg" {size}', 1)
-    start = start.replace(found[0], f" {space}", 1)
-    paper = f'<rect class="paper" x="-{MARGIN}" y="-{MARGIN}" {size}/>'
-    return f"{start}>{told(figure.title)}\n<style>\n{style}\n</style>\n{paper}{rest}\n"
+    opening = opening.replace(found[0], f' viewBox="-{MARGIN} -{MARGIN} {width:g} {height:g}" {size}')
+    light, dark = _palettes()["light"], _palettes()["dark"]
+    used = sorted({*_USED.findall(figure.svg), ("fill", "paper"), ("fill", "ink")})
+    # The colours of light stand in the elements, so only a rule that is important changes them.
+    rules = [
+        f'[style*="{what}: {light[name]}"] {{ {what}: {dark[name]} !important }}'
+        for what, name in used
+        if light[name] != dark[name]
+    ]
+    rules.append(_halo().replace("var(--paper)", dark["paper"]))
+    style = (
+        f"svg {{ color-scheme: light dark; font-family: {light['sans']} }}\n{_halo()}\n"
+        f"@media (prefers-color-scheme: dark) {{\n{chr(10).join(rules)}\n}}"
+    )
+    paper = f'<rect x="-{MARGIN}" y="-{MARGIN}" {size} style="fill: var(--paper)"/>'
+    whole = f"{opening}>\n<style>\n{style}\n</style>\n{paper}{rest}\n"
+    return re.sub(r"var\(--(\w+)\)", lambda name: light[name[1]], whole)
 
 
-def _rules(scheme: str, used: set[str]) -> list[str]:
-    """Rules of the figures in the colours of a scheme; those of line colours once for each that is used."""
-    palette = _palettes()[scheme]
-    rules = ["svg { color-scheme: light dark }", f"svg .paper {{ fill: {palette['paper']} }}"]
-    for selector, body in _RULE.findall(_style("figure.css.j2")):
-        if not set(re.findall(r"\.([a-z]\w*)", selector)) <= used:
-            continue
-        if "var(--c)" not in body:
-            rules.append(f"{selector} {{ {_filled(body, palette)} }}")
-            continue
-        for i in range(COLOURS):
-            if f"c{i}" in used:
-                own = body.replace("var(--c)", f"var(--c{i})")
-                rules.append(f"{selector}.c{i} {{ {_filled(own, palette)} }}")
-    return rules
-
-
-def _filled(body: str, palette: dict[str, str]) -> str:
-    return re.sub(r"var\(--([\w-]+)\)", lambda name: palette[name[1]], body)
+def _halo() -> str:
+    """The rule of the page's style sheet for text over lines."""
+    found = re.search(r"^svg \.over .*$", _style("figure.css.j2"), re.MULTILINE)
+    assert found is not None
+    return found[0]
 
 
 @cache
