@@ -2,6 +2,7 @@
 # make test   the tests              make lint   format, lint, types, import contracts
 # make bench  the benchmarks         make mutants   do the tests catch planted faults?
 # make soak   real launches that are killed, stopped and cut off: every night and before a release
+# make docs   the pages of docs/ as a site in site/
 # All need only Python 3.11 or newer with pip and venv. PYTHON=/path/to/python chooses which one.
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip
 DEMO := runs/smoke
 
-.PHONY: demo test lint bench soak mutants
+.PHONY: demo test lint docs bench soak mutants
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -25,6 +26,9 @@ lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/pyright
 	$(VENV)/bin/lint-imports
+
+docs: $(VENV)/.installed-docs
+	$(VENV)/bin/mkdocs build --strict
 
 bench: $(VENV)/.installed
 	$(VENV)/bin/python -m benchmarks.speed.steps --suite
@@ -49,6 +53,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt $(VENV)/bin/python
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(PIP) install -c constraints.txt -e '.[docs]'
 	@touch $@
 
 # Runs when the environment is missing or the Python that it links to is gone. Then everything is to be

@@ -1,4 +1,4 @@
-"""README and BUILD tell the truth: their examples run, their commands parse, what they name exists."""
+"""README, BUILD and docs/ tell the truth: examples run, commands parse, what they name exists."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ from PIL import Image
 
 import nachos_jax
 from nachos_jax import models
-from nachos_jax.cli import commands, config_file, main, parsing
+from nachos_jax.cli import commands, config_file, main, parsing, sweep
 from nachos_jax.data import sources
 from nachos_jax.models import registry
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = ("README.md", "BUILD.md", "CHANGELOG.md")
+PAGES = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
+DOCUMENTS = ("README.md", "BUILD.md", "CHANGELOG.md", *(f"docs/{name}" for name in PAGES))
 TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in DOCUMENTS}
-FENCE = re.compile(r"^```(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(
+    r"(?:^<!-- (?P<mark>[\w ]+) -->\n)?^```(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL
+)
 PROGRAM = ("nachos", ".venv/bin/nachos")
 QUICK = [f"--config.{field}" for field in ("search.trials=1", "folds.count=3", "training.epochs=1")]
 QUICK += ["--config.training.batch_size=8", "--config.model.cnn.stages=1", "--config.model.cnn.width=4"]
@@ -34,9 +37,10 @@ SUFFIXES = (".py", ".md", ".txt", ".toml", ".json", ".csv", ".html", ".log", ".s
 PLACEHOLDERS = re.compile(r"\b(NAME|FILE|DIR|PATH|COMMAND)\b")
 
 
-def blocks(name: str, info: str) -> list[str]:
-    """Bodies of the fenced blocks of a document whose info string is this one."""
-    return [match["body"] for match in FENCE.finditer(TEXTS[name]) if match["info"] == info]
+def blocks(name: str, info: str, mark: str | None = None) -> list[str]:
+    """Bodies of the fenced blocks of a document of this language and with this comment above."""
+    found = FENCE.finditer(TEXTS[name])
+    return [match["body"] for match in found if (match["info"], match["mark"]) == (info, mark)]
 
 
 def prose(name: str) -> str:
@@ -62,6 +66,9 @@ def nachos_lines() -> list[list[str]]:
 
 def parsed(words: list[str]):
     """The flags of a command line, and its config if it has one, checked as a run would."""
+    if words[0] == "sweep":
+        words = next(iter(sweep.combinations(sweep.read(words[1:])).values()))
+        words = ["evaluate", *words]
     values = parsing.parse(words[0], commands.NAMES[words[0]].flags, words[1:])
     return values, parsing.run_config(values.config) if "config" in values else None
 
@@ -111,9 +118,9 @@ def finished(study: Path) -> Path:
 # --- README: examples, data, configuration --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", range(len(blocks("README.md", "python run"))))
+@pytest.mark.parametrize("number", range(len(blocks("docs/python.md", "python", "run"))))
 def test_python_examples_run(number: int, tmp_path: Path) -> None:
-    code = blocks("README.md", "python run")[number]
+    code = blocks("docs/python.md", "python", "run")[number]
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "xla")}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
@@ -125,7 +132,8 @@ def test_python_examples_run(number: int, tmp_path: Path) -> None:
 
 
 def test_there_are_examples() -> None:
-    assert len(blocks("README.md", "python run")) == 2
+    assert len(blocks("docs/python.md", "python", "run")) == 2
+    assert [name for name in DOCUMENTS if name != "docs/python.md" and blocks(name, "python", "run")] == []
 
 
 @pytest.mark.parametrize(
@@ -149,7 +157,7 @@ def test_the_csv_example_has_the_columns_that_are_read() -> None:
 
 
 def test_the_config_example_is_a_config(study: Path) -> None:
-    (code,) = blocks("README.md", "python config")
+    (code,) = blocks("docs/configuration.md", "python", "config")
     (study / "mine.py").write_text(code)
     run = parsing.run_config(config_file.load(str(study / "mine.py")))
     assert run.defaults["architecture"] == "resnet"
@@ -157,11 +165,11 @@ def test_the_config_example_is_a_config(study: Path) -> None:
 
 
 def test_help_is_shown_as_it_is() -> None:
-    assert blocks("README.md", "text help") == [main.USAGE]
+    assert blocks("docs/commands.md", "text", "help") == [main.USAGE]
 
 
 def test_search_space_texts_are_accepted() -> None:
-    texts = re.findall(r"^\| `(\w+\([^`]*\))` \|", TEXTS["README.md"], re.MULTILINE)
+    texts = re.findall(r"^\| `(\w+\([^`]*\))` \|", TEXTS["docs/configuration.md"], re.MULTILINE)
     takers = {"uniform": "momentum", "log": "learning_rate", "integer": "cnn.stages"}
     takers |= {"log_integer": "cnn.width", "choice": "optimizer"}
     assert [text.split("(")[0] for text in texts] == list(takers)
@@ -175,9 +183,8 @@ def test_search_space_texts_are_accepted() -> None:
 
 
 def test_the_run_directory_holds_what_the_tables_say(finished: Path) -> None:
-    readme = TEXTS["README.md"].split("## What you get")[1].split("\n### ")[0]
-    build = TEXTS["BUILD.md"].split("## The run directory")[1].split("\n## ")[0]
-    files = re.findall(r"^\| `([^`]+)` \|", readme + build, re.MULTILINE)
+    first_run = TEXTS["docs/first_run.md"].split("## What you get")[1]
+    files = re.findall(r"^\| `([^`]+)` \|", first_run + TEXTS["docs/run_directory.md"], re.MULTILINE)
     assert len(files) > 20
     assert [path for path in files if path not in ELSEWHERE and not list(finished.glob(path))] == []
 
@@ -189,8 +196,7 @@ def test_predictions_hold_what_the_readme_says(finished: Path) -> None:
 
 
 def test_the_sentence_is_the_one_that_reports_begin_with(finished: Path) -> None:
-    quoted = " ".join(re.findall(r"^> (.*)$", TEXTS["README.md"].split("### How to read")[1], re.MULTILINE))
-    quoted = quoted.split(" Paul Calle")[0].strip()
+    quoted = " ".join(re.findall(r"^> (.*)$", TEXTS["docs/reading.md"], re.MULTILINE))
     sentence = json.loads((finished / "summary.json").read_text())["sentence"]
     data = "1,797 cases taken as one case a subject (stated by the user, not checked), 10 classes"
     values = {number: r"\d\.\d{3}" for number in ("0.981", "0.003", "0.969", "0.992")}
@@ -203,14 +209,15 @@ def test_the_sentence_is_the_one_that_reports_begin_with(finished: Path) -> None
     assert re.fullmatch(pattern, sentence), sentence
 
 
-# --- BUILD: the architecture -------------------------------------------------------------------------------
+# --- adding a part: the architecture ------------------------------------------------------------------------
 
 
 @pytest.fixture
 def architecture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The name of BUILD's architecture while its file lies beside the others."""
-    (match,) = (m for m in FENCE.finditer(TEXTS["BUILD.md"]) if m["info"].startswith("python architecture "))
-    name = match["info"].split()[-1]
+    """The name of the example architecture while its file lies beside the others."""
+    found = FENCE.finditer(TEXTS["docs/extending.md"])
+    (match,) = (m for m in found if (m["mark"] or "").startswith("architecture "))
+    name = match["mark"].split()[-1]
     (tmp_path / f"{name}.py").write_text(match["body"])
     monkeypatch.setattr(models, "__path__", [*models.__path__, str(tmp_path)])
     registry._files.cache_clear()
@@ -219,7 +226,7 @@ def architecture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[st
     registry._files.cache_clear()
 
 
-def test_the_architecture_of_build_trains_and_can_be_searched(architecture: str) -> None:
+def test_the_architecture_of_the_example_trains_and_can_be_searched(architecture: str) -> None:
     draw = np.random.default_rng(1)
     labels = np.arange(64) % 2
     images = draw.normal(0, 1, (64, 8, 8)) + 3 * labels[:, None, None]
@@ -272,7 +279,7 @@ def test_config_fields_in_the_text_exist(name: str) -> None:
 
 
 def test_fields_most_often_set_belong_to_their_sections() -> None:
-    rows = re.findall(r"^\| `(config\.\w+)` \|.*\| (.*) \|$", TEXTS["README.md"], re.MULTILINE)
+    rows = re.findall(r"^\| `(config\.\w+)` \|.*\| (.*) \|$", TEXTS["docs/configuration.md"], re.MULTILINE)
     fields = dict(config_file.fields(nachos_jax.default_config()))
     assert {section for section, _ in rows} == {f.rsplit(".")[0] + "." + f.split(".")[1] for f in fields} - {
         "config.seed",
@@ -285,7 +292,7 @@ def test_fields_most_often_set_belong_to_their_sections() -> None:
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_paths_in_the_text_exist(name: str, finished: Path) -> None:
-    places = (ROOT, ROOT / "nachos_jax", finished, finished.parents[1])
+    places = (ROOT, ROOT / "docs", ROOT / "nachos_jax", finished, finished.parents[1])
     missing = []
     for span in spans(name):
         looks_like_a_file = FILE.fullmatch(span) and ("/" in span or span.endswith(SUFFIXES))
@@ -293,7 +300,7 @@ def test_paths_in_the_text_exist(name: str, finished: Path) -> None:
             continue
         if not any(list(place.glob(span)) for place in places):
             missing.append(span)
-    written_here = {"strided.py"}  # the example of BUILD
+    written_here = {"strided.py"}  # the example of docs/extending.md
     assert set(missing) - written_here - ELSEWHERE == set()
 
 
@@ -313,15 +320,25 @@ def test_links_resolve(name: str) -> None:
         if target.startswith("https://"):
             continue
         file, _, anchor = target.partition("#")
-        assert (ROOT / (file or name)).is_file(), target
+        path = (ROOT / name).parent / file if file else ROOT / name
+        assert path.is_file(), target
         if anchor:
-            assert anchor in anchors((ROOT / (file or name)).read_text(encoding="utf-8")), target
+            assert anchor in anchors(path.read_text(encoding="utf-8")), target
 
 
 def anchors(text: str) -> set[str]:
     """Anchors of the headings of a document, as GitHub makes them."""
     headings = re.findall(r"^#+ (.*)$", FENCE.sub("", text), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_page_is_in_the_navigation_of_the_site() -> None:
+    named = re.findall(r": (\w+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(named) == PAGES
+
+
+def test_the_readme_is_read_in_minutes() -> None:
+    assert len(TEXTS["README.md"].splitlines()) <= 150
 
 
 @pytest.mark.parametrize("name", ["report.png", "report_sites.png"])
