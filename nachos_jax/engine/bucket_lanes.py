@@ -35,8 +35,8 @@ class FitResult:
         record: what to commit.
         payload: files to commit with it: "weights.safetensors" and "logits.safetensors" ([n, C] of the
             held cases, fold after fold) for a fit without watchers; "inner.safetensors" for a search fit:
-            logits [n, C] of each watched fold at its best epoch (the last, in the flat protocol), under
-            the fold's number.
+            logits [n, C] of each watched fold at its best epoch (with `keep_last` at its last), under the
+            fold's number.
     """
 
     record: FitRecord

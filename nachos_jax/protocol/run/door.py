@@ -14,6 +14,7 @@ from nachos_jax.engine.windows import divide
 from nachos_jax.metrics import decisions
 from nachos_jax.metrics.classification import METRICS
 from nachos_jax.models import registry as models
+from nachos_jax.protocol.design import protocols
 from nachos_jax.search import registry as searchers
 from nachos_jax.splits.folds import Folds
 
@@ -26,7 +27,7 @@ def check_config(run: RunConfig) -> None:
 
     Raises:
         UsageError: a searcher that is unknown, a metric that is unknown or cannot select, a rule for the
-            threshold that cannot be read, or a flat protocol with what it cannot correct for.
+            threshold that cannot be read, or what the protocol cannot stand.
     """
     searchers.check(run.search.searcher)
     name = run.search.metric
@@ -39,8 +40,7 @@ def check_config(run: RunConfig) -> None:
         known = ", ".join(metric for metric in METRICS if metric != "ece")
         raise UsageError(f"config.search.metric = {name!r}: must be one of {known}.")
     decisions.parse_rule(run.report.threshold)
-    if run.flat:
-        _flat(run)
+    protocols.of(run).check(run)
 
 
 def check(run: RunConfig, cohort: Cohort, folds: Folds) -> None:
@@ -73,30 +73,6 @@ def _metric(name: str, cohort: Cohort, folds: Folds) -> None:
                 f"config.search.metric = {name!r} is undefined on fold {fold} ({value.note}), which serves "
                 "as an inner fold: select by balanced_accuracy or log_loss, or change the folds."
             )
-
-
-def _flat(run: RunConfig) -> None:
-    """What the bias correction of the flat protocol takes for granted (see nachos_jax/statistics/bbc.py)."""
-    if searchers.looks_at_scores(run.search.searcher):
-        raise UsageError(
-            f"config.search.searcher = {run.search.searcher!r} looks at scores, and the flat protocol cannot "
-            "correct for that: use 'sobol' or 'random', or config.protocol = 'nested'."
-        )
-    if run.limit.patience != run.limit.epochs:
-        raise UsageError(
-            "config.protocol = 'flat' scores fits on the folds that early stopping would watch: set "
-            "config.training.early_stopping = False, or config.protocol = 'nested'."
-        )
-    if run.search.rule != "best":
-        raise UsageError(
-            f"config.search.rule = {run.search.rule!r}: the correction of the flat protocol repeats the "
-            "choice of the best trial; set it to 'best', or config.protocol = 'nested'."
-        )
-    if run.folds.repeats > 1:
-        raise UsageError(
-            f"config.folds.repeats = {run.folds.repeats}: the flat protocol divides the cases once; set it "
-            "to 1, or config.protocol = 'nested'."
-        )
 
 
 def _report(run: RunConfig, cohort: Cohort) -> None:
