@@ -1,7 +1,7 @@
 """Every fact that a run commits, as frozen dataclasses with a JSON form.
 
 A record is immutable and deterministic: no times, no host names, so that two runs of the same
-configuration hold the same bytes. Timings live in sessions (see `Session`).
+configuration hold the same bytes. Timings live in sessions (see `RunDirectory.write_session`).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class FitRecord:
         parameters: number of trained parameters.
         training_loss: mean training loss of each epoch; the last is None if diverged.
         curves: per watched fold number.
-        payload: files of arrays committed with it, name -> SHA-256; empty for search fits.
+        payload: files of arrays committed with it, name -> SHA-256.
     """
 
     fit: str
@@ -67,7 +67,7 @@ class Outcome:
     """The end of a study: all its trials scored and one selected.
 
     Attributes:
-        study: outer fold number, or None for deployment.
+        study: outer fold number, or None for a search on all cases.
         metric: selection metric.
         rule: "best" or "one-se".
         trials: the trials, by number.

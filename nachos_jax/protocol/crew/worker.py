@@ -16,6 +16,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import digest
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine.pool import LanePool
+from nachos_jax.protocol.crew import crews
 from nachos_jax.protocol.crew.crew import put_down, stop_if_asked, train
 from nachos_jax.protocol.crew.leader import POLL, VISIBLE, beat, take
 from nachos_jax.protocol.run import environment
@@ -51,7 +52,7 @@ def work(config: RunConfig, workdir: str, party: Party, cohort: Cohort | None = 
     _compare(launch, config)
     run = _join(launch, config, workdir, cohort, board)
     name = f"{launch.name}-p{board.process}"
-    pool = LanePool(run.cohort, run.folds, config, run.checkpoints(name), agree=board.agreed)
+    pool = crews.open_pool(run, name, board.agreed)
     board.ready()
     with contextlib.ExitStack() as closers:
         closers.push(lambda kind, *_: put_down(run.store, pool, name, time.monotonic() - start, bool(kind)))
