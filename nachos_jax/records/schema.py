@@ -96,7 +96,7 @@ class OuterTest:
         fit: id of the refit whose predictions these are.
         cases: names of the fold's cases, in table order.
         arrays: what the task recorded of each case, [n, ...] by name: of a classification "labels" (class
-            numbers) and "probabilities" [n, C]; NaN (null on disk) where nothing is known, or the refit met NaN.
+            numbers) and "probabilities" [n, C]; NaN (null on disk) where nothing is known or predicted.
         training_loss: learning curve of the refit.
         values: metrics of the fold that the task computed itself; None where undefined.
     """

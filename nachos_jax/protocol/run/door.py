@@ -38,8 +38,8 @@ def check_config(run: RunConfig) -> None:
     if name not in task.metrics:
         known = ", ".join(metric for metric in task.metrics if metric != "ece")
         raise UsageError(
-            f"config.search.metric = {name!r}: must be one of {known} (config.task.name = {run.task!r}), or '' for "
-            f"{task.headline}."
+            f"config.search.metric = {name!r}: must be one of {known} (config.task.name = {run.task!r}), or "
+            f"'' for {task.headline}."
         )
     decisions.parse_rule(run.report.threshold)
     protocols.of(run).check(run)
