@@ -46,7 +46,7 @@ class Drawn:
     def data(self, kind: str) -> list[np.ndarray]:
         """Numbers [P, 2] of every mark of a kind; places on the sheet for those on no axes."""
         found = []
-        for artist in self.canvas.findobj(lambda artist: artist.get_label() == kind):
+        for artist in self.canvas.findobj(lambda a: a.get_gid() and a.get_label() == kind):
             points = np.column_stack(artist.get_data()) if hasattr(artist, "get_data") else artist.get_xy()
             points = np.asarray(points, float)
             if artist.axes is None:
@@ -64,11 +64,11 @@ class Drawn:
         return [(a.words, b.words) for i, a in enumerate(boxes) for b in boxes[:i] if a.meets(b)]
 
     def outside(self) -> list[Box]:
-        """Texts that leave the viewBox by more than half a letter."""
+        """Texts that leave the viewBox by more than the margin of a page or file."""
         return [
             b
             for b in self.boxes
-            if b.left < -4 or b.top < -4 or b.right > WIDTH + 4 or b.bottom > self.height + 4
+            if b.left < -8 or b.top < -8 or b.right > WIDTH + 8 or b.bottom > self.height + 8
         ]
 
 

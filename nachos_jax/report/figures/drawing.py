@@ -216,7 +216,7 @@ class Sheet:
         """Name of vertical axes, reading upwards, at the left edge."""
         middle = 1 - (top + base) / 2 / self.height
         self.canvas.text(
-            12 / WIDTH, middle, fit(words, base - top + 40), rotation=90, ha="center", va="center"
+            12 / WIDTH, middle, fit(words, base - top + 20), rotation=90, ha="center", va="center"
         )
 
     def x(self, axes: Axes, value: float) -> float:
@@ -266,15 +266,15 @@ def scale(axis: Any, values: Sequence[float], bounds: Bounds = (None, None), ste
         axis: of matplotlib, such as `axes.xaxis`.
         values: finite numbers, at least one.
         bounds: what no value can exceed, such as (0, 1): no tick lies beyond unless a value does.
-        steps: at most how many; a horizontal axis gets fewer where the labels would touch.
+        steps: at most how many; fewer where the labels would touch each other, or the name of the axis.
     """
     low, high = widened(values, bounds)
     locator, level = axis.get_major_locator(), axis.axis_name == "x"
     for count in range(steps, 0, -1):
         locator.set_params(nbins=count, steps=[1, 2, 5, 10])
         ticks = [float(f"{tick:.12g}") for tick in locator.tick_values(low, high)]
-        room = axis.axes.bbox.width / (len(ticks) - 1) - 8
-        if not level or max(width(text, NOTE) for text in labels(ticks)) <= room:
+        room = axis.axes.bbox.width / (len(ticks) - 1) - 8 if level else axis.axes.bbox.x0 - 26
+        if max(width(text, NOTE) for text in labels(ticks)) <= room:
             break
     axis.set_ticks(ticks, labels(ticks))
     (axis.axes.set_xlim if level else axis.axes.set_ylim)(ticks[0], ticks[-1])

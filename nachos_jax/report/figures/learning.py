@@ -15,7 +15,7 @@ from nachos_jax.report.words.format import number
 
 LABELLED = 12
 """Lines with a label at their end; more would not be told apart."""
-LEFT, GAP = 58.0, 24.0
+LEFT, GAP = 66.0, 24.0
 """Left of panels, and between them: tick labels of neighbours must not touch."""
 POINTS = 13_500
 """Points in a figure of all fits: six to nine bytes each."""

@@ -54,7 +54,7 @@ def labels(ticks: Sequence[float]) -> list[str]:
     """Texts of evenly spaced ticks: as many decimals as tell them apart."""
     step = min((b - a for a, b in zip(ticks, ticks[1:], strict=False)), default=1.0)
     fine = math.floor(math.log10(step) + 1e-9)
-    if 1e-4 <= max(map(abs, ticks)) < 1e6:
+    if 1e-4 <= max(map(abs, ticks)) < 1e5:
         return [signed(f"{tick:.{max(0, -fine)}f}") for tick in ticks]
     digits = [max(0, math.floor(math.log10(abs(tick)) + 1e-9) - fine) if tick else 0 for tick in ticks]
     return [_power(f"{tick:.{n}e}") if tick else "0" for tick, n in zip(ticks, digits, strict=True)]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 WIDTH = 400.0
-TOP, RIGHT, FOOT = 10.0, 14.0, 44.0
+TOP, RIGHT, FOOT = 10.0, 16.0, 44.0
 """Margins above, at the right, and below for the labels of ticks and axis."""
 LABEL, NOTE, SMALL = 12.5, 11.5, 10.5
 """Sizes of letters."""
@@ -33,7 +33,7 @@ SETTINGS: Mapping[str, Any] = {
     **{f"{axis}tick.color": COLOURS["grid"] for axis in "xy"},
     **{f"{axis}tick.labelcolor": _SOFT for axis in "xy"},
     **{f"{axis}tick.labelsize": NOTE for axis in "xy"},
-    **{f"{axis}tick.major.pad": 6 for axis in "xy"},
+    **{"xtick.major.pad": 8, "ytick.major.pad": 6},
     **{"legend.frameon": False, "legend.fontsize": NOTE, "legend.labelcolor": _SOFT, "legend.borderpad": 0},
     **{"legend.handlelength": 1.8, "legend.handletextpad": 0.5, "legend.columnspacing": 1.2},
     **{"lines.scale_dashes": False, "lines.solid_capstyle": "round", "lines.solid_joinstyle": "round"},

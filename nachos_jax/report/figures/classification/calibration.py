@@ -10,7 +10,7 @@ from nachos_jax.report.figures.drawing import Axes, Figure, Sheet, Table, scale,
 from nachos_jax.report.figures.scales import defined
 from nachos_jax.report.figures.style import FOOT, RIGHT, TOP, WIDTH
 
-LEFT, SIDE, HISTOGRAM = 58.0, 270.0, 66.0
+LEFT, SIDE, HISTOGRAM = 72.0, 270.0, 66.0
 
 
 @dataclass(frozen=True)

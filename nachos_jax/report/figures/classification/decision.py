@@ -10,7 +10,7 @@ from nachos_jax.report.figures.drawing import Figure, Table, scale, sheet
 from nachos_jax.report.figures.scales import defined, known
 from nachos_jax.report.figures.style import FOOT, RIGHT, TOP, WIDTH
 
-LEFT, HIGH = 58.0, 230.0
+LEFT, HIGH = 66.0, 230.0
 
 
 @dataclass(frozen=True)

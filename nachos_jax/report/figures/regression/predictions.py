@@ -15,7 +15,7 @@ MOST = 3000
 NAMED = 5
 """Outer folds up to which a legend names them."""
 LAYERS = 8
-LEFT, SIDE, NOTED = 62.0, 300.0, 18.0
+LEFT, SIDE, NOTED = 70.0, 300.0, 18.0
 """Left of the axes, height of the panel, and height of the note below."""
 SPREAD = 1.96
 """Standard deviations from the bias to each limit of agreement: 95 % of a normal distribution."""
@@ -44,9 +44,9 @@ def scatter(
         axes = page.axes(LEFT, TOP + 26, WIDTH - LEFT - RIGHT, SIDE)
         for axis in (axes.xaxis, axes.yaxis):
             scale(axis, [float(f(part)) for f in (np.min, np.max) for part in (truth, predicted)])
-        # Few steps on one axis would make its limits wider than those of the other.
-        axes.set_ylim(axes.get_xlim())
-        axes.set_yticks(axes.get_xticks(), [label.get_text() for label in axes.get_xticklabels()])
+        # An axis of fewer steps has wider limits.
+        ends = (*axes.get_xlim(), *axes.get_ylim())
+        axes.set(xlim=(min(ends), max(ends)), ylim=(min(ends), max(ends)))
         told = _cases(page, axes, truth, predicted, folds)
         page.line(axes, axes.get_xlim(), axes.get_xlim(), "reference")
         page.below(axes, f"true {what}")
