@@ -47,7 +47,9 @@ class Targets:
     def texts(self) -> list[str]:
         """[N]: the target of each case in words: its class, its labels ("?" if not known), its number."""
         if self.has.shape[1] == 0:
-            return ["; ".join(f"{x:.15g}" for x in row) for row in self.values.reshape(len(self), -1).tolist()]
+            return [
+                "; ".join(f"{x:.15g}" for x in row) for row in self.values.reshape(len(self), -1).tolist()
+            ]
         if self.values.ndim == 1:
             return [self.names[number] for number in self.values.tolist()]
         rows = zip(self.has.tolist(), np.isnan(self.values).tolist(), strict=True)

@@ -28,7 +28,7 @@ def gather(run: Run, party: Party | None) -> Crew:
     party.board.announce(
         Launch(
             name=launch,
-            task=run.store.task.name,
+            command=run.store.command,
             config=digest(dict(run.config.raw)),
             cases=run.cases,
             versions=environment.versions(),

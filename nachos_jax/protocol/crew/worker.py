@@ -141,7 +141,7 @@ def _join(launch: Launch, config: RunConfig, workdir: str, cohort: Cohort | None
     Raises:
         UsageError: this process sees another run directory, or other cases or folds.
     """
-    store = RunDirectory(workdir, launch.task)
+    store = RunDirectory(workdir, launch.command)
     _wait(
         lambda: store.session(f"{launch.name}-p0"),
         board,
@@ -149,7 +149,7 @@ def _join(launch: Launch, config: RunConfig, workdir: str, cohort: Cohort | None
         f"{workdir} is not the run directory that process 0 writes into: it must lie on a disk that all "
         "hosts share, under the same name.",
     )
-    run = open_run(config, workdir, launch.task, cohort)
+    run = open_run(config, workdir, launch.command, cohort)
     if run.cases != launch.cases:
         raise UsageError(
             f"process {board.process} finds other cases or folds (hash {run.cases}) than process 0 "
