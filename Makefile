@@ -1,6 +1,7 @@
 # make demo   a whole nested cross-validation on a small data set; prints the path of its report
 # make test   the tests              make lint   format, lint, types, import contracts
-# make bench  the benchmarks
+# make bench  the benchmarks         make mutants   do the tests catch planted faults?
+# make soak   real launches that are killed, stopped and cut off: every night and before a release
 # All need only Python 3.11 or newer with pip and venv. PYTHON=/path/to/python chooses which one.
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip
 DEMO := runs/smoke
 
-.PHONY: demo test lint bench
+.PHONY: demo test lint bench soak mutants
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
@@ -17,7 +18,7 @@ demo: $(VENV)/.installed
 	@echo "$(CURDIR)/$(DEMO)/report/index.html"
 
 test: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(TESTS)
+	$(VENV)/bin/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations=10 $(TESTS)
 
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff format --check
@@ -26,12 +27,18 @@ lint: $(VENV)/.installed-dev
 	$(VENV)/bin/lint-imports
 
 bench: $(VENV)/.installed
-	$(VENV)/bin/python benchmarks/steps.py --suite
-	$(VENV)/bin/python benchmarks/protocol.py
-	$(VENV)/bin/python benchmarks/scaling.py --cases 1000,10000 --rounds 3
-	$(VENV)/bin/python benchmarks/stream.py --cases 8000 --window 2048 --epochs 4
-	$(VENV)/bin/python benchmarks/overhead.py --trials 4 --epochs 5
-	$(VENV)/bin/python benchmarks/render.py
+	$(VENV)/bin/python -m benchmarks.speed.steps --suite
+	$(VENV)/bin/python -m benchmarks.speed.protocol
+	$(VENV)/bin/python -m benchmarks.scale.scaling --cases 1000,10000 --rounds 3
+	$(VENV)/bin/python -m benchmarks.speed.stream --cases 8000 --window 2048 --epochs 4
+	$(VENV)/bin/python -m benchmarks.speed.overhead --trials 4 --epochs 5
+	$(VENV)/bin/python -m benchmarks.render
+
+soak: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m benchmarks.soak.soak_last
+
+mutants: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m benchmarks.soak.mutants
 
 # torch goes first and alone: it is the largest package, and which build of it is wanted (with or
 # without GPU support) can then be chosen by installing it by hand before; see BUILD.md.

@@ -11,6 +11,7 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
+export PYTHONPATH="$here/..${PYTHONPATH:+:$PYTHONPATH}"
 python=${PYTHON:-python3}
 out=${1:-$here/results}
 # JAX would take most of the memory at once, and PyTorch's processes need some too.
@@ -19,7 +20,7 @@ failed=()
 
 part() {
   echo "--- $*"
-  "$python" "$here/$1" "${@:2}" --out "$out" || failed+=("$*")
+  "$python" -m "benchmarks.$1" "${@:2}" --out "$out" || failed+=("$*")
 }
 
 "$python" -c 'import jax; print("JAX", jax.__version__, "on", *{d.device_kind for d in jax.devices()})'
@@ -29,20 +30,20 @@ if ! "$python" -c 'import sys, jax; sys.exit(jax.devices()[0].platform == "cpu")
 fi
 
 for precision in float32 bfloat16; do
-  part rates.py --precision "$precision"
-  part steps.py --model cnn --precision "$precision" --lanes 32 --steps 96 --candidates auto,table --processes 8
-  part steps.py --model resnet18 --width 64 --pixels 28 --precision "$precision" --lanes 8 --steps 24 \
+  part speed.rates --precision "$precision"
+  part speed.steps --model cnn --precision "$precision" --lanes 32 --steps 96 --candidates auto,table --processes 8
+  part speed.steps --model resnet18 --width 64 --pixels 28 --precision "$precision" --lanes 8 --steps 24 \
     --candidates auto,table --processes 8
-  part steps.py --model resnet18 --width 64 --pixels 64 --precision "$precision" --lanes 8 --steps 12 \
+  part speed.steps --model resnet18 --width 64 --pixels 64 --precision "$precision" --lanes 8 --steps 12 \
     --candidates auto,table --processes 8
 done
 if "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
-  part protocol.py --processes 8
+  part speed.protocol --processes 8
 else
   echo "PyTorch is missing or sees no GPU: protocol.py, which compares with it, is left out."
 fi
-part overhead.py
-part stream.py
+part speed.overhead
+part speed.stream
 
 echo "results: $out"
 if ((${#failed[@]})); then

@@ -1,6 +1,6 @@
 """Writes the tables of benchmarks/results into benchmarks/README.md, between its two marks.
 
-    python benchmarks/render.py [--results benchmarks/results] [--readme benchmarks/README.md]
+    python -m benchmarks.render [--results benchmarks/results] [--readme benchmarks/README.md]
 
 Every result brings its own table; the text outside the marks is left as it is.
 """
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import measure
+from benchmarks.shared import measure
 
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
 ORDER = ("steps", "protocol", "overhead", "scaling", "hosts", "soak", "stream", "intervals", "rates")
@@ -80,7 +80,7 @@ def main() -> None:
     """Rewrites the file."""
     flags = measure.parser(__doc__)
     flags.add_argument("--results", type=Path, default=measure.RESULTS)
-    flags.add_argument("--readme", type=Path, default=measure.HERE / "README.md")
+    flags.add_argument("--readme", type=Path, default=measure.FOLDER / "README.md")
     given = flags.parse_args()
     text, results = given.readme.read_text(encoding="utf-8"), read(given.results)
     try:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nachos_jax.api import (
+        cohort,
         cohort_from_arrays,
         default_config,
         deploy,
@@ -19,9 +20,12 @@ if TYPE_CHECKING:
         with_columns,
     )
     from nachos_jax.core.errors import UsageError
+    from nachos_jax.data.arrays import ArrayCases
 
 __all__ = [
+    "ArrayCases",
     "UsageError",
+    "cohort",
     "cohort_from_arrays",
     "default_config",
     "deploy",
@@ -31,13 +35,14 @@ __all__ = [
     "with_columns",
 ]
 __version__ = "0.1.0"
+_HOMES = {"ArrayCases": "nachos_jax.data.arrays", "UsageError": "nachos_jax.core.errors"}
+"""Where names live that are not in nachos_jax/api.py."""
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'nachos_jax' has no attribute {name!r}")
-    home = "nachos_jax.core.errors" if name == "UsageError" else "nachos_jax.api"
-    return getattr(import_module(home), name)
+    return getattr(import_module(_HOMES.get(name, "nachos_jax.api")), name)
 
 
 def __dir__() -> list[str]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
     from nachos_jax.config.run_config import RunConfig
+    from nachos_jax.data.arrays import ArrayCases
     from nachos_jax.data.table import Cohort
     from nachos_jax.engine.lane_trainer import LaneFit
     from nachos_jax.protocol.model.deployed import DeployedModel
@@ -39,7 +40,7 @@ def default_config() -> Any:
     """The default configuration, locked against new fields; change its values and pass it on.
 
     Returns:
-        A fresh ConfigDict, see configs/base.py for every field.
+        A fresh ConfigDict, `nachos config` lists every field.
 
     Example:
         >>> import nachos_jax
@@ -77,9 +78,37 @@ def cohort_from_arrays(
     Raises:
         UsageError: the arrays do not fit together, or subjects are missing and not waived.
     """
-    from nachos_jax.data import sources
+    from nachos_jax.data.arrays import ArrayCases
 
-    return sources.cohort_from_arrays(images, labels, subjects, sites, folds, classes, one_case_per_subject)
+    names = tuple(classes or ())
+    return cohort(ArrayCases(images, labels, subjects, sites, folds, names, one_case_per_subject))
+
+
+def cohort(cases: ArrayCases, task: str = "classification") -> Cohort:
+    """A checked cohort of any task, from arrays.
+
+    Args:
+        cases: the arrays: `nachos_jax.ArrayCases(images, targets, subjects=...)`.
+        task: what is to be predicted, as in `config.task.name`.
+
+    Returns:
+        The cohort.
+
+    Raises:
+        UsageError: the arrays do not fit together or the task, or subjects are missing and not waived.
+
+    Example:
+        >>> import numpy as np
+        >>> import nachos_jax
+        >>> images, ages = np.zeros((4, 8, 8), np.uint8), np.array([31.0, 47.5, 62.0, 70.0])
+        >>> cases = nachos_jax.ArrayCases(images, ages, subjects=["a", "b", "c", "d"])
+        >>> nachos_jax.cohort(cases, task="regression").targets.names
+        ('label',)
+    """
+    from nachos_jax.data import arrays
+    from nachos_jax.protocol.run.configure import known_task
+
+    return arrays.cohort(cases, known_task(task))
 
 
 def with_columns(cohort: Cohort, columns: Mapping[str, np.ndarray]) -> Cohort:

@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import shutil
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
 
+from nachos_jax.runtime import compile_cache
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Tests compile the same tiny programs again and again: workers, subprocesses and later runs share them.
+PROGRAMS = ROOT / ".cache" / "tests" / f"jax-{metadata.version('jaxlib')}-{compile_cache.folder().name}"
+PROGRAMS_MIB = 500
+LONGEST = ("tests/cli/test_launch.py", "tests/test_docs.py", "tests/engine/test_pool.py")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = str(PROGRAMS)
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+# Compiling takes most of the time, and code that is made quickly computes the same here. `make soak` runs all
+# tests once more with the compiler as users have it.
+if os.environ.get("NACHOS_TESTS_COMPILE") != "fully":
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+    os.environ["XLA_FLAGS"] = f"--xla_cpu_use_fusion_emitters=false {os.environ.get('XLA_FLAGS', '')}".strip()
 
 import hypothesis  # noqa: E402
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[1]
-
 # Before any backend starts: later, JAX refuses it. (The XLA_FLAGS variable would be ignored silently.)
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
-
-# Tests compile the same tiny programs again and again: once a session is enough.
-jax.config.update("jax_compilation_cache_dir", tempfile.mkdtemp(prefix="nachos-tests-"))
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 hypothesis.settings.register_profile("developer", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
@@ -33,12 +44,37 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--refresh-golden", action="store_true", help="write the files in tests/golden anew")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Before the workers start: programs of old code are thrown away once they are many."""
+    if hasattr(config, "workerinput") or not PROGRAMS.is_dir():
+        return
+    if sum(entry.stat().st_size for entry in os.scandir(PROGRAMS)) > PROGRAMS_MIB << 20:
+        shutil.rmtree(PROGRAMS)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first: begun last, one of them would keep the other workers waiting."""
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.relative_to(ROOT).as_posix(), len(place)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_programs() -> Iterator[None]:
+    """Equal programs are compiled once in a process."""
+    from tests import programs
+
+    with pytest.MonkeyPatch.context() as patch:
+        programs.share(patch)
+        yield
+
+
 @pytest.fixture(scope="module")
 def quick_compilation() -> Iterator[None]:
     """For tests that compare with an oracle by tolerance: LLVM need not spend its time on fast code."""
+    before = jax.config.values["jax_disable_most_optimizations"]
     jax.config.update("jax_disable_most_optimizations", True)
     yield
-    jax.config.update("jax_disable_most_optimizations", False)
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import itertools
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -26,40 +27,35 @@ from tests import tiny
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "benchmarks"
-SCRIPTS = sorted(p.name for p in FOLDER.glob("*.py") if "__main__" in p.read_text(encoding="utf-8"))
-OURS = [name for name in SCRIPTS if name != "torch_nested_cv.py"]  # that one needs PyTorch to start
+FILES = [p for p in sorted(FOLDER.rglob("*.py")) if p.name != "__init__.py"]
+SCRIPTS = [
+    ".".join(p.relative_to(ROOT).with_suffix("").parts) for p in FILES if "__main__" in p.read_text("utf-8")
+]
+OURS = [name for name in SCRIPTS if not name.endswith("torch_nested_cv")]  # that one needs PyTorch to start
 RUN_AS_MAIN = """
 import runpy, sys
-sys.path.insert(0, sys.argv[1])
-sys.argv = sys.argv[2:]
+sys.argv = sys.argv[1:]
 try:
-    runpy.run_path(sys.argv[0], run_name="__main__")
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 except SystemExit as end:
     print("loaded:", *sorted({"jax", "torch"} & set(sys.modules)))
     sys.exit(end.code)
 """
 WORKER = """
-import sys
-sys.path.insert(0, sys.argv[1])
-import served
+from benchmarks.shared import served
 calls = iter(range(2))
 served.serve({"who": "worker"}, lambda: {"call": next(calls)})
 """
 
 
-@pytest.fixture(autouse=True)
-def by_plain_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(FOLDER))
-
-
 def module(name: str) -> Any:
-    return importlib.import_module(name)
+    return importlib.import_module(f"benchmarks.{name}")
 
 
 @cache
 def help_text(script: str) -> str:
-    command = [sys.executable, "-c", RUN_AS_MAIN, str(FOLDER), str(FOLDER / script), "--help"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    command = [sys.executable, "-c", RUN_AS_MAIN, script, "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -71,10 +67,12 @@ def flags_given() -> list[tuple[str, str]]:
         lines += path.read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
     found = []
     for line in lines:
-        match = re.search(r"(?:python benchmarks/|^\s*part )(\w+\.py)([^`]*)", line)
+        match = re.search(r"(?:python -m benchmarks\.|^\s*part )([\w.]+)([^`]*)", line)
         if match:
             words = shlex.split(match[2], comments=True)
-            found += [(match[1], word.split("=")[0]) for word in words if word.startswith("--")]
+            found += [
+                (f"benchmarks.{match[1]}", word.split("=")[0]) for word in words if word.startswith("--")
+            ]
     return found
 
 
@@ -84,13 +82,15 @@ def flags_given() -> list[tuple[str, str]]:
 @pytest.mark.parametrize("script", OURS)
 def test_help_comes_quickly_and_with_an_example(script: str) -> None:
     text = help_text(script)
-    assert f"python benchmarks/{script}" in text
+    assert f"python -m {script}" in text
     assert text.splitlines()[-1] == "loaded:", "JAX and PyTorch are imported after the flags are read"
 
 
 def test_flags_in_commands_exist() -> None:
     given = flags_given()
-    assert {script for script, _ in given} >= {"steps.py", "protocol.py", "scaling.py", "stream.py"}
+    assert {script for script, _ in given} >= {
+        f"benchmarks.{name}" for name in ("speed.steps", "speed.stream", "scale.scaling")
+    }
     assert [(s, flag) for s, flag in given if not re.search(rf"{flag}\b", help_text(s))] == []
 
 
@@ -105,21 +105,21 @@ def test_flags_in_the_text_exist() -> None:
 def test_files_in_the_text_exist() -> None:
     text = (FOLDER / "README.md").read_text(encoding="utf-8")
     prose = text.split("<!-- results -->")[0]
-    named = set(re.findall(r"`(\w+\.(?:py|sh))`", prose))
-    assert named == {p.name for p in FOLDER.iterdir() if p.suffix in (".py", ".sh")}
+    named = set(re.findall(r"`((?:\w+/)?\w+\.(?:py|sh))`", prose))
+    assert named == {p.relative_to(FOLDER).as_posix() for p in (*FILES, *FOLDER.glob("*.sh"))}
 
 
 def test_cases_of_the_suite_have_flags_that_exist() -> None:
-    for name, flags in module("suite").CASES.items():
+    for name, flags in module("speed.suite").CASES.items():
         for flag in flags:
-            assert flag.split("=")[0] in help_text("steps.py"), name
+            assert flag.split("=")[0] in help_text("benchmarks.speed.steps"), name
 
 
 # --- counts ----------------------------------------------------------------------------------------------
 
 
 def test_flops_of_the_cnn_are_those_counted_by_hand() -> None:
-    counts = module("counts")
+    counts = module("speed.counts")
     convolutions = [2 * 9 * 1 * 16 * 28**2, 2 * 9 * 16 * 32 * 14**2, 2 * 9 * 32 * 64 * 7**2]
     forward = sum(convolutions) + 2 * 64 * 2
     found = counts.step_flops(counts.layers("cnn", 16, 28), batch=64)
@@ -127,7 +127,7 @@ def test_flops_of_the_cnn_are_those_counted_by_hand() -> None:
 
 
 def test_bytes_of_a_small_cnn_are_those_counted_by_hand() -> None:
-    counts = module("counts")
+    counts = module("speed.counts")
     activations = 4 * 4 * 1 + 2 * 2 * 2 + 1 * 1 * 4 + 2
     parameters = (9 + 2) + (9 * 2 + 4) + (9 * 2 * 4 + 8) + (4 * 2 + 2)
     found = counts.step_bytes(counts.layers("cnn", 1, 4), batch=1, pixels=4, itemsize=4)
@@ -136,7 +136,7 @@ def test_bytes_of_a_small_cnn_are_those_counted_by_hand() -> None:
 
 @pytest.mark.parametrize(("model", "architecture"), [("cnn", "cnn"), ("resnet18", "resnet")])
 def test_the_layers_counted_are_those_of_the_network(model: str, architecture: str) -> None:
-    counts, run = module("counts"), tiny.run_config(model__cnn__stages=3)
+    counts, run = module("speed.counts"), tiny.run_config(model__cnn__stages=3)
     hparams = active({**run.defaults, "architecture": architecture, f"{architecture}.width": 4}, run.table)
     network = nnx.eval_shape(lambda: registry.build(hparams, 1, 2, jnp.float32, "lax", nnx.Rngs(0)))
     arrays = jax.tree.leaves(nnx.state(network, nnx.Param))
@@ -146,7 +146,7 @@ def test_the_layers_counted_are_those_of_the_network(model: str, architecture: s
 
 
 def test_collectives_are_found() -> None:
-    point, sums = module("scaling_point"), jnp.arange(8.0)
+    point, sums = module("scale.scaling_point"), jnp.arange(8.0)
     mesh = jax.make_mesh((8,), ("lane",), axis_types=(jax.sharding.AxisType.Auto,))
     spec = jax.sharding.PartitionSpec("lane")
 
@@ -166,19 +166,21 @@ def test_collectives_are_found() -> None:
 def test_candidates_take_turns_and_the_first_round_does_not_count() -> None:
     order: list[str] = []
     calls = {name: lambda name=name: order.append(name) for name in "ab"}
-    seconds = module("measure").in_turn(calls, rounds=2)
+    seconds = module("shared.measure").in_turn(calls, rounds=2)
     assert "".join(order) == "ababab"
     assert {name: len(times) for name, times in seconds.items()} == {"a": 2, "b": 2}
 
 
 def test_a_spent_budget_ends_the_rounds_but_the_first_that_counts() -> None:
-    seconds = module("measure").in_turn({"a": lambda: None}, rounds=5, budget=0.0)
+    seconds = module("shared.measure").in_turn({"a": lambda: None}, rounds=5, budget=0.0)
     assert len(seconds["a"]) == 1
 
 
 def test_a_worker_works_when_it_is_its_turn(tmp_path: Path) -> None:
     (tmp_path / "worker.py").write_text(WORKER)
-    worker = module("served").Served([sys.executable, tmp_path / "worker.py", FOLDER])
+    worker = module("shared.served").Served(
+        [sys.executable, tmp_path / "worker.py"], {**os.environ, "PYTHONPATH": str(ROOT)}
+    )
     assert worker.ready() == {"who": "worker"}
     worker()
     worker()
@@ -189,11 +191,11 @@ def test_a_worker_works_when_it_is_its_turn(tmp_path: Path) -> None:
 def test_a_worker_that_ends_early_is_named(tmp_path: Path) -> None:
     (tmp_path / "worker.py").write_text("")
     with pytest.raises(RuntimeError, match=r"worker\.py"):
-        module("served").Served([sys.executable, tmp_path / "worker.py"]).ready()
+        module("shared.served").Served([sys.executable, tmp_path / "worker.py"]).ready()
 
 
 def test_inner_time_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    overhead = module("overhead")
+    overhead = module("speed.overhead")
     timers, ticks = overhead.Timers(), itertools.count()
     monkeypatch.setattr(overhead, "time", SimpleNamespace(perf_counter=lambda: float(next(ticks))))
     inner = timers.timed(lambda: None, "inner")
@@ -204,7 +206,7 @@ def test_inner_time_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_wall_time_is_reuse_times_speed(tmp_path: Path) -> None:
-    protocol = module("protocol")
+    protocol = module("speed.protocol")
     found = protocol.factors({"seconds": 10.0, "sample_epochs": 100}, {"seconds": 30.0, "sample_epochs": 200})
     assert found == {"wall": 3.0, "reuse": 2.0, "speed": 1.5}
     fits = tmp_path / "records/evaluate/fits"
@@ -219,7 +221,7 @@ def test_wall_time_is_reuse_times_speed(tmp_path: Path) -> None:
 
 RESULT = {
     "title": "A made-up result",
-    "command": "python benchmarks/steps.py --width 4",
+    "command": "python -m benchmarks.speed.steps --width 4",
     "date": "2025-01-31T10:00:00+00:00",
     "machine": {
         "cpu": "a processor",
@@ -244,7 +246,7 @@ def test_a_result_becomes_a_table() -> None:
     table = "| candidate | time |\n| --- | ---: |\n| custom/map | 9.1 ms |\n| a\\|b | 8 ms |\n\nA note."
     assert table in text
     for shown in (
-        "steps.py --width 4",
+        "speed.steps --width 4",
         "a processor, 2 cores, 8 GiB",
         "2 x cpu cpu",
         "jax 0.10.2",
@@ -258,15 +260,11 @@ def test_rendering_twice_changes_nothing(tmp_path: Path) -> None:
     (tmp_path / "results/made_up.json").write_text(json.dumps(RESULT))
     readme = tmp_path / "README.md"
     readme.write_text((FOLDER / "README.md").read_text(encoding="utf-8"), encoding="utf-8")
-    command = [
-        sys.executable,
-        FOLDER / "render.py",
-        f"--results={tmp_path / 'results'}",
-        f"--readme={readme}",
-    ]
+    command = [sys.executable, "-m", "benchmarks.render"]
+    command += [f"--results={tmp_path / 'results'}", f"--readme={readme}"]
     texts = []
     for _ in range(2):
-        subprocess.run(command, check=True, capture_output=True)
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
         texts.append(readme.read_text(encoding="utf-8"))
     assert texts[0] == texts[1]
     assert "A made-up result" in texts[0]
@@ -278,20 +276,22 @@ def test_a_text_without_marks_is_refused() -> None:
 
 
 def test_a_stored_result_can_be_rendered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    measure, folder = module("measure"), str(tmp_path)
+    measure, folder = module("shared.measure"), str(tmp_path)
     monkeypatch.setattr(
-        sys, "argv", [f"{folder}/steps.py", f"--data={folder}/x.npz", f"{folder}/y", "--width=4"]
+        sys,
+        "argv",
+        [f"{folder}/benchmarks/speed/steps.py", f"--data={folder}/x.npz", f"{folder}/y", "--width=4"],
     )
     table = measure.Table(("a", "b"), (("1", "2"),))
     path = measure.store(tmp_path / "out", "name", "A title", table, {"ms": 1.0})
     stored = json.loads(path.read_text())
-    assert stored["command"] == "python benchmarks/steps.py --data=x.npz y --width=4"
+    assert stored["command"] == "python -m benchmarks.speed.steps --data=x.npz y --width=4"
     assert "| 1 | 2 |" in module("render").section("name.json", stored)
 
 
 @pytest.mark.parametrize("path", sorted((FOLDER / "results").glob("*.json")), ids=lambda p: p.name)
 def test_results_name_command_machine_and_versions(path: Path) -> None:
     stored = json.loads(path.read_text(encoding="utf-8"))
-    assert stored["command"].startswith("python benchmarks/")
+    assert stored["command"].split()[:2] == ["python", "-m"]
     assert {"cpu", "cores", "devices", "load_before"} <= stored["machine"].keys()
     assert {"jax", "numpy"} <= stored["machine"]["versions"].keys()

@@ -1,14 +1,12 @@
-"""The config files: what their docstrings tell to type exists, and base.py explains every field."""
+"""The config files: what their docstrings tell to type exists, and every field is explained."""
 
 from __future__ import annotations
 
 import ast
 import importlib
-import io
 import re
 import shlex
 import sys
-import tokenize
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +15,10 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from nachos_jax.cli import commands
+from nachos_jax.config.field import flat
+from nachos_jax.config.fields import FIELDS
+from nachos_jax.config.listing import listing
 from nachos_jax.configs import base
-from nachos_jax.core.hparams import TRAINING
-from nachos_jax.models import registry
 from nachos_jax.protocol.run.configure import checked
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -90,37 +89,26 @@ def test_a_config_that_needs_data_shows_a_command_whose_flags_make_a_run(name, m
     assert run.data.source == {"medmnist": "npz"}.get(name, name)
 
 
-def test_every_field_of_base_has_its_meaning_beside_it():
-    """`c.name = value  # meaning`, or for a group of fields the docstring of the function that makes it."""
-    text = (ROOT / "configs" / "base.py").read_text(encoding="utf-8")
-    comments = {
-        token.start[0]: token.string
-        for token in tokenize.generate_tokens(io.StringIO(text).readline)
-        if token.type == tokenize.COMMENT
-    }
-    fields, silent = set(), []
-    for node in ast.walk(ast.parse(text)):
-        if not isinstance(node, ast.Assign):
-            continue
-        for target in node.targets:
-            place = ast.unparse(target)
-            group = isinstance(node.value, ast.Call)  # a ConfigDict, or a space of base's own search
-            if re.fullmatch(r"(c|config)\.\w+", place) and not group:
-                fields.add(place.partition(".")[2])
-                if len(comments.get(node.lineno, "")) < len("# sgd"):
-                    silent.append(place)
-    assert silent == []
-    config = base.get_config().to_dict()
-    groups = ("data", "folds", "training", "augmentation", "search", "engine", "deploy", "report")
-    expected = {"seed", "protocol", *(name for group in groups for name in config[group])} - {"space"}
-    assert fields == expected, "every field was looked at"
-
-
-def test_every_hyperparameter_has_a_default_and_a_place_in_the_search_space():
-    config: Any = base.get_config()
-    for row in (*TRAINING, *registry.hyperparameters()):
-        assert has_field(config.search.space, row.name), row.name
+def test_every_field_has_its_meaning_and_a_default_that_it_may_hold():
+    for key, field in FIELDS.items():
+        assert len(field.meaning) >= len("of the price"), f"{key} is not explained"
+        assert field.check(field.default) == field.default
+    rows = base.table()
+    for row in rows:
         assert row.meaning, f"{row.name} is not explained"
+        assert row.check(row.default, row.key) == row.default
+    expected = {*FIELDS, *(row.key for row in rows), *(row.space_key for row in rows)}
+    assert set(flat(base.get_config().to_dict())) == expected
+
+
+def test_the_listing_names_every_field_and_stands_in_the_docs_as_it_is():
+    shown = listing(base.get_config().to_dict(), base.table())
+    for key in (*FIELDS, *(row.key for row in base.table())):
+        section, _, name = key.rpartition(".") if key in FIELDS else key.partition(".")
+        part = next(part for part in shown.split("\n\n") if re.match(rf"config\.?{section}:", part))
+        assert f"\n  {name} = " in part, key
+    stored = (ROOT / "docs" / "config.txt").read_text(encoding="utf-8")
+    assert stored == shown + "\n", "write it again: nachos config > docs/config.txt"
 
 
 def test_configs_start_from_a_fresh_default_each_time():

@@ -18,17 +18,11 @@ from hypothesis import strategies as st
 from nachos_jax.core.types import EpochLimit, Fit
 from nachos_jax.engine.watch import best_epoch
 
-FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
 FREE = {"proposal_seconds": 0.0, "message_seconds": 0.0, "service_seconds": 0.0, "text_seconds": 0.0}
 
 
-@pytest.fixture(autouse=True)
-def by_plain_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(FOLDER))
-
-
 def module(name: str) -> Any:
-    return importlib.import_module(name)
+    return importlib.import_module(f"benchmarks.scale.{name}")
 
 
 def lengths(**changed: Any) -> Any:
@@ -242,7 +236,9 @@ def test_messages_that_take_time_are_counted() -> None:
 def test_the_script_stores_tables_and_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hosts = module("hosts")
     small = ["--devices=2", "--lanes=1", "--folds=3", "--trials=3", "--hosts=1,2"]
-    monkeypatch.setattr("sys.argv", ["hosts.py", f"--out={tmp_path}", "--parts=hosts", *small])
+    monkeypatch.setattr(
+        "sys.argv", ["benchmarks/scale/hosts.py", f"--out={tmp_path}", "--parts=hosts", *small]
+    )
     hosts.main()
     stored = json.loads((tmp_path / "hosts_scaling.json").read_text())
     assert [row[:3] for row in stored["table"]["rows"]] == [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import json
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -14,27 +13,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
-
-
-@pytest.fixture(autouse=True)
-def by_plain_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(FOLDER))
-
 
 def module(name: str) -> Any:
-    return importlib.import_module(name)
+    return importlib.import_module(f"benchmarks.statistics.{name}")
 
 
 @pytest.fixture
 def script() -> Any:
-    """The script by its path: a package for measuring tests has the name `coverage` too."""
-    spec = importlib.util.spec_from_file_location("intervals_script", FOLDER / "intervals.py")
-    assert spec is not None
-    assert spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    return made
+    return module("intervals")
 
 
 def drawn(count: int = 3, **changed: Any) -> tuple[Any, Any, Any]:
@@ -192,7 +178,9 @@ def test_all_parts_are_stored_drawn_and_not_computed_again(
     plain = [world.Setting(200, 4), world.Setting(60, 3, trials=2), world.Setting(50, 5)]
     monkeypatch.setattr(script, "interval_settings", lambda: plain)
     flags = ["--studies=3", "--replicates=30", f"--out={tmp_path / 'out'}", f"--workdir={tmp_path / 'work'}"]
-    monkeypatch.setattr(sys, "argv", ["intervals.py", "--parts=intervals,held_out", *flags])
+    monkeypatch.setattr(
+        sys, "argv", ["benchmarks/statistics/intervals.py", "--parts=intervals,held_out", *flags]
+    )
     script.main()
     first = capsys.readouterr()
     assert first.err.count("n 200, K 4") == 1
@@ -227,7 +215,7 @@ def test_the_figure_marks_k_5_and_10_and_tells_what_lies_below() -> None:
 def test_wrong_flags_are_refused(
     monkeypatch: pytest.MonkeyPatch, script: Any, flag: str, message: str
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["intervals.py", flag])
+    monkeypatch.setattr(sys, "argv", ["benchmarks/statistics/intervals.py", flag])
     with pytest.raises(SystemExit, match=message):
         script.main()
 

@@ -74,11 +74,20 @@ def test_each_combination_has_flags_and_a_folder_of_its_own():
         ),
     ],
 )
-def test_mistakes_are_told_before_anything_is_run(words, message, tmp_path):
-    done = call(*[word.replace("=w", f"={tmp_path / 'w'}") for word in words])
-    assert done.returncode == 2
-    assert message in done.stderr
+def test_mistakes_are_told_before_anything_is_run(words, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("something was run"))
+    monkeypatch.setattr(
+        sys, "argv", ["sweep.py", *[word.replace("=w", f"={tmp_path / 'w'}") for word in words]]
+    )
+    assert sweep.main() == 2
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "w").exists()
+
+
+def test_a_mistake_ends_the_script_with_code_2():
+    done = call(SMOKE, "--sweep.seed=0")
+    assert done.returncode == 2
+    assert "--workdir is missing" in done.stderr
 
 
 def test_a_sweep_runs_all_and_writes_a_table(tmp_path):

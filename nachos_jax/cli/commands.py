@@ -12,6 +12,8 @@ from typing import Any
 from nachos_jax.cli import parsing
 from nachos_jax.cli.compare import FLAGS as COMPARE_FLAGS
 from nachos_jax.cli.compare import compare
+from nachos_jax.cli.fields import FLAGS as FIELDS_FLAGS
+from nachos_jax.cli.fields import fields
 from nachos_jax.cli.launched import FLAGS, launched
 from nachos_jax.cli.parsing import Flag
 from nachos_jax.cli.plan import FLAGS as PLAN_FLAGS
@@ -101,7 +103,7 @@ def _work(config: Any, workdir: str, words: list[str], party: Any) -> None:
 
 
 def predict(values: Any, _words: list[str]) -> None:
-    """`nachos predict`: probabilities of new images, and where they come from."""
+    """`nachos predict`: predictions of new images, and where they come from."""
     output = _output(values.output, values.input)
     from nachos_jax.cli import explanations
     from nachos_jax.cli.predictions import write
@@ -114,9 +116,9 @@ def predict(values: Any, _words: list[str]) -> None:
     compile_cache.switch_on()
     model = load(values.model)
     names, images = model.read(values.input)
-    probabilities = model.probabilities(images)
-    table = folder and explanations.write(folder, model, names, images, probabilities, method)
-    print(f"predictions: {write(output, names, probabilities, model.classes)}")
+    predictions = model.predictions(images)
+    table = folder and explanations.write(folder, model, names, images, predictions, method)
+    print(f"predictions: {write(output, names, *model.table(predictions))}")
     if table:
         print(f"explanations: {table}\n{explanations.NOTE}")
 
@@ -210,6 +212,7 @@ NAMES: Mapping[str, Command] = {
     ),
     "status": Command(status, "where a run stands", (WORKDIR,)),
     "plan": Command(plan, "what a run will take: fits, buckets, memory, time", (CONFIG, *PLAN_FLAGS)),
+    "config": Command(fields, "every field of the config with its default and meaning", FIELDS_FLAGS),
     "report": Command(report, "summary, tables and page, written again from the records", (WORKDIR,)),
     "compare": Command(compare, "two or more runs over the same folds, with tests", COMPARE_FLAGS),
     "track": Command(track, "a run in TensorBoard or MLflow, made from its records", TRACK_FLAGS),

@@ -17,6 +17,7 @@ nachos status   --workdir=DIR                                        where a run
 nachos report   --workdir=DIR                                        writes the report again
 nachos compare  --runs=DIR,DIR[,DIR...] [--metric=auc]                tests of their differences
 nachos track    --workdir=DIR [--tensorboard=FOLDER] [--mlflow=URI]   for TensorBoard or MLflow
+nachos config   [--section=NAME]                                     every field with its default and meaning
 
 Any field of the config can be set: --config.training.epochs=50 --config.search.trials=32
 `nachos COMMAND --help` explains the flags of a command.

@@ -27,7 +27,7 @@ NEAR_FIELD = 0.8
 FIELDS = """Every field of the config is a flag too, and wins over the file:
   --config.training.epochs=50 --config.search.trials=32
   --config.search.space.learning_rate="log(1e-4, 1e-1)"
-configs/base.py lists all fields with their meaning."""
+`nachos config` lists all fields with their meaning."""
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,7 @@ def _only_fields(words: Sequence[str], known: Mapping[str, Any]) -> None:
         near = closest(name, known, NEAR_FIELD)
         if inside:
             raise UsageError(f"--{name} is a section: set one of its fields, like --{inside}.")
-        cure = f"did you mean --{near}?" if near else "configs/base.py lists all fields."
+        cure = f"did you mean --{near}?" if near else "`nachos config` lists all fields."
         raise UsageError(f"--{name}: there is no such field; {cure}")
 
 

@@ -84,12 +84,11 @@ def _facts(run: Run, outer: tuple[int, ...], epochs: int | None, lanes: int | No
         wanted = 1 if plan_memory.in_step(config, device.platform, wanted) == 1 else wanted
         timed = plan_memory.timed(run, trials[0], epochs, wanted)
         speed = plan_measured.speed_here(timed, device, run.folds, epochs)
-    shape, classes = cohort.shape, len(cohort.table.classes)
     return Facts(
         folds=run.folds,
         outer=outer,
-        networks=plan_memory.networks(config, buckets, shape[-1], classes),
-        cases=plan_memory.cases_memory(config, cohort.images, device.allowed),
+        networks=plan_memory.networks(config, buckets, cohort),
+        cases=plan_memory.cases_memory(config, cohort, device.allowed),
         device=device,
         speed=speed,
         measured=measured,
@@ -102,7 +101,7 @@ def _compiled(run: Run, facts: Facts, buckets: int | None, lanes: int | None) ->
     if not buckets:
         return []
     wanted = _lanes_here(run.config, facts.device.platform, lanes)
-    return plan_memory.compiled(run, list(facts.networks)[:buckets], wanted, facts.device)
+    return plan_memory.compiled(run, list(facts.networks)[:buckets], wanted)
 
 
 def _plan(

@@ -62,15 +62,18 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "es" if noun.endswith("s") else "s")
 
 
+def _named(cohort: Cohort) -> str:
+    """What is predicted: "3 classes", "14 labels", "age"."""
+    targets = cohort.targets
+    return count(len(targets.names), targets.noun) if targets.has.shape[1] else targets.names[0]
+
+
 def _cases(plan: Plan, cohort: Cohort) -> list[str]:
     shape = " x ".join(map(str, cohort.shape))
     folds, outer = plan.facts.folds, plan.facts.outer
     told = f"{len(outer)} of {len(folds.numbers())} outer folds"
     told = f"{count(folds.count, 'fold')}, flat" if plan.run.flat else told
-    return [
-        f"{len(cohort.table):,} cases, {count(len(cohort.table.classes), 'class')}, {shape} pixels as "
-        f"{cohort.images.dtype}; {told}"
-    ]
+    return [f"{len(cohort.table):,} cases, {_named(cohort)}, {shape} pixels as {cohort.store.dtype}; {told}"]
 
 
 def _fits(plan: Plan) -> list[str]:

@@ -1,10 +1,11 @@
-"""The table of training hyperparameters; architectures declare theirs in their own files."""
+"""The hyperparameters that every run has; architectures and tasks declare theirs in their own files."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import HParams, HParamValue
@@ -15,16 +16,19 @@ class Hyperparameter:
     """One row of the table.
 
     Attributes:
-        name: flat name; architecture hyperparameters are called "<architecture>.<name>".
+        name: flat name; those of an architecture or of a further task are called "<owner>.<name>".
         kind: "float", "integer", "choice" or "boolean".
         low: smallest value allowed (numbers only).
         high: largest value allowed (numbers only).
         choices: the values allowed (choice only).
         static: True when the value changes shapes or code, and so chooses the bucket.
         when: (name of another hyperparameter, values of it for which this one is active).
-        default: default of an architecture's hyperparameter; the training ones have theirs in
-            configs/base.py.
+        default: its value in the default config.
         meaning: one line for people.
+        absent: the value that is left out of a fit's hyperparameters and so of its id: what every fit did
+            before the row existed. None leaves out none.
+        tasks: the tasks that have it; () stands for all.
+        section: section of the config that holds its value, where the name has no dot.
     """
 
     name: str
@@ -36,6 +40,25 @@ class Hyperparameter:
     when: tuple[str, tuple[HParamValue, ...]] | None = None
     default: HParamValue | None = None
     meaning: str = ""
+    absent: HParamValue | None = None
+    tasks: tuple[str, ...] = ()
+    section: str = "training"
+
+    @property
+    def key(self) -> str:
+        """Where its value stands in the config, e.g. "training.learning_rate" or "model.cnn.width"."""
+        if "." in self.name:
+            return f"task.{self.name}" if self.tasks else f"model.{self.name}"
+        return f"{self.section}.{self.name}"
+
+    @property
+    def space_key(self) -> str:
+        """Where its search space stands in the config."""
+        return f"search.space.{self.name}"
+
+    def applies(self, values: HParams) -> bool:
+        """True when it matters beside the values of the rows before it that matter."""
+        return self.when is None or values.get(self.when[0]) in self.when[1]
 
     def check(self, value: object, where: str) -> HParamValue:
         """Returns the value in its own type, or raises UsageError with the value and the cure."""
@@ -62,56 +85,98 @@ class Hyperparameter:
         raise UsageError(f"{where} = {value!r}: must be {noun} from {self.low:g} to {self.high:g}.")
 
 
-def _number(name: str, low: float, high: float, meaning: str, **more) -> Hyperparameter:
-    return Hyperparameter(name, "float", low, high, meaning=meaning, **more)
+def _number(name: str, default: float, low: float, high: float, meaning: str, **more: Any) -> Hyperparameter:
+    return Hyperparameter(name, "float", low, high, default=default, meaning=meaning, **more)
 
 
 _SGD = ("optimizer", ("sgd",))
 _ADAM = ("optimizer", ("adam", "adamw"))
 
-TRAINING: tuple[Hyperparameter, ...] = (
-    Hyperparameter("batch_size", "integer", 1, 65536, static=True, meaning="cases a training step"),
+OPTIMISATION: tuple[Hyperparameter, ...] = (
     Hyperparameter(
-        "optimizer", "choice", choices=("sgd", "adam", "adamw"), static=True, meaning="update rule"
+        "batch_size",
+        "integer",
+        1,
+        65536,
+        static=True,
+        default=64,
+        meaning="cases a step; the last short batch of an epoch is left out, order is redrawn",
     ),
-    _number("learning_rate", 1e-8, 100.0, "step size at the top of the schedule"),
-    _number("momentum", 0.0, 0.9999, "decay of the velocity", when=_SGD),
-    Hyperparameter("nesterov", "boolean", when=_SGD, meaning="look-ahead momentum"),
-    _number("beta1", 0.0, 0.9999, "decay of Adam's first moment", when=_ADAM),
-    _number("beta2", 0.0, 0.999999, "decay of Adam's second moment", when=_ADAM),
-    _number("weight_decay", 0.0, 10.0, "L2 strength (decoupled for AdamW)"),
+    Hyperparameter(
+        "optimizer",
+        "choice",
+        choices=("sgd", "adam", "adamw"),
+        static=True,
+        default="sgd",
+        meaning="update rule",
+    ),
+    _number("learning_rate", 0.02, 1e-8, 100.0, "step size at the top of the schedule"),
+    _number("momentum", 0.9, 0.0, 0.9999, "decay of the velocity", when=_SGD),
+    Hyperparameter("nesterov", "boolean", when=_SGD, default=True, meaning="look-ahead momentum"),
+    _number("beta1", 0.9, 0.0, 0.9999, "decay of Adam's first moment", when=_ADAM),
+    _number("beta2", 0.999, 0.0, 0.999999, "decay of Adam's second moment", when=_ADAM),
+    _number("weight_decay", 1e-4, 0.0, 10.0, "L2 strength, added to the gradient; decoupled for adamw"),
     Hyperparameter(
         "schedule",
         "choice",
         choices=("constant", "inverse_time", "cosine"),
-        meaning="learning rate over time",
+        default="constant",
+        meaning='learning rate over time; "inverse_time" as in NACHOS, "cosine" to 0 at `epochs`',
     ),
-    _number("decay", 0.0, 1e3, "inverse-time decay a step", when=("schedule", ("inverse_time",))),
-    _number("warmup_epochs", 0.0, 1e4, "linear warm-up"),
-    _number("label_smoothing", 0.0, 0.5, "mass moved to the uniform distribution"),
-    _number("class_weight_exponent", 0.0, 4.0, "0 = no class weights, 1 = balanced"),
-    _number("dropout", 0.0, 0.95, "drop probability before the classifier"),
-    _number("flip_horizontal", 0.0, 1.0, "probability of a left-right flip"),
-    _number("flip_vertical", 0.0, 1.0, "probability of an up-down flip"),
-    _number("rotation", 0.0, 180.0, "largest rotation, degrees"),
-    _number("shift", 0.0, 0.5, "largest shift, fraction of the side"),
-    _number("scale", 0.0, 0.9, "largest relative change of size"),
-    _number("brightness", 0.0, 5.0, "largest shift of intensity, in training SDs"),
-    _number("contrast", 0.0, 0.95, "largest relative change of contrast"),
-    _number("gamma", 0.0, 2.0, "largest change of log-gamma"),
-    _number("noise", 0.0, 5.0, "largest SD of added Gaussian noise, in training SDs"),
+    _number("decay", 1e-3, 0.0, 1e3, "rate / (1 + decay * step)", when=("schedule", ("inverse_time",))),
+    _number("warmup_epochs", 0.0, 0.0, 1e4, "linear rise from 0, in epochs"),
+)
+"""Rows before those of the tasks."""
+
+
+def _strength(name: str, high: float, meaning: str) -> Hyperparameter:
+    return _number(name, 0.0, 0.0, high, meaning, section="augmentation")
+
+
+_GEOMETRIC = (
+    _strength("rotation", 180.0, "largest rotation, degrees"),
+    _strength("shift", 0.5, "largest shift, fraction of the side"),
+    _strength("scale", 0.9, "largest relative change of size"),
+)
+_AUGMENTATION = (
+    _strength(
+        "flip_horizontal",
+        1.0,
+        "probability of a left-right flip; anatomy has a left and a right: think before you flip",
+    ),
+    _strength("flip_vertical", 1.0, "probability of an up-down flip"),
+    *_GEOMETRIC,
+    _strength("brightness", 5.0, "largest shift of intensity, in SDs of the training pixels"),
+    _strength("contrast", 0.95, "largest relative change of contrast"),
+    _strength("gamma", 2.0, "largest change of log-gamma"),
+    _strength("noise", 5.0, "largest SD of added Gaussian noise, in SDs of the training pixels"),
 )
 
-GEOMETRIC = ("rotation", "shift", "scale")
-AUGMENTATION = (
-    "flip_horizontal",
-    "flip_vertical",
-    *GEOMETRIC,
-    "brightness",
-    "contrast",
-    "gamma",
-    "noise",
+REGULARISATION: tuple[Hyperparameter, ...] = (
+    _number("dropout", 0.0, 0.0, 0.95, "drop probability before the classifier"),
+    *_AUGMENTATION,
 )
+"""Rows after those of the tasks."""
+
+GEOMETRIC = tuple(row.name for row in _GEOMETRIC)
+AUGMENTATION = tuple(row.name for row in _AUGMENTATION)
+
+
+def whole_table(
+    tasks: Iterable[Hyperparameter], models: Iterable[Hyperparameter]
+) -> tuple[Hyperparameter, ...]:
+    """All hyperparameters in the order that the dimensions of a Sobol sequence follow.
+
+    Args:
+        tasks: rows of the tasks.
+        models: rows of the architectures.
+    """
+    return (*OPTIMISATION, *tasks, *REGULARISATION, *models)
+
+
+def of_task(table: Iterable[Hyperparameter], task: str) -> tuple[Hyperparameter, ...]:
+    """The rows that a task has, in the order of the table."""
+    return tuple(row for row in table if not row.tasks or task in row.tasks)
 
 
 def active(values: HParams, table: Iterable[Hyperparameter]) -> dict[str, HParamValue]:
@@ -122,13 +187,35 @@ def active(values: HParams, table: Iterable[Hyperparameter]) -> dict[str, HParam
         table: rows whose `when` refers to rows before them.
 
     Returns:
-        The active ones by name, in the order of the table.
+        The active ones by name, in the order of the table, without those at their `absent` value.
     """
+    matter: dict[str, HParamValue] = {}
     kept: dict[str, HParamValue] = {}
     for row in table:
-        if row.when is None or kept.get(row.when[0]) in row.when[1]:
-            kept[row.name] = values[row.name]
+        if row.applies(matter):
+            matter[row.name] = values[row.name]
+            if row.absent is None or values[row.name] != row.absent:
+                kept[row.name] = values[row.name]
     return kept
+
+
+def with_absent(hparams: HParams, table: Iterable[Hyperparameter]) -> dict[str, HParamValue]:
+    """Active hyperparameters together with those that `active` left out at their `absent` value.
+
+    Args:
+        hparams: what `active` returned.
+        table: the same table.
+
+    Returns:
+        A value for every row that matters, in the order of the table.
+    """
+    matter: dict[str, HParamValue] = {}
+    for row in table:
+        if row.name in hparams:
+            matter[row.name] = hparams[row.name]
+        elif row.absent is not None and row.applies(matter):
+            matter[row.name] = row.absent
+    return matter
 
 
 def by_name(table: Iterable[Hyperparameter]) -> Mapping[str, Hyperparameter]:

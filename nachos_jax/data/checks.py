@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 import numpy as np
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.data.table import CaseTable
 
 MISSING = ("", "nan", "none")
 """Texts that table writers leave where a value is missing, in lower case."""
@@ -140,82 +139,4 @@ def subjects_in_one_fold(subjects: Sequence[str], folds: np.ndarray, where: Call
             raise UsageError(
                 f"{where(row)}: subject {subject!r} is in fold {folds[row]}, but in fold {folds[before]} at "
                 f"{where(before)}; put all cases of a subject into one fold."
-            )
-
-
-def check_folds(table: CaseTable, count: int, scheme: str, minimum: int = 2) -> None:
-    """Checks that a table can be divided as the config asks.
-
-    Args:
-        table: the cases.
-        count: folds wanted; the schemes "predefined" and "site" bring their own count.
-        scheme: "stratified", "predefined" or "site".
-        minimum: fewest folds that the protocol can use: 2 for deployment, 3 for nested cross-validation.
-
-    Raises:
-        UsageError: fewer folds than `minimum`, fewer subjects (of a class) than folds, no fold or site
-            column, or a subject at two sites.
-    """
-    if scheme == "predefined":
-        _check_predefined(table, minimum)
-    elif scheme == "site":
-        _check_sites(table, minimum)
-    else:
-        _check_stratified(table, count, minimum)
-
-
-def _check_predefined(table: CaseTable, minimum: int) -> None:
-    if table.folds is None:
-        raise UsageError(
-            "config.folds.scheme = 'predefined', but the data has no fold column; name it in "
-            "config.data.fold_key, or use the scheme 'stratified'."
-        )
-    found = int(table.folds.max()) + 1
-    if found < minimum:
-        raise UsageError(
-            f"config.folds.scheme = 'predefined': the fold column has {found} fold(s), {minimum} are "
-            "needed; define more folds, or use the scheme 'stratified'."
-        )
-
-
-def _check_sites(table: CaseTable, minimum: int) -> None:
-    if table.sites is None:
-        raise UsageError(
-            "config.folds.scheme = 'site', but the data has no site column; name it in "
-            "config.data.site_key, or use the scheme 'stratified'."
-        )
-    found = np.unique(table.sites)
-    if len(found) < minimum:
-        raise UsageError(
-            f"config.folds.scheme = 'site': there are {len(found)} site(s) ({listed(found.tolist())}), "
-            f"{minimum} are needed; add sites, or use the scheme 'stratified'."
-        )
-    home: dict[str, str] = {}
-    for row, (subject, site) in enumerate(zip(table.subjects.tolist(), table.sites.tolist(), strict=True)):
-        if home.setdefault(subject, site) != site:
-            raise UsageError(
-                f"case {table.names[row]!r}: subject {subject!r} is at site {site!r} and at "
-                f"{home[subject]!r}, so leaving one site out would split it; give its cases one site, or "
-                "use the scheme 'stratified'."
-            )
-
-
-def _check_stratified(table: CaseTable, count: int, minimum: int) -> None:
-    if count < minimum:
-        raise UsageError(
-            f"config.folds.count = {count}: at least {minimum} folds are needed here; raise the count."
-        )
-    subjects = len(np.unique(table.subjects))
-    if subjects < count:
-        raise UsageError(
-            f"config.folds.count = {count}, but there are {subjects} subjects, and a subject lies in one "
-            f"fold; set config.folds.count to {subjects} or less, or add subjects."
-        )
-    for number, name in enumerate(table.classes):
-        have = len(np.unique(table.subjects[table.labels == number]))
-        if have < count:
-            raise UsageError(
-                f"class {name!r} has {have} subject(s), fewer than config.folds.count = {count}, so some "
-                f"fold would have none of it; set config.folds.count to {have} or less (at least "
-                f"{minimum}), or add subjects of this class."
             )

@@ -20,14 +20,15 @@ class Columns:
     Attributes:
         source: the file or folder, for messages.
         names: N unique case names.
-        labels: N class names.
-        order: class names in the source's own order; () when it has none.
+        targets: N cells of each column that holds a target, by its name.
+        order: names in the source's own order: of the classes, or of several target columns; () when it has
+            none.
+        numeric: whether the targets come from an array of numbers, so that a cell may number a name of `order`.
         subjects: N subjects, or None when the source does not say.
         sites: N sites, or None.
         folds: N fold numbers as text, or None.
         folds_asked: whether the config asks for `folds`, by key or by scheme; a column that merely bears the
             name may hold something else, and is then left out.
-        splits: N names of the split that the source shipped with, or None.
         where: row number from 0 -> the row as people find it ("cases.csv line 7").
         subject_cure: how this kind of source is told its subjects.
         certain: labels that are names of classes whatever they read like.
@@ -36,54 +37,50 @@ class Columns:
 
     source: str
     names: Sequence[str]
-    labels: Sequence[str]
+    targets: Mapping[str, Sequence[str]]
     where: Callable[[int], str]
     subject_cure: str
     order: tuple[str, ...] = ()
+    numeric: bool = False
     certain: Collection[str] = ()
     subjects: Sequence[str] | None = None
     sites: Sequence[str] | None = None
     folds: Sequence[str] | None = None
     folds_asked: bool = True
-    splits: Sequence[str] | None = None
     further: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
-def case_table(columns: Columns, classes: Sequence[str], waived: bool) -> CaseTable:
-    """Checks the columns and freezes them.
+def case_table(columns: Columns, waived: bool) -> CaseTable:
+    """Checks the columns that say who the cases are, and freezes them.
 
     Args:
         columns: of the source.
-        classes: class names in the order wanted; () takes the source's order, or sorts.
         waived: every case is a subject of its own.
 
     Returns:
         The table.
 
     Raises:
-        UsageError: no rows, an empty value, a label outside `classes`, a class without cases, one
-            class only, subjects not known or known and waived, and if folds are asked for, fold
-            numbers with a hole or a subject in two folds.
+        UsageError: no rows, an empty value, subjects not known or known and waived, and if folds are asked
+            for, fold numbers with a hole or a subject in two folds.
     """
-    if not len(columns.names):
-        raise UsageError(f"{columns.source} has no case: give at least one image of each class.")
-    checks.no_empty(columns.labels, "label", columns.where, {*classes, *columns.order, *columns.certain})
-    names = checks.class_order(columns.labels, columns.order, classes, columns.where, columns.source)
-    numbers = {name: number for number, name in enumerate(names)}
     subjects = _subjects(columns, waived)
     if columns.sites is not None:
         checks.no_empty(columns.sites, "site", columns.where)
     return CaseTable(
         names=np.asarray(columns.names, str),
-        labels=np.asarray([numbers[label] for label in columns.labels], np.int32),
-        classes=names,
         subjects=np.asarray(subjects, str),
         sites=None if columns.sites is None else np.asarray(columns.sites, str),
         folds=_folds(columns, subjects),
-        splits=None if columns.splits is None else np.asarray(columns.splits, str),
         waived=waived,
         columns={name: np.asarray(cells, str) for name, cells in columns.further.items()},
     )
+
+
+def check_cases(columns: Columns) -> None:
+    """Raises UsageError when a source has no case at all."""
+    if not len(columns.names):
+        raise UsageError(f"{columns.source} has no case: give at least one image of each class.")
 
 
 def _folds(columns: Columns, subjects: Sequence[str]) -> np.ndarray | None:
@@ -135,12 +132,47 @@ def texts(values: np.ndarray, what: str, where: Callable[[int], str], source: st
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim != 1:
-        one_hot = "; of one-hot rows store the argmax" if values.ndim == 2 else ""
         raise UsageError(
-            f"{source}: the {what}s have shape {values.shape}, but a case has one {what} here (multi-label "
-            f"targets are not supported). Store one {what} a case, shape (N,) or (N, 1){one_hot}."
+            f"{source}: the {what}s have shape {values.shape}, but a case has one {what}. Store one {what} a "
+            "case, shape (N,) or (N, 1)."
         )
     return [_text(value, what, where, row) for row, value in enumerate(values.tolist())]
+
+
+def target_texts(values: np.ndarray, name: str, names: Sequence[str], source: str) -> dict[str, list[str]]:
+    """The targets in an array file as text, column by column.
+
+    Args:
+        values: [N], [N, 1] or [N, M] text, bytes, numbers or booleans.
+        name: of the array.
+        names: of its M columns, if the source has as many names.
+        source: the file, for messages.
+
+    Returns:
+        N texts of each column by its name: that of the array, or of M columns those given, else NAME_0, ...
+        Numbers are written in full, so that reading them again gives the same number.
+
+    Raises:
+        UsageError: more than two axes.
+    """
+    if values.ndim > 2:
+        raise UsageError(
+            f"{source}: the labels have shape {values.shape}; store one target a case, shape (N,), or several "
+            "labels a case, shape (N, labels)."
+        )
+    if values.ndim == 1 or values.shape[1] == 1:
+        return {name: [_number_text(value) for value in values.reshape(len(values)).tolist()]}
+    count = values.shape[1]
+    titles = list(names) if len(names) == count else [f"{name}_{i}" for i in range(count)]
+    return {title: [_number_text(value) for value in values[:, i].tolist()] for i, title in enumerate(titles)}
+
+
+def _number_text(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace").strip()
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else repr(value)
+    return str(int(value)) if isinstance(value, (bool, int)) else str(value).strip()
 
 
 def further_texts(values: np.ndarray) -> list[str]:

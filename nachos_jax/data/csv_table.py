@@ -46,7 +46,8 @@ class Sheet:
 def read(data: DataConfig) -> Source:
     """Reads the table and finds its files.
 
-    A key of the config maps a column: `image_key` the path, `label_key` the label, and so on. Keys left
+    A key of the config maps a column: `image_key` the path, `label_key` the target (`target_keys` several of
+    them), and so on. Keys left
     at '' (or at the names that NPZ files use) mean the columns path, label, subject, site and fold. What a
     column fold holds is checked only if `fold_key` names it or the folds are to be predefined.
 
@@ -55,7 +56,8 @@ def read(data: DataConfig) -> Source:
     """
     sheet = read_sheet(Path(os.path.expanduser(data.path)))
     paths = sheet.column(_wanted(sheet, data.image_key, "path", "image_key", ("images",)))
-    label = _wanted(sheet, data.label_key, "label", "label_key", ("labels",))
+    wanted = [(key, "target_keys") for key in data.target_keys] or [(data.label_key, "label_key")]
+    labels = [_wanted(sheet, key, "label", field, ("labels",)) for key, field in wanted]
     subject = _known(sheet, data.subject_key, "subject")
     site = _known(sheet, data.site_key, "site")
     fold = _known(sheet, data.fold_key, "fold")
@@ -63,7 +65,7 @@ def read(data: DataConfig) -> Source:
     columns = Columns(
         source=sheet.path.name,
         names=paths,
-        labels=sheet.column(label),
+        targets={label: sheet.column(label) for label in labels},
         where=sheet.where,
         subject_cure="add a column 'subject', or name the one there is in config.data.subject_key",
         subjects=sheet.column(subject) if subject else None,

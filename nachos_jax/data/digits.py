@@ -35,7 +35,7 @@ def read(data: DataConfig) -> Source:
     columns = Columns(
         source="digits",
         names=[f"row-{row:06d}" for row in range(len(images))],
-        labels=[str(label) for label in np.asarray(targets).tolist()],
+        targets={"label": [str(label) for label in np.asarray(targets).tolist()]},
         where=where,
         subject_cure="scikit-learn does not say who wrote which digit",
     )

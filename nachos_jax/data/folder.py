@@ -44,7 +44,7 @@ def read(data: DataConfig) -> Source:
     columns = Columns(
         source=str(root),
         names=names,
-        labels=labels,
+        targets={"label": labels},
         where=names.__getitem__,
         certain=set(labels),
         subject_cure=r"say where the paths hold them in config.data.subject_key, e.g. 'person(\d+)_'",

@@ -14,7 +14,7 @@ import numpy as np
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import checks
-from nachos_jax.data.columns import Columns, further_texts, texts
+from nachos_jax.data.columns import Columns, further_texts, target_texts, texts
 from nachos_jax.data.pixels import Pixels, ReadCase, Source, check_stack, narrowed
 
 SPLITS = ("train", "val", "test")
@@ -23,13 +23,12 @@ SPLITS = ("train", "val", "test")
 def read(data: DataConfig) -> Source:
     """Reads the columns of an NPZ file; its images are read when they are needed.
 
-    The parts train, val and test of the MedMNIST layout (Yang et al. 2023) are merged, and each case
-    keeps the name of its part. Other keys then take the same prefix, e.g. train_patient_id. Keys left at ''
+    The parts train, val and test of the MedMNIST layout (Yang et al. 2023) are merged. Other keys then take the same prefix, e.g. train_patient_id. Keys left at ''
     mean the arrays subject, site and fold, where there are such arrays with one value a case.
 
     Raises:
-        UsageError: not an NPZ file, pickled objects, a key that is not there, arrays of unequal length,
-            volumes, several labels a case, or a label number without a name.
+        UsageError: not an NPZ file, pickled objects, a key that is not there, arrays of unequal length or
+            volumes.
     """
     archive = _Archive(Path(os.path.expanduser(data.path)))
     parts = _parts(archive, data.image_key or "images")
@@ -39,7 +38,8 @@ def read(data: DataConfig) -> Source:
     columns = Columns(
         source=archive.path.name,
         names=[f"row-{row:06d}" for row in range(where.count)],
-        labels=_named(labels, names, where),
+        targets=target_texts(labels, data.label_key or "labels", names, archive.path.name),
+        numeric=labels.dtype.kind in "biuf",
         where=where,
         subject_cure="add an array 'subject', or name the one there is in config.data.subject_key",
         order=names,
@@ -47,7 +47,6 @@ def read(data: DataConfig) -> Source:
         sites=_known(archive, parts, data.site_key, "site", where),
         folds=_folds(archive, parts, data, where),
         folds_asked=_folds_asked(data),
-        splits=[part.split for part in parts for _ in range(part.count)] if parts[0].split else None,
         further={name: further_texts(_further(archive, parts, name)) for name in data.columns},
     )
     keys = tuple(part.images for part in parts)
@@ -222,17 +221,3 @@ def _folds(archive: _Archive, parts: Sequence[_Part], data: DataConfig, where: _
 
 def _folds_asked(data: DataConfig) -> bool:
     return bool(data.fold_key) or data.predefined
-
-
-def _named(labels: np.ndarray, names: tuple[str, ...], where: _Rows) -> list[str]:
-    """Class names of the labels: numbers index `names`; text, and numbers without names, stay."""
-    found = texts(labels, "label", where, where.file)
-    if not names or labels.dtype.kind in "SU":
-        return found
-    for row, text in enumerate(found):
-        if not 0 <= int(text) < len(names):
-            raise UsageError(
-                f"{where(row)}: label {text} has no name; the label names are {checks.listed(names)}, "
-                f"numbered 0 to {len(names) - 1}. Mend the label or add its name."
-            )
-    return [names[int(text)] for text in found]

@@ -11,26 +11,28 @@ from typing import Any
 
 import numpy as np
 
-from nachos_jax.config.run_config import WAIVER, DataConfig
+from nachos_jax.config.fields import WAIVER
+from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
-from nachos_jax.core.types import digest
 from nachos_jax.data import cache, checks, csv_table, decode, digits, folder, npz
-from nachos_jax.data.columns import Columns, case_table, further_texts, texts
+from nachos_jax.data.arrays import cohort_of
+from nachos_jax.data.columns import case_table, check_cases, further_texts
 from nachos_jax.data.image_files import read_files
-from nachos_jax.data.pixels import Pixels, check_stack, narrowed
 from nachos_jax.data.preparation import prepare
-from nachos_jax.data.table import CaseTable, Cohort
+from nachos_jax.data.table import Cohort
+from nachos_jax.data.targets import TargetReader
 
 READERS = {"digits": digits.read, "npz": npz.read, "folder": folder.read, "csv": csv_table.read}
 
 log = logging.getLogger(__name__)
 
 
-def load(data: DataConfig, progress: decode.Progress | None = None) -> Cohort:
+def load(data: DataConfig, reader: TargetReader, progress: decode.Progress | None = None) -> Cohort:
     """Reads, checks and decodes the cases of a config.
 
     Args:
         data: config.data.
+        reader: the task, which reads its targets from the columns.
         progress: called with (cases decoded, cases in all); not when the cache serves.
 
     Returns:
@@ -45,7 +47,9 @@ def load(data: DataConfig, progress: decode.Progress | None = None) -> Cohort:
             f"nachos_jax.cohort_from_arrays; here it must be one of {', '.join(map(repr, READERS))}."
         )
     source = READERS[data.source](data)
-    table = case_table(source.columns, data.classes, data.subject == WAIVER)
+    check_cases(source.columns)
+    targets = reader.targets(source.columns, data.classes)
+    table = case_table(source.columns, data.subject == WAIVER)
     wanted = {
         "height": data.height,
         "width": data.width,
@@ -62,66 +66,7 @@ def load(data: DataConfig, progress: decode.Progress | None = None) -> Cohort:
     else:
         images = build(np.empty)
         pixels = cache.Decoded(images, cache.pixel_digest(images))
-    return _cohort(table, pixels, wanted)
-
-
-def cohort_from_arrays(
-    images: np.ndarray,
-    labels: Sequence | np.ndarray,
-    subjects: Sequence | np.ndarray | None = None,
-    sites: Sequence | np.ndarray | None = None,
-    folds: Sequence | np.ndarray | None = None,
-    classes: Sequence[str] | None = None,
-    one_case_per_subject: bool = False,
-) -> Cohort:
-    """A cohort of arrays in memory, with the checks of the sources on disk.
-
-    Args:
-        images: [N, H, W] or [N, H, W, C], C 1 or 3, whole or real numbers.
-        labels: N class names or numbers.
-        subjects: N names or numbers, or None if `one_case_per_subject`.
-        sites: N names or numbers.
-        folds: N numbers from 0.
-        classes: class names in the order wanted; None sorts.
-        one_case_per_subject: states that no subject has two cases.
-
-    Returns:
-        The cohort.
-
-    Raises:
-        UsageError: what the tables and images have wrong, with row (counted from 0) and cure.
-    """
-    images = np.asarray(images)
-    check_stack(images.shape, images.dtype, "images")
-
-    def where(row: int) -> str:
-        return f"row {row} (counted from 0)"
-
-    def column(values: Sequence | np.ndarray | None, what: str) -> list[str] | None:
-        if values is None:
-            return None
-        array = np.asarray(values)
-        if len(array) != len(images):
-            raise UsageError(f"{what}s: {len(array)} of them for {len(images)} images; give one an image.")
-        return texts(array, what, where, "the arrays")
-
-    columns = Columns(
-        source="the arrays",
-        names=[f"row-{row:06d}" for row in range(len(images))],
-        labels=column(labels, "label") or [],
-        where=where,
-        subject_cure="pass them as `subjects`",
-        subjects=column(subjects, "subject"),
-        sites=column(sites, "site"),
-        folds=column(folds, "fold"),
-    )
-    table = case_table(columns, tuple(classes or ()), one_case_per_subject)
-    stack = narrowed(images)
-    stack = stack[..., None] if stack.ndim == 3 else stack
-    wanted = {"height": 0, "width": 0, "channels": 0, "aspect": "stretch"}
-    pixels = Pixels(len(stack), where, lambda: stack.__getitem__)
-    decoded = decode.decode(pixels, wanted, np.empty)
-    return _cohort(table, cache.Decoded(decoded, cache.pixel_digest(decoded)), wanted)
+    return cohort_of(table, targets, pixels, wanted)
 
 
 def with_columns(cohort: Cohort, columns: Mapping[str, Sequence | np.ndarray]) -> Cohort:
@@ -174,29 +119,6 @@ def read_inputs(paths: Sequence[str | Path], preparation: Mapping[str, Any]) -> 
     images = [_prepared(read(row), names[row], preparation) for row in range(len(names))]
     dtype = np.dtype(preparation.get("dtype", images[0].dtype))
     return names, np.stack(images).astype(dtype if all(decode.fits(i, dtype) for i in images) else np.float32)
-
-
-def _cohort(table: CaseTable, pixels: cache.Decoded, wanted: Mapping[str, Any]) -> Cohort:
-    height, width, channels = pixels.images.shape[1:]
-    preparation = {
-        "height": height,
-        "width": width,
-        "channels": channels,
-        "aspect": wanted["aspect"],
-        "dtype": str(pixels.images.dtype),
-        "resized": bool(wanted["height"]),
-        "convert_channels": bool(wanted["channels"]),
-    }
-    facts = {
-        "names": table.names.tolist(),
-        "labels": table.labels.tolist(),
-        "classes": list(table.classes),
-        "subjects": table.subjects.tolist(),
-        "sites": None if table.sites is None else table.sites.tolist(),
-        "folds": None if table.folds is None else table.folds.tolist(),
-        "pixels": pixels.sha256,
-    }
-    return Cohort(table, pixels.images, preparation, digest(facts, length=32))
 
 
 def _expanded(path: Path) -> list[tuple[str, Path]]:

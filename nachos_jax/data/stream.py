@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
+
+from nachos_jax.data.store import Store
 
 _AHEAD = 2
 """Windows read while one is in use."""
@@ -14,27 +17,23 @@ class WindowReader:
     """Reads windows of a cohort by background threads, in the order asked for.
 
     Args:
-        images: [N, H, W, C], usually memory-mapped.
-        labels: [N] int32.
+        store: inputs of the N cases, usually memory-mapped.
+        targets: [N, ...].
         cases: [count, size] int32, the cases of each window; -1 repeats case 0, which nobody looks at.
     """
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray, cases: np.ndarray):
-        self._images, self._labels, self._cases = images, labels, cases
+    def __init__(self, store: Store, targets: np.ndarray, cases: np.ndarray):
+        self._store, self._targets, self._cases = store, targets, cases
 
     def __len__(self) -> int:
         return len(self._cases)
 
-    def __getitem__(self, window: int) -> tuple[int, np.ndarray, np.ndarray]:
-        """One window: its number, images [size, H, W, C] and labels [size]."""
+    def __getitem__(self, window: int) -> tuple[int, Any, np.ndarray]:
+        """One window: its number, the inputs of its rows (a tree of arrays) and their targets [size, ...]."""
         members = np.maximum(self._cases[window], 0)
-        # Sorted reads are forward reads of the disk.
-        order = np.argsort(members, kind="stable")
-        images = np.empty((len(members), *self._images.shape[1:]), self._images.dtype)
-        images[order] = self._images[members[order]]
-        return int(window), images, np.asarray(self._labels[members], np.int32)
+        return int(window), self._store.rows(members), self._targets[members]
 
-    def read(self, windows: Sequence[int]) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    def read(self, windows: Sequence[int]) -> Iterator[tuple[int, Any, np.ndarray]]:
         """The windows asked for, read ahead while the caller works on those before."""
         import grain
 
@@ -52,5 +51,5 @@ class _Chosen:
     def __len__(self) -> int:
         return len(self._windows)
 
-    def __getitem__(self, place: int) -> tuple[int, np.ndarray, np.ndarray]:
+    def __getitem__(self, place: int) -> tuple[int, Any, np.ndarray]:
         return self._reader[self._windows[place]]

@@ -22,7 +22,6 @@ from nachos_jax.engine.watch import FitProgress
 from nachos_jax.records.checkpoint import LaneCheckpoint
 from nachos_jax.records.schema import FitRecord
 from nachos_jax.runtime import mesh as meshes
-from nachos_jax.tasks import classification as task
 
 log = logging.getLogger("nachos_jax")
 
@@ -33,10 +32,10 @@ class FitResult:
 
     Attributes:
         record: what to commit.
-        payload: files to commit with it: "weights.safetensors" and "logits.safetensors" ([n, C] of the
-            held cases, fold after fold) for a fit without watchers; "inner.safetensors" for a search fit:
-            logits [n, C] of each watched fold at its best epoch (the last, in the flat protocol), under
-            the fold's number.
+        payload: files to commit with it: "weights.safetensors" and what was seen of the held cases [n, S],
+            fold after fold ("logits.safetensors" of a classification), for a fit without watchers;
+            "inner.safetensors" for a search fit: what was seen of each watched fold [n, S] at its best epoch
+            (the last, in the flat protocol), under the fold's number.
     """
 
     record: FitRecord
@@ -70,7 +69,7 @@ class BucketLanes:
         self._pending: deque[Fit] = deque()
         self._progress: list[FitProgress | None] = [None] * program.lanes
         self._told: list[LaneInput] = [maker.idle()] * program.lanes
-        # Logits of the held cases [room, C], each watched fold's as they were at its best epoch so far.
+        # What was seen of the held cases [room, S], of each watched fold at its best epoch so far.
         self._best: list[np.ndarray | None] = [None] * program.lanes
         self._state: LaneState | None = None
         self._resumable: dict[str, Resumable] = {}  # fits taken over from lanes that ran out of memory
@@ -112,17 +111,17 @@ class BucketLanes:
             state = self.program.start(state, told, jax.device_put(fresh, meshes.by_lane(self.program.mesh)))
         self._state, self._placing = state, {}
         state, output = self.program.epoch(state, told)
-        losses, logits = np.asarray(output.training_loss), np.asarray(output.logits)
+        losses, seen = np.asarray(output.training_loss), np.asarray(output.seen)
         # Kept only now: an accelerator tells that it ran out of memory when results are read.
         self._state = state
         ended = []
         for i, progress in enumerate(self._progress):
             if progress is None:
                 continue
-            progress = self._observe(i, progress, float(losses[i]), logits[i])
+            progress = self._observe(i, progress, float(losses[i]), seen[i])
             self._progress[i] = progress
             if progress.ended:
-                ended.append(self._finish(i, progress, logits[i]))
+                ended.append(self._finish(i, progress, seen[i]))
         return ended
 
     def save(self) -> None:
@@ -187,7 +186,7 @@ class BucketLanes:
             self._told[i] = self._maker.make(fit, self.program.spec.batch_size)
             saved = self._saved_state(fit.id)
             self._progress[i] = saved.progress_of(fit) if saved else watch.begin(fit)
-            self._best[i] = np.array(saved.best) if saved else self._no_logits()
+            self._best[i] = np.array(saved.best) if saved else self._unseen()
             fresh[i] = saved is None
             if saved:
                 placed[i] = self._placing[fit.id] = saved
@@ -199,7 +198,7 @@ class BucketLanes:
         if adopted is not None or self._saved is None:
             return adopted
         saved = self._saved.take(fit)
-        if saved is None or saved.matches(self._leaves, self._no_logits()):
+        if saved is None or saved.matches(self._leaves, self._unseen()):
             return saved
         log.warning(
             "the checkpoint of fit %s was written by another version of this code or of its packages, whose "
@@ -230,16 +229,16 @@ class BucketLanes:
         held = np.int32(0) if unwatched else told.n_held
         return told._replace(epoch=np.int32(progress.epochs), n_held=held)
 
-    def _observe(self, i: int, progress: FitProgress, loss: float, logits: np.ndarray) -> FitProgress:
-        table, seen, places = self._maker.cohort.table, {}, self._places(progress.fit)
+    def _observe(self, i: int, progress: FitProgress, loss: float, seen: np.ndarray) -> FitProgress:
+        maker, places = self._maker, self._places(progress.fit)
+        watched = {}
         for fold in progress.watching:
-            labels, part = table.labels[self._maker.folds.cases(fold)], logits[places[fold]]
-            score = task.watched_score(self._metric, part, labels, table.classes)
-            seen[fold] = (task.watched_loss(part, labels), score)
-        after = watch.after_epoch(progress, loss, seen)
-        for fold in seen:
+            targets = maker.cohort.targets.of(maker.folds.cases(fold))
+            watched[fold] = maker.task.watched(self._metric, seen[places[fold]], targets)
+        after = watch.after_epoch(progress, loss, watched)
+        for fold in watched:
             if self._keep_last or watch.best_epoch(after.watchers[fold].loss) == after.epochs:
-                self._best[i][places[fold]] = logits[places[fold]]  # type: ignore[index]
+                self._best[i][places[fold]] = seen[places[fold]]  # type: ignore[index]
         return after
 
     def _places(self, fit: Fit) -> dict[int, slice]:
@@ -248,15 +247,15 @@ class BucketLanes:
         ends = np.cumsum([0, *sizes]).tolist()
         return {fold: slice(*ends[k : k + 2]) for k, fold in enumerate(fit.left_out)}
 
-    def _no_logits(self) -> np.ndarray:
-        return np.zeros((len(self._maker.idle().held), self.program.spec.classes), np.float32)
+    def _unseen(self) -> np.ndarray:
+        return np.zeros((self._maker.held_size, self.program.spec.task.seen), np.float32)
 
-    def _finish(self, i: int, progress: FitProgress, logits: np.ndarray) -> FitResult:
+    def _finish(self, i: int, progress: FitProgress, seen: np.ndarray) -> FitResult:
         payload = {}
         if progress.watchers:
             payload = self._inner(i, progress)
         elif not progress.diverged:
-            payload = self._payload(i, logits)
+            payload = self._payload(i, seen)
         self._progress[i] = self._best[i] = None
         fit = progress.fit
         record = FitRecord(
@@ -279,12 +278,15 @@ class BucketLanes:
         arrays = {str(fold): np.ascontiguousarray(best[places[fold]]) for fold in folds}  # type: ignore[index]
         return {"inner.safetensors": save(arrays)} if arrays else {}
 
-    def _payload(self, i: int, logits: np.ndarray) -> dict[str, bytes]:
-        state = self.program.lane_state(self._state, i)  # type: ignore[arg-type]
-        n_held = int(self._told[i].n_held)
-        arrays = {**named("params", state.params), **named("stats", state.stats)}
-        arrays |= {"pixel_mean": self._told[i].mean, "pixel_sd": self._told[i].sd}
-        return {"weights.safetensors": save(arrays), "logits.safetensors": save({"logits": logits[:n_held]})}
+    def _payload(self, i: int, seen: np.ndarray) -> dict[str, bytes]:
+        state, task = self.program.lane_state(self._state, i), self._maker.task  # type: ignore[arg-type]
+        told, n_held = self._told[i], int(self._told[i].n_held)
+        groups = {"params": state.params, "stats": state.stats, "frozen": self.program.frozen}
+        arrays = {name: leaf for group, tree in groups.items() for name, leaf in named(group, tree).items()}
+        arrays |= {"pixel_mean": told.mean, "pixel_sd": told.sd}
+        arrays |= {f"task/{name}": np.asarray(told.task[name]) for name in task.kept}
+        files = {"weights": arrays, task.kind: {task.kind: seen[:n_held]}}
+        return {f"{name}.safetensors": save(arrays) for name, arrays in files.items()}
 
 
 def named(prefix: str, tree: Any) -> dict[str, np.ndarray]:

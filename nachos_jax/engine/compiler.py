@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import metadata
 
@@ -25,6 +25,7 @@ from nachos_jax.engine.streamed import Streamed
 from nachos_jax.engine.tuning import Agree, Choice
 from nachos_jax.engine.windows import Windows
 from nachos_jax.models import registry
+from nachos_jax.tasks import registry as tasks
 
 _TRIAL_STEPS = 4
 """Training steps that tell one candidate from another."""
@@ -45,7 +46,7 @@ class BucketCompiler:
         self._device = mesh.devices.flat[0]
         self._allowed = memory.allowance(self._device, mesh.size, run.engine.memory_fraction)
         cohort = maker.cohort
-        self.streams = not memory.stays(run.data.residency, cohort.images.nbytes, self._allowed)
+        self.streams = not memory.stays(run.data.residency, cohort.store.nbytes, self._allowed)
         self._source = (Streamed if self.streams else Resident)(cohort, maker.windows, mesh)
 
     def program(self, bucket: Bucket, example: Fit, used: int, most: int = 0) -> LaneProgram:
@@ -63,25 +64,45 @@ class BucketCompiler:
         Raises:
             UsageError: not even one lane fits.
         """
-        want = most or memory.lanes_to_try(self._device.platform, self._run.engine.lanes)
+        want = most or self._lanes_to_try()
         told = self._maker.make(example, int(dict(bucket)["batch_size"]))
-        choice = self._choice(bucket, told, want)
-        spec = self._spec(bucket, choice.convolution)
-        budget = self._allowed - self._source.nbytes - used
+        return self._fitting(bucket, told, self._choice(bucket, told, want), want, used)[0]
+
+    def expected(self, bucket: Bucket) -> tuple[LaneProgram, int]:
+        """Compiles a bucket as is expected to be fastest, for devices of its own; times and trains nothing.
+
+        Returns:
+            The program, and the bytes that it and its lanes take on each device beside the cases.
+
+        Raises:
+            UsageError: not even one lane fits.
+        """
+        return self._fitting(bucket, self._maker.idle(), self._choices()[0], self._lanes_to_try())
+
+    def _lanes_to_try(self) -> int:
+        return memory.lanes_to_try(self._device.platform, self._run.engine.lanes)
+
+    def _choices(self) -> tuple[Choice, ...]:
+        engine = self._run.engine
+        return tuning.candidates(self._device.platform, engine.packing, engine.convolution)
+
+    def _fitting(
+        self, bucket: Bucket, told: LaneInput, choice: Choice, lanes: int, used: int = 0
+    ) -> tuple[LaneProgram, int]:
+        spec, budget = self._spec(bucket, choice.convolution), self._allowed - self._source.nbytes - used
         return fitting_program(
-            lambda lanes: self._source.compile(spec, told, lanes, choice.packing), want, budget
+            lambda count: self._source.compile(spec, told, count, choice.packing), lanes, budget
         )
 
     def _choice(self, bucket: Bucket, told: LaneInput, lanes: int) -> Choice:
-        engine, cohort = self._run.engine, self._maker.cohort
-        choices = tuning.candidates(self._device.platform, engine.packing, engine.convolution)
+        cohort, choices = self._maker.cohort, self._choices()
         key = {
             "device": self._device.device_kind,
             "devices": self._mesh.size,
             "jax": [jax.__version__, metadata.version("jaxlib")],
             "bucket": [list(pair) for pair in bucket],
             "image": list(cohort.shape),
-            "classes": len(cohort.table.classes),
+            "classes": len(cohort.targets.names),
             "precision": self._run.precision,
             "augmentations": sorted(self._run.augmentations),
             "flags": os.environ.get("XLA_FLAGS", ""),
@@ -113,29 +134,32 @@ class BucketCompiler:
 
     def _spec(self, bucket: Bucket, lowering: str) -> LaneSpec:
         cohort = self._maker.cohort
-        spec = lane_spec(self._run, bucket, cohort.shape[-1], len(cohort.table.classes), lowering)
+        spec = lane_spec(self._run, bucket, cohort.shape, cohort.targets.names, lowering)
         batch = min(PREDICT_BATCH, self._maker.held_size)
         return replace(spec, predict_batch=batch, window=self._maker.windows.size)
 
 
-def lane_spec(run: RunConfig, bucket: Bucket, channels: int, classes: int, lowering: str = "lax") -> LaneSpec:
+def lane_spec(
+    run: RunConfig, bucket: Bucket, shape: tuple[int, ...], names: Sequence[str], lowering: str = "lax"
+) -> LaneSpec:
     """What the lanes of a bucket share, for one case at a time: who knows the cases sets batch and window.
 
     Args:
         run: the checked configuration.
         bucket: which.
-        channels: C of the images.
-        classes: number of classes.
+        shape: of one case, (H, W, C) of an image.
+        names: of what is predicted.
         lowering: of convolutions, see models/convolution.py.
 
     Returns:
         The specification, with `predict_batch` and `window` at 1.
     """
     static = dict(bucket)
+    task = tasks.of(run.task).device(names, static)
     dtype = jnp.bfloat16 if run.precision == "bfloat16" else jnp.float32
     return LaneSpec(
-        build=functools.partial(registry.build, static, channels, classes, dtype, lowering),
-        classes=classes,
+        build=functools.partial(registry.build, static, shape, task.outputs, dtype, lowering),
+        task=task,
         batch_size=int(static["batch_size"]),
         family=str(static["optimizer"]),
         augmentations=run.augmentations,
@@ -143,4 +167,5 @@ def lane_spec(run: RunConfig, bucket: Bucket, channels: int, classes: int, lower
         horizon=run.limit.epochs,
         predict_batch=1,
         window=1,
+        frozen=registry.frozen(static),
     )

@@ -2,56 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from nachos_jax.core import rng
-from nachos_jax.core.hparams import AUGMENTATION
-from nachos_jax.core.types import Fit
+from nachos_jax.core.hparams import Hyperparameter, with_absent
+from nachos_jax.core.types import Fit, HParamValue
+from nachos_jax.data.sums import PixelSums
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine.lane import LaneInput
-from nachos_jax.engine.schedule import SCHEDULES
 from nachos_jax.engine.windows import Windows
 from nachos_jax.splits.folds import Folds
-from nachos_jax.tasks import classification as task
+from nachos_jax.tasks.task import Task
 
 PREDICT_BATCH = 256
 """Most held cases that are predicted together."""
-
-
-@dataclass(frozen=True)
-class PixelSums:
-    """Sums from which the normalisation of any set of cases follows without touching other cases.
-
-    Attributes:
-        total: [N, C] float64, sum of each case's pixels.
-        squares: [N, C] float64, sum of their squares.
-        pixels: pixels a case and channel.
-    """
-
-    total: np.ndarray
-    squares: np.ndarray
-    pixels: int
-
-    def mean_sd(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation, each [C] float32, over the cases chosen by [N] bool."""
-        count = int(chosen.sum()) * self.pixels
-        mean = self.total[chosen].sum(axis=0) / count
-        variance = self.squares[chosen].sum(axis=0) / count - mean**2
-        # A channel that never varies would divide by 0; 1 leaves it at its (zero) deviation.
-        sd = np.where(variance > 1e-12 * np.maximum(mean**2, 1e-12), np.sqrt(np.maximum(variance, 0)), 1.0)
-        return mean.astype(np.float32), sd.astype(np.float32)
-
-
-def pixel_sums(images: np.ndarray, block: int = 256) -> PixelSums:
-    """Sums of [N, H, W, C] images, read in blocks of cases so that a memory map stays on disk."""
-    total, squares = [], []
-    for start in range(0, len(images), block):
-        part = np.asarray(images[start : start + block], np.float64)
-        total.append(part.sum(axis=(1, 2)))
-        squares.append((part**2).sum(axis=(1, 2)))
-    return PixelSums(np.concatenate(total), np.concatenate(squares), images.shape[1] * images.shape[2])
 
 
 def held_room(folds: Folds) -> int:
@@ -67,34 +34,32 @@ class InputMaker:
     """Makes the LaneInput of any fit of one cohort.
 
     Attributes:
+        task: what is predicted.
         cohort: the cases.
         folds: their folds.
         windows: the rows in which they lie on a device.
         sums: pixel sums of the cohort.
         held_size: E: see `held_room`.
+        table: the hyperparameters of the run.
     """
 
+    task: Task
     cohort: Cohort
     folds: Folds
     windows: Windows
     sums: PixelSums
     held_size: int
+    table: Sequence[Hyperparameter]
 
     def held(self, left_out: tuple[int, ...]) -> np.ndarray:
         """[n] int32: cases of the left-out folds, fold after fold."""
         parts = [np.flatnonzero(self.folds.cases(fold)) for fold in left_out]
         return np.concatenate([*parts, np.empty(0, np.int64)]).astype(np.int32)
 
-    def training_counts(self, left_out: tuple[int, ...]) -> np.ndarray:
-        """[classes] int64: training cases of each class."""
-        labels = self.cohort.table.labels[self.folds.training(left_out)]
-        return np.bincount(labels, minlength=len(self.cohort.table.classes))
-
     def make(self, fit: Fit, batch_size: int) -> LaneInput:
         """The input of a fit before its first epoch."""
         training = self.folds.training(fit.left_out)
         mean, sd = self.sums.mean_sd(training)
-        exponent = float(fit.hparams["class_weight_exponent"])
         held, room = self.held(fit.left_out), np.zeros(self.held_size, np.int32)
         room[: len(held)] = self.windows.rows[held]
         return LaneInput(
@@ -104,15 +69,16 @@ class InputMaker:
             steps=np.int32(self.windows.steps(training, batch_size)),
             mean=mean,
             sd=sd,
-            class_weights=task.class_weights(self.training_counts(fit.left_out), exponent),
+            task=self.task.told(self.cohort.targets, training, fit.hparams),
             held=room,
             n_held=np.int32(len(held)),
-            traced=traced(fit),
+            traced=traced(fit, self.table),
         )
 
     def idle(self) -> LaneInput:
         """The input of a lane without a fit: it trains and predicts nothing."""
-        classes, channels = len(self.cohort.table.classes), self.cohort.shape[-1]
+        channels, targets = self.cohort.shape[-1], self.cohort.targets
+        told = self.task.told(targets, np.zeros(len(targets), bool), {})
         return LaneInput(
             streams=np.zeros((len(rng.Purpose), 2), np.uint32),
             epoch=np.int32(0),
@@ -120,32 +86,29 @@ class InputMaker:
             steps=np.int32(0),
             mean=np.zeros(channels, np.float32),
             sd=np.ones(channels, np.float32),
-            class_weights=np.ones(classes, np.float32),
+            task={name: np.zeros_like(value) for name, value in told.items()},
             held=np.zeros(self.held_size, np.int32),
             n_held=np.int32(0),
-            traced=dict.fromkeys(TRACED, np.float32(0.0)),
+            traced=dict.fromkeys(traced_names(self.table), np.float32(0.0)),
         )
 
 
-_PLAIN = (
-    "learning_rate",
-    "momentum",
-    "nesterov",
-    "beta1",
-    "beta2",
-    "weight_decay",
-    "decay",
-    "warmup_epochs",
-    "label_smoothing",
-    "dropout",
-    *AUGMENTATION,
-)
-TRACED = (*_PLAIN, "schedule", "decoupled")
+def traced_names(table: Sequence[Hyperparameter]) -> tuple[str, ...]:
+    """Names of what rides the lane axis: every row that is not static, and whether decay is decoupled."""
+    return (*(row.name for row in table if not row.static), "decoupled")
 
 
-def traced(fit: Fit) -> dict[str, np.float32]:
-    """Hyperparameters that ride the lane axis, float32 scalars; inactive ones are 0."""
-    values = {name: np.float32(float(fit.hparams.get(name, 0.0))) for name in _PLAIN}
-    values["schedule"] = np.float32(SCHEDULES.index(str(fit.hparams["schedule"])))
-    values["decoupled"] = np.float32(fit.hparams["optimizer"] == "adamw")
-    return values
+def traced(fit: Fit, table: Sequence[Hyperparameter]) -> dict[str, np.float32]:
+    """Hyperparameters that ride the lane axis, float32 scalars; inactive ones are 0.
+
+    A choice rides as its place in the row's choices, True as 1.
+    """
+    known = with_absent(fit.hparams, table)
+    values = {row.name: _number(row, known.get(row.name)) for row in table if not row.static}
+    return {**values, "decoupled": np.float32(fit.hparams["optimizer"] == "adamw")}
+
+
+def _number(row: Hyperparameter, value: HParamValue | None) -> np.float32:
+    if value is None:
+        return np.float32(0.0)
+    return np.float32(row.choices.index(value) if row.kind == "choice" else float(value))

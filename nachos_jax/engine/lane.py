@@ -16,9 +16,9 @@ from jax import lax
 
 from nachos_jax.core import rng
 from nachos_jax.core.rng import Purpose
-from nachos_jax.data.augment import augment
 from nachos_jax.engine import optimizer, schedule
-from nachos_jax.tasks import classification as task
+from nachos_jax.models.blocks import Frozen, Mode, evaluation
+from nachos_jax.tasks.task import Cases, DeviceTask, Told
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class LaneSpec:
 
     Attributes:
         build: keys -> network.
-        classes: C.
+        task: what is predicted.
         batch_size: cases a training step.
         family: optimiser family, see engine/optimizer.py.
         augmentations: names compiled in.
@@ -35,10 +35,11 @@ class LaneSpec:
         horizon: epochs at which the cosine schedule ends.
         predict_batch: cases a prediction step.
         window: rows that are shuffled together, see engine/windows.py.
+        frozen: weights of the network that no lane trains, nested dictionaries of arrays; {} without.
     """
 
     build: Callable[[nnx.Rngs], nnx.Module]
-    classes: int
+    task: DeviceTask
     batch_size: int
     family: str
     augmentations: frozenset[str]
@@ -46,18 +47,19 @@ class LaneSpec:
     horizon: int
     predict_batch: int
     window: int
+    frozen: Any
 
 
-class Cases(NamedTuple):
-    """Cases on a device, row by row: all of them, or those of one window.
+class Shared(NamedTuple):
+    """What all lanes look at: passed once, not stacked.
 
     Attributes:
-        images: [rows, H, W, C] stored dtype.
-        labels: [rows] int32.
+        cases: on the device.
+        frozen: weights of the network that no lane trains, as nested dictionaries; {} without.
     """
 
-    images: Any
-    labels: Any
+    cases: Cases
+    frozen: Any
 
 
 class LaneState(NamedTuple):
@@ -78,7 +80,7 @@ class LaneInput(NamedTuple):
         steps: int32 scalar, training steps an epoch; 0 in an idle lane.
         mean: [C] float32, pixel mean of the training cases.
         sd: [C] float32, pixel standard deviation of the training cases.
-        class_weights: [classes] float32.
+        task: what the task tells, see `nachos_jax.tasks.task.Task.told`.
         held: [E] int32, rows to predict after the epoch, padded at the end.
         n_held: int32 scalar, how many of them are real; 0 predicts nothing.
         traced: hyperparameters that keep shapes, float32 scalars.
@@ -90,10 +92,15 @@ class LaneInput(NamedTuple):
     steps: Any
     mean: Any
     sd: Any
-    class_weights: Any
+    task: dict[str, Any]
     held: Any
     n_held: Any
     traced: dict[str, Any]
+
+    @property
+    def fit(self) -> Told:
+        """What the task's device functions are told."""
+        return Told(self.mean, self.sd, self.task, self.traced)
 
 
 class Progress(NamedTuple):
@@ -111,51 +118,51 @@ class Progress(NamedTuple):
 
 
 class LaneOutput(NamedTuple):
-    """What an epoch yields: mean training loss, and [E, classes] logits of the held cases."""
+    """What an epoch yields: mean training loss, and what was seen of the held cases, [E, S]."""
 
     training_loss: jax.Array
-    logits: jax.Array
+    seen: jax.Array
 
 
-def epoch(spec: LaneSpec, cases: Cases, state: LaneState, told: LaneInput) -> tuple[LaneState, LaneOutput]:
+def epoch(spec: LaneSpec, shared: Shared, state: LaneState, told: LaneInput) -> tuple[LaneState, LaneOutput]:
     """One epoch of one fit: train, then predict the held cases."""
-    state, loss = train(spec, cases, state, told)
-    return state, LaneOutput(loss, predict(spec, cases, state, told))
+    state, loss = train(spec, shared, state, told)
+    return state, LaneOutput(loss, predict(spec, shared, state, told))
 
 
 def init(spec: LaneSpec, told: LaneInput) -> LaneState:
     """Fresh weights; a function of the fit's random streams alone."""
-    params, stats = parts(spec.build(nnx.Rngs(rng.key(told.streams, Purpose.INIT, 0))))
+    params, stats, _ = parts(spec.build(nnx.Rngs(rng.key(told.streams, Purpose.INIT, 0))))
     return LaneState(params, stats, optimizer.init(spec.family, params))
 
 
-def train(spec: LaneSpec, cases: Cases, state: LaneState, told: LaneInput) -> tuple[LaneState, jax.Array]:
+def train(spec: LaneSpec, shared: Shared, state: LaneState, told: LaneInput) -> tuple[LaneState, jax.Array]:
     """All training steps of an epoch, window after window; returns the mean loss too."""
     progress = Progress(state, jnp.float32(0.0), jnp.int32(0))
     windows = told.training.shape[0] // spec.window
     if windows == 1:
-        progress = train_window(spec, cases, progress, told, jnp.int32(0), jnp.int32(0))
+        progress = train_window(spec, shared, progress, told, jnp.int32(0), jnp.int32(0))
     else:
 
         def one(i: jax.Array, so_far: Progress) -> Progress:
-            return train_window(spec, cases, so_far, told, i, i * spec.window)
+            return train_window(spec, shared, so_far, told, i, i * spec.window)
 
         progress = lax.fori_loop(0, windows, one, progress)
     return progress.state, mean_loss(progress)
 
 
 def train_window(
-    spec: LaneSpec, cases: Cases, progress: Progress, told: LaneInput, window: jax.Array, first: jax.Array
+    spec: LaneSpec, shared: Shared, progress: Progress, told: LaneInput, window: jax.Array, first: jax.Array
 ) -> Progress:
     """The training steps of one window.
 
     Args:
         spec: what the lanes share.
-        cases: hold the rows of the window.
+        shared: its cases hold the rows of the window.
         progress: before.
         told: the lane's input.
         window: int32 scalar, number of the window.
-        first: int32 scalar, place of the window's first row in `cases`.
+        first: int32 scalar, place of the window's first row in the cases.
 
     Returns:
         Progress after the window; its last short batch is left out.
@@ -166,7 +173,7 @@ def train_window(
     def step(i: jax.Array, so_far: Progress) -> Progress:
         batch = lax.dynamic_slice(order, (i * spec.batch_size,), (spec.batch_size,))
         number = told.epoch * told.steps + so_far.step
-        state, loss = train_step(spec, cases, so_far.state, told, batch, number)
+        state, loss = train_step(spec, shared, so_far.state, told, batch, number)
         return Progress(state, so_far.loss + loss, so_far.step + 1)
 
     return lax.fori_loop(0, jnp.sum(chosen, dtype=jnp.int32) // spec.batch_size, step, progress)
@@ -186,17 +193,15 @@ def shuffled(spec: LaneSpec, told: LaneInput, chosen: jax.Array, window: jax.Arr
 
 
 def train_step(
-    spec: LaneSpec, cases: Cases, state: LaneState, told: LaneInput, batch: jax.Array, step: jax.Array
+    spec: LaneSpec, shared: Shared, state: LaneState, told: LaneInput, batch: jax.Array, step: jax.Array
 ) -> tuple[LaneState, jax.Array]:
     """One gradient step on the cases [B] of a batch; step counts over the whole fit."""
-    images, labels = normalised(cases, told, batch), cases.labels[batch]
-    if spec.augmentations:
-        key = rng.key(told.streams, Purpose.AUGMENT, step)
-        images = augment(images, told.traced, key, spec.augmentations)
+    key = rng.key(told.streams, Purpose.AUGMENT, step)
+    inputs, targets = spec.task.batch(shared.cases, batch, told.fit, key, spec.augmentations)
 
     def objective(params: Any) -> tuple[jax.Array, Any]:
-        logits, stats = _apply(spec, params, state.stats, images, told, step)
-        return task.loss(logits, labels, told.class_weights, told.traced["label_smoothing"]), stats
+        outputs, stats = _apply(spec, (params, state.stats, shared.frozen), inputs, told, step)
+        return spec.task.loss(outputs, targets, told.fit), stats
 
     (loss, stats), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
     learning_rate = schedule.rate(step, told.steps, float(spec.horizon), told.traced)
@@ -206,50 +211,48 @@ def train_step(
     return LaneState(params, stats, moments), loss
 
 
-def predict(spec: LaneSpec, cases: Cases, state: LaneState, told: LaneInput) -> jax.Array:
-    """[E, classes] float32 logits of the held cases; rows beyond n_held are 0."""
+def predict(spec: LaneSpec, shared: Shared, state: LaneState, told: LaneInput) -> jax.Array:
+    """[E, S] float32 seen of the held cases; rows beyond n_held are 0."""
     size = spec.predict_batch
 
-    def chunk(i: jax.Array, logits: jax.Array) -> jax.Array:
+    def apply(inputs: Any) -> jax.Array:
+        network = nnx.merge(graph(spec.build), state.params, state.stats, shared.frozen)
+        return network(inputs, evaluation(told.traced))  # type: ignore[operator]
+
+    def chunk(i: jax.Array, seen: jax.Array) -> jax.Array:
         # Tied to i, or a single chunk would be predicted before the loop, needed or not.
         batch, _ = lax.optimization_barrier((lax.dynamic_slice(told.held, (i * size,), (size,)), i))
-        network = nnx.merge(graph(spec.build), state.params, state.stats)
-        part = network(normalised(cases, told, batch), False, 0.0, rng.unused())  # type: ignore[operator]
-        return lax.dynamic_update_slice(logits, part, (i * size, 0))
+        part = spec.task.observe(apply, shared.cases, batch, told.fit)
+        return lax.dynamic_update_slice(seen, part, (i * size, 0))
 
     chunks = (told.n_held + size - 1) // size
-    logits = jnp.zeros((told.held.shape[0], spec.classes), jnp.float32)
-    return lax.fori_loop(0, chunks, chunk, logits)
-
-
-def normalised(cases: Cases, told: LaneInput, batch: jax.Array) -> jax.Array:
-    """[B, H, W, C] float32 pixels of the cases in a batch, training mean 0 and SD 1."""
-    pixels = cases.images[batch].astype(jnp.float32)
-    return (pixels - told.mean[None, None, None]) / told.sd[None, None, None]
+    seen = jnp.zeros((told.held.shape[0], spec.task.seen), jnp.float32)
+    return lax.fori_loop(0, chunks, chunk, seen)
 
 
 def abstract_state(spec: LaneSpec) -> LaneState:
     """Shapes and dtypes of a lane's state."""
-    params, stats = parts(nnx.eval_shape(lambda: spec.build(nnx.Rngs(0))))
+    params, stats, _ = parts(nnx.eval_shape(lambda: spec.build(nnx.Rngs(0))))
     return LaneState(params, stats, jax.eval_shape(lambda p: optimizer.init(spec.family, p), params))
 
 
-def parts(network: nnx.Module) -> tuple[Any, Any]:
-    """Parameters and batch statistics of a network, as nested dictionaries of arrays."""
-    _, params, stats = nnx.split(network, nnx.Param, nnx.BatchStat)
-    return nnx.to_pure_dict(params), nnx.to_pure_dict(stats)
+def parts(network: nnx.Module) -> tuple[Any, Any, Any]:
+    """Parameters, batch statistics and frozen weights of a network, as nested dictionaries of arrays."""
+    _, *groups = nnx.split(network, nnx.Param, nnx.BatchStat, Frozen)
+    params, stats, frozen = map(nnx.to_pure_dict, groups)
+    return params, stats, frozen
 
 
 def graph(build: Callable[[nnx.Rngs], nnx.Module]) -> Any:
-    """What is left of a network without its arrays; `nnx.merge` puts both together again."""
-    return nnx.split(nnx.eval_shape(lambda: build(nnx.Rngs(0))), nnx.Param, nnx.BatchStat)[0]
+    """What is left of a network without its arrays; `nnx.merge` puts all together again."""
+    return nnx.split(nnx.eval_shape(lambda: build(nnx.Rngs(0))), nnx.Param, nnx.BatchStat, Frozen)[0]
 
 
 def _apply(
-    spec: LaneSpec, params: Any, stats: Any, images: jax.Array, told: LaneInput, step: jax.Array
+    spec: LaneSpec, weights: tuple[Any, Any, Any], inputs: Any, told: LaneInput, step: jax.Array
 ) -> tuple[jax.Array, Any]:
-    network = nnx.merge(graph(spec.build), params, stats)
+    network = nnx.merge(graph(spec.build), *weights)
     rate = told.traced["dropout"] if spec.dropout else 0.0
     key = rng.key(told.streams, Purpose.DROPOUT, step) if spec.dropout else rng.unused()
-    logits = network(images, True, rate, key)  # type: ignore[operator]
-    return logits, parts(network)[1]
+    outputs = network(inputs, Mode(True, rate, key, told.traced))  # type: ignore[operator]
+    return outputs, parts(network)[1]

@@ -11,7 +11,7 @@ from safetensors.numpy import load
 
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
-from nachos_jax.core.hparams import active, by_name
+from nachos_jax.core.hparams import active, by_name, with_absent
 from nachos_jax.core.space import Dimension
 from nachos_jax.core.types import EpochLimit, Fit, HParamValue
 from nachos_jax.data.table import Cohort
@@ -110,14 +110,14 @@ def _check_fits(fits: Sequence[Fit], cases: int, cohort: Cohort) -> None:
                 f"configurations[{place}]: batch_size {fit.hparams['batch_size']} and only {cases} training "
                 "cases: lower it."
             )
-        registry.check(fit.hparams, *cohort.shape[:2])
+        registry.check(fit.hparams, cohort.shape)
 
 
 def _searching(fits: Sequence[Fit], run: RunConfig) -> RunConfig:
     """The run whose search space is what the fits change, so that all they use is compiled in."""
     values: dict[str, set[HParamValue]] = {}
     for fit in fits:
-        for name, value in fit.hparams.items():
+        for name, value in with_absent(fit.hparams, run.table).items():
             if value != run.defaults[name]:
                 values.setdefault(name, set()).add(value)
     space = [Dimension(name, "choice", values=tuple(found)) for name, found in values.items()]

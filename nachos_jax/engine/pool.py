@@ -17,12 +17,13 @@ from nachos_jax.engine import memory
 from nachos_jax.engine.bucket_lanes import BucketLanes, FitResult
 from nachos_jax.engine.buckets import Bucket, bucket_of
 from nachos_jax.engine.compiler import BucketCompiler
-from nachos_jax.engine.inputs import InputMaker, held_room, pixel_sums
+from nachos_jax.engine.inputs import InputMaker, held_room
 from nachos_jax.engine.resume import Checkpoints
 from nachos_jax.engine.tuning import Agree, alone
 from nachos_jax.engine.windows import divide
 from nachos_jax.runtime import mesh as meshes
 from nachos_jax.splits.folds import Folds
+from nachos_jax.tasks.registry import of as task_of
 
 log = logging.getLogger("nachos_jax")
 
@@ -82,7 +83,8 @@ class LanePool:
         self._run, self._checkpoints = run, checkpoints if run.engine.checkpoint_epochs else None
         self._mesh = meshes.lane_mesh(devices)
         windows = divide(len(cohort.table), run.data.window, run.seed)
-        self._maker = InputMaker(cohort, folds, windows, pixel_sums(cohort.images), held_room(folds))
+        task, sums = task_of(run.task), cohort.store.sums()
+        self._maker = InputMaker(task, cohort, folds, windows, sums, held_room(folds), run.table)
         self._compiler = BucketCompiler(run, self._maker, self._mesh, agree)
         self._buckets: dict[Bucket, BucketLanes] = {}
         self._turn = 0
@@ -138,6 +140,14 @@ class LanePool:
         """Looks for checkpoints of processes that have ended since."""
         for lanes in self._buckets.values():
             lanes.look_again()
+
+    def weigh(self, bucket: Bucket) -> tuple[int, int]:
+        """Compiles a bucket and forgets it: lanes a device that fit, and bytes that they take on each.
+
+        See `BucketCompiler.expected`.
+        """
+        program, used = self._compiler.expected(bucket)
+        return program.lanes // self._mesh.size, used
 
     def submit(self, fits: Iterable[Fit]) -> None:
         """Queues fits; a bucket seen for the first time is compiled."""

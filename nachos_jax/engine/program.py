@@ -67,6 +67,11 @@ class LaneProgram:
     counted: TraceCount
     compile_seconds: float
 
+    @property
+    def frozen(self) -> Any:
+        """Weights that all lanes share, nested dictionaries of arrays."""
+        return self.spec.frozen
+
     def empty_state(self) -> LaneState:
         """A state of L lanes full of zeros, on the devices."""
         shapes = stacked(lane.abstract_state(self.spec), self.lanes)
@@ -100,10 +105,15 @@ def vectorised(one: Callable, packing: str, shared: int = 0) -> Callable:
 
     def mapped(*args: Any) -> Any:
         lanes = len(jax.tree.leaves(args[shared:])[0])
-        block = max(n for n in range(1, BLOCK + 1) if lanes % n == 0) if packing == "blocks" else None
+        block = in_step(packing, lanes) if packing == "blocks" else None
         return lax.map(lambda own: one(*args[:shared], *own), args[shared:], batch_size=block)
 
     return mapped
+
+
+def in_step(packing: str, lanes: int) -> int:
+    """Lanes, of so many on a device, that are computed together; see `vectorised`."""
+    return {"vmap": lanes, "map": 1}.get(packing) or max(n for n in range(1, BLOCK + 1) if lanes % n == 0)
 
 
 def sharded(function: Callable, mesh: Mesh, shared: int = 0) -> Callable:
@@ -137,7 +147,7 @@ def compile_start(spec: LaneSpec, told: LaneInput, mesh: Mesh, lanes: int, packi
 
 def fitting_program(
     compile_lanes: Callable[[int], tuple[LaneProgram, int]], want: int, budget: int
-) -> LaneProgram:
+) -> tuple[LaneProgram, int]:
     """Compiles as many lanes a device as wanted, or as the memory budget holds.
 
     Args:
@@ -146,7 +156,7 @@ def fitting_program(
         budget: bytes a device that program and lanes may take.
 
     Returns:
-        The program. Its size comes from the compiler's own memory analysis.
+        The program, and the bytes that it takes, by the compiler's own memory analysis.
 
     Raises:
         UsageError: not even one lane fits.
@@ -155,7 +165,7 @@ def fitting_program(
     while True:
         program, used = compile_lanes(lanes)
         if used <= budget:
-            return program
+            return program, used
         if lanes == 1:
             raise UsageError(too_large(used, budget))
         fewer = max(1, min(lanes - 1, int(lanes * budget / used)))

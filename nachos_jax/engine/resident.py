@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine import lane
-from nachos_jax.engine.lane import Cases, LaneInput, LaneSpec
+from nachos_jax.engine.lane import LaneInput, LaneSpec, Shared
 from nachos_jax.engine.program import (
     LaneProgram,
     TraceCount,
@@ -25,6 +25,7 @@ from nachos_jax.engine.program import (
 )
 from nachos_jax.engine.windows import Windows
 from nachos_jax.runtime import mesh as meshes
+from nachos_jax.tasks.task import Cases
 
 
 class Resident:
@@ -37,17 +38,15 @@ class Resident:
     """
 
     def __init__(self, cohort: Cohort, windows: Windows, mesh: Mesh):
-        images, labels = cohort.images, np.asarray(cohort.table.labels, np.int32)
-        if len(windows.cases) != len(images) or windows.count > 1:
-            members = np.maximum(windows.cases, 0)
-            images, labels = images[members], labels[members]
+        members = np.maximum(windows.cases, 0)
+        cases = Cases(cohort.store.rows(members), cohort.targets.on_device[members])
         self._mesh = mesh
-        self._cases = jax.device_put(Cases(np.ascontiguousarray(images), labels), meshes.everywhere(mesh))
+        self._cases = jax.device_put(cases, meshes.everywhere(mesh))
 
     @property
     def nbytes(self) -> int:
         """Bytes on each device."""
-        return sum(leaf.nbytes for leaf in self._cases)
+        return sum(leaf.nbytes for leaf in jax.tree.leaves(self._cases))
 
     def compile(self, spec: LaneSpec, told: LaneInput, lanes: int, packing: str) -> tuple[LaneProgram, int]:
         """Compiles the epoch of a bucket.
@@ -64,19 +63,23 @@ class Resident:
         counted, began = TraceCount(), time.perf_counter()
         run = self.compile_epoch(spec, told, lanes, packing, counted)
         start = compile_start(spec, told, self._mesh, lanes, packing)
-        seconds, epoch = time.perf_counter() - began, functools.partial(run, self._cases)
+        seconds, epoch = time.perf_counter() - began, functools.partial(run, self._shared(spec))
         program = LaneProgram(epoch, start, self._mesh, lanes * self._mesh.size, spec, counted, seconds)
         return program, program_bytes(run) - self.nbytes
 
     def compile_epoch(
         self, spec: LaneSpec, told: LaneInput, lanes: int, packing: str, counted: TraceCount
     ) -> Any:
-        """Compiles (cases, state, input) -> (state, output), which counts its traces; as `compile`."""
+        """Compiles (shared, state, input) -> (state, output), which counts its traces; as `compile`."""
         mesh, total, by_lane = self._mesh, lanes * self._mesh.size, meshes.by_lane(self._mesh)
         epoch = sharded(vectorised(functools.partial(lane.epoch, spec), packing, shared=1), mesh, shared=1)
         state = stacked(lane.abstract_state(spec), total, by_lane)
         many = stacked(told, total, by_lane)
-        return jax.jit(counted.counting(epoch), donate_argnums=(1,)).lower(self._cases, state, many).compile()
+        shared = self._shared(spec)
+        return jax.jit(counted.counting(epoch), donate_argnums=(1,)).lower(shared, state, many).compile()
+
+    def _shared(self, spec: LaneSpec) -> Shared:
+        return Shared(self._cases, jax.device_put(spec.frozen, meshes.everywhere(self._mesh)))
 
     def few_steps(self, spec: LaneSpec, told: LaneInput, lanes: int, packing: str) -> Callable[[], None]:
         """Compiles an epoch over all cases; the function runs it, from weights of zero, to its end."""
@@ -85,9 +88,10 @@ class Resident:
         many = jax.device_put(jax.tree.map(lambda *leaves: np.stack(leaves), *[told] * total), by_lane)
         shapes = stacked(lane.abstract_state(spec), total)
         state = jax.device_put(jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), shapes), by_lane)
+        shared = self._shared(spec)
 
         def steps() -> None:
             nonlocal state
-            state, _ = jax.block_until_ready(epoch(self._cases, state, many))
+            state, _ = jax.block_until_ready(epoch(shared, state, many))
 
         return steps

@@ -19,7 +19,7 @@ from nachos_jax.records.checkpoint import LaneCheckpoint
 from nachos_jax.records.schema import Curve
 
 BEST = "best_logits"
-"""Name of the array that stands beside the leaves of the state."""
+"""Name of the array that stands beside the leaves of the state, as versions before other tasks wrote it."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Resumable:
         training_loss: one value an epoch.
         watchers: curves by fold.
         leaves: the lane's state, leaf by leaf.
-        best: [held cases, C] logits of each watched fold at its best epoch so far.
+        best: [held cases, S], what was seen of each watched fold at its best epoch so far.
     """
 
     training_loss: tuple[float, ...]
@@ -43,7 +43,7 @@ class Resumable:
 
         Args:
             leaves: that state, leaf by leaf, or its shapes and dtypes.
-            best: best logits of a lane.
+            best: what a lane has seen at its best epochs.
         """
         return _forms([*self.leaves, self.best]) == _forms([*leaves, best])
 
@@ -59,7 +59,7 @@ class Running:
     Attributes:
         lane: its number.
         progress: of its fit.
-        best: [held cases, C] logits of each watched fold at its best epoch so far.
+        best: [held cases, S], what was seen of each watched fold at its best epoch so far.
     """
 
     lane: int
@@ -128,7 +128,7 @@ def snapshot(
         running: those on their way.
 
     Returns:
-        Leaves [running lanes, ...] by name with the best logits beside them, and one JSON value a lane.
+        Leaves [running lanes, ...] by name with what was seen at best epochs beside them, and one JSON value a lane.
     """
     rows = np.asarray([lane.lane for lane in running])
     leaves = jax.tree.leaves(jax.device_get(state))
@@ -138,7 +138,7 @@ def snapshot(
 
 
 def resumables(arrays: dict[str, np.ndarray], lanes: list[dict[str, Any]]) -> dict[str, Resumable]:
-    """The fits of a snapshot by id; none of one that an older version wrote, without logits."""
+    """The fits of a snapshot by id; none of one that an older version wrote, without it."""
     if BEST not in arrays:
         return {}
     leaves = [arrays[_name(k)] for k in range(len(arrays) - 1)]

@@ -20,7 +20,7 @@ from jax.sharding import Mesh
 from nachos_jax.data.stream import WindowReader
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine import lane
-from nachos_jax.engine.lane import Cases, LaneInput, LaneOutput, LaneSpec, LaneState, Progress
+from nachos_jax.engine.lane import LaneInput, LaneOutput, LaneSpec, LaneState, Progress, Shared
 from nachos_jax.engine.program import (
     LaneProgram,
     TraceCount,
@@ -32,6 +32,7 @@ from nachos_jax.engine.program import (
 )
 from nachos_jax.engine.windows import Windows
 from nachos_jax.runtime import mesh as meshes
+from nachos_jax.tasks.task import Cases
 
 
 class Streamed:
@@ -39,19 +40,21 @@ class Streamed:
 
     def __init__(self, cohort: Cohort, windows: Windows, mesh: Mesh):
         by_window = windows.cases.reshape(windows.count, windows.size)
-        self._reader = WindowReader(cohort.images, cohort.table.labels, by_window)
+        targets = cohort.targets.on_device
+        self._reader = WindowReader(cohort.store, targets, by_window)
         self._windows, self._mesh = windows, mesh
-        shape = (windows.size, *cohort.shape)
+        one = Cases(
+            cohort.store.forms(windows.size), np.broadcast_to(targets[:1], (windows.size, *targets.shape[1:]))
+        )
         everywhere = meshes.everywhere(mesh)
-        self._shapes = Cases(
-            jax.ShapeDtypeStruct(shape, cohort.images.dtype, sharding=everywhere),
-            jax.ShapeDtypeStruct(shape[:1], jnp.int32, sharding=everywhere),
+        self._shapes = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), one
         )
 
     @property
     def nbytes(self) -> int:
         """Bytes on each device: the window in use and the next one."""
-        return 2 * sum(shape.size * shape.dtype.itemsize for shape in self._shapes)
+        return 2 * sum(shape.size * shape.dtype.itemsize for shape in jax.tree.leaves(self._shapes))
 
     def compile(self, spec: LaneSpec, told: LaneInput, lanes: int, packing: str) -> tuple[LaneProgram, int]:
         """Compiles the epoch of a bucket; see `nachos_jax.engine.resident.Resident.compile`."""
@@ -61,23 +64,26 @@ class Streamed:
         many, state = stacked(told, total, by_lane), stacked(lane.abstract_state(spec), total, by_lane)
         train = sharded(vectorised(functools.partial(_train, spec), packing, shared=2), mesh, shared=2)
         progress = Progress(state, *stacked((np.float32(0), np.int32(0)), total, by_lane))
-        training = jax.jit(counted.counting(train), donate_argnums=(2,)).lower(
-            self._shapes, number, progress, many
-        )
+        frozen = jax.device_put(spec.frozen, meshes.everywhere(mesh))
+        shapes = Shared(self._shapes, frozen)
+        training = jax.jit(counted.counting(train), donate_argnums=(2,)).lower(shapes, number, progress, many)
         predict = vectorised(functools.partial(lane.predict, spec), packing, shared=1)
-        predicting = jax.jit(sharded(predict, mesh, shared=1)).lower(self._shapes, state, many)
+        predicting = jax.jit(sharded(predict, mesh, shared=1)).lower(shapes, state, many)
         compiled = training.compile(), predicting.compile()
-        passes = _Passes(self._read, *compiled, self._windows, mesh, spec.classes)
+        passes = _Passes(
+            functools.partial(self._read, frozen), *compiled, self._windows, mesh, spec.task.seen
+        )
         start = compile_start(spec, told, mesh, lanes, packing)
         seconds = time.perf_counter() - began
         used = max(program_bytes(passes.train), program_bytes(passes.predict)) - self.nbytes // 2
         return LaneProgram(passes.epoch, start, mesh, total, spec, counted, seconds), used
 
-    def _read(self, windows: Sequence[int]) -> Iterator[tuple[int, Cases]]:
+    def _read(self, frozen: Any, windows: Sequence[int]) -> Iterator[tuple[int, Shared]]:
         """Windows on the devices, the next one on its way while the caller works on one."""
-        ready: tuple[int, Cases] | None = None
-        for number, images, labels in self._reader.read(windows):
-            coming = (number, jax.device_put(Cases(images, labels), meshes.everywhere(self._mesh)))
+        ready: tuple[int, Shared] | None = None
+        for number, inputs, targets in self._reader.read(windows):
+            cases = jax.device_put(Cases(inputs, targets), meshes.everywhere(self._mesh))
+            coming = (number, Shared(cases, frozen))
             if ready is not None:
                 yield ready
             ready = coming
@@ -85,8 +91,10 @@ class Streamed:
             yield ready
 
 
-def _train(spec: LaneSpec, cases: Cases, window: jax.Array, progress: Progress, told: LaneInput) -> Progress:
-    return lane.train_window(spec, cases, progress, told, window, jnp.int32(0))
+def _train(
+    spec: LaneSpec, shared: Shared, window: jax.Array, progress: Progress, told: LaneInput
+) -> Progress:
+    return lane.train_window(spec, shared, progress, told, window, jnp.int32(0))
 
 
 @dataclass(frozen=True)
@@ -95,38 +103,38 @@ class _Passes:
 
     Attributes:
         read: window numbers -> windows on the devices.
-        train: (cases, window, progress, input) -> progress.
-        predict: (cases, state, input) -> logits, where the input's held rows count from the window's first.
+        train: (shared, window, progress, input) -> progress.
+        predict: (shared, state, input) -> seen, where the input's held rows count from the window's first.
         windows: the rows.
         mesh: the devices.
-        classes: C.
+        numbers: S, seen of a case.
     """
 
-    read: Callable[[Sequence[int]], Iterator[tuple[int, Cases]]]
+    read: Callable[[Sequence[int]], Iterator[tuple[int, Shared]]]
     train: Any
     predict: Any
     windows: Windows
     mesh: Mesh
-    classes: int
+    numbers: int
 
     def epoch(self, state: LaneState, told: LaneInput) -> tuple[LaneState, LaneOutput]:
         """One epoch of all lanes; see `LaneProgram.epoch`."""
         by_lane, lanes = meshes.by_lane(self.mesh), len(told.epoch)
         zeros = jax.device_put((np.zeros(lanes, np.float32), np.zeros(lanes, np.int32)), by_lane)
         progress = Progress(state, *zeros)
-        for window, cases in self.read(range(self.windows.count)):
+        for window, shared in self.read(range(self.windows.count)):
             number = jax.device_put(np.int32(window), meshes.everywhere(self.mesh))
-            progress = self.train(cases, number, progress, told)
+            progress = self.train(shared, number, progress, told)
         loss = np.asarray(progress.loss) / np.maximum(np.asarray(progress.step), 1).astype(np.float32)
-        return progress.state, LaneOutput(loss, self._logits(progress.state, told))  # type: ignore[arg-type]
+        return progress.state, LaneOutput(loss, self._seen(progress.state, told))  # type: ignore[arg-type]
 
-    def _logits(self, state: LaneState, told: LaneInput) -> np.ndarray:
-        """[L, E, classes] float32, each held row predicted while its window is on the device."""
+    def _seen(self, state: LaneState, told: LaneInput) -> np.ndarray:
+        """[L, E, S] float32, each held row predicted while its window is on the device."""
         held, n_held = np.asarray(told.held), np.asarray(told.n_held)
-        logits = np.zeros((*held.shape, self.classes), np.float32)
+        seen = np.zeros((*held.shape, self.numbers), np.float32)
         real = np.arange(held.shape[1]) < n_held[:, None]
         home = np.where(real, held // self.windows.size, -1)
-        for window, cases in self.read(np.unique(home[real]).tolist()):
+        for window, shared in self.read(np.unique(home[real]).tolist()):
             here, counts, places = np.zeros_like(held), np.zeros_like(n_held), []
             for i, windows in enumerate(home):
                 mine = np.flatnonzero(windows == window)
@@ -134,7 +142,7 @@ class _Passes:
                 counts[i] = len(mine)
                 places.append(mine)
             rows, few = jax.device_put((here, counts), meshes.by_lane(self.mesh))
-            part = np.asarray(self.predict(cases, state, told._replace(held=rows, n_held=few)))
+            part = np.asarray(self.predict(shared, state, told._replace(held=rows, n_held=few)))
             for i, mine in enumerate(places):
-                logits[i, mine] = part[i, : len(mine)]
-        return logits
+                seen[i, mine] = part[i, : len(mine)]
+        return seen

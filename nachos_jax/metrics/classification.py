@@ -6,36 +6,28 @@ is None with the reason in words, never a silent zero.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 
-from nachos_jax.core.errors import UsageError
+from nachos_jax.metrics import matrices, ranking
 from nachos_jax.metrics.calibration import expected_calibration_error
+from nachos_jax.metrics.contract import (
+    CORRELATION,
+    NOT_NEGATIVE,
+    SHARE,
+    Losses,
+    Metric,
+    find,
+    one_by_one,
+    quiet,
+)
 from nachos_jax.metrics.value import Value, share
 
 SMALLEST = float(np.finfo(np.float32).tiny)
 """Probabilities below this count as this in the log loss: the smallest normal float32, 1.2e-38."""
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One row of `METRICS`.
-
-    Attributes:
-        name: key in configs and files.
-        label: name for people.
-        higher_is_better: False for losses.
-        needs_probabilities: False when the predicted class alone decides.
-        function: (labels [N], probabilities [N, C], class names) -> Value.
-    """
-
-    name: str
-    label: str
-    higher_is_better: bool
-    needs_probabilities: bool
-    function: Callable[[np.ndarray, np.ndarray, Sequence[str]], Value]
 
 
 @dataclass(frozen=True)
@@ -73,8 +65,7 @@ def evaluate(name: str, labels: np.ndarray, probabilities: np.ndarray, classes: 
         UsageError: there is no metric of this name.
         ValueError: the shapes do not fit together or a label is no class number.
     """
-    if name not in METRICS:
-        raise UsageError(f"There is no metric {name!r}: choose one of {', '.join(METRICS)}.")
+    metric = find(METRICS, name)
     labels, probabilities = np.asarray(labels), np.asarray(probabilities)
     if probabilities.shape != (len(labels), len(classes)):
         raise ValueError(f"{probabilities.shape} probabilities: ({len(labels)}, {len(classes)}) expected")
@@ -84,7 +75,7 @@ def evaluate(name: str, labels: np.ndarray, probabilities: np.ndarray, classes: 
     broken = len(labels) - int(np.isfinite(probabilities).all(axis=1).sum())
     if broken:
         return Value(None, f"probabilities of {broken} of {len(labels)} cases are not numbers")
-    return METRICS[name].function(labels, probabilities, classes)
+    return metric.function(labels, probabilities, classes)
 
 
 def predict(probabilities: np.ndarray) -> np.ndarray:
@@ -224,28 +215,12 @@ def _one_against_rest(
     return Value(float(np.mean([curve(labels == c, probabilities[:, c]) for c in columns])))
 
 
-def _area_under_roc(positive: np.ndarray, scores: np.ndarray) -> float:
-    """Chance that a positive case scores above a negative one, ties half (Mann and Whitney, 1947)."""
-    _, group, sizes = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(sizes) - (sizes - 1) / 2)[group]
-    n1 = int(positive.sum())
-    return float((ranks[positive].sum() - n1 * (n1 + 1) / 2) / (n1 * (len(scores) - n1)))
-
-
-def _average_precision_of(positive: np.ndarray, scores: np.ndarray) -> float:
-    """Sum of precision times gain in recall over the distinct thresholds, as scikit-learn has it."""
-    _, group = np.unique(-scores, return_inverse=True)
-    hits = np.cumsum(np.bincount(group, weights=positive))
-    precision = hits / np.cumsum(np.bincount(group))
-    return float(np.sum(np.diff(hits, prepend=0.0) * precision) / hits[-1])
-
-
 def _auc(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> Value:
-    return _one_against_rest(_area_under_roc, labels, probabilities, classes)
+    return _one_against_rest(ranking.auc, labels, probabilities, classes)
 
 
 def _average_precision(labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> Value:
-    return _one_against_rest(_average_precision_of, labels, probabilities, classes)
+    return _one_against_rest(ranking.average_precision, labels, probabilities, classes)
 
 
 def _mcc(labels: np.ndarray, probabilities: np.ndarray, _classes: Sequence[str]) -> Value:
@@ -306,22 +281,104 @@ def _brier(labels: np.ndarray, probabilities: np.ndarray, _classes: Sequence[str
     return Value(float(np.mean(np.sum(distance**2, axis=1))))
 
 
-METRICS: dict[str, Metric] = {
+def _right(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    return (predict(probabilities) == labels).astype(np.float64)
+
+
+def _brier_of_cases(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    return np.sum((probabilities - np.eye(probabilities.shape[1])[labels]) ** 2, axis=1)
+
+
+def _log_loss_of_cases(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    true = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return -np.log(np.maximum(true, SMALLEST))
+
+
+HEADLINE: str = "balanced_accuracy"
+SHOWN: tuple[str, ...] = ("accuracy", "balanced_accuracy", "macro_f1", "auc", "log_loss")
+"""Metrics of the tables, beside the one that trials were selected by."""
+METRICS: Mapping[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("accuracy", "Accuracy", True, False, _accuracy),
-        Metric("balanced_accuracy", "Balanced accuracy", True, False, _balanced_accuracy),
-        Metric("macro_f1", "Macro F1", True, False, _macro_f1),
+        Metric("accuracy", "Accuracy", True, _accuracy, SHARE),
+        Metric("balanced_accuracy", "Balanced accuracy", True, _balanced_accuracy, SHARE),
+        Metric("macro_f1", "Macro F1", True, _macro_f1, SHARE),
         # With one class a case, micro-averaged F1 is the accuracy.
-        Metric("micro_f1", "Micro F1", True, False, _accuracy),
-        Metric("auc", "AUC", True, True, _auc),
-        Metric("average_precision", "Average precision", True, True, _average_precision),
-        Metric("mcc", "Matthews correlation", True, False, _mcc),
-        Metric("kappa", "Quadratic-weighted kappa", True, False, _kappa),
-        Metric("log_loss", "Log loss", False, True, _log_loss),
-        Metric("brier", "Brier score", False, True, _brier),
-        Metric("ece", "Expected calibration error", False, True, _ece),
-        Metric("mean_class_distance", "Mean class distance", False, False, _mean_class_distance),
+        Metric("micro_f1", "Micro F1", True, _accuracy, SHARE),
+        Metric("auc", "AUC", True, _auc, SHARE, ranks=True),
+        Metric("average_precision", "Average precision", True, _average_precision, SHARE, ranks=True),
+        Metric("mcc", "Matthews correlation", True, _mcc, CORRELATION),
+        Metric("kappa", "Quadratic-weighted kappa", True, _kappa, CORRELATION),
+        Metric("log_loss", "Log loss", False, _log_loss, NOT_NEGATIVE),
+        Metric("brier", "Brier score", False, _brier, (0.0, 2.0)),
+        Metric("ece", "Expected calibration error", False, _ece, SHARE),
+        Metric("mean_class_distance", "Mean class distance", False, _mean_class_distance, NOT_NEGATIVE),
     )
 }
 """The metrics by name."""
+BY_CLASS = frozenset({"balanced_accuracy", "macro_f1", "mcc"})
+"""Metrics that average or compare over classes, and give a number when one of them has no case."""
+COUNTS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+    "accuracy": matrices.accuracy,
+    "micro_f1": matrices.accuracy,
+    "balanced_accuracy": matrices.balanced_accuracy,
+    "macro_f1": matrices.macro_f1,
+    "mcc": matrices.mcc,
+    "kappa": matrices.kappa,
+}
+"""Metrics of weighted confusion matrices [R, C, C]."""
+LOSSES: Mapping[str, Losses] = {"brier": _brier_of_cases, "log_loss": _log_loss_of_cases}
+"""Metrics that are means over cases: of these [N]."""
+ADDITIVE: Mapping[str, Losses] = {**LOSSES, "accuracy": _right, "micro_f1": _right}
+"""The same, and those whose values a case has too: (labels [N], probabilities [N, C]) -> [N]."""
+RANKS: Mapping[str, Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]] = {
+    "auc": ranking.weighted_auc,
+    "average_precision": ranking.weighted_average_precision,
+}
+"""Metrics of one class against the rest by the order of scores."""
+
+
+def weighted(name: str, labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """A metric of N cases under many weights, a case of weight w counting as w cases.
+
+    Args:
+        name: key of `METRICS`; those of `COUNTS`, `RANKS` and `LOSSES` are evaluated at once, others one by
+            one on repeated cases.
+        labels: [N] int.
+        probabilities: [N, C] float.
+        weights: [R, N] whole numbers, 0 or more.
+
+    Returns:
+        [R] float64, NaN where undefined.
+
+    Raises:
+        UsageError: there is no metric of this name.
+    """
+    find(METRICS, name)
+    count = probabilities.shape[1]
+    if not np.isfinite(probabilities).all():
+        return np.full(len(weights), np.nan)
+    if name in COUNTS:
+        cell = labels * count + predict(probabilities)
+        one = sparse.csr_array((np.ones(len(cell)), (np.arange(len(cell)), cell)), (len(cell), count * count))
+        return quiet(COUNTS[name], (weights @ one).reshape(-1, count, count))
+    if name in LOSSES:
+        return quiet(np.divide, weights @ LOSSES[name](labels, probabilities), weights.sum(axis=1))
+    if name in RANKS:
+        columns = [1] if count == 2 else range(count)
+        areas = [quiet(RANKS[name], labels == c, probabilities[:, c], weights) for c in columns]
+        return np.mean(areas, axis=0)
+    names = [str(c) for c in range(count)]
+    return one_by_one(lambda y, p: evaluate(name, y, p, names), labels, probabilities, weights)
+
+
+def resampled(name: str, labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """`weighted`, NaN where a class of these cases has lost its weight and the metric would not say so.
+
+    A metric of `BY_CLASS` over the classes left would be another quantity.
+    """
+    values = weighted(name, labels, probabilities, weights)
+    if name not in BY_CLASS:
+        return values
+    kept = [weights[:, labels == c].any(axis=1) for c in np.unique(labels)]
+    return np.where(np.all(kept, axis=0), values, np.nan)

@@ -28,7 +28,7 @@ class Rule:
     """How a threshold is chosen.
 
     Attributes:
-        name: "youden", "sensitivity", "specificity" or "cost".
+        name: "youden", "sensitivity", "specificity", "cost", or "f1".
         numbers: nothing; the target, above 0 and at most 1; or the costs of one false positive and of
             one false negative, both above 0.
     """
@@ -137,6 +137,8 @@ def choose(rule: Rule, labels: np.ndarray, scores: np.ndarray) -> Value:
         specificity(s): lowest threshold whose specificity is at least s.
         cost(fp, fn): smallest fp * false positives + fn * false negatives (Metz, 1978, Seminars in
             Nuclear Medicine 8), at the prevalence of these cases.
+        f1: largest F1, at the prevalence of these cases; calls every case positive when scores hardly
+            tell the classes apart (Lipton, Elkan and Naryanaswamy, 2014, ECML PKDD).
     Among equals the lowest threshold, the most sensitive. A target of 0.95 met here is met on new cases
     only about: with few cases of the class far from it.
 
@@ -147,8 +149,8 @@ def choose(rule: Rule, labels: np.ndarray, scores: np.ndarray) -> Value:
 
     Returns:
         The threshold; None when a class is missing, a score is no finite number, or the target is
-        reached only by calling every case, or no case, positive. A note when the best of youden or
-        cost is to call all cases alike.
+        reached only by calling every case, or no case, positive. A note when the best of youden, cost or
+        f1 is to call all cases alike.
 
     Raises:
         ValueError: shapes do not fit together.
@@ -168,6 +170,8 @@ def choose(rule: Rule, labels: np.ndarray, scores: np.ndarray) -> Value:
     elif rule.name == "youden":
         # Whole numbers, so that equals are exactly equal.
         best = int(np.argmax(tp * negatives - fp * positives))
+    elif rule.name == "f1":
+        best = int(np.argmax(2 * tp / (tp + fp + positives)))
     else:
         cost_fp, cost_fn = rule.numbers
         best = int(np.argmin(cost_fp * fp + cost_fn * (positives - tp)))

@@ -8,13 +8,17 @@ until `draw_weights` fills all those of a network at once.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 
+from nachos_jax.core import rng
+from nachos_jax.core.errors import UsageError
 from nachos_jax.models.convolution import conv
 from nachos_jax.models.normalisation import BatchNorm, GroupNorm
 from nachos_jax.models.pooling import global_average_pool
@@ -38,6 +42,31 @@ class Setting:
     norm: str
     dtype: DTypeLike
     lowering: str
+
+
+class Mode(NamedTuple):
+    """How a network is called.
+
+    Attributes:
+        train: True while training: dropout drops, running statistics move.
+        dropout_rate: scalar in [0, 1), maybe traced; the Python number 0.0 compiles nothing in.
+        dropout_key: random key of this step.
+        traced: hyperparameters that are not static, float32 scalars by name; an architecture reads its own.
+    """
+
+    train: bool
+    dropout_rate: jax.Array | float
+    dropout_key: jax.Array
+    traced: Mapping[str, jax.Array | float]
+
+
+def evaluation(traced: Mapping[str, jax.Array | float]) -> Mode:
+    """The mode in which a network predicts."""
+    return Mode(False, 0.0, rng.unused(), traced)
+
+
+class Frozen(nnx.Variable):
+    """Weights that no fit trains and all lanes share, as those of a frozen backbone."""
 
 
 class Kernel(nnx.Param):
@@ -103,20 +132,32 @@ class Linear(nnx.Module):
         return x @ self.kernel[...] + self.bias[...][None]
 
 
-class Classifier(nnx.Module):
-    """The end of a classification network: global average, dropout, linear layer."""
+class Head(nnx.Module):
+    """The end of a network that gives a few numbers a case: global average, dropout, linear layer."""
 
-    def __init__(self, inputs: int, classes: int) -> None:
-        self.linear = Linear(inputs, classes)
+    def __init__(self, inputs: int, outputs: int) -> None:
+        self.linear = Linear(inputs, outputs)
 
-    def __call__(
-        self, x: jax.Array, train: bool, dropout_rate: jax.Array | float, dropout_key: jax.Array
-    ) -> jax.Array:
-        """[B, H, W, C] of any dtype -> logits [B, classes] float32; drops only when training."""
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+        """[B, H, W, C] of any dtype -> [B, outputs] float32; drops only when training."""
         features = global_average_pool(x)
-        if train:
-            features = dropout(features, dropout_rate, dropout_key)
+        if mode.train:
+            features = dropout(features, mode.dropout_rate, mode.dropout_key)
         return self.linear(features)
+
+
+def image_size(architecture: str, shape: tuple[int, ...]) -> tuple[int, int]:
+    """Height and width of the images that a network is given.
+
+    Raises:
+        UsageError: a case is no image [H, W, C].
+    """
+    if len(shape) != 3:
+        raise UsageError(
+            f"architecture {architecture!r} takes images [H, W, C], and a case here has the shape "
+            f"{list(shape)}: choose another one in config.model.architecture."
+        )
+    return shape[0], shape[1]
 
 
 def norm(channels: int, setting: Setting, zero_scale: bool = False) -> BatchNorm | GroupNorm:

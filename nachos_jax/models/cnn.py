@@ -9,7 +9,7 @@ from jax.typing import DTypeLike
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import Hyperparameter
 from nachos_jax.core.types import HParams
-from nachos_jax.models.blocks import Classifier, Conv, Setting, draw_weights, norm
+from nachos_jax.models.blocks import Conv, Head, Mode, Setting, draw_weights, image_size, norm
 
 _WHEN = ("architecture", ("cnn",))
 
@@ -52,33 +52,32 @@ class Stage(nnx.Module):
 class CNN(nnx.Module):
     """Stages whose width doubles, global average, dropout, linear layer."""
 
-    def __init__(self, stages: int, width: int, channels: int, classes: int, setting: Setting) -> None:
+    def __init__(self, stages: int, width: int, channels: int, outputs: int, setting: Setting) -> None:
         widths = [channels, *(width * 2**stage for stage in range(stages))]
         pairs = zip(widths, widths[1:], strict=False)
         self.stages = nnx.List([Stage(inputs, outputs, setting) for inputs, outputs in pairs])
-        self.head = Classifier(widths[-1], classes)
+        self.head = Head(widths[-1], outputs)
 
-    def __call__(
-        self, x: jax.Array, train: bool, dropout_rate: jax.Array | float, dropout_key: jax.Array
-    ) -> jax.Array:
-        """[B, H, W, channels] float32 -> logits [B, classes] float32."""
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+        """[B, H, W, channels] float32 -> [B, outputs] float32."""
         for stage in self.stages:
-            x = stage(x, train)
-        return self.head(x, train, dropout_rate, dropout_key)
+            x = stage(x, mode.train)
+        return self.head(x, mode)
 
 
 def build(
-    hparams: HParams, channels: int, classes: int, dtype: DTypeLike, lowering: str, rngs: nnx.Rngs
+    hparams: HParams, shape: tuple[int, ...], outputs: int, dtype: DTypeLike, lowering: str, rngs: nnx.Rngs
 ) -> nnx.Module:
     """The network, see `nachos_jax.models.registry`."""
     setting = Setting(str(hparams["norm"]), dtype, lowering)
-    network = CNN(int(hparams["cnn.stages"]), int(hparams["cnn.width"]), channels, classes, setting)
+    network = CNN(int(hparams["cnn.stages"]), int(hparams["cnn.width"]), shape[-1], outputs, setting)
     draw_weights(network, rngs)
     return network
 
 
-def check(hparams: HParams, height: int, width: int) -> None:
+def check(hparams: HParams, shape: tuple[int, ...]) -> None:
     """Raises UsageError when a stage would have nothing left to pool."""
+    height, width = image_size("cnn", shape)
     stages = int(hparams["cnn.stages"])
     if min(height, width) < 2**stages:
         most = min(height, width).bit_length() - 1

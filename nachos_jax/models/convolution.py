@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from nachos_jax.config.run_config import LOWERINGS
+from nachos_jax.config.fields import LOWERINGS
 
 Padding = str | Sequence[tuple[int, int]]
 

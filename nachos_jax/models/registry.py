@@ -3,18 +3,21 @@
 An architecture called NAME is the file `nachos_jax/models/NAME.py` with
 
     HYPERPARAMETERS: tuple[Hyperparameter, ...]
-        rows called "NAME.x", each with a default and when=("architecture", ("NAME",)); static unless
-        the value may be a traced scalar of the lane.
-    build(hparams, channels, classes, dtype, lowering, rngs) -> nnx.Module
-        from flat hyperparameters ("NAME.x" and "norm"). Modules of `nachos_jax.models.blocks` get their
-        initial weights from a last call of `draw_weights(network, rngs)`. The module is called as
-        module(x [B, H, W, C] float32, train: bool, dropout_rate, dropout_key) -> logits
-        [B, classes] float32, where the rate is a scalar, maybe traced. Its state is nnx.Param and
-        nnx.BatchStat, float32, with no random state; evaluation (train=False) changes none of it.
-        Grad-CAM reads what the network's one `blocks.Classifier` is called on, [B, H, W, C]; occlusion works
-        for every network.
-    check(hparams, height, width)  (may be left out)
-        raises UsageError when such images do not suit such hyperparameters.
+        rows called "NAME.x", each with a default and when=("architecture", ("NAME",)). Static ones shape the
+        network; the others ride the lane axis and are read in the call.
+    build(hparams, shape, outputs, dtype, lowering, rngs) -> nnx.Module
+        from static flat hyperparameters ("NAME.x" and "norm") and the shape of one case, (H, W, C) of an
+        image. Modules of `nachos_jax.models.blocks` get their initial weights from a last call of
+        `draw_weights(network, rngs)`. The module is called as
+        module(x [B, H, W, C] float32, mode: blocks.Mode) -> [B, outputs] float32, where mode.traced["NAME.x"]
+        holds the values of rows that are not static. Its state is nnx.Param, nnx.BatchStat and blocks.Frozen,
+        float32, with no random state; evaluation (mode.train False) changes none of it.
+        Grad-CAM reads what the network's one `blocks.Head` is called on, [B, H, W, C]; occlusion works for
+        every network.
+    check(hparams, shape)  (may be left out)
+        raises UsageError when such cases do not suit such hyperparameters.
+    frozen(hparams) -> dict  (where the network has Frozen weights)
+        their values, nested as `nnx.to_pure_dict` has them: the same for every fit, passed once to all lanes.
 """
 
 from __future__ import annotations
@@ -48,7 +51,13 @@ def hyperparameters() -> tuple[Hyperparameter, ...]:
 
     shared = (
         Hyperparameter(
-            "architecture", "choice", choices=names(), static=True, default=DEFAULT, meaning="network"
+            "architecture",
+            "choice",
+            choices=names(),
+            static=True,
+            default=DEFAULT,
+            meaning="network",
+            section="model",
         ),
         Hyperparameter(
             "norm",
@@ -57,6 +66,7 @@ def hyperparameters() -> tuple[Hyperparameter, ...]:
             static=True,
             default=next(iter(NORMS)),
             meaning="normalisation of the layers",
+            section="model",
         ),
     )
     return (*shared, *(row for file in _files().values() for row in file.HYPERPARAMETERS))
@@ -72,14 +82,14 @@ def defaults() -> dict[str, HParamValue | dict[str, HParamValue]]:
 
 
 def build(
-    hparams: HParams, channels: int, classes: int, dtype: DTypeLike, lowering: str, rngs: nnx.Rngs
+    hparams: HParams, shape: tuple[int, ...], outputs: int, dtype: DTypeLike, lowering: str, rngs: nnx.Rngs
 ) -> nnx.Module:
     """The network that the hyperparameters name.
 
     Args:
         hparams: flat values, at least "architecture", "norm" and the rows of that architecture.
-        channels: channels of the images.
-        classes: number of classes.
+        shape: of one case, (H, W, C) of an image.
+        outputs: width of the head.
         dtype: float32 or bfloat16, in which convolutions are computed.
         lowering: how, see `nachos_jax.models.convolution`.
         rngs: random keys of the initial weights; only the stream "params" is used.
@@ -91,14 +101,20 @@ def build(
         KeyError: there is no such architecture, or one of its hyperparameters is missing.
     """
     file = _files()[str(hparams["architecture"])]
-    return file.build(hparams, channels, classes, dtype, lowering, rngs)
+    return file.build(hparams, shape, outputs, dtype, lowering, rngs)
 
 
-def check(hparams: HParams, height: int, width: int) -> None:
-    """Raises UsageError when images of height x width pixels do not suit the network."""
+def check(hparams: HParams, shape: tuple[int, ...]) -> None:
+    """Raises UsageError when cases of this shape do not suit the network."""
     file = _files()[str(hparams["architecture"])]
     if hasattr(file, "check"):
-        file.check(hparams, height, width)
+        file.check(hparams, shape)
+
+
+def frozen(hparams: HParams) -> dict:
+    """Weights of the network that no fit trains, nested by module; {} of one that is trained whole."""
+    file = _files()[str(hparams["architecture"])]
+    return file.frozen(hparams) if hasattr(file, "frozen") else {}
 
 
 @functools.cache

@@ -17,7 +17,7 @@ from jax.typing import DTypeLike
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import Hyperparameter
 from nachos_jax.core.types import HParams
-from nachos_jax.models.blocks import Classifier, Conv, Setting, draw_weights, norm
+from nachos_jax.models.blocks import Conv, Head, Mode, Setting, draw_weights, image_size, norm
 from nachos_jax.models.pooling import max_pool
 
 _WHEN = ("architecture", ("resnet",))
@@ -112,7 +112,7 @@ class Block(nnx.Module):
 class ResNet(nnx.Module):
     """Stem, four stages of blocks, global average, dropout, linear layer."""
 
-    def __init__(self, hparams: HParams, channels: int, classes: int, setting: Setting) -> None:
+    def __init__(self, hparams: HParams, channels: int, outputs: int, setting: Setting) -> None:
         depth, version = int(hparams["resnet.depth"]), int(hparams["resnet.version"])
         width = int(hparams["resnet.width"])
         self.large = hparams["resnet.stem"] == "large"
@@ -126,35 +126,34 @@ class ResNet(nnx.Module):
                 inputs = blocks[-1].outputs
         self.blocks = nnx.List(blocks)
         self.last_norm = norm(inputs, setting) if version == 2 else None
-        self.head = Classifier(inputs, classes)
+        self.head = Head(inputs, outputs)
 
-    def __call__(
-        self, x: jax.Array, train: bool, dropout_rate: jax.Array | float, dropout_key: jax.Array
-    ) -> jax.Array:
-        """[B, H, W, channels] float32 -> logits [B, classes] float32."""
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+        """[B, H, W, channels] float32 -> [B, outputs] float32."""
         x = self.stem(x)
         if self.stem_norm is not None:
-            x = jax.nn.relu(self.stem_norm(x, train))
+            x = jax.nn.relu(self.stem_norm(x, mode.train))
         if self.large:
             x = max_pool(x, window=3, stride=2, padding=1)
         for block in self.blocks:
-            x = block(x, train)
+            x = block(x, mode.train)
         if self.last_norm is not None:
-            x = jax.nn.relu(self.last_norm(x, train))
-        return self.head(x, train, dropout_rate, dropout_key)
+            x = jax.nn.relu(self.last_norm(x, mode.train))
+        return self.head(x, mode)
 
 
 def build(
-    hparams: HParams, channels: int, classes: int, dtype: DTypeLike, lowering: str, rngs: nnx.Rngs
+    hparams: HParams, shape: tuple[int, ...], outputs: int, dtype: DTypeLike, lowering: str, rngs: nnx.Rngs
 ) -> nnx.Module:
     """The network, see `nachos_jax.models.registry`."""
-    network = ResNet(hparams, channels, classes, Setting(str(hparams["norm"]), dtype, lowering))
+    network = ResNet(hparams, shape[-1], outputs, Setting(str(hparams["norm"]), dtype, lowering))
     draw_weights(network, rngs)
     return network
 
 
-def check(hparams: HParams, height: int, width: int) -> None:
+def check(hparams: HParams, shape: tuple[int, ...]) -> None:
     """Raises UsageError when the last halving would have a single pixel to halve."""
+    height, width = image_size("resnet", shape)
     stem = str(hparams["resnet.stem"])
     least = 2 ** (_HALVINGS[stem] - 1) + 1
     if min(height, width) < least:

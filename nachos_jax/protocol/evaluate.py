@@ -22,7 +22,7 @@ from nachos_jax.protocol.run.progress import Progress
 from nachos_jax.protocol.study.conduct import Conductor, Ending
 from nachos_jax.protocol.study.study import Study, estimation_studies, flat_study
 from nachos_jax.records.schema import FitRecord, Outcome, OuterTest
-from nachos_jax.tasks import classification as task
+from nachos_jax.tasks import registry as tasks
 
 
 def evaluate(
@@ -114,24 +114,22 @@ def searched(study: Study, outcome: Outcome) -> list[Fit]:
 def _test(run: Run, study: Study, record: FitRecord) -> None:
     """Commits the predictions that the refit made of its outer fold after its last epoch.
 
-    A refit that diverged predicts nothing: its probabilities are null, and the report says so.
+    A refit that diverged predicts nothing: its predictions are null, and the report says so.
     """
     assert study.outer is not None
-    table = run.cohort.table
-    cases = np.flatnonzero(run.folds.cases(study.outer))
-    probabilities = np.full((len(cases), len(table.classes)), np.nan)
+    task, cases = tasks.of(run.config.task), np.flatnonzero(run.folds.cases(study.outer))
+    targets = run.cohort.targets.of(cases)
+    seen = np.full((len(cases), task.device(targets.names, record.hparams).seen), np.nan, np.float32)
     if record.status == "done":
-        logits = load(run.store.payload(record, "logits.safetensors"))["logits"]
-        probabilities = task.probabilities(logits)  # not rounded: confident cases would tie
+        seen = load(run.store.payload(record, f"{task.kind}.safetensors"))[task.kind]
+    tested = task.tested(seen, targets)
     run.store.commit_test(
         OuterTest(
             outer_fold=study.outer,
             fit=record.fit,
-            cases=tuple(table.names[cases].tolist()),
-            labels=tuple(table.labels[cases].tolist()),
-            probabilities=tuple(
-                tuple(x if np.isfinite(x) else None for x in row) for row in probabilities.tolist()
-            ),
+            cases=tuple(run.cohort.table.names[cases].tolist()),
+            arrays=tested.arrays,
             training_loss=record.training_loss,
+            values=tested.values,
         )
     )

@@ -44,7 +44,7 @@ def _readable(file: Path, known: Mapping[str, Any]) -> None:
             "--workdir."
         )
     lacking = [name for name in NEEDED if name not in known]
-    sections = ("config", "folds", "counts")
+    sections = ("config", "folds")
     lacking += [name for name in sections if name in known and not _filled(known[name])]
     if lacking:
         raise UsageError(f"{file} is damaged ({', '.join(lacking)} missing): {CURE}.")

@@ -1,4 +1,4 @@
-"""folds.csv: the folds of a run as people read them, and as a later command takes them up again."""
+"""folds.csv: the folds of a run as people read them, and as runs of older versions kept them."""
 
 from __future__ import annotations
 
@@ -8,33 +8,26 @@ from typing import Any
 import numpy as np
 
 from nachos_jax.core.errors import UsageError
+from nachos_jax.records.case_table import CaseRecord
 from nachos_jax.splits.folds import Folds
 
 _CURE = "Delete folds.csv to draw the folds anew, or use a new --workdir."
 
 
-def write_rows(
-    folds: Folds,
-    names: np.ndarray,
-    subjects: np.ndarray,
-    sites: np.ndarray | None,
-    label_names: Sequence[str],
-) -> tuple[list[str], list[list[Any]]]:
+def write_rows(record: CaseRecord, texts: Sequence[str]) -> tuple[list[str], list[list[Any]]]:
     """The table of folds.csv.
 
     Args:
-        folds: the folds.
-        names: [N] str, names of the cases.
-        subjects: [N] str.
-        sites: [N] str, or None when unknown.
-        label_names: the class name of each of the N cases.
+        record: the case table.
+        texts: the target of each of the N cases in words, as the name of its class.
 
     Returns:
         header (case, subject, site, label, fold, then fold_2, ... of further repeats) and one row a case.
     """
+    folds = record.folds
     header = ["case", "subject", "site", "label", *_columns(folds.repeats)]
-    places = [""] * len(names) if sites is None else sites
-    columns = zip(names, subjects, places, label_names, *folds.assignment.tolist(), strict=True)
+    places = [""] * len(texts) if record.sites is None else record.sites
+    columns = zip(record.names, record.subjects, places, texts, *folds.assignment.tolist(), strict=True)
     return header, [[*map(str, row[:4]), *row[4:]] for row in columns]
 
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from nachos_jax.core.types import HParams, Trial, TrialScore
 
 SCHEMA = 1
@@ -85,7 +87,7 @@ class Outcome:
     epochs: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OuterTest:
     """The one test of an outer fold.
 
@@ -93,17 +95,18 @@ class OuterTest:
         outer_fold: fold number.
         fit: id of the refit whose predictions these are.
         cases: names of the fold's cases, in table order.
-        labels: their class numbers.
-        probabilities: per case, one probability a class (float32 values); None where the refit met NaN.
+        arrays: what the task recorded of each case, [n, ...] by name: of a classification "labels" (class
+            numbers) and "probabilities" [n, C]; NaN (null on disk) where nothing is known, or the refit met NaN.
         training_loss: learning curve of the refit.
+        values: metrics of the fold that the task computed itself; None where undefined.
     """
 
     outer_fold: int
     fit: str
     cases: tuple[str, ...]
-    labels: tuple[int, ...]
-    probabilities: tuple[tuple[float | None, ...], ...]
+    arrays: Mapping[str, np.ndarray]
     training_loss: tuple[float | None, ...]
+    values: Mapping[str, float | None] = field(default_factory=dict)
 
 
 def to_json(record: Any) -> dict[str, Any]:
@@ -145,15 +148,45 @@ def trial_score(value: Mapping) -> TrialScore:
     return TrialScore(**{**value, "by_fold": by_fold})
 
 
+_TEST = ("outer_fold", "fit", "cases", "training_loss", "values")
+"""Fields of a test beside its arrays, which stand among them under their own names."""
+
+
+def test_json(record: OuterTest) -> dict[str, Any]:
+    """Plain JSON values of a test: arrays as nested lists, null for NaN."""
+    arrays = {name: listed(values) for name, values in record.arrays.items()}
+    plain = {name: getattr(record, name) for name in _TEST if name != "values" or record.values}
+    return {**plain, **arrays}
+
+
 def outer_test(value: Mapping) -> OuterTest:
-    """The record in the JSON form of `to_json`."""
-    rows = tuple(tuple(row) for row in value["probabilities"])
+    """The record in the JSON form of `test_json`."""
     return OuterTest(
-        **{
-            **value,
-            "cases": tuple(value["cases"]),
-            "labels": tuple(value["labels"]),
-            "probabilities": rows,
-            "training_loss": tuple(value["training_loss"]),
-        }
+        outer_fold=value["outer_fold"],
+        fit=value["fit"],
+        cases=tuple(value["cases"]),
+        arrays={name: array(rows) for name, rows in value.items() if name not in _TEST},
+        training_loss=tuple(value["training_loss"]),
+        values=value.get("values", {}),
     )
+
+
+def listed(values: np.ndarray) -> list:
+    """Nested lists of an array, None for NaN."""
+    if values.dtype.kind != "f" or not np.isnan(values).any():
+        return values.tolist()
+    plain = values.astype(object)
+    plain[np.isnan(values)] = None
+    return plain.tolist()
+
+
+def array(rows: list) -> np.ndarray:
+    """The array of nested lists of numbers: int64, or float64 with NaN for None.
+
+    Raises:
+        ValueError, TypeError: rows of unequal length, or what is no number.
+    """
+    found = np.array(rows)
+    if found.dtype.kind in "iu":
+        return found.astype(np.int64)
+    return np.array(rows, np.float64)

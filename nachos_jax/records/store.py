@@ -15,7 +15,8 @@ from typing import Any
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Trial
-from nachos_jax.records import schema
+from nachos_jax.records import case_table, schema
+from nachos_jax.records.case_table import CaseRecord
 
 TEMPORARY = ".tmp-"
 
@@ -111,6 +112,14 @@ class RunDirectory:
     def commit_run(self, value: Mapping[str, Any]) -> None:
         """Writes the identity of the run, once."""
         self._commit(self.records / "run.json", value)
+
+    def cases(self) -> CaseRecord | None:
+        """The case table with targets and folds; None in a new directory, and of runs of older versions."""
+        return self._read(self.records / "cases.json", case_table.from_json)
+
+    def commit_cases(self, value: CaseRecord) -> None:
+        """Writes the case table, once."""
+        self._commit(self.records / "cases.json", case_table.to_json(value))
 
     # --- studies --------------------------------------------------------------------------------
 
@@ -208,7 +217,7 @@ class RunDirectory:
     def commit_test(self, value: schema.OuterTest) -> None:
         """Commits the one test of an outer fold."""
         name = f"{study_name(value.outer_fold)}.json"
-        self._commit(self.task / "tests" / name, schema.to_json(value))
+        self._commit(self.task / "tests" / name, schema.test_json(value))
 
     # --- what was spent (not part of the truth: times and devices) -----------------------------------
 
@@ -233,6 +242,14 @@ class RunDirectory:
     def write_settings(self, value: Mapping[str, Any]) -> None:
         """Writes or rewrites them."""
         write_atomic(self.records / "report.json", dump(dict(value)))
+
+    def groups(self) -> dict[str, list[str]] | None:
+        """The group of every case in each column of config.report.subgroups; None before the first launch."""
+        return self._read(self.records / "groups.json", dict)
+
+    def write_groups(self, value: Mapping[str, list[str]]) -> None:
+        """Writes or rewrites them."""
+        write_atomic(self.records / "groups.json", dump(dict(value)))
 
     # --- files for people and machines ---------------------------------------------------------------
 

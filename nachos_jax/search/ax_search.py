@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from nachos_jax.core.hparams import with_absent
 from nachos_jax.core.space import Dimension
 from nachos_jax.core.types import HParams, HParamValue, Trial, digest
 from nachos_jax.search.random_search import DrawnSearch
@@ -172,11 +173,11 @@ def _parameter(axis: Dimension, configs: Any) -> Any:
 
 
 def _point(setting: SearchSetting, hparams: HParams) -> dict[str, float | int] | None:
-    point = {}
+    point, known = {}, with_absent(hparams, setting.table)
     for axis in setting.searched:
-        value = hparams.get(axis.name, setting.defaults[axis.name])
+        value = known.get(axis.name, setting.defaults[axis.name])
         if not contains(axis, value):
-            if axis.name in hparams:
+            if axis.name in known:
                 return None
             value = axis.at(0.5)
         point[axis.name] = _encode(axis, value)

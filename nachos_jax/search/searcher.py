@@ -122,10 +122,10 @@ class SearchSetting:
 
         def complete(kept: dict[str, HParamValue], rows: Sequence[Hyperparameter]):
             if not rows:
-                yield kept
+                yield active(kept, self.table)
                 return
             row, rest = rows[0], rows[1:]
-            if row.when is not None and kept.get(row.when[0]) not in row.when[1]:
+            if not row.applies(kept):
                 yield from complete(kept, rest)
                 return
             dimension = dimensions.get(row.name)

@@ -32,14 +32,15 @@ def check_leakage(folds: Folds, subjects: np.ndarray) -> None:
 
 
 def warnings(
-    folds: Folds, labels: np.ndarray, classes: Sequence[str], sites: np.ndarray | None = None
+    folds: Folds, has: np.ndarray, names: Sequence[str], noun: str, sites: np.ndarray | None = None
 ) -> list[str]:
     """Sentences on folds that can be used but weaken the estimate.
 
     Args:
         folds: the folds.
-        labels: [N] integer class numbers.
-        classes: C class names.
+        has: [N, M] bool, which of the names each case has: its class, its labels; M is 0 of a number.
+        names: of the M classes or labels.
+        noun: what one of them is called, "class" or "label".
         sites: [N] str, or None when unknown; names a fold that is one site.
 
     Returns:
@@ -50,9 +51,9 @@ def warnings(
         numbers = range(first, first + folds.count)
         masks = [folds.cases(fold) for fold in numbers]
         titles = [_title(fold, mask, sites) for fold, mask in zip(numbers, masks, strict=True)]
-        counts = np.stack([np.bincount(labels[mask], minlength=len(classes)) for mask in masks])
-        texts += _small(titles, counts) + _absent(titles, counts, classes)
-        texts += _unseen(titles, counts, classes)
+        counts = np.stack([has[mask].sum(axis=0) for mask in masks])
+        texts += _small(titles, [int(mask.sum()) for mask in masks])
+        texts += _absent(titles, counts, names, noun) + _unseen(titles, counts, names, noun)
     return texts
 
 
@@ -61,38 +62,39 @@ def _title(fold: int, mask: np.ndarray, sites: np.ndarray | None) -> str:
     return f"fold {fold} (site {held[0]})" if len(held) == 1 else f"fold {fold}"
 
 
-def _small(titles: Sequence[str], counts: np.ndarray) -> list[str]:
-    """Folds of fewer than FEW_CASES cases; `counts` is [K, C], cases of each class in each fold."""
+def _small(titles: Sequence[str], sizes: Sequence[int]) -> list[str]:
+    """Folds of fewer than FEW_CASES cases."""
     return [
         f"F{title[1:]} holds only {size} cases: one of them moves its accuracy by {100 / size:.0f} points."
-        for title, size in zip(titles, counts.sum(1).tolist(), strict=True)
+        for title, size in zip(titles, sizes, strict=True)
         if size < FEW_CASES
     ]
 
 
-def _absent(titles: Sequence[str], counts: np.ndarray, classes: Sequence[str]) -> list[str]:
-    """Classes that a fold does not hold."""
+def _absent(titles: Sequence[str], counts: np.ndarray, names: Sequence[str], noun: str) -> list[str]:
+    """Classes or labels that a fold does not hold; `counts` is [K, M], their cases in each fold."""
     return [
-        f"F{title[1:]} holds no case of class {name!r}: metrics of this class are undefined there."
+        f"F{title[1:]} holds no case of {noun} {name!r}: metrics of this {noun} are undefined there."
         for title, row in zip(titles, counts, strict=True)
-        for name, cases in zip(classes, row.tolist(), strict=True)
+        for name, cases in zip(names, row.tolist(), strict=False)
         if cases == 0
     ]
 
 
-def _unseen(titles: Sequence[str], counts: np.ndarray, classes: Sequence[str]) -> list[str]:
-    """Classes that some fit never sees, because it leaves out all the folds that hold them."""
+def _unseen(titles: Sequence[str], counts: np.ndarray, names: Sequence[str], noun: str) -> list[str]:
+    """Classes or labels that some fit never sees, because it leaves out all the folds that hold them."""
     texts = []
-    for name, column in zip(classes, counts.T, strict=True):
+    for name, column in zip(names, counts.T, strict=False):
         holders = [titles[fold] for fold in np.flatnonzero(column).tolist()]
         if len(holders) == 1:
             texts.append(
-                f"Class {name!r} lies wholly in {holders[0]}: fits that leave it out never see this class."
+                f"{noun.capitalize()} {name!r} lies wholly in {holders[0]}: fits that leave it out never see this "
+                f"{noun}."
             )
         # With two folds no fit leaves out both, so nothing is lost by it.
         elif len(holders) == 2 < len(titles):
             texts.append(
-                f"Class {name!r} lies wholly in {holders[0]} and {holders[1]}: fits that leave out both "
-                "never see this class."
+                f"{noun.capitalize()} {name!r} lies wholly in {holders[0]} and {holders[1]}: fits that leave out both "
+                f"never see this {noun}."
             )
     return texts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +12,7 @@ import numpy as np
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import digest
+from nachos_jax.splits.strata import Strata
 
 ATTEMPTS = 20
 _SEED_STEP = 1000003
@@ -18,16 +20,6 @@ _SEED_STEP = 1000003
 
 class Cases(Protocol):
     """The columns of a case table that decide its folds, N rows."""
-
-    @property
-    def labels(self) -> np.ndarray:
-        """[N] integer class numbers."""
-        ...
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """C class names."""
-        ...
 
     @property
     def subjects(self) -> np.ndarray:
@@ -144,25 +136,27 @@ class Folds:
         return fold // self.count
 
 
-def make(table: Cases, scheme: str, count: int, repeats: int, seed: int) -> Folds:
+def make(table: Cases, strata: Strata, scheme: str, count: int, repeats: int, seed: int) -> Folds:
     """Divides the cases of a table; the order of its rows does not matter.
 
     Args:
         table: the N cases.
-        scheme: "stratified" (by class, grouped by subject, drawn by seed), "predefined" (the table's
+        strata: what stratified folds are balanced by.
+        scheme: "stratified" (by stratum, grouped by subject, drawn by seed), "predefined" (the table's
             folds) or "site" (a fold a site, in the order of the sorted site names).
         count: K of the stratified scheme, at least 2; the table decides it for the others.
         repeats: R, draws of the stratified scheme; 1 for the others.
         seed: seed of the first draw, from 0.
 
     Returns:
-        Folds in which every subject lies in one fold of each repeat; stratified ones hold every class.
+        Folds in which every subject lies in one fold of each repeat; stratified ones hold every stratum that is
+        needed.
 
     Raises:
         UsageError: the table cannot be divided so.
     """
     if scheme == "stratified":
-        return _stratified(table, count, repeats, seed)
+        return _stratified(table, strata, count, repeats, seed)
     if scheme not in ("predefined", "site"):
         raise UsageError(
             f"config.folds.scheme = {scheme!r}: must be one of 'stratified', 'predefined', 'site'."
@@ -224,21 +218,27 @@ def _refuse_crossing(folds: Folds, table: Cases, cure: str) -> None:
 # --- drawn folds ------------------------------------------------------------------------------------
 
 
-def _stratified(table: Cases, count: int, repeats: int, seed: int) -> Folds:
-    _check_enough(table, count)
+def _stratified(table: Cases, strata: Strata, count: int, repeats: int, seed: int) -> Folds:
+    _check_enough(table, strata, count)
     rows: list[np.ndarray] = []
     for repeat in range(repeats):
         first = seed if repeat == 0 else int(digest(["repeat", seed, repeat], 8), 16)
-        rows.append(_draw(table, count, first, rows))
+        rows.append(_draw(table, strata, count, first, rows))
     offsets = count * np.arange(repeats)[:, None]
     return Folds(np.stack(rows) + offsets, count, repeats)
 
 
-def _check_enough(table: Cases, count: int) -> None:
+def _check_enough(table: Cases, strata: Strata, count: int) -> None:
     if count < 2:
         raise UsageError(f"config.folds.count = {count}: must be at least 2.")
-    for number, name in enumerate(table.classes):
-        of_class = table.labels == number
+    subjects = len(np.unique(table.subjects))
+    if subjects < count:
+        raise UsageError(
+            f"config.folds.count = {count}, but there are {subjects} subjects, and a subject lies in one fold: "
+            f"set config.folds.count to at most {subjects}, or add subjects."
+        )
+    for number, name in enumerate(strata.names if strata.needed else ()):
+        of_class = strata.numbers == number
         subjects = len(np.unique(table.subjects[of_class]))
         if subjects < count:
             cure = f"set config.folds.count to at most {subjects}, or " if subjects > 1 else ""
@@ -248,22 +248,24 @@ def _check_enough(table: Cases, count: int) -> None:
             )
 
 
-def _draw(table: Cases, count: int, seed: int, earlier: Sequence[np.ndarray]) -> np.ndarray:
-    """[N] int64 folds from 0: the first draw with every class in every fold that is no earlier repeat."""
+def _draw(table: Cases, strata: Strata, count: int, seed: int, earlier: Sequence[np.ndarray]) -> np.ndarray:
+    """[N] int64 folds from 0: the first draw with every stratum that is needed in every fold that is no earlier repeat."""
     known = {_partition(row) for row in earlier}
     lacking = 0
     for attempt in range(ATTEMPTS):
-        row = _split(table, count, (seed + _SEED_STEP * attempt) % 2**32)
-        complete = all(len(np.unique(row[table.labels == c])) == count for c in range(len(table.classes)))
+        row = _split(table, strata, count, (seed + _SEED_STEP * attempt) % 2**32)
+        complete = not strata.needed or all(
+            len(np.unique(row[strata.numbers == c])) == count for c in range(len(strata.names))
+        )
         lacking += not complete
         if complete and _partition(row) not in known:
             return row
     if lacking:
-        rarest = int(np.argmin(np.bincount(table.labels, minlength=len(table.classes))))
-        cases = table.labels == rarest
+        rarest = int(np.argmin(np.bincount(strata.numbers, minlength=len(strata.names))))
+        cases = strata.numbers == rarest
         raise UsageError(
             f"config.folds.count = {count}: {lacking} of {ATTEMPTS} draws left a fold without some class; "
-            f"the rarest class, {table.classes[rarest]!r}, has {int(cases.sum())} cases of "
+            f"the rarest class, {strata.names[rarest]!r}, has {int(cases.sum())} cases of "
             f"{len(np.unique(table.subjects[cases]))} subjects. Use fewer folds or merge rare classes."
         )
     raise UsageError(
@@ -272,18 +274,20 @@ def _draw(table: Cases, count: int, seed: int, earlier: Sequence[np.ndarray]) ->
     )
 
 
-def _split(table: Cases, count: int, seed: int) -> np.ndarray:
+def _split(table: Cases, strata: Strata, count: int, seed: int) -> np.ndarray:
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold  # slow to import
 
     # scikit-learn draws by row, so rows are brought into an order of their own first.
-    order = np.lexsort((table.labels, table.subjects))
-    labels, subjects = table.labels[order], table.subjects[order]
+    order = np.lexsort((strata.numbers, table.subjects))
+    labels, subjects = strata.numbers[order], table.subjects[order]
     alone = len(np.unique(subjects)) == len(subjects)
     splitter = (StratifiedKFold if alone else StratifiedGroupKFold)(count, shuffle=True, random_state=seed)
-    parts = splitter.split(labels, labels, None if alone else subjects)
     row = np.empty(len(labels), np.int64)
-    for fold, (_, held_out) in enumerate(parts):
-        row[order[held_out]] = fold
+    with warnings.catch_warnings():
+        if not strata.needed:  # of a stratum smaller than the folds are many, some folds hold nothing
+            warnings.simplefilter("ignore", UserWarning)
+        for fold, (_, held_out) in enumerate(splitter.split(labels, labels, None if alone else subjects)):
+            row[order[held_out]] = fold
     return row
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,15 +11,17 @@ from nachos_jax.statistics.bootstrap import (
     UNDEFINED_SHARE,
     USUAL,
     Cases,
-    Function,
+    Part,
     Resampling,
+    Statistic,
     blocks,
     by_target,
+    ordered,
 )
 from nachos_jax.statistics.intervals import (
-    BOUNDS,
     FEWEST_SUBJECTS,
     UNBOUNDED,
+    Bounds,
     Interval,
     Kind,
     narrow,
@@ -27,13 +30,13 @@ from nachos_jax.statistics.intervals import (
 
 
 def bbc(
-    metric: str | Function,
+    trials: Sequence[Statistic],
     cases: Cases,
-    probabilities: np.ndarray,
     options: Resampling = USUAL,
     level: float = 0.95,
     higher_is_better: bool = True,
-    selection: str | Function | None = None,
+    selection: Sequence[Statistic] | None = None,
+    bounds: Bounds = UNBOUNDED,
 ) -> Interval:
     """Estimate and interval of the best of T trials from their out-of-fold predictions, without more fits.
 
@@ -49,27 +52,27 @@ def bbc(
     that optimism stays in the predictions and cannot be corrected here.
 
     Args:
-        metric: see `bootstrap.weighted`.
+        trials: T statistics of the cases, the score of each trial's out-of-fold predictions.
         cases: the N cases.
-        probabilities: [T, N, C] out-of-fold predictions of each trial.
         options: how to resample.
         level: nominal coverage.
         higher_is_better: False when the selection metric is a loss.
-        selection: the metric that the trial is selected by; default `metric`.
+        selection: T statistics that the trial is selected by; default `trials`.
+        bounds: smallest and largest value of the score.
 
     Raises:
         ValueError: no cases or trials, or arrays of different lengths.
     """
-    cases, probabilities = _by_fold(cases, np.asarray(probabilities, np.float64))
+    wanted = trials if selection is None else selection
+    if not trials or len(wanted) != len(trials):
+        raise ValueError(f"{len(trials)} trials to score and {len(wanted)} to select from: as many expected")
+    cases, parts = ordered(cases, options.target)
     count = len(np.unique(cases.subjects))
     kind = Kind("bbc", "Bootstrap bias-corrected cross-validation", "subjects", count, level)
     if count < FEWEST_SUBJECTS:
         return kind.undefined(too_few(count))
-    metrics = metric, metric if selection is None else selection
     sign = 1.0 if higher_is_better else -1.0
-    found = [
-        _outside(metrics, cases, probabilities, drawn, sign, options) for drawn in blocks(cases, options)
-    ]
+    found = [_outside(trials, wanted, parts, drawn, sign) for drawn in blocks(cases, options)]
     scores, partial = np.concatenate([one for one, _ in found]), sum(count for _, count in found)
     values = scores[np.isfinite(scores)]
     lost = len(scores) - len(values)
@@ -80,46 +83,30 @@ def bbc(
     if np.ptp(values) == 0:
         return kind.undefined("the same value in all replicates", estimate)
     pooled = "over pooled out-of-fold predictions" if options.target == "pooled" else ""
+    partial *= not pooled
     left = f"a fold undefined and left out in {partial} of {len(scores)} replicates" * bool(partial)
     note = "; ".join(text for text in (pooled, told * bool(lost), left, narrow(count)) if text)
     ends = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    bounds = BOUNDS.get(metric, UNBOUNDED) if isinstance(metric, str) else UNBOUNDED
     return kind.around(estimate, ends, bounds, note)
 
 
-def _by_fold(cases: Cases, probabilities: np.ndarray) -> tuple[Cases, np.ndarray]:
-    """Cases and their [T, N, C] predictions in the order of the folds, which become slices.
-
-    Raises:
-        ValueError: no cases or trials, or arrays of different lengths.
-    """
-    sizes = {len(values) for values in vars(cases).values()}
-    if probabilities.ndim != 3 or sizes != {probabilities.shape[1]} or not probabilities[:, :, 0].size:
-        raise ValueError(f"{probabilities.shape} probabilities for {sorted(sizes)} cases: (T, N, C) expected")
-    order = np.argsort(cases.folds, kind="stable")
-    return Cases(*(np.asarray(values)[order] for values in vars(cases).values())), probabilities[:, order]
-
-
 def _outside(
-    metrics: tuple[str | Function, str | Function],
-    cases: Cases,
-    probabilities: np.ndarray,
+    trials: Sequence[Statistic],
+    selection: Sequence[Statistic],
+    parts: Sequence[Part],
     drawn: np.ndarray,
     sign: float,
-    options: Resampling,
 ) -> tuple[np.ndarray, int]:
     """[B] score of each replicate's best trial on the cases that were not drawn; drawn is [B, N] counts.
 
-    `metrics` are the one that scores and the one that selects. Also: in how many replicates a fold was
-    undefined and left out of the score.
+    Also: in how many replicates a fold was undefined and left out of the score.
     """
-    metric, selection = metrics
-    inside = np.stack([by_target(selection, cases, p, drawn, options.target)[0] for p in probabilities])
+    inside = np.stack([by_target(statistic, parts, drawn)[0] for statistic in selection])
     best = np.argmax(np.where(np.isfinite(inside), sign * inside, -math.inf), axis=0)
     scores, partial = np.full(len(drawn), np.nan), 0
     for trial in np.unique(best):
         rows = np.flatnonzero((best == trial) & np.isfinite(inside[trial]))
         left = (drawn[rows] == 0).astype(np.float64)
-        scores[rows], count = by_target(metric, cases, probabilities[trial], left, options.target)
+        scores[rows], count = by_target(trials[trial], parts, left)
         partial += count
     return scores, partial

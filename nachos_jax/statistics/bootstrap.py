@@ -1,8 +1,11 @@
-"""Bootstrap over subjects of out-of-fold predictions: weighted metrics at once, percentile and BCa."""
+"""Bootstrap over subjects of any statistic of weighted cases: percentile and BCa.
+
+What is measured is a function of weights that the caller brings, so nothing here knows a task.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -10,24 +13,26 @@ import numpy as np
 from scipy import special
 
 from nachos_jax.statistics.intervals import (
-    BOUNDS,
     FEWEST_SUBJECTS,
     UNBOUNDED,
+    Bounds,
     Interval,
     Kind,
     narrow,
     too_few,
 )
-from nachos_jax.statistics.weighted import Function, quiet, weighted
 
+Statistic = Callable[[slice | np.ndarray, np.ndarray], np.ndarray]
+"""A number of n of the caller's N cases under many weights, where a case of weight w counts as w cases.
+
+(rows, a slice or [n] case numbers; weights [R, n]) -> [R] float64, NaN where undefined.
+"""
 BLOCK = 2**21
 """Weights held in memory at a time: 16 MiB of float64."""
 FEWEST_A_STRATUM = 5
 """Subjects that are drawn among themselves; fewer would hardly vary."""
 JACKKNIFE = 2000
 """Subjects above which the jackknife of BCa leaves out groups of them."""
-BY_CLASS = frozenset({"balanced_accuracy", "macro_f1", "mcc"})
-"""Metrics that average or compare over classes, and give a number when one of them has no case."""
 UNDEFINED_SHARE = 0.05
 """Share of undefined replicates above which no interval is given."""
 
@@ -37,14 +42,18 @@ class Cases:
     """Cases with out-of-fold predictions.
 
     Attributes:
-        labels: [N] int class numbers.
+        strata: [N] int, what subjects are drawn within: their class, or 0 for all.
         folds: [N] outer fold of each case.
         subjects: [N] subject of each case; a subject lies in one fold.
     """
 
-    labels: np.ndarray
+    strata: np.ndarray
     folds: np.ndarray
     subjects: np.ndarray
+
+    def take(self, rows: np.ndarray) -> Cases:
+        """Some of them, [n] numbers or [N] bool."""
+        return Cases(*(np.asarray(values)[rows] for values in vars(self).values()))
 
 
 @dataclass(frozen=True)
@@ -56,7 +65,7 @@ class Resampling:
         seed: of the draws.
         by_fold: draws within each outer fold too. This understates variance by (m - 1) / m in a stratum of
             m subjects, so it is for large folds.
-        target: "folds" averages the metric of each outer fold, as the headline does; "pooled" takes all
+        target: "folds" averages the statistic of each outer fold, as the headline does; "pooled" takes all
             out-of-fold predictions together, which compares scores of different models.
     """
 
@@ -74,15 +83,13 @@ class Replicates:
     """A bootstrap, from which intervals are read.
 
     Attributes:
-        metric: its name.
-        estimate: the metric itself; None when undefined.
-        values: [R] the metric of every replicate, NaN where undefined.
+        estimate: the statistic itself; None when undefined.
+        values: [R] the statistic of every replicate, NaN where undefined.
         subjects: number of subjects.
         note: what was resampled and evaluated, in words.
-        jackknife: gives [G] the metric without each subject (a group, of over 2,000), [G] the strata.
+        jackknife: gives [G] the statistic without each subject (a group, of over 2,000), [G] the strata.
     """
 
-    metric: str
     estimate: float | None
     values: np.ndarray
     subjects: int
@@ -94,14 +101,14 @@ def strata(cases: Cases, by_fold: bool) -> tuple[np.ndarray, np.ndarray]:
     """Subjects in the order of their names, and what they are drawn within.
 
     Returns:
-        [N] int number of each case's subject; [G] int stratum of each subject: its set of classes and,
-        if asked for, its outer fold. Sets of several classes with fewer than 5 subjects are drawn
+        [N] int number of each case's subject; [G] int stratum of each subject: its cases' set of strata and,
+        if asked for, its outer fold. Sets of several strata with fewer than 5 subjects are drawn
         together: alone, a stratum of m subjects understates variance by (m - 1)/m.
     """
     _, subject = np.unique(cases.subjects, return_inverse=True)
-    _, label = np.unique(cases.labels, return_inverse=True)
-    has = np.zeros((subject.max() + 1, label.max() + 1 + by_fold), np.int64)
-    has[subject, label] = 1
+    _, of_case = np.unique(cases.strata, return_inverse=True)
+    has = np.zeros((subject.max() + 1, of_case.max() + 1 + by_fold), np.int64)
+    has[subject, of_case] = 1
     if by_fold:
         has[subject, -1] = np.unique(cases.folds, return_inverse=True)[1]
     stratum = np.unique(has, axis=0, return_inverse=True)[1].reshape(-1)
@@ -110,7 +117,7 @@ def strata(cases: Cases, by_fold: bool) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _without_small_ones(stratum: np.ndarray, several: np.ndarray) -> np.ndarray:
-    """[G] strata in which small sets of `several` classes are one, or in the largest if still small."""
+    """[G] strata in which small sets of `several` strata are one, or in the largest if still small."""
     sizes = np.bincount(stratum)
     small = (sizes < FEWEST_A_STRATUM)[stratum] & several
     together = len(sizes) if small.sum() >= FEWEST_A_STRATUM else int(sizes.argmax())
@@ -118,13 +125,13 @@ def _without_small_ones(stratum: np.ndarray, several: np.ndarray) -> np.ndarray:
 
 
 def resamples(
-    subjects: np.ndarray, labels: np.ndarray, folds: np.ndarray | None, replicates: int, seed: int
+    subjects: np.ndarray, within: np.ndarray, folds: np.ndarray | None, replicates: int, seed: int
 ) -> np.ndarray:
     """How often each case occurs in each replicate: subjects are drawn with all their cases.
 
     Args:
         subjects: [N] subject of each case.
-        labels: [N] class of each case: as many subjects of a class (of a set of classes, when a subject
+        within: [N] stratum of each case: as many subjects of a stratum (of a set of strata, when a subject
             has several) are drawn as there are.
         folds: [N] outer folds to draw within as well, or None.
         replicates: R.
@@ -133,7 +140,7 @@ def resamples(
     Returns:
         [R, N] float32 counts.
     """
-    cases = Cases(labels, np.zeros(len(labels)) if folds is None else folds, subjects)
+    cases = Cases(within, np.zeros(len(within)) if folds is None else folds, subjects)
     subject, stratum = strata(cases, folds is not None)
     return _draw(np.random.default_rng(seed), stratum, replicates)[:, subject].astype(np.float32)
 
@@ -157,49 +164,56 @@ def blocks(cases: Cases, options: Resampling) -> Iterator[np.ndarray]:
         yield _draw(generator, stratum, min(size, options.replicates - start))[:, subject].astype(np.float64)
 
 
-def by_target(
-    metric: str | Function,
-    cases: Cases,
-    probabilities: np.ndarray,
-    weights: np.ndarray,
-    target: Literal["folds", "pooled"],
-) -> tuple[np.ndarray, int]:
-    """The metric per outer fold, averaged over those where it is defined, or of all cases together.
+@dataclass(frozen=True)
+class Part:
+    """Cases that a statistic takes together: an outer fold, or all.
 
-    A metric of `BY_CLASS` is undefined where the weights lose a class that the fold has: its value over the
-    classes left would be another quantity.
+    Attributes:
+        rows: which of the caller's cases they are.
+        columns: where they stand in weights of the ordered cases.
+    """
+
+    rows: slice | np.ndarray
+    columns: slice
+
+
+def ordered(cases: Cases, target: Literal["folds", "pooled"]) -> tuple[Cases, list[Part]]:
+    """The cases in the order of their folds, which so are slices, and the parts that the target wants.
+
+    Raises:
+        ValueError: no cases, or arrays of different lengths.
+    """
+    if not len(cases.folds) or len({len(values) for values in vars(cases).values()}) > 1:
+        raise ValueError("the arrays of cases must have one length, and not 0")
+    order = np.argsort(cases.folds, kind="stable")
+    folds = np.asarray(cases.folds)[order]
+    changes = np.flatnonzero(folds[1:] != folds[:-1]) + 1
+    edges = [0, *(changes.tolist() if target == "folds" else []), len(order)]
+    columns = [slice(start, end) for start, end in zip(edges[:-1], edges[1:], strict=True)]
+    sorted_already = bool(np.all(np.diff(order) == 1))
+    return cases.take(order), [Part(one if sorted_already else order[one], one) for one in columns]
+
+
+def by_target(statistic: Statistic, parts: Sequence[Part], weights: np.ndarray) -> tuple[np.ndarray, int]:
+    """The statistic of each part, averaged over those where it is defined.
+
+    Args:
+        statistic: what to evaluate.
+        parts: see `ordered`.
+        weights: [R, N] of the ordered cases.
 
     Returns:
-        [R] float64, NaN where undefined; in how many replicates a fold was left out as undefined.
+        [R] float64, NaN where undefined; in how many replicates a part was left out as undefined.
     """
-    if target == "pooled":
-        return _of_all_classes(metric, cases.labels, probabilities, weights), 0
-    values = []
-    for number in np.unique(cases.folds):
-        rows = np.flatnonzero(cases.folds == number)
-        part = slice(rows[0], rows[-1] + 1) if rows[-1] - rows[0] + 1 == len(rows) else rows
-        values.append(_of_all_classes(metric, cases.labels[part], probabilities[part], weights[:, part]))
+    values = [statistic(part.rows, weights[:, part.columns]) for part in parts]
     defined = np.isfinite(values)
-    total = np.where(defined, values, 0.0).sum(axis=0)
-    mean = quiet(np.divide, total, defined.sum(axis=0).astype(np.float64))
+    total, count = np.where(defined, values, 0.0).sum(axis=0), defined.sum(axis=0)
+    mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
     return mean, int(np.sum(~defined.all(axis=0)))
 
 
-def _of_all_classes(
-    metric: str | Function, labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray
-) -> np.ndarray:
-    """`weighted`, NaN where a class of these cases has lost its weight and the metric would not say so."""
-    values = weighted(metric, labels, probabilities, weights)
-    if metric not in BY_CLASS:
-        return values
-    kept = [weights[:, labels == c].any(axis=1) for c in np.unique(labels)]
-    return np.where(np.all(kept, axis=0), values, np.nan)
-
-
-def bootstrap(
-    metric: str | Function, cases: Cases, probabilities: np.ndarray, options: Resampling = USUAL
-) -> Replicates:
-    """Resamples subjects with all their cases, within classes, and evaluates a metric on every replicate.
+def bootstrap(statistic: Statistic, cases: Cases, options: Resampling = USUAL) -> Replicates:
+    """Resamples subjects with all their cases, within strata, and evaluates a statistic on every replicate.
 
     Efron (1979); over clusters, Davison and Hinkley (1997, section 3.8). Unit: subjects. Target: the true
     performance of these K models; the fits are held fixed, so how training varies is not in it: show it
@@ -207,21 +221,16 @@ def bootstrap(
     about 30 subjects, nor when subjects are related.
 
     Args:
-        metric: see `weighted`.
+        statistic: of the cases under weights, e.g. `metrics.contract.statistic` of out-of-fold predictions.
         cases: the N cases.
-        probabilities: [N, C] out-of-fold.
         options: how to resample.
 
     Raises:
         ValueError: no cases, or arrays of different lengths.
     """
-    if not len(cases.labels) or len({len(probabilities), *map(len, vars(cases).values())}) > 1:
-        raise ValueError("cases and probabilities must have one length, and not 0")
-    order = np.argsort(cases.folds, kind="stable")  # folds become slices
-    cases = Cases(*(np.asarray(values)[order] for values in vars(cases).values()))
-    probabilities = np.asarray(probabilities, np.float64)[order]
-    (single,), _ = by_target(metric, cases, probabilities, np.ones((1, len(order))), options.target)
-    found = [by_target(metric, cases, probabilities, w, options.target) for w in blocks(cases, options)]
+    cases, parts = ordered(cases, options.target)
+    (single,), _ = by_target(statistic, parts, np.ones((1, len(cases.folds))))
+    found = [by_target(statistic, parts, weights) for weights in blocks(cases, options)]
     subject, stratum = strata(cases, options.by_fold)
 
     def jackknife() -> tuple[np.ndarray, np.ndarray]:
@@ -230,17 +239,16 @@ def bootstrap(
         for start in range(0, len(of_group), size):
             numbers = np.arange(start, min(start + size, len(of_group)))
             weights = (group[subject][None, :] != numbers[:, None]).astype(np.float64)
-            left.append(by_target(metric, cases, probabilities, weights, options.target)[0])
+            left.append(by_target(statistic, parts, weights)[0])
         return np.concatenate(left), of_group
 
-    partial, name = sum(count for _, count in found), metric if isinstance(metric, str) else "custom"
-    notes = ["over pooled out-of-fold predictions"] if options.target == "pooled" else []
-    notes += [f"a fold undefined and left out in {partial} of {options.replicates} replicates"] * bool(
-        partial
-    )
+    partial = sum(count for _, count in found)
+    note = f"a fold undefined and left out in {partial} of {options.replicates} replicates" * bool(partial)
+    if options.target == "pooled":
+        note = "over pooled out-of-fold predictions"
     values = np.concatenate([values for values, _ in found])
     estimate = float(single) if np.isfinite(single) else None
-    return Replicates(name, estimate, values, len(stratum), "; ".join(notes), jackknife)
+    return Replicates(estimate, values, len(stratum), note, jackknife)
 
 
 def _groups(stratum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -254,13 +262,13 @@ def _groups(stratum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return group.reshape(-1), pairs[:, 0]
 
 
-def percentile(replicates: Replicates, level: float = 0.95) -> Interval:
+def percentile(replicates: Replicates, level: float = 0.95, bounds: Bounds = UNBOUNDED) -> Interval:
     """Percentile interval: the (1 - level)/2 and (1 + level)/2 quantiles of the replicates (Efron, 1979)."""
     kind = Kind("percentile", "Bootstrap over subjects, percentile", "subjects", replicates.subjects, level)
-    return _between(replicates, kind, 0.0, lambda: 0.0)
+    return _between(replicates, kind, bounds, 0.0, lambda: 0.0)
 
 
-def bca(replicates: Replicates, level: float = 0.95) -> Interval:
+def bca(replicates: Replicates, level: float = 0.95, bounds: Bounds = UNBOUNDED) -> Interval:
     """Bias-corrected and accelerated interval (Efron, 1987).
 
     Quantiles at Phi(z0 + (z0 + z) / (1 - a (z0 + z))): z0 from the share of replicates below the estimate
@@ -271,7 +279,9 @@ def bca(replicates: Replicates, level: float = 0.95) -> Interval:
     estimate = np.nan if replicates.estimate is None else replicates.estimate
     values, close = replicates.values[np.isfinite(replicates.values)], 1e-12 * max(1.0, abs(estimate))
     below = (np.sum(values < estimate - close) + np.sum(values <= estimate + close)) / max(1, 2 * len(values))
-    return _between(replicates, kind, special.ndtri(below), lambda: acceleration(*replicates.jackknife()))
+    return _between(
+        replicates, kind, bounds, special.ndtri(below), lambda: acceleration(*replicates.jackknife())
+    )
 
 
 def acceleration(left_out: np.ndarray, stratum: np.ndarray) -> float:
@@ -284,7 +294,9 @@ def acceleration(left_out: np.ndarray, stratum: np.ndarray) -> float:
     return float(np.sum(u**3) / (6 * spread**1.5)) if spread > 0 else 0.0
 
 
-def _between(replicates: Replicates, kind: Kind, z0: float, slope: Callable[[], float]) -> Interval:
+def _between(
+    replicates: Replicates, kind: Kind, bounds: Bounds, z0: float, slope: Callable[[], float]
+) -> Interval:
     """The quantiles of the replicates, moved by the bias z0 and the acceleration; or why there are none."""
     estimate, values = replicates.estimate, replicates.values[np.isfinite(replicates.values)]
     lost = len(replicates.values) - len(values)
@@ -304,4 +316,4 @@ def _between(replicates: Replicates, kind: Kind, z0: float, slope: Callable[[], 
     z = z0 + special.ndtri([(1 - kind.level) / 2, (1 + kind.level) / 2])
     ends = np.quantile(values, special.ndtr(z0 + z / (1 - slope() * z)))
     note = "; ".join(text for text in (replicates.note, told, narrow(replicates.subjects)) if text)
-    return kind.around(estimate, ends, BOUNDS.get(replicates.metric, UNBOUNDED), note)
+    return kind.around(estimate, ends, bounds, note)

@@ -23,14 +23,6 @@ FEW_SUBJECTS = 30
 Bounds = tuple[float, float]
 UNBOUNDED: Bounds = (-math.inf, math.inf)
 SHARE: Bounds = (0.0, 1.0)
-BOUNDS: dict[str, Bounds] = {
-    **dict.fromkeys(("accuracy", "balanced_accuracy", "macro_f1", "micro_f1"), SHARE),
-    **dict.fromkeys(("auc", "average_precision", "dice", "iou", "ece"), SHARE),
-    **dict.fromkeys(("mcc", "kappa"), (-1.0, 1.0)),
-    "brier": (0.0, 2.0),
-    **dict.fromkeys(("log_loss", "mean_class_distance"), (0.0, math.inf)),
-}
-"""Smallest and largest value of a metric, by name."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +108,7 @@ def corrected_t(
     Unit: outer folds. Target: the expected performance of the procedure at n (K - 1)/K cases.
     Assumes: scores exchangeable over folds, about normal, and correlated by n_test / (n_test + n_train).
     It was derived for random splits; for K folds it is a heuristic, a good one in comparisons
-    (Schulz-Kuempel et al., 2024), and in `benchmarks/intervals.py` rather too wide for a stable learner. Do
+    (Schulz-Kuempel et al., 2024), and in `benchmarks/statistics` rather too wide for a stable learner. Do
     not use it for folds that are sites: s^2 then measures sites.
 
     The logit scale takes the interval of logit(mean) with the SE of the delta method and turns its ends

@@ -1,32 +1,38 @@
-"""Classification: loss on the device, class weights and scores on the host."""
+"""Classification: one class a case; ordered classes may be told apart by a cumulative link instead."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nachos_jax.core.errors import UsageError
+from nachos_jax.core.hparams import Hyperparameter
+from nachos_jax.core.types import HParams
+from nachos_jax.data import checks
+from nachos_jax.data.columns import Columns
+from nachos_jax.data.targets import Targets
 from nachos_jax.metrics import classification as metrics
+from nachos_jax.metrics.calibration import with_temperature
+from nachos_jax.splits.strata import Strata
+from nachos_jax.tasks.dense import DenseDevice, DenseTask
+from nachos_jax.tasks.shared import CLASS_WEIGHT_EXPONENT, LABEL_SMOOTHING
+from nachos_jax.tasks.task import Tested, Told
 
-
-def loss(logits: jax.Array, labels: jax.Array, class_weights: jax.Array, smoothing: jax.Array) -> jax.Array:
-    """Weighted cross-entropy with label smoothing, mean over the batch.
-
-    Args:
-        logits: [B, C] float32.
-        labels: [B] int32.
-        class_weights: [C] float32.
-        smoothing: scalar in [0, 0.5]: mass moved from the label to the uniform distribution
-            (Szegedy et al. 2016, eq. 7).
-
-    Returns:
-        Scalar: sum of weighted losses over sum of weights, as PyTorch's cross-entropy takes its mean.
-    """
-    log_p = jax.nn.log_softmax(logits)
-    picked = jnp.take_along_axis(log_p, labels[:, None], axis=1)[:, 0]
-    each = -(1.0 - smoothing) * picked - smoothing * jnp.mean(log_p, axis=1)
-    weights = class_weights[labels]
-    return jnp.sum(weights * each) / jnp.sum(weights)
+CROSS_ENTROPY, CUMULATIVE_LINK = "cross_entropy", "cumulative_link"
+LOSS = Hyperparameter(
+    "classification.loss",
+    "choice",
+    choices=(CROSS_ENTROPY, CUMULATIVE_LINK),
+    static=True,
+    default=CROSS_ENTROPY,
+    absent=CROSS_ENTROPY,
+    tasks=("classification",),
+    meaning="cumulative_link for classes in a meaningful order, as grades are",
+)
 
 
 def class_weights(counts: np.ndarray, exponent: float) -> np.ndarray:
@@ -44,30 +50,167 @@ def class_weights(counts: np.ndarray, exponent: float) -> np.ndarray:
     return np.where(seen, balanced**exponent, 1.0).astype(np.float32)
 
 
-def probabilities(logits: np.ndarray) -> np.ndarray:
-    """[N, C] float64 softmax of [N, C] logits; rows with NaN stay NaN."""
-    with np.errstate(invalid="ignore"):  # inf - inf is NaN, and says what it should
-        shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True, initial=-np.inf)
-        exponents = np.exp(shifted)
-        return exponents / exponents.sum(axis=1, keepdims=True)
+def cumulative_log_probabilities(outputs: jax.Array) -> jax.Array:
+    """Log-probabilities of C ordered classes from C - 1 outputs, by a cumulative logit link.
 
-
-def watched_loss(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Mean cross-entropy of a watched fold, unweighted and unsmoothed; NaN when any logit is.
+    P(class > k) = sigmoid(c_k) with c_0 the first output and c_k = c_(k-1) - softplus(output k): the thresholds
+    keep their order by construction, however far apart the network puts them (McCullagh 1980, "Regression models
+    for ordinal data", section 1; with distances that may depend on the case).
 
     Args:
-        logits: [n, C] float32.
-        labels: [n] int32.
+        outputs: [B, C - 1] float32.
+
+    Returns:
+        [B, C] float32, whose softmax is the probabilities themselves.
     """
-    value = metrics.cross_entropy_from_logits(labels, logits).value
-    return float("nan") if value is None else value
+    steps = jax.nn.softplus(outputs[:, 1:])
+    links = outputs[:, :1] - jnp.pad(jnp.cumsum(steps, axis=1), ((0, 0), (1, 0)))
+    above, below = jax.nn.log_sigmoid(links), jax.nn.log_sigmoid(-links)
+    # sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)): no difference of numbers near 1.
+    between = above[:, :-1] + below[:, 1:] + jnp.log(-jnp.expm1(-steps))
+    return jnp.concatenate([below[:, :1], between, above[:, -1:]], axis=1)
 
 
-def watched_score(
-    metric: str, logits: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]
-) -> float | None:
-    """Selection metric of a watched fold, turned so that higher is better; None when undefined."""
-    value = metrics.evaluate(metric, labels, probabilities(logits), classes).value
-    if value is None:
-        return None
-    return value if metrics.METRICS[metric].higher_is_better else -value
+@dataclass(frozen=True)
+class ClassDevice(DenseDevice):
+    """The device side.
+
+    Attributes:
+        classes: C.
+        ordered: whether the outputs are those of a cumulative link.
+    """
+
+    classes: int
+    ordered: bool = False
+
+    @property
+    def outputs(self) -> int:  # type: ignore[override]
+        """One an output, or a class less where classes have an order."""
+        return self.classes - self.ordered
+
+    @property
+    def seen(self) -> int:  # type: ignore[override]
+        """A logit a class."""
+        return self.classes
+
+    def loss(self, outputs: jax.Array, targets: jax.Array, told: Told) -> jax.Array:
+        """Weighted cross-entropy with label smoothing, mean over the batch.
+
+        Args:
+            outputs: [B, O] float32.
+            targets: [B] int32, class numbers.
+            told: "class_weights" [C] float32, and how much mass moves from the label to the uniform
+                distribution (Szegedy et al. 2016, eq. 7).
+
+        Returns:
+            Scalar: sum of weighted losses over sum of weights, as PyTorch's cross-entropy takes its mean.
+        """
+        log_p = jax.nn.log_softmax(self.readout(outputs, told))
+        smoothing = told.traced["label_smoothing"]
+        picked = jnp.take_along_axis(log_p, targets[:, None], axis=1)[:, 0]
+        each = -(1.0 - smoothing) * picked - smoothing * jnp.mean(log_p, axis=1)
+        weights = told.task["class_weights"][targets]
+        return jnp.sum(weights * each) / jnp.sum(weights)
+
+    def readout(self, outputs: jax.Array, told: Told) -> jax.Array:  # noqa: ARG002
+        """Logits [B, C]; log-probabilities of ordered classes, which are logits too."""
+        return cumulative_log_probabilities(outputs) if self.ordered else outputs
+
+
+class Classification(DenseTask):
+    """One class a case."""
+
+    name = "classification"
+    hyperparameters = (LABEL_SMOOTHING, CLASS_WEIGHT_EXPONENT, LOSS)
+    headline = metrics.HEADLINE
+    metrics = metrics.METRICS
+    kind = "logits"
+
+    def targets(self, columns: Columns, names: Sequence[str]) -> Targets:
+        """Class numbers [N] int32.
+
+        Raises:
+            UsageError: several labels a case, an empty one, one outside the classes, a class without cases, one
+                class only.
+        """
+        labels = _labels(columns)
+        checks.no_empty(labels, "label", columns.where, {*names, *columns.order, *columns.certain})
+        classes = checks.class_order(labels, columns.order, names, columns.where, columns.source)
+        numbers = {name: number for number, name in enumerate(classes)}
+        values = np.asarray([numbers[label] for label in labels], np.int32)
+        return Targets(
+            task=self.name,
+            names=classes,
+            values=values,
+            strata=Strata(values, classes, needed=True),
+            has=np.eye(len(classes), dtype=bool)[values],
+            facts={"labels": values.tolist(), "classes": list(classes)},
+        )
+
+    def told(self, targets: Targets, training: np.ndarray, hparams: HParams) -> dict[str, np.ndarray]:
+        """Class weights [C] of the training cases."""
+        counts = np.bincount(targets.values[training], minlength=len(targets.names))
+        return {"class_weights": class_weights(counts, float(hparams.get("class_weight_exponent", 0.0)))}
+
+    def device(self, names: Sequence[str], hparams: HParams) -> ClassDevice:
+        """See `nachos_jax.tasks.task.Task`."""
+        return ClassDevice(len(names), hparams.get(LOSS.name, LOSS.absent) == CUMULATIVE_LINK)
+
+    def watched(self, metric: str, seen: np.ndarray, targets: Targets) -> tuple[float, float | None]:
+        """Mean cross-entropy, unweighted and unsmoothed, and the metric; from logits [n, C] float32."""
+        loss = metrics.cross_entropy_from_logits(targets.values, seen).value
+        score = metrics.evaluate(metric, targets.values, self.predicted(seen), targets.names).value
+        return float("nan") if loss is None else loss, metrics.METRICS[metric].turned(score)
+
+    def undefined(self, metric: str, targets: Targets) -> str:
+        """Tried on predictions that are certain and right."""
+        certain = np.eye(len(targets.names))[targets.values]
+        value = metrics.METRICS[metric].function(targets.values, certain, targets.names)
+        return value.note if value.value is None else ""
+
+    def tested(self, seen: np.ndarray, targets: Targets) -> Tested:
+        """Labels, and probabilities as they are: rounded, confident cases would tie."""
+        return Tested({"labels": targets.values, "probabilities": self.predicted(seen)})
+
+    def predicted(self, seen: np.ndarray) -> np.ndarray:
+        """Probabilities [n, C] float64: softmax of logits [n, C]; rows with NaN stay NaN."""
+        with np.errstate(invalid="ignore"):  # inf - inf is NaN, and says what it should
+            return with_temperature(seen, 1.0)
+
+    def table(self, predicted: np.ndarray, names: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+        """The likeliest class, and a probability a class."""
+        rows = [[names[int(np.argmax(row))], *(f"{value:.6g}" for value in row)] for row in predicted]
+        return ["predicted", *(f"probability_{name}" for name in names)], rows
+
+
+TASK = Classification()
+
+
+def _labels(columns: Columns) -> list[str]:
+    """N class names; numbers of an array that brings names of its own are read as places in them."""
+    if len(columns.targets) > 1:
+        raise UsageError(
+            f"{columns.source} holds {len(columns.targets)} labels a case "
+            f"({checks.listed(columns.targets)}), and a classification predicts one: set config.task.name = "
+            "'multilabel', or store one label a case, shape (N,) or (N, 1); of one-hot rows store the argmax."
+        )
+    labels = list(next(iter(columns.targets.values())))
+    if not columns.numeric:
+        return labels
+    for row, text in enumerate(labels):
+        if not text.removeprefix("-").isdecimal():
+            raise UsageError(
+                f"{columns.where(row)}: label {text} is neither text nor a whole number; give every case its "
+                "label, or set config.task.name = 'regression' to predict a number."
+            )
+    return [_named(text, row, columns) for row, text in enumerate(labels)] if columns.order else labels
+
+
+def _named(text: str, row: int, columns: Columns) -> str:
+    if not 0 <= int(text) < len(columns.order):
+        raise UsageError(
+            f"{columns.where(row)}: label {text} has no name; the label names are "
+            f"{checks.listed(columns.order)}, numbered 0 to {len(columns.order) - 1}. Mend the label or add its "
+            "name."
+        )
+    return columns.order[int(text)]

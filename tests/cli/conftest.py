@@ -28,7 +28,7 @@ def get_config():
     config.model.cnn.stages, config.model.cnn.width = 1, 4
     config.training.batch_size, config.training.epochs, config.training.patience = 16, 2, 2
     config.search.searcher, config.search.trials = "random", 2
-    config.engine.lanes = 1
+    config.engine.lanes, config.engine.packing, config.engine.convolution = 1, "map", "custom"
     return config
 """
 

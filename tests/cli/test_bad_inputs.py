@@ -131,7 +131,7 @@ FIELDS = {
         "--config.training.lerning_rate",
         "did you mean --config.training.learning_rate?",
     ],
-    "epochs=1": ["--config.epochs: there is no such field", "configs/base.py"],
+    "epochs=1": ["--config.epochs: there is no such field", "`nachos config` lists"],
     "training=3": ["--config.training is a section", "--config.training.batch_size"],
     "training.epochs=ten": ["--config.training.epochs=ten", "must be a whole number"],
     "training.epochs=1.5": ["--config.training.epochs=1.5", "must be a whole number"],

@@ -13,19 +13,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nachos_jax import default_config
-from nachos_jax.config import run_config as configs
+from nachos_jax.config.defaults import default_values
+from nachos_jax.config.field import KINDS
+from nachos_jax.config.fields import WAIVER
+from nachos_jax.config.parsing import parse
 from nachos_jax.configs import base
 from nachos_jax.core.errors import UsageError
-from nachos_jax.core.hparams import AUGMENTATION, TRAINING, Hyperparameter, active
+from nachos_jax.core.hparams import AUGMENTATION, Hyperparameter, active
 from nachos_jax.models import registry
 from nachos_jax.protocol.run.configure import checked
 from tests.fields import leaves, plain, with_value
 
-TABLE = (*TRAINING, *registry.hyperparameters())
-
-
+TABLE = base.table()
 FIELDS = dict(leaves(plain()))
-ROWS = {configs._key(row.name): row for row in TABLE}
+ROWS = {row.key: row for row in TABLE}
 
 
 # --- every config that ships is accepted -------------------------------------------------------------
@@ -75,7 +76,7 @@ def test_a_config_dict_and_its_json_form_make_the_same_run():
         ("training.learning_rat", 0.1, "Did you mean config.training.learning_rate?"),
         ("data.folder", "x", "config"),
         ("search.space.cnn.depth", "", "config"),
-        ("zzzzzzzzzzzzzz", 1, "configs/base.py lists all fields"),
+        ("zzzzzzzzzzzzzz", 1, "`nachos config` lists all fields"),
     ],
 )
 def test_an_unknown_key_is_refused_with_a_near_one(path, value, hint):
@@ -112,7 +113,7 @@ def test_a_value_of_another_type_is_refused_with_key_value_and_type(key):
             checked(with_value(key, value))
         message = str(refusal.value)
         assert f"config.{key} = {value!r}" in message
-        assert f": must be {configs.KINDS[type(default)]}, like " in message
+        assert f": must be {KINDS[type(default)]}, like " in message
 
 
 REAL = [key for key, value in FIELDS.items() if isinstance(value, float) and key != "report.level"]
@@ -152,11 +153,12 @@ RANGES = {
 
 CHOICES = {
     "protocol": ("nested", "flat"),
-    "data.source": configs.SOURCES,
-    "data.subject": ("", configs.WAIVER),
+    "task.name": ("classification",),
+    "data.source": ("digits", "npz", "folder", "csv", "arrays"),
+    "data.subject": ("", WAIVER),
     "data.aspect": ("stretch", "pad"),
     "data.channels": (0, 1, 3),
-    "folds.scheme": configs.SCHEMES,
+    "folds.scheme": ("stratified", "predefined", "site"),
     "training.precision": ("float32", "bfloat16"),
     "search.rule": ("best", "one-se"),
     "data.residency": ("auto", "resident", "stream"),
@@ -166,7 +168,7 @@ CHOICES = {
 } | {key: row.choices for key, row in ROWS.items() if row.kind == "choice"}
 
 FREE = {"data.path", "data.cache", "data.classes", "search.searcher", "search.metric"}
-FREE |= {"report.subgroups", "report.positive", "report.threshold", "report.currency"}
+FREE |= {"data.target_keys", "report.subgroups", "report.positive", "report.threshold", "report.currency"}
 FREE |= {key for key in FIELDS if key.startswith("data.") and key.endswith("_key")}
 """Texts that only the data, or the door, can judge."""
 
@@ -345,3 +347,31 @@ def test_a_number_too_large_for_a_float_is_refused_even_without_bounds():
     with pytest.raises(UsageError, match="x = 1000000.*: must be a number from -inf to inf"):
         Hyperparameter("x", "float").check(10**400, "x")
     assert Hyperparameter("n", "integer").check(10**400, "n") == 10**400
+
+
+def test_an_unknown_task_is_refused_with_the_tasks():
+    with pytest.raises(UsageError, match=r"config\.task\.name = 'x': must be one of 'classification'\."):
+        checked(plain(task__name="x"))
+
+
+def test_a_run_has_the_hyperparameters_of_its_task_alone():
+    row = Hyperparameter("regression.power", "float", 0.0, 9.0, default=2.0, tasks=("regression",))
+    table = (*TABLE, row)
+    values = default_values(table)
+    values["data"]["source"] = "digits"
+    values["search"]["space"]["regression"]["power"] = "uniform(1.0, 3.0)"
+    values["search"]["space"]["label_smoothing"] = "uniform(0.0, 0.2)"
+    names = ("classification", "regression")
+    run = parse(values, default_values(table), table, names)
+    assert (run.task, run.table, "regression.power" in run.defaults) == ("classification", TABLE, False)
+    assert [dimension.name for dimension in run.search.space] == ["label_smoothing"]
+    values["task"]["name"] = "regression"
+    run = parse(values, default_values(table), table, names)
+    assert run.defaults["regression.power"] == 2.0
+    assert "label_smoothing" not in run.defaults
+    assert [dimension.name for dimension in run.search.space] == ["regression.power"]
+    values["task"]["regression"]["power"] = 10.0
+    with pytest.raises(
+        UsageError, match=r"config\.task\.regression\.power = 10.0: must be a number from 0 to 9"
+    ):
+        parse(values, default_values(table), table, names)

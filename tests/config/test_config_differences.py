@@ -7,7 +7,8 @@ import json
 import pytest
 
 from nachos_jax import default_config
-from nachos_jax.config import run_config as configs
+from nachos_jax.config.differences import differences
+from nachos_jax.core.hparams import Hyperparameter
 from nachos_jax.protocol.run.configure import checked
 from tests.fields import leaves, plain, with_value
 
@@ -20,22 +21,22 @@ SAME_RESULTS |= {key for key in FIELDS if key.startswith(("engine.", "report."))
 def test_a_field_that_can_change_results_is_a_difference(key):
     old = plain()
     new = with_value(key, "another")
-    lines = configs.differences(old, new)
+    lines = differences(old, new)
     assert lines == ([] if key in SAME_RESULTS else [f"{key}: {FIELDS[key]!r} -> 'another'"])
-    assert configs.differences(old, plain()) == []
+    assert differences(old, plain()) == []
 
 
 def test_fields_that_came_or_went_are_differences_too():
     old, new = plain(), plain()
     del new["training"]["dropout"]
     new["training"]["newest"] = 3
-    assert configs.differences(old, new) == ["training.dropout: 0.0 -> None", "training.newest: None -> 3"]
+    assert differences(old, new) == ["training.dropout: 0.0 -> None", "training.newest: None -> 3"]
 
 
 def test_the_stored_form_of_a_config_is_no_difference():
     stored = json.loads(json.dumps(checked(default_config_on_digits()).raw))
-    assert configs.differences(stored, checked(default_config_on_digits()).raw) == []
-    assert configs.differences(stored, default_config_on_digits()) == []
+    assert differences(stored, checked(default_config_on_digits()).raw) == []
+    assert differences(stored, default_config_on_digits()) == []
 
 
 def default_config_on_digits():
@@ -48,5 +49,34 @@ def test_a_run_of_before_the_protocol_was_a_field_is_taken_up_as_nested():
     old = plain()
     del old["protocol"]
     del old["report"]
-    assert configs.differences(old, plain()) == []
-    assert configs.differences(old, with_value("protocol", "flat")) == ["protocol: 'nested' -> 'flat'"]
+    assert differences(old, plain()) == []
+    assert differences(old, with_value("protocol", "flat")) == ["protocol: 'nested' -> 'flat'"]
+
+
+def test_a_run_of_before_there_were_tasks_is_taken_up_as_a_classification():
+    old = plain()
+    del old["task"]
+    del old["data"]["target_keys"]
+    assert differences(old, plain()) == []
+    lines = ["task.name: 'classification' -> 'regression'"]
+    assert differences(old, with_value("task.name", "regression")) == lines
+
+
+@pytest.mark.parametrize("section", ["model", "task"])
+def test_an_architecture_or_a_task_that_the_older_version_lacked_is_no_difference(section):
+    new = plain()
+    new[section]["newest"] = {"width": 3}
+    new["search"]["space"]["newest"] = {"width": ""}
+    assert differences(plain(), new) == []
+    old = json.loads(json.dumps(new))
+    new[section]["newest"]["depth"] = 2
+    assert differences(old, new) == [f"{section}.newest.depth: None -> 2"]
+
+
+def test_a_later_row_is_a_difference_only_away_from_what_was_done_before_it():
+    row = Hyperparameter("momentum_of_the_mean", "float", 0.0, 1.0, default=0.0, absent=0.0)
+    new = plain()
+    new["training"][row.name], new["search"]["space"][row.name] = 0.0, ""
+    assert differences(plain(), new, [row]) == []
+    new["training"][row.name] = 0.5
+    assert differences(plain(), new, [row]) == ["training.momentum_of_the_mean: 0.0 -> 0.5"]

@@ -7,15 +7,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.core.hparams import AUGMENTATION, GEOMETRIC, TRAINING, Hyperparameter, active, by_name
+from nachos_jax.core.hparams import (
+    AUGMENTATION,
+    GEOMETRIC,
+    TASK_ROWS,
+    Hyperparameter,
+    active,
+    by_name,
+    of_task,
+    whole_table,
+    with_absent,
+)
 
-ROWS = by_name(TRAINING)
+TABLE = whole_table(TASK_ROWS, ())
+ROWS = by_name(TABLE)
 
 
 def test_names_are_unique_and_conditions_refer_back_to_possible_values():
-    assert len(ROWS) == len(TRAINING)
+    assert len(ROWS) == len(TABLE)
     seen: set[str] = set()
-    for row in TRAINING:
+    for row in TABLE:
         if row.when is not None:
             parent, values = row.when
             assert parent in seen
@@ -67,9 +78,9 @@ def test_a_boolean_is_true_or_false(value):
 
 @given(st.sampled_from(["sgd", "adam", "adamw"]), st.sampled_from(["constant", "inverse_time", "cosine"]))
 def test_active_keeps_what_matters_in_the_order_of_the_table(optimizer, schedule):
-    values = {row.name: 0.5 for row in TRAINING} | {"optimizer": optimizer, "schedule": schedule}
-    kept = active(dict(sorted(values.items())), TRAINING)
-    assert list(kept) == [row.name for row in TRAINING if row.name in kept]
+    values = {row.name: 0.5 for row in TABLE} | {"optimizer": optimizer, "schedule": schedule}
+    kept = active(dict(sorted(values.items())), TABLE)
+    assert list(kept) == [row.name for row in TABLE if row.name in kept]
     dropped = set(values) - set(kept)
     expected = {"beta1", "beta2"} if optimizer == "sgd" else {"momentum", "nesterov"}
     assert dropped == expected | (set() if schedule == "inverse_time" else {"decay"})
@@ -83,3 +94,49 @@ def test_what_hangs_on_something_inactive_is_inactive():
     )
     assert active({"a": "x", "b": "p", "c": 1.0}, table) == {"a": "x", "b": "p", "c": 1.0}
     assert active({"a": "y", "b": "p", "c": 1.0}, table) == {"a": "y"}
+
+
+ABSENT = (
+    Hyperparameter("kind", "choice", choices=("x", "y"), absent="x"),
+    Hyperparameter("rate", "float", 0.0, 1.0, when=("kind", ("x",)), absent=0.0),
+    Hyperparameter("power", "float", 0.0, 1.0),
+)
+
+
+@given(kind=st.sampled_from(["x", "y"]), rate=st.sampled_from([0.0, 0.5]), power=st.sampled_from([0.0, 0.5]))
+def test_a_row_at_its_absent_value_is_left_out_and_can_be_put_back(kind, rate, power):
+    """So a row that is added later changes no hash of the fits that do what was done before it."""
+    values = {"kind": kind, "rate": rate, "power": power}
+    kept = active(values, ABSENT)
+    matter = {name: value for name, value in values.items() if name != "rate" or kind == "x"}
+    left_out = {"kind": "x", "rate": 0.0}
+    assert kept == {name: value for name, value in matter.items() if left_out.get(name) != value}
+    assert with_absent(kept, ABSENT) == matter
+    assert active(values, ABSENT[2:]) == {"power": power}
+
+
+def test_the_place_of_a_value_in_the_config_follows_from_its_row():
+    rows = by_name((*TABLE, Hyperparameter("cnn.width", "integer")))
+    found = {name: rows[name].key for name in ("learning_rate", "label_smoothing", "rotation", "cnn.width")}
+    assert found == {
+        "learning_rate": "training.learning_rate",
+        "label_smoothing": "training.label_smoothing",
+        "rotation": "augmentation.rotation",
+        "cnn.width": "model.cnn.width",
+    }
+    row = Hyperparameter("regression.loss", "choice", choices=("l1", "l2"), tasks=("regression",))
+    assert (row.key, row.space_key) == ("task.regression.loss", "search.space.regression.loss")
+
+
+def test_a_task_has_its_own_rows_and_those_of_all():
+    others = {row.name for row in TABLE} - {row.name for row in of_task(TABLE, "regression")}
+    assert others == {"label_smoothing", "class_weight_exponent"}
+    assert of_task(TABLE, "classification") == TABLE
+
+
+def test_the_order_of_the_table_is_that_of_the_dimensions_of_a_search():
+    """Sobol points follow it: another order would change what old runs propose."""
+    names = [row.name for row in TABLE]
+    assert names[10:14] == ["warmup_epochs", "label_smoothing", "class_weight_exponent", "dropout"]
+    assert names[:3] == ["batch_size", "optimizer", "learning_rate"]
+    assert names[14:] == list(AUGMENTATION)

@@ -23,6 +23,7 @@ def config(tmp_path: Path) -> Callable[..., DataConfig]:
         image_key="images",
         label_key="labels",
         label_names_key="label_names",
+        target_keys=(),
         subject_key="",
         site_key="",
         fold_key="",

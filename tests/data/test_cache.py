@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nachos_jax.config.run_config import WAIVER, DataConfig
+from nachos_jax.config.fields import WAIVER
+from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import cache, sources
+from nachos_jax.tasks.classification import TASK
 
 
 @pytest.fixture
@@ -31,23 +33,23 @@ def files(data: DataConfig) -> set[str]:
 
 def test_hit_gives_the_same_bytes_and_hash_and_decodes_nothing(data: DataConfig):
     decoded: list[int] = []
-    first = sources.load(data, progress=lambda done, _: decoded.append(done))
+    first = sources.load(data, TASK, progress=lambda done, _: decoded.append(done))
     assert decoded == [3]
     stored = files(data)
     assert {name.rpartition(".")[2] for name in stored} == {"npy", "json"}
-    second = sources.load(data, progress=lambda done, _: decoded.append(done))
+    second = sources.load(data, TASK, progress=lambda done, _: decoded.append(done))
     assert decoded == [3]
     assert files(data) == stored
     assert second.hash == first.hash
-    assert isinstance(second.images, np.memmap)
-    assert not second.images.flags.writeable
-    np.testing.assert_array_equal(second.images, first.images)
+    assert isinstance(second.store.values, np.memmap)
+    assert not second.store.values.flags.writeable
+    np.testing.assert_array_equal(second.store.values, first.store.values)
 
 
 @pytest.mark.parametrize("damage", ["cut pixels", "no pixels", "cut facts", "other facts", "no header"])
 def test_damaged_cache_is_rebuilt(data: DataConfig, damage: str):
-    first = sources.load(data)
-    expected = np.array(first.images)
+    first = sources.load(data, TASK)
+    expected = np.array(first.store.values)
     pixels, facts = (next(Path(data.cache).glob(f"*.{kind}")) for kind in ("npy", "json"))
     if damage == "cut pixels":
         os.truncate(pixels, pixels.stat().st_size - 1)
@@ -59,26 +61,26 @@ def test_damaged_cache_is_rebuilt(data: DataConfig, damage: str):
         facts.write_text("[]")
     else:
         pixels.write_bytes(bytes(pixels.stat().st_size))
-    again = sources.load(data)
+    again = sources.load(data, TASK)
     assert again.hash == first.hash
-    np.testing.assert_array_equal(again.images, expected)
+    np.testing.assert_array_equal(again.store.values, expected)
 
 
 def test_changed_file_or_option_is_decoded_anew(data: DataConfig, tmp_path: Path):
-    first = sources.load(data)
+    first = sources.load(data, TASK)
     path = tmp_path / "images/a/1.png"
     Image.fromarray(np.full((20, 30), 77, np.uint8)).save(path)
-    second = sources.load(data)
+    second = sources.load(data, TASK)
     assert second.hash != first.hash
-    assert (second.images[0] == 77).all()
+    assert (second.store.values[0] == 77).all()
     assert len(files(data)) == 4
 
 
 def test_hash_depends_on_content_not_on_place(data: DataConfig, tmp_path: Path):
-    first = sources.load(data)
+    first = sources.load(data, TASK)
     (tmp_path / "images").rename(tmp_path / "moved")
     moved = sources.load(
-        DataConfig(**{**vars(data), "path": str(tmp_path / "moved"), "cache": str(tmp_path / "other")})
+        DataConfig(**{**vars(data), "path": str(tmp_path / "moved"), "cache": str(tmp_path / "other")}), TASK
     )
     assert moved.hash == first.hash
 
@@ -86,14 +88,14 @@ def test_hash_depends_on_content_not_on_place(data: DataConfig, tmp_path: Path):
 def test_nothing_is_left_when_decoding_fails(data: DataConfig, tmp_path: Path):
     (tmp_path / "images/b/1.png").write_bytes(b"broken")
     with pytest.raises(UsageError, match=r"b/1.png cannot be read"):
-        sources.load(data)
+        sources.load(data, TASK)
     assert files(data) == set()
 
 
 def test_folder_that_cannot_be_written(data: DataConfig, tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match=r"file/sub cannot be written to .*config.data.cache"):
-        sources.load(DataConfig(**{**vars(data), "cache": str(tmp_path / "file/sub")}))
+        sources.load(DataConfig(**{**vars(data), "cache": str(tmp_path / "file/sub")}), TASK)
 
 
 def test_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

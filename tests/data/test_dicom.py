@@ -17,6 +17,7 @@ from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import sources
 from nachos_jax.data.image_files import read_image
+from nachos_jax.tasks.classification import TASK
 
 
 def real_file(name: str) -> Path:
@@ -146,9 +147,9 @@ def test_folder_of_dicom_files(config: Callable[..., DataConfig], tmp_path: Path
                                     ("ct", "98892001", "CT5N"), ("ct", "77654033", "CT2")]:  # fmt: skip
         shutil.copytree(source / patient / series, tmp_path / "d" / target / patient / series)
     cohort = sources.load(
-        config(source="folder", path=str(tmp_path / "d"), subject_key=r"/(\d+)/", height=16, width=16)
+        config(source="folder", path=str(tmp_path / "d"), subject_key=r"/(\d+)/", height=16, width=16), TASK
     )
-    assert cohort.table.counts() == {"ct": 9, "mr": 10}
+    assert cohort.targets.counts() == {"ct": 9, "mr": 10}
     assert set(cohort.table.subjects) == {"77654033", "98892001", "98892003"}
     for row, name in enumerate(cohort.table.names):
-        np.testing.assert_array_equal(cohort.images[row], read_image(tmp_path / "d" / name))
+        np.testing.assert_array_equal(cohort.store.values[row], read_image(tmp_path / "d" / name))

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 import nachos_jax
-from nachos_jax.config.run_config import WAIVER, DataConfig
+from nachos_jax.config.fields import WAIVER
+from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import sources
+from nachos_jax.tasks.classification import TASK
 
 Config = Callable[..., DataConfig]
 CSV = "path,label,subject,sex,age\n0.png,a,s,f,40\n1.png,b,t,,7.5\n2.png,b,u,m,\n"
@@ -19,15 +21,15 @@ CSV = "path,label,subject,sex,age\n0.png,a,s,f,40\n1.png,b,t,,7.5\n2.png,b,u,m,\
 
 def test_of_a_csv(config: Config, table: Callable[..., Path]):
     path = str(table(CSV))
-    plain = sources.load(config(source="csv", path=path))
-    cohort = sources.load(config(source="csv", path=path, columns=("age", "sex")))
+    plain = sources.load(config(source="csv", path=path), TASK)
+    cohort = sources.load(config(source="csv", path=path, columns=("age", "sex")), TASK)
     assert {name: cells.tolist() for name, cells in cohort.table.columns.items()} == {
         "age": ["40", "7.5", ""],
         "sex": ["f", "", "m"],
     }
     assert cohort.hash == plain.hash, "they may be added to a finished run"
     with pytest.raises(UsageError, match=r"no column 'sx'.*config\.report\.subgroups.*'sex'"):
-        sources.load(config(source="csv", path=path, columns=("sx",)))
+        sources.load(config(source="csv", path=path, columns=("sx",)), TASK)
 
 
 def test_of_an_npz_with_parts(config: Config, tmp_path: Path):
@@ -42,10 +44,10 @@ def test_of_an_npz_with_parts(config: Config, tmp_path: Path):
     np.savez(
         path, **{f"{part}_{name}": a[rows] for part, rows in parts.items() for name, a in arrays.items()}
     )
-    cohort = sources.load(config(path=str(path), subject=WAIVER, columns=("age",)))
+    cohort = sources.load(config(path=str(path), subject=WAIVER, columns=("age",)), TASK)
     assert cohort.table.columns["age"].tolist() == ["1.5", "", "70", "3"]
     with pytest.raises(UsageError, match=r"no array 'train_sex'.*config\.report\.subgroups"):
-        sources.load(config(path=str(path), subject=WAIVER, columns=("sex",)))
+        sources.load(config(path=str(path), subject=WAIVER, columns=("sex",)), TASK)
 
 
 def test_of_arrays():

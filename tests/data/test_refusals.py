@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nachos_jax.config.run_config import WAIVER, DataConfig
+from nachos_jax import cohort_from_arrays
+from nachos_jax.config.fields import WAIVER
+from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import sources
+from nachos_jax.tasks.classification import TASK
 
 Config = Callable[..., DataConfig]
 GOOD: dict[str, Any] = {"images": np.zeros((4, 5, 6), np.uint8), "labels": np.array([0, 1, 0, 1])}
@@ -70,7 +73,11 @@ ARRAYS = {
     "size zero": ({"images": np.zeros((4, 0, 6))}, {}, ["(4, 0, 6)", "size zero"]),
     "text images": ({"images": np.full((4, 5, 6), "a")}, {}, ["type <U1", "uint8"]),
     "no rows": ({"images": np.zeros((0, 5, 6)), "labels": np.zeros(0, int)}, {}, ["no case", "at least one"]),
-    "multi-label": ({"labels": np.zeros((4, 3), int)}, {}, ["(4, 3)", "multi-label", "argmax"]),
+    "multi-label": (
+        {"labels": np.zeros((4, 3), int)},
+        {},
+        ["3 labels a case ('labels_0', 'labels_1', 'labels_2')", "config.task.name = 'multilabel'", "argmax"],
+    ),
     "lengths": (
         {"labels": np.array([0, 1, 0])},
         {},
@@ -153,7 +160,7 @@ def test_array_file(name: str, config: Config, tmp_path: Path):
     arrays, fields, parts = ARRAYS[name]
     np.savez(tmp_path / "x.npz", **{**GOOD, **arrays})
     with pytest.raises(UsageError) as caught:
-        sources.load(config(path=str(tmp_path / "x.npz"), **{"subject": WAIVER, **fields}))
+        sources.load(config(path=str(tmp_path / "x.npz"), **{"subject": WAIVER, **fields}), TASK)
     _says(caught.value, ["x.npz", *parts])
 
 
@@ -263,7 +270,7 @@ def test_csv_table(name: str, config: Config, table: Callable[..., Path], tmp_pa
     }
     path = table(text.format(tmp_path.name), images)
     with pytest.raises(UsageError) as caught:
-        sources.load(config(source="csv", path=str(path), **fields))
+        sources.load(config(source="csv", path=str(path), **fields), TASK)
     _says(caught.value, parts)
 
 
@@ -271,7 +278,7 @@ def test_csv_that_is_not_utf8_names_the_line(config: Config, tmp_path: Path):
     path = tmp_path / "cases.csv"
     path.write_bytes("path,label\n0.png,caf\xe9\n".encode("latin-1"))
     with pytest.raises(UsageError, match=r"cases.csv line 2: byte 0xe9 is not UTF-8 text; save the table as"):
-        sources.load(config(source="csv", path=str(path)))
+        sources.load(config(source="csv", path=str(path)), TASK)
 
 
 FOLDERS = {
@@ -318,7 +325,7 @@ def test_folder(name: str, config: Config, tmp_path: Path):
         else:
             path.write_text("x")
     with pytest.raises(UsageError) as caught:
-        sources.load(config(source="folder", path=str(tmp_path / "images"), **fields))
+        sources.load(config(source="folder", path=str(tmp_path / "images"), **fields), TASK)
     _says(caught.value, parts)
 
 
@@ -328,13 +335,13 @@ def test_folder_that_links_a_file_twice(config: Config, tmp_path: Path):
     Image.fromarray(np.zeros((5, 6), np.uint8)).save(tmp_path / "images/a/1.png")
     (tmp_path / "images/b/2.png").symlink_to("../a/1.png")
     with pytest.raises(UsageError, match=r"b/2.png is the same file as a/1.png; keep one"):
-        sources.load(config(source="folder", path=str(tmp_path / "images"), subject=WAIVER))
+        sources.load(config(source="folder", path=str(tmp_path / "images"), subject=WAIVER), TASK)
 
 
 @pytest.mark.parametrize("source", ["npz", "csv", "folder"])
 def test_missing_path(source: str, config: Config, tmp_path: Path):
     with pytest.raises(UsageError, match=r"nowhere.*there is no such (file|folder); mend the path"):
-        sources.load(config(source=source, path=str(tmp_path / "nowhere"), subject=WAIVER))
+        sources.load(config(source=source, path=str(tmp_path / "nowhere"), subject=WAIVER), TASK)
 
 
 @pytest.mark.parametrize("key", ["subject_key", "site_key", "fold_key", "path"])
@@ -342,14 +349,14 @@ def test_digits_have_no_columns(key: str, config: Config):
     with pytest.raises(
         UsageError, match=rf"config.data.{key} = 'x': the source 'digits' has none; set it to ''"
     ):
-        sources.load(config(source="digits", **{key: "x"}))
+        sources.load(config(source="digits", **{key: "x"}), TASK)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"\x93NUMPY", b"\x80\x04]."])
 def test_file_that_is_no_archive(content: bytes, config: Config, tmp_path: Path):
     (tmp_path / "x.npz").write_bytes(content)
     with pytest.raises(UsageError, match=r"x.npz cannot be read as an NPZ file.*savez_compressed"):
-        sources.load(config(path=str(tmp_path / "x.npz"), subject=WAIVER))
+        sources.load(config(path=str(tmp_path / "x.npz"), subject=WAIVER), TASK)
 
 
 def test_damaged_array(config: Config, tmp_path: Path):
@@ -360,17 +367,17 @@ def test_damaged_array(config: Config, tmp_path: Path):
     raw[2000:2100] = bytes(100)
     path.write_bytes(raw)
     with pytest.raises(UsageError, match=r"x.npz: the array 'images' is damaged .*again"):
-        sources.load(config(path=str(path), subject=WAIVER))
+        sources.load(config(path=str(path), subject=WAIVER), TASK)
 
 
 def test_arrays_in_memory():
     images, labels = GOOD["images"], GOOD["labels"]
     with pytest.raises(UsageError, match=r"3 of them for 4 images; give one an image"):
-        sources.cohort_from_arrays(images, labels[:3], one_case_per_subject=True)
+        cohort_from_arrays(images, labels[:3], one_case_per_subject=True)
     with pytest.raises(UsageError, match=r"row 3 \(counted from 0\): subject None is neither"):
-        sources.cohort_from_arrays(images, labels, subjects=["a", "b", "c", None])
+        cohort_from_arrays(images, labels, subjects=["a", "b", "c", None])
     with pytest.raises(UsageError, match=r"pass them as `subjects`"):
-        sources.cohort_from_arrays(images, labels)
+        cohort_from_arrays(images, labels)
 
 
 def _says(error: Exception, parts: list[str]) -> None:

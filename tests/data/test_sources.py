@@ -14,51 +14,53 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from nachos_jax.config.run_config import WAIVER, DataConfig
+from nachos_jax import cohort_from_arrays
+from nachos_jax.config.fields import WAIVER
+from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import sources
+from nachos_jax.tasks.classification import TASK
 
 Config = Callable[..., DataConfig]
 
 
 def test_digits(config: Config):
-    cohort = sources.load(config(source="digits", subject=WAIVER))
+    cohort = sources.load(config(source="digits", subject=WAIVER), TASK)
     values, targets = load_digits(return_X_y=True)
-    assert cohort.images.dtype == np.uint8
+    assert cohort.store.values.dtype == np.uint8
     assert tuple(cohort.shape) == (8, 8, 1)
-    np.testing.assert_array_equal(cohort.images.reshape(1797, 64), values)
-    np.testing.assert_array_equal(cohort.table.labels, targets)
+    np.testing.assert_array_equal(cohort.store.values.reshape(1797, 64), values)
+    np.testing.assert_array_equal(cohort.targets.values, targets)
     assert cohort.table.waived
     assert cohort.table.subjects.tolist() == cohort.table.names.tolist()
 
 
-def test_pneumoniamnist_merges_its_splits(config: Config, shared_data: Path):
-    cohort = sources.load(config(path=str(shared_data / "pneumoniamnist.npz"), subject=WAIVER))
+def test_pneumoniamnist_merges_its_parts_in_order(config: Config, shared_data: Path):
+    cohort = sources.load(config(path=str(shared_data / "pneumoniamnist.npz"), subject=WAIVER), TASK)
     raw = np.load(shared_data / "pneumoniamnist.npz")
-    assert cohort.table.counts() == {"0": 1583, "1": 4273}
-    assert cohort.table.splits is not None
-    for split in ("train", "val", "test"):
-        rows = cohort.table.splits == split
-        np.testing.assert_array_equal(cohort.images[rows][..., 0], raw[f"{split}_images"])
-        np.testing.assert_array_equal(cohort.table.labels[rows], raw[f"{split}_labels"][:, 0])
+    assert cohort.targets.counts() == {"0": 1583, "1": 4273}
+    images = np.concatenate([raw[f"{part}_images"] for part in ("train", "val", "test")])
+    labels = np.concatenate([raw[f"{part}_labels"][:, 0] for part in ("train", "val", "test")])
+    np.testing.assert_array_equal(cohort.store.values[..., 0], images)
+    np.testing.assert_array_equal(cohort.targets.values, labels)
 
 
 def test_kermany_groups_by_patient(config: Config, shared_data: Path):
     path = shared_data / "kermany_cxr_pneumonia.npz"
-    cohort = sources.load(config(path=str(path), subject_key="patient_id"))
+    cohort = sources.load(config(path=str(path), subject_key="patient_id"), TASK)
     raw = np.load(path)
-    assert cohort.table.classes == ("normal", "pneumonia")
+    assert cohort.targets.names == ("normal", "pneumonia")
     assert not cohort.table.waived
     assert len(set(cohort.table.subjects)) == 3103
     np.testing.assert_array_equal(cohort.table.subjects, raw["patient_id"])
-    np.testing.assert_array_equal(cohort.table.labels, raw["labels"])
-    np.testing.assert_array_equal(cohort.images[..., 0], raw["images"])
+    np.testing.assert_array_equal(cohort.targets.values, raw["labels"])
+    np.testing.assert_array_equal(cohort.store.values[..., 0], raw["images"])
 
 
 def test_cxr_keeps_the_order_of_its_label_names(config: Config, shared_data: Path):
     path = str(shared_data / "cxr_covid_multisite.npz")
-    cohort = sources.load(config(path=path, subject_key="patient_id", site_key="site"))
-    assert cohort.table.counts() == {"no_finding": 522, "pneumonia": 532, "covid19": 431}
+    cohort = sources.load(config(path=path, subject_key="patient_id", site_key="site"), TASK)
+    assert cohort.targets.counts() == {"no_finding": 522, "pneumonia": 532, "covid19": 431}
     assert cohort.table.sites is not None
     assert len(set(cohort.table.sites)) == 5
 
@@ -74,9 +76,9 @@ def test_medmnist_layout_takes_prefixed_subjects(config: Config, tmp_path: Path)
         test_labels=np.array([[0]]),
         test_patient=np.array([9]),
     )
-    cohort = sources.load(config(path=str(tmp_path / "x.npz"), subject_key="patient"))
+    cohort = sources.load(config(path=str(tmp_path / "x.npz"), subject_key="patient"), TASK)
     assert cohort.table.subjects.tolist() == ["7", "8", "8", "9"]
-    np.testing.assert_array_equal(cohort.images[..., 0], images)
+    np.testing.assert_array_equal(cohort.store.values[..., 0], images)
 
 
 def test_arrays_called_subject_site_and_fold_are_taken(config: Config, tmp_path: Path):
@@ -84,7 +86,7 @@ def test_arrays_called_subject_site_and_fold_are_taken(config: Config, tmp_path:
     images = np.zeros((4, 2, 3), np.uint8)
     plain = {"subject": ["a", "a", "b", "c"], "site": [["x"], ["x"], ["y"], ["y"]], "fold": [0, 0, 1, 1]}
     np.savez(tmp_path / "x.npz", images=images, labels=[0, 1, 0, 1], **plain)  # type: ignore[arg-type]
-    table = sources.load(config(path=str(tmp_path / "x.npz"))).table
+    table = sources.load(config(path=str(tmp_path / "x.npz")), TASK).table
     assert table.subjects.tolist() == ["a", "a", "b", "c"]
     assert table.sites is not None
     assert table.sites.tolist() == ["x", "x", "y", "y"]
@@ -99,7 +101,7 @@ def test_arrays_called_subject_site_and_fold_are_taken(config: Config, tmp_path:
         "test_labels": [1],
     }
     np.savez(tmp_path / "y.npz", **parts, **split)  # type: ignore[arg-type]
-    other = sources.load(config(path=str(tmp_path / "y.npz"))).table
+    other = sources.load(config(path=str(tmp_path / "y.npz")), TASK).table
     for name in ("subjects", "sites", "folds"):
         assert getattr(other, name).tolist() == getattr(table, name).tolist()
 
@@ -112,7 +114,7 @@ def test_keys_win_over_names_and_arrays_of_another_length_are_something_else(con
         "fold": [0.5, 1, 2, 3],
     }
     np.savez(tmp_path / "x.npz", images=np.zeros((4, 2, 3)), labels=[0, 1, 0, 1], **others)  # type: ignore[arg-type]
-    table = sources.load(config(path=str(tmp_path / "x.npz"), subject_key="patient")).table
+    table = sources.load(config(path=str(tmp_path / "x.npz"), subject_key="patient"), TASK).table
     assert table.subjects.tolist() == ["7", "7", "8", "9"]
     assert table.sites is None
     assert table.folds is None
@@ -122,16 +124,16 @@ def test_a_folder_may_be_called_none(config: Config, tmp_path: Path):
     for name in ("none", "tumour"):
         (tmp_path / "images" / name).mkdir(parents=True)
         Image.fromarray(np.zeros((5, 6), np.uint8)).save(tmp_path / "images" / name / "1.png")
-    cohort = sources.load(config(source="folder", path=str(tmp_path / "images"), subject=WAIVER))
-    assert cohort.table.counts() == {"none": 1, "tumour": 1}
+    cohort = sources.load(config(source="folder", path=str(tmp_path / "images"), subject=WAIVER), TASK)
+    assert cohort.targets.counts() == {"none": 1, "tumour": 1}
 
 
 def test_label_names_and_classes_may_be_called_none(config: Config, tmp_path: Path):
     images = np.zeros((2, 5, 6), np.uint8)
     np.savez(tmp_path / "x.npz", images=images, labels=[0, 1], label_names=["none", "tumour"], subject=[0, 1])
-    assert sources.load(config(path=str(tmp_path / "x.npz"))).table.classes == ("none", "tumour")
-    listed = sources.cohort_from_arrays(images, ["none", "tumour"], [0, 1], classes=("tumour", "none"))
-    assert listed.table.labels.tolist() == [1, 0]
+    assert sources.load(config(path=str(tmp_path / "x.npz")), TASK).targets.names == ("none", "tumour")
+    listed = cohort_from_arrays(images, ["none", "tumour"], [0, 1], classes=("tumour", "none"))
+    assert listed.targets.values.tolist() == [1, 0]
 
 
 @pytest.mark.parametrize(
@@ -153,10 +155,10 @@ def test_label_names_and_classes_may_be_called_none(config: Config, tmp_path: Pa
 def test_stored_dtype(given_dtype: str, low: int, high: int, stored: str):
     images = np.full((2, 3, 4), low, np.dtype(given_dtype))
     images[1, 2, 3] = high
-    cohort = sources.cohort_from_arrays(images, ["a", "b"], one_case_per_subject=True)
-    assert cohort.images.dtype == stored
+    cohort = cohort_from_arrays(images, ["a", "b"], one_case_per_subject=True)
+    assert cohort.store.values.dtype == stored
     assert cohort.preparation["dtype"] == stored
-    np.testing.assert_array_equal(cohort.images[..., 0], images)
+    np.testing.assert_array_equal(cohort.store.values[..., 0], images)
 
 
 @given(st.integers(0, 3), st.sampled_from(["labels", "subjects", "sites", "folds", "images"]))
@@ -168,12 +170,12 @@ def test_hash_sees_every_column(row: int, changed: str):
         "sites": ["x", "y", "x", "y"],
         "folds": [0, 1, 1, 0],
     }
-    first = sources.cohort_from_arrays(**columns)
-    assert sources.cohort_from_arrays(**columns).hash == first.hash
+    first = cohort_from_arrays(**columns)
+    assert cohort_from_arrays(**columns).hash == first.hash
     other: dict[str, Any] = {key: np.array(value) for key, value in columns.items()}
     new = {"labels": "ba"[row % 2], "subjects": "t", "sites": "z", "folds": 1 - other["folds"][row]}
     other[changed][row] = new.get(changed, 1)
-    assert sources.cohort_from_arrays(**other).hash != first.hash
+    assert cohort_from_arrays(**other).hash != first.hash
 
 
 def test_a_folder_warns_of_what_it_leaves_out(
@@ -186,7 +188,7 @@ def test_a_folder_warns_of_what_it_leaves_out(
     (tmp_path / "d/a/.DS_Store").write_text("x")
     (tmp_path / "d/readme.txt").write_text("x")
     with caplog.at_level(logging.WARNING):
-        cohort = sources.load(config(source="folder", path=str(tmp_path / "d"), subject_key=r"(p\d+)_"))
+        cohort = sources.load(config(source="folder", path=str(tmp_path / "d"), subject_key=r"(p\d+)_"), TASK)
     assert cohort.table.names.tolist() == ["a/deep/p1_1.png", "a/p1_2.png", "b/p2_1.png"]
     assert cohort.table.subjects.tolist() == ["p1", "p1", "p2"]
     assert "1 file(s) that are hidden: 'a/.DS_Store'" in caplog.text
@@ -200,9 +202,9 @@ def test_16_bit_images_of_both_signs_meet_in_float32(config: Config, tmp_path: P
         (tmp_path / "d" / name).mkdir(parents=True)
     tiff(tmp_path / "d/a/1.tif", high)
     tiff(tmp_path / "d/b/1.tif", low, sample_format=2)
-    cohort = sources.load(config(source="folder", path=str(tmp_path / "d"), subject=WAIVER))
-    assert cohort.images.dtype == np.float32
-    assert cohort.images[:, 0, 0, 0].tolist() == [60000, -7]
+    cohort = sources.load(config(source="folder", path=str(tmp_path / "d"), subject=WAIVER), TASK)
+    assert cohort.store.values.dtype == np.float32
+    assert cohort.store.values[:, 0, 0, 0].tolist() == [60000, -7]
 
 
 # --- prediction ------------------------------------------------------------------------------------
@@ -241,9 +243,9 @@ def test_inputs_repeat_the_preparation_of_training(config: Config, inputs: Path)
     data = config(
         source="folder", path=str(inputs / "d"), subject=WAIVER, height=6, width=6, channels=1, aspect="pad"
     )
-    cohort = sources.load(data)
+    cohort = sources.load(data, TASK)
     _, images = sources.read_inputs([inputs / "sub/2.png", inputs / "colour.png"], cohort.preparation)
-    np.testing.assert_array_equal(images, cohort.images)
+    np.testing.assert_array_equal(images, cohort.store.values)
 
 
 def test_inputs_that_do_not_fit_are_refused(inputs: Path, tmp_path: Path):

@@ -39,7 +39,7 @@ def test_they_are_those_of_a_fit_that_ends_with_the_best_epoch(cohort):
             sizes = [int((cohort.table.folds == k).sum()) for k in fit.left_out]
             start = 0 if fold == fit.left_out[0] else sizes[0]
             np.testing.assert_array_equal(found[str(fold)], held[start : start + len(found[str(fold)])])
-            labels = cohort.table.labels[cohort.table.folds == fold]
+            labels = cohort.targets.values[cohort.table.folds == fold]
             loss = cross_entropy_from_logits(labels, found[str(fold)]).value
             assert loss == pytest.approx(curve.loss[epochs - 1], rel=1e-6)
     assert len(set(best.values())) > 1, "else a mistaken epoch would not show"

@@ -11,13 +11,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.utils.class_weight import compute_class_weight
 
+from nachos_jax.configs import base
 from nachos_jax.core import rng
-from nachos_jax.engine.inputs import TRACED, InputMaker, pixel_sums, traced
+from nachos_jax.core.hparams import Hyperparameter
+from nachos_jax.engine.inputs import InputMaker, pixel_sums, traced, traced_names
 from nachos_jax.engine.schedule import SCHEDULES
 from nachos_jax.engine.windows import divide
 from nachos_jax.splits.folds import Folds
 from tests import tiny
 
+TABLE = base.table()
 PAIRS = [(), (0,), (1, 3), (0, 2)]
 ROOM = 60
 
@@ -31,7 +34,12 @@ def maker(images: np.ndarray | None = None) -> InputMaker:
     cohort = tiny.cohort("float32")
     cohort = cohort if images is None else dataclasses.replace(cohort, images=images)
     return InputMaker(
-        cohort, tiny.folds(cohort), divide(len(cohort.table), 10**6, 0), pixel_sums(cohort.images), ROOM
+        cohort,
+        tiny.folds(cohort),
+        divide(len(cohort.table), 10**6, 0),
+        pixel_sums(cohort.store.values),
+        ROOM,
+        TABLE,
     )
 
 
@@ -44,7 +52,7 @@ def keep(made: InputMaker, left_out: tuple[int, ...]) -> np.ndarray:
 def test_pixels_are_normalised_by_the_training_cases(run, left_out):
     made = maker()
     told = made.make(tiny.fit(run, left_out), 16)
-    pixels = made.cohort.images[keep(made, left_out)].astype(np.float64)
+    pixels = made.cohort.store.values[keep(made, left_out)].astype(np.float64)
     np.testing.assert_allclose(told.mean, pixels.mean(axis=(0, 1, 2)), rtol=1e-6)
     np.testing.assert_allclose(told.sd, pixels.std(axis=(0, 1, 2)), rtol=1e-6)
     assert told.mean.dtype == told.sd.dtype == np.float32
@@ -81,7 +89,7 @@ def test_a_channel_that_never_varies_is_divided_by_one():
 @pytest.mark.parametrize("left_out", PAIRS[1:])
 def test_nothing_of_a_case_left_out_reaches_the_input(run, left_out):
     clean = maker()
-    images = np.array(clean.cohort.images)
+    images = np.array(clean.cohort.store.values)
     images[~keep(clean, left_out)] = np.nan
     fit = tiny.fit(run, left_out, class_weight_exponent=1.0)
     for a, b in zip(clean.make(fit, 16)[:-1], maker(images).make(fit, 16)[:-1], strict=True):
@@ -91,7 +99,7 @@ def test_nothing_of_a_case_left_out_reaches_the_input(run, left_out):
 @pytest.mark.parametrize("left_out", PAIRS)
 def test_class_weights_are_those_of_scikit_learn(run, left_out):
     made = maker()
-    rare = np.where(np.arange(tiny.CASES) % 4 == 1, 2, made.cohort.table.labels // 2)
+    rare = np.where(np.arange(tiny.CASES) % 4 == 1, 2, made.cohort.targets.values // 2)
     table = dataclasses.replace(made.cohort.table, labels=rare.astype(np.int32))
     made = dataclasses.replace(made, cohort=dataclasses.replace(made.cohort, table=table))
     labels = rare[keep(made, left_out)]
@@ -131,29 +139,45 @@ def test_a_fold_of_a_later_repeat_is_held_by_its_global_number(run):
     assert cohort.table.folds is not None
     again = (tiny.FOLDS - 1 - cohort.table.folds) + tiny.FOLDS
     folds = Folds(np.stack([cohort.table.folds, again]), tiny.FOLDS, 2)
-    made = InputMaker(cohort, folds, divide(len(cohort.table), 10**6, 0), pixel_sums(cohort.images), ROOM)
+    made = InputMaker(
+        cohort, folds, divide(len(cohort.table), 10**6, 0), pixel_sums(cohort.store.values), ROOM, TABLE
+    )
     told = made.make(tiny.fit(run, (4, 6)), 16)
     np.testing.assert_array_equal(told.training, ~np.isin(again, (4, 6)))
     assert set(again[told.held[: int(told.n_held)]]) == {4, 6}
 
 
 def test_traced_values_ride_as_float32_and_inactive_ones_as_zero(run):
-    values = traced(tiny.fit(run, optimizer="adam", schedule="cosine", learning_rate=0.25, dropout=0.5))
-    assert tuple(values) == TRACED
+    values = traced(
+        tiny.fit(run, optimizer="adam", schedule="cosine", learning_rate=0.25, dropout=0.5), TABLE
+    )
+    assert tuple(values) == traced_names(TABLE)
     assert {type(value) for value in values.values()} == {np.float32}
     assert values["momentum"] == values["nesterov"] == values["decay"] == values["decoupled"] == 0
     assert (values["learning_rate"], values["dropout"], values["beta1"]) == (0.25, 0.5, np.float32(0.9))
     assert SCHEDULES[int(values["schedule"])] == "cosine"
-    assert traced(tiny.fit(run, optimizer="adamw"))["decoupled"] == 1
-    assert traced(tiny.fit(run, optimizer="sgd", nesterov=True))["nesterov"] == 1
+    assert traced(tiny.fit(run, optimizer="adamw"), TABLE)["decoupled"] == 1
+    assert traced(tiny.fit(run, optimizer="sgd", nesterov=True), TABLE)["nesterov"] == 1
 
 
-def test_every_hyperparameter_of_training_reaches_the_lane_or_its_bucket(run):
-    """One that is neither traced nor static nor in the class weights would be silently ignored."""
-    from nachos_jax.core.hparams import TRAINING
+def test_every_hyperparameter_reaches_the_lane_or_its_bucket():
+    """One that is neither traced nor static would be silently ignored."""
+    assert set(traced_names(TABLE)) - {"decoupled"} == {row.name for row in TABLE if not row.static}
 
-    named = {row.name for row in TRAINING if not row.static}
-    assert named - set(TRACED) == {"class_weight_exponent"}
+
+def test_a_choice_that_rides_is_told_by_its_place():
+    assert next(row.choices for row in TABLE if row.name == "schedule") == SCHEDULES
+
+
+def test_what_a_fit_leaves_out_because_it_is_absent_rides_all_the_same(run):
+    """Rows of architectures and tasks ride as those of training do."""
+    rows = (
+        Hyperparameter("cnn.rate", "float", 0.0, 9.0, when=("architecture", ("cnn",)), absent=0.5),
+        Hyperparameter("resnet.rate", "float", 0.0, 9.0, when=("architecture", ("resnet",)), absent=0.5),
+        Hyperparameter("regression.loss", "choice", choices=("l1", "l2"), tasks=("regression",), absent="l2"),
+    )
+    values = traced(tiny.fit(run), (*TABLE, *rows))
+    assert (values["cnn.rate"], values["resnet.rate"], values["regression.loss"]) == (0.5, 0, 1)
 
 
 def test_an_idle_lane_is_told_to_do_nothing_in_the_same_shapes(run):

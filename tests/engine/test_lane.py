@@ -32,7 +32,7 @@ def plain_loop(
     trainer = nnx.Optimizer(network, optimizer, wrt=nnx.Param)
     assert cohort.table.folds is not None
     keep = ~np.isin(cohort.table.folds, fit.left_out)
-    pixels = cohort.images.astype(np.float64)
+    pixels = cohort.store.values.astype(np.float64)
     pixels = ((pixels - pixels[keep].mean()) / pixels[keep].std()).astype(np.float32)
     unused, size, losses = rng.key(stream, Purpose.DROPOUT, 0), int(fit.hparams["batch_size"]), []
     for epoch in range(fit.limit.epochs):
@@ -45,7 +45,7 @@ def plain_loop(
 
             def loss(net, batch=batch):
                 logits = net(jnp.asarray(pixels[batch]), True, jnp.float32(0), unused)
-                labels = jnp.asarray(cohort.table.labels[batch])
+                labels = jnp.asarray(cohort.targets.values[batch])
                 return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
             value, gradients = nnx.value_and_grad(loss)(network)

@@ -67,7 +67,7 @@ def test_a_lane_that_meets_nan_leaves_its_neighbours_bit_identical(cohort, packi
 
 def test_nan_in_one_watched_fold_ends_that_watcher_only():
     clean = tiny.cohort("float32")
-    images = np.array(clean.images)
+    images = np.array(clean.store.values)
     images[clean.table.folds == 1] = np.nan
     spoilt = dataclasses.replace(clean, images=images)
     run = tiny.run_config()
@@ -141,7 +141,7 @@ def test_shard_map_gives_what_pmap_of_vmap_gives(cohort):
     ours = lanes.program.epoch(begun, placed)
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves).reshape(4, 2, *np.shape(leaves[0])), *told)
     state = jax.tree.map(lambda leaf: leaf.reshape(4, 2, *leaf.shape[1:]), host)
-    cases = lane.Cases(cohort.images, cohort.table.labels)
+    cases = lane.Cases(cohort.store.values, cohort.targets.values)
     one = functools.partial(lane.epoch, lanes.program.spec)
     old = jax.pmap(jax.vmap(one, in_axes=(None, 0, 0)), in_axes=(None, 0, 0), devices=jax.devices()[:4])
     theirs = old(cases, state, stacked)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nachos_jax.config.run_config import LOWERINGS
+from nachos_jax.config.fields import LOWERINGS
 from nachos_jax.models import convolution
 
 OTHERS = [lowering for lowering in LOWERINGS if lowering != "lax"]

@@ -51,8 +51,8 @@ def test_scores_and_predictions_are_those_of_the_last_epoch(finished: Path):
             assert record is not None
             ((fold, curve),) = record.curves.items()
             logits = load(store.payload(record, "inner.safetensors"))[str(fold)]
-            labels = cohort.table.labels[cohort.table.folds == fold]
-            value = metric("balanced_accuracy", labels, probabilities(logits), cohort.table.classes).value
+            labels = cohort.targets.values[cohort.table.folds == fold]
+            value = metric("balanced_accuracy", labels, probabilities(logits), cohort.targets.names).value
             assert curve.score[-1] == value
             by_fold[fold] = value
         assert score.by_fold == by_fold

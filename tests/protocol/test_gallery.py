@@ -96,7 +96,7 @@ def test_each_map_is_of_the_refit_that_did_not_see_the_fold(run: Run):
             fit: np.asarray(
                 networks.explainer(of, "gradcam")(
                     weights,
-                    np.repeat(run.cohort.images[row : row + 1], MOST, axis=0),
+                    np.repeat(run.cohort.store.values[row : row + 1], MOST, axis=0),
                     np.full(MOST, int(item["predicted"]), np.int32),
                 ).maps[0]
             )
@@ -111,7 +111,7 @@ def test_each_map_is_of_the_refit_that_did_not_see_the_fold(run: Run):
             item["probability"],
         )
         words = gallery._words(run, wrong, item)
-        drawn = {fit: picture(run.cohort.images[row], heat, words, 320) for fit, heat in maps.items()}
+        drawn = {fit: picture(run.cohort.store.values[row], heat, words, 320) for fit, heat in maps.items()}
         written = (store.path / "explanations" / item["file"]).read_bytes()
         assert [fit for fit, data in drawn.items() if data == written] == [item["fit"]]
     assert len(weights_of) > 1, "one refit tells nothing of the others"

@@ -21,10 +21,10 @@ def spoilt(cohort: Cohort) -> Cohort:
     """Fold OUTER's pixels are NaN and its labels are shuffled until hardly one is right."""
     assert cohort.table.folds is not None
     fold = np.flatnonzero(cohort.table.folds == OUTER)
-    images, labels = np.array(cohort.images), np.array(cohort.table.labels)
+    images, labels = np.array(cohort.store.values), np.array(cohort.targets.values)
     images[fold] = np.nan
     labels[fold] = np.roll(labels[fold], 3)
-    assert (labels != cohort.table.labels).sum() > 5
+    assert (labels != cohort.targets.values).sum() > 5
     return dataclasses.replace(
         cohort, images=images, table=dataclasses.replace(cohort.table, labels=labels), hash="spoilt"
     )

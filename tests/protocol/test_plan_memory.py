@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 from typing import Any
@@ -11,7 +10,7 @@ import jax
 import pytest
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.engine import inputs
+from nachos_jax.engine import inputs, memory
 from nachos_jax.engine.buckets import bucket_of
 from nachos_jax.engine.pool import LanePool
 from nachos_jax.protocol.plan import fits as plan_fits
@@ -55,7 +54,7 @@ def test_a_lane_of_the_default_optimiser_holds_each_parameter_twice():
 def test_cases_take_what_the_engine_puts_on_a_device(residency, window):
     run, cohort = tiny.run_config(data__residency=residency, data__window=window), tiny.cohort()
     pool = LanePool(cohort, tiny.folds(cohort), run, devices=jax.devices()[:1])
-    found = plan_memory.cases_memory(run, cohort.images, GIGABYTE)
+    found = plan_memory.cases_memory(run, cohort.store.values, GIGABYTE)
     assert found.streams == pool.streams == (residency == "stream")
     assert found.nbytes == pool._compiler._source.nbytes
     assert found.windows == math.ceil(96 / window)
@@ -92,20 +91,24 @@ def opened(tmp_path, **changes: Any) -> Run:
 
 
 @pytest.mark.parametrize("residency", ["resident", "stream"])
-def test_compiling_tells_the_bytes_and_the_lanes_that_fit(tmp_path, residency):
+def test_compiling_tells_the_bytes_and_the_lanes_that_fit(tmp_path, residency, monkeypatch):
     run = opened(tmp_path, data__residency=residency)
     bucket = plan_fits.bucket_for(run.config, plan_fits.drawn_trials(run.config)[0])
-    device = Device("test", "cpu", len(jax.devices()), GIGABYTE)
-    (found,) = plan_memory.compiled(run, [bucket], 2, device)
+
+    def compiled(lanes: int, allowed: int) -> plan_memory.Compiled:
+        monkeypatch.setattr(memory, "allowance", lambda *_: allowed)
+        (found,) = plan_memory.compiled(run, [bucket], lanes)
+        return found
+
+    found = compiled(2, GIGABYTE)
     assert found.lanes == 2
     assert found.used > 2 * plan_memory.network(run.config, bucket, 1, 3).state, "a program needs more"
-    cases = plan_memory.cases_memory(run.config, run.cohort.images, GIGABYTE).nbytes
-    tight = dataclasses.replace(device, allowed=cases + found.used - 1)
-    (fewer,) = plan_memory.compiled(run, [bucket], 2, tight)
+    cases = plan_memory.cases_memory(run.config, run.cohort.store.values, GIGABYTE).nbytes
+    fewer = compiled(2, cases + found.used - 1)
     assert fewer.lanes == 1
     assert fewer.used < found.used
     with pytest.raises(UsageError, match="One lane needs"):
-        plan_memory.compiled(run, [bucket], 1, dataclasses.replace(device, allowed=cases + 1))
+        compiled(1, cases + 1)
     assert not (tmp_path / "run").exists()
 
 

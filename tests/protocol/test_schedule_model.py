@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nachos_jax.protocol.plan.schedule import Job, Lanes, longest_chain, simulate
+from nachos_jax.protocol.plan.pool_model import Job, Lanes, ModelPool
+from nachos_jax.protocol.plan.schedule import longest_chain, simulate
 from tests import tiny
 
 
@@ -88,6 +89,19 @@ def test_independent_fits_take_what_a_plain_loop_takes(jobs, lanes):
     schedule = simulate(named, chains, lanes)
     slow = SlowLanes(named, chains, lanes)
     assert (schedule.time, schedule.lane_epochs) == (slow.time, slow.steps * lanes.total)
+
+
+@given(JOBS, LANES)
+def test_a_leap_ends_where_single_steps_end(jobs, lanes):
+    leaping, stepping = ModelPool(lanes), ModelPool(lanes)
+    for pool in (leaping, stepping):
+        pool.submit(enumerate(jobs))
+    while leaping.busy or leaping.waiting:
+        ended = leaping.step(leap=True)
+        assert ended
+        while not (found := stepping.step()):
+            pass
+        assert (ended, leaping.time, leaping.busy) == (found, stepping.time, stepping.busy)
 
 
 @given(JOBS, LANES, st.data())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from nachos_jax.core.types import Trial, TrialScore
 from nachos_jax.records.schema import Curve, FitRecord, Outcome, OuterTest
@@ -54,12 +56,37 @@ OUTCOMES = st.builds(
     selected=st.integers(0, 99),
     epochs=st.integers(1, 999),
 )
+ARRAYS = st.dictionaries(
+    st.sampled_from(["targets", "predictions", "labels", "probabilities"]),
+    st.one_of(
+        hnp.arrays(np.int64, hnp.array_shapes(max_dims=1, max_side=4), elements=st.integers(0, 9)),
+        hnp.arrays(
+            np.float64,
+            hnp.array_shapes(max_dims=2, max_side=4),
+            elements=st.one_of(st.just(float("nan")), st.floats(allow_nan=False, allow_infinity=False)),
+        ),
+    ),
+    max_size=3,
+)
 TESTS = st.builds(
     OuterTest,
     outer_fold=FOLDS,
     fit=IDS,
     cases=tuples(NAMES),
-    labels=tuples(st.integers(0, 9)),
-    probabilities=tuples(tuples(st.one_of(st.none(), st.floats(0, 1, width=32)), max_size=3)),
+    arrays=ARRAYS,
     training_loss=tuples(MAYBE),
+    values=st.dictionaries(NAMES, MAYBE, max_size=3),
 )
+
+
+def same(first: OuterTest, second: OuterTest) -> bool:
+    """Whether two tests are equal, NaN being equal to NaN, with arrays of equal types."""
+    plain = ("outer_fold", "fit", "cases", "training_loss", "values")
+    return (
+        all(getattr(first, name) == getattr(second, name) for name in plain)
+        and first.arrays.keys() == second.arrays.keys()
+        and all(
+            a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
+            for a, b in ((first.arrays[name], second.arrays[name]) for name in first.arrays)
+        )
+    )

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +19,6 @@ from tests.records import facts
 KINDS: dict[str, tuple[st.SearchStrategy, Callable[[Any], Any]]] = {
     "fit": (facts.FITS, schema.fit_record),
     "outcome": (facts.OUTCOMES, schema.outcome),
-    "test": (facts.TESTS, schema.outer_test),
     "score": (facts.SCORES, schema.trial_score),
 }
 
@@ -83,3 +83,56 @@ def test_the_bytes_of_a_record_do_not_depend_on_the_order_of_its_dictionaries():
 def test_what_json_does_not_know_is_never_written(value):
     with pytest.raises(ValueError, match="not JSON compliant"):
         dump({"loss": value})
+
+
+# --- tests -------------------------------------------------------------------------------------------
+
+
+@given(facts.TESTS)
+def test_a_test_comes_back_as_it_was(test):
+    value = schema.test_json(test)
+    back = schema.outer_test(json.loads(dump(value)))
+    assert facts.same(back, test)
+    assert dump(schema.test_json(back)) == dump(value)
+    for name in ("outer_fold", "fit", "cases", "training_loss", "values"):
+        assert typed(vars_of(getattr(back, name))) == typed(vars_of(getattr(test, name)))
+
+
+@given(facts.TESTS, st.sampled_from(["outer_fold", "fit", "cases", "training_loss"]))
+def test_a_test_that_lacks_a_field_is_not_read(test, name):
+    value = schema.test_json(test)
+    del value[name]
+    with pytest.raises(KeyError):
+        schema.outer_test(value)
+
+
+@pytest.mark.parametrize("stranger", ["x", [1, "x"], [[1, 2], [3]], {"a": 1}])
+def test_an_array_that_is_none_is_not_read(stranger):
+    value = {"outer_fold": 0, "fit": "f", "cases": ["a"], "training_loss": [], "targets": stranger}
+    with pytest.raises((TypeError, ValueError)):
+        schema.outer_test(value)
+
+
+def test_a_test_of_a_classification_has_the_keys_it_always_had():
+    arrays = {
+        "labels": np.array([0, 1], np.int32),
+        "probabilities": np.array([[0.25, 0.75], [np.nan, np.nan]]),
+    }
+    value = schema.test_json(schema.OuterTest(3, "f", ("a", "b"), arrays, (0.5, None)))
+    assert json.loads(dump(value)) == {
+        "outer_fold": 3,
+        "fit": "f",
+        "cases": ["a", "b"],
+        "labels": [0, 1],
+        "probabilities": [[0.25, 0.75], [None, None]],
+        "training_loss": [0.5, None],
+    }
+
+
+def test_values_of_a_test_are_kept_and_left_out_when_there_are_none():
+    test = schema.OuterTest(0, "f", ("a",), {"dice": np.array([np.nan])}, (), {"dice": None, "size": 0.5})
+    value = json.loads(dump(schema.test_json(test)))
+    assert (value["values"], value["dice"]) == ({"dice": None, "size": 0.5}, [None])
+    assert facts.same(schema.outer_test(value), test)
+    del value["values"]
+    assert dict(schema.outer_test(value).values) == {}

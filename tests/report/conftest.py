@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ from safetensors.numpy import save
 from nachos_jax import default_config
 from nachos_jax.core.types import EpochLimit, Fit, Trial, TrialScore
 from nachos_jax.protocol.study.selection import spread
+from nachos_jax.records.case_table import CaseRecord
 from nachos_jax.records.schema import Curve, FitRecord, Outcome, OuterTest
 from nachos_jax.records.store import RunDirectory
+from nachos_jax.splits.folds import Folds
+from tests.report.task_cases import counted, outputs, recorded, truth
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class FakeRun:
     groups: bool = True
     settings: tuple[tuple[str, Any], ...] = ()
     seed: int = 0
+    task: str = "classification"
 
     @property
     def outer_folds(self) -> tuple[int, ...]:
@@ -129,6 +134,9 @@ def _inner(fake: FakeRun, fit: Fit, table) -> dict[str, bytes]:
     """Logits of the folds that a search fit left out, a little too sure of themselves."""
     labels, _, folds, _ = table
     rng = np.random.default_rng(int(fit.id[:8], 16))
+    if fake.task != "classification":
+        held = {fold: labels[folds[fold // fake.folds] == fold] for fold in fit.left_out}
+        return {"inner.safetensors": save({str(f): outputs(fake.task, t, rng) for f, t in held.items()})}
     arrays = {}
     for fold in fit.left_out:
         inside = folds[fold // fake.folds] == fold
@@ -160,25 +168,28 @@ def _test(directory: RunDirectory, fake: FakeRun, fold: int, chosen: Trial, epoc
     labels, _, folds, names = table
     rng = np.random.default_rng([fake.seed, 11, fold])
     inside = np.flatnonzero(folds[fold // fake.folds] == fold)
+    if fake.task != "classification":
+        values = np.where(fold == fake.diverged_refit, np.nan, outputs(fake.task, labels[inside], rng))
+        told = recorded(fake.task, labels[inside], values)
+        _commit_test(directory, fold, chosen, epochs, names[inside], told, _losses(rng, epochs))
+        return
     logits = 2.1 * np.eye(len(fake.classes))[labels[inside]] + rng.normal(
         0, 1, (len(inside), len(fake.classes))
     )
     probabilities = (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).astype(np.float32)
     # A refit that met NaN has no probabilities: the records then hold null.
-    rows: list[Any] = [tuple(map(float, row)) for row in probabilities]
-    if fold == fake.diverged_refit:
-        rows = [tuple(None for _ in fake.classes)] * len(rows)
+    rows = np.where(fold == fake.diverged_refit, np.nan, probabilities.astype(np.float64))
+    told = {"labels": labels[inside], "probabilities": rows}
+    _commit_test(directory, fold, chosen, epochs, names[inside], told, _losses(rng, epochs))
+
+
+def _commit_test(directory, fold, chosen, epochs, names, arrays, losses) -> None:
     fit = Fit(chosen.hparams, (fold,), 0, EpochLimit(epochs), HASH)
-    losses = _losses(rng, epochs)
     directory.commit_fit(
         FitRecord(fit.id, fit.left_out, fit.hparams, epochs, "done", epochs, 9000, losses),
         {"weights.safetensors": b"weights"},
     )
-    directory.commit_test(
-        OuterTest(
-            fold, fit.id, tuple(names[inside].tolist()), tuple(labels[inside].tolist()), tuple(rows), losses
-        )
-    )
+    directory.commit_test(OuterTest(fold, fit.id, tuple(names.tolist()), arrays, losses))
 
 
 def build(path: Path, fake: FakeRun = FakeRun()) -> RunDirectory:
@@ -186,8 +197,15 @@ def build(path: Path, fake: FakeRun = FakeRun()) -> RunDirectory:
     labels, subjects, folds = _division(fake, np.random.default_rng(fake.seed))
     names = np.array([f"images/{i:04d}.png" for i in range(fake.cases)])
     directory = RunDirectory(path)
+    if fake.task != "classification":
+        labels = truth(fake.task, labels, len(fake.classes), fake.seed)
+        sites = np.array([f"hospital-{s % fake.sites}" for s in subjects]) if fake.sites else None
+        people = np.array([f"patient-{s:03d}" for s in subjects])
+        division = Folds(folds.astype(np.int32), fake.folds, fake.repeats)
+        directory.commit_cases(CaseRecord(names, people, sites, labels, division))
     _describe(directory, fake, labels, int(subjects.max()) + 1)
-    _write_folds(directory, fake, (labels, subjects, folds, names))
+    if fake.task == "classification":
+        _write_folds(directory, fake, (labels, subjects, folds, names))
     _write_settings(directory, fake, subjects, names)
     done: set[str] = set()
     for fold in fake.outer_folds:
@@ -201,10 +219,12 @@ def build(path: Path, fake: FakeRun = FakeRun()) -> RunDirectory:
 
 def _describe(directory: RunDirectory, fake: FakeRun, labels: np.ndarray, subjects: int) -> None:
     """Commits run.json."""
-    counts = np.bincount(labels, minlength=len(fake.classes)).tolist()
+    counts = counted(fake.task, labels, fake.classes)
+    named = {} if fake.task == "classification" else {"task": fake.task}
     directory.commit_run(
         {
             "schema": 1,
+            **named,
             "config": {
                 "seed": 0,
                 "data": {"source": "npz", "path": "chest.npz", "height": 64, "width": 64, "classes": []},
@@ -218,7 +238,7 @@ def _describe(directory: RunDirectory, fake: FakeRun, labels: np.ndarray, subjec
             },
             "cases": HASH,
             "classes": list(fake.classes),
-            "counts": dict(zip(fake.classes, counts, strict=True)),
+            "counts": counts,
             "n_cases": fake.cases,
             "n_subjects": subjects,
             "n_sites": fake.sites,
@@ -284,11 +304,25 @@ def _write_sessions(directory: RunDirectory) -> None:
         )
 
 
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    """Run directories that were built, by what was asked for; nothing in them may be changed."""
+    known: dict[str, Path] = {}
+
+    def find(fake: FakeRun) -> Path:
+        if repr(fake) not in known:
+            known[repr(fake)] = build(tmp_path_factory.mktemp("built") / "run", fake).path
+        return known[repr(fake)]
+
+    return find
+
+
 @pytest.fixture
-def make_run(tmp_path):
-    """Builds a run directory: make_run(folds=3, ...) -> RunDirectory."""
+def make_run(tmp_path, built):
+    """A run directory of the test's own: make_run(folds=3, ...) -> RunDirectory."""
 
     def make(name: str = "run", **changes) -> RunDirectory:
-        return build(tmp_path / name, replace(FakeRun(), **changes))
+        shutil.copytree(built(replace(FakeRun(), **changes)), tmp_path / name)
+        return RunDirectory(tmp_path / name)
 
     return make

@@ -27,13 +27,13 @@ def rival(directory: RunDirectory, name: str, seed: int = 1, better: float = 0.0
     copy = RunDirectory(path)
     for test in directory.tests():
         rng = np.random.default_rng([seed, test.outer_fold])
-        values = np.array(test.probabilities, np.float64)
+        values = test.arrays["probabilities"]
         values = 0.7 * values + 0.3 * rng.dirichlet(np.ones(values.shape[1]), len(values))
-        values[np.arange(len(values)), list(test.labels)] += better
+        values[np.arange(len(values)), test.arrays["labels"]] += better
         values = np.clip(values, 1e-6, None)
         values = (values / values.sum(axis=1, keepdims=True)).astype(np.float32)
-        rows = tuple(tuple(map(float, row)) for row in values)
-        edit_test(copy, test.outer_fold, lambda _, rows=rows: {"probabilities": rows})
+        changed = {**test.arrays, "probabilities": values.astype(np.float64)}
+        edit_test(copy, test.outer_fold, lambda _, changed=changed: {"arrays": changed})
     return copy
 
 

@@ -33,7 +33,7 @@ def paths(*runs: RunDirectory) -> list[str]:
 
 def scores(run: RunDirectory, score) -> np.ndarray:
     """A scikit-learn metric of each outer fold, from the records alone."""
-    return np.array([score(test.labels, np.array(test.probabilities)) for test in run.tests()])
+    return np.array([score(test.arrays["labels"], test.arrays["probabilities"]) for test in run.tests()])
 
 
 def balanced(labels, probabilities) -> float:
@@ -43,6 +43,12 @@ def balanced(labels, probabilities) -> float:
 def loss(labels, probabilities) -> float:
     probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
     return log_loss(labels, probabilities, labels=[0, 1, 2])
+
+
+def _one_label_changed(test):
+    labels = test.arrays["labels"].copy()
+    labels[0] = (labels[0] + 1) % 3
+    return {"arrays": {**test.arrays, "labels": labels}}
 
 
 @pytest.mark.parametrize(("metric", "score"), [("balanced_accuracy", balanced), ("log_loss", loss)])
@@ -234,7 +240,7 @@ def test_other_data_are_refused(make_run):
     assert "differ in the subject of 1 of 240 cases, like 'images/0003.png': 'patient-001' and" in told
     assert "predefined" in told
     labels = rival(first, "labels")
-    edit_test(labels, 0, lambda test: {"labels": ((test.labels[0] + 1) % 3, *test.labels[1:])})
+    edit_test(labels, 0, _one_label_changed)
     assert "differ in the label of 1 of 240 cases" in _refused(first, labels)
     classes = rival(first, "classes")
     edit_run(classes.path, lambda run: run.update(classes=["normal", "covid19", "pneumonia"]))

@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nachos_jax.report.appendix.latex import escape, tables
-from nachos_jax.report.appendix.result_tables import WIDEST, one_line
+from nachos_jax.report.appendix import latex
+from nachos_jax.report.appendix.grid import one_line
+from nachos_jax.report.appendix.latex import escape
+from nachos_jax.report.appendix.result_tables import WIDEST
+from nachos_jax.report.sections import registry
 from nachos_jax.report.words.format import MISSING, number
 from tests.report.checklist_runs import FEW, flat, renamed, told
 from tests.report.conftest import FakeRun, build
@@ -32,6 +35,10 @@ TOKEN = re.compile(
     r"|(?P<minus>\$-\$)|(?P<bare>[\\{}#$%&_~^<>|`\"\[\]*])|(?P<plain>.)",
     re.DOTALL,
 )
+
+
+def tables(summary):
+    return latex.tables(summary, registry.of("classification"))
 
 
 def read(text: str) -> str:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from nachos_jax.report.appendix.grid import one_line
 from nachos_jax.report.appendix.markdown import NOTHING, appendix, escape
-from nachos_jax.report.appendix.result_tables import one_line
 from nachos_jax.report.checklists.checklist import checklist
 from nachos_jax.report.words.format import MISSING, number
 from tests.report.checklist_runs import FEW, flat, renamed, told

@@ -117,6 +117,6 @@ def test_repeats_and_warnings(make_run):
     ],
 )
 def test_the_share_of_training_data(make_run, share, text):
-    summary = summarise(read(make_run()))
-    told = sentence.estimate({**summary, "training_share": share})
+    evidence = read(make_run())
+    told = sentence.estimate({**summarise(evidence), "training_share": share}, evidence.section)
     assert told.endswith(f"when trained on {text} of these data.")

@@ -10,13 +10,13 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from nachos_jax.core.errors import UsageError
+from nachos_jax.metrics.classification import METRICS
 from nachos_jax.records.store import dump
-from nachos_jax.report.numbers import decided
 from nachos_jax.report.numbers import summary as summaries
 from nachos_jax.report.page import page
 from nachos_jax.report.reading.evidence import read
+from nachos_jax.report.sections.classification import decided
 from nachos_jax.report.words import tables
-from nachos_jax.statistics.intervals import BOUNDS
 
 
 def written(directory):
@@ -88,7 +88,7 @@ def test_every_number_follows_from_predictions_csv_alone(make_run, classes):
         assert metric["estimate"] == metric["mean"]
         half = stats.t.ppf(0.975, 4) * np.std(values, ddof=1) * np.sqrt(1 / 5 + 1 / 4)
         interval = metric["intervals"][0]
-        bounds = BOUNDS.get(name, (-np.inf, np.inf))
+        bounds = METRICS[name].bounds
         ends = np.clip([np.mean(values) - half, np.mean(values) + half], *bounds)
         assert (interval["method"], interval["unit"], interval["count"]) == ("corrected_t", "outer folds", 5)
         assert [interval["low"], interval["high"]] == pytest.approx(ends.tolist(), abs=1e-6)

@@ -6,15 +6,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nachos_jax.core import space
-from nachos_jax.core.hparams import TRAINING, Hyperparameter, by_name
+from nachos_jax.core.hparams import TASK_ROWS, Hyperparameter, by_name, whole_table
 from nachos_jax.core.types import Trial, TrialScore
 from nachos_jax.search.searcher import Proposal, SearchSetting
 
-TABLE = (
-    *TRAINING,
-    Hyperparameter("architecture", "choice", choices=("cnn", "resnet"), static=True),
-    Hyperparameter("cnn.width", "integer", 1, 1024, when=("architecture", ("cnn",))),
-    Hyperparameter("resnet.depth", "choice", choices=(18, 34), when=("architecture", ("resnet",))),
+TABLE = whole_table(
+    TASK_ROWS,
+    (
+        Hyperparameter("architecture", "choice", choices=("cnn", "resnet"), static=True),
+        Hyperparameter("cnn.width", "integer", 1, 1024, when=("architecture", ("cnn",))),
+        Hyperparameter("resnet.depth", "choice", choices=(18, 34), when=("architecture", ("resnet",))),
+    ),
 )
 DEFAULTS = dict.fromkeys((row.name for row in TABLE), 0.0) | {
     "batch_size": 64,

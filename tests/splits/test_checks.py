@@ -8,10 +8,18 @@ import numpy as np
 import pytest
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.splits.checks import check_leakage, warnings
+from nachos_jax.splits import checks
+from nachos_jax.splits.checks import check_leakage
 from nachos_jax.splits.folds import Folds
 
 CLASSES = ("normal", "pneumonia")
+
+
+def warnings(
+    folds: Folds, labels: np.ndarray, names: tuple[str, ...], sites: np.ndarray | None = None
+) -> list[str]:
+    """Those of a classification."""
+    return checks.warnings(folds, np.eye(len(names), dtype=bool)[labels], names, "class", sites)
 
 
 def test_a_subject_in_two_folds_is_named() -> None:
@@ -61,6 +69,27 @@ def test_classes_that_some_fit_never_sees_are_named(holders: tuple[int, ...], wh
 def test_two_folds_that_both_hold_a_class_are_sound() -> None:
     folds = Folds(np.repeat(np.arange(2), 20)[None], 2)
     assert warnings(folds, np.arange(40) % 2, CLASSES) == []
+
+
+def test_labels_are_called_labels_and_a_case_may_have_several_or_none() -> None:
+    row = np.repeat(np.arange(4), 20)
+    has = np.stack([np.ones(80, bool), (row == 1) | (row == 2), row == 3, np.arange(80) % 3 > 0], axis=1)
+    texts = checks.warnings(Folds(row[None], 4), has, ("opacity", "mass", "hernia", "oedema"), "label")
+    assert [text for text in texts if "undefined" in text] == [
+        f"Fold {fold} holds no case of label {name!r}: metrics of this label are undefined there."
+        for fold, name in ((0, "mass"), (0, "hernia"), (1, "hernia"), (2, "hernia"), (3, "mass"))
+    ]
+    assert [text for text in texts if "never see" in text] == [
+        "Label 'mass' lies wholly in fold 1 and fold 2: fits that leave out both never see this label.",
+        "Label 'hernia' lies wholly in fold 3: fits that leave it out never see this label.",
+    ]
+
+
+def test_of_a_number_only_small_folds_are_named() -> None:
+    folds = Folds(np.repeat([0, 1, 2], [20, 9, 10])[None], 3)
+    found = checks.warnings(folds, np.zeros((39, 0), bool), ("age",), "class")
+    assert len(found) == 1
+    assert found[0].startswith("Fold 1 holds only 9 cases")
 
 
 def test_warnings_agree_with_a_plain_loop_on_real_sites(shared_data: Path) -> None:

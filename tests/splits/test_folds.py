@@ -16,6 +16,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.splits import folds as module
 from nachos_jax.splits.checks import check_leakage
 from nachos_jax.splits.folds import Folds, make
+from nachos_jax.splits.strata import Strata
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ def grouped(draw: st.DrawFn) -> tuple[Table, int]:
     return table_of(labels, subjects).permuted(rng.permutation(len(labels))), count
 
 
+def made(table: Table, scheme: str, count: int, repeats: int, seed: int, needed: bool = True) -> Folds:
+    """The folds of a table whose strata are its classes."""
+    return make(table, Strata(table.labels, table.classes, needed), scheme, count, repeats, seed)
+
+
 tables = st.one_of(alone(), grouped())
 seeds = st.integers(0, 2**31 - 1)
 
@@ -74,7 +80,7 @@ def test_folds_are_disjoint_cover_all_cases_and_keep_subjects_whole(
     drawn: tuple[Table, int], seed: int, repeats: int
 ) -> None:
     table, count = drawn
-    folds = make(table, "stratified", count, repeats, seed)
+    folds = made(table, "stratified", count, repeats, seed)
     assert folds.numbers() == tuple(range(repeats * count))
     for first in range(0, repeats * count, count):
         times = sum(folds.cases(fold).astype(int) for fold in range(first, first + count))
@@ -90,7 +96,7 @@ def test_folds_are_disjoint_cover_all_cases_and_keep_subjects_whole(
 @given(tables, seeds)
 def test_every_fold_holds_every_class(drawn: tuple[Table, int], seed: int) -> None:
     table, count = drawn
-    folds = make(table, "stratified", count, 1, seed)
+    folds = made(table, "stratified", count, 1, seed)
     for fold in folds.numbers():
         assert set(table.labels[folds.cases(fold)].tolist()) == set(range(len(table.classes)))
 
@@ -98,7 +104,7 @@ def test_every_fold_holds_every_class(drawn: tuple[Table, int], seed: int) -> No
 @given(alone(), seeds)
 def test_class_shares_differ_by_one_case_when_subjects_have_one(drawn: tuple[Table, int], seed: int) -> None:
     table, count = drawn
-    folds = make(table, "stratified", count, 1, seed)
+    folds = made(table, "stratified", count, 1, seed)
     for number in range(len(table.classes)):
         held = [int((table.labels[folds.cases(fold)] == number).sum()) for fold in folds.numbers()]
         assert max(held) - min(held) <= 1
@@ -108,15 +114,15 @@ def test_class_shares_differ_by_one_case_when_subjects_have_one(drawn: tuple[Tab
 def test_order_of_rows_does_not_matter(drawn: tuple[Table, int], seed: int, shuffle: int) -> None:
     table, count = drawn
     order = np.random.default_rng(shuffle).permutation(len(table.labels))
-    there = make(table, "stratified", count, 2, seed)
-    here = make(table.permuted(order), "stratified", count, 2, seed)
+    there = made(table, "stratified", count, 2, seed)
+    here = made(table.permuted(order), "stratified", count, 2, seed)
     np.testing.assert_array_equal(here.assignment, there.assignment[:, order])
 
 
 @given(tables, seeds)
 def test_same_seed_gives_same_folds(drawn: tuple[Table, int], seed: int) -> None:
     table, count = drawn
-    first, second = (make(table, "stratified", count, 1, seed) for _ in range(2))
+    first, second = (made(table, "stratified", count, 1, seed) for _ in range(2))
     np.testing.assert_array_equal(first.assignment, second.assignment)
     assert first.hash == second.hash
 
@@ -125,18 +131,18 @@ def test_same_seed_gives_same_folds(drawn: tuple[Table, int], seed: int) -> None
 def test_other_seeds_and_repeats_give_other_folds(cases_per_subject: int) -> None:
     labels = np.repeat(np.arange(60) % 2, cases_per_subject)
     table = table_of(labels, np.repeat([f"s{i}" for i in range(60)], cases_per_subject))
-    hashes = {make(table, "stratified", 5, 1, seed).hash for seed in range(10)}
+    hashes = {made(table, "stratified", 5, 1, seed).hash for seed in range(10)}
     assert len(hashes) == 10
-    repeated = make(table, "stratified", 5, 4, 0)
+    repeated = made(table, "stratified", 5, 4, 0)
     partitions = {frozenset(sets(repeated, table.subjects)[r * 5 : r * 5 + 5]) for r in range(4)}
     assert len(partitions) == 4
-    np.testing.assert_array_equal(repeated.assignment[0], make(table, "stratified", 5, 1, 0).assignment[0])
+    np.testing.assert_array_equal(repeated.assignment[0], made(table, "stratified", 5, 1, 0).assignment[0])
 
 
 @given(tables, seeds)
 def test_inner_and_training_agree_with_plain_sets(drawn: tuple[Table, int], seed: int) -> None:
     table, count = drawn
-    folds = make(table, "stratified", count, 2, seed)
+    folds = made(table, "stratified", count, 2, seed)
     assert folds.training(()).all()
     for outer in folds.numbers():
         first = outer // count * count
@@ -150,7 +156,7 @@ def test_inner_and_training_agree_with_plain_sets(drawn: tuple[Table, int], seed
 
 
 def test_training_refuses_folds_that_cannot_be_left_out_together() -> None:
-    folds = make(table_of(np.arange(40) % 2), "stratified", 4, 2, 0)
+    folds = made(table_of(np.arange(40) % 2), "stratified", 4, 2, 0)
     with pytest.raises(ValueError, match="different repeats"):
         folds.training((3, 4))
     for left_out in ((1, 1), (0, 1, 2, 3)):
@@ -179,55 +185,78 @@ def test_rare_class_is_refused_with_its_numbers_and_a_cure() -> None:
     labels = np.array([0] * 50 + [1] * 6)
     subjects = np.array([f"a{i}" for i in range(50)] + ["b", "b", "b", "c", "c", "d"])
     with pytest.raises(UsageError, match=r"'class 1' has 6 cases of 3 subjects.*at most 3"):
-        make(table_of(labels, subjects), "stratified", 5, 1, 0)
-    with pytest.raises(UsageError, match=r"config.folds.count = 1: must be at least 2"):
-        make(table_of(labels, subjects), "stratified", 1, 1, 0)
+        made(table_of(labels, subjects), "stratified", 5, 1, 0)
+    for needed in (True, False):
+        with pytest.raises(UsageError, match=r"config.folds.count = 1: must be at least 2"):
+            made(table_of(labels, subjects), "stratified", 1, 1, 0, needed)
+
+
+@pytest.mark.parametrize("needed", [True, False])
+def test_fewer_subjects_than_folds_are_refused_whatever_the_strata(needed: bool) -> None:
+    table = table_of(np.arange(4) % 2, np.array(list("ppqq")))
+    with pytest.raises(UsageError, match=r"count = 3, but there are 2 subjects.*at most 2, or add subjects"):
+        made(table, "stratified", 3, 1, 0, needed)
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 1)), min_size=4), st.integers(2, 5))
+def test_classes_are_refused_exactly_when_they_have_fewer_subjects_than_folds(
+    rows: list[tuple[int, int]], count: int
+) -> None:
+    subjects, labels = (np.array(column) for column in zip(*rows, strict=True))
+    table = Table(labels.astype(np.int32), ("a", "b"), subjects.astype(str))
+    held = [len(np.unique(subjects[labels == c])) for c in (0, 1)]
+    strata = Strata(table.labels, table.classes, needed=True)
+    if min(held) >= count:
+        module._check_enough(table, strata, count)
+    else:
+        with pytest.raises(UsageError, match=f"config.folds.count = {count}, but "):
+            module._check_enough(table, strata, count)
 
 
 def test_further_seeds_are_tried_until_every_fold_holds_every_class(monkeypatch: pytest.MonkeyPatch) -> None:
     table = table_of(np.array([0, 0, 1, 1]))
     tried = []
 
-    def split(_: module.Cases, __: int, seed: int) -> np.ndarray:
+    def split(_: module.Cases, __: Strata, ___: int, seed: int) -> np.ndarray:
         tried.append(seed)
         return np.array([0, 1, 0, 1]) if len(tried) == 3 else np.array([0, 0, 1, 1])
 
     monkeypatch.setattr(module, "_split", split)
-    folds = make(table, "stratified", 2, 1, 7)
+    folds = made(table, "stratified", 2, 1, 7)
     assert tried == [7, 7 + 1000003, 7 + 2 * 1000003]
     assert folds.assignment.tolist() == [[0, 1, 0, 1]]
     monkeypatch.setattr(module, "_split", lambda *_: np.array([0, 0, 1, 1]))
     with pytest.raises(UsageError, match=r"20 of 20 draws left a fold without some class.*2 cases"):
-        make(table, "stratified", 2, 1, 7)
+        made(table, "stratified", 2, 1, 7)
 
 
 def test_repeats_that_cannot_differ_are_refused() -> None:
     table = table_of(np.array([0, 0, 1, 1]))
-    assert make(table, "stratified", 2, 2, 0).repeats == 2
+    assert made(table, "stratified", 2, 2, 0).repeats == 2
     with pytest.raises(UsageError, match="set it to 2"):
-        make(table, "stratified", 2, 3, 0)  # four cases can be halved in two ways
+        made(table, "stratified", 2, 3, 0)  # four cases can be halved in two ways
 
 
 def test_predefined_folds_are_taken_as_given() -> None:
     given_folds = np.array([2, 0, 1, 1, 0, 2])
-    folds = make(table_of(np.arange(6) % 2, folds=given_folds), "predefined", 5, 1, 0)
+    folds = made(table_of(np.arange(6) % 2, folds=given_folds), "predefined", 5, 1, 0)
     assert (folds.count, folds.assignment.tolist()) == (3, [given_folds.tolist()])
 
 
 def test_predefined_folds_are_refused_when_they_cannot_be_used() -> None:
     labels, people = np.arange(4) % 2, np.array(["a", "b", "a", "c"])
     with pytest.raises(UsageError, match="no column of folds"):
-        make(table_of(labels), "predefined", 5, 1, 0)
+        made(table_of(labels), "predefined", 5, 1, 0)
     for wrong in ([0, 2, 0, 2], [1, 2, 1, 2], [-1, 0, 1, 0], [0, 0, 0, 0]):
         with pytest.raises(UsageError, match="from 0 without a gap"):
-            make(table_of(labels, folds=np.array(wrong)), "predefined", 5, 1, 0)
+            made(table_of(labels, folds=np.array(wrong)), "predefined", 5, 1, 0)
     with pytest.raises(UsageError, match="Subject 'a' has cases in folds 0, 1"):
-        make(table_of(labels, people, folds=np.array([0, 0, 1, 1])), "predefined", 5, 1, 0)
+        made(table_of(labels, people, folds=np.array([0, 0, 1, 1])), "predefined", 5, 1, 0)
 
 
 def test_site_folds_follow_sorted_site_names() -> None:
     sites = np.array(["york", "bonn", "york", "lima"])
-    folds = make(table_of(np.arange(4) % 2, sites=sites), "site", 5, 1, 0)
+    folds = made(table_of(np.arange(4) % 2, sites=sites), "site", 5, 1, 0)
     assert (folds.count, folds.assignment.tolist()) == (3, [[2, 0, 2, 1]])
 
 
@@ -245,22 +274,22 @@ def test_sites_are_refused_when_they_cannot_be_folds(
 ) -> None:
     table = table_of(np.arange(4) % 2, np.array(list(people)))
     with pytest.raises(UsageError, match=message):
-        make(replace(table, sites=None if sites is None else np.array(sites)), "site", 5, 1, 0)
+        made(replace(table, sites=None if sites is None else np.array(sites)), "site", 5, 1, 0)
 
 
 def test_only_drawn_folds_can_be_repeated() -> None:
     table = table_of(np.arange(4) % 2, sites=np.array(list("xyxy")), folds=np.array([0, 1, 0, 1]))
     for scheme in ("predefined", "site"):
         with pytest.raises(UsageError, match=f"config.folds.repeats = 2 .*{scheme!r}"):
-            make(table, scheme, 2, 2, 0)
+            made(table, scheme, 2, 2, 0)
     with pytest.raises(UsageError, match="config.folds.scheme = 'random'"):
-        make(table, "random", 2, 1, 0)
+        made(table, "random", 2, 1, 0)
 
 
 def test_patients_of_a_real_data_set_stay_whole(shared_data: Path) -> None:
     with np.load(shared_data / "kermany_cxr_pneumonia.npz") as file:
         labels, patients = file["labels"], file["patient_id"]
-    folds = make(table_of(labels, patients), "stratified", 5, 1, 0)
+    folds = made(table_of(labels, patients), "stratified", 5, 1, 0)
     held = sets(folds, patients)
     assert sum(len(part) for part in held) == len(np.unique(patients)) == 3103
     for fold in folds.numbers():
@@ -273,7 +302,7 @@ def test_sites_of_a_real_data_set_become_folds(shared_data: Path) -> None:
     with np.load(shared_data / "cxr_covid_multisite.npz") as file:
         labels, patients, sites = file["labels"], file["patient_id"], file["site"]
     table = table_of(labels, patients, sites=sites)
-    folds = make(table, "site", 99, 1, 0)
+    folds = made(table, "site", 99, 1, 0)
     assert folds.count == 5
     for fold, name in enumerate(sorted(set(sites.tolist()))):
         assert set(sites[folds.cases(fold)].tolist()) == {name}
@@ -283,8 +312,8 @@ def test_sites_of_a_real_data_set_become_folds(shared_data: Path) -> None:
 def test_golden_folds(golden: Callable[[str, str], None]) -> None:
     labels = np.arange(60) % 3
     pairs = table_of(np.repeat(labels, 2), np.repeat([f"s{i:02d}" for i in range(60)], 2))
-    made = {
-        "one case a subject": make(table_of(labels), "stratified", 5, 2, 0).assignment.tolist(),
-        "two cases a subject": make(pairs, "stratified", 5, 2, 0).assignment.tolist(),
+    folds = {
+        "one case a subject": made(table_of(labels), "stratified", 5, 2, 0).assignment.tolist(),
+        "two cases a subject": made(pairs, "stratified", 5, 2, 0).assignment.tolist(),
     }
-    golden("folds.json", json.dumps(made) + "\n")
+    golden("folds.json", json.dumps(folds) + "\n")

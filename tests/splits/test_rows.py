@@ -10,12 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nachos_jax.core.errors import UsageError
+from nachos_jax.records.case_table import CaseRecord
 from nachos_jax.records.rows import read_rows, write_rows
 from nachos_jax.records.store import RunDirectory
 from nachos_jax.splits.folds import Folds
 
 # csv.writer with line ends "\n" does not quote a lone carriage return; such rows are refused when read.
 text = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), min_size=1, max_size=8)
+
+
+def record(
+    names: np.ndarray, subjects: np.ndarray, folds: Folds, sites: np.ndarray | None = None
+) -> CaseRecord:
+    """A case table whose targets do not matter."""
+    return CaseRecord(names, subjects, sites, np.zeros(len(names), np.int64), folds)
 
 
 @given(data=st.data(), repeats=st.integers(1, 3), shuffle=st.integers(0, 1000))
@@ -27,7 +35,7 @@ def test_round_trip_through_a_file_in_any_order(
     rows = [rng.permutation(np.arange(len(names)) % 2) + 2 * r for r in range(repeats)]
     folds = Folds(np.stack(rows), 2, repeats)
     store = RunDirectory(tmp_path_factory.mktemp("run"))
-    store.write_table("folds.csv", *write_rows(folds, names, names, None, ["normal"] * len(names)))
+    store.write_table("folds.csv", *write_rows(record(names, names, folds), ["normal"] * len(names)))
     order = rng.permutation(len(names))
     found = read_rows(store.read_table("folds.csv") or [], names[order])
     np.testing.assert_array_equal(found.assignment, folds.assignment[:, order])
@@ -37,7 +45,8 @@ def test_round_trip_through_a_file_in_any_order(
 def test_columns() -> None:
     folds = Folds(np.array([[0, 1], [3, 2]]), 2, 2)
     names = np.array(["x.png", "y.png"])
-    header, rows = write_rows(folds, names, np.array(["a", "b"]), np.array(["bonn", "lima"]), ["no", "yes"])
+    sites = np.array(["bonn", "lima"])
+    header, rows = write_rows(record(names, np.array(["a", "b"]), folds, sites), ["no", "yes"])
     assert header == ["case", "subject", "site", "label", "fold", "fold_2"]
     assert rows == [["x.png", "a", "bonn", "no", 0, 3], ["y.png", "b", "lima", "yes", 1, 2]]
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nachos_jax.metrics import classification
+from nachos_jax.metrics.contract import statistic
 from nachos_jax.statistics import bootstrap as b
 from nachos_jax.statistics.bbc import bbc
 from nachos_jax.statistics.folds import summary
@@ -23,6 +24,11 @@ def trials(seed=0, count=6, subjects=60, folds=4, each=1, strength=1.0):
     return cases, np.stack([1 - positive, positive], axis=-1)
 
 
+def of(metric, cases, probabilities):
+    """A classification metric of each trial; subjects are drawn within classes."""
+    return [statistic(classification, metric, cases.strata, one) for one in probabilities]
+
+
 def by_loop(metric, cases, probabilities, options, sign):
     """Scores of the replicates, one trial, replicate and fold at a time."""
 
@@ -30,11 +36,11 @@ def by_loop(metric, cases, probabilities, options, sign):
         values = []
         for k in np.unique(cases.folds):
             rows = index[cases.folds[index] == k]
-            values.append(classification.evaluate(metric, cases.labels[rows], p[rows], "ab").value)
+            values.append(classification.evaluate(metric, cases.strata[rows], p[rows], "ab").value)
         return summary(values).mean
 
     folds = cases.folds if options.by_fold else None
-    weights = b.resamples(cases.subjects, cases.labels, folds, options.replicates, options.seed)
+    weights = b.resamples(cases.subjects, cases.strata, folds, options.replicates, options.seed)
     scores = []
     for row in weights.astype(int):
         inside = np.repeat(np.arange(len(row)), row)
@@ -48,7 +54,7 @@ def by_loop(metric, cases, probabilities, options, sign):
 def test_equals_a_plain_loop(metric, sign, by_fold):
     cases, probabilities = trials(each=2)
     options = b.Resampling(replicates=25, seed=4, by_fold=by_fold)
-    found = bbc(metric, cases, probabilities, options, 0.9, higher_is_better=sign > 0)
+    found = bbc(of(metric, cases, probabilities), cases, options, 0.9, higher_is_better=sign > 0)
     scores = np.array(by_loop(metric, cases, probabilities, options, sign), float)
     assert found.estimate == pytest.approx(scores.mean())
     assert (found.low, found.high) == pytest.approx(tuple(np.quantile(scores, [0.05, 0.95])))
@@ -59,51 +65,55 @@ def test_trials_that_know_nothing_score_as_chance():
     reported, corrected = [], []
     for seed in range(20):
         cases, probabilities = trials(seed, count=50, strength=0.0)
-        right = (probabilities.argmax(axis=2) == cases.labels).mean(axis=1)
+        right = (probabilities.argmax(axis=2) == cases.strata).mean(axis=1)
         reported.append(right.max())
-        corrected.append(bbc("accuracy", cases, probabilities, b.Resampling(replicates=100)).estimate)
+        corrected.append(bbc(of("accuracy", cases, probabilities), cases, b.Resampling(100)).estimate)
     assert np.mean(reported) > 0.6
     assert np.mean(corrected) == pytest.approx(0.5, abs=0.05)
 
 
 def test_one_trial_is_estimated_without_bias():
     cases, probabilities = trials(count=1, strength=0.0, subjects=400)
-    found = bbc("accuracy", cases, probabilities)
-    plain = b.bootstrap("accuracy", cases, probabilities[0], b.Resampling(replicates=1)).estimate
+    found = bbc(of("accuracy", cases, probabilities), cases)
+    (single,) = of("accuracy", cases, probabilities)
+    plain = b.bootstrap(single, cases, b.Resampling(replicates=1)).estimate
     assert found.estimate == pytest.approx(plain, abs=0.005)
     low, high = np.array([found.low, found.high], float)
-    assert low < np.mean(cases.labels == probabilities[0].argmax(axis=1)) < high
+    assert low < np.mean(cases.strata == probabilities[0].argmax(axis=1)) < high
 
 
 @pytest.mark.parametrize("target", ["folds", "pooled"])
 def test_order_copies_and_swapped_classes_change_nothing(target):
     cases, probabilities = trials()
     options = b.Resampling(replicates=50, target=target)
-    first = bbc("accuracy", cases, probabilities, options)
+    first = bbc(of("accuracy", cases, probabilities), cases, options)
     index = np.random.default_rng(0).permutation(np.tile(np.arange(60), 3))
-    moved = b.Cases(cases.labels[index], cases.folds[index], cases.subjects[index])
-    again = bbc("accuracy", moved, probabilities[:, index], options)
+    moved = cases.take(index)
+    again = bbc(of("accuracy", moved, probabilities[:, index]), moved, options)
     assert (again.estimate, again.low, again.high) == pytest.approx((first.estimate, first.low, first.high))
     assert ("pooled" in first.note) == (target == "pooled")
-    errors = bbc(
-        lambda y, p: float(np.mean(p.argmax(axis=1) != y)), cases, probabilities, options, 0.95, False
-    )
+    hits = of("accuracy", cases, probabilities)
+    wrong = [lambda rows, weights, hit=hit: 1 - hit(rows, weights) for hit in hits]
+    errors = bbc(wrong, cases, options, 0.95, False)
     assert np.array([errors.estimate, first.estimate], float).sum() == pytest.approx(1)
 
 
 def test_undefined():
     cases, probabilities = trials()
-    few = b.Cases(cases.labels, cases.folds, cases.subjects % 4)
-    assert "at least 10" in bbc("accuracy", few, probabilities).note
-    perfect = np.eye(2)[cases.labels][None]
-    found = bbc("accuracy", cases, perfect)
+    scores = of("accuracy", cases, probabilities)
+    few = b.Cases(cases.strata, cases.folds, cases.subjects % 4)
+    assert "at least 10" in bbc(scores, few).note
+    perfect = np.eye(2)[cases.strata][None]
+    found = bbc(of("accuracy", cases, perfect), cases)
     assert (found.estimate, found.low, found.note) == (1.0, None, "the same value in all replicates")
     one = b.Cases(np.ones(60, int), cases.folds, cases.subjects)
-    assert bbc("auc", one, probabilities).note == "2000 of 2000 replicates undefined"
-    with pytest.raises(ValueError, match="T, N, C"):
-        bbc("accuracy", cases, probabilities[0])
-    with pytest.raises(ValueError, match="T, N, C"):
-        bbc("accuracy", cases, probabilities[:0])
+    assert bbc(of("auc", one, probabilities), one).note == "2000 of 2000 replicates undefined"
+    with pytest.raises(ValueError, match="0 trials"):
+        bbc([], cases)
+    with pytest.raises(ValueError, match="6 trials to score and 5"):
+        bbc(scores, cases, selection=scores[1:])
+    with pytest.raises(ValueError, match="one length"):
+        bbc(scores, b.Cases(cases.strata, cases.folds[1:], cases.subjects))
 
 
 def test_the_trial_is_selected_by_the_selection_metric():
@@ -116,8 +126,9 @@ def test_the_trial_is_selected_by_the_selection_metric():
     positive = np.where(right == (labels == 1), sure, 1 - sure)
     probabilities = np.stack([1 - positive, positive], axis=2)
     options = b.Resampling(200)
-    own = bbc("log_loss", cases, probabilities[:1], options, higher_is_better=False)
-    chosen = bbc("log_loss", cases, probabilities, options, higher_is_better=True, selection="accuracy")
+    own = bbc(of("log_loss", cases, probabilities[:1]), cases, options, higher_is_better=False)
+    losses, hits = (of(metric, cases, probabilities) for metric in ("log_loss", "accuracy"))
+    chosen = bbc(losses, cases, options, higher_is_better=True, selection=hits)
     assert chosen.estimate == pytest.approx(own.estimate, rel=0.02)
 
 
@@ -131,8 +142,9 @@ def rare_in_each_fold(right):
 
 def test_a_fold_that_loses_a_class_is_left_out_and_not_called_better():
     cases, probabilities = rare_in_each_fold(right=1)
-    found = bbc("balanced_accuracy", cases, probabilities[None], b.Resampling(2000, 1))
+    found = bbc(of("balanced_accuracy", cases, probabilities[None]), cases, b.Resampling(2000, 1))
     assert found.estimate == pytest.approx(0.75, abs=0.01), "one trial: nothing to correct"
     assert "a fold undefined and left out in" in found.note
-    perfect = rare_in_each_fold(right=2)
-    assert bbc("macro_f1", perfect[0], perfect[1][None], b.Resampling(300, 1)).estimate == 1.0
+    cases, probabilities = rare_in_each_fold(right=2)
+    perfect = of("macro_f1", cases, probabilities[None])
+    assert bbc(perfect, cases, b.Resampling(300, 1)).estimate == 1.0

@@ -11,22 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from nachos_jax.metrics import classification
+from nachos_jax.metrics import classification, multilabel, regression
+from nachos_jax.metrics.contract import statistic
 from nachos_jax.statistics import bootstrap as b
-from nachos_jax.statistics import weighted as w
 from nachos_jax.statistics.folds import summary
 
 NAMES = tuple("abcde")
-FAST = (*w.COUNTS, *w.LOSSES, *w.RANKS)
-
-
-@st.composite
-def predictions(draw):
-    """Labels [N] and probabilities [N, C] with ties."""
-    count, n = draw(st.integers(2, 4)), draw(st.integers(4, 25))
-    generator = np.random.default_rng(draw(st.integers(0, 10_000)))
-    raw = generator.integers(1, draw(st.integers(2, 20)), (n, count)).astype(float)
-    return generator.integers(0, count, n), raw / raw.sum(axis=1, keepdims=True)
+FAST = (*classification.COUNTS, *classification.LOSSES, *classification.RANKS)
 
 
 def study(seed=0, subjects=40, folds=4, each=1, count=2):
@@ -39,48 +30,9 @@ def study(seed=0, subjects=40, folds=4, each=1, count=2):
     return b.Cases(labels[index], (np.arange(subjects) % folds)[index], index), probabilities
 
 
-def take(cases, index):
-    return b.Cases(*(values[index] for values in vars(cases).values()))
-
-
-# --- weights ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("metric", classification.METRICS)
-@settings(max_examples=30)
-@given(data=predictions(), seed=st.integers(0, 1000))
-def test_weights_are_repeated_cases(metric, data, seed):
-    labels, probabilities = data
-    weights = np.random.default_rng(seed).integers(0, 3, (6, len(labels))).astype(float)
-    weights[0] = 1
-    found = w.weighted(metric, labels, probabilities, weights)
-    for row, value in zip(weights, found, strict=True):
-        index = np.repeat(np.arange(len(labels)), row.astype(int))
-        names = NAMES[: probabilities.shape[1]]
-        expected = classification.evaluate(metric, labels[index], probabilities[index], names).value
-        if expected is None:
-            assert np.isnan(value)
-        else:
-            assert value == pytest.approx(expected, abs=1e-12)
-
-
-def test_all_named_metrics_of_the_issue_are_evaluated_at_once():
-    assert set(FAST) == set(classification.METRICS) & set(FAST)
-    assert {"accuracy", "auc", "average_precision", "kappa", "mcc", "brier", "log_loss"} <= set(FAST)
-
-
-def test_any_function_and_broken_probabilities():
-    cases, probabilities = study()
-    weights = b.resamples(cases.subjects, cases.labels, None, 5, 0)
-
-    def own(labels, rows):
-        return float(np.mean(rows.argmax(axis=1) == labels))
-
-    expected = w.weighted("accuracy", cases.labels, probabilities, weights)
-    np.testing.assert_allclose(w.weighted(own, cases.labels, probabilities, weights), expected)
-    assert np.isnan(w.weighted(lambda *_: None, cases.labels, probabilities, weights)).all()
-    probabilities[0, 0] = np.nan
-    assert np.isnan(w.weighted("auc", cases.labels, probabilities, weights)).all()
+def bootstrap(metric, cases, probabilities, options=b.USUAL):
+    """Of a classification metric; subjects are drawn within classes."""
+    return b.bootstrap(statistic(classification, metric, cases.strata, probabilities), cases, options)
 
 
 # --- draws -----------------------------------------------------------------------------------------------
@@ -133,7 +85,7 @@ def log_loss_of_one_class(seed, count=40):
 @given(seed=st.integers(0, 100), level=st.sampled_from([0.8, 0.95]))
 def test_intervals_equal_scipys_of_the_same_replicates(seed, level):
     cases, probabilities, sample = log_loss_of_one_class(seed)
-    ours = b.bootstrap("log_loss", cases, probabilities, b.Resampling(replicates=500, seed=seed))
+    ours = bootstrap("log_loss", cases, probabilities, b.Resampling(replicates=500, seed=seed))
     same = SimpleNamespace(bootstrap_distribution=ours.values)
     for method, interval in (("percentile", b.percentile(ours, level)), ("BCa", b.bca(ours, level))):
         theirs = stats.bootstrap(
@@ -144,7 +96,7 @@ def test_intervals_equal_scipys_of_the_same_replicates(seed, level):
 
 def test_intervals_are_near_scipys_own():
     cases, probabilities, sample = log_loss_of_one_class(1)
-    ours = b.bootstrap("log_loss", cases, probabilities, b.Resampling(replicates=20_000))
+    ours = bootstrap("log_loss", cases, probabilities, b.Resampling(replicates=20_000))
     theirs = stats.bootstrap((sample,), np.mean, n_resamples=20_000, method="BCa", rng=0)
     found = b.bca(ours)
     assert (found.low, found.high) == pytest.approx(tuple(theirs.confidence_interval), abs=0.02)
@@ -155,13 +107,13 @@ def test_intervals_are_near_scipys_own():
 def test_replicates_equal_a_plain_loop(metric):
     cases, probabilities = study(count=3, subjects=60)
     options = b.Resampling(replicates=20, seed=3, by_fold=True)
-    found = b.bootstrap(metric, cases, probabilities, options)
-    weights = b.resamples(cases.subjects, cases.labels, cases.folds, 20, 3)
+    found = bootstrap(metric, cases, probabilities, options)
+    weights = b.resamples(cases.subjects, cases.strata, cases.folds, 20, 3)
     for value, row in zip(found.values, weights, strict=True):
         values = []
         for k in range(4):
             index = np.repeat(np.flatnonzero(cases.folds == k), row[cases.folds == k].astype(int))
-            one = classification.evaluate(metric, cases.labels[index], probabilities[index], NAMES[:3])
+            one = classification.evaluate(metric, cases.strata[index], probabilities[index], NAMES[:3])
             values.append(one.value)
         assert value == pytest.approx(summary(values).mean)
 
@@ -171,9 +123,9 @@ def test_replicates_equal_a_plain_loop(metric):
 def test_order_of_cases_and_copies_of_subjects_cases_change_nothing(metric, target):
     cases, probabilities = study(each=2)
     options = b.Resampling(replicates=50, target=target)
-    first = b.bootstrap(metric, cases, probabilities, options)
+    first = bootstrap(metric, cases, probabilities, options)
     index = np.random.default_rng(0).permutation(np.tile(np.arange(80), 2))
-    again = b.bootstrap(metric, take(cases, index), probabilities[index], options)
+    again = bootstrap(metric, cases.take(index), probabilities[index], options)
     np.testing.assert_allclose(again.values, first.values, atol=1e-12)
     assert again.estimate == pytest.approx(first.estimate)
     assert b.bca(again).high == pytest.approx(b.bca(first).high)
@@ -182,18 +134,18 @@ def test_order_of_cases_and_copies_of_subjects_cases_change_nothing(metric, targ
 
 def test_swapped_classes_have_the_same_accuracy_and_auc():
     cases, probabilities = study()
-    swapped = b.Cases(1 - cases.labels, cases.folds, cases.subjects)
+    swapped = b.Cases(1 - cases.strata, cases.folds, cases.subjects)
     for metric in ("accuracy", "balanced_accuracy", "auc", "mcc", "brier"):
-        first = b.bootstrap(metric, cases, probabilities, b.Resampling(replicates=1))
-        other = b.bootstrap(metric, swapped, probabilities[:, ::-1], b.Resampling(replicates=1))
+        first = bootstrap(metric, cases, probabilities, b.Resampling(replicates=1))
+        other = bootstrap(metric, swapped, probabilities[:, ::-1], b.Resampling(replicates=1))
         assert other.estimate == pytest.approx(first.estimate)
 
 
 def test_blocks_of_memory_change_nothing_but_the_draws(monkeypatch):
     cases, probabilities = study()
-    whole = b.bootstrap("auc", cases, probabilities, b.Resampling(replicates=4000))
+    whole = bootstrap("auc", cases, probabilities, b.Resampling(replicates=4000))
     monkeypatch.setattr(b, "BLOCK", 1000)
-    parts = b.bootstrap("auc", cases, probabilities, b.Resampling(replicates=4000))
+    parts = bootstrap("auc", cases, probabilities, b.Resampling(replicates=4000))
     assert len(parts.values) == 4000
     assert parts.values.mean() == pytest.approx(whole.values.mean(), abs=0.005)
     assert parts.values.std() == pytest.approx(whole.values.std(), abs=0.005)
@@ -202,31 +154,31 @@ def test_blocks_of_memory_change_nothing_but_the_draws(monkeypatch):
 
 def test_jackknife_leaves_out_each_subject():
     cases, probabilities = study(each=2)
-    left, stratum = b.bootstrap("auc", cases, probabilities, b.Resampling(replicates=1)).jackknife()
+    left, stratum = bootstrap("auc", cases, probabilities, b.Resampling(replicates=1)).jackknife()
     expected = []
     for subject in range(40):
         keep = cases.subjects != subject
         folds = [keep & (cases.folds == k) for k in range(4)]
         values = [
-            classification.evaluate("auc", cases.labels[rows], probabilities[rows], "ab").value
+            classification.evaluate("auc", cases.strata[rows], probabilities[rows], "ab").value
             for rows in folds
         ]
         expected.append(summary(values).mean)
     for label in (0, 1):
-        ours = np.sort(np.array(expected)[cases.labels[::2] == label])
+        ours = np.sort(np.array(expected)[cases.strata[::2] == label])
         np.testing.assert_allclose(np.sort(left[stratum == stratum_of(label, cases)]), ours)
 
 
 def stratum_of(label, cases):
     subject, stratum = b.strata(cases, by_fold=False)
-    return stratum[subject[np.flatnonzero(cases.labels == label)[0]]]
+    return stratum[subject[np.flatnonzero(cases.strata == label)[0]]]
 
 
 def test_groups_of_many_subjects_tell_the_same_acceleration(monkeypatch):
     cases, probabilities, _ = log_loss_of_one_class(0, count=600)
-    single = b.acceleration(*b.bootstrap("log_loss", cases, probabilities, b.Resampling(1)).jackknife())
+    single = b.acceleration(*bootstrap("log_loss", cases, probabilities, b.Resampling(1)).jackknife())
     monkeypatch.setattr(b, "JACKKNIFE", 400)
-    left, stratum = b.bootstrap("log_loss", cases, probabilities, b.Resampling(1)).jackknife()
+    left, stratum = bootstrap("log_loss", cases, probabilities, b.Resampling(1)).jackknife()
     assert len(left) == 200
     assert b.acceleration(left, stratum) == pytest.approx(single, rel=0.5)
     assert single == pytest.approx(0.01, abs=0.01)
@@ -234,8 +186,8 @@ def test_groups_of_many_subjects_tell_the_same_acceleration(monkeypatch):
 
 def test_cases_of_a_subject_count_once():
     cases, probabilities = study(subjects=100, each=4)
-    wrong = b.Cases(cases.labels, cases.folds, np.arange(400))
-    by_subject, by_case = (b.percentile(b.bootstrap("accuracy", c, probabilities)) for c in (cases, wrong))
+    wrong = b.Cases(cases.strata, cases.folds, np.arange(400))
+    by_subject, by_case = (b.percentile(bootstrap("accuracy", c, probabilities)) for c in (cases, wrong))
     assert (by_subject.count, by_case.count) == (100, 400)
     wide, narrow = np.array([by_subject.width, by_case.width], float)
     assert wide == pytest.approx(2 * narrow, rel=0.15)
@@ -247,24 +199,23 @@ def test_cases_of_a_subject_count_once():
 @pytest.mark.parametrize("interval", [b.percentile, b.bca])
 def test_undefined_intervals_give_the_reason(interval):
     cases, probabilities = study()
-    few = b.bootstrap("accuracy", take(cases, slice(9)), probabilities[:9])
+    few = bootstrap("accuracy", cases.take(np.arange(9)), probabilities[:9])
     assert interval(few).note == "9 subjects: an interval over subjects needs at least 10"
     assert interval(few).estimate is not None
-    narrow = b.bootstrap("accuracy", take(cases, slice(20)), probabilities[:20])
+    narrow = bootstrap("accuracy", cases.take(np.arange(20)), probabilities[:20])
     assert "20 subjects: likely too narrow" in interval(narrow).note
-    perfect = b.bootstrap("accuracy", cases, np.eye(2)[cases.labels])
+    perfect = bootstrap("accuracy", cases, np.eye(2)[cases.strata])
     assert (interval(perfect).estimate, interval(perfect).low) == (1.0, None)
     assert "same value" in interval(perfect).note
     one = b.Cases(np.ones(40, int), cases.folds, cases.subjects)
-    assert interval(b.bootstrap("auc", one, probabilities)).note == "the metric is undefined for these cases"
-    rare = b.bootstrap(lambda labels, _: None if labels[0] else 0.5, cases, probabilities)
-    assert rare.metric == "custom"
+    assert interval(bootstrap("auc", one, probabilities)).note == "the metric is undefined for these cases"
+    rare = b.bootstrap(lambda _, weights: np.where(weights[:, 0] > 0, np.nan, 0.5), cases)
     assert interval(rare).low is None
 
 
 def test_folds_that_lose_a_class_are_said():
     cases, probabilities = study(subjects=30, folds=6)
-    found = b.percentile(b.bootstrap("auc", cases, probabilities))
+    found = b.percentile(bootstrap("auc", cases, probabilities))
     assert "a fold undefined and left out in" in found.note
     assert found.low is not None
 
@@ -272,9 +223,9 @@ def test_folds_that_lose_a_class_are_said():
 def test_arrays_of_other_lengths_are_refused():
     cases, probabilities = study()
     with pytest.raises(ValueError, match="one length"):
-        b.bootstrap("accuracy", cases, probabilities[1:])
+        bootstrap("accuracy", b.Cases(cases.strata, cases.folds[1:], cases.subjects), probabilities)
     with pytest.raises(ValueError, match="not 0"):
-        b.bootstrap("accuracy", take(cases, slice(0)), probabilities[:0])
+        bootstrap("accuracy", cases.take(np.arange(0)), probabilities[:0])
 
 
 def test_subjects_of_rare_sets_of_classes_are_drawn_together():
@@ -288,12 +239,42 @@ def test_subjects_of_rare_sets_of_classes_are_drawn_together():
     assert (weights.reshape(500, 40, 2)[:, :, 0].sum(axis=1) == 40).all()
 
 
-@pytest.mark.parametrize("metric", sorted(b.BY_CLASS))
+@pytest.mark.parametrize("metric", sorted(classification.BY_CLASS))
 def test_a_fold_that_loses_a_class_has_no_value_of_the_classes_left(metric):
     labels = np.tile(np.repeat([0, 1], [18, 2]), 5)
     cases = b.Cases(labels, np.repeat(np.arange(5), 20), np.arange(100))
     perfect = np.eye(2)[labels]
-    found = b.bootstrap(metric, cases, perfect, b.Resampling(400, 0))
+    found = bootstrap(metric, cases, perfect, b.Resampling(400, 0))
     assert set(found.values) == {1.0}
     assert "a fold undefined and left out" in found.note
     assert b.percentile(found).low is None
+
+
+# --- other kinds of problem ------------------------------------------------------------------------------
+
+
+def test_numbers_of_any_task_are_resampled_without_strata():
+    """Regression and several labels, against repeated cases; the cases stand in any order of folds."""
+    generator = np.random.default_rng(0)
+    folds, zeros, subjects = np.arange(60) % 3, np.zeros(60, int), np.repeat(np.arange(30), 2)
+    cases = b.Cases(zeros, folds, subjects)
+    age = generator.normal(50, 10, 60)
+    truth = generator.integers(0, 2, (60, 2)).astype(float)
+    truth[generator.random((60, 2)) < 0.1] = np.nan
+    kinds = [
+        (regression, "mae", age, age + generator.normal(size=60), ("age",)),
+        (regression, "ccc", age, age + generator.normal(size=60), ("age",)),
+        (multilabel, "macro_auc", truth, generator.random((60, 2)), ("a", "b")),
+        (multilabel, "micro_f1", truth, generator.random((60, 2)), ("a", "b")),
+    ]
+    options = b.Resampling(replicates=30, seed=5)
+    weights = b.resamples(subjects, zeros, None, 30, 5).astype(int)
+    for module, name, y, p, names in kinds:
+        found = b.bootstrap(statistic(module, name, y, p), cases, options)
+        for value, row in zip(found.values, weights, strict=True):
+            values = []
+            for k in range(3):
+                index = np.repeat(np.flatnonzero(folds == k), row[folds == k])
+                values.append(module.evaluate(name, y[index], p[index], names).value)
+            assert value == pytest.approx(summary(values).mean)
+        assert b.percentile(found, bounds=module.METRICS[name].bounds).low is not None

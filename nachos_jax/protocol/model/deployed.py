@@ -19,8 +19,7 @@ from nachos_jax.data import decode, sources
 from nachos_jax.data.pixels import check_stack, narrowed
 from nachos_jax.protocol.model import networks
 from nachos_jax.protocol.model.export import FORMAT
-from nachos_jax.protocol.model.networks import Architecture, Weights
-from nachos_jax.tasks import classification as task
+from nachos_jax.protocol.model.networks import Architecture, Predicted, Weights
 
 CURE = "run `nachos deploy` again to write it anew"
 
@@ -32,7 +31,7 @@ class Network:
     Attributes:
         architecture: what its weights fill.
         weights: the weights.
-        apply: jitted, [B, H, W, C] pixels in stored range -> [B, classes] logits.
+        apply: jitted, [B, H, W, C] pixels in stored range -> [B, S] seen of them, as logits.
     """
 
     architecture: Architecture
@@ -41,20 +40,22 @@ class Network:
 
 
 class DeployedModel:
-    """An exported model: `probabilities` of arrays, or `predict` files.
+    """An exported model: `predictions` of arrays, or `predict` files.
 
     Attributes:
         description: the content of model.json.
-        classes: class names, in the order of the probabilities.
+        predicted: what it predicts.
+        classes: names of what is predicted, in order: of a classification, the classes.
     """
 
     def __init__(self, description: Mapping[str, Any], networks: Sequence[Network]):
         self.description = description
-        self.classes: tuple[str, ...] = tuple(description["classes"])
+        self.predicted = predicted(description)
+        self.classes = self.predicted.names
         self._networks = networks
 
-    def probabilities(self, images: np.ndarray, batch: int = 256) -> np.ndarray:
-        """Class probabilities of prepared images.
+    def predictions(self, images: np.ndarray, batch: int = 256) -> np.ndarray:
+        """Predictions of prepared images: probabilities of classes or labels, or numbers.
 
         Args:
             images: [N, H, W, C] in the range and size of the training pixels (see
@@ -62,7 +63,7 @@ class DeployedModel:
             batch: images at a time.
 
         Returns:
-            [N, classes] float32; the mean over networks when there are several.
+            [N, P] float32, a column a class, label or number; the mean over networks when there are several.
 
         Raises:
             UsageError: the shape or the bit depth does not fit, or a pixel is NaN or infinite.
@@ -70,6 +71,23 @@ class DeployedModel:
         images = self._fitting(images)
         parts = [self._batch(images[i : i + batch], batch) for i in range(0, len(images), batch)]
         return np.concatenate([*parts, np.empty((0, len(self.classes)), np.float32)])
+
+    def probabilities(self, images: np.ndarray, batch: int = 256) -> np.ndarray:
+        """`predictions` of a model that predicts classes or labels.
+
+        Raises:
+            UsageError: as `predictions`, or this model predicts no probabilities.
+        """
+        if self.predicted.on_host.kind != "logits":
+            raise UsageError(
+                f"this model predicts {', '.join(self.classes)} ({self.predicted.task}), no probabilities: call "
+                "predictions()."
+            )
+        return self.predictions(images, batch)
+
+    def table(self, predictions: np.ndarray) -> tuple[list[str], list[list[str]]]:
+        """Header and one row a case of the CSV of `predictions`, without the names of the cases."""
+        return self.predicted.on_host.table(predictions, self.classes)
 
     def explain(
         self, images: np.ndarray, classes: np.ndarray, method: str = "gradcam", batch: int = 32
@@ -79,7 +97,7 @@ class DeployedModel:
         The map shows what moved this model's output, not why it is right.
 
         Args:
-            images: as `probabilities` takes them.
+            images: as `predictions` takes them.
             classes: [N] whole numbers, the class to explain in each image.
             method: "gradcam" or "occlusion".
             batch: images at a time.
@@ -89,8 +107,13 @@ class DeployedModel:
             are means over them, so a map reaches 1 only where all of them agree.
 
         Raises:
-            UsageError: as `probabilities`, or this architecture has no Grad-CAM.
+            UsageError: as `predictions`, this architecture has no Grad-CAM, or the model predicts no class.
         """
+        if self.predicted.task != "classification":
+            raise UsageError(
+                f"maps explain the class of a classification, and this model is one of {self.predicted.task}: "
+                "leave --explain out."
+            )
         images, classes = self._fitting(images), np.asarray(classes, np.int32)
         maps = np.zeros(images.shape[:3], np.float32)
         peaks = np.zeros(len(images), np.float32)
@@ -104,19 +127,19 @@ class DeployedModel:
         return maps, peaks
 
     def predict(self, paths: Sequence[str | os.PathLike]) -> tuple[list[str], np.ndarray]:
-        """Class probabilities of files, folders, or CSVs with a `path` column.
+        """`predictions` of files, folders, or CSVs with a `path` column.
 
         Args:
             paths: what to predict.
 
         Returns:
-            Names of the cases, and their [N, classes] float32 probabilities.
+            Names of the cases, and their [N, P] float32 predictions.
 
         Raises:
             UsageError: a file cannot be read or has other channels than the model.
         """
         names, images = self.read(paths)
-        return names, self.probabilities(images)
+        return names, self.predictions(images)
 
     def read(self, paths: Sequence[str | os.PathLike]) -> tuple[list[str], np.ndarray]:
         """Names and images [N, H, W, C] of what `predict` takes, prepared as those of training were."""
@@ -154,7 +177,8 @@ class DeployedModel:
 
     def _batch(self, images: np.ndarray, batch: int) -> np.ndarray:
         room = _filled_up(images, batch)
-        each = [task.probabilities(np.asarray(network.apply(room))) for network in self._networks]
+        of = self.predicted.on_host
+        each = [of.predicted(np.asarray(network.apply(room))) for network in self._networks]
         return np.mean(each, axis=0).astype(np.float32)[: len(images)]
 
 
@@ -173,6 +197,13 @@ def load(path: str | os.PathLike) -> DeployedModel:
     folder = Path(path)
     description = _description(folder)
     return DeployedModel(description, list(_networks(folder, description)))
+
+
+def predicted(description: Mapping[str, Any]) -> Predicted:
+    """What the model of a model.json predicts; the first versions knew classification only."""
+    preparation = description["preparation"]
+    shape = (int(preparation["height"]), int(preparation["width"]), int(description["channels"]))
+    return Predicted(description.get("task", "classification"), tuple(description["classes"]), shape)
 
 
 def _description(folder: Path) -> dict[str, Any]:
@@ -223,9 +254,7 @@ def _networks(folder: Path, description: Mapping[str, Any]) -> Iterator[Network]
 
 
 def _network(description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Network:
-    of = networks.architecture(
-        description["hparams"], description["channels"], len(description["classes"]), description["precision"]
-    )
+    of = networks.architecture(description["hparams"], predicted(description), description["precision"])
     found = networks.weights(of, arrays)
     return Network(of, found, networks.predictor(of, found))
 

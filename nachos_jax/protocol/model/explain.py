@@ -2,9 +2,9 @@
 
 A map shows what moved this network's output. It does not say that the network was right, nor why.
 
-Training knows nothing of this file. The network is put together once more, and its Classifier is swapped
+Training knows nothing of this file. The network is put together once more, and its Head is swapped
 for one that hands out the feature map that it is given, so no architecture has to do anything but end in
-`nachos_jax.models.blocks.Classifier`. Occlusion looks at the network from outside and works for all.
+`nachos_jax.models.blocks.Head`. Occlusion looks at the network from outside and works for all.
 """
 
 from __future__ import annotations
@@ -18,12 +18,23 @@ import numpy as np
 from flax import nnx
 from jax import lax
 
-from nachos_jax.core import rng
 from nachos_jax.core.errors import UsageError
-from nachos_jax.models.blocks import Classifier
+from nachos_jax.models.blocks import Head, Mode
 
-MakeNetwork = Callable[[], nnx.Module]
-"""Puts the network together anew at each call, as `lambda: nnx.merge(graph, params, stats)` does."""
+
+class Explained(NamedTuple):
+    """The network to look into.
+
+    Attributes:
+        make: puts it together anew at each call, as `lambda: nnx.merge(graph, params, stats, frozen)` does.
+        mode: in which it predicts.
+        read: its outputs [B, O] -> logits [B, classes].
+    """
+
+    make: Callable[[], nnx.Module]
+    mode: Mode
+    read: Callable[[jax.Array], jax.Array]
+
 
 Lens = Callable[[jax.Array], jax.Array]
 
@@ -49,7 +60,7 @@ class Explanation(NamedTuple):
     logits: jax.Array
 
 
-def gradcam(make: MakeNetwork, images: jax.Array, classes: jax.Array) -> Explanation:
+def gradcam(network: Explained, images: jax.Array, classes: jax.Array) -> Explanation:
     """Grad-CAM (Selvaraju et al. 2017, equations 1 and 2) on the feature map before the global average.
 
     L = ReLU(sum_k a_k A^k), where A^k is channel k and a_k the mean over cells of the gradient of the
@@ -57,7 +68,7 @@ def gradcam(make: MakeNetwork, images: jax.Array, classes: jax.Array) -> Explana
     is good to about half a cell, i.e. half the network's total stride.
 
     Args:
-        make: makes the network; evaluated, never trained.
+        network: evaluated, never trained.
         images: [B, H, W, C] float32, normalised as in training.
         classes: [B] int32, the class to explain in each image.
 
@@ -65,7 +76,7 @@ def gradcam(make: MakeNetwork, images: jax.Array, classes: jax.Array) -> Explana
         The maps.
 
     Raises:
-        UsageError: the network does not end in one Classifier that is given [B, H', W', K] features, or
+        UsageError: the network does not end in one Head that is given [B, H', W', K] features, or
             these have a single cell, so that there is no map.
     """
     seen: list[jax.Array] = []
@@ -74,19 +85,19 @@ def gradcam(make: MakeNetwork, images: jax.Array, classes: jax.Array) -> Explana
         seen.append(x)
         return x
 
-    logits = _logits(make, images, keep)
+    logits = _logits(network, images, keep)
     features = _feature_map(seen, images.shape).astype(jnp.float32)
 
     def score(instead: jax.Array) -> jax.Array:
-        # A sum, as no image sees another one in evaluation; all work before the Classifier is dropped.
-        return jnp.sum(_of(classes, _logits(make, images, lambda x: instead.astype(x.dtype))))
+        # A sum, as no image sees another one in evaluation; all work before the Head is dropped.
+        return jnp.sum(_of(classes, _logits(network, images, lambda x: instead.astype(x.dtype))))
 
     weights = jnp.mean(jax.grad(score)(features), axis=(1, 2))
     coarse = jax.nn.relu(jnp.sum(weights[:, None, None, :] * features, axis=-1))
     return _scaled(jax.image.resize(coarse, images.shape[:3], "linear"), logits)
 
 
-def occlusion(make: MakeNetwork, images: jax.Array, classes: jax.Array) -> Explanation:
+def occlusion(network: Explained, images: jax.Array, classes: jax.Array) -> Explanation:
     """Occlusion sensitivity (Zeiler and Fergus 2014, section 4.2): how far covering a place lowers the score.
 
     A square with a fifth of the image's shorter side, in the mean colour of the training images, moves by
@@ -97,14 +108,14 @@ def occlusion(make: MakeNetwork, images: jax.Array, classes: jax.Array) -> Expla
     """
     side = max(1, round(min(images.shape[1:3]) / _OCCLUDER))
     rows, columns = (_covers(length, side) for length in images.shape[1:3])
-    logits = _logits(make, images)
+    logits = _logits(network, images)
     before = _of(classes, jax.nn.softmax(logits))
 
     def fall(place: jax.Array) -> jax.Array:
         covered = jnp.asarray(rows)[place[0]][:, None] & jnp.asarray(columns)[place[1]][None, :]
         # The training mean of every channel is 0 in normalised pixels.
         hidden = jnp.where(covered[None, :, :, None], jnp.float32(0.0), images)
-        return before - _of(classes, jax.nn.softmax(_logits(make, hidden)))
+        return before - _of(classes, jax.nn.softmax(_logits(network, hidden)))
 
     places = np.stack(np.meshgrid(range(len(rows)), range(len(columns)), indexing="ij"), -1).reshape(-1, 2)
     falls = lax.map(fall, jnp.asarray(places, jnp.int32)).reshape(len(rows), len(columns), -1)
@@ -112,48 +123,44 @@ def occlusion(make: MakeNetwork, images: jax.Array, classes: jax.Array) -> Expla
     return _scaled(jax.nn.relu(jnp.einsum("rcb,rh,cw->bhw", falls, *shares)), logits)
 
 
-METHODS: Mapping[str, Callable[[MakeNetwork, jax.Array, jax.Array], Explanation]] = {
+METHODS: Mapping[str, Callable[[Explained, jax.Array, jax.Array], Explanation]] = {
     "gradcam": gradcam,
     "occlusion": occlusion,
 }
 
 
-class _Watched(Classifier):
+class _Watched(Head):
     """A classifier that looks at the feature map through a lens."""
 
     lens: Lens
 
-    def __call__(
-        self, x: jax.Array, train: bool, dropout_rate: jax.Array | float, dropout_key: jax.Array
-    ) -> jax.Array:
-        return super().__call__(self.lens(x), train, dropout_rate, dropout_key)
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
+        return super().__call__(self.lens(x), mode)
 
 
-def _logits(make: MakeNetwork, images: jax.Array, lens: Lens | None = None) -> jax.Array:
-    """[B, classes] float32 of the network in evaluation, its Classifiers behind the lens."""
-    network = make()
+def _logits(explained: Explained, images: jax.Array, lens: Lens | None = None) -> jax.Array:
+    """[B, classes] float32 of the network in evaluation, its Heads behind the lens."""
+    network = explained.make()
     if lens is not None:
         for _, node in list(nnx.iter_graph(network)):
-            if isinstance(node, Classifier):
+            if isinstance(node, Head):
                 node.__class__ = _Watched
                 node.lens = lens  # type: ignore[attr-defined]
-    return network(images, False, 0.0, rng.unused())  # type: ignore[operator]
+    return explained.read(network(images, explained.mode))  # type: ignore[operator]
 
 
 def _feature_map(seen: list[jax.Array], images: tuple[int, ...]) -> jax.Array:
-    """What the one Classifier was given, if a map can be made of it.
+    """What the one Head was given, if a map can be made of it.
 
     Raises:
         UsageError: it cannot.
     """
     if len(seen) != 1 or seen[0].ndim != 4:
-        told = (
-            f"features with {seen[0].ndim} axes" if len(seen) == 1 else f"{len(seen)} calls of a Classifier"
-        )
+        told = f"features with {seen[0].ndim} axes" if len(seen) == 1 else f"{len(seen)} calls of a Head"
         raise UsageError(
             "Grad-CAM reads the feature map [B, H, W, C] that a network gives to "
-            f"nachos_jax.models.blocks.Classifier, and this architecture has {told}: let it end in one such "
-            "Classifier, or choose occlusion, which works for every network."
+            f"nachos_jax.models.blocks.Head, and this architecture has {told}: let it end in one such "
+            "Head, or choose occlusion, which works for every network."
         )
     if seen[0].shape[1:3] == (1, 1):
         raise UsageError(

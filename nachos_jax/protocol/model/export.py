@@ -33,19 +33,19 @@ def write(run: Run, outcome: Outcome, records: Sequence[FitRecord], folder: Path
 def _description(
     run: Run, outcome: Outcome, records: Sequence[FitRecord], weights: Sequence[str]
 ) -> dict[str, Any]:
-    table = run.cohort.table
+    table, store = run.cohort.table, run.cohort.store
     return {
         "format": FORMAT,
-        "task": "classification",
+        "task": run.config.task,
         "hparams": dict(records[0].hparams),
         "epochs": outcome.epochs,
         "precision": run.config.precision,
         "weights": list(weights),
         "weights_sha256": [record.payload["weights.safetensors"] for record in records],
         "fits": [record.fit for record in records],
-        "classes": list(table.classes),
-        "channels": int(run.cohort.shape[-1]),
-        "dtype": str(run.cohort.images.dtype),
+        "classes": list(run.cohort.targets.names),
+        "channels": int(store.shape[-1]),
+        "dtype": str(store.dtype),
         "preparation": dict(run.cohort.preparation),
         "normalisation": "(pixel - pixel_mean) / pixel_sd, statistics in the weights files",
         "cases": run.cases,

@@ -20,12 +20,13 @@ from safetensors.numpy import load
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.protocol.model import networks
+from nachos_jax.protocol.model.networks import Predicted
 from nachos_jax.protocol.model.pictures import legend, picture
 from nachos_jax.protocol.run.opening import Run
 from nachos_jax.records.schema import FitRecord
 from nachos_jax.records.store import dump, write_atomic
 from nachos_jax.runtime.stopping import StoppedError
-from nachos_jax.tasks import classification as task
+from nachos_jax.tasks import registry as tasks
 
 log = logging.getLogger("nachos_jax")
 
@@ -67,11 +68,12 @@ class WrongCase:
 def write_or_warn(run: Run) -> None:
     """`write`, whose failure is a warning: the estimate does not depend on it.
 
-    Nothing is written while no outer fold is tested, as in the flat protocol, which keeps no weights, nor
-    when config.report.gallery is 0.
+    Nothing is written while no outer fold is tested, as in the flat protocol, which keeps no weights, when
+    config.report.gallery is 0, or for another task than classification.
     """
     try:
-        if run.config.report.gallery and run.store.tests():
+        wanted = run.config.report.gallery and run.config.task == "classification"
+        if wanted and run.store.tests():
             write(run, run.config.report.gallery)
     except StoppedError:
         raise
@@ -131,10 +133,10 @@ def _errors(run: Run) -> tuple[list[WrongCase], dict[str, Any]]:
     rows = {name: row for row, name in enumerate(run.cohort.table.names.tolist())}
     tests, found, count = run.store.tests(), [], 0
     for test in tests:
-        for case, label, row in zip(test.cases, test.labels, test.probabilities, strict=True):
-            if None in row:  # the refit met NaN and predicted nothing
+        labels, probabilities = test.arrays["labels"].tolist(), test.arrays["probabilities"]
+        for case, label, chances in zip(test.cases, labels, probabilities, strict=True):
+            if np.isnan(chances).any():  # the refit met NaN and predicted nothing
                 continue
-            chances = np.asarray(row, np.float64)
             predicted, count = int(chances.argmax()), count + 1
             if predicted != label:
                 wrong = (rows[case], test.outer_fold, test.fit, label, predicted, float(chances[predicted]))
@@ -155,7 +157,7 @@ def _explained(
     """(error, its image, what explains it), outer fold after outer fold."""
     for fit in dict.fromkeys(wrong.fit for wrong in chosen):
         own = [wrong for wrong in chosen if wrong.fit == fit]
-        images = np.stack([np.asarray(run.cohort.images[wrong.row]) for wrong in own])
+        images = run.cohort.store.rows(np.asarray([wrong.row for wrong in own], np.int32))
         found = _maps(run, _refit(run, own[0]), own, images, batch)
         yield from zip(own, images, found, strict=True)
 
@@ -164,10 +166,9 @@ def _maps(
     run: Run, record: FitRecord, own: Sequence[WrongCase], images: np.ndarray, batch: int
 ) -> list[dict[str, Any]]:
     """Map, peak and method for errors of one refit; by occlusion where Grad-CAM has no map to give."""
-    table = run.cohort.table
-    of = networks.architecture(
-        record.hparams, int(run.cohort.shape[-1]), len(table.classes), run.config.precision
-    )
+    table, task = run.cohort.table, run.config.task
+    told_of = Predicted(task, run.cohort.targets.names, run.cohort.shape)
+    of = networks.architecture(record.hparams, told_of, run.config.precision)
     weights = networks.weights(of, load(run.store.payload(record, "weights.safetensors")))
     # Always as many rows, so that outer folds with the same architecture share a compilation.
     rows = np.resize(np.arange(len(own)), batch)
@@ -178,7 +179,7 @@ def _maps(
     except UsageError:
         method = "occlusion"
         found = networks.explainer(of, method)(weights, *told)
-    again = task.probabilities(np.asarray(found.logits))
+    again = tasks.of(task).predicted(np.asarray(found.logits))
     for i, wrong in enumerate(own):
         if not abs(again[i, wrong.predicted] - wrong.probability) <= _APART:
             raise UsageError(
@@ -208,8 +209,8 @@ def _facts(run: Run, wrong: WrongCase) -> dict[str, Any]:
         "case": str(table.names[wrong.row]),
         "subject": str(table.subjects[wrong.row]),
         "outer_fold": wrong.outer_fold,
-        "label": table.classes[wrong.label],
-        "predicted": table.classes[wrong.predicted],
+        "label": run.cohort.targets.names[wrong.label],
+        "predicted": run.cohort.targets.names[wrong.predicted],
         "probability": wrong.probability,
         "fit": wrong.fit,
         "weights_sha256": _refit(run, wrong).payload["weights.safetensors"],
@@ -234,7 +235,8 @@ def _known(folder: Path, header: dict[str, Any], facts: list[dict[str, Any]]) ->
 def _words(run: Run, wrong: WrongCase, found: dict[str, Any]) -> list[str]:
     """What stands below a picture."""
     table = run.cohort.table
-    label, predicted = table.classes[wrong.label], table.classes[wrong.predicted]
+    names = run.cohort.targets.names
+    label, predicted = names[wrong.label], names[wrong.predicted]
     return [
         f"{table.names[wrong.row]}, outer fold {wrong.outer_fold}",
         f"predicted {predicted}, probability {wrong.probability:.3f}; labelled {label}",

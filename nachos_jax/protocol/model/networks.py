@@ -12,14 +12,37 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from nachos_jax.core import rng
 from nachos_jax.core.types import HParams, HParamValue
 from nachos_jax.engine import lane
 from nachos_jax.engine.bucket_lanes import named
 from nachos_jax.models import registry
+from nachos_jax.models.blocks import Mode, evaluation
 from nachos_jax.models.convolution import default_lowering
 from nachos_jax.protocol.model import explain
-from nachos_jax.protocol.model.explain import Explanation
+from nachos_jax.protocol.model.explain import Explained, Explanation
+from nachos_jax.tasks import registry as tasks
+from nachos_jax.tasks.dense import normalised
+from nachos_jax.tasks.task import DeviceTask, Task, Told
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a model predicts, and of what.
+
+    Attributes:
+        task: name of the task.
+        names: of what is predicted: classes, labels, the number.
+        shape: of one case, (H, W, C) of an image.
+    """
+
+    task: str
+    names: tuple[str, ...]
+    shape: tuple[int, ...]
+
+    @property
+    def on_host(self) -> Task:
+        """The task."""
+        return tasks.of(self.task)
 
 
 @dataclass(frozen=True)
@@ -27,22 +50,32 @@ class Architecture:
     """All but the weights; equal ones share compiled programs.
 
     Attributes:
-        hparams: hyperparameters that shape the network, sorted by name.
-        channels: channels of the images.
-        classes: number of classes.
+        hparams: hyperparameters that the network or its task read when they predict, sorted by name.
+        predicted: what it predicts.
         precision: "float32" or "bfloat16".
     """
 
     hparams: tuple[tuple[str, HParamValue], ...]
-    channels: int
-    classes: int
+    predicted: Predicted
     precision: str
+
+    @property
+    def task(self) -> DeviceTask:
+        """The device side of the task."""
+        return self.predicted.on_host.device(self.predicted.names, dict(self.hparams))
+
+    @property
+    def mode(self) -> Mode:
+        """In which the network predicts."""
+        static = {row.name for row in registry.hyperparameters() if row.static}
+        return evaluation({name: float(value) for name, value in self.hparams if name not in static})
 
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
         """The network with fresh weights, in the lowering that suits this machine."""
         dtype = jnp.bfloat16 if self.precision == "bfloat16" else jnp.float32
         lowering = default_lowering(jax.default_backend())
-        return registry.build(dict(self.hparams), self.channels, self.classes, dtype, lowering, rngs)
+        given = dict(self.hparams), self.predicted.shape, self.task.outputs
+        return registry.build(*given, dtype, lowering, rngs)
 
 
 class Weights(NamedTuple):
@@ -51,21 +84,22 @@ class Weights(NamedTuple):
     Attributes:
         params: parameters.
         stats: running statistics.
-        mean: [C] float32, mean of the training pixels.
-        sd: [C] float32, their standard deviation.
+        frozen: weights that were not trained.
+        told: what the task was told of the training cases, as far as prediction needs it.
     """
 
     params: Any
     stats: Any
-    mean: Any
-    sd: Any
+    frozen: Any
+    told: Told
 
 
-def architecture(hparams: HParams, channels: int, classes: int, precision: str) -> Architecture:
+def architecture(hparams: HParams, predicted: Predicted, precision: str) -> Architecture:
     """The architecture that hyperparameters of a fit name; those of its training are left out."""
     own = {row.name for row in registry.hyperparameters()}
+    own |= {row.name for row in predicted.on_host.hyperparameters if row.static}
     shaping = tuple(sorted((name, value) for name, value in hparams.items() if name in own))
-    return Architecture(shaping, channels, classes, precision)
+    return Architecture(shaping, predicted, precision)
 
 
 def weights(of: Architecture, arrays: Mapping[str, np.ndarray]) -> Weights:
@@ -75,20 +109,21 @@ def weights(of: Architecture, arrays: Mapping[str, np.ndarray]) -> Weights:
         KeyError, ValueError, TypeError: the network cannot be built, or they are those of another one.
     """
     abstract = lane.parts(nnx.eval_shape(lambda: of.build(nnx.Rngs(0))))
-    params, stats = (
-        _filled(prefix, part, arrays) for prefix, part in zip(("params", "stats"), abstract, strict=True)
-    )
-    return Weights(params, stats, arrays["pixel_mean"], arrays["pixel_sd"])
+    groups = zip(("params", "stats", "frozen"), abstract, strict=True)
+    filled = [_filled(prefix, part, arrays) for prefix, part in groups]
+    task = {name: arrays[f"task/{name}"] for name in of.predicted.on_host.kept}
+    params, stats, frozen = filled
+    return Weights(params, stats, frozen, Told(arrays["pixel_mean"], arrays["pixel_sd"], task, {}))
 
 
 def predictor(of: Architecture, found: Weights) -> Callable[[np.ndarray], jax.Array]:
-    """Compiled function of one network: [B, H, W, C] pixels in stored range -> [B, classes] logits."""
-    graph = lane.graph(of.build)
+    """Compiled function of one network: inputs [B, ...] in stored range -> what is seen of them [B, S]."""
+    graph, task, mode = lane.graph(of.build), of.task, of.mode
 
     @jax.jit
-    def apply(images: jax.Array) -> jax.Array:
-        network = nnx.merge(graph, found.params, found.stats)
-        return network(_normalised(found, images), False, 0.0, rng.unused())  # type: ignore[operator]
+    def apply(inputs: jax.Array) -> jax.Array:
+        network = nnx.merge(graph, found.params, found.stats, found.frozen)
+        return task.predict(lambda x: network(x, mode), inputs, found.told)  # type: ignore[operator]
 
     return apply
 
@@ -98,26 +133,26 @@ def explainer(of: Architecture, method: str) -> Callable[[Weights, np.ndarray, n
     """Compiled function of all networks of an architecture, so that each is not compiled anew.
 
     Args:
-        of: the architecture.
+        of: the architecture, of a classification of images.
         method: a name in `explain.METHODS`.
 
     Returns:
         (weights, [B, H, W, C] pixels in stored range, [B] int32 classes) -> their maps.
     """
-    graph = lane.graph(of.build)
+    graph, task, mode = lane.graph(of.build), of.task, of.mode
 
     @jax.jit
     def apply(found: Weights, images: jax.Array, classes: jax.Array) -> Explanation:
         def make() -> nnx.Module:
-            return nnx.merge(graph, found.params, found.stats)
+            return nnx.merge(graph, found.params, found.stats, found.frozen)
 
-        return explain.METHODS[method](make, _normalised(found, images), classes)
+        def read(outputs: jax.Array) -> jax.Array:
+            # Of inputs that are prepared already, what is seen follows from the outputs alone.
+            return task.predict(lambda _: outputs, images, found.told)
+
+        return explain.METHODS[method](Explained(make, mode, read), normalised(images, found.told), classes)
 
     return apply
-
-
-def _normalised(found: Weights, images: jax.Array) -> jax.Array:
-    return (images.astype(jnp.float32) - found.mean[None, None, None]) / found.sd[None, None, None]
 
 
 def _filled(prefix: str, abstract: Any, arrays: Mapping[str, np.ndarray]) -> Any:

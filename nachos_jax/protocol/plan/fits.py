@@ -12,7 +12,8 @@ from nachos_jax.config.run_config import RunConfig, SearchConfig
 from nachos_jax.core.hparams import by_name
 from nachos_jax.core.types import Fit, HParams
 from nachos_jax.engine.buckets import Bucket, bucket_of
-from nachos_jax.protocol.plan.schedule import Chain, Job, Name
+from nachos_jax.protocol.plan.pool_model import Job, Name
+from nachos_jax.protocol.plan.schedule import Chain
 from nachos_jax.protocol.study.rounds import Round, due
 from nachos_jax.protocol.study.study import Study, evaluation_studies
 from nachos_jax.search import registry as searchers
@@ -84,7 +85,7 @@ class Buckets:
 
 @dataclass(frozen=True)
 class Work:
-    """The fits of a command and their order, for `schedule_model.simulate`.
+    """The fits of a command and their order, for `nachos_jax.protocol.plan.schedule.simulate`.
 
     Attributes:
         jobs: by name; costs are training cases.

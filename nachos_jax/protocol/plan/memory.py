@@ -7,22 +7,16 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import jax
-import numpy as np
 
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.types import EpochLimit, Fit, HParams
-from nachos_jax.engine import lane, memory, tuning
+from nachos_jax.data.table import Cohort
+from nachos_jax.engine import lane, memory, program, tuning
 from nachos_jax.engine.buckets import Bucket
 from nachos_jax.engine.compiler import lane_spec
-from nachos_jax.engine.inputs import PREDICT_BATCH, InputMaker, PixelSums, held_room
-from nachos_jax.engine.lane import LaneSpec
 from nachos_jax.engine.pool import LanePool
-from nachos_jax.engine.program import LaneProgram, fitting_program
-from nachos_jax.engine.resident import Resident
-from nachos_jax.engine.streamed import Streamed
 from nachos_jax.engine.windows import divide
 from nachos_jax.protocol.run.opening import Run
-from nachos_jax.runtime import mesh as meshes
 
 NEVER = 1_000_000
 """Epochs, more than are timed: the fits that are timed do not end."""
@@ -121,22 +115,20 @@ def this_device(run: RunConfig) -> Device:
     return Device(devices[0].device_kind, devices[0].platform, len(devices), allowed)
 
 
-def network(run: RunConfig, bucket: Bucket, channels: int, classes: int) -> Network:
+def network(run: RunConfig, bucket: Bucket, cohort: Cohort) -> Network:
     """Sizes of the state of a lane, from abstract shapes: nothing is computed or compiled."""
-    state = lane.abstract_state(lane_spec(run, bucket, channels, classes))
+    state = lane.abstract_state(lane_spec(run, bucket, cohort.shape, cohort.targets.names))
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
     return Network(parameters, _nbytes(state.params), _nbytes(state.stats), _nbytes(state.moments))
 
 
-def networks(
-    run: RunConfig, buckets: Collection[Bucket], channels: int, classes: int
-) -> dict[Bucket, Network]:
+def networks(run: RunConfig, buckets: Collection[Bucket], cohort: Cohort) -> dict[Bucket, Network]:
     """The same for many buckets; those that differ in batch size alone have equal states."""
     found: dict[tuple, Network] = {}
     for bucket in buckets:
         shapes = _shapes(bucket)
         if shapes not in found:
-            found[shapes] = network(run, bucket, channels, classes)
+            found[shapes] = network(run, bucket, cohort)
     return {bucket: found[_shapes(bucket)] for bucket in buckets}
 
 
@@ -144,55 +136,37 @@ def _shapes(bucket: Bucket) -> tuple:
     return tuple(pair for pair in bucket if pair[0] != "batch_size")
 
 
-def cases_memory(run: RunConfig, images: np.ndarray, allowed: int) -> CasesMemory:
-    """Bytes a device that images [N, H, W, C] and their labels (int32) take, resident or streamed."""
-    windows = divide(len(images), run.data.window, run.seed)
-    one = images.nbytes // len(images) + np.dtype(np.int32).itemsize
-    if memory.stays(run.data.residency, images.nbytes, allowed):
+def cases_memory(run: RunConfig, cohort: Cohort, allowed: int) -> CasesMemory:
+    """Bytes a device that the inputs and targets of a cohort take, resident or streamed."""
+    windows = divide(len(cohort.table), run.data.window, run.seed)
+    one = (cohort.store.nbytes + cohort.targets.on_device.nbytes) // len(cohort.table)
+    if memory.stays(run.data.residency, cohort.store.nbytes, allowed):
         return CasesMemory(False, len(windows.cases) * one, windows.count)
     return CasesMemory(True, 2 * windows.size * one, windows.count)
 
 
 def in_step(run: RunConfig, platform: str, lanes: int) -> int:
     """Lanes of a device that are computed together under the packing configured, or the one expected."""
-    packing = tuning.candidates(platform, run.engine.packing, run.engine.convolution)[0].packing
-    if packing == "blocks":
-        return max(n for n in range(1, 5) if lanes % n == 0)
-    return lanes if packing == "vmap" else 1
+    choice = tuning.candidates(platform, run.engine.packing, run.engine.convolution)[0]
+    return program.in_step(choice.packing, lanes)
 
 
-def compiled(run: Run, buckets: Sequence[Bucket], lanes: int, device: Device) -> list[Compiled]:
+def compiled(run: Run, buckets: Sequence[Bucket], lanes: int) -> list[Compiled]:
     """Compiles buckets for this machine's devices and reads the compiler's memory analysis; trains nothing.
 
     Args:
         run: the opened run.
         buckets: which.
         lanes: lanes a device to begin with; fewer when they do not fit.
-        device: this machine's.
 
     Raises:
         UsageError: not even one lane fits.
     """
-    config, cohort = run.config, run.cohort
-    windows, mesh = divide(len(cohort.table), config.data.window, config.seed), meshes.lane_mesh()
-    streams = not memory.stays(config.data.residency, cohort.images.nbytes, device.allowed)
-    source = (Streamed if streams else Resident)(cohort, windows, mesh)
-    choice = tuning.candidates(device.platform, config.engine.packing, config.engine.convolution)[0]
-    unseen = PixelSums(np.zeros((0, cohort.shape[-1])), np.zeros((0, cohort.shape[-1])), 0)
-    told = InputMaker(cohort, run.folds, windows, unseen, held_room(run.folds)).idle()
-    found = []
+    pool, found = _pool(run, lanes), []
     for bucket in buckets:
-        spec = lane_spec(config, bucket, cohort.shape[-1], len(cohort.table.classes), choice.convolution)
-        spec = replace(spec, predict_batch=min(PREDICT_BATCH, len(told.held)), window=windows.size)
-        used, began = {}, time.perf_counter()
-
-        def compile_lanes(count: int, spec: LaneSpec = spec, used: dict = used) -> tuple[LaneProgram, int]:
-            program, used[count] = source.compile(spec, told, count, choice.packing)
-            return program, used[count]
-
-        program = fitting_program(compile_lanes, lanes, device.allowed - source.nbytes)
-        fitting = program.lanes // mesh.size
-        found.append(Compiled(bucket, fitting, used[fitting], time.perf_counter() - began))
+        began = time.perf_counter()
+        fitting, used = pool.weigh(bucket)
+        found.append(Compiled(bucket, fitting, used, time.perf_counter() - began))
     return found
 
 
@@ -208,13 +182,12 @@ def timed(run: Run, hparams: HParams, epochs: int, lanes: int) -> Timed:
     Raises:
         UsageError: the device has run out of memory.
     """
-    config = replace(run.config, engine=replace(run.config.engine, lanes=lanes))
-    pool = LanePool(run.cohort, run.folds, config)
+    pool = _pool(run, lanes)
     left_out = (run.folds.numbers()[0], run.folds.numbers()[1])
     limit = EpochLimit(NEVER, NEVER)  # watched, as search fits are
 
     def fit(number: int) -> Fit:
-        return Fit(dict(hparams), left_out, config.seed + number, limit, run.cases)
+        return Fit(dict(hparams), left_out, run.config.seed + number, limit, run.cases)
 
     pool.submit([fit(0)])
     pool.submit(fit(number) for number in range(1, pool.lanes))
@@ -229,6 +202,12 @@ def timed(run: Run, hparams: HParams, epochs: int, lanes: int) -> Timed:
         lanes=pool.lanes // devices,
         compile_seconds=pool.spent.compile_seconds + pool.spent.tuning_seconds,
     )
+
+
+def _pool(run: Run, lanes: int) -> LanePool:
+    """A lane pool that leaves nothing behind, with so many lanes a device."""
+    config = replace(run.config, engine=replace(run.config.engine, lanes=lanes))
+    return LanePool(run.cohort, run.folds, config)
 
 
 def _nbytes(tree: object) -> int:

@@ -16,7 +16,8 @@ from nachos_jax.protocol.plan import fits as plan_fits
 from nachos_jax.protocol.plan.fits import Buckets, FitCounts, Length, Lengths, Work
 from nachos_jax.protocol.plan.measured import Measured, Speed
 from nachos_jax.protocol.plan.memory import CasesMemory, Device, Network
-from nachos_jax.protocol.plan.schedule import Lanes, Schedule, longest_chain, simulate
+from nachos_jax.protocol.plan.pool_model import Lanes
+from nachos_jax.protocol.plan.schedule import Schedule, longest_chain, simulate
 from nachos_jax.protocol.study.study import Study, deployment_study, evaluation_studies
 from nachos_jax.splits.folds import Folds
 

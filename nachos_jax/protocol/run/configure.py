@@ -6,14 +6,28 @@ from collections.abc import Mapping
 
 from ml_collections import ConfigDict
 
-from nachos_jax.config import run_config as configs
+from nachos_jax.config import parsing
+from nachos_jax.config.run_config import RunConfig
 from nachos_jax.configs import base
-from nachos_jax.core.hparams import TRAINING
-from nachos_jax.models import registry
+from nachos_jax.core.errors import UsageError
+from nachos_jax.tasks import registry as tasks
+from nachos_jax.tasks.task import Task
 
 
-def checked(config: Mapping | ConfigDict) -> configs.RunConfig:
-    """Checks a config against configs/base.py and the hyperparameter table.
+def known_task(name: str) -> Task:
+    """The task of a name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in tasks.names():
+        known = ", ".join(map(repr, tasks.names()))
+        raise UsageError(f"config.task.name = {name!r}: must be one of {known}.")
+    return tasks.of(name)
+
+
+def checked(config: Mapping | ConfigDict) -> RunConfig:
+    """Checks a config against the default config and the hyperparameter table.
 
     Args:
         config: a ConfigDict or nested mappings.
@@ -25,4 +39,5 @@ def checked(config: Mapping | ConfigDict) -> configs.RunConfig:
         UsageError: the config cannot be used.
     """
     values = config.to_dict() if isinstance(config, ConfigDict) else config
-    return configs.parse(values, base.get_config().to_dict(), (*TRAINING, *registry.hyperparameters()))
+    headlines = {name: tasks.of(name).headline for name in tasks.names()}
+    return parsing.parse(values, base.get_config().to_dict(), base.table(), headlines)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import itertools
 
-import numpy as np
-
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import active
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine.windows import divide
 from nachos_jax.metrics import decisions
-from nachos_jax.metrics.classification import METRICS
 from nachos_jax.models import registry as models
 from nachos_jax.search import registry as searchers
 from nachos_jax.splits.folds import Folds
+from nachos_jax.tasks import registry as tasks
 
 MINIMUM_FOLDS = 3
 """Nested cross-validation tests on one fold, validates on another and trains on the rest."""
@@ -35,9 +33,13 @@ def check_config(run: RunConfig) -> None:
             "config.search.metric = 'ece' would choose models that predict how frequent the classes are; "
             "their error is 0. Select by log_loss or brier; the report gives the error all the same."
         )
-    if name not in METRICS:
-        known = ", ".join(metric for metric in METRICS if metric != "ece")
-        raise UsageError(f"config.search.metric = {name!r}: must be one of {known}.")
+    task = tasks.of(run.task)
+    if name not in task.metrics:
+        known = ", ".join(metric for metric in task.metrics if metric != "ece")
+        raise UsageError(
+            f"config.search.metric = {name!r}: must be one of {known} (config.task.name = {run.task!r}), or '' for "
+            f"{task.headline}."
+        )
     decisions.parse_rule(run.report.threshold)
     if run.flat:
         _flat(run)
@@ -56,22 +58,21 @@ def check(run: RunConfig, cohort: Cohort, folds: Folds) -> None:
             "to validate, one to train). Raise config.folds.count, or name more folds or sites in the data."
         )
     check_config(run)
-    _metric(run.search.metric, cohort, folds)
+    _metric(run, cohort, folds)
     _report(run, cohort)
     _batches(run, cohort, folds)
     _networks(run, cohort)
 
 
-def _metric(name: str, cohort: Cohort, folds: Folds) -> None:
-    table = cohort.table
-    certain = np.eye(len(table.classes))
+def _metric(run: RunConfig, cohort: Cohort, folds: Folds) -> None:
+    task, name = tasks.of(run.task), run.search.metric
     for fold in folds.numbers():
-        labels = table.labels[folds.cases(fold)]
-        value = METRICS[name].function(labels, certain[labels], table.classes)
-        if value.value is None:
+        why = task.undefined(name, cohort.targets.of(folds.cases(fold)))
+        if why:
+            other = " or log_loss" if "log_loss" in task.metrics else ""
             raise UsageError(
-                f"config.search.metric = {name!r} is undefined on fold {fold} ({value.note}), which serves "
-                "as an inner fold: select by balanced_accuracy or log_loss, or change the folds."
+                f"config.search.metric = {name!r} is undefined on fold {fold} ({why}), which serves "
+                f"as an inner fold: select by {task.headline}{other}, or change the folds."
             )
 
 
@@ -110,9 +111,10 @@ def _report(run: RunConfig, cohort: Cohort) -> None:
                 "arrays that hold it, or leave it out."
             )
         group.of(table.columns[group.column].tolist())
-    if wanted.positive and wanted.positive not in table.classes:
+    names = cohort.targets.names
+    if wanted.positive and wanted.positive not in names:
         raise UsageError(
-            f"config.report.positive = {wanted.positive!r}: must be a class: {', '.join(table.classes)}."
+            f"config.report.positive = {wanted.positive!r}: must be a class: {', '.join(names)}."
         )
 
 
@@ -134,11 +136,10 @@ def _batches(run: RunConfig, cohort: Cohort, folds: Folds) -> None:
 
 
 def _networks(run: RunConfig, cohort: Cohort) -> None:
-    height, width = cohort.shape[:2]
     for architecture in run.candidates("architecture"):
         chosen = {**run.defaults, "architecture": architecture}
-        models.check(active(chosen, run.table), height, width)
+        models.check(active(chosen, run.table), cohort.shape)
         for dimension in run.search.space:
             if dimension.name.startswith(f"{architecture}."):
                 for value in run.candidates(dimension.name):
-                    models.check(active({**chosen, dimension.name: value}, run.table), height, width)
+                    models.check(active({**chosen, dimension.name: value}, run.table), cohort.shape)

@@ -6,7 +6,8 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from nachos_jax.config.run_config import RunConfig, differences
+from nachos_jax.config.differences import differences
+from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import digest
 from nachos_jax.data import sources
@@ -14,10 +15,12 @@ from nachos_jax.data.table import Cohort
 from nachos_jax.engine.resume import Checkpoints
 from nachos_jax.protocol.run import door, environment
 from nachos_jax.records import checkpoint, readable, rows
+from nachos_jax.records.case_table import CaseRecord
 from nachos_jax.records.store import RunDirectory
 from nachos_jax.splits import checks
 from nachos_jax.splits import folds as folding
 from nachos_jax.splits.folds import Folds
+from nachos_jax.tasks import registry as tasks
 
 log = logging.getLogger("nachos_jax")
 
@@ -63,7 +66,12 @@ def open_run(config: RunConfig, workdir: str, task: str, cohort: Cohort | None =
     readable.check(workdir)
     store = RunDirectory(workdir, task)
     _same_config(config, store)
-    cohort = cohort or sources.load(config.data)
+    cohort = cohort or sources.load(config.data, tasks.of(config.task))
+    if cohort.targets.task != config.task:
+        raise UsageError(
+            f"config.task.name = {config.task!r}, and the cohort was made for {cohort.targets.task!r}: pass "
+            f"task={config.task!r} to nachos_jax.cohort, or set config.task.name."
+        )
     folds = _folds(config, cohort, store)
     door.check(config, cohort, folds)
     return Run(config, cohort, folds, store, digest([cohort.hash, folds.hash]))
@@ -84,7 +92,7 @@ def _same_config(config: RunConfig, store: RunDirectory) -> None:
     known = store.run()
     if known is None:
         return
-    changed = differences(known["config"], config.raw)
+    changed = differences(known["config"], config.raw, config.table)
     if changed:
         shown = "\n  ".join(changed[:20])
         raise UsageError(
@@ -94,12 +102,15 @@ def _same_config(config: RunConfig, store: RunDirectory) -> None:
 
 
 def _folds(config: RunConfig, cohort: Cohort, store: RunDirectory) -> Folds:
-    table, wanted = cohort.table, config.folds
-    stored = store.read_table("folds.csv")
-    if stored:
+    table, wanted, known = cohort.table, config.folds, store.cases()
+    stored = store.read_table("folds.csv") if known is None else None
+    if known is not None:
+        folds = known.folds_of(table.names, str(store.path))
+    elif stored:  # a run of an older version, or folds that the user has put there
         folds = rows.read_rows(stored, table.names)
     else:
-        folds = folding.make(table, wanted.scheme, wanted.count, wanted.repeats, config.seed)
+        strata = cohort.targets.strata
+        folds = folding.make(table, strata, wanted.scheme, wanted.count, wanted.repeats, config.seed)
     checks.check_leakage(folds, table.subjects)
     return folds
 
@@ -107,7 +118,10 @@ def _folds(config: RunConfig, cohort: Cohort, store: RunDirectory) -> Folds:
 def _identify(run: Run) -> None:
     """Commits what the run is, or refuses a directory whose cases or folds were others."""
     value, known = _identity(run), run.store.run()
+    table = run.cohort.table
+    record = CaseRecord(table.names, table.subjects, table.sites, run.cohort.targets.values, run.folds)
     if known is None:
+        run.store.commit_cases(record)
         run.store.commit_run(value)
     elif known["cases"] != run.cases:
         raise UsageError(
@@ -117,9 +131,9 @@ def _identify(run: Run) -> None:
         )
     for text in value["warnings"]:
         log.warning("%s", text)
-    table = run.cohort.table
-    labels = [table.classes[label] for label in table.labels]
-    header, lines = rows.write_rows(run.folds, table.names, table.subjects, table.sites, labels)
+    if run.store.cases() is None:
+        run.store.commit_cases(record)
+    header, lines = rows.write_rows(record, run.cohort.targets.texts())
     run.store.write_table("folds.csv", header, lines)
     if run.store.task.name == "evaluate":  # a deployment in the same directory leaves the report as it is
         _write_report_settings(run)
@@ -131,19 +145,27 @@ def _write_report_settings(run: Run) -> None:
     run.store.write_settings(run.config.raw["report"])
     table, wanted = run.cohort.table, run.config.report.subgroups
     groups = [group.of(table.columns[group.column].tolist()) for group in wanted]
-    header = ["case", *(group.column for group in wanted)]
+    titles = [group.column for group in wanted]
+    run.store.write_groups({title: list(cells) for title, cells in zip(titles, groups, strict=True)})
+    header = ["case", *titles]
     rows = [[name, *(column[i] for column in groups)] for i, name in enumerate(table.names.tolist())]
     run.store.write_table("subgroups.csv", header, rows)
 
 
 def _identity(run: Run) -> dict[str, Any]:
-    table, folds = run.cohort.table, run.folds
+    table, targets, folds = run.cohort.table, run.cohort.targets, run.folds
+    metrics = tasks.of(run.config.task).metrics
     return {
         "schema": 1,
+        "task": run.config.task,
+        "metrics": {
+            name: {"label": row.label, "higher_is_better": row.higher_is_better}
+            for name, row in metrics.items()
+        },
         "config": run.config.raw,
         "cases": run.cases,
-        "classes": list(table.classes),
-        "counts": table.counts(),
+        "classes": list(targets.names),
+        "counts": targets.counts(),
         "n_cases": len(table),
         "n_subjects": len(set(table.subjects.tolist())),
         "n_sites": len(set(table.sites.tolist())) if table.sites is not None else 0,
@@ -153,5 +175,5 @@ def _identity(run: Run) -> dict[str, Any]:
         "preparation": run.cohort.preparation,
         "command": environment.command(),
         "versions": environment.versions(),
-        "warnings": checks.warnings(folds, table.labels, table.classes, table.sites),
+        "warnings": checks.warnings(folds, targets.has, targets.names, targets.noun, table.sites),
     }

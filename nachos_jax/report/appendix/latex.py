@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nachos_jax.report.appendix.decision_tables import calibration, decisions, temperature
-from nachos_jax.report.appendix.result_tables import Cell, Grid, grids, one_line
+from nachos_jax.report.appendix.grid import Cell, Grid, one_line
+from nachos_jax.report.appendix.result_tables import grids
+
+if TYPE_CHECKING:
+    from nachos_jax.report.sections.section import Section
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -37,20 +40,22 @@ _LIGATURE = re.compile(r"(?<=([-',]))(?=\1)")
 """Between two signs that fonts would join to another."""
 
 
-def tables(summary: Mapping[str, Any]) -> dict[str, str]:
+def tables(summary: Mapping[str, Any], section: Section) -> dict[str, str]:
     """All tables of a run, each a table environment to \\input after \\usepackage{booktabs}.
 
     Letters beyond ASCII stay UTF-8; a class in a script that the document's font lacks needs a font.
 
     Args:
         summary: what `summary.summarise` makes of the records.
+        section: of the task.
 
     Returns:
         LaTeX by name: "main", "intervals", "folds", "choices", "subgroups", "hyperparameters" (with a number
-        from the second on, where there are many folds), "hyperparameters_same", "confusion", "decisions",
-        "calibration", "temperature"; only those that have rows, so nothing before the first test.
+        from the second on, where there are many folds), "hyperparameters_same", and those of the section;
+        only those that have rows, so nothing before the first test.
     """
-    further = (*decisions(summary), *calibration(summary), *temperature(summary))
+    own = section.tables(summary)
+    further = [grid for part in (own.results, own.further) for grids_ in part.values() for grid in grids_]
     return {grid.name: table(grid) for grid in (*grids(summary), *further)}
 
 

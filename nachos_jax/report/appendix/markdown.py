@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nachos_jax.report.appendix.decision_tables import calibration, decisions, temperature
+from nachos_jax.report.appendix.grid import Cell, Grid, one_line, plain
 from nachos_jax.report.appendix.result_tables import (
-    Cell,
-    Grid,
     choices,
-    confusion,
     folds,
     hyperparameters,
     intervals,
     main,
-    one_line,
-    plain,
     subgroups,
 )
 from nachos_jax.report.checklists.checklist import GUIDELINES, checklist, tally
 from nachos_jax.report.checklists.item import Item
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.words.format import data_rows, duration, made_rows, number, percent
+
+if TYPE_CHECKING:
+    from nachos_jax.report.sections.section import Tables
 
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "`": "&#96;", "\\": "&#92;"}
 _ESCAPED = re.compile(r"([*_\[\]#~$^@]|-(?=-))")
@@ -45,7 +43,7 @@ def appendix(evidence: Evidence, summary: Mapping[str, Any]) -> str:
         "# Appendix: how performance was estimated",
         escape(summary["sentence"]),
         *_section("To be read with it", _list(summary["caveats"])),
-        *_results(summary),
+        *_results(summary, evidence.section.tables(summary)),
         *_section("What was spent", _grid(_spent(summary))),
         *_checklists(items),
         *_reproducibility(evidence, summary),
@@ -66,20 +64,20 @@ def _opened(found: re.Match[str]) -> str:
     return f"\\{found[3]}" if found[3] else f"{found[1]}\\{found[2]}"
 
 
-def _results(summary: Mapping[str, Any]) -> list[str]:
-    """Sections on what was measured, as far as it was."""
+def _results(summary: Mapping[str, Any], own: Tables) -> list[str]:
+    """Sections on what was measured, as far as it was; `own` are the tables of the task."""
     if not summary["progress"]["outer_folds_tested"]:
         return _section("Results", NOTHING)
     groups = [subgroups(summary)] if summary["subgroups"] else []
-    return [
-        *_section("Main results", _grid(main(summary)), _grid(intervals(summary))),
-        *_section("Outer folds", _grid(folds(summary)), _grid(choices(summary))),
-        *_section("Confusion matrix", _grid(confusion(summary))),
-        *_section("Subgroups", *map(_grid, groups)),
-        *_section("Decisions", *map(_grid, decisions(summary))),
-        *_section("Calibration", *map(_grid, (*calibration(summary), *temperature(summary)))),
-        *_section("Chosen hyperparameters", *map(_grid, hyperparameters(summary))),
-    ]
+    parts = {
+        "Main results": [main(summary), intervals(summary)],
+        "Outer folds": [folds(summary), choices(summary)],
+        **own.results,
+        "Subgroups": groups,
+        **own.further,
+        "Chosen hyperparameters": hyperparameters(summary),
+    }
+    return [text for title, tables in parts.items() for text in _section(title, *map(_grid, tables))]
 
 
 def _spent(summary: Mapping[str, Any]) -> Grid:
@@ -133,7 +131,7 @@ def _checklists(items: Sequence[Item]) -> list[str]:
 def _reproducibility(evidence: Evidence, summary: Mapping[str, Any]) -> list[str]:
     made = made_rows(evidence)
     tables = [
-        Grid("data", "The data.", ("What", "Value"), _pairs(data_rows(summary)), words=2),
+        Grid("data", "The data.", ("What", "Value"), _pairs(data_rows(summary, evidence.section)), words=2),
         Grid("run", "The run.", ("What", "Value"), _pairs(made["how"]), words=2),
         Grid("versions", "Software.", ("Package", "Version"), _pairs(made["versions"]), words=2),
         Grid("config", "The whole configuration.", ("Field", "Value"), _pairs(made["config"]), words=2),

@@ -10,14 +10,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
-from nachos_jax.report.checklists import claim, tripod
+from nachos_jax.report.checklists.guidelines import TABLES, questions
 from nachos_jax.report.checklists.item import Item, Report, State
 from nachos_jax.report.reading.evidence import Evidence
 
-GUIDELINES = {
-    claim.GUIDELINE: claim.QUESTIONS,
-    tripod.GUIDELINE: tripod.QUESTIONS,
-}
+GUIDELINES = tuple(TABLES)
 STATES: tuple[State, ...] = get_args(State)
 
 
@@ -30,9 +27,7 @@ def checklist(evidence: Evidence, summary: Mapping[str, Any]) -> list[Item]:
     """
     report = Report(evidence, summary)
     return [
-        question.answered(guideline, report)
-        for guideline, questions in GUIDELINES.items()
-        for question in questions
+        question.answered(guideline, report) for guideline in GUIDELINES for question in questions(guideline)
     ]
 
 

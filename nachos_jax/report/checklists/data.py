@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
+
 from nachos_jax.config.subgroups import UNKNOWN
 from nachos_jax.report.checklists.item import Fact, Report
 from nachos_jax.report.checklists.words import MOST_LISTED, between, counted, listed, setting, tested_of
@@ -11,27 +13,29 @@ from nachos_jax.report.reading.evidence import CaseRow, Evidence
 from nachos_jax.report.words.format import percent
 
 _SCHEMES = {
-    "stratified": "drawn at random from the seed and stratified by class",
+    "stratified": "drawn at random from the seed and stratified by {strata}",
     "predefined": "as the case table names them",
     "site": "one fold a site (leave one site out)",
 }
 
 
 def counts(report: Report) -> Fact:
-    """Cases, subjects, sites and classes of the whole case table."""
+    """Cases, subjects, sites and targets of the whole case table."""
     data = report.summary["data"]
     if data["subjects_waived"]:
         who = ", taken as one case a subject (stated by the user, not checked)"
     else:
         who = f" of {counted(data['subjects'], 'subject')}"
     sites = f", from {counted(data['sites'], 'site')}" if data["sites"] else ", sites not known"
-    classes = listed(f"{name} ({count:,})" for name, count in data["counts"].items())
-    text = f"The case table has {counted(data['cases'], 'case')}{who}{sites}; cases by class: {classes}."
-    return Fact(text)
+    text = f"The case table has {counted(data['cases'], 'case')}{who}{sites}"
+    if data["counts"]:
+        each = listed(f"{name} ({count:,})" for name, count in data["counts"].items())
+        text += f"; {report.evidence.section.words.counts}: {each}"
+    return Fact(f"{text}.")
 
 
 def folds(report: Report) -> Fact:
-    """Cases, subjects, sites and classes of every fold."""
+    """Cases, subjects, sites and targets of every fold."""
     numbers = range(report.evidence.planned)
     if report.evidence.planned > MOST_LISTED:
         sizes = between(float(len(report.evidence.members(fold))) for fold in numbers)
@@ -46,15 +50,23 @@ def _holds(evidence: Evidence, rows: list[CaseRow]) -> str:
         who = f" of {counted(len({row.subject for row in rows}), 'subject')}"
     sites = {row.site for row in rows if row.site}
     where = f" from {counted(len(sites), 'site')}" if sites else ""
-    classes = Counter(row.label for row in rows)
-    each = ", ".join(f"{name}: {classes[name]:,}" for name in evidence.classes)
-    return f"{counted(len(rows), 'case')}{who}{where} ({each})"
+    each = ", ".join(_counts(evidence, {row.case for row in rows}))
+    return f"{counted(len(rows), 'case')}{who}{where}{f' ({each})' if each else ''}"
+
+
+def _counts(evidence: Evidence, cases: set[str]) -> list[str]:
+    """Some of the cases by what is true of them, like "benign: 12"."""
+    inside = [row.case in cases for row in evidence.cases]
+    names = np.array([row.case for row in evidence.cases], str)[inside]
+    found = evidence.section.group(evidence.targets[inside], names, evidence.classes)
+    return [f"{name}: {count:,}" for name, count in found.items()]
 
 
 def partition(report: Report) -> Fact:
     """How cases came into folds, and what each fold served for."""
     progress = report.summary["progress"]
-    how = _SCHEMES.get(progress["scheme"], progress["scheme"])
+    strata = report.evidence.section.words.strata
+    how = _SCHEMES.get(progress["scheme"], progress["scheme"]).format(strata=strata)
     repeats = f", {progress['repeats']} repeats with other divisions" if progress["repeats"] > 1 else ""
     seed = setting(report.evidence, "seed")
     text = f"{counted(report.evidence.count, 'fold')}{repeats}, {how} (seed {seed})."
@@ -141,17 +153,11 @@ def preparation(report: Report) -> Fact:
     return Fact(f"Images of {size} and {channels}{stored}, {resized}{converted}. {last}")
 
 
-def missing_data(report: Report) -> Fact:
-    """What the program does with cases that lack something."""
-    text = (
-        "The program drops no case and imputes nothing: an image that cannot be read or a case without a "
-        "label stops the run before training."
-    )
+def unknown_groups(report: Report) -> Fact:
+    """Cases whose subgroup is not known."""
     unknown = {name: Counter(groups)[UNKNOWN] for name, groups in report.evidence.groups.items()}
-    if unknown:
-        each = listed(f"{name} ({count:,})" for name, count in unknown.items())
-        text += f" Cases whose subgroup is not known: {each}."
-    return Fact(text)
+    each = listed(f"{name} ({count:,})" for name, count in unknown.items())
+    return Fact(f"Cases whose subgroup is not known: {each}." if each else "")
 
 
 def subset(report: Report) -> Fact:
@@ -162,16 +168,13 @@ def subset(report: Report) -> Fact:
 
 
 def tested(report: Report) -> Fact:
-    """How many cases of each class the estimate rests on."""
-    classes = Counter(
-        report.evidence.by_case[case].label
-        for case in dict.fromkeys(case for test in report.evidence.tests.values() for case in test.cases)
-    )
-    if not classes:
+    """How many cases the estimate rests on."""
+    cases = {case for test in report.evidence.tests.values() for case in test.cases}
+    if not cases:
         return Fact("", "the number of tested cases: nothing is tested yet")
-    each = listed(f"{name}: {classes[name]:,}" for name in report.evidence.classes)
-    cases = counted(classes.total(), "case")
-    return Fact(f"{cases} are tested ({each}). The program computes no sample size.")
+    each = listed(_counts(report.evidence, cases))
+    number = counted(len(cases), "case")
+    return Fact(f"{number} are tested{f' ({each})' if each else ''}. The program computes no sample size.")
 
 
 def groups(report: Report) -> Fact:
@@ -185,12 +188,6 @@ def groups(report: Report) -> Fact:
     return Fact(f"Cases by subgroup: {'; '.join(lines)}.", "further characteristics, and those of each fold")
 
 
-def outcome(report: Report) -> Fact:
-    """What is predicted."""
-    names = report.summary["data"]["classes"]
-    return Fact(f"Predicted is one of {counted(len(names), 'class', 'classes')}: {listed(names)}.")
-
-
 PREDICTORS = Fact(
     "The model is given the pixels of the image alone; no other column of the case table enters it."
 )
@@ -198,7 +195,8 @@ PREDICTORS = Fact(
 
 def same_source(report: Report) -> Fact:
     """How training and test cases differ."""
-    text = "Training and test cases are folds of one case table, with the same classes and preparation."
+    kinds = report.evidence.section.words.kinds
+    text = f"Training and test cases are folds of one case table, with the same {kinds} and preparation."
     if report.summary["progress"]["scheme"] == "site":
         return Fact(f"{text} They come from different sites: each fold is one site.", "how the sites differ")
     if report.summary["progress"]["scheme"] == "predefined":

@@ -76,7 +76,7 @@ class Question:
         section: as in `Item`.
         asked: as in `Item`.
         sources: what the answer is made of, in this order; a Fact is the same for all runs.
-        missing: what no run can know.
+        missing: what no run can know; {each} and {kinds} stand for words of the task.
     """
 
     number: str
@@ -87,9 +87,11 @@ class Question:
 
     def answered(self, guideline: str, report: Report) -> Item:
         """The item of this run."""
+        words = report.evidence.section.words
         facts = [source if isinstance(source, Fact) else source(report) for source in self.sources]
         answer = " ".join(fact.text for fact in facts if fact.text)
-        missing = "; ".join(dict.fromkeys(filter(None, (*(fact.missing for fact in facts), self.missing))))
+        always = self.missing.format(each=words.each, kinds=words.kinds)
+        missing = "; ".join(dict.fromkeys(filter(None, (*(fact.missing for fact in facts), always))))
         if facts and not any(fact.applies for fact in facts) and not missing:
             state: State = "does not apply"
         elif not answer:

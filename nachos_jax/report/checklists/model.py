@@ -7,7 +7,6 @@ from typing import Any
 
 from nachos_jax.core.hparams import AUGMENTATION
 from nachos_jax.core.types import Trial
-from nachos_jax.metrics.classification import METRICS
 from nachos_jax.report.checklists.item import Fact, Report
 from nachos_jax.report.checklists.words import between, counted, listed, setting
 from nachos_jax.report.reading.evidence import Evidence
@@ -23,7 +22,9 @@ def technology(report: Report) -> Fact:
     """The kind of model, in a sentence for title and abstract."""
     found = _values((trial for study in report.evidence.trials.values() for trial in study), "architecture")
     kinds = f" ({', '.join(found)})" if found else ""
-    return Fact(f"Deep learning: convolutional neural networks{kinds} that classify images.")
+    return Fact(
+        f"Deep learning: convolutional neural networks{kinds} that {report.evidence.section.words.purpose}."
+    )
 
 
 def aim(report: Report) -> Fact:
@@ -36,18 +37,18 @@ def aim(report: Report) -> Fact:
 
 def model(report: Report) -> Fact:
     """Architecture, size, input and output of the tested models."""
-    chosen = _chosen(report.evidence)
-    if not chosen:
+    trials = chosen(report.evidence)
+    if not trials:
         return Fact("", "the selected architecture: no search has ended yet")
-    names = _values(chosen, "architecture")
-    shapes = sorted({key for trial in chosen for key in trial.hparams if "." in key or key == "norm"})
-    parts = [f"{key} {', '.join(_values(chosen, key))}" for key in shapes]
+    names = _values(trials, "architecture")
+    shapes = sorted({key for trial in trials for key in trial.hparams if "." in key or key == "norm"})
+    parts = [f"{key} {', '.join(_values(trials, key))}" for key in shapes]
     tested = {test.fit for test in report.evidence.tests.values()}
     sizes = between(float(fit.parameters) for fit in report.evidence.fits if fit.fit in tested)
     size = f", {_whole(report.evidence, tested)} trained parameters" if sizes else ""
     kind = ", ".join(names) or "a convolutional neural network"
     shape = f" ({'; '.join(parts)})" if parts else ""
-    text = f"Selected: {kind}{shape}{size}. The output is one probability a class (softmax)."
+    text = f"Selected: {kind}{shape}{size}. {report.evidence.section.words.output}"
     return Fact(text, "the layers in full, or a reference to their code")
 
 
@@ -64,14 +65,14 @@ INITIAL_WEIGHTS = Fact(
 
 def training(report: Report) -> Fact:
     """Optimiser, epochs, augmentation and numbers of fits."""
-    chosen = _chosen(report.evidence)
-    parts = ["The loss is cross-entropy."]
+    trials = chosen(report.evidence)
+    parts = [report.evidence.section.words.loss]
     for key, title in (("optimizer", "Optimiser"), ("batch_size", "Batch size")):
-        values = _values(chosen, key)
+        values = _values(trials, key)
         if values:
             parts.append(f"{title} of the selected trials: {', '.join(values)}.")
-    used = [name for name in AUGMENTATION if any(trial.hparams.get(name) for trial in chosen)]
-    if chosen:
+    used = [name for name in AUGMENTATION if any(trial.hparams.get(name) for trial in trials)]
+    if trials:
         parts.append(f"Augmentation in them: {listed(used) if used else 'none'}.")
     spent = report.summary["spent"]
     parts.append(
@@ -134,8 +135,8 @@ def _searched(space: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str
 
 def selection(report: Report) -> Fact:
     """What chose the trial."""
-    metric = str(report.evidence.run.get("inner_metric", report.evidence.headline))
-    label = METRICS[metric].label if metric in METRICS else metric
+    metric = report.evidence.headline
+    label = report.evidence.metrics.METRICS[metric].label
     rules = sorted({outcome.rule for outcome in report.evidence.outcomes.values()})
     if not rules:
         return Fact("", "the selected trials: no search has ended yet")
@@ -206,25 +207,8 @@ AVAILABILITY = Fact(
 )
 
 
-def imbalance(report: Report) -> Fact:
-    """Class weights of the selected trials."""
-    chosen = _chosen(report.evidence)
-    if not chosen:
-        return Fact("", "class weights of the selected trials: no search has ended yet")
-    exponents = [trial.hparams.get("class_weight_exponent") for trial in chosen]
-    if all(value is None for value in exponents):
-        return Fact("", "class weights, which this run did not record")
-    weighted = [float(value) for value in exponents if isinstance(value, (int, float)) and value]
-    if not weighted:
-        return Fact("The selected trials weight no class and cases are not resampled.")
-    return Fact(
-        f"{len(weighted)} of {counted(len(chosen), 'selected trial')} weight classes in the loss, by "
-        f"(N / (C n)) to the power {between(weighted)}; cases are not resampled.",
-        "why, and what it does to calibration",
-    )
-
-
-def _chosen(evidence: Evidence) -> list[Trial]:
+def chosen(evidence: Evidence) -> list[Trial]:
+    """The selected trials of all studies that have ended."""
     found = [evidence.selected(fold) for fold in evidence.outcomes]
     return [trial for trial in found if trial is not None]
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from nachos_jax.core.types import HParamValue
-from nachos_jax.metrics.classification import METRICS
 from nachos_jax.report.figures import bars
 from nachos_jax.report.figures.agreement import agreement
 from nachos_jax.report.figures.drawing import Figure
@@ -16,7 +15,7 @@ from nachos_jax.report.figures.learning import FitCurve, curves, learning
 from nachos_jax.report.figures.search import SearchAxis, TrialLine, parallel
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.words import tables
-from nachos_jax.report.words.format import number
+from nachos_jax.report.words.format import in_sentence, number
 
 
 def drawn(evidence: Evidence, summary: Mapping[str, Any]) -> list[Figure | None]:
@@ -85,10 +84,11 @@ def _mark(trial: int, score: float | None, selected: int) -> Mark:
 
 def score_label(summary: Mapping[str, Any]) -> str:
     """What the inner folds scored trials by; losses are turned round so that higher is better."""
-    metric = METRICS[summary["headline"]]
-    label = metric.label.lower() if not metric.label.isupper() else metric.label
+    metric = summary["metrics"][summary["headline"]]
+    label = in_sentence(metric["label"])
+    mean = "" if label.startswith("mean ") else "mean "
     folds = "folds" if summary["protocol"] == "flat" else "inner folds"
-    return f"{'' if metric.higher_is_better else 'minus '}mean {label} of the {folds}"
+    return f"{'' if metric['higher_is_better'] else 'minus '}{mean}{label} of the {folds}"
 
 
 def _losses(evidence: Evidence) -> dict[str, Any]:

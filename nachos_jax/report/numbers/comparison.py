@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.metrics.classification import METRICS, evaluate
 from nachos_jax.metrics.value import Value
 from nachos_jax.records import readable
 from nachos_jax.records.store import RunDirectory, dump, write_atomic
+from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading import evidence as records
 from nachos_jax.report.reading.comparable import Compared, check
 from nachos_jax.report.reading.evidence import Evidence
@@ -60,7 +60,7 @@ def compare(workdirs: Sequence[str], metric: str | None = None, rope: float = RO
 
     Args:
         workdirs: two or more run directories of `nachos evaluate`.
-        metric: key of METRICS, or None for what the runs' trials were selected by.
+        metric: key of the task's METRICS, or None for what the runs' trials were selected by.
         rope: half width of the region of practical equivalence, in the metric's unit.
 
     Returns:
@@ -72,13 +72,13 @@ def compare(workdirs: Sequence[str], metric: str | None = None, rope: float = RO
     runs = [Compared(name, workdir, _read(workdir)) for name, workdir in _named(workdirs)]
     check(runs)
     chosen = _metric(runs, metric)
-    first = runs[0].evidence
+    first, table = runs[0].evidence, runs[0].evidence.metrics.METRICS
     scores = [Scores(run.name, _values(run.evidence, chosen)) for run in runs]
     result = {
         "schema": SCHEMA,
         "metric": chosen,
-        "label": METRICS[chosen].label,
-        "higher_is_better": METRICS[chosen].higher_is_better,
+        "label": table[chosen].label,
+        "higher_is_better": table[chosen].higher_is_better,
         "level": LEVEL,
         "rope": rope,
         "unit": "outer folds",
@@ -96,7 +96,7 @@ def compare(workdirs: Sequence[str], metric: str | None = None, rope: float = RO
             "classes": list(first.classes),
         },
         "runs": [_run(run, score, first.count) for run, score in zip(runs, scores, strict=True)],
-        "pairs": _pairs(scores, chosen, Division(first.count, first.ratio), rope),
+        "pairs": _pairs(scores, table[chosen].higher_is_better, Division(first.count, first.ratio), rope),
     }
     words = [comparison_text.pair(result, pair) for pair in result["pairs"]]
     return {"words": words, "caveats": comparison_text.caveats(result), **result}
@@ -150,16 +150,14 @@ def _metric(runs: Sequence[Compared], metric: str | None) -> str:
                 f"with --metric={runs[0].evidence.headline} or another."
             )
         return runs[0].evidence.headline
-    if metric not in METRICS:
-        raise UsageError(f"--metric={metric}: there is no such metric; choose one of {', '.join(METRICS)}.")
+    known = runs[0].evidence.metrics.METRICS
+    if metric not in known:
+        raise UsageError(f"--metric={metric}: there is no such metric; choose one of {', '.join(known)}.")
     return metric
 
 
 def _values(evidence: Evidence, metric: str) -> dict[int, Value]:
-    return {
-        fold: evaluate(metric, labels, probabilities, evidence.classes)
-        for fold, (labels, probabilities) in sorted(evidence.predictions.items())
-    }
+    return {fold: Estimates(evidence).of_fold(metric, fold) for fold in sorted(evidence.tests)}
 
 
 def _run(run: Compared, scores: Scores, count: int) -> dict[str, Any]:
@@ -173,8 +171,8 @@ def _run(run: Compared, scores: Scores, count: int) -> dict[str, Any]:
     }
 
 
-def _pairs(runs: Sequence[Scores], metric: str, folds: Division, rope: float) -> list[dict[str, Any]]:
-    pairs = [_pair(a, b, metric, folds, rope) for a, b in itertools.combinations(runs, 2)]
+def _pairs(runs: Sequence[Scores], higher: bool, folds: Division, rope: float) -> list[dict[str, Any]]:
+    pairs = [_pair(a, b, higher, folds, rope) for a, b in itertools.combinations(runs, 2)]
     adjusted = holm([pair["test"]["p"] for pair in pairs])
     for pair, p in zip(pairs, adjusted, strict=True):
         pair["p_holm"] = p
@@ -182,12 +180,12 @@ def _pairs(runs: Sequence[Scores], metric: str, folds: Division, rope: float) ->
     return pairs
 
 
-def _pair(a: Scores, b: Scores, metric: str, folds: Division, rope: float) -> dict[str, Any]:
+def _pair(a: Scores, b: Scores, higher: bool, folds: Division, rope: float) -> dict[str, Any]:
     differences = {fold: _difference(a.values[fold], b.values[fold]) for fold in a.values}
     values = list(differences.values())
     posterior = correlated_t(values, folds.count, rope)
     better = posterior.above, posterior.below
-    a_better, b_better = better if METRICS[metric].higher_is_better else better[::-1]
+    a_better, b_better = better if higher else better[::-1]
     found = describe(values, folds.count)
     return {
         "a": a.name,

@@ -9,18 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from nachos_jax.metrics.calibration import with_temperature
-from nachos_jax.metrics.classification import METRICS, Value, evaluate
+from nachos_jax.metrics.contract import statistic
+from nachos_jax.metrics.value import Value
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.statistics.bates import PairLosses, bates
 from nachos_jax.statistics.bbc import bbc
-from nachos_jax.statistics.bootstrap import Cases, Resampling, bca, bootstrap, percentile
+from nachos_jax.statistics.bootstrap import Cases, Replicates, Resampling, bca, bootstrap, percentile
 from nachos_jax.statistics.folds import summary as over_folds
-from nachos_jax.statistics.intervals import BOUNDS, UNBOUNDED, Interval, auc_influence, bayle, corrected_t
-from nachos_jax.statistics.weighted import ADDITIVE
+from nachos_jax.statistics.intervals import Interval, bayle, corrected_t
 
-SHOWN = ("accuracy", "balanced_accuracy", "macro_f1", "auc", "log_loss")
-"""Metrics of the tables, beside the headline; summary.json has all."""
 POOLED = "all outer folds together: scores of different models, which need not compare"
 PAIRS = "around the outer mean, not extrapolated; its inner fits were stopped on the folds that they score"
 SITES = "folds are sites: it tells how sites differ, and is meant for further sites like these"
@@ -38,11 +35,12 @@ class Estimates:
 
     def __init__(self, evidence: Evidence):
         self._evidence = evidence
+        self._metrics = evidence.metrics
 
     def metric(self, name: str) -> dict[str, Any]:
         """Values of the outer folds, mean, SD, SE, intervals and the out-of-fold value, as plain JSON."""
-        evidence, metric = self._evidence, METRICS[name]
-        values = {fold: self.of_fold(name, fold) for fold in evidence.predictions}
+        evidence, metric = self._evidence, self._metrics.METRICS[name]
+        values = {fold: self.of_fold(name, fold) for fold in evidence.tests}
         numbers = [value.value for value in values.values()]
         intervals = self._corrected(name) if evidence.flat else self._intervals(name, numbers)
         return {
@@ -57,46 +55,64 @@ class Estimates:
         }
 
     def of_fold(self, name: str, fold: int) -> Value:
-        """A metric of one outer fold."""
-        return evaluate(name, *self._evidence.predictions[fold], self._evidence.classes)
+        """A metric of one outer fold; what the task measured itself goes first."""
+        test = self._evidence.tests[fold]
+        if name in test.values:
+            value = test.values[name]
+            return Value(value, "" if value is not None else "the task could not measure it")
+        if fold not in self._evidence.predictions:
+            return Value(None, "the task did not measure it, and this report does not know the task")
+        return self._metrics.evaluate(name, *self._evidence.predictions[fold], self._evidence.classes)
 
     def out_of_fold(self, name: str) -> Value:
         """A metric of the out-of-fold predictions of all tested folds, mean over repeats."""
-        found = [
-            evaluate(name, self.cases.labels[rows], self.probabilities[rows], self._evidence.classes)
-            for rows in self._rows_of_repeats
-        ]
+        found = [self.of_rows(name, rows) for rows in self._rows_of_repeats]
         numbers = [value.value for value in found if value.value is not None]
         if not numbers or len(numbers) < len(found):
             return Value(None, next((v.note for v in found if v.value is None), "no outer fold is tested"))
         notes = [value.note for value in found if value.note]
-        if METRICS[name].needs_probabilities and name in ("auc", "average_precision"):
+        if self._metrics.METRICS[name].ranks:
             notes.append(POOLED)
         return Value(float(np.mean(numbers)), "; ".join(dict.fromkeys(notes)))
 
-    @cached_property
-    def cases(self) -> Cases:
-        """Labels, outer folds and subjects of all predictions that are numbers."""
-        evidence = self._evidence
-        labels, folds, subjects = [], [], []
-        for fold, test in evidence.tests.items():
-            labels.append(evidence.predictions[fold][0])
-            folds.append(np.full(len(test.cases), fold))
-            subjects.append(np.array([evidence.by_case[case].subject for case in test.cases], str))
-        if not labels:
-            return Cases(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, str))
-        whole = Cases(np.concatenate(labels), np.concatenate(folds), np.concatenate(subjects))
-        return Cases(*(values[self._finite] for values in vars(whole).values()))
+    def of_rows(self, name: str, rows: np.ndarray) -> Value:
+        """A metric of some of the out-of-fold predictions: `rows` are numbers, or [N] bool."""
+        return self._metrics.evaluate(name, self.truth[rows], self.predicted[rows], self._evidence.classes)
+
+    def drawn(self, name: str, rows: np.ndarray, wanted: Resampling) -> Replicates:
+        """A metric of some of the out-of-fold predictions, over replicates of their subjects."""
+        measured = statistic(self._metrics, name, self.truth[rows], self.predicted[rows])
+        return bootstrap(measured, self.cases.take(rows), wanted)
 
     @cached_property
-    def probabilities(self) -> np.ndarray:
-        """[N, C] of the same predictions."""
-        return self._all[self._finite]
+    def cases(self) -> Cases:
+        """Strata, outer folds and subjects of all predictions that are numbers."""
+        evidence, folds = self._evidence, self._evidence.predictions
+        if not folds:
+            return Cases(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, str))
+        numbers = [np.full(len(evidence.tests[fold].cases), fold) for fold in folds]
+        subjects = [[evidence.by_case[case].subject for case in evidence.tests[fold].cases] for fold in folds]
+        return Cases(
+            evidence.section.strata(self.truth),
+            np.concatenate(numbers)[self._finite],
+            np.concatenate([np.array(names, str) for names in subjects])[self._finite],
+        )
+
+    @cached_property
+    def truth(self) -> np.ndarray:
+        """[N, ...] of the same predictions."""
+        return self._all[0][self._finite]
+
+    @cached_property
+    def predicted(self) -> np.ndarray:
+        """[N, ...] the predictions themselves: probabilities [N, C] of a classification."""
+        return self._all[1][self._finite]
 
     @cached_property
     def names(self) -> np.ndarray:
         """[N] names of the same cases."""
-        return np.array([case for test in self._evidence.tests.values() for case in test.cases], str)[
+        tests = self._evidence.tests
+        return np.array([case for fold in self._evidence.predictions for case in tests[fold].cases], str)[
             self._finite
         ]
 
@@ -107,13 +123,16 @@ class Estimates:
         return Resampling(self._evidence.settings.replicates, seed)
 
     @cached_property
-    def _all(self) -> np.ndarray:
-        found = [probabilities for _, probabilities in self._evidence.predictions.values()]
-        return np.concatenate(found) if found else np.zeros((0, len(self._evidence.classes)))
+    def _all(self) -> tuple[np.ndarray, np.ndarray]:
+        found = list(self._evidence.predictions.values())
+        if not found:
+            return np.zeros(0), np.zeros(0)
+        return np.concatenate([truth for truth, _ in found]), np.concatenate([made for _, made in found])
 
     @cached_property
     def _finite(self) -> np.ndarray:
-        return np.asarray(np.isfinite(self._all).all(axis=1))
+        predicted = self._all[1]
+        return np.asarray(np.isfinite(predicted.reshape(len(predicted), -1)).all(axis=1))
 
     @property
     def _rows_of_repeats(self) -> list[np.ndarray]:
@@ -123,52 +142,52 @@ class Estimates:
     @property
     def _wanted(self) -> tuple[str, ...]:
         """Metrics that are worth resampling."""
-        return (self._evidence.headline, *SHOWN)
+        return (self._evidence.headline, *self._metrics.SHOWN)
 
     def _corrected(self, name: str) -> list[Interval]:
         """The flat protocol's estimate: its one loop both chose the trial and scored it."""
         search = self._evidence.search
         if search is None or name not in self._wanted:
             return []
-        predictions = np.concatenate([search.probabilities[fold] for fold in self._evidence.tests], axis=1)
+        predictions = np.concatenate([search.predictions[fold] for fold in self._evidence.tests], axis=1)
         level, selection = self._evidence.settings.level, self._evidence.headline
-        higher = METRICS[selection].higher_is_better
-        return [bbc(name, self.cases, predictions, self.resampling, level, higher, selection)]
+        trials, selected_by = (
+            [statistic(self._metrics, metric, self.truth, of_trial) for of_trial in predictions]
+            for metric in (name, selection)
+        )
+        higher, bounds = self._metrics.METRICS[selection].higher_is_better, self._metrics.METRICS[name].bounds
+        return [bbc(trials, self.cases, self.resampling, level, higher, selected_by, bounds)]
 
     # --- intervals ---------------------------------------------------------------------------------
 
     def _intervals(self, name: str, values: Sequence[float | None]) -> list[Interval]:
         """The headline first: corrected t over outer folds; then those over subjects."""
         evidence, level = self._evidence, self._evidence.settings.level
-        bounds = BOUNDS.get(name, UNBOUNDED)
+        bounds = self._metrics.METRICS[name].bounds
         first = corrected_t(values, evidence.count, level, bounds=bounds, ratio=evidence.ratio)
         sites = evidence.run["folds"]["scheme"] == "site" and first.low is not None
         found = [_noted(first, SITES if sites else "")]
-        if name in self._wanted and len(self.cases.labels):
-            drawn = bootstrap(name, self.cases, self.probabilities, self.resampling)
-            found += [percentile(drawn, level), bca(drawn, level)]
-        if name in ADDITIVE and len(self.cases.labels):
-            found.append(
-                bayle(
-                    ADDITIVE[name](self.cases.labels, self.probabilities), self.cases.subjects, level, bounds
-                )
-            )
+        if not len(self.truth):
+            return found
+        if name in self._wanted:
+            drawn = self.drawn(name, np.arange(len(self.truth)), self.resampling)
+            found += [percentile(drawn, level, bounds), bca(drawn, level, bounds)]
+        if name in self._metrics.ADDITIVE:
+            losses = self._metrics.ADDITIVE[name](self.truth, self.predicted)
+            if not np.isfinite(losses).all():  # the metric weighs cases by what is known of them
+                return [*found, *evidence.section.intervals(evidence, self, name)]
+            found.append(bayle(losses, self.cases.subjects, level, bounds))
             pairs = self._pairs(name)
             if pairs:
                 whole = len(pairs) == len(set(self.cases.folds // evidence.count))
                 parts = "" if whole else f"from {len(pairs)} of {evidence.repeats} repeats, the whole ones"
                 interval = bates(pairs, level, bias=False, bounds=bounds)
                 found.append(_noted(interval, "; ".join(filter(None, (PAIRS, parts)))))
-        if name == "auc" and len(evidence.classes) == 2 and evidence.repeats == 1 and len(self.cases.labels):
-            positive = self.probabilities[:, 1]
-            found.append(
-                auc_influence(self.cases.labels, positive, self.cases.folds, self.cases.subjects, level)
-            )
-        return found
+        return [*found, *evidence.section.intervals(evidence, self, name)]
 
     def _pairs(self, name: str) -> list[PairLosses]:
         """Losses of refits and of the fits of pairs behind them; nothing unless a whole division has both."""
-        evidence, loss = self._evidence, ADDITIVE[name]
+        evidence, loss = self._evidence, self._metrics.ADDITIVE[name]
         found = []
         for repeat in range(evidence.repeats):
             folds = range(repeat * evidence.count, (repeat + 1) * evidence.count)
@@ -177,12 +196,12 @@ class Estimates:
             whole = all(f in evidence.tests and np.isfinite(evidence.predictions[f][1]).all() for f in folds)
             if not whole or known < pairs:
                 continue
-            labels = {fold: evidence.labels(fold) for fold in folds}
+            truth, predicted = {fold: evidence.truth(fold) for fold in folds}, evidence.section.predicted
             found.append(
                 PairLosses(
                     outer=[loss(*evidence.predictions[fold]) for fold in folds],
                     inner={
-                        (t - folds[0], v - folds[0]): loss(labels[v], _plain(evidence.inner[t][v]))
+                        (t - folds[0], v - folds[0]): loss(truth[v], predicted(evidence.inner[t][v]))
                         for t, v in sorted(pairs)
                     },
                     subjects=[
@@ -197,7 +216,3 @@ class Estimates:
 def _noted(interval: Interval, note: str) -> Interval:
     """The interval with something to know before what its note says."""
     return replace(interval, note="; ".join(filter(None, (note, interval.note))))
-
-
-def _plain(logits: np.ndarray) -> np.ndarray:
-    return with_temperature(logits, 1.0)

@@ -8,13 +8,9 @@ from typing import Any
 import numpy as np
 
 from nachos_jax.config.subgroups import Subgroups
-from nachos_jax.metrics.classification import evaluate
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.evidence import Evidence
-from nachos_jax.statistics.bootstrap import Cases, Resampling, bootstrap, percentile
-
-ALSO = "auc"
-"""Reported beside the headline metric: it does not depend on a threshold."""
+from nachos_jax.statistics.bootstrap import Resampling, percentile
 
 
 def subgroups(evidence: Evidence, estimates: Estimates) -> list[dict[str, Any]]:
@@ -44,21 +40,20 @@ def _order(evidence: Evidence, column: str, groups: tuple[str, ...]) -> list[str
 
 
 def _values(evidence: Evidence, estimates: Estimates, inside: np.ndarray) -> dict[str, Any]:
-    cases = Cases(*(values[inside] for values in vars(estimates.cases).values()))
-    probabilities, classes = estimates.probabilities[inside], evidence.classes
-    names = estimates.names[inside]
+    names, subjects = estimates.names[inside], estimates.cases.subjects[inside]
     whole = Resampling(estimates.resampling.replicates, estimates.resampling.seed, target="pooled")
     metrics = {}
-    for name in dict.fromkeys((evidence.headline, ALSO)):
-        value = evaluate(name, cases.labels, probabilities, classes)
+    for name in dict.fromkeys((evidence.headline, *evidence.section.also)):
+        value = estimates.of_rows(name, inside)
         row: dict[str, Any] = {**asdict(value), "interval": None}
         if value.value is not None:
-            drawn = bootstrap(name, cases, probabilities, whole)
-            row["interval"] = asdict(percentile(drawn, evidence.settings.level))
+            drawn = estimates.drawn(name, inside, whole)
+            bounds = evidence.metrics.METRICS[name].bounds
+            row["interval"] = asdict(percentile(drawn, evidence.settings.level, bounds))
         metrics[name] = row
     return {
         "cases": len(set(names.tolist())),
-        "subjects": len(set(cases.subjects.tolist())),
-        "counts": {c: len(set(names[cases.labels == i].tolist())) for i, c in enumerate(classes)},
+        "subjects": len(set(subjects.tolist())),
+        "counts": evidence.section.group(estimates.truth[inside], names, evidence.classes),
         "metrics": metrics,
     }

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
-from nachos_jax.metrics.classification import METRICS, confusion, per_class_of_counts, predict
-from nachos_jax.report.numbers import decided
-from nachos_jax.report.numbers.estimates import SHOWN, Estimates
+from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.numbers.spent import spent
 from nachos_jax.report.numbers.subgroup_values import subgroups
 from nachos_jax.report.reading.evidence import Evidence
@@ -21,7 +16,6 @@ SCHEMA = 2
 def summarise(evidence: Evidence, estimates: Estimates | None = None) -> dict[str, Any]:
     """The summary of a run, finished or not, as plain JSON values."""
     estimates = estimates or Estimates(evidence)
-    labels, probabilities = estimates.cases.labels, estimates.probabilities
     summary: dict[str, Any] = {
         "schema": SCHEMA,
         "progress": _progress(evidence),
@@ -32,31 +26,28 @@ def summarise(evidence: Evidence, estimates: Estimates | None = None) -> dict[st
         "level": evidence.settings.level,
         "replicates": evidence.settings.replicates,
         "metrics": {name: estimates.metric(name) for name in _ordered(evidence)},
-        "confusion": _confusion(evidence),
         "subgroups": subgroups(evidence, estimates),
-        "decisions": decided.thresholds(evidence),
-        "calibration": decided.calibrated(evidence, labels, probabilities),
-        "temperature": decided.temperatures(evidence),
         "outer_folds": [_outer_fold(evidence, fold) for fold in evidence.tests],
         "trials": _trials(evidence),
         "spent": spent(evidence),
+        "training_share": _training_share(evidence),
+        **evidence.section.numbers(evidence, estimates),
     }
-    summary["training_share"] = _training_share(evidence)
     return {
-        "sentence": sentence.estimate(summary),
-        "caveats": sentence.caveats(summary, evidence.run.get("warnings", ())),
+        "sentence": sentence.estimate(summary, evidence.section),
+        "caveats": sentence.caveats(summary, evidence.section, evidence.run.get("warnings", ())),
         **summary,
     }
 
 
 def _shown(evidence: Evidence) -> list[str]:
     """Metrics of the tables, the headline first."""
-    return list(dict.fromkeys((evidence.headline, *SHOWN)))
+    return list(dict.fromkeys((evidence.headline, *evidence.metrics.SHOWN)))
 
 
 def _ordered(evidence: Evidence) -> list[str]:
     """All metrics, those of the tables first."""
-    return list(dict.fromkeys((*_shown(evidence), *METRICS)))
+    return list(dict.fromkeys((*_shown(evidence), *evidence.metrics.METRICS)))
 
 
 def _progress(evidence: Evidence) -> dict[str, Any]:
@@ -89,55 +80,6 @@ def _data(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-def _confusion(evidence: Evidence) -> dict[str, Any]:
-    """Out-of-fold counts, all together and as mean and SE over outer folds; what they say of each class."""
-    by_fold, left_out = [], 0
-    for labels, probabilities in evidence.predictions.values():
-        finite = np.isfinite(probabilities).all(axis=1)
-        by_fold.append(confusion(labels[finite], predict(probabilities[finite]), len(evidence.classes)))
-        left_out += int((~finite).sum())
-    nothing = np.zeros((0, *(len(evidence.classes),) * 2), np.int64)
-    stack = np.stack(by_fold) if by_fold else nothing
-    counts = stack.sum(axis=0)
-    stack = stack[stack.sum(axis=(1, 2)) > 0]  # a refit that met NaN predicted nothing
-    folds = len(stack)
-    se = stack.std(axis=0, ddof=1) / np.sqrt(min(folds, evidence.count)) if folds > 1 else None
-    return {
-        "rows": "true class",
-        "columns": "predicted class",
-        "classes": list(evidence.classes),
-        "counts": counts.tolist(),
-        "mean": stack.mean(axis=0).tolist() if folds else None,
-        "se": None if se is None else se.tolist(),
-        **_shares(stack, evidence.count),
-        "predictions": int(counts.sum()),
-        "without_numbers": left_out,
-        "per_class": {
-            name: asdict(value) for name, value in per_class_of_counts(counts, evidence.classes).items()
-        },
-    }
-
-
-def _shares(stack: np.ndarray, folds: int) -> dict[str, Any]:
-    """Mean and SE over outer folds of the shares of each row; None where a class has no case to share."""
-    rows = stack.sum(axis=2, keepdims=True)
-    shares = np.where(rows > 0, stack / np.maximum(rows, 1), np.nan)
-    mean, se = np.full(stack.shape[1:], np.nan), np.full(stack.shape[1:], np.nan)
-    for i, j in np.ndindex(mean.shape):
-        known = shares[:, i, j][np.isfinite(shares[:, i, j])]
-        if len(known):
-            mean[i, j] = known.mean()
-        if len(known) > 1:
-            se[i, j] = known.std(ddof=1) / np.sqrt(min(len(known), folds))
-    plain = {"share_mean": mean, "share_se": se}
-    if not len(stack):
-        return dict.fromkeys(plain)
-    return {
-        key: [[x if np.isfinite(x) else None for x in row] for row in values.tolist()]
-        for key, values in plain.items()
-    }
-
-
 def _outer_fold(evidence: Evidence, fold: int) -> dict[str, Any]:
     study = None if evidence.flat else fold
     test, chosen = evidence.tests[fold], evidence.selected(study)
@@ -159,7 +101,7 @@ def _outer_fold(evidence: Evidence, fold: int) -> dict[str, Any]:
 
 def _as_measured(evidence: Evidence, score: float | None) -> float | None:
     """A trial's score with the sign of its metric: the search turned losses round."""
-    known = METRICS.get(evidence.run["config"].get("search", {}).get("metric", ""))
+    known = evidence.metrics.METRICS.get(evidence.run["config"].get("search", {}).get("metric", ""))
     return -score if score is not None and known is not None and not known.higher_is_better else score
 
 

@@ -11,7 +11,7 @@ from nachos_jax.records.store import RunDirectory, dump
 from nachos_jax.report.appendix.latex import tables as latex_tables
 from nachos_jax.report.appendix.markdown import appendix
 from nachos_jax.report.checklists.checklist import checklist
-from nachos_jax.report.figures import of_predictions, of_search
+from nachos_jax.report.figures import of_estimate, of_search
 from nachos_jax.report.figures.drawing import Figure
 from nachos_jax.report.figures.standalone import standalone
 from nachos_jax.report.numbers.estimates import Estimates
@@ -26,10 +26,10 @@ from nachos_jax.report.words.format import data_rows, duration, fold_table, made
 
 FOLDER = "report"
 FIGURES = (
-    *("folds", "subgroups", "roc", "precision_recall", "calibration", "decision", "confusion", "trials"),
-    *("training_loss", "learning", "parallel", "importance", "agreement", "spent"),
+    *("folds", "subgroups", "trials", "training_loss", "learning", "parallel", "importance", "agreement"),
+    "spent",
 )
-"""Names of all figures that a page can hold."""
+"""Names of the figures that a page of any task can hold."""
 
 
 def write(workdir: str | os.PathLike) -> Path:
@@ -57,7 +57,7 @@ def write(workdir: str | os.PathLike) -> Path:
     directory.write_table("trials.csv", *tables.trials(evidence))
     figures = draw(evidence, estimates, summary)
     _write_figures(directory, figures)
-    for name, text in latex_tables(summary).items():
+    for name, text in latex_tables(summary, evidence.section).items():
         directory.write_text(f"{FOLDER}/tables/{name}.tex", text)
     directory.write_text(f"{FOLDER}/report.md", appendix(evidence, summary))
     page = render(evidence, summary, figures, read_gallery(directory, evidence))
@@ -67,7 +67,8 @@ def write(workdir: str | os.PathLike) -> Path:
 def draw(evidence: Evidence, estimates: Estimates, summary: Mapping[str, Any]) -> list[Figure]:
     """All figures that the records have something to draw for."""
     found = [
-        *of_predictions.drawn(evidence, estimates, summary),
+        *of_estimate.drawn(evidence, summary),
+        *evidence.section.drawn(evidence, estimates, summary),
         *of_search.drawn(evidence, summary),
     ]
     return [figure for figure in found if figure is not None]
@@ -101,8 +102,11 @@ def render(
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
+    own, section = Path(__file__).parent / "templates", evidence.section
+    parts = section.parts(summary)
+    names = (*FIGURES, *section.figures)
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates", encoding="utf-8"),
+        loader=FileSystemLoader([own, own.parents[1] / "sections"], encoding="utf-8"),
         undefined=StrictUndefined,
         autoescape=True,
         trim_blocks=True,
@@ -115,12 +119,13 @@ def render(
         folds=fold_table(summary),
         intervals=page_tables.intervals(summary),
         choices=page_tables.choices(evidence, summary),
-        confusion=page_tables.confusion(summary),
-        decided=page_tables.decisions(summary),
         # Every text in the figures has been escaped where it was drawn.
-        figures=dict.fromkeys(FIGURES) | {figure.name: Markup(figure.svg) for figure in figures},
+        figures=dict.fromkeys(names) | {figure.name: Markup(figure.svg) for figure in figures},
         gallery=gallery,
         checklist=page_tables.by_guideline(checklist(evidence, summary)),
-        data=data_rows(summary),
+        data=data_rows(summary, section),
         made=made_rows(evidence),
+        template=parts.template,
+        on_subgroups=parts.on_subgroups,
+        **parts.context,
     )

@@ -58,37 +58,6 @@ def _choice(name: str, folds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"name": name, "cells": list(zip(cells, marked, strict=True)), "agree": agree}
 
 
-def confusion(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Rows of the confusion matrix: counts with their share of the row, and what they say of the class."""
-    found, rows = summary["confusion"], []
-    for name, counts in zip(found["classes"], found["counts"], strict=True):
-        total = sum(counts)
-        cells = [(n, n / total if total else None) for n in counts]
-        rows.append({"name": name, "cells": cells, "total": total, "values": found["per_class"][name]})
-    return {**found, "table": rows}
-
-
-def decisions(summary: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Thresholds by outer fold and what came of them, with means and intervals; None without decisions."""
-    found = summary["decisions"]
-    if found is None:
-        return None
-    names = list(found["rates"])
-    rows = []
-    for fold, row in found["folds"].items():
-        made = row["decision"] or {}
-        cells = [number(made[name]["value"], 3) if made else MISSING for name in names]
-        counts = [number(made.get(key)) for key in ("tp", "fp", "fn", "tn")]
-        threshold = row["threshold"]
-        rows.append((fold, number(threshold["value"], 3), cells, counts, threshold["note"]))
-    means = [number(found["rates"][name]["mean"], 3) for name in names]
-    ends = [found["rates"][name]["intervals"][0] for name in names]
-    shown = [
-        MISSING if e["low"] is None else f"{number(e['low'], 3)} to {number(e['high'], 3)}" for e in ends
-    ]
-    return {**found, "names": names, "table": rows, "means": means, "ends": shown}
-
-
 def by_guideline(items: Sequence[Item]) -> dict[str, list[Item]]:
     """Checklist items by guideline, in their order."""
     found: dict[str, list[Item]] = {}

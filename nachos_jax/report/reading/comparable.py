@@ -33,14 +33,16 @@ class Compared:
     @cached_property
     def facts(self) -> dict[str, dict[str, str]]:
         """Per fact (subject, label, outer fold): its text by case."""
-        rows, classes = self.evidence.cases, self.evidence.classes
-        labels = {row.case: row.label for row in rows}
-        # Labels of tested cases are records; those of the others stand in folds.csv alone.
-        for test in self.evidence.tests.values():
-            labels |= {case: classes[label] for case, label in zip(test.cases, test.labels, strict=True)}
+        rows, section = self.evidence.cases, self.evidence.section
+        names = [row.case for row in rows]
+        truth = dict(zip(names, section.told(self.evidence.targets, self.evidence.classes), strict=True))
+        # The truth of tested cases is a record; that of the others may stand in folds.csv alone.
+        for fold, (known, _) in self.evidence.predictions.items():
+            told = section.told(known, self.evidence.classes)
+            truth |= dict(zip(self.evidence.tests[fold].cases, told, strict=True))
         return {
             "subject": {row.case: row.subject for row in rows},
-            "label": labels,
+            section.words.noun: truth,
             "outer fold": {row.case: ", ".join(map(str, row.folds)) for row in rows},
         }
 
@@ -49,8 +51,8 @@ def check(runs: Sequence[Compared]) -> None:
     """Refuses runs whose differences would mean nothing.
 
     Raises:
-        UsageError: a run is of the flat protocol or given twice, or runs differ in their classes, cases,
-            subjects, labels, folds or tested outer folds, or have tested none.
+        UsageError: a run is of the flat protocol or given twice, or runs differ in their task, classes,
+            cases, subjects, labels, folds or tested outer folds, or have tested none.
     """
     for run in runs:
         _nested(run)
@@ -78,9 +80,9 @@ def _nested(run: Compared) -> None:
 def _not_the_same(a: Compared, b: Compared) -> None:
     if os.path.realpath(a.workdir) == os.path.realpath(b.workdir):
         raise UsageError(f"--runs: {b.workdir} stands twice; name each run once.")
-    tests, others = a.evidence.tests, b.evidence.tests
+    tests = a.evidence.tests
     same_config = a.evidence.run["config"] == b.evidence.run["config"]
-    if same_config and tests and dict(tests) == dict(others):
+    if same_config and tests and a.evidence.same_predictions(b.evidence):
         raise UsageError(
             f"{a.workdir} and {b.workdir} hold the same run (same config, same predictions): one is a copy "
             "or a repetition of the other; name each run once."
@@ -89,10 +91,16 @@ def _not_the_same(a: Compared, b: Compared) -> None:
 
 def _same_data(a: Compared, b: Compared) -> None:
     both = f"{a.workdir} and {b.workdir}"
+    if a.evidence.task != b.evidence.task:
+        raise UsageError(
+            f"{both} are of different tasks, {a.evidence.task} and {b.evidence.task}: they predict different "
+            "things, so no difference of theirs means anything; compare runs of one task."
+        )
     if a.evidence.classes != b.evidence.classes:
         raise UsageError(
-            f"{both} have other classes, or in another order ({', '.join(a.evidence.classes)}; "
-            f"{', '.join(b.evidence.classes)}): compare runs with the same config.data.classes."
+            f"{both} have other {a.evidence.section.words.kinds}, or in another order "
+            f"({', '.join(a.evidence.classes)}; {', '.join(b.evidence.classes)}): compare runs with the same "
+            f"{a.evidence.section.words.setting}."
         )
     known, others = a.evidence.by_case.keys(), b.evidence.by_case.keys()
     if known != others:

@@ -5,40 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nachos_jax.config.run_config import ReportConfig, report
+from nachos_jax.config.parsing import report
+from nachos_jax.config.run_config import ReportConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Trial, TrialScore
-from nachos_jax.metrics import classification
 from nachos_jax.records.schema import FitRecord, Outcome, OuterTest
 from nachos_jax.records.store import RunDirectory
-from nachos_jax.report.reading import flat, inner
+from nachos_jax.report.reading import cases, flat, inner
+from nachos_jax.report.reading.cases import AGAIN, CaseRow
 from nachos_jax.report.reading.flat import FlatSearch
+from nachos_jax.report.sections import registry
 
-HEADLINE = "balanced_accuracy"
-_AGAIN = "run the same `nachos evaluate` command again, it writes the file anew."
+if TYPE_CHECKING:
+    from nachos_jax.report.sections.section import Section
 
-
-@dataclass(frozen=True)
-class CaseRow:
-    """One row of folds.csv.
-
-    Attributes:
-        case: its name.
-        subject: its subject.
-        site: its site, or "" when unknown.
-        label: name of its class.
-        folds: its outer fold in each repeat, global fold numbers.
-    """
-
-    case: str
-    subject: str
-    site: str
-    label: str
-    folds: tuple[int, ...]
+OLDEST_TASK = "classification"
+"""The task of runs that do not name theirs: once there was no other."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +33,8 @@ class Evidence:
 
     Attributes:
         run: run.json.
-        cases: the cases in table order.
+        cases: the N cases in table order.
+        targets: [N, ...] what is true of them, as tests have it.
         trials: trials asked for so far, by outer fold (None: the one study of the flat protocol).
         outcomes: finished studies, likewise.
         tests: tested outer folds, by number; in the flat protocol, what the selected trial predicted.
@@ -55,13 +42,14 @@ class Evidence:
         sessions: what each process spent.
         settings: what the report is to show.
         groups: of each column of config.report.subgroups, the group of every case, in table order.
-        inner: logits [n, C] by outer fold t and inner fold v, of the fit of t's selected trial that left out
-            both, at the best epoch of v; nothing of a run that kept none.
+        inner: outputs [n, S] by outer fold t and inner fold v, of the fit of t's selected trial that left out
+            both, at the best epoch of v (logits [n, C] of a classification); nothing of a run that kept none.
         search: the finished search of the flat protocol; None otherwise.
     """
 
     run: Mapping[str, Any]
     cases: tuple[CaseRow, ...]
+    targets: np.ndarray
     trials: Mapping[int | None, Sequence[Trial]]
     outcomes: Mapping[int | None, Outcome]
     tests: Mapping[int, OuterTest]
@@ -93,31 +81,57 @@ class Evidence:
         return self.count * self.repeats
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """C class names in the order of the probabilities."""
-        return tuple(self.run["classes"])
+    def task(self) -> str:
+        """Name of the task."""
+        return str(self.run.get("task", OLDEST_TASK))
 
     @property
+    def section(self) -> Section:
+        """What the report says of runs of this task alone."""
+        return registry.of(self.task)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of what is predicted: C classes in the order of the probabilities, labels, or one target."""
+        return tuple(self.run["classes"])
+
+    @cached_property
+    def metrics(self) -> Any:
+        """The metrics of the task, a module like `nachos_jax.metrics.classification`."""
+        return self.section.metrics(self.run)
+
+    @cached_property
     def headline(self) -> str:
-        """The metric that the page leads with: the selection metric."""
-        name = self.run.get("inner_metric", HEADLINE)
-        return name if name in classification.METRICS else HEADLINE
+        """The metric that the page leads with: the selection metric.
+
+        Raises:
+            UsageError: the task has no metric of this name.
+        """
+        name = str(self.run.get("inner_metric", self.metrics.HEADLINE))
+        if name not in self.metrics.METRICS:
+            raise UsageError(
+                f"The trials of this run were selected by {name!r}, which is no metric of the task "
+                f"{self.task!r} in this version ({', '.join(self.metrics.METRICS)}): report it with the "
+                "version that made it."
+            )
+        return name
 
     @cached_property
     def by_case(self) -> dict[str, CaseRow]:
-        """Rows of folds.csv by case."""
+        """The cases by name."""
         return {row.case: row for row in self.cases}
 
     @cached_property
     def predictions(self) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-        """Of each tested outer fold: labels [N] int and probabilities [N, C] float64 (NaN where none)."""
-        return {
-            fold: (
-                np.array(test.labels, np.int64),
-                np.array(test.probabilities, np.float64).reshape(len(test.labels), len(self.classes)),
-            )
-            for fold, test in self.tests.items()
+        """Truth [n, ...] and predictions [n, ...] (NaN where none) of each tested outer fold, in table order.
+
+        Of a classification: labels [n] int and probabilities [n, C] float64. Nothing of a task whose section
+        does not know what it recorded.
+        """
+        found = {
+            fold: self.section.outcome(test.arrays, len(self.classes)) for fold, test in self.tests.items()
         }
+        return {fold: outcome for fold, outcome in found.items() if outcome is not None}
 
     @property
     def ratio(self) -> float | None:
@@ -134,7 +148,7 @@ class Evidence:
         return [row for row in self.cases if row.folds[self.repeat(fold)] == fold]
 
     def inner_predictions(self, fold: int) -> tuple[np.ndarray, np.ndarray] | None:
-        """Labels [n] and logits [n, C] of all inner folds of an outer fold; None where one is missing.
+        """Truth [n, ...] and outputs [n, S] of all inner folds of an outer fold; None where one is missing.
 
         Each case is predicted by a fit that was trained on neither it nor the outer fold, at the epoch that
         was best for the inner fold of the case.
@@ -144,12 +158,18 @@ class Evidence:
         wanted = [v for v in range(first, first + self.count) if v != fold]
         if any(v not in found for v in wanted):
             return None
-        return np.concatenate([self.labels(v) for v in wanted]), np.concatenate([found[v] for v in wanted])
+        return np.concatenate([self.truth(v) for v in wanted]), np.concatenate([found[v] for v in wanted])
 
-    def labels(self, fold: int) -> np.ndarray:
-        """Class numbers [n] of the cases of a fold, in table order."""
-        numbers = {name: number for number, name in enumerate(self.classes)}
-        return np.array([numbers[row.label] for row in self.members(fold)], np.int64)
+    def truth(self, fold: int) -> np.ndarray:
+        """Targets [n, ...] of the cases of a fold, in table order."""
+        repeat = self.repeat(fold)
+        return self.targets[[row.folds[repeat] == fold for row in self.cases]]
+
+    def same_predictions(self, other: Evidence) -> bool:
+        """True when the tests of both hold the same, as those of a copy do."""
+        return self.tests.keys() == other.tests.keys() and all(
+            _same(test, other.tests[fold]) for fold, test in self.tests.items()
+        )
 
     def score(self, fold: int | None, trial: int) -> TrialScore | None:
         """Score of a trial, or None while its study goes on."""
@@ -178,16 +198,18 @@ def read(directory: RunDirectory) -> Evidence:
     one_loop = run["config"].get("protocol") == "flat"
     studies = [None] if one_loop else list(planned)
     outcomes = {fold: directory.outcome(fold) for fold in studies}
+    table = cases.table(directory, run["classes"])
     evidence = Evidence(
         run=run,
-        cases=_cases(directory),
+        cases=table.rows,
+        targets=table.targets,
         trials={fold: directory.trials(fold) for fold in studies},
         outcomes={fold: outcome for fold, outcome in outcomes.items() if outcome is not None},
         tests={test.outer_fold: test for test in directory.tests()},
         fits=list(directory.fits()),
         sessions=directory.sessions(),
         settings=_settings(directory),
-        groups=_groups(directory),
+        groups=cases.groups(directory),
         inner={} if one_loop else inner.of_selected(directory, outcomes),
     )
     if one_loop:
@@ -197,11 +219,15 @@ def read(directory: RunDirectory) -> Evidence:
 
 
 def _with_search(evidence: Evidence, directory: RunDirectory, folds: range) -> Evidence:
-    search = flat.read(directory, folds)
+    search = flat.read(directory, folds, evidence.section.predicted)
     if search is None:
         return evidence
-    cases = {fold: ([row.case for row in evidence.members(fold)], evidence.labels(fold)) for fold in folds}
-    return replace(evidence, search=search, tests=flat.tests(directory, search, cases))
+    held = {
+        fold: flat.Fold(tuple(row.case for row in evidence.members(fold)), evidence.truth(fold))
+        for fold in folds
+    }
+    tests = flat.tests(directory, search, held, evidence.section.recorded)
+    return replace(evidence, search=search, tests=tests)
 
 
 def _with_newest_settings(run: Mapping[str, Any], directory: RunDirectory) -> dict[str, Any]:
@@ -220,43 +246,20 @@ def _with_newest_settings(run: Mapping[str, Any], directory: RunDirectory) -> di
 def _settings(directory: RunDirectory) -> ReportConfig:
     found = directory.settings()
     if found is None:
-        raise UsageError(f"{directory.path / 'records/report.json'} is missing: {_AGAIN}")
+        raise UsageError(f"{directory.path / 'records/report.json'} is missing: {AGAIN}")
     try:
         return report(found)
     except (KeyError, TypeError) as error:
-        raise UsageError(
-            f"{directory.path / 'records/report.json'} is damaged ({error}): {_AGAIN}"
-        ) from error
+        raise UsageError(f"{directory.path / 'records/report.json'} is damaged ({error}): {AGAIN}") from error
 
 
-def _groups(directory: RunDirectory) -> dict[str, tuple[str, ...]]:
-    rows = directory.read_table("subgroups.csv")
-    if rows is None:
-        raise UsageError(f"{directory.path / 'subgroups.csv'} is missing: {_AGAIN}")
-    columns = [name for name in rows[0] if name and name != "case"] if rows else []
-    return {name: tuple(row[name] for row in rows) for name in columns}
-
-
-def _cases(directory: RunDirectory) -> tuple[CaseRow, ...]:
-    rows = directory.read_table("folds.csv")
-    if rows is None:
-        raise UsageError(f"{directory.path / 'folds.csv'} is missing: {_AGAIN}")
-    try:
-        return tuple(
-            CaseRow(
-                row["case"],
-                row["subject"],
-                row["site"],
-                row["label"],
-                tuple(int(value) for name, value in row.items() if name and name.startswith("fold")),
-            )
-            for row in rows
-        )
-    except (KeyError, ValueError, TypeError) as error:
-        raise UsageError(
-            f"{directory.path / 'folds.csv'} is damaged ({error}): delete it and run the same "
-            "`nachos evaluate` command again."
-        ) from error
+def _same(a: OuterTest, b: OuterTest) -> bool:
+    mine, others = a.arrays, b.arrays
+    return (
+        (a.fit, a.cases, a.training_loss, a.values) == (b.fit, b.cases, b.training_loss, b.values)
+        and mine.keys() == others.keys()
+        and all(np.array_equal(values, others[name], equal_nan=True) for name, values in mine.items())
+    )
 
 
 def _check(evidence: Evidence, directory: RunDirectory) -> None:
@@ -272,5 +275,5 @@ def _check(evidence: Evidence, directory: RunDirectory) -> None:
         if len(groups) != len(evidence.cases):
             raise UsageError(
                 f"{directory.path / 'subgroups.csv'}: column {name!r} has {len(groups)} cases, folds.csv has "
-                f"{len(evidence.cases)}: {_AGAIN}"
+                f"{len(evidence.cases)}: {AGAIN}"
             )

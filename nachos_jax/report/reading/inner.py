@@ -20,10 +20,10 @@ SUFFIX = "inner.safetensors"
 def of_selected(
     directory: RunDirectory, outcomes: Mapping[int | None, Outcome | None]
 ) -> dict[int, dict[int, np.ndarray]]:
-    """Logits of each inner fold by the selected trial of each outer fold.
+    """Outputs of each inner fold by the selected trial of each outer fold.
 
     Returns:
-        {outer fold: {inner fold: [n, C] float32}}; nothing for an outer fold of which some are lost or
+        {outer fold: {inner fold: [n, S] float32}}; nothing for an outer fold of which some are lost or
         damaged, with a warning: the estimate does not need them. A fit of an older version kept none.
     """
     found: dict[int, dict[int, np.ndarray]] = {}
@@ -38,7 +38,7 @@ def of_selected(
 
 
 def of_trial(directory: RunDirectory, outcome: Outcome, trial: int) -> dict[int, np.ndarray]:
-    """Logits [n, C] of each inner fold by one trial of a study.
+    """Outputs [n, S] of each inner fold by one trial of a study.
 
     Raises:
         UsageError: a record or a payload is missing or damaged.
@@ -53,5 +53,5 @@ def of_trial(directory: RunDirectory, outcome: Outcome, trial: int) -> dict[int,
             )
         if SUFFIX in record.payload:
             arrays = load(directory.payload(record, SUFFIX))
-            found |= {int(fold): logits for fold, logits in arrays.items() if int(fold) != outcome.study}
+            found |= {int(fold): outputs for fold, outputs in arrays.items() if int(fold) != outcome.study}
     return found

@@ -159,7 +159,7 @@ def _parent(evidence: Evidence, summary: Mapping[str, Any], workdir: Path) -> En
     params = {
         "cases": run["n_cases"],
         "subjects": run["n_subjects"],
-        "classes": ", ".join(evidence.classes),
+        **evidence.section.parameters(evidence.classes),
         "folds": evidence.count,
         "repeats": evidence.repeats,
         "scheme": run["folds"]["scheme"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from nachos_jax.report.words.format import MISSING, number
+from nachos_jax.report.words.format import MISSING, in_sentence, number
 
 Result = Mapping[str, Any]
 
@@ -179,7 +179,4 @@ def _rope(result: Result) -> str:
 
 
 def _label(result: Result) -> str:
-    """The metric inside a sentence; names of people and abbreviations keep their capitals."""
-    label = result["label"]
-    first = label.split()[0]
-    return label if first.isupper() or first in ("Matthews", "Brier") else label[0].lower() + label[1:]
+    return in_sentence(result["label"])

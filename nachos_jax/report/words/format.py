@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nachos_jax.report.reading.evidence import Evidence
+
+if TYPE_CHECKING:
+    from nachos_jax.report.sections.section import Section
 
 MISSING = "\N{EN DASH}"
 
@@ -22,6 +25,13 @@ def number(value: Any, digits: int | None = None) -> str:
         text = f"{value:.3g}" if digits is None else f"{value:.{digits}f}"
         return text.replace("-", "\N{MINUS SIGN}")
     return str(value)
+
+
+def in_sentence(label: str) -> str:
+    """A metric's label inside a sentence; names of people and abbreviations keep their capitals."""
+    first = label.split()[0]
+    kept = first.isupper() or first in ("Matthews", "Brier", "Pearson")
+    return label if kept else label[0].lower() + label[1:]
 
 
 def percent(value: float | None) -> str:
@@ -66,11 +76,10 @@ def fold_table(summary: Mapping[str, Any]) -> dict[str, Any]:
     return {"labels": labels, "rows": rows, "totals": totals, "counts": counts, "notes": list(notes)}
 
 
-def data_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+def data_rows(summary: Mapping[str, Any], section: Section) -> list[tuple[str, str]]:
     """What the run was done on, as name and text."""
     data, progress = summary["data"], summary["progress"]
     subjects = "one a case, stated by the user" if data["subjects_waived"] else number(data["subjects"])
-    counts = ", ".join(f"{name} {n:,}" for name, n in data["counts"].items())
     folds = f"{progress['folds_a_repeat']}, {progress['scheme']}"
     if progress["repeats"] > 1:
         folds += f", {progress['repeats']} repeats"
@@ -78,7 +87,7 @@ def data_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Cases", number(data["cases"])),
         ("Subjects", subjects),
         ("Sites", number(data["sites"]) if data["sites"] else "not known"),
-        ("Classes", counts),
+        *section.data_rows(summary),
         ("Folds", folds),
         ("Case table with folds", data["hash"]),
     ]

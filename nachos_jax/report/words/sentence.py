@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nachos_jax.report.sections.section import Section
 
 SE_LABEL = "SE over folds (NACHOS), descriptive: folds share training cases, so it is too small"
 
 
-def estimate(summary: Mapping[str, Any]) -> str:
+def estimate(summary: Mapping[str, Any], section: Section) -> str:
     """One sentence or two: the headline metric, its unit and count, the data, and what it estimates.
 
     Args:
         summary: what `summary.summarise` builds, before its words.
+        section: of the task.
     """
-    progress, data = summary["progress"], _data(summary)
+    progress, data = summary["progress"], _data(summary, section)
     if not progress["outer_folds_tested"]:
         planned = _count(progress["outer_folds_planned"], "outer fold")
         if summary["protocol"] == "flat":
             return f"No estimate yet: the search goes on. Planned: flat cross-validation on {data}."
         return f"No estimate yet: none of {planned} is tested. Planned: nested cross-validation on {data}."
     metric = summary["metrics"][summary["headline"]]
+    unit = section.unit(summary["headline"], summary["data"]["classes"])
     if summary["protocol"] == "flat":
-        return _flat(summary, metric, data)
+        return _flat(summary, metric, unit, data)
     partial = "part of a " if progress["outer_folds_missing"] else ""
-    first = f"{_value(metric, progress)}: {partial}nested cross-validation on {data}."
+    first = f"{_value(metric, unit, progress)}: {partial}nested cross-validation on {data}."
     if metric["mean"] is None:
         return first
     return (
@@ -33,13 +38,13 @@ def estimate(summary: Mapping[str, Any]) -> str:
     )
 
 
-def _flat(summary: Mapping[str, Any], metric: Mapping[str, Any], data: str) -> str:
+def _flat(summary: Mapping[str, Any], metric: Mapping[str, Any], unit: str, data: str) -> str:
     """The estimate of the flat protocol: what is left of the selected trial's mean after correction."""
     interval, folds = metric["intervals"][0], summary["progress"]["folds_a_repeat"]
     how = f"flat {folds}-fold cross-validation of {_count(summary['trials']['scored'], 'trial')} on {data}"
     if interval["estimate"] is None:
         return f"{metric['label']} has no corrected estimate ({interval['note']}): {how}."
-    value = f"{metric['label']} {interval['estimate']:.3f}"
+    value = f"{metric['label']} {_number(interval['estimate'])}{unit}"
     if interval["low"] is not None:
         value += f" ({_ends(interval)}, BBC-CV over {_count(interval['count'], interval['unit'][:-1])})"
     return (
@@ -53,11 +58,12 @@ def _ends(interval: Mapping[str, Any]) -> str:
     return f"{100 * interval['level']:.4g} % interval {ends}"
 
 
-def caveats(summary: Mapping[str, Any], warnings: Iterable[str]) -> list[str]:
+def caveats(summary: Mapping[str, Any], section: Section, warnings: Iterable[str]) -> list[str]:
     """What the reader must know besides the sentence, most important first.
 
     Args:
         summary: what `summary.summarise` builds, before its words.
+        section: of the task.
         warnings: the run's own.
     """
     found = [
@@ -66,7 +72,7 @@ def caveats(summary: Mapping[str, Any], warnings: Iterable[str]) -> list[str]:
         *_interval_notes(summary),
         *_waived(summary),
         *_notes(summary),
-        *_failures(summary),
+        *_failures(summary, section.without_numbers(summary)),
         *_repeats(summary),
     ]
     if any(summary["metrics"][name]["se"] is not None for name in summary["shown"]):
@@ -74,13 +80,13 @@ def caveats(summary: Mapping[str, Any], warnings: Iterable[str]) -> list[str]:
     return found + [_closed(text) for text in warnings]
 
 
-def _value(metric: Mapping[str, Any], progress: Mapping[str, Any]) -> str:
+def _value(metric: Mapping[str, Any], unit: str, progress: Mapping[str, Any]) -> str:
     label, mean = metric["label"], metric["mean"]
     if mean is None:
         reason = next(value["note"] for value in metric["folds"].values())
         tested = _count(progress["outer_folds_tested"], "tested outer fold")
         return f"{label} is undefined in all of {tested} ({reason})"
-    return f"{label} {mean:.3f} ({_spread(metric, progress)})"
+    return f"{label} {_number(mean)}{unit} ({_spread(metric, progress)})"
 
 
 def _spread(metric: Mapping[str, Any], progress: Mapping[str, Any]) -> str:
@@ -96,7 +102,7 @@ def _spread(metric: Mapping[str, Any], progress: Mapping[str, Any]) -> str:
     return f"{_ends(interval)}, corrected t over {over}; SE {metric['se']:.3f}, descriptive"
 
 
-def _data(summary: Mapping[str, Any]) -> str:
+def _data(summary: Mapping[str, Any], section: Section) -> str:
     data, progress = summary["data"], summary["progress"]
     cases = _count(data["cases"], "case")
     tested = progress["cases_tested"]
@@ -107,7 +113,7 @@ def _data(summary: Mapping[str, Any]) -> str:
     else:
         who = f" of {_count(data['subjects'], 'subject')}"
     sites = f" from {_count(data['sites'], 'site')}" if (data["sites"] or 0) > 1 else ""
-    return f"{cases}{who}{sites}, {_count(len(data['classes']), 'class', 'classes')}"
+    return f"{cases}{who}{sites}, {section.extent(summary)}"
 
 
 def _share(summary: Mapping[str, Any]) -> str:
@@ -191,9 +197,8 @@ def _notes(summary: Mapping[str, Any]) -> list[str]:
     return texts + [f"{headline} in {_folds(folds)}: {note}." for note, folds in qualified.items()]
 
 
-def _failures(summary: Mapping[str, Any]) -> list[str]:
-    trials, lost = summary["trials"], summary["confusion"]["without_numbers"]
-    texts = []
+def _failures(summary: Mapping[str, Any], lost: int) -> list[str]:
+    trials, texts = summary["trials"], []
     if trials["failed"]:
         texts.append(
             f"{trials['failed']} of {_count(trials['scored'], 'trial')} failed (a training met NaN or "
@@ -216,6 +221,10 @@ def _repeats(summary: Mapping[str, Any]) -> list[str]:
         f"The {progress['repeats_tested']} repeats test the same cases again, so the SE is SD/√{k} with "
         f"the {k} folds of one repeat, however many repeats there are."
     ]
+
+
+def _number(value: float) -> str:
+    return f"{value:.3f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _count(number: int, noun: str, plural: str | None = None) -> str:

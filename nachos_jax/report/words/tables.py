@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from nachos_jax.metrics.classification import predict
 from nachos_jax.report.reading.evidence import Evidence
 
 Table = tuple[list[str], list[list[Any]]]
@@ -18,21 +15,15 @@ def predictions(evidence: Evidence) -> Table:
 
     Probabilities are written in full, so every number of the summary can be recomputed from the file.
     """
-    classes = evidence.classes
-    header = ["case", "subject", "site", "repeat", "outer_fold", "label", "predicted"]
-    header += [f"probability_{name}" for name in classes]
+    section = evidence.section
+    header = ["case", "subject", "site", "repeat", "outer_fold", *section.columns(evidence.classes)]
     place = {row.case: index for index, row in enumerate(evidence.cases)}
     rows = []
-    for fold, test in evidence.tests.items():
-        labels, probabilities = evidence.predictions[fold]
-        broken = set(np.flatnonzero(~np.isfinite(probabilities).all(axis=1)).tolist())
-        predicted = predict(probabilities)
-        for i, case in enumerate(test.cases):
+    for fold, (truth, predicted) in evidence.predictions.items():
+        told = section.rows(truth, predicted, evidence.classes)
+        for case, cells in zip(evidence.tests[fold].cases, told, strict=True):
             known = evidence.by_case[case]
-            told = [None] * len(classes) if i in broken else [float(p) for p in probabilities[i]]
-            guess = None if i in broken else classes[predicted[i]]
-            repeat = evidence.repeat(fold) + 1
-            rows.append([case, known.subject, known.site, repeat, fold, classes[labels[i]], guess, *told])
+            rows.append([case, known.subject, known.site, evidence.repeat(fold) + 1, fold, *cells])
     rows.sort(key=lambda row: (row[3], place[row[0]]))
     return header, rows
 

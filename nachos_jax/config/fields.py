@@ -1,0 +1,221 @@
+"""Every field of the config that is no hyperparameter: its name, default, range or choices, and meaning.
+
+Hyperparameters stand in `nachos_jax.core.hparams` and in the files of tasks and architectures; each has its
+value in the section that its row names, and a place in config.search.space. `nachos config` lists fields and
+hyperparameters together.
+"""
+
+from __future__ import annotations
+
+from nachos_jax.config.field import Section, one_of, real, switch, text, texts, whole
+
+WAIVER = "one_case_per_subject"
+PACKINGS = ("vmap", "map", "blocks")
+LOWERINGS = ("lax", "custom", "shift", "im2col")
+
+RUN = Section(
+    "",
+    "What the run is.",
+    (
+        whole("seed", 0, 0, 2**31 - 1, "names every random number of the run"),
+        one_of(
+            "protocol",
+            "nested",
+            ("nested", "flat"),
+            '"flat": one loop, bias-corrected afterwards, for a (K-1)th of the fits',
+            before="nested",
+        ),
+    ),
+)
+
+TASK = Section(
+    "task",
+    "What is to be predicted of a case.",
+    (text("name", "classification", "the task, a file of nachos_jax/tasks", before="classification"),),
+)
+
+DATA = Section(
+    "data",
+    "Where the cases come from and how their pixels are prepared.",
+    (
+        one_of(
+            "source",
+            "npz",
+            ("digits", "npz", "folder", "csv", "arrays"),
+            '"folder": one sub-folder a class; "digits": embedded; "arrays": given from Python',
+        ),
+        text("path", "", "file or folder; relative to the working directory", no_result=True),
+        text("image_key", "images", 'npz: array [N, H, W] or [N, H, W, 3]; csv: column "path" is used'),
+        text("label_key", "labels", 'npz: array of labels; csv: column "label" is used'),
+        text("label_names_key", "label_names", "npz: array of class names, used when it is there"),
+        texts("target_keys", "arrays or columns of the targets, where a task has several", before=[]),
+        text(
+            "subject_key",
+            "",
+            'npz: array, csv: column (default "subject"); folder: regular expression, one group',
+        ),
+        text("site_key", "", 'npz: array, csv: column (default "site"); folder: likewise'),
+        text("fold_key", "", 'npz: array, csv: column (default "fold"); folder: likewise'),
+        one_of("subject", "", ("", WAIVER), "the waiver states that no subject has two cases"),
+        texts("classes", "class names in the order of the probabilities; () = sorted, all that are found"),
+        whole("height", 0, 0, 8192, "pixels after resizing; 0 = as stored, when all cases agree"),
+        whole("width", 0, 0, 8192, "likewise; set both or neither"),
+        one_of("channels", 0, (0, 1, 3), "1 = gray, 3 = colour; 0 = as stored, when all cases agree"),
+        one_of(
+            "aspect",
+            "stretch",
+            ("stretch", "pad"),
+            '"pad" with black to the target\'s ratio before resizing',
+        ),
+        one_of(
+            "residency",
+            "auto",
+            ("auto", "resident", "stream"),
+            '"resident" on each device, "stream" from disk; "auto" = resident if they fit',
+            no_result=True,
+        ),
+        whole(
+            "window",
+            16384,
+            1,
+            10**9,
+            "cases that are shuffled together; when streaming, two windows are on a device",
+        ),
+        text(
+            "cache",
+            "",
+            'folder of decoded pixels; "" = $XDG_CACHE_HOME/nachos_jax or ~/.cache/nachos_jax',
+            no_result=True,
+        ),
+    ),
+)
+
+FOLDS = Section(
+    "folds",
+    "How cases are divided; subjects never cross folds, whatever the scheme.",
+    (
+        one_of(
+            "scheme",
+            "stratified",
+            ("stratified", "predefined", "site"),
+            '"predefined": the fold column; "site": leave one site out',
+        ),
+        whole("count", 5, 2, 1000, 'K; "predefined" and "site" find theirs in the data'),
+        whole("repeats", 1, 1, 1000, "R: repeat the whole protocol over R divisions (stratified only)"),
+    ),
+)
+
+MODEL = Section("model", "The network. Those of other architectures than the chosen one do nothing.")
+
+TRAINING = Section(
+    "training",
+    "Hyperparameters and limits of a fit. All but the last five can be searched.",
+    (
+        whole("epochs", 30, 1, 100_000, "the largest number of epochs"),
+        whole("patience", 8, 1, 100_000, "epochs without improvement of a watched fold's loss"),
+        real("min_delta", 0.0, 0.0, 1e6, "smallest improvement that counts"),
+        one_of("precision", "float32", ("float32", "bfloat16"), "of the arithmetic; parameters stay float32"),
+        switch("early_stopping", True, "False: every fit runs all epochs"),
+    ),
+)
+
+AUGMENTATION = Section("augmentation", "Strengths, all searchable; 0 everywhere compiles nothing in.")
+
+SEARCH = Section(
+    "search",
+    "Who proposes trials, how many, from where, and what they are judged by.",
+    (
+        text(
+            "searcher",
+            "ax",
+            '"ax" (Sobol, then Bayesian), "sobol", "random"; trial 0 is always the default',
+        ),
+        whole("trials", 16, 1, 100_000, "trials of each study, the default configuration included"),
+        whole(
+            "initial",
+            6,
+            1,
+            100_000,
+            "ax: trials drawn without looking at data, the same for all outer folds",
+        ),
+        whole("proposals", 2, 1, 10_000, "ax: trials proposed at a time once it looks at data"),
+        text(
+            "metric",
+            "",
+            'selection metric; "" = the task\'s: balanced_accuracy, macro_auc (multilabel), mae (regression)',
+        ),
+        one_of(
+            "rule",
+            "best",
+            ("best", "one-se"),
+            '"one-se": the cheapest trial within one standard error of the best',
+        ),
+    ),
+)
+
+ENGINE = Section(
+    "engine",
+    "How the fits are trained; nothing here changes a result by more than rounding.",
+    (
+        whole(
+            "lanes", 0, 0, 65536, "lanes a device; 0 = from the memory of the compiled program and the device"
+        ),
+        one_of(
+            "packing",
+            "auto",
+            ("auto", *PACKINGS),
+            'lanes in a device; "auto" times them once a device kind',
+        ),
+        one_of("convolution", "auto", ("auto", *LOWERINGS), "how convolutions are computed; likewise"),
+        real("memory_fraction", 0.8, 0.01, 1.0, "of the device's memory that lanes and data may take"),
+        whole(
+            "checkpoint_epochs",
+            1,
+            0,
+            100_000,
+            "epochs of running lanes that a kill may lose; 0 = no checkpoints",
+        ),
+    ),
+    no_result=True,
+)
+
+DEPLOY = Section(
+    "deploy",
+    "The model to ship.",
+    (
+        one_of(
+            "members",
+            "one",
+            ("one", "folds"),
+            '"one": a fit on all cases; "folds": the mean of the K models that each leave one out',
+            no_result=True,
+        ),
+    ),
+)
+
+REPORT = Section(
+    "report",
+    "What the report shows; nothing here changes a fit, so it may change at any time.",
+    (
+        texts("subgroups", 'columns to report apart: "sex", or with cuts "age(40, 65)"; sites always are'),
+        text("positive", "", 'the class that decisions are about; "" = the second of two'),
+        text(
+            "threshold",
+            "youden",
+            'or "sensitivity(0.95)", "specificity(0.9)", "cost(1, 5)" of an alarm, a miss',
+        ),
+        real("level", 0.95, 0.5, 0.999, "of all intervals"),
+        whole("replicates", 2000, 200, 100_000, "of the bootstrap over subjects"),
+        whole("gallery", 12, 0, 100, "most confident errors to show with an explanation"),
+        real("price", 0.0, 0.0, 1e6, "money that a device costs an hour; 0 = not told"),
+        text("currency", "EUR", "of the price"),
+        real("watts", 0.0, 0.0, 1e6, "power that a device draws while it trains; 0 = not told"),
+    ),
+    no_result=True,
+)
+
+SECTIONS = (
+    RUN, TASK, DATA, FOLDS, MODEL, TRAINING, AUGMENTATION, SEARCH, ENGINE, DEPLOY, REPORT
+)  # fmt: skip
+FIELDS = {field.key: field for section in SECTIONS for field in section.fields}
+"""All fields by key."""

@@ -1,0 +1,151 @@
+"""From a config to a frozen, checked RunConfig: every check that needs nothing but the config lives here."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nachos_jax.config import subgroups
+from nachos_jax.config.field import check_type, flat, nested
+from nachos_jax.config.fields import FIELDS
+from nachos_jax.config.run_config import (
+    DataConfig,
+    EngineConfig,
+    FoldsConfig,
+    ReportConfig,
+    RunConfig,
+    SearchConfig,
+)
+from nachos_jax.core import space
+from nachos_jax.core.errors import UsageError
+from nachos_jax.core.hparams import Hyperparameter, of_task
+from nachos_jax.core.types import EpochLimit
+
+
+def parse(
+    config: Mapping, reference: Mapping, table: Sequence[Hyperparameter], headlines: Mapping[str, str]
+) -> RunConfig:
+    """Checks a config and freezes it.
+
+    Args:
+        config: the user's, nested mappings.
+        reference: the default config: names and types of all fields.
+        table: all hyperparameters: training, tasks and architectures.
+        headlines: the metric that each task selects by unless the config names one.
+
+    Returns:
+        The run, with the hyperparameters of its task; `raw` names the selection metric.
+
+    Raises:
+        UsageError: an unknown or missing key, a value of the wrong type or out of range.
+    """
+    values = flat(config)
+    _check_keys(values, flat(reference))
+    _check_task(values["task.name"], tuple(headlines))
+    values["search.metric"] = values["search.metric"] or headlines[values["task.name"]]
+    checked = {key: field.check(values[key]) for key, field in FIELDS.items()}
+    hparams = {row.name: row.check(values[row.key], f"config.{row.key}") for row in table}
+    dimensions = _dimensions(values, table)
+    _check_idle(values, table, checked["task.name"])
+    _check_size(checked)
+    _check_path(checked)
+    raw, parts = nested(values), nested(checked)
+    rows = of_task(table, checked["task.name"])
+    names = {row.name for row in rows}
+    return RunConfig(
+        seed=checked["seed"],
+        task=checked["task.name"],
+        protocol=checked["protocol"],
+        data=_data(parts, raw["report"]["subgroups"]),
+        folds=FoldsConfig(**parts["folds"]),
+        defaults={name: value for name, value in hparams.items() if name in names},
+        table=rows,
+        limit=_limit(checked),
+        precision=checked["training.precision"],
+        search=SearchConfig(**parts["search"], space=tuple(d for d in dimensions if d.name in names)),
+        engine=EngineConfig(**parts["engine"]),
+        members=checked["deploy.members"],
+        report=report(raw["report"]),
+        raw=raw,
+    )
+
+
+def report(raw: Mapping[str, Any]) -> ReportConfig:
+    """Checks config.report alone, as it stands in a config or beside the records of a run.
+
+    Args:
+        raw: every field of the section by name.
+
+    Raises:
+        UsageError: a value out of range.
+    """
+    checked = {name: FIELDS[f"report.{name}"].check(value) for name, value in raw.items()}
+    return ReportConfig(**{**checked, "subgroups": subgroups.parse(raw["subgroups"])})
+
+
+def _check_keys(values: Mapping[str, Any], reference: Mapping[str, Any]) -> None:
+    for key in values:
+        if key not in reference:
+            close = difflib.get_close_matches(key, reference, 1, 0.5)
+            hint = f" Did you mean config.{close[0]}?" if close else " `nachos config` lists all fields."
+            raise UsageError(f"config.{key} = {values[key]!r}: there is no such field.{hint}")
+    for key, default in reference.items():
+        if key not in values:
+            raise UsageError(
+                f"config.{key} is missing: start your config from nachos_jax.default_config() and change it."
+            )
+        check_type(key, values[key], default)
+
+
+def _check_task(name: str, tasks: Sequence[str]) -> None:
+    if name not in tasks:
+        raise UsageError(f"config.task.name = {name!r}: must be one of {', '.join(map(repr, tasks))}.")
+
+
+def _check_idle(values: Mapping[str, Any], table: Sequence[Hyperparameter], task: str) -> None:
+    """Refuses a hyperparameter of another task that is set or searched: nothing would read it."""
+    for row in set(table) - set(of_task(table, task)):
+        for key, idle in ((row.key, row.default), (row.space_key, "")):
+            if values[key] != idle:
+                raise UsageError(
+                    f"config.{key} = {values[key]!r} does nothing for config.task.name = {task!r}: it belongs "
+                    f"to {' and '.join(row.tasks)}. Set it back to {idle!r}."
+                )
+
+
+def _check_size(values: Mapping[str, Any]) -> None:
+    height, width = values["data.height"], values["data.width"]
+    if bool(height) != bool(width):
+        raise UsageError(
+            f"config.data.height = {height} with config.data.width = {width}: set both, or neither (0)."
+        )
+
+
+def _check_path(values: Mapping[str, Any]) -> None:
+    source = values["data.source"]
+    if source not in ("digits", "arrays") and not values["data.path"]:
+        raise UsageError(f"config.data.path is empty: name the file or folder that source {source!r} reads.")
+
+
+def _data(parts: Mapping[str, Any], groups: Sequence[str]) -> DataConfig:
+    return DataConfig(
+        **parts["data"],
+        columns=tuple(group.column for group in subgroups.parse(groups)),
+        predefined=parts["folds"]["scheme"] == "predefined",
+    )
+
+
+def _limit(values: Mapping[str, Any]) -> EpochLimit:
+    epochs = values["training.epochs"]
+    # Without early stopping a watcher still follows every epoch: patience beyond the limit never ends it.
+    patience = values["training.patience"] if values["training.early_stopping"] else epochs
+    return EpochLimit(epochs, patience, values["training.min_delta"])
+
+
+def _dimensions(values: Mapping[str, Any], table: Sequence[Hyperparameter]) -> list[space.Dimension]:
+    return [
+        space.parse(values[row.space_key], row, f"config.{row.space_key}")
+        for row in table
+        if values[row.space_key]
+    ]

@@ -1,0 +1,117 @@
+"""Cohorts of arrays in memory, with the checks of the sources on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.core.types import digest
+from nachos_jax.data import cache, decode
+from nachos_jax.data.columns import Columns, case_table, check_cases, target_texts, texts
+from nachos_jax.data.pixels import Pixels, check_stack, narrowed
+from nachos_jax.data.store import Dense
+from nachos_jax.data.table import CaseTable, Cohort
+from nachos_jax.data.targets import TargetReader, Targets
+
+Column = Sequence | np.ndarray
+
+
+@dataclass(frozen=True)
+class ArrayCases:
+    """N cases given from Python.
+
+    Attributes:
+        images: [N, H, W] or [N, H, W, C], C 1 or 3, whole or real numbers.
+        targets: N class names or numbers; of a task with several, [N, labels], NaN where one is not known.
+        subjects: N names or numbers, or None if `one_case_per_subject`.
+        sites: N names or numbers.
+        folds: N numbers from 0.
+        names: of the classes in the order wanted, or of the labels; () sorts them, or numbers them.
+        one_case_per_subject: states that no subject has two cases.
+    """
+
+    images: np.ndarray
+    targets: Column
+    subjects: Column | None = None
+    sites: Column | None = None
+    folds: Column | None = None
+    names: Sequence[str] = ()
+    one_case_per_subject: bool = False
+
+
+def cohort(cases: ArrayCases, reader: TargetReader) -> Cohort:
+    """The cohort of arrays.
+
+    Args:
+        cases: the arrays.
+        reader: the task, which reads its targets.
+
+    Raises:
+        UsageError: what the tables and images have wrong, with row (counted from 0) and cure.
+    """
+    images = np.asarray(cases.images)
+    check_stack(images.shape, images.dtype, "images")
+    columns = _columns(cases, len(images))
+    check_cases(columns)
+    targets = reader.targets(columns, tuple(cases.names))
+    table = case_table(columns, cases.one_case_per_subject)
+    stack = narrowed(images)
+    stack = stack[..., None] if stack.ndim == 3 else stack
+    wanted = {"height": 0, "width": 0, "channels": 0, "aspect": "stretch"}
+    pixels = Pixels(len(stack), columns.where, lambda: stack.__getitem__)
+    decoded = decode.decode(pixels, wanted, np.empty)
+    return cohort_of(table, targets, cache.Decoded(decoded, cache.pixel_digest(decoded)), wanted)
+
+
+def _columns(cases: ArrayCases, count: int) -> Columns:
+    def where(row: int) -> str:
+        return f"row {row} (counted from 0)"
+
+    def array(values: Column, what: str) -> np.ndarray:
+        found = np.asarray(values)
+        if len(found) != count:
+            raise UsageError(f"{what}s: {len(found)} of them for {count} images; give one an image.")
+        return found
+
+    def column(values: Column | None, what: str) -> list[str] | None:
+        return None if values is None else texts(array(values, what), what, where, "the arrays")
+
+    labels = array(cases.targets, "label")
+    return Columns(
+        source="the arrays",
+        names=[f"row-{row:06d}" for row in range(count)],
+        targets=target_texts(labels, "label", cases.names, "the arrays"),
+        numeric=labels.dtype.kind in "biuf",
+        where=where,
+        subject_cure="pass them as `subjects`",
+        subjects=column(cases.subjects, "subject"),
+        sites=column(cases.sites, "site"),
+        folds=column(cases.folds, "fold"),
+    )
+
+
+def cohort_of(table: CaseTable, targets: Targets, pixels: cache.Decoded, wanted: Mapping[str, Any]) -> Cohort:
+    """Puts a cohort of images together; `wanted` is the preparation that the config asked for."""
+    height, width, channels = pixels.images.shape[1:]
+    preparation = {
+        "height": height,
+        "width": width,
+        "channels": channels,
+        "aspect": wanted["aspect"],
+        "dtype": str(pixels.images.dtype),
+        "resized": bool(wanted["height"]),
+        "convert_channels": bool(wanted["channels"]),
+    }
+    facts = {
+        "names": table.names.tolist(),
+        **targets.facts,
+        "subjects": table.subjects.tolist(),
+        "sites": None if table.sites is None else table.sites.tolist(),
+        "folds": None if table.folds is None else table.folds.tolist(),
+        "pixels": pixels.sha256,
+    }
+    return Cohort(table, targets, Dense(pixels.images), preparation, digest(facts, length=32))

@@ -1,0 +1,60 @@
+"""The confusion matrix of a run, and what it says of each class."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from nachos_jax.metrics.classification import confusion, per_class_of_counts, predict
+from nachos_jax.report.reading.evidence import Evidence
+
+
+def matrix(evidence: Evidence) -> dict[str, Any]:
+    """Out-of-fold counts, all together and as mean and SE over outer folds; what they say of each class."""
+    by_fold, left_out = [], 0
+    for labels, probabilities in evidence.predictions.values():
+        finite = np.isfinite(probabilities).all(axis=1)
+        by_fold.append(confusion(labels[finite], predict(probabilities[finite]), len(evidence.classes)))
+        left_out += int((~finite).sum())
+    nothing = np.zeros((0, *(len(evidence.classes),) * 2), np.int64)
+    stack = np.stack(by_fold) if by_fold else nothing
+    counts = stack.sum(axis=0)
+    stack = stack[stack.sum(axis=(1, 2)) > 0]  # a refit that met NaN predicted nothing
+    folds = len(stack)
+    se = stack.std(axis=0, ddof=1) / np.sqrt(min(folds, evidence.count)) if folds > 1 else None
+    return {
+        "rows": "true class",
+        "columns": "predicted class",
+        "classes": list(evidence.classes),
+        "counts": counts.tolist(),
+        "mean": stack.mean(axis=0).tolist() if folds else None,
+        "se": None if se is None else se.tolist(),
+        **_shares(stack, evidence.count),
+        "predictions": int(counts.sum()),
+        "without_numbers": left_out,
+        "per_class": {
+            name: asdict(value) for name, value in per_class_of_counts(counts, evidence.classes).items()
+        },
+    }
+
+
+def _shares(stack: np.ndarray, folds: int) -> dict[str, Any]:
+    """Mean and SE over outer folds of the shares of each row; None where a class has no case to share."""
+    rows = stack.sum(axis=2, keepdims=True)
+    shares = np.where(rows > 0, stack / np.maximum(rows, 1), np.nan)
+    mean, se = np.full(stack.shape[1:], np.nan), np.full(stack.shape[1:], np.nan)
+    for i, j in np.ndindex(mean.shape):
+        known = shares[:, i, j][np.isfinite(shares[:, i, j])]
+        if len(known):
+            mean[i, j] = known.mean()
+        if len(known) > 1:
+            se[i, j] = known.std(ddof=1) / np.sqrt(min(len(known), folds))
+    plain = {"share_mean": mean, "share_se": se}
+    if not len(stack):
+        return dict.fromkeys(plain)
+    return {
+        key: [[x if np.isfinite(x) else None for x in row] for row in values.tolist()]
+        for key, values in plain.items()
+    }

@@ -1,0 +1,135 @@
+"""Figures of predicted classes, from records to drawings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from nachos_jax.metrics import calibration, curves, decisions
+from nachos_jax.report.figures.classification.calibration import Reliability
+from nachos_jax.report.figures.classification.calibration import calibration as draw_calibration
+from nachos_jax.report.figures.classification.confusion import MeanConfusion, confusion
+from nachos_jax.report.figures.classification.decision import DecisionCurve, decision
+from nachos_jax.report.figures.classification.ranking import RankingCurve, precision_recall, roc
+from nachos_jax.report.figures.drawing import Figure
+from nachos_jax.report.numbers.estimates import Estimates
+from nachos_jax.report.reading.evidence import Evidence
+from nachos_jax.report.sections.classification import decided
+from nachos_jax.report.words.format import number
+from nachos_jax.statistics.bootstrap import resamples
+
+WEIGHTS = 20_000_000
+"""Replicates times cases of a band: 80 MB; larger cohorts get fewer replicates, at least 200."""
+THRESHOLDS = np.arange(1, 100) / 100
+
+
+def drawn(evidence: Evidence, estimates: Estimates, summary: Mapping[str, Any]) -> list[Figure | None]:
+    """ROC, precision-recall, calibration, decisions, confusion; None for what is empty."""
+    if not len(estimates.truth):
+        return []
+    weights = _weights(estimates)
+    return [
+        *_ranking(evidence, summary),
+        _calibration(evidence, estimates, summary, weights),
+        _decision(evidence, estimates, weights),
+        _confusion(summary),
+    ]
+
+
+def _weights(estimates: Estimates) -> np.ndarray:
+    """[R, N] replicates of whole subjects, for bands over all out-of-fold predictions."""
+    cases, wanted = estimates.cases, estimates.resampling
+    replicates = max(200, min(wanted.replicates, WEIGHTS // len(cases.strata)))
+    return resamples(cases.subjects, cases.strata, None, replicates, wanted.seed)
+
+
+def _ranking(evidence: Evidence, summary: Mapping[str, Any]) -> list[Figure | None]:
+    """ROC and precision-recall: the decided class of two, else each class against the rest."""
+    event = decided.positive(evidence)
+    numbers = [event] if event is not None else list(range(len(evidence.classes)))
+    auc = summary["metrics"]["auc"]
+    found: list[Figure | None] = []
+    for draw, make in ((roc, curves.roc), (precision_recall, curves.precision_recall)):
+        ranked = []
+        for c in numbers:
+            lines = [
+                make(labels == c, probabilities[:, c])
+                for labels, probabilities in evidence.predictions.values()
+                if np.isfinite(probabilities).all()
+            ]
+            known = [line for line in lines if not line.note]
+            if not known:
+                continue
+            band = curves.band(known)
+            labels = np.concatenate([labels for labels, _ in evidence.predictions.values()])
+            label = evidence.classes[c] if len(numbers) > 1 or len(evidence.classes) > 2 else ""
+            quoted = draw is roc and len(evidence.classes) == 2 and auc["mean"] is not None
+            ranked.append(
+                RankingCurve(
+                    label=label,
+                    folds=[(line.x, line.y) for line in known],
+                    grid=band.grid,
+                    mean=band.mean,
+                    low=band.low if len(known) > 2 else None,
+                    high=band.high if len(known) > 2 else None,
+                    note=f"mean AUC {number(auc['mean'], 3)}" if quoted else "",
+                    prevalence=float(np.mean(labels == c)),
+                )
+            )
+        found.append(draw(ranked) if ranked else None)
+    return found
+
+
+def _calibration(
+    evidence: Evidence, estimates: Estimates, summary: Mapping[str, Any], weights: np.ndarray
+) -> Figure | None:
+    happened, predicted, what = decided.event_of(evidence, estimates.truth, estimates.predicted)
+    predicted = np.clip(predicted, 0.0, 1.0)
+    bins = max(2, min(10, len(predicted) // 20))
+    curve = calibration.reliability(happened, predicted, bins, weights, evidence.settings.level)
+    edges = np.linspace(0.0, 1.0, 21)
+    parts = summary["calibration"]["brier_parts"]
+    return draw_calibration(
+        Reliability(
+            predicted=curve.predicted,
+            observed=curve.observed,
+            low=curve.low if curve.low is not None else np.full(len(curve.predicted), np.nan),
+            high=curve.high if curve.high is not None else np.full(len(curve.predicted), np.nan),
+            counts=curve.count,
+            edges=edges,
+            histogram=np.histogram(predicted, edges)[0],
+            note=f"Brier score of this event {number(parts['brier'], 3)}",
+        ),
+        what.removeprefix("probability of "),
+    )
+
+
+def _decision(evidence: Evidence, estimates: Estimates, weights: np.ndarray) -> Figure | None:
+    """Net benefit of acting on the decided class; nothing when no class is."""
+    event = decided.positive(evidence)
+    if event is None:
+        return None
+    happened, predicted, _ = decided.event_of(evidence, estimates.truth, estimates.predicted)
+    found = decisions.net_benefit(
+        happened, np.clip(predicted, 0.0, 1.0), THRESHOLDS, weights, evidence.settings.level
+    )
+    curve = DecisionCurve(
+        found.thresholds, found.model.values, found.model.low, found.model.high, found.treat_all.values
+    )
+    return decision(curve, evidence.classes[event])
+
+
+def _confusion(summary: Mapping[str, Any]) -> Figure | None:
+    found = summary["confusion"]
+    if found["share_mean"] is None:
+        return None
+    return confusion(
+        MeanConfusion(
+            found["classes"],
+            np.array(found["share_mean"], np.float64),
+            np.array(found["share_se"], np.float64),
+            np.array(found["counts"], np.int64),
+        )
+    )

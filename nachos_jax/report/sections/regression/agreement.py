@@ -1,0 +1,95 @@
+"""Agreement of predictions with a target: bias and limits (Bland and Altman, 1986)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from nachos_jax.metrics.value import Value
+from nachos_jax.report.appendix.grid import Cell, Grid, Notes, extent, plain, uncorrected
+from nachos_jax.report.numbers.estimates import Estimates
+from nachos_jax.report.reading.evidence import Evidence
+from nachos_jax.report.words.format import MISSING, number
+from nachos_jax.statistics.folds import summary as over_folds
+from nachos_jax.statistics.intervals import corrected_t
+
+LIMIT = 1.96
+"""Standard deviations from the bias to each limit of agreement."""
+
+
+def spread(targets: np.ndarray) -> dict[str, float]:
+    """Mean, standard deviation and range of the target over all cases."""
+    found = {"mean": targets.mean(), "sd": targets.std(), "smallest": targets.min(), "largest": targets.max()}
+    return {name: float(value) for name, value in found.items()}
+
+
+def numbers(evidence: Evidence, estimates: Estimates) -> dict[str, Any] | None:
+    """Differences, prediction less target, in the target's unit; None before the first prediction.
+
+    The bias is the mean over outer folds, with a corrected t interval; the limits of agreement, between which
+    about 95 % of normal differences lie, are those of all out-of-fold predictions together.
+    """
+    differences = estimates.predicted - estimates.truth
+    if not len(differences):
+        return None
+    folds = {}
+    for fold, (truth, predicted) in evidence.predictions.items():
+        broken = not np.isfinite(predicted).all()
+        bias = None if broken else float(np.mean(predicted - truth))
+        folds[str(fold)] = asdict(Value(bias, "the refit met NaN and predicted nothing" if broken else ""))
+    values = [row["value"] for row in folds.values()]
+    interval = corrected_t(values, evidence.count, evidence.settings.level, ratio=evidence.ratio)
+    sd = float(differences.std(ddof=1)) if len(differences) > 1 else None
+    pooled = float(differences.mean())
+    return {
+        "predictions": len(differences),
+        "bias": {**asdict(over_folds(values, evidence.count)), "interval": asdict(interval)},
+        "folds": folds,
+        "pooled": pooled,
+        "sd": sd,
+        "low": None if sd is None else pooled - LIMIT * sd,
+        "high": None if sd is None else pooled + LIMIT * sd,
+    }
+
+
+def texts(summary: Mapping[str, Any]) -> list[tuple[str, str]] | None:
+    """The numbers as names and texts."""
+    found = summary["agreement"]
+    if found is None:
+        return None
+    interval = found["bias"]["interval"]
+    ends = f"{MISSING} ({interval['note']})"
+    if interval["low"] is not None:
+        ends = f"{number(interval['low'], 3)} to {number(interval['high'], 3)}"
+        ends += f" ({100 * interval['level']:.4g} %, corrected t)"
+    return [
+        ("Bias, mean over folds", number(found["bias"]["mean"], 3)),
+        ("Its interval", ends),
+        ("SD of differences", number(found["sd"], 3)),
+        ("Limits of agreement", f"{number(found['low'], 3)} to {number(found['high'], 3)}"),
+        ("Predictions", number(found["predictions"])),
+    ]
+
+
+def tables(summary: Mapping[str, Any]) -> list[Grid]:
+    """Bias of every outer fold, its mean and interval, and the limits of agreement."""
+    found, target = summary["agreement"], summary["data"]["classes"][0]
+    if found is None:
+        return []
+    notes = Notes()
+    rows = [(Cell(fold), notes.value(value)) for fold, value in found["folds"].items()]
+    totals = [
+        plain(["mean", number(found["bias"]["mean"], 3)]),
+        (Cell("interval"), notes.interval(found["bias"]["interval"])),
+        plain(["SD of all differences", number(found["sd"], 3)]),
+        plain(["limits of agreement", f"{number(found['low'], 3)} to {number(found['high'], 3)}"]),
+    ]
+    caption = (
+        f"Bias (prediction less {target}, in its unit) by outer fold, and limits of agreement of "
+        f"{found['predictions']:,} out-of-fold predictions together: bias \N{PLUS-MINUS SIGN} {LIMIT:g} SD "
+        f"(Bland and Altman). From {extent(summary)}. {uncorrected(summary)}"
+    ).strip()
+    return [Grid("agreement", caption, ("Outer fold", "Bias"), tuple(rows), tuple(totals), notes.told())]

@@ -1,0 +1,80 @@
+"""What tasks share whose inputs all have one shape: a gather, normalisation, augmentation, one output a case."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nachos_jax.core.hparams import Hyperparameter
+from nachos_jax.core.types import HParams
+from nachos_jax.data.augment import augment
+from nachos_jax.data.targets import Targets
+from nachos_jax.tasks.task import Apply, Cases, Tested, Told
+
+
+def normalised(inputs: jax.Array, told: Told) -> jax.Array:
+    """[B, ..., C] float32: inputs of any stored dtype with training mean 0 and SD 1 in every channel."""
+    axes = tuple(range(inputs.ndim - 1))
+    mean, sd = jnp.expand_dims(told.mean, axes), jnp.expand_dims(told.sd, axes)
+    return (inputs.astype(jnp.float32) - mean) / sd
+
+
+class DenseDevice:
+    """The device side of such tasks; a task gives `outputs`, `seen`, `loss` and, if need be, `readout`."""
+
+    outputs: int
+    seen: int
+
+    def batch(
+        self, cases: Cases, rows: jax.Array, told: Told, key: jax.Array, augmentations: frozenset[str]
+    ) -> tuple[jax.Array, jax.Array]:
+        """See `nachos_jax.tasks.task.DeviceTask`; targets are not changed by the augmentation."""
+        inputs, targets = normalised(cases.inputs[rows], told), cases.targets[rows]
+        if augmentations:
+            inputs = augment(inputs, told.traced, key, augmentations)
+        return inputs, targets
+
+    def observe(self, apply: Apply, cases: Cases, rows: jax.Array, told: Told) -> jax.Array:
+        """See `nachos_jax.tasks.task.DeviceTask`."""
+        return self.predict(apply, cases.inputs[rows], told)
+
+    def predict(self, apply: Apply, inputs: Any, told: Told) -> jax.Array:
+        """See `nachos_jax.tasks.task.DeviceTask`."""
+        return self.readout(apply(normalised(inputs, told)), told)
+
+    def readout(self, outputs: jax.Array, told: Told) -> jax.Array:  # noqa: ARG002
+        """[B, S] from outputs [B, O]: the outputs themselves."""
+        return outputs
+
+
+class DenseTask:
+    """Defaults of the host side; a task gives the rest of `nachos_jax.tasks.task.Task`."""
+
+    hyperparameters: tuple[Hyperparameter, ...] = ()
+    kind = "predictions"
+    kept: tuple[str, ...] = ()
+
+    def told(self, targets: Targets, training: np.ndarray, hparams: HParams) -> dict[str, np.ndarray]:  # noqa: ARG002
+        """Nothing beside the normalisation of the inputs."""
+        return {}
+
+    def undefined(self, metric: str, targets: Targets) -> str:  # noqa: ARG002
+        """Every metric is defined."""
+        return ""
+
+    def tested(self, seen: np.ndarray, targets: Targets) -> Tested:
+        """Targets and predictions as they are."""
+        return Tested({"targets": targets.values, "predictions": self.predicted(seen)})
+
+    def predicted(self, seen: np.ndarray) -> np.ndarray:
+        """[n, S] float64: what was seen."""
+        return np.asarray(seen, np.float64)
+
+    def table(self, predicted: np.ndarray, names: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+        """One column a prediction."""
+        header = [f"predicted_{name}" for name in names] if len(names) > 1 else ["predicted"]
+        return header, [[f"{value:.6g}" for value in row] for row in predicted]

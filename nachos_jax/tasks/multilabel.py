@@ -1,0 +1,191 @@
+"""Several labels a case, each there, not there or unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.core.types import HParams
+from nachos_jax.data import checks
+from nachos_jax.data.columns import Columns
+from nachos_jax.data.targets import Targets
+from nachos_jax.metrics import multilabel as metrics
+from nachos_jax.splits.strata import Strata
+from nachos_jax.tasks.dense import DenseDevice, DenseTask
+from nachos_jax.tasks.shared import CLASS_WEIGHT_EXPONENT, LABEL_SMOOTHING
+from nachos_jax.tasks.task import Tested, Told
+
+CELLS = {"1": 1.0, "1.0": 1.0, "true": 1.0, "0": 0.0, "0.0": 0.0, "false": 0.0}
+"""What a cell may say, in lower case; what is missing is unknown."""
+
+
+@dataclass(frozen=True)
+class LabelsDevice(DenseDevice):
+    """The device side: a sigmoid a label.
+
+    Attributes:
+        outputs: number of labels.
+    """
+
+    outputs: int
+
+    @property
+    def seen(self) -> int:  # type: ignore[override]
+        """A logit a label."""
+        return self.outputs
+
+    def loss(self, outputs: jax.Array, targets: jax.Array, told: Told) -> jax.Array:
+        """Weighted binary cross-entropy with label smoothing, mean over the known labels of the batch.
+
+        Args:
+            outputs: [B, labels] float32 logits.
+            targets: [B, labels] float32, NaN where a label is unknown.
+            told: "weights" [labels, 2] float32, of a label's absence and presence.
+
+        Returns:
+            Scalar: sum of weighted losses over sum of weights; 0 of a batch in which no label is known.
+        """
+        known = ~jnp.isnan(targets)
+        there = jnp.where(known, targets, 0.0)
+        wanted = there + told.traced["label_smoothing"] * (0.5 - there)
+        each = jax.nn.softplus(outputs) - wanted * outputs
+        absent, present = told.task["weights"][None, :, 0], told.task["weights"][None, :, 1]
+        weights = jnp.where(known, jnp.where(there > 0.5, present, absent), 0.0)
+        total = jnp.sum(weights)
+        return jnp.sum(weights * each) / jnp.where(total > 0, total, 1.0)
+
+
+class Multilabel(DenseTask):
+    """Several labels a case."""
+
+    name = "multilabel"
+    hyperparameters = (LABEL_SMOOTHING, CLASS_WEIGHT_EXPONENT)
+    headline = metrics.HEADLINE
+    metrics = metrics.METRICS
+    kind = "logits"
+
+    def targets(self, columns: Columns, names: Sequence[str]) -> Targets:
+        """[N, labels] float32: 1 there, 0 not there, NaN unknown.
+
+        Raises:
+            UsageError: one label only, a cell that is none of the three, a label that never varies.
+        """
+        chosen = _chosen(columns, names)
+        values = np.stack([_cells(columns, name, column) for name, column in chosen.items()], axis=1)
+        for name, column in zip(chosen, values.T, strict=True):
+            _varies(columns.source, name, column)
+        return Targets(
+            task=self.name,
+            names=tuple(chosen),
+            values=values,
+            strata=rarest_label(values, tuple(chosen)),
+            has=values == 1,
+            noun="label",
+            facts={
+                "task": self.name,
+                "names": list(chosen),
+                "targets": [[None if np.isnan(x) else int(x) for x in row] for row in values.tolist()],
+            },
+        )
+
+    def told(self, targets: Targets, training: np.ndarray, hparams: HParams) -> dict[str, np.ndarray]:
+        """Weights [labels, 2] of absence and presence: (known / (2 n))^exponent, from the training cases."""
+        values = targets.values[training]
+        counts = np.stack([(values == 0).sum(axis=0), (values == 1).sum(axis=0)], axis=1)
+        balanced = counts.sum(axis=1, keepdims=True) / (2 * np.maximum(counts, 1))
+        exponent = float(hparams.get("class_weight_exponent", 0.0))
+        return {"weights": np.where(counts > 0, balanced**exponent, 1.0).astype(np.float32)}
+
+    def device(self, names: Sequence[str], hparams: HParams) -> LabelsDevice:  # noqa: ARG002
+        """See `nachos_jax.tasks.task.Task`."""
+        return LabelsDevice(len(names))
+
+    def watched(self, metric: str, seen: np.ndarray, targets: Targets) -> tuple[float, float | None]:
+        """Mean binary cross-entropy over the known labels, and the metric; from logits [n, labels]."""
+        known = ~np.isnan(targets.values)
+        logits = seen.astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            each = np.logaddexp(0.0, logits) - np.where(known, targets.values, 0.0) * logits
+        loss = float(each[known].mean()) if known.any() and np.isfinite(seen).all() else float("nan")
+        value = metrics.evaluate(metric, targets.values, self.predicted(seen), targets.names).value
+        return loss, metrics.METRICS[metric].turned(value)
+
+    def undefined(self, metric: str, targets: Targets) -> str:
+        """Tried on predictions that are right; what is unknown is said to be not there."""
+        right = np.nan_to_num(targets.values.astype(np.float64))
+        value = metrics.evaluate(metric, targets.values, right, targets.names)
+        return value.note if value.value is None else ""
+
+    def tested(self, seen: np.ndarray, targets: Targets) -> Tested:
+        """Targets, and a probability a label."""
+        return Tested({"targets": targets.values, "probabilities": self.predicted(seen)})
+
+    def predicted(self, seen: np.ndarray) -> np.ndarray:
+        """Probabilities [n, labels] float64: the sigmoid of each logit."""
+        from scipy.special import expit  # late: it is slow to import
+
+        return expit(seen.astype(np.float64))
+
+    def table(self, predicted: np.ndarray, names: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+        """A probability a label."""
+        return [f"probability_{name}" for name in names], [[f"{x:.6g}" for x in row] for row in predicted]
+
+
+TASK = Multilabel()
+
+
+def rarest_label(values: np.ndarray, names: tuple[str, ...]) -> Strata:
+    """Strata of [N, labels]: the rarest label that a case has, so that rare ones are spread over the folds."""
+    there = values == 1
+    rarity = np.argsort(np.argsort(there.sum(axis=0), kind="stable"), kind="stable")
+    rank = np.where(there, rarity[None], len(names)).min(axis=1)
+    order = [*np.argsort(rarity).tolist(), None]
+    present, numbers = np.unique(rank, return_inverse=True)
+    titles = ("none" if order[i] is None else names[order[i]] for i in present.tolist())
+    return Strata(numbers.astype(np.int32), tuple(titles), needed=False)
+
+
+def _chosen(columns: Columns, names: Sequence[str]) -> dict[str, Sequence[str]]:
+    """The label columns wanted, in the order wanted."""
+    missing = [name for name in names if name not in columns.targets]
+    if missing:
+        raise UsageError(
+            f"config.data.classes names the label {missing[0]!r}, and {columns.source} has "
+            f"{checks.listed(columns.targets)}.{checks.hint(missing[0], columns.targets)}"
+        )
+    chosen = {name: columns.targets[name] for name in names or columns.targets}
+    if len(chosen) < 2:
+        raise UsageError(
+            f"{columns.source} holds one label a case ({checks.listed(chosen)}), and 'multilabel' predicts several: "
+            "name their columns in config.data.target_keys, or set config.task.name = 'classification'."
+        )
+    return chosen
+
+
+def _cells(columns: Columns, name: str, cells: Sequence[str]) -> np.ndarray:
+    values = np.empty(len(cells), np.float32)
+    for row, cell in enumerate(cells):
+        if cell.lower() in checks.MISSING:
+            values[row] = np.nan
+        elif cell.lower() in CELLS:
+            values[row] = CELLS[cell.lower()]
+        else:
+            raise UsageError(
+                f"{columns.where(row)}: label {name} is {cell!r}; write 1 where it is there, 0 where it is not, and "
+                "leave the cell empty where nobody knows."
+            )
+    return values
+
+
+def _varies(source: str, name: str, values: np.ndarray) -> None:
+    known = values[~np.isnan(values)]
+    if len(np.unique(known)) < 2:
+        told = f"is {known[0]:g} for all cases that know it" if len(known) else "is known of no case"
+        raise UsageError(
+            f"{source}: label {name!r} {told}; leave it out (config.data.target_keys or config.data.classes)."
+        )

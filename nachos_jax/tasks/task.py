@@ -1,0 +1,189 @@
+"""The contract of a task: what is to be predicted of a case, on the host and on the device.
+
+A task called NAME is the file `nachos_jax/tasks/NAME.py` with one object `TASK` that keeps the Protocol `Task`;
+nothing else changes (see `nachos_jax.tasks.registry`). `nachos_jax.tasks.dense` has what tasks share whose
+inputs all have one shape. `nachos_jax.tasks.conformance` checks any task against this page.
+
+Words: a network gives *outputs* [B, O]; what is kept of a held case is *seen*, [B, S] numbers whose count does
+not depend on the size of the target: logits of a class problem, counts and losses of a mask. Lanes keep,
+checkpoint and stream nothing else of what they predict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+
+from nachos_jax.core.hparams import Hyperparameter
+from nachos_jax.core.types import HParams
+from nachos_jax.data.columns import Columns
+from nachos_jax.data.targets import Targets
+from nachos_jax.metrics.contract import Metric
+
+if TYPE_CHECKING:
+    import jax
+
+Apply = Callable[[Any], "jax.Array"]
+"""Inputs of a batch, prepared -> outputs [B, O]: the network in evaluation."""
+
+
+class Cases(NamedTuple):
+    """Cases on a device, row by row: all of them, or those of one window.
+
+    Attributes:
+        inputs: what the store gives (`Store.rows`): [rows, H, W, C] of images.
+        targets: [rows, ...].
+    """
+
+    inputs: Any
+    targets: Any
+
+
+class Told(NamedTuple):
+    """What a task's device functions know of a fit.
+
+    Attributes:
+        mean: [C] float32, mean of the training inputs by channel.
+        sd: [C] float32, their standard deviation.
+        task: what `Task.told` said, float32 arrays by name.
+        traced: hyperparameters that keep shapes, float32 scalars; inactive ones are 0.
+    """
+
+    mean: Any
+    sd: Any
+    task: Mapping[str, Any]
+    traced: Mapping[str, Any]
+
+
+class DeviceTask(Protocol):
+    """A task inside a compiled program: pure JAX functions of one fit, and two sizes."""
+
+    @property
+    def outputs(self) -> int:
+        """O, the width of the network's head."""
+        ...
+
+    @property
+    def seen(self) -> int:
+        """S, the numbers kept of a held case."""
+        ...
+
+    def batch(
+        self, cases: Cases, rows: jax.Array, told: Told, key: jax.Array, augmentations: frozenset[str]
+    ) -> tuple[Any, Any]:
+        """Inputs and targets of the training cases in `rows` [B], cut, normalised and augmented together.
+
+        Args:
+            cases: those on the device.
+            rows: [B] int32.
+            told: of the fit.
+            key: names the random numbers of this batch; not to be used without augmentations.
+            augmentations: names that are compiled in.
+        """
+        ...
+
+    def loss(self, outputs: jax.Array, targets: Any, told: Told) -> jax.Array:
+        """Training loss, float32 scalar, of outputs [B, O] and the targets of a batch."""
+        ...
+
+    def observe(self, apply: Apply, cases: Cases, rows: jax.Array, told: Told) -> jax.Array:
+        """What is kept of the held cases in `rows` [B]: [B, S] float32."""
+        ...
+
+    def predict(self, apply: Apply, inputs: Any, told: Told) -> jax.Array:
+        """What is kept of new inputs [B, ...] in stored range, whose targets nobody knows: [B, S] float32."""
+        ...
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What the one test of an outer fold records of its n cases.
+
+    Attributes:
+        arrays: [n, ...] by name, one row a case, NaN where nothing is known; they go into the record.
+        values: metrics of the fold, None where undefined. A task whose report section computes metrics from
+            the arrays leaves them out.
+    """
+
+    arrays: Mapping[str, np.ndarray]
+    values: Mapping[str, float | None] = field(default_factory=dict)
+
+
+class Task(Protocol):
+    """What a problem is, on the host, in NumPy."""
+
+    @property
+    def name(self) -> str:
+        """Name of its file, and of `config.task.name`."""
+        ...
+
+    @property
+    def hyperparameters(self) -> tuple[Hyperparameter, ...]:
+        """Rows that only this kind of task has; called "NAME.x" unless tasks share them."""
+        ...
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """Metrics by name, for selection and report."""
+        ...
+
+    @property
+    def headline(self) -> str:
+        """The metric that trials are selected by unless the config names another one."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """What `seen` is called where it is stored: "logits", "predictions"."""
+        ...
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """Names of `told` that prediction needs too; they are stored with the weights."""
+        ...
+
+    def targets(self, columns: Columns, names: Sequence[str]) -> Targets:
+        """The targets of all cases, checked.
+
+        Args:
+            columns: of the source.
+            names: config.data.classes, () for those found.
+
+        Raises:
+            UsageError: a cell that is no target, with its row and the cure.
+        """
+        ...
+
+    def told(self, targets: Targets, training: np.ndarray, hparams: HParams) -> dict[str, np.ndarray]:
+        """What a fit is told, float32 arrays of fixed shapes, from its training cases ([N] bool) alone."""
+        ...
+
+    def device(self, names: Sequence[str], hparams: HParams) -> DeviceTask:
+        """The device side for these names of what is predicted; of hparams only static ones may matter."""
+        ...
+
+    def watched(self, metric: str, seen: np.ndarray, targets: Targets) -> tuple[float, float | None]:
+        """Loss (NaN where any number is) and metric of a watched fold from seen [n, S]; None if undefined.
+
+        The metric is turned so that higher is better (`Metric.turned`).
+        """
+        ...
+
+    def undefined(self, metric: str, targets: Targets) -> str:
+        """Why a metric cannot be computed of these cases, however well they are predicted; "" if it can."""
+        ...
+
+    def tested(self, seen: np.ndarray, targets: Targets) -> Tested:
+        """What is recorded of an outer fold; rows of NaN where the refit predicted nothing."""
+        ...
+
+    def predicted(self, seen: np.ndarray) -> np.ndarray:
+        """Predictions [n, P] for people from seen [n, S]; those of several networks are averaged."""
+        ...
+
+    def table(self, predicted: np.ndarray, names: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+        """Header and one row a case of the CSV of predictions [n, P], without the names of the cases."""
+        ...

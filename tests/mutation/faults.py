@@ -1,0 +1,202 @@
+"""Faults that `make mutants` plants one at a time: each must be caught by the tests named beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault.
+
+    Attributes:
+        name: what goes wrong.
+        file: where, below nachos_jax.
+        text: what stands there, exactly once.
+        instead: what is put in its place.
+        tests: what is to catch it, files or single tests below the folder of tests.
+    """
+
+    name: str
+    file: str
+    text: str
+    instead: str
+    tests: tuple[str, ...]
+
+
+FAULTS = (
+    # --- leaks ------------------------------------------------------------------------------------------
+    Fault(
+        "the outer fold is trained on in the search",
+        "engine/inputs.py",
+        "training = self.folds.training(fit.left_out)",
+        "training = self.folds.training(fit.left_out[-1:])",
+        ("engine/test_inputs.py",),
+    ),
+    Fault(
+        "class weights are taken from all cases",
+        "engine/inputs.py",
+        "labels = self.cohort.table.labels[self.folds.training(left_out)]",
+        "labels = self.cohort.table.labels",
+        ("engine/test_inputs.py",),
+    ),
+    Fault(
+        "pixels are normalised by all cases",
+        "engine/inputs.py",
+        "self.sums.mean_sd(training)",
+        "self.sums.mean_sd(np.ones_like(training))",
+        ("engine/test_inputs.py",),
+    ),
+    Fault(
+        "cases of a subject are drawn into different folds",
+        "splits/folds.py",
+        "alone = len(np.unique(subjects)) == len(subjects)",
+        "alone = True",
+        ("splits/test_folds.py",),
+    ),
+    Fault(
+        "a trial is scored on the outer fold",
+        "protocol/study/study.py",
+        "curves = {v: record.curves[v] for v, record in found.items()}",
+        "curves = {v: record.curves[max(record.curves)] for v, record in found.items()}",
+        ("protocol/test_evaluate.py::test_outcomes_follow_from_the_fit_records_by_the_rule",),
+    ),
+    Fault(
+        "a refit sees its outer fold after every epoch",
+        "engine/bucket_lanes.py",
+        "held = np.int32(0) if unwatched else told.n_held",
+        "held = told.n_held",
+        ("engine/test_pool.py::test_a_refit_predicts_its_fold_once_after_its_last_epoch",),
+    ),
+    # --- rules of stopping and selection -----------------------------------------------------------------
+    Fault(
+        "the best epoch is counted from 0",
+        "engine/watch.py",
+        "return 1 + min(range(",
+        "return min(range(",
+        ("engine/test_watch.py",),
+    ),
+    Fault(
+        "patience is an epoch too long",
+        "engine/watch.py",
+        ">= (limit.patience or 0)",
+        "> (limit.patience or 0)",
+        ("engine/test_watch.py",),
+    ),
+    Fault(
+        "NaN on one watched fold ends the other watcher too",
+        "engine/watch.py",
+        "broken = not math.isfinite(training_loss)",
+        "broken = not all(map(math.isfinite, (training_loss, *(loss for loss, _ in seen.values()))))",
+        ("engine/test_watch.py",),
+    ),
+    Fault(
+        "of equal trials the last is selected",
+        "protocol/study/selection.py",
+        "score.parameters, number)",
+        "score.parameters, -number)",
+        ("protocol/test_selection.py",),
+    ),
+    Fault(
+        "mean best epochs are rounded down",
+        "protocol/study/selection.py",
+        "max(1, round(sum(best) / len(best)))",
+        "max(1, sum(best) // len(best))",
+        ("protocol/test_selection.py",),
+    ),
+    # --- lanes -------------------------------------------------------------------------------------------
+    Fault(
+        "random numbers depend on the lane",
+        "engine/bucket_lanes.py",
+        "self._told[i] = self._maker.make(fit, self.program.spec.batch_size)",
+        "told = self._maker.make(fit, self.program.spec.batch_size)\n"
+        "            self._told[i] = told._replace(streams=told.streams + np.uint32(i))",
+        ("engine/test_pool.py::test_one_device_and_eight_give_the_same_records",),
+    ),
+    Fault(
+        "a checkpoint resumes one epoch too early",
+        "engine/resume.py",
+        "FitProgress(fit, self.training_loss, self.watchers)",
+        "FitProgress(fit, self.training_loss[:-1], self.watchers)",
+        ("engine/test_pool.py::test_running_lanes_resume_bit_for_bit_from_their_checkpoint",),
+    ),
+    Fault(
+        "the training loss forgets the weights of its batch",
+        "tasks/classification.py",
+        "return jnp.sum(weights * each) / jnp.sum(weights)",
+        "return jnp.mean(weights * each)",
+        ("tasks/test_classification.py",),
+    ),
+    # --- numbers -----------------------------------------------------------------------------------------
+    Fault(
+        "probabilities are rounded",
+        "protocol/evaluate.py",
+        "probabilities = task.probabilities(logits)",
+        "probabilities = task.probabilities(logits).round(4)",
+        ("protocol/test_evaluate.py::test_predictions_are_not_rounded_so_that_confident_cases_do_not_tie",),
+    ),
+    Fault(
+        "the corrected t test takes 1/K for 1/(K - 1)",
+        "statistics/comparison.py",
+        "share = 1 / (folds - 1) if ratio is None else ratio",
+        "share = 1 / folds if ratio is None else ratio",
+        ("statistics/test_comparison.py",),
+    ),
+    Fault(
+        "the bootstrap draws cases in place of subjects",
+        "statistics/bootstrap.py",
+        "_, subject = np.unique(cases.subjects, return_inverse=True)",
+        "subject = np.arange(len(cases.subjects))",
+        ("statistics/test_bootstrap.py",),
+    ),
+    Fault(
+        "BBC selects the worst trial",
+        "statistics/bbc.py",
+        "sign = 1.0 if higher_is_better else -1.0",
+        "sign = -1.0 if higher_is_better else 1.0",
+        ("statistics/test_bbc.py",),
+    ),
+    Fault(
+        "the confusion matrix has predicted classes as rows",
+        "metrics/classification.py",
+        "labels * count + predicted",
+        "predicted * count + labels",
+        ("metrics/test_classification.py",),
+    ),
+    Fault(
+        "a deployed model names its classes in reverse order",
+        "protocol/model/deployed.py",
+        'tuple(description["classes"])',
+        'tuple(description["classes"])[::-1]',
+        ("cli/test_commands.py",),
+    ),
+    # --- records, plan, command line ---------------------------------------------------------------------
+    Fault(
+        "records are written under their own name",
+        "records/store.py",
+        "            _move(temporary, path, replace)\n",
+        "            path.write_bytes(data)\n",
+        ("records/test_store.py",),
+    ),
+    Fault(
+        "the plan forgets that pairs are shared",
+        "protocol/plan/fits.py",
+        "pairs=len(set(pairs))",
+        "pairs=len(pairs)",
+        ("protocol/test_plan_fits.py",),
+    ),
+    Fault(
+        "an unknown key of the config is accepted",
+        "config/run_config.py",
+        "if key not in reference:",
+        "if not key:",
+        ("config/test_config.py",),
+    ),
+    Fault(
+        "a refusal ends with exit code 1",
+        "cli/main.py",
+        'except UsageError as error:\n        print(f"nachos: {error}", file=sys.stderr)\n        return 2',
+        'except UsageError as error:\n        print(f"nachos: {error}", file=sys.stderr)\n        return 1',
+        ("cli/test_bad_inputs.py",),
+    ),
+)
