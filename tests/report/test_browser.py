@@ -45,7 +45,12 @@ addEventListener("load", () => {
     if (cut) found.push("cut: " + e.tagName + " " + told(e));
   }
   for (const svg of document.querySelectorAll("svg")) {
+    const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
     const texts = [...svg.querySelectorAll("text")].map(e => [e, e.getBoundingClientRect()]);
+    for (const [e] of texts) {
+      const size = scale * parseFloat(getComputedStyle(e).fontSize);
+      if (size < 9) found.push(`small: ${size.toFixed(1)} ${told(e)}`);
+    }
     texts.forEach(([a, p], i) => texts.slice(i + 1).forEach(([b, q]) => {
       const across = Math.min(p.right, q.right) - Math.max(p.left, q.left);
       const down = Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top);
@@ -111,10 +116,13 @@ def test_the_measure_finds_what_is_wrong(html):
     """Else the test above could pass on any page."""
     spoilt = (
         '<p style="width: 2000px">wide</p><svg viewBox="0 0 100 20"><text y="9">over</text>'
-        '<text y="9">each other</text></svg><script>console.error("mistake")</script>'
+        '<text y="9">each other</text></svg><svg viewBox="0 0 100 20"><text y="9" font-size="1px">tiny</text>'
+        "</svg>"
+        '<script>console.error("mistake")</script>'
     )
     _, wrong, log = seen(html, 390, spoilt)
     assert "the page is wider than the screen" in wrong
     assert "cut: P wide" in wrong
     assert "overlap: over | each other" in wrong
+    assert any(found.startswith("small: ") and found.endswith("tiny") for found in wrong)
     assert "CONSOLE" in log

@@ -33,7 +33,7 @@ def test_a_strip_has_a_point_a_mark_the_selected_one_last_and_crosses_for_what_f
     assert [kind for kind in kinds if kind in ("trial", "selected", "failed")][-2:] == ["failed", "failed"]
     assert kinds.index("trial") < kinds.index("selected")
     assert {"a", "b", "n", "c"} <= {title.text for title in found.root.iter("title")}
-    assert x(found.data("mean")) == [[0.55, 0.55]]
+    assert {*found.data("mean")[0][:, 0]} == {0.55}
     assert "mean 0.550" in found.words
 
 
@@ -64,7 +64,7 @@ def test_folds_have_points_and_the_headline_is_a_band_and_a_thick_bar():
     assert band[:, 1].max() < found.data("heavy")[0][0, 1], "the band ends above the bars"
     assert (x(found.data("heavy")), x(found.data("interval"))) == ([[0.65, 0.95]], [[0.75, 0.85]])
     assert x(found.data("middle")) == [[0.8], [0.78]], "a corrected estimate is marked where it is"
-    assert x(found.data("mean")) == [[0.8, 0.8]]
+    assert {*found.data("mean")[0][:, 0]} == {0.8}
     assert len(found.data("failed")) == 1
     assert {"undefined", "0.650 to 0.950", "corrected t", "mean 0.800"} <= found.words
 

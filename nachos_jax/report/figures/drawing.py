@@ -216,7 +216,7 @@ class Sheet:
         """Name of vertical axes, reading upwards, at the left edge."""
         middle = 1 - (top + base) / 2 / self.height
         self.canvas.text(
-            12 / WIDTH, middle, fit(words, base - top + 40), rotation=90, ha="center", va="center"
+            12 / WIDTH, middle, fit(words, base - top + 20), rotation=90, ha="center", va="center"
         )
 
     def x(self, axes: Axes, value: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -85,7 +86,7 @@ def strip(
             for mark in sorted(marks, key=lambda mark: mark.selected):
                 kind = "selected" if mark.selected else "trial"
                 _point(page, axes, defined(mark.value), y, mark.text, kind)
-        _mean(page, axes, mean)
+        _mean(page, axes, mean, [(top, top + high)])
         page.below(axes, label)
         told = [
             (row, defined(m.value), int(m.selected), m.text) for row, marks in rows.items() for m in marks
@@ -133,7 +134,10 @@ def folds(
             _row(page, axes, name, y, left)
             _point(page, axes, value, y, f"{name}: {told}", "selected")
             page.text(VALUES, y + 4, "undefined" if value is None else decimals(value), "note")
-        _mean(page, axes, mean)
+        bars = [
+            (y + 20, y + INTERVAL_ROW) for y in (middle + INTERVAL_ROW * i for i in range(len(intervals)))
+        ]
+        _mean(page, axes, mean, [(top, middle), *bars])
         for i, interval in enumerate(intervals):
             _interval(page, axes, interval, mean, middle + INTERVAL_ROW * i, "interval" if i else "heavy")
         page.below(axes, metric)
@@ -163,11 +167,12 @@ def _point(page: Sheet, axes: Axes, value: float | None, y: float, words: str, k
         page.line(axes, [value], [y], kind, words)
 
 
-def _mean(page: Sheet, axes: Axes, mean: float | None) -> None:
+def _mean(page: Sheet, axes: Axes, mean: float | None, spans: Sequence[tuple[float, float]]) -> None:
+    """A line at the mean in pieces, so that it does not cross the texts between these."""
     if mean is not None:
-        base, top = axes.get_ylim()
-        page.line(axes, [mean, mean], [top, base], "mean")
-        page.text(page.x(axes, mean), top - 5, f"mean {decimals(mean)}", "note", anchor="center")
+        heights = [y for low, high in spans for y in (low, high, math.nan)]
+        page.line(axes, [mean] * len(heights), heights, "mean")
+        page.text(page.x(axes, mean), spans[0][0] - 5, f"mean {decimals(mean)}", "note", anchor="center")
 
 
 def _interval(page: Sheet, axes: Axes, interval: Interval, mean: float | None, y: float, kind: str) -> None:

@@ -33,7 +33,7 @@ SETTINGS: Mapping[str, Any] = {
     **{f"{axis}tick.color": COLOURS["grid"] for axis in "xy"},
     **{f"{axis}tick.labelcolor": _SOFT for axis in "xy"},
     **{f"{axis}tick.labelsize": NOTE for axis in "xy"},
-    **{f"{axis}tick.major.pad": 6 for axis in "xy"},
+    **{"xtick.major.pad": 8, "ytick.major.pad": 6},
     **{"legend.frameon": False, "legend.fontsize": NOTE, "legend.labelcolor": _SOFT, "legend.borderpad": 0},
     **{"legend.handlelength": 1.8, "legend.handletextpad": 0.5, "legend.columnspacing": 1.2},
     **{"lines.scale_dashes": False, "lines.solid_capstyle": "round", "lines.solid_joinstyle": "round"},
