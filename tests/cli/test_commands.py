@@ -86,6 +86,7 @@ PLACES = {
     "predict": ("model", "input", "output", "explain"),
     "status": ("workdir",),
     "plan": ("workdir",),
+    "config": (),
     "report": ("workdir",),
     "compare": ("runs", "output"),
     "track": ("workdir", "tensorboard"),
