@@ -248,14 +248,14 @@ def _prepare() -> None:
 
 @contextlib.contextmanager
 def _held(
-    run: RunConfig, workdir: str | os.PathLike, task: str, cohort: Cohort | None
+    run: RunConfig, workdir: str | os.PathLike, command: str, cohort: Cohort | None
 ) -> Iterator[Cohort | None]:
     """Holds the run directory, as a launch from the command line does; gives the cases if they are known."""
     from nachos_jax.protocol.run.opening import open_run
     from nachos_jax.records import hold
 
     if not os.path.lexists(workdir):  # what is refused leaves no folder behind
-        cohort = open_run(run, str(workdir), task, cohort).cohort
+        cohort = open_run(run, str(workdir), command, cohort).cohort
     with hold.held(hold.made(workdir)):
         yield cohort
 

@@ -38,7 +38,8 @@ def share(patch: pytest.MonkeyPatch) -> None:
             _known[key] = compile_anew(self, spec, told, *words)
         program, used = _known[key]
         assert isinstance(program.epoch, functools.partial)
-        return replace(program, epoch=functools.partial(program.epoch.func, cases)), used
+        epoch = functools.partial(program.epoch.func, self._shared(spec))
+        return replace(program, epoch=epoch, spec=spec), used
 
     patch.setattr(Resident, "compile", compile_once)
 

@@ -25,6 +25,7 @@ IDLE: dict[str, tuple[Any, str]] = {
     "site_key": ("hospital", "pass `sites` to cohort_from_arrays"),
     "fold_key": ("k", "pass `folds` to cohort_from_arrays"),
     "subject": (WAIVER, "pass one_case_per_subject=True"),
+    "target_keys": (("y", "z"), "the cohort holds cases"),
     "classes": (("1", "0", "2"), "pass `classes` to cohort_from_arrays"),
     "height": (32, "prepare the images"),
     "width": (32, "prepare the images"),

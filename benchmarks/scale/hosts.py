@@ -4,7 +4,8 @@
 
 The code that hands out fits is the project's own: rounds, conductor, process 0, workers, board and early
 stopping; lanes follow the model that `nachos plan` plays. Epochs, compilations, proposals and messages take
-virtual time, and lengths of fits are drawn: from the curves in a run directory (--workdir), else from those of the published NACHOS study.
+virtual time, and lengths of fits are drawn: from the curves in a run directory (--workdir), else from those
+of the published NACHOS study.
 
 - hosts: efficiency, speed-up, and what idle lanes wait for, for both kinds of searcher; a figure beside it.
 - lanes: the same for 1 to 16 lanes on each of 32 devices, when a device has room for more lanes, and when it

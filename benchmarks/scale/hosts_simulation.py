@@ -31,13 +31,13 @@ from nachos_jax.engine import buckets as lane_buckets
 from nachos_jax.protocol.crew import crew, leader, worker
 from nachos_jax.protocol.crew.crew import Alone
 from nachos_jax.protocol.crew.leader import Leader
-from nachos_jax.protocol.evaluate import refits
+from nachos_jax.protocol.design import protocols
+from nachos_jax.protocol.design.study import Ending
 from nachos_jax.protocol.run.configure import checked
 from nachos_jax.protocol.run.progress import Progress
 from nachos_jax.protocol.study import conduct
-from nachos_jax.protocol.study.conduct import Conductor, Ending
+from nachos_jax.protocol.study.conduct import Conductor
 from nachos_jax.protocol.study.rounds import due
-from nachos_jax.protocol.study.study import estimation_studies
 from nachos_jax.search import registry
 from nachos_jax.splits.folds import Folds
 
@@ -168,7 +168,8 @@ class World:
         self.case = case
         self.run_config = run_config(case, lengths)
         folds = Folds(np.arange(case.folds, dtype=np.int32)[None], case.folds)
-        self.studies = estimation_studies(list(folds.numbers()), folds, "cases", self.run_config)
+        outer = list(folds.numbers())
+        self.studies = protocols.of(self.run_config).studies(outer, folds, "cases", self.run_config)
         self.store = Store({study.outer: study for study in self.studies})
         self.ledger = ledgers.Ledger(case.hosts * case.devices * case.lanes, self.wanting)
         self.clock = Clock(self.ledger.passing)
@@ -189,7 +190,7 @@ class World:
         run: Any = SimpleNamespace(config=self.run_config, store=self.store)
         tested: set[int | None] = set()
         ending = Ending(
-            fits=refits,
+            fits=protocols.refits,
             finish=lambda study, *_: tested.add(study.outer),
             finished=lambda study: study.outer in tested,
         )

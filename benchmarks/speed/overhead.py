@@ -85,7 +85,7 @@ def install(timers: Timers) -> None:
     from nachos_jax.engine import tuning
     from nachos_jax.engine.pool import LanePool
     from nachos_jax.protocol import evaluate as evaluation
-    from nachos_jax.protocol.study.study import Study
+    from nachos_jax.protocol.design.study import Study
     from nachos_jax.records.store import RunDirectory
     from nachos_jax.report.page import page
     from nachos_jax.search.background import Background

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nachos_jax.cli import parsing
+from nachos_jax.cli import parsing, sweep
 from nachos_jax.cli.compare import FLAGS as COMPARE_FLAGS
 from nachos_jax.cli.compare import compare
 from nachos_jax.cli.fields import FLAGS as FIELDS_FLAGS
@@ -32,14 +32,16 @@ class Command:
 
     Attributes:
         run: takes the parsed flags and the words of the command line; its results are on disk, and what it
-            prints are two or three lines for people.
+            prints are two or three lines for people. What it returns, if anything, is the exit code.
         summary: one line for people.
         flags: what it takes.
+        reads_words: whether it reads its flags itself, from the words; it is given None for the parsed ones.
     """
 
-    run: Callable[[Any, list[str]], None]
+    run: Callable[[Any, list[str]], int | None]
     summary: str
     flags: tuple[Flag, ...]
+    reads_words: bool = False
 
     @property
     def launched(self) -> bool:
@@ -135,6 +137,11 @@ def _output(text: str, inputs: list[str]) -> Path:
     return path
 
 
+def sweeps(_values: None, words: list[str]) -> int:
+    """`nachos sweep`: one run for each combination of fields."""
+    return sweep.run(words[2:], {name: NAMES[name].flags for name in ("evaluate", "deploy")})
+
+
 def status(values: Any, _words: list[str]) -> None:
     """`nachos status`: where a run stands."""
     from nachos_jax.protocol.run.status import describe
@@ -210,6 +217,7 @@ NAMES: Mapping[str, Command] = {
             ),
         ),
     ),
+    "sweep": Command(sweeps, "one run for each combination of config fields", sweep.FLAGS, reads_words=True),
     "status": Command(status, "where a run stands", (WORKDIR,)),
     "plan": Command(plan, "what a run will take: fits, buckets, memory, time", (CONFIG, *PLAN_FLAGS)),
     "config": Command(fields, "every field of the config with its default and meaning", FIELDS_FLAGS),

@@ -13,6 +13,7 @@ nachos evaluate --config=FILE.py --workdir=DIR [--outer_folds=0,3]   the estimat
 nachos deploy   --config=FILE.py --workdir=DIR                       the model to ship, in DIR/deploy
 nachos predict  --model=DIR/deploy --input=PATH[,PATH...] --output=FILE.csv
 nachos plan     --config=FILE.py [--workdir=DIR] [--devices=1,8,32]   what a run will take
+nachos sweep    --config=FILE.py --workdir=DIR --sweep.seed=0,1,2    a run for each combination
 nachos status   --workdir=DIR                                        where a run stands
 nachos report   --workdir=DIR                                        writes the report again
 nachos compare  --runs=DIR,DIR[,DIR...] [--metric=auc]                tests of their differences
@@ -37,10 +38,10 @@ def main(argv: list[str]) -> int:
 
     Returns:
         Exit code: 0 done, 2 refused with one message, 75 stopped early by a signal or the loss of another
-        process, 130 interrupted.
+        process, 130 interrupted; of a sweep, the first of its runs' codes that is not 0.
     """
     try:
-        _dispatch(argv[1:])
+        return _dispatch(argv[1:])
     except StoppedError as error:
         print(f"nachos: {error}", file=sys.stderr)
         return EXIT_CODE
@@ -56,10 +57,9 @@ def main(argv: list[str]) -> int:
     except KeyboardInterrupt:
         print("nachos: interrupted; what is finished is kept, and the same command resumes.", file=sys.stderr)
         return 130
-    return 0
 
 
-def _dispatch(words: list[str]) -> None:
+def _dispatch(words: list[str]) -> int:
     from nachos_jax.cli import commands, launched, parsing
 
     if words[:1] == ["help"]:
@@ -68,21 +68,21 @@ def _dispatch(words: list[str]) -> None:
         from nachos_jax import __version__
 
         print(f"nachos {__version__}")
-        return
+        return 0
     if words and words[0] in parsing.HELP:
         print(USAGE, end="")
-        return
+        return 0
     name = words[0] if words else ""
     if name not in commands.NAMES:
         raise UsageError(_no_command(name, list(commands.NAMES)))
     command = commands.NAMES[name]
     if any(word.split("=")[0] in parsing.HELP for word in words[1:]):
         print(parsing.help_text(name, command.summary, command.flags))
-        return
+        return 0
     if command.launched:
         launched.guard(words[1:])
-    values = parsing.parse(name, command.flags, words[1:])
-    command.run(values, ["nachos", *words])
+    values = None if command.reads_words else parsing.parse(name, command.flags, words[1:])
+    return command.run(values, ["nachos", *words]) or 0
 
 
 def _no_command(word: str, names: list[str]) -> str:

@@ -55,12 +55,12 @@ def plan(values: Any, _words: list[str]) -> None:
     lanes, epochs, buckets = (_one(name, values[name].value) for name in ("lanes", "measure", "compile"))
     config = parsing.run_config(values.config)
     from nachos_jax.cli import plan_text
-    from nachos_jax.protocol.evaluate import chosen_folds
+    from nachos_jax.protocol.design import protocols
     from nachos_jax.protocol.run.opening import open_run
 
     with _run_directory(values.workdir) as workdir:
         run = open_run(config, workdir, "evaluate")
-        outer = tuple(chosen_folds(run, outer_folds))
+        outer = tuple(protocols.of(config).outer_folds(run.folds, outer_folds))
         _prepare_jax(light=not (epochs or buckets))
         facts = _facts(run, outer, epochs, lanes)
         compiled = _compiled(run, facts, buckets, lanes)

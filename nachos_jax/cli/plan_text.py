@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nachos_jax.cli import plan_words
+from nachos_jax.cli.plan_words import PlanWords, count
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine.buckets import Bucket
-from nachos_jax.protocol.plan.fits import MOST_BUCKETS, FitCounts
+from nachos_jax.protocol.plan.fits import MOST_BUCKETS
 from nachos_jax.protocol.plan.memory import Compiled
 from nachos_jax.protocol.plan.plan import CommandPlan, Estimate, Plan
 from nachos_jax.report.words.format import duration
@@ -29,7 +31,7 @@ def describe(plan: Plan, cohort: Cohort, compiled: Sequence[Compiled] = ()) -> s
         "Buckets": _buckets(plan),
         "Memory of a device": _memory(plan, compiled),
         "Time": _time(plan),
-        "What is saved": _saved(plan),
+        "What is saved": [_early(plan), *_words(plan).saved(plan)],
     }
     return "\n".join(
         "\n".join([title, *(f"  {line}" for line in lines)]) for title, lines in sections.items()
@@ -57,9 +59,8 @@ def size(nbytes: float) -> str:
     return f"{nbytes:,.1f} GiB"
 
 
-def count(number: int, noun: str) -> str:
-    """A number with its noun: "1 bucket", "2 buckets", "3 classes"."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "es" if noun.endswith("s") else "s")
+def _words(plan: Plan) -> PlanWords:
+    return plan_words.WORDS[plan.run.protocol]
 
 
 def _named(cohort: Cohort) -> str:
@@ -70,16 +71,15 @@ def _named(cohort: Cohort) -> str:
 
 def _cases(plan: Plan, cohort: Cohort) -> list[str]:
     shape = " x ".join(map(str, cohort.shape))
-    folds, outer = plan.facts.folds, plan.facts.outer
-    told = f"{len(outer)} of {len(folds.numbers())} outer folds"
-    told = f"{count(folds.count, 'fold')}, flat" if plan.run.flat else told
-    return [f"{len(cohort.table):,} cases, {_named(cohort)}, {shape} pixels as {cohort.store.dtype}; {told}"]
+    return [
+        f"{len(cohort.table):,} cases, {_named(cohort)}, {shape} pixels as {cohort.store.dtype}; "
+        f"{_words(plan).folds(plan)}"
+    ]
 
 
 def _fits(plan: Plan) -> list[str]:
     counts, evaluation, deployment = plan.counts, *plan.commands
-    own = counts.trials - counts.shared
-    rows = [["search fits", f"{counts.most:,}"]] if plan.run.flat else _reused(counts)
+    rows = _words(plan).search(plan)
     rows += [["search fits of the deployment", f"{counts.deploy_search:,}"]]
     rows += [["networks of the deployment", f"{counts.deploy_networks:,}"]]
     rows += [[f"epochs of {c.command}, at most", f"{c.most:,}"] for c in (evaluation, deployment)]
@@ -92,25 +92,7 @@ def _fits(plan: Plan) -> list[str]:
     told = f"{count(counts.trials, 'trial')} a study by {searcher}"
     if counts.trials < plan.run.search.trials:
         told += f" (the space holds no more; {plan.run.search.trials} were asked for)"
-    if plan.run.flat:
-        told += ": one search, whose fits also test; nothing is refitted"
-    elif own:
-        told += (
-            f": {counts.shared} are the same in all studies, so their pairs meet; {own} depend on each "
-            "study's scores, and meet only by chance"
-        )
-    else:
-        told += ": all are the same in all studies, so all pairs meet"
-    return [told, *table(rows)]
-
-
-def _reused(counts: FitCounts) -> list[list[str]]:
-    """Rows of the nested protocol's fits."""
-    own = counts.trials - counts.shared
-    rows = [["search fits without pair reuse", f"{counts.without_reuse:,}"]]
-    rows += [["search fits with pair reuse" + (", at most" if own else ""), f"{counts.most:,}"]]
-    rows += [["search fits if all proposals met", f"{counts.fewest:,}"]] if own else []
-    return [*rows, ["refits", f"{counts.refits:,}"]]
+    return [f"{told}: {_words(plan).meeting(plan)}", *table(rows)]
 
 
 def _buckets(plan: Plan) -> list[str]:
@@ -199,33 +181,12 @@ def _row(command: CommandPlan, estimate: Estimate) -> list[str]:
 
 
 def _chain(plan: Plan, command: CommandPlan) -> str:
-    last = "rounds and refit" if command.command == "evaluate" else "rounds and networks"
-    last = "rounds" if plan.run.flat and command.command == "evaluate" else last
+    last = _words(plan).waiting if command.command == "evaluate" else "rounds and networks"
     least = command.chain * plan.in_step
     return (
         f"{command.command}: {last} wait for each other; with any number of devices "
         f"{least:,.0f} lane-epochs a device stay"
     )
-
-
-def _saved(plan: Plan) -> list[str]:
-    counts, whole, alone, measured = plan.counts, plan.whole, plan.alone, plan.facts.measured
-    if plan.run.flat:
-        return [_early(plan)]
-    reuse = f"pair reuse: {_part(counts.most, counts.without_reuse)} of the search fits"
-    if counts.most != counts.fewest:
-        reuse += f", up to {_part(counts.fewest, counts.without_reuse)} if all proposals met"
-    lines = [_early(plan), reuse]
-    if measured is not None and measured.pair:
-        lines.append(
-            f"a fit that two folds watch trained {_mean(measured.pair):.1f} epochs, one of them alone would "
-            f"have needed {_mean(measured.one):.1f}"
-        )
-    lines.append(
-        f"outer folds: all {whole.refits} take {whole.most + whole.refits:,} fits, the {counts.refits} "
-        f"planned {counts.most + counts.refits:,}, one alone {alone.most + alone.refits:,}"
-    )
-    return lines
 
 
 def _early(plan: Plan) -> str:
@@ -235,16 +196,8 @@ def _early(plan: Plan) -> str:
         return f"early stopping: none, every fit trains {limit.epochs} epochs"
     if measured is None or not measured.pair:
         return f"early stopping: unknown until a run in --workdir has curves (at most {limit.epochs} epochs)"
-    mean = _mean(measured.pair)
+    mean = plan_words.mean(measured.pair)
     return (
         f"early stopping: {1 - mean / limit.epochs:.0%} of the search epochs ({mean:.1f} of {limit.epochs} a "
         f"fit, mean of {len(measured.pair):,})"
     )
-
-
-def _mean(values: Sequence[int]) -> float:
-    return sum(values) / len(values)
-
-
-def _part(used: int, of: int) -> str:
-    return f"{1 - used / of:.0%}"

@@ -25,14 +25,14 @@ class Launch:
 
     Attributes:
         name: of this launch, unlike that of any other.
-        task: "evaluate" or "deploy".
+        command: "evaluate" or "deploy".
         config: digest of the configuration.
         cases: digest of case table and folds.
         versions: of the packages that can change a number.
     """
 
     name: str
-    task: str
+    command: str
     config: str
     cases: str
     versions: dict[str, str]

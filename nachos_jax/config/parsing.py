@@ -109,8 +109,8 @@ def _check_idle(values: Mapping[str, Any], table: Sequence[Hyperparameter], task
         for key, idle in ((row.key, row.default), (row.space_key, "")):
             if values[key] != idle:
                 raise UsageError(
-                    f"config.{key} = {values[key]!r} does nothing for config.task.name = {task!r}: it belongs "
-                    f"to {' and '.join(row.tasks)}. Set it back to {idle!r}."
+                    f"config.{key} = {values[key]!r} does nothing for config.task.name = {task!r}: it "
+                    f"belongs to {' and '.join(row.tasks)}. Set it back to {idle!r}."
                 )
 
 

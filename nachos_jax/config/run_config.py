@@ -129,11 +129,6 @@ class RunConfig:
     raw: Mapping[str, Any]
 
     @property
-    def flat(self) -> bool:
-        """True when the estimate comes from one loop, in which fits are scored after their last epoch."""
-        return self.protocol == "flat"
-
-    @property
     def augmentations(self) -> frozenset[str]:
         """Augmentations that any trial of this run can use; the others are not compiled in."""
         return frozenset(name for name in hp.AUGMENTATION if self.uses(name))

@@ -23,7 +23,7 @@ class Columns:
         targets: N cells of each column that holds a target, by its name.
         order: names in the source's own order: of the classes, or of several target columns; () when it has
             none.
-        numeric: whether the targets come from an array of numbers, so that a cell may number a name of `order`.
+        numeric: whether the targets come from an array of numbers: a cell may be a place in `order`.
         subjects: N subjects, or None when the source does not say.
         sites: N sites, or None.
         folds: N fold numbers as text, or None.
@@ -157,8 +157,8 @@ def target_texts(values: np.ndarray, name: str, names: Sequence[str], source: st
     """
     if values.ndim > 2:
         raise UsageError(
-            f"{source}: the labels have shape {values.shape}; store one target a case, shape (N,), or several "
-            "labels a case, shape (N, labels)."
+            f"{source}: the labels have shape {values.shape}; store one target a case, shape (N,), or "
+            "several labels a case, shape (N, labels)."
         )
     if values.ndim == 1 or values.shape[1] == 1:
         return {name: [_number_text(value) for value in values.reshape(len(values)).tolist()]}

@@ -23,7 +23,8 @@ SPLITS = ("train", "val", "test")
 def read(data: DataConfig) -> Source:
     """Reads the columns of an NPZ file; its images are read when they are needed.
 
-    The parts train, val and test of the MedMNIST layout (Yang et al. 2023) are merged. Other keys then take the same prefix, e.g. train_patient_id. Keys left at ''
+    The parts train, val and test of the MedMNIST layout (Yang et al. 2023) are merged. Other keys then take
+    the same prefix, e.g. train_patient_id. Keys left at ''
     mean the arrays subject, site and fold, where there are such arrays with one value a case.
 
     Raises:

@@ -13,8 +13,8 @@ from nachos_jax.data.sums import PixelSums, pixel_sums
 class Store(Protocol):
     """Inputs of N cases, which the engine moves to the devices without knowing what they are.
 
-    What `rows` gives is a tree of arrays; only the task that reads batches from it looks inside. So images and
-    vectors, which all have one shape, and volumes of many shapes, which lie one after another, go one way.
+    What `rows` gives is a tree of arrays; only the task that reads batches from it looks inside. So images
+    and vectors, which all have one shape, and volumes of many shapes, one after another, go one way.
     """
 
     @property
@@ -50,8 +50,8 @@ class Dense:
     """Inputs of one shape.
 
     Attributes:
-        values: [N, H, W, C] images, [N, D, H, W, C] volumes or [N, D] vectors; images in uint8, uint16, int16,
-            float16 or float32, possibly memory-mapped.
+        values: [N, H, W, C] images, [N, D, H, W, C] volumes or [N, D] vectors; images in uint8, uint16,
+            int16, float16 or float32, possibly memory-mapped.
     """
 
     values: np.ndarray

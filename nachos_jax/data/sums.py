@@ -33,7 +33,7 @@ class PixelSums:
 
 
 def pixel_sums(images: np.ndarray, block: int = 256) -> PixelSums:
-    """Sums of images [N, H, W, C], volumes or vectors, in blocks of cases so that a memory map stays on disk."""
+    """Sums of images [N, H, W, C], volumes or vectors, in blocks so that a memory map stays on disk."""
     total, squares, inner = [], [], tuple(range(1, images.ndim - 1))
     for start in range(0, len(images), block):
         part = np.asarray(images[start : start + block], np.float64)

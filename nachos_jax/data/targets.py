@@ -45,9 +45,11 @@ class Targets:
         return Targets(self.task, self.names, self.values[chosen], strata, self.has[chosen], self.noun)
 
     def texts(self) -> list[str]:
-        """[N]: the target of each case in words: its class, its labels ("?" for one not known), its number."""
+        """[N]: the target of each case in words: its class, its labels ("?" if not known), its number."""
         if self.has.shape[1] == 0:
-            return [f"{value:.15g}" for value in self.values.tolist()]
+            return [
+                "; ".join(f"{x:.15g}" for x in row) for row in self.values.reshape(len(self), -1).tolist()
+            ]
         if self.values.ndim == 1:
             return [self.names[number] for number in self.values.tolist()]
         rows = zip(self.has.tolist(), np.isnan(self.values).tolist(), strict=True)

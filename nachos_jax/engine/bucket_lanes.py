@@ -35,7 +35,7 @@ class FitResult:
         payload: files to commit with it: "weights.safetensors" and what was seen of the held cases [n, S],
             fold after fold ("logits.safetensors" of a classification), for a fit without watchers;
             "inner.safetensors" for a search fit: what was seen of each watched fold [n, S] at its best epoch
-            (the last, in the flat protocol), under the fold's number.
+            (with `keep_last` at its last), under the fold's number.
     """
 
     record: FitRecord

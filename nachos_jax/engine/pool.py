@@ -69,6 +69,7 @@ class LanePool:
         checkpoints: where running lanes are saved, or None.
         devices: devices to use; all local ones by default.
         agree: makes several processes choose the same lowering and packing.
+        keep_last: keep what search fits predict after their last epoch, and not at the best one.
     """
 
     def __init__(
@@ -79,7 +80,9 @@ class LanePool:
         checkpoints: Checkpoints | None = None,
         devices: Sequence[Any] | None = None,
         agree: Agree = alone,
+        keep_last: bool = False,
     ):
+        self._keep_last = keep_last
         self._run, self._checkpoints = run, checkpoints if run.engine.checkpoint_epochs else None
         self._mesh = meshes.lane_mesh(devices)
         windows = divide(len(cohort.table), run.data.window, run.seed)
@@ -214,9 +217,9 @@ class LanePool:
         self.spent.tuning_seconds += max(0.0, time.perf_counter() - began - program.compile_seconds)
         metric, name = self._run.search.metric, digest([list(pair) for pair in bucket])
         if self._checkpoints is None:
-            return BucketLanes(program, self._maker, metric, None, keep_last=self._run.flat)
+            return BucketLanes(program, self._maker, metric, None, keep_last=self._keep_last)
         saved, own = self._checkpoints.saved(name), self._checkpoints.own(name)
-        return BucketLanes(program, self._maker, metric, own, saved, self._run.flat)
+        return BucketLanes(program, self._maker, metric, own, saved, self._keep_last)
 
     def _halve(self, bucket: Bucket, error: Exception) -> None:
         """Goes on with half the lanes after the device has run out of memory."""

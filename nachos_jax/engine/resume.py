@@ -128,7 +128,8 @@ def snapshot(
         running: those on their way.
 
     Returns:
-        Leaves [running lanes, ...] by name with what was seen at best epochs beside them, and one JSON value a lane.
+        Leaves [running lanes, ...] by name with what was seen at best epochs beside them, and one JSON
+        value a lane.
     """
     rows = np.asarray([lane.lane for lane in running])
     leaves = jax.tree.leaves(jax.device_get(state))

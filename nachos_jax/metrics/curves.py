@@ -154,47 +154,6 @@ def band(curves: Sequence[Curve], grid: np.ndarray = GRID, level: float = 0.95) 
     return _band(heights, grid, level, len(curves) - len(heights), reason)
 
 
-def resampled_band(
-    kind: Kind,
-    labels: np.ndarray,
-    scores: np.ndarray,
-    weights: np.ndarray,
-    grid: np.ndarray = GRID,
-    level: float = 0.95,
-) -> Band:
-    """Pointwise percentile band of a curve over bootstrap replicates of its cases.
-
-    With replicates of whole subjects the band holds the chance of the draw of subjects; the model
-    is held fixed, so how much another training would change the curve is not in it. It is too
-    narrow with fewer than about 30 subjects.
-
-    Args:
-        kind: "roc" or "precision_recall".
-        labels: [N] bool, True for positive cases.
-        scores: [N] float, higher means more likely positive.
-        weights: [R, N] >= 0, how often each case counts in each replicate.
-        grid: [G] places of the horizontal axis, 0 to 1.
-        level: share of the replicates between low and high at any one place.
-
-    Raises:
-        ValueError: shapes do not fit together, a weight is negative, or a wrong level.
-    """
-    labels, scores = binary_cases(labels, scores)
-    if not np.isfinite(scores).all():
-        return _band([], grid, level, len(weights), "some scores are not finite numbers")
-    order, ends = _order(scores)
-    heights, undefined, reason = [], 0, "no cases"
-    for chunk in row_chunks(weights, len(labels)):
-        hits, alarms = _cumulated(labels[order], chunk[:, order], ends)
-        for row_hits, row_alarms in zip(hits, alarms, strict=True):
-            missing = _missing(kind, row_hits, row_alarms)
-            if missing:
-                undefined, reason = undefined + 1, missing
-            else:
-                heights.append(_height(kind, *_rates(kind, row_hits, row_alarms), grid))
-    return _band(heights, grid, level, undefined, reason)
-
-
 def binary_cases(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Labels [N] as bool and scores [N] as float64.
 

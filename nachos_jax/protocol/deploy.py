@@ -10,11 +10,12 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import EpochLimit, Fit
 from nachos_jax.data.table import Cohort
 from nachos_jax.protocol.crew import crews
+from nachos_jax.protocol.design import protocols
+from nachos_jax.protocol.design.study import Ending, Study
 from nachos_jax.protocol.model import export
 from nachos_jax.protocol.run.opening import Run, begin, open_run
 from nachos_jax.protocol.run.progress import Progress
-from nachos_jax.protocol.study.conduct import Conductor, Ending
-from nachos_jax.protocol.study.study import Study, deployment_study
+from nachos_jax.protocol.study.conduct import Conductor
 from nachos_jax.records.schema import FitRecord, Outcome
 
 
@@ -42,7 +43,7 @@ def deploy(
     """
     run = open_run(config, workdir, "deploy", cohort)
     begin(run)
-    study = deployment_study(run.folds, run.cases, config)
+    study = protocols.of(config).deployment(run.folds, run.cases, config)
     folder = Path(workdir) / "deploy"
     crew = crews.gather(run, party)
     ending = Ending(

@@ -1,4 +1,4 @@
-"""The case table of a run as a record: who its cases are, what is true of them, and in which fold each lies."""
+"""The case table of a run as a record: who its cases are, what is true of them, in which fold each lies."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class CaseRecord:
         added = [name for name in names.tolist() if name not in place]
         lost = sorted(place.keys() - set(names.tolist()))
         if added or lost:
-            told = [f"{len(added)} are new, e.g. {added[0]!r}"] * bool(added)
-            told += [f"{len(lost)} are gone, e.g. {lost[0]!r}"] * bool(lost)
+            told = [f"{len(added)} are new, e.g. {added[0]!r}"] if added else []
+            told += [f"{len(lost)} are gone, e.g. {lost[0]!r}"] if lost else []
             raise UsageError(
-                f"The cases of {where} have changed since its first run: {' and '.join(told)}. Restore the data, or "
-                "give the new data a --workdir of their own."
+                f"The cases of {where} have changed since its first run: {' and '.join(told)}. Restore the "
+                "data, or give the new data a --workdir of their own."
             )
         order = [place[name] for name in names.tolist()]
         return Folds(self.folds.assignment[:, order], self.folds.count, self.folds.repeats)

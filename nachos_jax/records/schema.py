@@ -1,7 +1,7 @@
 """Every fact that a run commits, as frozen dataclasses with a JSON form.
 
 A record is immutable and deterministic: no times, no host names, so that two runs of the same
-configuration hold the same bytes. Timings live in sessions (see `Session`).
+configuration hold the same bytes. Timings live in sessions (see `RunDirectory.write_session`).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class FitRecord:
         parameters: number of trained parameters.
         training_loss: mean training loss of each epoch; the last is None if diverged.
         curves: per watched fold number.
-        payload: files of arrays committed with it, name -> SHA-256; empty for search fits.
+        payload: files of arrays committed with it, name -> SHA-256.
     """
 
     fit: str
@@ -67,7 +67,7 @@ class Outcome:
     """The end of a study: all its trials scored and one selected.
 
     Attributes:
-        study: outer fold number, or None for deployment.
+        study: outer fold number, or None for a search on all cases.
         metric: selection metric.
         rule: "best" or "one-se".
         trials: the trials, by number.
@@ -96,7 +96,7 @@ class OuterTest:
         fit: id of the refit whose predictions these are.
         cases: names of the fold's cases, in table order.
         arrays: what the task recorded of each case, [n, ...] by name: of a classification "labels" (class
-            numbers) and "probabilities" [n, C]; NaN (null on disk) where nothing is known, or the refit met NaN.
+            numbers) and "probabilities" [n, C]; NaN (null on disk) where nothing is known or predicted.
         training_loss: learning curve of the refit.
         values: metrics of the fold that the task computed itself; None where undefined.
     """

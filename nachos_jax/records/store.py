@@ -94,14 +94,14 @@ def study_name(study: int | None) -> str:
 class RunDirectory:
     """Records of one run below `path`; everything else in there can be deleted and is rebuilt.
 
-    Estimation and deployment keep apart stores (`task` = "evaluate" or "deploy"), so that no result
+    Estimation and deployment keep apart stores (`command` = "evaluate" or "deploy"), so that no result
     of one can reach the other.
     """
 
-    def __init__(self, path: str | os.PathLike, task: str = "evaluate"):
+    def __init__(self, path: str | os.PathLike, command: str = "evaluate"):
         self.path = Path(path)
         self.records = self.path / "records"
-        self.task = self.records / task
+        self.command, self.folder = command, self.records / command
 
     # --- the run itself -------------------------------------------------------------------------
 
@@ -147,14 +147,14 @@ class RunDirectory:
 
     def _study(self, study: int | None) -> Path:
         # Without an outer fold it is the study of deployment, or of an estimate by the flat protocol.
-        flat = study is None and self.task.name == "evaluate"
-        return self.task / "studies" / ("flat" if flat else study_name(study))
+        flat = study is None and self.command == "evaluate"
+        return self.folder / "studies" / ("flat" if flat else study_name(study))
 
     # --- fits -----------------------------------------------------------------------------------
 
     def fits(self) -> Iterator[schema.FitRecord]:
         """All finished fits, ordered by id."""
-        for path in sorted((self.task / "fits").glob("*.json")):
+        for path in sorted((self.folder / "fits").glob("*.json")):
             yield self._read(path, schema.fit_record)
 
     def fit(self, fit: str) -> schema.FitRecord | None:
@@ -187,7 +187,7 @@ class RunDirectory:
 
     def payload_path(self, record: schema.FitRecord, suffix: str) -> Path:
         """Where a payload file of a fit lies; its name holds its hash, so that no other bytes replace it."""
-        return self.task / "fits" / f"{record.fit}.{record.payload[suffix][:8]}.{suffix}"
+        return self.folder / "fits" / f"{record.fit}.{record.payload[suffix][:8]}.{suffix}"
 
     def payload(self, record: schema.FitRecord, suffix: str) -> bytes:
         """The bytes of a payload file, checked against the record.
@@ -205,33 +205,33 @@ class RunDirectory:
         return data
 
     def _fit_path(self, fit: str) -> Path:
-        return self.task / "fits" / f"{fit}.json"
+        return self.folder / "fits" / f"{fit}.json"
 
     # --- tests ----------------------------------------------------------------------------------
 
     def tests(self) -> list[schema.OuterTest]:
         """The outer folds tested so far, in order."""
-        found = [self._read(path, schema.outer_test) for path in (self.task / "tests").glob("fold_*.json")]
+        found = [self._read(path, schema.outer_test) for path in (self.folder / "tests").glob("fold_*.json")]
         return sorted(found, key=lambda test: test.outer_fold)
 
     def commit_test(self, value: schema.OuterTest) -> None:
         """Commits the one test of an outer fold."""
         name = f"{study_name(value.outer_fold)}.json"
-        self._commit(self.task / "tests" / name, schema.test_json(value))
+        self._commit(self.folder / "tests" / name, schema.test_json(value))
 
     # --- what was spent (not part of the truth: times and devices) -----------------------------------
 
     def sessions(self) -> list[dict[str, Any]]:
-        """What each process spent on this task, oldest first."""
-        return [self._read(path, dict) for path in sorted((self.task / "sessions").glob("*.json"))]
+        """What each process spent on this command, oldest first."""
+        return [self._read(path, dict) for path in sorted((self.folder / "sessions").glob("*.json"))]
 
     def session(self, name: str) -> dict[str, Any] | None:
         """What one process has spent so far, or None before it has begun."""
-        return self._read(self.task / "sessions" / f"{name}.json", dict)
+        return self._read(self.folder / "sessions" / f"{name}.json", dict)
 
     def write_session(self, name: str, value: Mapping[str, Any]) -> None:
         """Writes or rewrites what this process spent so far."""
-        write_atomic(self.task / "sessions" / f"{name}.json", dump(dict(value)))
+        write_atomic(self.folder / "sessions" / f"{name}.json", dump(dict(value)))
 
     # --- what the report is to show (not part of the truth: it may change) ---------------------------------
 

@@ -29,10 +29,6 @@ class Background:
             raise ValueError(f"study {study} has already asked: fetch that answer first.")
         self._asked[study] = self._pool.submit(function)
 
-    def pending(self, study: int | None) -> bool:
-        """True from `submit` of this study until `ready` has handed out its proposals."""
-        return study in self._asked
-
     @property
     def busy(self) -> bool:
         """True while `ready` has yet to hand out something that was submitted."""

@@ -88,13 +88,13 @@ def _unseen(titles: Sequence[str], counts: np.ndarray, names: Sequence[str], nou
         holders = [titles[fold] for fold in np.flatnonzero(column).tolist()]
         if len(holders) == 1:
             texts.append(
-                f"{noun.capitalize()} {name!r} lies wholly in {holders[0]}: fits that leave it out never see this "
-                f"{noun}."
+                f"{noun.capitalize()} {name!r} lies wholly in {holders[0]}: fits that leave it out never see "
+                f"this {noun}."
             )
         # With two folds no fit leaves out both, so nothing is lost by it.
         elif len(holders) == 2 < len(titles):
             texts.append(
-                f"{noun.capitalize()} {name!r} lies wholly in {holders[0]} and {holders[1]}: fits that leave out both "
-                f"never see this {noun}."
+                f"{noun.capitalize()} {name!r} lies wholly in {holders[0]} and {holders[1]}: fits that "
+                f"leave out both never see this {noun}."
             )
     return texts

@@ -149,8 +149,8 @@ def make(table: Cases, strata: Strata, scheme: str, count: int, repeats: int, se
         seed: seed of the first draw, from 0.
 
     Returns:
-        Folds in which every subject lies in one fold of each repeat; stratified ones hold every stratum that is
-        needed.
+        Folds in which every subject lies in one fold of each repeat; stratified ones hold every stratum
+        that is needed.
 
     Raises:
         UsageError: the table cannot be divided so.
@@ -234,8 +234,8 @@ def _check_enough(table: Cases, strata: Strata, count: int) -> None:
     subjects = len(np.unique(table.subjects))
     if subjects < count:
         raise UsageError(
-            f"config.folds.count = {count}, but there are {subjects} subjects, and a subject lies in one fold: "
-            f"set config.folds.count to at most {subjects}, or add subjects."
+            f"config.folds.count = {count}, but there are {subjects} subjects, and a subject lies in one "
+            f"fold: set config.folds.count to at most {subjects}, or add subjects."
         )
     for number, name in enumerate(strata.names if strata.needed else ()):
         of_class = strata.numbers == number
@@ -249,7 +249,7 @@ def _check_enough(table: Cases, strata: Strata, count: int) -> None:
 
 
 def _draw(table: Cases, strata: Strata, count: int, seed: int, earlier: Sequence[np.ndarray]) -> np.ndarray:
-    """[N] int64 folds from 0: the first draw with every stratum that is needed in every fold that is no earlier repeat."""
+    """[N] int64 folds from 0: the first draw that is new and has what is needed in every fold."""
     known = {_partition(row) for row in earlier}
     lacking = 0
     for attempt in range(ATTEMPTS):

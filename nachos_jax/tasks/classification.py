@@ -53,9 +53,9 @@ def class_weights(counts: np.ndarray, exponent: float) -> np.ndarray:
 def cumulative_log_probabilities(outputs: jax.Array) -> jax.Array:
     """Log-probabilities of C ordered classes from C - 1 outputs, by a cumulative logit link.
 
-    P(class > k) = sigmoid(c_k) with c_0 the first output and c_k = c_(k-1) - softplus(output k): the thresholds
-    keep their order by construction, however far apart the network puts them (McCullagh 1980, "Regression models
-    for ordinal data", section 1; with distances that may depend on the case).
+    P(class > k) = sigmoid(c_k) with c_0 the first output and c_k = c_(k-1) - softplus(output k): the
+    thresholds keep their order by construction, however far apart the network puts them (McCullagh 1980,
+    "Regression models for ordinal data", section 1; with distances that may depend on the case).
 
     Args:
         outputs: [B, C - 1] float32.
@@ -130,8 +130,8 @@ class Classification(DenseTask):
         """Class numbers [N] int32.
 
         Raises:
-            UsageError: several labels a case, an empty one, one outside the classes, a class without cases, one
-                class only.
+            UsageError: several labels a case, an empty one, one outside the classes, a class without cases,
+                one class only.
         """
         labels = _labels(columns)
         checks.no_empty(labels, "label", columns.where, {*names, *columns.order, *columns.certain})
@@ -210,7 +210,7 @@ def _named(text: str, row: int, columns: Columns) -> str:
     if not 0 <= int(text) < len(columns.order):
         raise UsageError(
             f"{columns.where(row)}: label {text} has no name; the label names are "
-            f"{checks.listed(columns.order)}, numbered 0 to {len(columns.order) - 1}. Mend the label or add its "
-            "name."
+            f"{checks.listed(columns.order)}, numbered 0 to {len(columns.order) - 1}. Mend the label or add "
+            "its name."
         )
     return columns.order[int(text)]

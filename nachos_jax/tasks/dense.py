@@ -1,4 +1,4 @@
-"""What tasks share whose inputs all have one shape: a gather, normalisation, augmentation, one output a case."""
+"""What tasks share whose inputs all have one shape: gather, normalisation, augmentation, an output a case."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ TASK = Multilabel()
 
 
 def rarest_label(values: np.ndarray, names: tuple[str, ...]) -> Strata:
-    """Strata of [N, labels]: the rarest label that a case has, so that rare ones are spread over the folds."""
+    """Strata of [N, labels]: the rarest label that a case has, so that rare ones are spread over folds."""
     there = values == 1
     rarity = np.argsort(np.argsort(there.sum(axis=0), kind="stable"), kind="stable")
     rank = np.where(there, rarity[None], len(names)).min(axis=1)
@@ -161,8 +161,9 @@ def _chosen(columns: Columns, names: Sequence[str]) -> dict[str, Sequence[str]]:
     chosen = {name: columns.targets[name] for name in names or columns.targets}
     if len(chosen) < 2:
         raise UsageError(
-            f"{columns.source} holds one label a case ({checks.listed(chosen)}), and 'multilabel' predicts several: "
-            "name their columns in config.data.target_keys, or set config.task.name = 'classification'."
+            f"{columns.source} holds one label a case ({checks.listed(chosen)}), and 'multilabel' predicts "
+            "several: name their columns in config.data.target_keys, or set config.task.name to "
+            "'classification'."
         )
     return chosen
 
@@ -176,8 +177,8 @@ def _cells(columns: Columns, name: str, cells: Sequence[str]) -> np.ndarray:
             values[row] = CELLS[cell.lower()]
         else:
             raise UsageError(
-                f"{columns.where(row)}: label {name} is {cell!r}; write 1 where it is there, 0 where it is not, and "
-                "leave the cell empty where nobody knows."
+                f"{columns.where(row)}: label {name} is {cell!r}; write 1 where it is there, 0 where it is "
+                "not, and leave the cell empty where nobody knows."
             )
     return values
 

@@ -134,7 +134,7 @@ TASK = Regression()
 
 
 def quantile_groups(values: np.ndarray) -> Strata:
-    """Strata of [N] numbers: five groups of about equal size, from the smallest to the largest; ties stay together."""
+    """Strata of [N] numbers: five groups of about equal size by value; ties stay together."""
     edges = np.unique(np.quantile(values, np.linspace(0, 1, GROUPS + 1)[1:-1]))
     numbers = np.searchsorted(edges, values, side="right").astype(np.int32)
     _, numbers = np.unique(numbers, return_inverse=True)
@@ -150,7 +150,7 @@ def _number(cell: str, name: str, row: int, columns: Columns) -> float:
         value = float("nan")
     if not np.isfinite(value):
         raise UsageError(
-            f"{columns.where(row)}: {name} {cell!r} is no finite number; fill it in (with a decimal point) or drop "
-            "the row."
+            f"{columns.where(row)}: {name} {cell!r} is no finite number; fill it in (with a decimal point) "
+            "or drop the row."
         )
     return value

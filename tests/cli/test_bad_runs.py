@@ -31,16 +31,22 @@ def _set(path: Path, **fields: Any) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **fields}), encoding="utf-8")
 
 
+def _older(run: Path) -> Path:
+    """Makes it a run of a version that kept its case table in folds.csv alone; returns that file."""
+    (run / "records/cases.json").unlink()
+    return run / "folds.csv"
+
+
 def _move_a_case(run: Path) -> None:
     """The first case, whose subject has a second one, goes to the next fold."""
-    table = run / "folds.csv"
+    table = _older(run)
     header, row, *rest = table.read_text(encoding="utf-8").splitlines()
     *cells, fold = row.split(",")
     table.write_text("\n".join([header, ",".join([*cells, str((int(fold) + 1) % 3)]), *rest]) + "\n")
 
 
 def _exchange_folds(run: Path) -> None:
-    table = run / "folds.csv"
+    table = _older(run)
     text = table.read_text(encoding="utf-8").replace(",0\n", ",X\n").replace(",1\n", ",0\n")
     table.write_text(text.replace(",X\n", ",1\n"), encoding="utf-8")
 
@@ -72,22 +78,28 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], tuple[str, ...], tuple[str, ...],
     ),
     "folds exchanged": (_exchange_folds, ("evaluate", "deploy"), (), ["have changed", "folds.csv"]),
     "folds of another run": (
-        lambda run: (run / "folds.csv").write_text("case,subject,site,label,fold\nx,s,,0,0\n"),
+        lambda run: _older(run).write_text("case,subject,site,label,fold\nx,s,,0,0\n"),
         ("evaluate", "deploy"),
         (),
         ["folds.csv line 2", "'x'", "Delete folds.csv"],
     ),
     "binary folds": (
-        lambda run: (run / "folds.csv").write_bytes(bytes(range(256))),
+        lambda run: _older(run).write_bytes(bytes(range(256))),
         ("evaluate", "deploy", "status", "report"),
         (),
         ["folds.csv", "is damaged", "delete this file"],
     ),
     "folds lost": (
-        lambda run: (run / "folds.csv").unlink(),
+        lambda run: _older(run).unlink(),
         ("report",),
         (),
         ["folds.csv", "nachos evaluate"],
+    ),
+    "cases.json cut": (
+        lambda run: _cut(run / "records/cases.json"),
+        ("evaluate", "deploy", "report"),
+        (),
+        ["records/cases.json is damaged", "delete this file"],
     ),
     "run.json cut": (
         lambda run: _cut(run / "records/run.json"),

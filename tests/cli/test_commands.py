@@ -92,7 +92,11 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize("command", NAMES)
+def test_these_are_all_commands_but_the_one_that_reads_its_flags_itself() -> None:
+    assert set(PLACES) == {name for name, command in NAMES.items() if not command.reads_words}
+
+
+@pytest.mark.parametrize("command", PLACES)
 def test_a_tilde_is_the_home_folder(command: str, here: Path, monkeypatch: pytest.MonkeyPatch):
     """A shell leaves --workdir=~/x as it is."""
     monkeypatch.setenv("HOME", "/me")

@@ -15,6 +15,7 @@ from nachos_jax.core.types import Fit
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine.windows import divide
 from nachos_jax.models import registry
+from nachos_jax.models.blocks import Mode, evaluation
 from tests import tiny
 
 
@@ -27,7 +28,7 @@ def plain_loop(
     """
     stream = jnp.asarray(rng.streams(fit))
     network = registry.build(
-        fit.hparams, 1, 3, jnp.float32, "lax", nnx.Rngs(rng.key(stream, Purpose.INIT, 0))
+        fit.hparams, cohort.shape, 3, jnp.float32, "lax", nnx.Rngs(rng.key(stream, Purpose.INIT, 0))
     )
     trainer = nnx.Optimizer(network, optimizer, wrt=nnx.Param)
     assert cohort.table.folds is not None
@@ -44,7 +45,7 @@ def plain_loop(
         for batch in map(np.asarray, batches):
 
             def loss(net, batch=batch):
-                logits = net(jnp.asarray(pixels[batch]), True, jnp.float32(0), unused)
+                logits = net(jnp.asarray(pixels[batch]), Mode(True, 0.0, unused, {}))
                 labels = jnp.asarray(cohort.targets.values[batch])
                 return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
@@ -54,7 +55,7 @@ def plain_loop(
             seen.append(float(value))
         losses.append(np.mean(seen))
     held = jnp.asarray(pixels[cohort.table.folds == 1])
-    return losses, np.asarray(network(held, False, jnp.float32(0), unused))
+    return losses, np.asarray(network(held, evaluation({})))
 
 
 OPTIMIZERS = {

@@ -14,10 +14,12 @@ from jax import numpy as jnp
 import nachos_jax
 from nachos_jax import UsageError
 from nachos_jax.core.hparams import AUGMENTATION
+from nachos_jax.data.store import Dense
 from nachos_jax.engine import lane
 from nachos_jax.engine.bucket_lanes import named
 from nachos_jax.engine.lane_trainer import LaneFit
 from nachos_jax.models import registry
+from nachos_jax.models.blocks import evaluation
 from tests import tiny
 
 CONFIGURATIONS = [
@@ -134,16 +136,16 @@ def test_without_validation_a_fit_runs_all_epochs_on_all_cases_and_keeps_its_wei
 def test_the_weights_predict_what_training_says(unwatched, cohort):
     """Loaded into a fresh network, they separate the classes that they were trained on."""
     fit = unwatched[0]
-    network = registry.build(fit.hparams, 1, 3, jnp.float32, "lax", nnx.Rngs(0))
-    graph = lane.graph(lambda rngs: registry.build(fit.hparams, 1, 3, jnp.float32, "lax", rngs))
-    params, stats = lane.parts(network)
+    network = registry.build(fit.hparams, cohort.shape, 3, jnp.float32, "lax", nnx.Rngs(0))
+    graph = lane.graph(lambda rngs: registry.build(fit.hparams, cohort.shape, 3, jnp.float32, "lax", rngs))
+    params, stats, _ = lane.parts(network)
     filled = []
     for prefix, tree in (("params", params), ("stats", stats)):
         leaves = [fit.weights[name] for name in named(prefix, tree)]
         filled.append(jax.tree.unflatten(jax.tree.structure(tree), [jnp.asarray(leaf) for leaf in leaves]))
-    trained = nnx.merge(graph, *filled)
+    trained = nnx.merge(graph, *filled, {})
     pixels = (cohort.store.values.astype(np.float32) - fit.weights["pixel_mean"]) / fit.weights["pixel_sd"]
-    predicted = np.argmax(trained(jnp.asarray(pixels), False, 0.0, lane.rng.unused()), axis=1)
+    predicted = np.argmax(trained(jnp.asarray(pixels), evaluation({})), axis=1)
     assert np.mean(predicted == cohort.targets.values) > 0.5, "a third by chance"
 
 
@@ -208,7 +210,7 @@ def test_validation_cases_are_not_trained_on(watched, cohort, validation):
     """Their pixels may be anything: training sees none of them."""
     images = cohort.store.values.astype(np.float32)
     images[validation] = np.nan
-    spoilt = dataclasses.replace(cohort, images=images)
+    spoilt = dataclasses.replace(cohort, store=Dense(images))
     fit = nachos_jax.fit_lanes(spoilt, [CONFIGURATIONS[2]], tiny.config(), validation)[0]
     assert (fit.validation_loss, fit.best_epoch, fit.status) == ((None,), None, "done")
     clean, _ = watched

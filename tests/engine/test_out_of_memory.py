@@ -33,7 +33,9 @@ def test_memory_decides_the_number_of_lanes(cohort, monkeypatch):
 
     monkeypatch.setattr(resident.Resident, "compile", spy)
     tiny.train([tiny.fit(run)], run, cohort)
-    monkeypatch.setattr(memory, "allowance", lambda *_: cohort.store.values.nbytes + 4 * tiny.CASES + used[0] // 2)
+    monkeypatch.setattr(
+        memory, "allowance", lambda *_: cohort.store.values.nbytes + 4 * tiny.CASES + used[0] // 2
+    )
     monkeypatch.setattr(memory, "stays", lambda *_: True)
     records, _, tight = tiny.train([tiny.fit(run)], run, cohort)
     assert 1 <= tight.lanes < 6

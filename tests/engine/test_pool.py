@@ -10,10 +10,12 @@ import jax
 import numpy as np
 import pytest
 
+from nachos_jax.data.store import Dense
 from nachos_jax.engine import bucket_lanes, lane, program, watch
 from nachos_jax.engine.resume import Checkpoints
 from nachos_jax.records.schema import Curve
 from nachos_jax.runtime.mesh import by_lane
+from nachos_jax.tasks.task import Cases
 from tests import tiny
 
 
@@ -69,7 +71,7 @@ def test_nan_in_one_watched_fold_ends_that_watcher_only():
     clean = tiny.cohort("float32")
     images = np.array(clean.store.values)
     images[clean.table.folds == 1] = np.nan
-    spoilt = dataclasses.replace(clean, images=images)
+    spoilt = dataclasses.replace(clean, store=Dense(images))
     run = tiny.run_config()
     fit = tiny.fit(run, (0, 1))
     with_nan = tiny.train([fit], run, spoilt)[0][fit.id]
@@ -141,10 +143,10 @@ def test_shard_map_gives_what_pmap_of_vmap_gives(cohort):
     ours = lanes.program.epoch(begun, placed)
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves).reshape(4, 2, *np.shape(leaves[0])), *told)
     state = jax.tree.map(lambda leaf: leaf.reshape(4, 2, *leaf.shape[1:]), host)
-    cases = lane.Cases(cohort.store.values, cohort.targets.values)
+    shared = lane.Shared(Cases(cohort.store.values, cohort.targets.values), {})
     one = functools.partial(lane.epoch, lanes.program.spec)
     old = jax.pmap(jax.vmap(one, in_axes=(None, 0, 0)), in_axes=(None, 0, 0), devices=jax.devices()[:4])
-    theirs = old(cases, state, stacked)
+    theirs = old(shared, state, stacked)
     for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
         np.testing.assert_allclose(a, np.reshape(b, np.shape(a)), rtol=1e-5, atol=1e-6)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load
 
+from nachos_jax.data.store import Dense
 from nachos_jax.data.stream import WindowReader
 from nachos_jax.engine import memory
 from nachos_jax.engine.windows import divide
@@ -87,7 +88,7 @@ def test_the_reader_yields_the_windows_asked_for(tmp_path):
     images = np.lib.format.open_memmap(tmp_path / "a.npy", mode="w+", dtype=np.uint8, shape=(50, 3, 2, 1))
     images[:] = np.arange(50, dtype=np.uint8)[:, None, None, None]
     windows = divide(50, 16, seed=1)
-    reader = WindowReader(images, np.arange(50), windows.cases.reshape(windows.count, -1))
+    reader = WindowReader(Dense(images), np.arange(50), windows.cases.reshape(windows.count, -1))
     seen = []
     for number, pixels, labels in reader.read([2, 0, 3, 1]):
         real = windows.cases.reshape(windows.count, -1)[number] >= 0

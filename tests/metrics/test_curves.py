@@ -6,9 +6,8 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import norm
 from sklearn import metrics as sk
 
 from nachos_jax.metrics import curves as c
@@ -161,42 +160,12 @@ def test_band_is_the_pointwise_mean_and_quantiles(kind, data):
         np.testing.assert_allclose(band.sd, np.std(heights, axis=0, ddof=1))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@given(data=cases(20), seed=st.integers(0, 99))
-@settings(max_examples=30)
-def test_resampled_band_is_that_of_the_replicates_own_curves(kind, data, seed):
-    labels, scores = data
-    weights = np.random.default_rng(seed).multinomial(len(labels), np.full(len(labels), 1 / len(labels)), 30)
-    curves = [FUNCTIONS[kind](labels, scores, row) for row in weights]
-    expected, found = c.band(curves, level=0.9), c.resampled_band(kind, labels, scores, weights, level=0.9)
-    assert (found.curves, found.undefined) == (expected.curves, expected.undefined)
-    for name in ("mean", "low", "high"):
-        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-12)
-
-
-def test_chunks_change_nothing(monkeypatch):
-    draws = np.random.default_rng(3)
-    labels, scores = draws.random(60) < 0.4, draws.random(60)
-    weights = draws.integers(0, 3, (50, 60)).astype(np.int16)
-    whole = c.resampled_band("roc", labels, scores, weights)
+def test_chunks_hold_all_rows_in_order(monkeypatch):
+    weights = np.random.default_rng(3).integers(0, 3, (50, 60)).astype(np.int16)
     monkeypatch.setattr(c, "CHUNK_BYTES", 8 * 60 * 7)
-    assert [len(chunk) for chunk in c.row_chunks(weights, 60)] == [7] * 7 + [1]
-    np.testing.assert_array_equal(c.resampled_band("roc", labels, scores, weights).low, whole.low)
-
-
-def test_the_bands_limits_hold_the_chance_of_the_draw():
-    """Over samples from one population the true height lies in the 90 % band about that often."""
-    draws = np.random.default_rng(5)
-    n, place = 200, np.array([0.2])
-    truth = norm.cdf(1 - norm.ppf(0.8))  # positive scores lie 1 above the negative ones
-    inside = 0
-    for _ in range(60):
-        labels = draws.random(n) < 0.5
-        scores = draws.normal(labels.astype(float))
-        weights = draws.multinomial(n, np.full(n, 1 / n), 200)
-        band = c.resampled_band("roc", labels, scores, weights, place, 0.9)
-        inside += int(band.low[0] <= truth <= band.high[0])
-    assert 46 <= inside <= 60
+    chunks = list(c.row_chunks(weights, 60))
+    assert [len(chunk) for chunk in chunks] == [7] * 7 + [1]
+    np.testing.assert_array_equal(np.concatenate(chunks), weights)
 
 
 def test_wrong_input_is_refused():
@@ -206,12 +175,11 @@ def test_wrong_input_is_refused():
     with pytest.raises(ValueError, match="negative"):
         c.roc(labels, scores, np.array([1.0, -1.0]))
     with pytest.raises(ValueError, match="expected"):
-        c.resampled_band("roc", labels, scores, np.ones((3, 4)))
+        list(c.row_chunks(np.ones((3, 4)), 2))
     with pytest.raises(ValueError, match="level"):
-        c.resampled_band("roc", labels, scores, np.ones((3, 2)), level=95)
+        c.band([c.roc(labels, scores)], level=95)
     with pytest.raises(ValueError, match="kinds"):
         c.band([c.roc(labels, scores), c.precision_recall(labels, scores)])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        empty = c.resampled_band("roc", labels, scores, np.zeros((3, 2)))
-    assert (empty.note, empty.undefined) == ("no positive case", 3)
+        assert c.roc(labels, scores, np.zeros(2)).note == "no cases"

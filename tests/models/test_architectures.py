@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from nachos_jax.core import rng
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import active
 from nachos_jax.models import cnn, registry
+from nachos_jax.models.blocks import Mode, evaluation
 
 
 def hparams(**changes):
@@ -19,6 +21,11 @@ def hparams(**changes):
     values = {row.name: row.default for row in rows if row.default is not None}
     values.update({name.replace("_", ".", 1) if "_" in name else name: v for name, v in changes.items()})
     return active(values, rows)
+
+
+def training(rate: jax.Array | float = 0.0, key: jax.Array | None = None) -> Mode:
+    """The mode of a training step."""
+    return Mode(True, rate, rng.unused() if key is None else key, {})
 
 
 SMALL = [
@@ -45,11 +52,11 @@ SMALL = [
 ]
 
 
-def pieces(chosen, channels, classes, dtype=jnp.float32):
+def pieces(chosen, shape, outputs, dtype=jnp.float32):
     """Graph definition, and a compiled function from a key to (parameters, running statistics, rest)."""
 
     def build(key):
-        return registry.build(chosen, channels, classes, dtype, "custom", nnx.Rngs(params=key))
+        return registry.build(chosen, shape, outputs, dtype, "custom", nnx.Rngs(params=key))
 
     graph = nnx.graphdef(nnx.eval_shape(lambda: build(jax.random.key(0))))
     return graph, jax.jit(lambda key: nnx.split(build(key), nnx.Param, nnx.BatchStat, ...)[1:])
@@ -57,7 +64,7 @@ def pieces(chosen, channels, classes, dtype=jnp.float32):
 
 @pytest.mark.parametrize("changes", SMALL, ids=lambda c: "-".join(map(str, c.values())))
 def test_builds_and_a_step_lowers_the_loss(changes):
-    graph, create = pieces(hparams(**changes), 1, 3)
+    graph, create = pieces(hparams(**changes), (28, 28, 1), 3)
     params, stats, rest = create(jax.random.key(0))
     assert not jax.tree.leaves(rest), "state beside parameters and running statistics"
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves((params, stats)))
@@ -67,7 +74,7 @@ def test_builds_and_a_step_lowers_the_loss(changes):
     def loss(params, stats):
         # A copy, because the running statistics belong to the trace outside the gradient.
         net = nnx.merge(graph, params, stats, copy=True)
-        logits = net(x, True, 0.0, jax.random.key(2))
+        logits = net(x, training())
         return -jnp.mean(jnp.sum(jax.nn.log_softmax(logits) * goal, axis=-1)), nnx.state(net, nnx.BatchStat)
 
     @jax.jit
@@ -81,15 +88,15 @@ def test_builds_and_a_step_lowers_the_loss(changes):
     @jax.jit
     def evaluate(params, stats, rate, key):
         net = nnx.merge(graph, params, stats)
-        return net(x, False, rate, key), nnx.state(net, nnx.BatchStat)
+        return net(x, Mode(False, rate, key, {})), nnx.state(net, nnx.BatchStat)
 
     (after, moved), losses = train(params, stats)
     assert np.all(np.isfinite(losses))
     assert losses[-1] < losses[0]
-    logits, untouched = evaluate(after, moved, 0.5, jax.random.key(3))
-    assert logits.shape == (8, 3)
-    assert logits.dtype == jnp.float32
-    np.testing.assert_array_equal(logits, evaluate(after, moved, 0.9, jax.random.key(4))[0])
+    outputs, untouched = evaluate(after, moved, 0.5, jax.random.key(3))
+    assert outputs.shape == (8, 3)
+    assert outputs.dtype == jnp.float32
+    np.testing.assert_array_equal(outputs, evaluate(after, moved, 0.9, jax.random.key(4))[0])
     for before, now in zip(jax.tree.leaves(moved), jax.tree.leaves(untouched), strict=True):
         np.testing.assert_array_equal(before, now)
 
@@ -97,13 +104,15 @@ def test_builds_and_a_step_lowers_the_loss(changes):
 @pytest.mark.parametrize("stem", ["small", "large"])
 @pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize("depth", [18, 34, 50])
-def test_every_resnet_gives_logits(depth, version, stem):
+def test_every_resnet_gives_outputs(depth, version, stem):
     changes = {"resnet_depth": depth, "resnet_version": version, "resnet_stem": stem, "resnet_width": 4}
     chosen = hparams(architecture="resnet", **changes)
 
     def run(x):
-        net = registry.build(chosen, 3, 2, jnp.float32, "custom", nnx.Rngs(params=jax.random.key(0)))
-        return net(x, True, 0.1, jax.random.key(1))
+        net = registry.build(
+            chosen, x.shape[1:], 2, jnp.float32, "custom", nnx.Rngs(params=jax.random.key(0))
+        )
+        return net(x, training(0.1, jax.random.key(1)))
 
     out = jax.eval_shape(run, jax.ShapeDtypeStruct((5, 28, 31, 3), jnp.float32))
     assert out.shape == (5, 2)
@@ -112,12 +121,12 @@ def test_every_resnet_gives_logits(depth, version, stem):
 def test_lanes_are_stacked_and_vectorised():
     chosen = hparams(architecture="cnn", cnn_stages=2, cnn_width=4)
 
-    graph, create = pieces(chosen, 1, 2)
+    graph, create = pieces(chosen, (12, 12, 1), 2)
     x = jax.random.normal(jax.random.key(9), (4, 12, 12, 1))
     keys = jax.random.split(jax.random.key(5), 3)
 
     def run(state, rate, key):
-        return nnx.merge(graph, *state)(x, True, rate, key)
+        return nnx.merge(graph, *state)(x, training(rate, key))
 
     lanes = jax.jit(jax.vmap(create))(keys)
     alone = jax.jit(run)
@@ -132,11 +141,9 @@ def test_bfloat16_stays_near_float32(norm):
     x = jax.random.normal(jax.random.key(1), (4, 28, 28, 3))
     out = {}
     for dtype in (jnp.float32, jnp.bfloat16):
-        graph, create = pieces(hparams(norm=norm), 3, 2, dtype)
+        graph, create = pieces(hparams(norm=norm), (28, 28, 3), 2, dtype)
         state = create(jax.random.key(0))
-        out[dtype] = jax.jit(lambda s, graph=graph: nnx.merge(graph, *s)(x, True, 0.0, jax.random.key(0)))(
-            state
-        )
+        out[dtype] = jax.jit(lambda s, graph=graph: nnx.merge(graph, *s)(x, training()))(state)
         assert out[dtype].dtype == jnp.float32
     np.testing.assert_allclose(out[jnp.bfloat16], out[jnp.float32], atol=0.1)
     assert np.any(out[jnp.bfloat16] != out[jnp.float32])
@@ -147,7 +154,9 @@ def test_resnet_has_the_parameters_of_torchvision(depth, count):
     chosen = hparams(architecture="resnet", resnet_depth=depth, resnet_stem="large", resnet_width=64)
 
     def create():
-        return registry.build(chosen, 3, 1000, jnp.float32, "lax", nnx.Rngs(params=jax.random.key(0)))
+        return registry.build(
+            chosen, (224, 224, 3), 1000, jnp.float32, "lax", nnx.Rngs(params=jax.random.key(0))
+        )
 
     shapes = nnx.state(nnx.eval_shape(create), nnx.Param)
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) == count
@@ -156,7 +165,7 @@ def test_resnet_has_the_parameters_of_torchvision(depth, count):
 @pytest.mark.parametrize("version", [1, 2])
 def test_version_1_blocks_start_as_the_identity(version):
     chosen = hparams(architecture="resnet", resnet_version=version, resnet_width=8)
-    module = registry.build(chosen, 1, 2, jnp.float32, "lax", nnx.Rngs(params=jax.random.key(0)))
+    module = registry.build(chosen, (6, 6, 1), 2, jnp.float32, "lax", nnx.Rngs(params=jax.random.key(0)))
     x = jax.nn.relu(jax.random.normal(jax.random.key(1), (2, 6, 6, 8)))
     same = np.array_equal(module.blocks[1](x, True), x)  # type: ignore[attr-defined]
     assert same == (version == 1)
@@ -165,7 +174,7 @@ def test_version_1_blocks_start_as_the_identity(version):
 def test_cnn_matches_the_same_network_in_pytorch():
     torch = pytest.importorskip("torch")
     module = registry.build(
-        hparams(cnn_width=4), 1, 3, jnp.float32, "custom", nnx.Rngs(params=jax.random.key(0))
+        hparams(cnn_width=4), (29, 28, 1), 3, jnp.float32, "custom", nnx.Rngs(params=jax.random.key(0))
     )
     assert isinstance(module, cnn.CNN)
     twin = _pytorch_cnn3(torch, module)
@@ -174,7 +183,9 @@ def test_cnn_matches_the_same_network_in_pytorch():
         twin.train(train)
         with torch.no_grad():
             wanted = twin(torch.from_numpy(x).permute(0, 3, 1, 2)).numpy()
-        np.testing.assert_allclose(module(jnp.asarray(x), train, 0.0, jax.random.key(0)), wanted, atol=2e-5)
+        np.testing.assert_allclose(
+            module(jnp.asarray(x), training() if train else evaluation({})), wanted, atol=2e-5
+        )
 
 
 def _pytorch_cnn3(torch, module):
@@ -202,5 +213,14 @@ def _pytorch_cnn3(torch, module):
 )
 def test_images_that_are_too_small_are_refused(changes, side, message):
     with pytest.raises(UsageError, match=message):
-        registry.check(hparams(**changes), side, side)
-    registry.check(hparams(**changes), 2 * side, 2 * side)
+        registry.check(hparams(**changes), (side, side, 1))
+    registry.check(hparams(**changes), (2 * side, 2 * side, 3))
+
+
+@pytest.mark.parametrize("architecture", registry.names())
+@pytest.mark.parametrize("shape", [(30,), (28, 28), (28, 28, 28, 1)])
+def test_cases_that_are_no_images_are_refused(architecture, shape):
+    with pytest.raises(
+        UsageError, match=rf"{architecture!r} takes images \[H, W, C\].*config.model.architecture"
+    ):
+        registry.check(hparams(architecture=architecture), shape)

@@ -135,3 +135,19 @@ def test_initial_weights_depend_on_the_key_alone():
     first, same, other = (np.asarray(drawn(seed).conv.kernel[...]) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, same)
     assert np.any(first != other)
+
+
+def test_the_head_drops_only_in_training_and_its_evaluation_reads_no_rate():
+    head = blocks.Head(64, 5)
+    blocks.draw_weights(head, nnx.Rngs(params=jax.random.key(0)))
+    x = jax.random.normal(jax.random.key(1), (3, 4, 6, 64))
+    mean = np.asarray(x, np.float64).mean((1, 2))
+    wanted = mean @ np.asarray(head.linear.kernel[...]) + np.asarray(head.linear.bias[...])
+    key = jax.random.key(2)
+    for mode in (
+        blocks.evaluation({"any": 1.0}),
+        blocks.Mode(False, 0.9, key, {}),
+        blocks.Mode(True, 0.0, key, {}),
+    ):
+        np.testing.assert_allclose(head(x, mode), wanted, atol=1e-5)
+    assert np.any(np.abs(np.asarray(head(x, blocks.Mode(True, 0.5, key, {}))) - wanted) > 1e-2)

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from nachos_jax.core import rng
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import active
 from nachos_jax.models import blocks, registry
+from nachos_jax.models.blocks import evaluation
 from nachos_jax.protocol.model import explain
-from nachos_jax.protocol.model.explain import METHODS, gradcam, occlusion
+from nachos_jax.protocol.model.explain import METHODS, Explained, gradcam, occlusion
 
 SIDE = 8
 TOP_LEFT = np.kron([[1.0, 0.0], [0.0, 0.0]], np.ones((4, 4))).astype(np.float32)
@@ -28,15 +28,15 @@ class OneQuadrant(nnx.Module):
     """Reads nothing but the top left quadrant: channels relu(x) and relu(-x) there, zero elsewhere."""
 
     def __init__(self, shift: float = 0.0, seen: np.ndarray = TOP_LEFT) -> None:
-        self.head = blocks.Classifier(2, 2)
+        self.head = blocks.Head(2, 2)
         self.head.linear.kernel[...] = jnp.asarray([[0.0, 3.0], [0.0, -1.0]], jnp.float32)
         self.shift = shift
         self.seen = nnx.static(tuple(map(tuple, seen.tolist())))
 
-    def __call__(self, x, train, dropout_rate, dropout_key):
+    def __call__(self, x, mode):
         part = x * jnp.asarray(self.seen, jnp.float32)[None, :, :, None]
         both = jnp.concatenate([jax.nn.relu(part), jax.nn.relu(-part)], axis=-1)
-        return self.head(both, train, dropout_rate, dropout_key) + jnp.float32(self.shift)
+        return self.head(both, mode) + jnp.float32(self.shift)
 
 
 def bright(*shape: int) -> jax.Array:
@@ -48,20 +48,25 @@ def ones(images: jax.Array, number: int = 1) -> jax.Array:
     return jnp.full(len(images), number, jnp.int32)
 
 
+def looked_into(make, read=lambda outputs: outputs) -> Explained:
+    """A network whose outputs are logits, unless they are read otherwise."""
+    return Explained(make, evaluation({}), read)
+
+
 def explained(method, make, images, classes) -> explain.Explanation:
     """The same compiled: op by op a tiny network takes seconds."""
-    return jax.jit(lambda x, c: method(make, x, c))(images, classes)
+    return jax.jit(lambda x, c: method(looked_into(make), x, c))(images, classes)
 
 
-def by_hparams(channels: int = 1, classes: int = 3, **changes):
-    """A maker of a registered network with fresh weights and moved statistics, and its class count."""
+def by_hparams(shape: tuple[int, ...] = (12, 12, 1), outputs: int = 3, **changes):
+    """A maker of a registered network with fresh weights."""
     rows = registry.hyperparameters()
     values = {row.name: row.default for row in rows if row.default is not None}
     values |= {name.replace("__", "."): value for name, value in changes.items()}
     chosen = active(values, rows)
 
     def build():
-        return registry.build(chosen, channels, classes, jnp.float32, "lax", nnx.Rngs(0))
+        return registry.build(chosen, shape, outputs, jnp.float32, "lax", nnx.Rngs(0))
 
     graph, params, stats = nnx.split(jax.jit(build)(), nnx.Param, nnx.BatchStat)
     return lambda: nnx.merge(graph, params, stats)
@@ -110,16 +115,16 @@ def test_gradcam_follows_its_equations(name: str):
         return x
 
     def features_of(x):
-        explain._logits(make, x, keep)
+        explain._logits(looked_into(make), x, keep)
         return seen.pop()
 
     features = np.asarray(jax.jit(features_of)(images), np.float64)
     head = make().head  # type: ignore[attr-defined]
-    number = int(jnp.argmax(head(jnp.asarray(features, jnp.float32), False, 0.0, rng.unused())))
+    number = int(jnp.argmax(head(jnp.asarray(features, jnp.float32), evaluation({}))))
     steps = np.eye(features.size).reshape(-1, *features.shape[1:])
     # One batch of features with one value more, and one with that value less.
     more, less = (
-        np.asarray(head(jnp.asarray(features + sign * steps, jnp.float32), False, 0.0, rng.unused()))
+        np.asarray(head(jnp.asarray(features + sign * steps, jnp.float32), evaluation({})))
         for sign in (1, -1)
     )
     slopes = ((more - less)[:, number] / 2).reshape(features.shape[1:])
@@ -131,30 +136,30 @@ def test_gradcam_follows_its_equations(name: str):
     np.testing.assert_allclose(found.maps[0] * found.peak[0], wanted, atol=2e-3 * wanted.max())
 
 
-def test_gradcam_asks_for_one_classifier_with_a_map():
+def test_gradcam_asks_for_one_head_with_a_map():
     class Flat(nnx.Module):
         def __init__(self, given: int, calls: int) -> None:
-            self.head = blocks.Classifier(SIDE, 2)
+            self.head = blocks.Head(SIDE, 2)
             self.given, self.calls = given, calls
 
-        def __call__(self, x, train, dropout_rate, dropout_key):
+        def __call__(self, x, mode):
             cell = jnp.tile(jnp.mean(x, (1, 2), keepdims=True), (1, 1, 1, SIDE))
             y = x[..., 0] if self.given == 3 else cell
             logits = jnp.zeros((len(x), 2), jnp.float32)
             for _ in range(self.calls):
-                logits += self.head(y, train, dropout_rate, dropout_key)
+                logits += self.head(y, mode)
             return logits
 
     images = bright(2, SIDE, SIDE, 1)
     for given, calls, told in (
-        (4, 0, "0 calls of a Classifier: let it end in one such Classifier, or choose occlusion"),
+        (4, 0, "0 calls of a Head: let it end in one such Head, or choose occlusion"),
         (4, 2, "2 calls"),
         (3, 1, "features with 3 axes"),
         (4, 1, "has a single cell for images of 8 x 8 pixels"),
     ):
         with pytest.raises(UsageError, match=told):
-            gradcam(lambda given=given, calls=calls: Flat(given, calls), images, ones(images))
-    assert occlusion(lambda: Flat(4, 0), images, ones(images)).maps.shape == (2, SIDE, SIDE)
+            gradcam(looked_into(lambda given=given, calls=calls: Flat(given, calls)), images, ones(images))
+    assert occlusion(looked_into(lambda: Flat(4, 0)), images, ones(images)).maps.shape == (2, SIDE, SIDE)
 
 
 # --- occlusion ----------------------------------------------------------------------------------------
@@ -165,7 +170,7 @@ def test_occlusion_is_the_mean_fall_over_the_squares_that_cover_a_pixel():
     images = bright(2, SIDE, SIDE, 1)
 
     def chance(x: np.ndarray) -> np.ndarray:
-        return np.asarray(jax.nn.softmax(make()(jnp.asarray(x), False, 0.0, rng.unused())))[:, 1]
+        return np.asarray(jax.nn.softmax(make()(jnp.asarray(x), evaluation({}))))[:, 1]
 
     plain = np.asarray(images)
     total, count = np.zeros((2, SIDE, SIDE)), np.zeros((SIDE, SIDE))
@@ -199,7 +204,7 @@ def test_the_occluder_covers_every_pixel_and_stays_inside(length: int, side: int
 @pytest.mark.parametrize("name", SMALL)
 def test_every_architecture_gives_maps(method, name: str):
     images = jax.random.normal(jax.random.key(3), (2, 9, 12, 3))
-    by = by_hparams(3, **SMALL[name])
+    by = by_hparams((9, 12, 3), **SMALL[name])
     found = explained(method, by, images, ones(images, 2))
     assert found.maps.shape == (2, 9, 12)
     assert found.maps.dtype == jnp.float32
@@ -207,7 +212,7 @@ def test_every_architecture_gives_maps(method, name: str):
     assert values.min() >= 0
     assert values.max() <= 1
     np.testing.assert_allclose(values.max(axis=(1, 2)), np.asarray(found.peak) > 0, atol=1e-6)
-    plain = jax.jit(lambda x: by()(x, False, 0.0, rng.unused()))(images)
+    plain = jax.jit(lambda x: by()(x, evaluation({})))(images)
     np.testing.assert_allclose(found.logits, plain, atol=1e-5)
 
 
@@ -222,7 +227,7 @@ def test_the_architecture_of_the_manual_gives_maps(method):
     chosen = {"norm": "batch", "strided.layers": 2, "strided.width": 4}
 
     def make():
-        return file["build"](chosen, 1, 2, jnp.float32, "lax", nnx.Rngs(0))
+        return file["build"](chosen, (SIDE, SIDE, 1), 2, jnp.float32, "lax", nnx.Rngs(0))
 
     images = bright(2, SIDE, SIDE, 1)
     maps = explained(method, make, images, ones(images)).maps
@@ -278,6 +283,25 @@ def test_the_map_turns_with_the_quadrant(method):
     np.testing.assert_allclose(turned, jnp.rot90(plain, axes=(1, 2)), atol=1e-6)
 
 
+@METHOD
+def test_outputs_are_explained_by_the_logits_that_they_are_read_as(method):
+    """Of two ordered classes with one output x the logits are log sigmoid(-x) and log sigmoid(x)."""
+
+    def read(outputs):
+        return jax.nn.log_sigmoid(outputs[:, 1:] * jnp.asarray([[-1.0, 1.0]]))
+
+    images = bright(2, SIDE, SIDE, 1)
+    network = looked_into(OneQuadrant, read)
+    found = jax.jit(lambda x, c: method(network, x, c))(images, ones(images))
+    plain = explained(method, OneQuadrant, images, ones(images))
+    np.testing.assert_allclose(found.logits, read(plain.logits), rtol=1e-5)
+    if method is gradcam:  # the slope of log sigmoid(x) is sigmoid(-x), the same for all cells
+        np.testing.assert_allclose(found.maps, plain.maps, atol=1e-5)
+        np.testing.assert_allclose(found.peak, plain.peak * jax.nn.sigmoid(-plain.logits[:, 1]), rtol=1e-4)
+    assert not np.any(found.maps[:, 5:, :])
+    assert np.all(np.asarray(found.peak) > 0)
+
+
 def test_training_knows_nothing_of_it():
     for file in (blocks, registry):
         assert "explain" not in inspect.getsource(file)
@@ -286,4 +310,4 @@ def test_training_knows_nothing_of_it():
     explained(gradcam, make, bright(1, SIDE, SIDE, 1), jnp.zeros(1, jnp.int32))
     network = make()
     assert [path for path, _ in nnx.to_flat_state(nnx.state(network))] == names
-    assert type(network.head) is blocks.Classifier  # type: ignore[attr-defined]
+    assert type(network.head) is blocks.Head  # type: ignore[attr-defined]

@@ -14,6 +14,7 @@ from flax import nnx
 from nachos_jax import models
 from nachos_jax.core.hparams import by_name
 from nachos_jax.models import registry
+from nachos_jax.models.blocks import Mode, evaluation
 
 
 def test_rows_and_defaults_agree():
@@ -48,14 +49,14 @@ def another_file(tmp_path, monkeypatch):
 TINY = """
     from flax import nnx
     from nachos_jax.core.hparams import Hyperparameter
-    from nachos_jax.models.blocks import Classifier, draw_weights
+    from nachos_jax.models.blocks import Head, draw_weights
 
     HYPERPARAMETERS = (
         Hyperparameter("tiny.x", "integer", 1, 9, when=("architecture", ("tiny",)), default=DEFAULT),
     )
 
-    def build(hparams, channels, classes, dtype, lowering, rngs):
-        network = Classifier(channels, classes)
+    def build(hparams, shape, outputs, dtype, lowering, rngs):
+        network = Head(shape[-1], outputs)
         draw_weights(network, rngs)
         return network
 """
@@ -66,9 +67,21 @@ def test_one_file_adds_an_architecture(another_file):
     assert registry.names() == ("cnn", "resnet", "tiny")
     assert registry.defaults()["tiny"] == {"x": 4}
     chosen = {"architecture": "tiny", "norm": "batch", "tiny.x": 4}
-    registry.check(chosen, 1, 1)
-    module = registry.build(chosen, 2, 3, jnp.float32, "lax", nnx.Rngs(params=jax.random.key(0)))
-    assert module(jnp.zeros((5, 4, 4, 2)), True, 0.1, jax.random.key(0)).shape == (5, 3)
+    registry.check(chosen, (1, 1, 2))
+    module = registry.build(chosen, (4, 4, 2), 3, jnp.float32, "lax", nnx.Rngs(params=jax.random.key(0)))
+    x = jnp.zeros((5, 4, 4, 2))
+    for mode in (Mode(True, 0.1, jax.random.key(0), {}), evaluation({"tiny.x": 4.0})):
+        assert module(x, mode).shape == (5, 3)
+    assert registry.frozen(chosen) == {}
+
+
+def test_frozen_weights_are_those_of_the_file(another_file):
+    more = """
+    def frozen(hparams):
+        return {"backbone": hparams["tiny.x"]}
+    """
+    another_file(TINY.replace("DEFAULT", "4") + more)
+    assert registry.frozen({"architecture": "tiny", "norm": "batch", "tiny.x": 4}) == {"backbone": 4}
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from nachos_jax.protocol.evaluate import evaluate
 from nachos_jax.protocol.run.status import describe
 from nachos_jax.records.store import RunDirectory
 from nachos_jax.report.page import page
-from nachos_jax.tasks import classification as task
+from nachos_jax.tasks.classification import TASK
 from tests import tiny
 
 
@@ -38,7 +38,7 @@ def test_every_case_is_tested_once_by_a_model_that_did_not_see_its_subject(finis
     for test in tests:
         assert refits[test.fit].left_out == (test.outer_fold,)
         assert refits[test.fit].epochs == store.outcome(test.outer_fold).epochs  # type: ignore[union-attr]
-        np.testing.assert_allclose(np.asarray(test.probabilities, float).sum(axis=1), 1.0, rtol=1e-5)
+        np.testing.assert_allclose(test.arrays["probabilities"].sum(axis=1), 1.0, rtol=1e-5)
 
 
 def test_predictions_are_not_rounded_so_that_confident_cases_do_not_tie(finished: Path):
@@ -46,7 +46,7 @@ def test_predictions_are_not_rounded_so_that_confident_cases_do_not_tie(finished
     refits = {record.fit: record for record in store.fits()}
     for test in store.tests():
         logits = load(store.payload(refits[test.fit], "logits.safetensors"))["logits"]
-        np.testing.assert_array_equal(np.asarray(test.probabilities, float), task.probabilities(logits))
+        np.testing.assert_array_equal(test.arrays["probabilities"], TASK.predicted(logits))
 
 
 def test_shared_trials_are_trained_once_a_pair(finished: Path):
@@ -99,8 +99,8 @@ def test_a_finished_run_is_not_trained_again(finished: Path, monkeypatch):
 
 def test_deleted_tests_and_outcomes_are_rebuilt_from_fits(finished: Path, monkeypatch):
     store = RunDirectory(finished)
-    lost = [store.task / "tests" / "fold_01.json", store.task / "studies" / "fold_02" / "outcome.json"]
-    lost.append(store.task / "tests" / "fold_02.json")
+    lost = [store.folder / "tests" / "fold_01.json", store.folder / "studies" / "fold_02" / "outcome.json"]
+    lost.append(store.folder / "tests" / "fold_02.json")
     before = {path: path.read_bytes() for path in lost}
     for path in lost:
         path.unlink()

@@ -18,7 +18,7 @@ from nachos_jax.protocol.evaluate import evaluate
 from nachos_jax.protocol.run.status import describe
 from nachos_jax.records.store import RunDirectory
 from nachos_jax.report.page import page
-from nachos_jax.tasks.classification import probabilities
+from nachos_jax.tasks.classification import TASK
 from tests import tiny
 
 FLAT = {"protocol": "flat", "training__early_stopping": False, "report__replicates": 200, "search__trials": 3}
@@ -52,7 +52,7 @@ def test_scores_and_predictions_are_those_of_the_last_epoch(finished: Path):
             ((fold, curve),) = record.curves.items()
             logits = load(store.payload(record, "inner.safetensors"))[str(fold)]
             labels = cohort.targets.values[cohort.table.folds == fold]
-            value = metric("balanced_accuracy", labels, probabilities(logits), cohort.targets.names).value
+            value = metric("balanced_accuracy", labels, TASK.predicted(logits), cohort.targets.names).value
             assert curve.score[-1] == value
             by_fold[fold] = value
         assert score.by_fold == by_fold

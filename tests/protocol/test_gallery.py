@@ -41,6 +41,10 @@ def run(trained: Path, tmp_path: Path) -> Run:
     return open_run(tiny.run_config(search__trials=1), str(tmp_path / "run"), "evaluate", tiny.cohort())
 
 
+def predicted(run: Run) -> networks.Predicted:
+    return networks.Predicted("classification", run.cohort.targets.names, run.cohort.shape)
+
+
 def shown(path: Path) -> list[dict]:
     return json.loads(path.read_text())["items"]
 
@@ -55,12 +59,12 @@ def test_it_shows_the_most_confident_errors_one_a_subject(run: Run):
     subjects = dict(zip(run.cohort.table.names, run.cohort.table.subjects, strict=True))
     wrong, count = [], 0
     for test in run.store.tests():
-        for case, label, chances in zip(test.cases, test.labels, test.probabilities, strict=True):
+        labels, probabilities = test.arrays["labels"].tolist(), test.arrays["probabilities"].tolist()
+        for case, label, chances in zip(test.cases, labels, probabilities, strict=True):
             count += 1
-            values = [value or 0.0 for value in chances]
-            top = values.index(max(values))
+            top = chances.index(max(chances))
             if top != label:
-                wrong.append((max(values), case, test.outer_fold, test.fit, str(label), str(top)))
+                wrong.append((max(chances), case, test.outer_fold, test.fit, str(label), str(top)))
     wanted, met = [], set()
     for row in sorted(wrong, reverse=True):
         if subjects[row[1]] not in met:
@@ -89,7 +93,7 @@ def test_each_map_is_of_the_refit_that_did_not_see_the_fold(run: Run):
         assert record.left_out == (item["outer_fold"],)
         assert not folds_of.training(record.left_out)[row]
         assert item["weights_sha256"] == record.payload["weights.safetensors"]
-        of = networks.architecture(record.hparams, 1, 3, "float32")
+        of = networks.architecture(record.hparams, predicted(run), "float32")
         arrays = load(store.payload(record, "weights.safetensors"))
         weights_of[item["fit"]] = networks.weights(of, arrays)
         maps = {
@@ -132,9 +136,11 @@ def test_swapped_payloads_are_noticed_by_their_digest_and_forged_ones_by_what_th
         write_or_warn(run)
     assert "gallery of errors" in caplog.text
     # Now the record vouches for the other network, and only its predictions can tell.
-    edit(run.store.task / "fits" / f"{own.fit}.json", payload=dict(other.payload))
+    edit(run.store.folder / "fits" / f"{own.fit}.json", payload=dict(other.payload))
     (
-        run.store.task / "fits" / f"{own.fit}.{other.payload['weights.safetensors'][:8]}.weights.safetensors"
+        run.store.folder
+        / "fits"
+        / f"{own.fit}.{other.payload['weights.safetensors'][:8]}.weights.safetensors"
     ).write_bytes(swapped)
     with pytest.raises(UsageError, match=f"refit {own.fit} gives .* was recorded"):
         write(run, MOST)
@@ -144,7 +150,7 @@ def test_swapped_payloads_are_noticed_by_their_digest_and_forged_ones_by_what_th
 def test_a_test_that_names_a_model_which_saw_the_fold_is_refused(run: Run):
     first = shown(write(run, MOST))[0]
     other = next(test.fit for test in run.store.tests() if test.fit != first["fit"])
-    edit(run.store.task / "tests" / f"fold_{first['outer_fold']:02d}.json", fit=other)
+    edit(run.store.folder / "tests" / f"fold_{first['outer_fold']:02d}.json", fit=other)
     with pytest.raises(UsageError, match="not the refit without that fold"):
         write(run, MOST)
 
@@ -175,13 +181,13 @@ def test_it_reads_records_and_writes_none(run: Run):
 def test_a_partly_finished_run_and_fewer_errors(run: Run):
     assert len(shown(write(run, MOST))) == MOST
     for fold in (1, 2, 3):
-        (run.store.task / "tests" / f"fold_{fold:02d}.json").unlink()
+        (run.store.folder / "tests" / f"fold_{fold:02d}.json").unlink()
     index = json.loads(write(run, MOST).read_text())
     assert index["tested"] == [0]
     assert {item["outer_fold"] for item in index["items"]} <= {0}
     test = run.store.tests()[0]
-    path = run.store.task / "tests" / "fold_00.json"
-    right: list = [[float(c == label) for c in range(3)] for label in test.labels]
+    path = run.store.folder / "tests" / "fold_00.json"
+    right: list = [[float(c == label) for c in range(3)] for label in test.arrays["labels"]]
     right[0] = [None] * 3
     edit(path, probabilities=right)
     (run.store.path / "explanations" / "mine.png").write_bytes(b"not ours")
@@ -206,7 +212,7 @@ def test_one_compilation_serves_all_outer_folds(run: Run):
     assert networks.explainer.cache_info().misses == 1
     record = run.store.fit(run.store.tests()[0].fit)
     assert record is not None
-    compiled = networks.explainer(networks.architecture(record.hparams, 1, 3, "float32"), "gradcam")
+    compiled = networks.explainer(networks.architecture(record.hparams, predicted(run), "float32"), "gradcam")
     assert networks.explainer.cache_info().misses == 1, "it is the architecture of the run"
     assert compiled._cache_size() == 1  # type: ignore[attr-defined]
 
@@ -242,7 +248,7 @@ def test_weights_of_another_network_are_refused(run: Run):
     record = run.store.fit(run.store.tests()[0].fit)
     assert record is not None
     arrays = load(run.store.payload(record, "weights.safetensors"))
-    wider = networks.architecture({**record.hparams, "cnn.width": 5}, 1, 3, "float32")
+    wider = networks.architecture({**record.hparams, "cnn.width": 5}, predicted(run), "float32")
     with pytest.raises(ValueError, match="has shape"):
         networks.weights(wider, load(packed(arrays)))
     assert RunDirectory(run.store.path).fit(record.fit) == record

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nachos_jax.core.errors import UsageError
+from nachos_jax.data.store import Dense
 from nachos_jax.data.table import Cohort
 from nachos_jax.protocol.evaluate import evaluate
 from nachos_jax.records.store import RunDirectory
@@ -25,9 +26,10 @@ def spoilt(cohort: Cohort) -> Cohort:
     images[fold] = np.nan
     labels[fold] = np.roll(labels[fold], 3)
     assert (labels != cohort.targets.values).sum() > 5
-    return dataclasses.replace(
-        cohort, images=images, table=dataclasses.replace(cohort.table, labels=labels), hash="spoilt"
-    )
+    strata = dataclasses.replace(cohort.targets.strata, numbers=labels)
+    has = np.eye(len(cohort.targets.names), dtype=bool)[labels]
+    targets = dataclasses.replace(cohort.targets, values=labels, strata=strata, has=has)
+    return dataclasses.replace(cohort, store=Dense(images), targets=targets, hash="spoilt")
 
 
 def seen_from_inside(workdir: Path) -> tuple:

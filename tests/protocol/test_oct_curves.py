@@ -19,7 +19,7 @@ import pytest
 
 from nachos_jax.core.types import EpochLimit, Fit
 from nachos_jax.engine import watch
-from nachos_jax.protocol.study.selection import score_trial, select
+from nachos_jax.protocol.design.selection import score_trial, select
 from nachos_jax.records.schema import Curve
 
 PARTITIONINGS = ("OCT_split1_random", "OCT_split2_volume", "OCT_split3_subject")

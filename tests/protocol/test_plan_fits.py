@@ -8,11 +8,11 @@ import pytest
 
 from nachos_jax.core.types import Trial
 from nachos_jax.engine.buckets import bucket_of
+from nachos_jax.protocol.design import protocols
 from nachos_jax.protocol.plan import fits as plan_fits
 from nachos_jax.protocol.plan import plan
 from nachos_jax.protocol.plan.fits import Lengths
 from nachos_jax.protocol.study.rounds import due
-from nachos_jax.protocol.study.study import deployment_study, estimation_studies, flat_study
 from nachos_jax.search import registry as searchers
 from nachos_jax.splits.folds import Folds
 from tests import tiny
@@ -28,7 +28,7 @@ def ids_by_the_protocol(run, folds: Folds, outer, meets: bool) -> tuple[set[str]
     """
     search, refits = set(), set()
     drawn = plan_fits.drawn_trials(run)
-    for study in estimation_studies(outer, folds, "cases", run):
+    for study in protocols.of(run).studies(outer, folds, "cases", run):
         asked, trials = 0, []
         while (now := due(run.search, asked, asked)) is not None:
             for number in range(now.start, now.start + now.size):
@@ -64,7 +64,7 @@ def test_fits_are_those_that_the_studies_ask_for(searcher, count, repeats, outer
 @pytest.mark.parametrize("members", ["one", "folds"])
 def test_fits_of_the_deployment_are_those_that_its_study_asks_for(members):
     run, folds = tiny.run_config(search__trials=5, deploy__members=members), folds_of(4, 2)
-    study = deployment_study(folds, "cases", run)
+    study = protocols.of(run).deployment(folds, "cases", run)
     trials = [Trial(None, i, hparams, "?") for i, hparams in enumerate(plan_fits.drawn_trials(run))]
     counts = plan_fits.count(run, folds, folds.numbers(), len(trials))
     assert counts.deploy_search == len(
@@ -76,7 +76,7 @@ def test_fits_of_the_deployment_are_those_that_its_study_asks_for(members):
 def test_the_flat_protocol_is_one_search_that_nothing_follows():
     changes = {"training__early_stopping": False, "search__searcher": "random", "search__trials": 5}
     run, folds = tiny.run_config(protocol="flat", **changes), folds_of(4)
-    study = flat_study(folds, "cases", run)
+    (study,) = protocols.of(run).studies((), folds, "cases", run)
     trials = [Trial(None, i, hparams, "?") for i, hparams in enumerate(plan_fits.drawn_trials(run))]
     ids = {fit.id for trial in trials for fit in study.search_fits(trial).values()}
     counts = plan_fits.count(run, folds, folds.numbers(), len(trials))
@@ -90,8 +90,9 @@ def test_the_flat_protocol_is_one_search_that_nothing_follows():
 def test_the_work_holds_the_fits_that_are_counted_and_their_training_cases():
     run = tiny.run_config(search__searcher="ax", search__trials=7, search__initial=3, search__proposals=2)
     folds = folds_of(4)
-    studies = estimation_studies(folds.numbers(), folds, "", run)
-    work = plan_fits.work(run, folds, studies, Lengths(lambda: 4, lambda: 2))
+    protocol = protocols.of(run)
+    studies = protocol.studies(folds.numbers(), folds, "", run)
+    work = plan_fits.work(run, folds, studies, Lengths(lambda: 4, lambda: 2), protocol.after)
     counts = plan_fits.count(run, folds, folds.numbers(), 7)
     assert len(work.jobs) == counts.most + counts.refits
     assert work.epochs == 4 * counts.most + 2 * counts.refits

@@ -25,7 +25,7 @@ from tests.protocol.plan_cases import GIGABYTE
 def test_the_state_of_a_lane_is_that_of_a_trained_one():
     run = tiny.run_config()
     fit = tiny.fit(run, (0,), 1)
-    network = plan_memory.network(run, bucket_of(fit, run.table), 1, 3)
+    network = plan_memory.network(run, bucket_of(fit, run.table), tiny.cohort())
     records, _, pool = tiny.train([fit], run, tiny.cohort())
     (lanes,) = pool._buckets.values()
     state = lanes.program.empty_state()
@@ -37,13 +37,15 @@ def test_the_state_of_a_lane_is_that_of_a_trained_one():
 
 def test_adam_holds_two_moments_and_counts_its_steps():
     run = tiny.run_config()
-    network = plan_memory.network(run, bucket_of(tiny.fit(run, optimizer="adamw"), run.table), 1, 3)
+    network = plan_memory.network(run, bucket_of(tiny.fit(run, optimizer="adamw"), run.table), tiny.cohort())
     assert network.moments == 2 * network.params + 4
 
 
 def test_a_lane_of_the_default_optimiser_holds_each_parameter_twice():
     run = tiny.run_config()
-    network = plan_memory.network(run, plan_fits.bucket_for(run, plan_fits.drawn_trials(run)[0]), 1, 3)
+    network = plan_memory.network(
+        run, plan_fits.bucket_for(run, plan_fits.drawn_trials(run)[0]), tiny.cohort()
+    )
     # 3 x 3 convolution to 4 channels with scale and shift, then a linear layer to 3 classes.
     assert network.parameters == 9 * 4 + 2 * 4 + 4 * 3 + 3
     assert network.params == network.moments == 4 * network.parameters
@@ -54,7 +56,7 @@ def test_a_lane_of_the_default_optimiser_holds_each_parameter_twice():
 def test_cases_take_what_the_engine_puts_on_a_device(residency, window):
     run, cohort = tiny.run_config(data__residency=residency, data__window=window), tiny.cohort()
     pool = LanePool(cohort, tiny.folds(cohort), run, devices=jax.devices()[:1])
-    found = plan_memory.cases_memory(run, cohort.store.values, GIGABYTE)
+    found = plan_memory.cases_memory(run, cohort, GIGABYTE)
     assert found.streams == pool.streams == (residency == "stream")
     assert found.nbytes == pool._compiler._source.nbytes
     assert found.windows == math.ceil(96 / window)
@@ -102,8 +104,8 @@ def test_compiling_tells_the_bytes_and_the_lanes_that_fit(tmp_path, residency, m
 
     found = compiled(2, GIGABYTE)
     assert found.lanes == 2
-    assert found.used > 2 * plan_memory.network(run.config, bucket, 1, 3).state, "a program needs more"
-    cases = plan_memory.cases_memory(run.config, run.cohort.store.values, GIGABYTE).nbytes
+    assert found.used > 2 * plan_memory.network(run.config, bucket, run.cohort).state, "a program needs more"
+    cases = plan_memory.cases_memory(run.config, run.cohort, GIGABYTE).nbytes
     fewer = compiled(2, cases + found.used - 1)
     assert fewer.lanes == 1
     assert fewer.used < found.used

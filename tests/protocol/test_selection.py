@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nachos_jax.core.types import TrialScore
-from nachos_jax.protocol.study.selection import mean_epochs, score_trial, select, spread
+from nachos_jax.protocol.design.selection import mean_epochs, score_trial, select, spread
 from nachos_jax.records.schema import Curve
 
 LOSSES = st.lists(st.integers(0, 8).map(float), min_size=1, max_size=12)

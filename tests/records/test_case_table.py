@@ -1,4 +1,4 @@
-"""The case table of a run: back from JSON as it was, folds in the order of today's table, other cases refused."""
+"""The case table of a run: back from JSON as it was, folds in today's order, other cases refused."""
 
 from __future__ import annotations
 

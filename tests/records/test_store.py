@@ -239,7 +239,7 @@ def test_no_prefix_of_a_record_is_read_as_one(fit, data):
     text = store.dump(schema.to_json(fit))
     end = data.draw(st.integers(0, len(text) - 2))
     with tempfile.TemporaryDirectory() as folder:
-        path = RunDirectory(folder).task / "fits" / f"{fit.fit}.json"
+        path = RunDirectory(folder).folder / "fits" / f"{fit.fit}.json"
         write_atomic(path, text[:end])
         with pytest.raises(UsageError, match="is damaged"):
             list(RunDirectory(folder).fits())

@@ -13,7 +13,7 @@ from safetensors.numpy import save
 
 from nachos_jax import default_config
 from nachos_jax.core.types import EpochLimit, Fit, Trial, TrialScore
-from nachos_jax.protocol.study.selection import spread
+from nachos_jax.protocol.design.selection import spread
 from nachos_jax.records.case_table import CaseRecord
 from nachos_jax.records.schema import Curve, FitRecord, Outcome, OuterTest
 from nachos_jax.records.store import RunDirectory

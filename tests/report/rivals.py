@@ -48,7 +48,7 @@ def edit_run(path: Path, change) -> None:
 def edit_test(directory: RunDirectory, fold: int, change) -> None:
     """Replaces fields of the test of an outer fold; `change` maps the record to them."""
     (test,) = [test for test in directory.tests() if test.outer_fold == fold]
-    (directory.task / "tests" / f"fold_{fold:02d}.json").unlink()
+    (directory.folder / "tests" / f"fold_{fold:02d}.json").unlink()
     directory.commit_test(dataclasses.replace(test, **change(test)))
 
 

@@ -127,11 +127,11 @@ def test_a_run_on_its_way_is_extended(make_run, tmp_path):
     directory = make_run(folds=3, trials=2, inner=False)
     event_files.write(directory.path, tmp_path / "whole")
     hidden = [
-        directory.task / "studies" / "fold_02" / "outcome.json",
-        directory.task / "tests" / "fold_02.json",
+        directory.folder / "studies" / "fold_02" / "outcome.json",
+        directory.folder / "tests" / "fold_02.json",
     ]
     test = directory.tests()[2]
-    hidden += [directory.task / "fits" / f"{test.fit}.json"]
+    hidden += [directory.folder / "fits" / f"{test.fit}.json"]
     kept = {path: path.read_bytes() for path in hidden}
     for path in hidden:
         path.unlink()
@@ -150,7 +150,7 @@ def test_a_run_on_its_way_is_extended(make_run, tmp_path):
 
 def test_a_refit_that_is_not_tested_yet(make_run, tmp_path):
     directory = make_run(folds=3, trials=2, inner=False)
-    (directory.task / "tests" / "fold_01.json").unlink()
+    (directory.folder / "tests" / "fold_01.json").unlink()
     event_files.write(directory.path, tmp_path)
     assert read(tmp_path / "fold_01" / "refit")["loss/training"]
     assert not (tmp_path / "fits").exists()

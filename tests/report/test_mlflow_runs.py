@@ -164,8 +164,8 @@ def test_artifacts(make_run, database, experiment, tmp_path):
 
 def test_a_run_on_its_way_is_brought_up_to_date(make_run, database, experiment):
     directory = make_run()
-    hidden = [directory.task / "tests" / f"fold_0{fold}.json" for fold in (1, 2)]
-    hidden += [directory.task / "studies" / "fold_02" / "outcome.json"]
+    hidden = [directory.folder / "tests" / f"fold_0{fold}.json" for fold in (1, 2)]
+    hidden += [directory.folder / "studies" / "fold_02" / "outcome.json"]
     kept = {path: path.read_bytes() for path in hidden}
     for path in hidden:
         path.unlink()

@@ -298,7 +298,7 @@ def test_no_outer_prediction_reaches_a_threshold_or_a_temperature(make_run):
     """Metamorphic: other outer predictions, the same thresholds and temperatures."""
     plain = make_run(classes=("benign", "malignant"))
     other = make_run(name="other", classes=("benign", "malignant"))
-    for path in (other.task / "tests").glob("*.json"):
+    for path in (other.folder / "tests").glob("*.json"):
         test = json.loads(path.read_text())
         test["probabilities"] = [row[::-1] for row in test["probabilities"]]
         path.write_text(json.dumps(test))

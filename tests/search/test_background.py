@@ -27,8 +27,6 @@ def test_ready_hands_out_what_is_finished_and_only_once(background):
     assert background.ready(SOON) == [(0, PROPOSALS)]
     assert background.ready() == []
     assert background.busy
-    assert background.pending(None)
-    assert not background.pending(0)
     gate.set()
     assert background.ready(SOON) == [(None, PROPOSALS)]
     assert not background.busy

@@ -23,6 +23,7 @@ from nachos_jax.splits.strata import Strata
 from nachos_jax.tasks import classification as task
 from nachos_jax.tasks.classification import TASK, ClassDevice
 from nachos_jax.tasks.task import Told
+from tests.tasks.columns import columns
 
 NAMES = ("a", "b", "c", "d")
 LOGITS = hnp.arrays(np.float32, (12, 4), elements=st.floats(-30, 30, width=32))
@@ -287,3 +288,28 @@ def test_what_is_recorded_and_what_people_see():
     assert header == ["predicted", *(f"probability_{name}" for name in NAMES)]
     assert [row[0] for row in rows] == ["a", "d"]
     assert [float(cell) for cell in rows[0][1:]] == pytest.approx([0.5, 0.25, 0.125, 0.125], rel=1e-5)
+
+
+# --- targets -----------------------------------------------------------------------------------------
+
+
+def test_targets_of_a_column():
+    found = TASK.targets(columns({"label": ["10", "9", "10", "-1"]}), ())
+    assert found.names == ("-1", "9", "10"), "whole numbers are sorted by value"
+    assert found.values.tolist() == [2, 1, 2, 0]
+    assert found.values.dtype == np.int32
+    assert found.facts == {"labels": [2, 1, 2, 0], "classes": ["-1", "9", "10"]}
+    assert found.strata.needed
+    np.testing.assert_array_equal(found.strata.numbers, found.values)
+    np.testing.assert_array_equal(found.has, np.eye(3, dtype=bool)[found.values])
+    chosen = TASK.targets(columns({"label": ["b", "a"]}), ("b", "a"))
+    assert (chosen.names, chosen.values.tolist()) == (("b", "a"), [0, 1])
+
+
+def test_numbers_of_an_array_are_places_in_its_names_and_text_is_not():
+    cells = {"label": ["1", "0", "1"]}
+    found = TASK.targets(columns(cells, numeric=True, order=("sick", "well")), ())
+    assert (found.names, found.values.tolist()) == (("sick", "well"), [1, 0, 1])
+    turned = TASK.targets(columns(cells, numeric=True, order=("sick", "well")), ("well", "sick"))
+    assert (turned.names, turned.values.tolist()) == (("well", "sick"), [0, 1, 0])
+    assert TASK.targets(columns(cells, order=("1", "0")), ()).values.tolist() == [0, 1, 0]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from nachos_jax.cluster.board import Launch, Party
 from nachos_jax.core.types import digest
 from nachos_jax.engine.pool import LanePool
+from nachos_jax.engine.tuning import Agree, alone
 from nachos_jax.protocol.crew.crew import Alone, Crew, new_session
 from nachos_jax.protocol.crew.leader import Leader
+from nachos_jax.protocol.design import protocols
 from nachos_jax.protocol.run import environment
 from nachos_jax.protocol.run.opening import Run
 
@@ -20,19 +22,30 @@ def gather(run: Run, party: Party | None) -> Crew:
     """
     launch = new_session()
     name = f"{launch}-p0"
-    checkpoints = run.checkpoints(name)
     if party is None:
-        pool = LanePool(run.cohort, run.folds, run.config, checkpoints)
-        return Alone(run.store, pool, name)
+        return Alone(run.store, open_pool(run, name), name)
     run.store.write_session(name, {"started": launch[:15], "launch": launch})  # see worker._join
     party.board.announce(
         Launch(
             name=launch,
-            task=run.store.task.name,
+            command=run.store.command,
             config=digest(dict(run.config.raw)),
             cases=run.cases,
             versions=environment.versions(),
         )
     )
-    pool = LanePool(run.cohort, run.folds, run.config, checkpoints, agree=party.board.agreed)
-    return Leader(run.store, pool, party, name)
+    return Leader(run.store, open_pool(run, name, party.board.agreed), party, name)
+
+
+def open_pool(run: Run, session: str, agree: Agree = alone) -> LanePool:
+    """The lanes of this process.
+
+    Args:
+        run: the opened run.
+        session: name under which lanes are saved.
+        agree: see LanePool.
+    """
+    keep_last = protocols.of(run.config).keep_last
+    return LanePool(
+        run.cohort, run.folds, run.config, run.checkpoints(session), agree=agree, keep_last=keep_last
+    )

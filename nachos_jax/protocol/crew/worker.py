@@ -16,6 +16,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import digest
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine.pool import LanePool
+from nachos_jax.protocol.crew import crews
 from nachos_jax.protocol.crew.crew import put_down, stop_if_asked, train
 from nachos_jax.protocol.crew.leader import POLL, VISIBLE, beat, take
 from nachos_jax.protocol.run import environment
@@ -51,7 +52,7 @@ def work(config: RunConfig, workdir: str, party: Party, cohort: Cohort | None = 
     _compare(launch, config)
     run = _join(launch, config, workdir, cohort, board)
     name = f"{launch.name}-p{board.process}"
-    pool = LanePool(run.cohort, run.folds, config, run.checkpoints(name), agree=board.agreed)
+    pool = crews.open_pool(run, name, board.agreed)
     board.ready()
     with contextlib.ExitStack() as closers:
         closers.push(lambda kind, *_: put_down(run.store, pool, name, time.monotonic() - start, bool(kind)))
@@ -140,7 +141,7 @@ def _join(launch: Launch, config: RunConfig, workdir: str, cohort: Cohort | None
     Raises:
         UsageError: this process sees another run directory, or other cases or folds.
     """
-    store = RunDirectory(workdir, launch.task)
+    store = RunDirectory(workdir, launch.command)
     _wait(
         lambda: store.session(f"{launch.name}-p0"),
         board,
@@ -148,7 +149,7 @@ def _join(launch: Launch, config: RunConfig, workdir: str, cohort: Cohort | None
         f"{workdir} is not the run directory that process 0 writes into: it must lie on a disk that all "
         "hosts share, under the same name.",
     )
-    run = open_run(config, workdir, launch.task, cohort)
+    run = open_run(config, workdir, launch.command, cohort)
     if run.cases != launch.cases:
         raise UsageError(
             f"process {board.process} finds other cases or folds (hash {run.cases}) than process 0 "

@@ -80,8 +80,8 @@ class DeployedModel:
         """
         if self.predicted.on_host.kind != "logits":
             raise UsageError(
-                f"this model predicts {', '.join(self.classes)} ({self.predicted.task}), no probabilities: call "
-                "predictions()."
+                f"this model predicts {', '.join(self.classes)} ({self.predicted.task}), no probabilities: "
+                "call predictions()."
             )
         return self.predictions(images, batch)
 
@@ -111,8 +111,8 @@ class DeployedModel:
         """
         if self.predicted.task != "classification":
             raise UsageError(
-                f"maps explain the class of a classification, and this model is one of {self.predicted.task}: "
-                "leave --explain out."
+                "maps explain the class of a classification, and this model is one of "
+                f"{self.predicted.task}: leave --explain out."
             )
         images, classes = self._fitting(images), np.asarray(classes, np.int32)
         maps = np.zeros(images.shape[:3], np.float32)

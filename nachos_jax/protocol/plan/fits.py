@@ -12,10 +12,11 @@ from nachos_jax.config.run_config import RunConfig, SearchConfig
 from nachos_jax.core.hparams import by_name
 from nachos_jax.core.types import Fit, HParams
 from nachos_jax.engine.buckets import Bucket, bucket_of
+from nachos_jax.protocol.design import protocols
+from nachos_jax.protocol.design.study import Study
 from nachos_jax.protocol.plan.pool_model import Job, Name
 from nachos_jax.protocol.plan.schedule import Chain
 from nachos_jax.protocol.study.rounds import Round, due
-from nachos_jax.protocol.study.study import Study, evaluation_studies
 from nachos_jax.search import registry as searchers
 from nachos_jax.search.searcher import SearchSetting
 from nachos_jax.splits.folds import Folds
@@ -26,6 +27,9 @@ MOST_BUCKETS = 1000
 Length = Callable[[], int]
 """Epochs of the next fit."""
 
+Last = Callable[[Study], list[tuple[int, ...]]]
+"""From a study to the folds that each fit after its search leaves out."""
+
 
 @dataclass(frozen=True)
 class FitCounts:
@@ -35,9 +39,8 @@ class FitCounts:
         trials: trials a study.
         shared: trials that are the same in all studies, drawn without looking at scores.
         inner: inner folds, summed over the outer folds that are run.
-        pairs: different pairs of an outer and an inner fold: (1, 2) and (2, 1) are one. In the flat protocol
-            its folds, like `inner`.
-        refits: one an outer fold; none in the flat protocol.
+        pairs: different sets of folds that search fits leave out: (1, 2) and (2, 1) are one.
+        refits: fits that follow the searches of the estimate.
         deploy_search: search fits of the deployment.
         deploy_networks: networks of the deployment.
     """
@@ -138,13 +141,15 @@ def rounds(search: SearchConfig, trials: int) -> list[Round]:
 
 def count(run: RunConfig, folds: Folds, outer: Sequence[int], trials: int) -> FitCounts:
     """Numbers of fits for these outer folds and so many trials a study."""
-    pairs = [study.left_out(v) for study in evaluation_studies(outer, folds, "", run) for v in study.inner]
+    protocol = protocols.of(run)
+    studies = protocol.studies(outer, folds, "", run)
+    pairs = [study.left_out(v) for study in studies for v in study.inner]
     return FitCounts(
         trials=trials,
         shared=rounds(run.search, trials)[0].size,
         inner=len(pairs),
         pairs=len(set(pairs)),
-        refits=0 if run.flat else len(outer),
+        refits=sum(len(protocol.after(study)) for study in studies),
         deploy_search=trials * folds.count,
         deploy_networks=folds.count if run.members == "folds" else 1,
     )
@@ -170,13 +175,11 @@ def bucket_for(run: RunConfig, hparams: HParams) -> Bucket:
     return bucket_of(Fit(hparams, (), run.seed, run.limit, ""), run.table)
 
 
-def work(
-    run: RunConfig, folds: Folds, studies: Sequence[Study], lengths: Lengths, search_only: bool = False
-) -> Work:
+def work(run: RunConfig, folds: Folds, studies: Sequence[Study], lengths: Lengths, last: Last) -> Work:
     """The fits of studies, of which only those of shared trials meet, and their order.
 
     A round waits for the one before, and what follows a search for its end. Which trial will be selected is
-    not known: the default stands for it. With `search_only`, as in the flat protocol, nothing follows.
+    not known: the default stands for it.
     """
     trials = drawn_trials(run)
     parts, buckets = rounds(run.search, len(trials)), [bucket_for(run, hparams) for hparams in trials]
@@ -200,16 +203,13 @@ def work(
             [search_fit(study, part.start + i, v) for i in range(part.size) for v in study.inner]
             for part in parts
         ]
-        last = [] if search_only else _last(study)
-        chain.append([add(left_out, left_out, buckets[0], lengths.last) for left_out in last])
+        chain.append([add(left_out, left_out, buckets[0], lengths.last) for left_out in last(study)])
         chains.append(chain)
     return Work(jobs, chains)
 
 
-def _last(study: Study) -> list[tuple[int, ...]]:
-    """The folds that each fit after the search leaves out."""
-    if study.outer is not None:
-        return [(study.outer,)]
+def networks(study: Study) -> list[tuple[int, ...]]:
+    """The folds that each network of the deployment leaves out."""
     return [(v,) for v in study.inner] if study.run.members == "folds" else [()]
 
 

@@ -5,20 +5,21 @@ Everything follows from the configuration and the folds; seconds come from what 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.engine.buckets import Bucket
+from nachos_jax.protocol.design import protocols
+from nachos_jax.protocol.design.study import Study
 from nachos_jax.protocol.plan import fits as plan_fits
-from nachos_jax.protocol.plan.fits import Buckets, FitCounts, Length, Lengths, Work
+from nachos_jax.protocol.plan.fits import Buckets, FitCounts, Last, Length, Lengths, Work
 from nachos_jax.protocol.plan.measured import Measured, Speed
 from nachos_jax.protocol.plan.memory import CasesMemory, Device, Network
 from nachos_jax.protocol.plan.pool_model import Lanes
 from nachos_jax.protocol.plan.schedule import Schedule, longest_chain, simulate
-from nachos_jax.protocol.study.study import Study, deployment_study, evaluation_studies
 from nachos_jax.splits.folds import Folds
 
 
@@ -123,8 +124,10 @@ def make(run: RunConfig, facts: Facts, devices: Sequence[int], lanes: int, in_st
         in_step: how many of them are computed together.
     """
     trials, folds, measured = plan_fits.drawn_trials(run), facts.folds, facts.measured
-    estimation = evaluation_studies(facts.outer, folds, "", run)
-    paired = measured.pair if measured and not run.flat else ()  # a fit of the flat protocol has one watcher
+    protocol, limit = protocols.of(run), run.limit.epochs
+    estimation = protocol.studies(facts.outer, folds, "", run)
+    paired = measured.pair if measured and protocol.pairs else ()
+    deployment, one = [protocol.deployment(folds, "", run)], measured.one if measured else ()
     where = [Lanes(number, lanes, in_step) for number in devices]
     return Plan(
         run=run,
@@ -137,15 +140,8 @@ def make(run: RunConfig, facts: Facts, devices: Sequence[int], lanes: int, in_st
         in_step=in_step,
         room=room(facts),
         commands=(
-            _command("evaluate", run, facts, estimation, paired, where),
-            _command(
-                "deploy",
-                run,
-                facts,
-                [deployment_study(folds, "", run)],
-                measured.one if measured else (),
-                where,
-            ),
+            _command("evaluate", facts, _works(run, folds, estimation, protocol.after), paired, where, limit),
+            _command("deploy", facts, _works(run, folds, deployment, plan_fits.networks), one, where, limit),
         ),
     )
 
@@ -156,21 +152,23 @@ def room(facts: Facts) -> int:
     return max(0, facts.device.allowed - facts.cases.nbytes) // largest
 
 
+def _works(run: RunConfig, folds: Folds, studies: Sequence[Study], last: Last) -> Callable[[Lengths], Work]:
+    """From lengths of fits to the fits of these studies."""
+    return lambda lengths: plan_fits.work(run, folds, studies, lengths, last)
+
+
 def _command(
     command: str,
-    run: RunConfig,
     facts: Facts,
-    studies: Sequence[Study],
+    works: Callable[[Lengths], Work],
     search: tuple[int, ...],
     where: Sequence[Lanes],
+    limit: int,
 ) -> CommandPlan:
-    """Plans studies whose search fits are as long as those of `search`, or as the limit."""
-    limit, only = run.limit.epochs, run.flat and command == "evaluate"
-    most = plan_fits.work(run, facts.folds, studies, Lengths(lambda: limit, lambda: limit), only)
+    """Plans a command whose search fits are as long as those of `search`, or as the limit."""
+    most = works(Lengths(lambda: limit, lambda: limit))
     last = facts.measured.last if facts.measured and search else ()
-    expected = plan_fits.work(
-        run, facts.folds, studies, Lengths(_length(search, limit), _length(last, limit)), only
-    )
+    expected = works(Lengths(_length(search, limit), _length(last, limit)))
     return CommandPlan(
         command=command,
         fits=len(most.jobs),

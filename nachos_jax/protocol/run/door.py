@@ -11,6 +11,7 @@ from nachos_jax.data.table import Cohort
 from nachos_jax.engine.windows import divide
 from nachos_jax.metrics import decisions
 from nachos_jax.models import registry as models
+from nachos_jax.protocol.design import protocols
 from nachos_jax.search import registry as searchers
 from nachos_jax.splits.folds import Folds
 from nachos_jax.tasks import registry as tasks
@@ -24,7 +25,7 @@ def check_config(run: RunConfig) -> None:
 
     Raises:
         UsageError: a searcher that is unknown, a metric that is unknown or cannot select, a rule for the
-            threshold that cannot be read, or a flat protocol with what it cannot correct for.
+            threshold that cannot be read, or what the protocol cannot stand.
     """
     searchers.check(run.search.searcher)
     name = run.search.metric
@@ -37,12 +38,11 @@ def check_config(run: RunConfig) -> None:
     if name not in task.metrics:
         known = ", ".join(metric for metric in task.metrics if metric != "ece")
         raise UsageError(
-            f"config.search.metric = {name!r}: must be one of {known} (config.task.name = {run.task!r}), or '' for "
-            f"{task.headline}."
+            f"config.search.metric = {name!r}: must be one of {known} (config.task.name = {run.task!r}), or "
+            f"'' for {task.headline}."
         )
     decisions.parse_rule(run.report.threshold)
-    if run.flat:
-        _flat(run)
+    protocols.of(run).check(run)
 
 
 def check(run: RunConfig, cohort: Cohort, folds: Folds) -> None:
@@ -74,30 +74,6 @@ def _metric(run: RunConfig, cohort: Cohort, folds: Folds) -> None:
                 f"config.search.metric = {name!r} is undefined on fold {fold} ({why}), which serves "
                 f"as an inner fold: select by {task.headline}{other}, or change the folds."
             )
-
-
-def _flat(run: RunConfig) -> None:
-    """What the bias correction of the flat protocol takes for granted (see nachos_jax/statistics/bbc.py)."""
-    if searchers.looks_at_scores(run.search.searcher):
-        raise UsageError(
-            f"config.search.searcher = {run.search.searcher!r} looks at scores, and the flat protocol cannot "
-            "correct for that: use 'sobol' or 'random', or config.protocol = 'nested'."
-        )
-    if run.limit.patience != run.limit.epochs:
-        raise UsageError(
-            "config.protocol = 'flat' scores fits on the folds that early stopping would watch: set "
-            "config.training.early_stopping = False, or config.protocol = 'nested'."
-        )
-    if run.search.rule != "best":
-        raise UsageError(
-            f"config.search.rule = {run.search.rule!r}: the correction of the flat protocol repeats the "
-            "choice of the best trial; set it to 'best', or config.protocol = 'nested'."
-        )
-    if run.folds.repeats > 1:
-        raise UsageError(
-            f"config.folds.repeats = {run.folds.repeats}: the flat protocol divides the cases once; set it "
-            "to 1, or config.protocol = 'nested'."
-        )
 
 
 def _report(run: RunConfig, cohort: Cohort) -> None:

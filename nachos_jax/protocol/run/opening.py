@@ -45,16 +45,16 @@ class Run:
 
     def checkpoints(self, session: str) -> Checkpoints:
         """Where the process of a session saves its lanes."""
-        return Checkpoints(self.store.path / "checkpoints" / self.store.task.name, session)
+        return Checkpoints(self.store.path / "checkpoints" / self.store.command, session)
 
 
-def open_run(config: RunConfig, workdir: str, task: str, cohort: Cohort | None = None) -> Run:
+def open_run(config: RunConfig, workdir: str, command: str, cohort: Cohort | None = None) -> Run:
     """Loads and checks everything that a new or an old run directory needs; writes nothing.
 
     Args:
         config: the checked configuration.
         workdir: the run directory.
-        task: "evaluate" or "deploy".
+        command: "evaluate" or "deploy".
         cohort: the cases, or None to load what the config names.
 
     Returns:
@@ -64,7 +64,7 @@ def open_run(config: RunConfig, workdir: str, task: str, cohort: Cohort | None =
         UsageError: the data cannot be used, or the directory belongs to another run.
     """
     readable.check(workdir)
-    store = RunDirectory(workdir, task)
+    store = RunDirectory(workdir, command)
     _same_config(config, store)
     cohort = cohort or sources.load(config.data, tasks.of(config.task))
     if cohort.targets.task != config.task:
@@ -135,7 +135,7 @@ def _identify(run: Run) -> None:
         run.store.commit_cases(record)
     header, lines = rows.write_rows(record, run.cohort.targets.texts())
     run.store.write_table("folds.csv", header, lines)
-    if run.store.task.name == "evaluate":  # a deployment in the same directory leaves the report as it is
+    if run.store.command == "evaluate":  # a deployment in the same directory leaves the report as it is
         _write_report_settings(run)
     environment.write(run.store, run.config, run.cases)
 

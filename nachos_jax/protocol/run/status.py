@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nachos_jax.core.errors import UsageError
+from nachos_jax.protocol.design.protocols import PROTOCOLS
 from nachos_jax.records.store import RunDirectory
 
 
@@ -25,11 +26,12 @@ def describe(workdir: str) -> str:
     lines = [
         f"{workdir}: {run['n_cases']} cases, {subjects}, {len(run['classes'])} classes",
     ]
-    if run["config"].get("protocol") == "flat":
-        lines.append(f"estimate, flat: {_study(store, None, trials, True)}, {_fits(store)}")
-    else:
-        lines.append(f"estimate: {len(tested)} of {len(planned)} outer folds tested, {_fits(store)}")
-        lines += [f"  outer fold {fold}: {_study(store, fold, trials, fold in tested)}" for fold in planned]
+    protocol = PROTOCOLS[run["config"].get("protocol", "nested")]
+
+    def told(study: int | None, tested: bool) -> str:
+        return _study(store, study, trials, tested)
+
+    lines += protocol.standing(planned, tested, told, _fits(store))
     deployment = RunDirectory(workdir, "deploy")
     built = (deployment.path / "deploy" / "model.json").exists()
     state = "exported" if built else _study(deployment, None, trials, False)

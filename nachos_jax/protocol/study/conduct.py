@@ -8,16 +8,16 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Fit, Trial, TrialScore
 from nachos_jax.protocol.crew.crew import Crew
+from nachos_jax.protocol.design.study import Ending, Study
 from nachos_jax.protocol.run.opening import Run
 from nachos_jax.protocol.run.progress import Progress, Status
 from nachos_jax.protocol.study.rounds import Round, due
-from nachos_jax.protocol.study.study import Study
 from nachos_jax.records.schema import FitRecord, Outcome
 from nachos_jax.runtime import stopping
 from nachos_jax.search import registry as searchers
@@ -25,21 +25,6 @@ from nachos_jax.search.background import Background
 from nachos_jax.search.searcher import Proposal, Searcher
 
 log = logging.getLogger("nachos_jax")
-
-
-@dataclass(frozen=True)
-class Ending:
-    """What follows the search of a study.
-
-    Attributes:
-        fits: (study, outcome) -> fits to train at the end (a refit, or the networks to deploy).
-        finish: (study, outcome, their records) -> commits the result, also of fits that diverged.
-        finished: study -> True when its result is on disk.
-    """
-
-    fits: Callable[[Study, Outcome], list[Fit]]
-    finish: Callable[[Study, Outcome, list[FitRecord]], None]
-    finished: Callable[[Study], bool]
 
 
 @dataclass
@@ -203,10 +188,8 @@ class Conductor:
             self._submit(fits)
 
     def _give_up(self, desk: _Desk, why: str) -> None:
-        alone = "The deployment study" if self._run.store.task.name == "deploy" else "The flat search"
-        name = alone if desk.study.outer is None else f"Outer fold {desk.study.outer}"
         cure = "lower the learning rates in config.search.space or config.training and use a new --workdir"
-        self._problems.append(f"{name} could not be finished: {why}; {cure}.")
+        self._problems.append(f"{desk.study.title} could not be finished: {why}; {cure}.")
         desk.closed = True
 
     # --- fits -----------------------------------------------------------------------------------------

@@ -126,13 +126,15 @@ class Estimates:
     def _all(self) -> tuple[np.ndarray, np.ndarray]:
         found = list(self._evidence.predictions.values())
         if not found:
-            return np.zeros(0), np.zeros(0)
+            evidence = self._evidence
+            nothing = evidence.section.predicted(np.zeros((0, len(evidence.classes))))
+            return evidence.targets[:0], nothing
         return np.concatenate([truth for truth, _ in found]), np.concatenate([made for _, made in found])
 
     @cached_property
     def _finite(self) -> np.ndarray:
         predicted = self._all[1]
-        return np.asarray(np.isfinite(predicted.reshape(len(predicted), -1)).all(axis=1))
+        return np.asarray(np.isfinite(predicted).all(axis=tuple(range(1, predicted.ndim))))
 
     @property
     def _rows_of_repeats(self) -> list[np.ndarray]:

@@ -62,8 +62,3 @@ class Common:
     def tables(self, _summary: Summary) -> Tables:
         """None."""
         return Tables()
-
-
-def finite(predicted: np.ndarray) -> np.ndarray:
-    """[n] bool: predictions [n, ...] that are numbers."""
-    return np.asarray(np.isfinite(predicted.reshape(len(predicted), -1)).all(axis=1))

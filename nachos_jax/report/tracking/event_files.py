@@ -58,13 +58,15 @@ def write(workdir: str | os.PathLike, folder: str | os.PathLike) -> tuple[int, i
 
 def _files(workdir: str | os.PathLike) -> Iterator[tuple[str, bytes]]:
     """Folder and bytes of each event file."""
-    for task in ("evaluate", "deploy"):
-        trials, fits = tracked(RunDirectory(workdir, task))
+    for command in ("evaluate", "deploy"):
+        trials, fits = tracked(RunDirectory(workdir, command))
         for trial in trials:
             yield trial.folder, _encoded(_outcome(trial), dict(trial.trial.hparams), trial.folder)
         for fit in fits:
             folder = (
-                f"deploy/{fit.folder}" if task == "deploy" and fit.folder.startswith("fits/") else fit.folder
+                f"deploy/{fit.folder}"
+                if command == "deploy" and fit.folder.startswith("fits/")
+                else fit.folder
             )
             hparams = None if "/trial_" in fit.folder else dict(fit.record.hparams)
             yield folder, _encoded(_curves(fit), hparams, folder)

@@ -44,7 +44,7 @@ class TrackedFit:
 
 
 def tracked(store: RunDirectory) -> tuple[list[TrackedTrial], list[TrackedFit]]:
-    """All trials and finished fits of one task of a run; the one study of the flat protocol is "flat".
+    """All trials and finished fits of one command of a run; the one study of the flat protocol is "flat".
 
     Args:
         store: of the estimation or of the deployment.
@@ -55,7 +55,7 @@ def tracked(store: RunDirectory) -> tuple[list[TrackedTrial], list[TrackedFit]]:
     refits = {test.outer_fold: test.fit for test in store.tests()}
     for study in _studies(store):
         asked, outcome = store.trials(study), store.outcome(study)
-        name = "flat" if study is None and store.task.name == "evaluate" else study_name(study)
+        name = "flat" if study is None and store.command == "evaluate" else study_name(study)
         trials += _trials(name, asked, outcome)
         places += _searched(name, study, asked, outcome, fits)
         places += _refit(name, study, outcome, refits.get(study) if study is not None else None, fits)
@@ -66,7 +66,7 @@ def tracked(store: RunDirectory) -> tuple[list[TrackedTrial], list[TrackedFit]]:
 
 def _studies(store: RunDirectory) -> list[int | None]:
     run = store.run() or {}
-    if store.task.name == "deploy" or run["config"].get("protocol") == "flat":
+    if store.command == "deploy" or run["config"].get("protocol") == "flat":
         return [None]
     return list(range(int(run["folds"]["count"]) * int(run["folds"].get("repeats", 1))))
 

@@ -1,7 +1,4 @@
-"""One run for each combination of config fields, each in a work directory of its own.
-
-    python launch/sweep.py --config=configs/smoke.py --workdir=runs/sweep \\
-        --sweep.search.searcher=ax,random --sweep.seed=0,1,2 [--config.training.epochs=20]
+"""`nachos sweep`: one run for each combination of config fields, each in a run directory of its own.
 
 Runs them one after another here and writes WORKDIR/sweep.csv; the same command resumes. With --slurm=FILE it
 writes a SLURM array script instead, a task a run (see launch/slurm.sbatch for what to set in it). All
@@ -18,13 +15,35 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nachos_jax.cli import commands, parsing
+from nachos_jax.cli import parsing
+from nachos_jax.cli.parsing import Flag
 from nachos_jax.core.errors import UsageError
+from nachos_jax.runtime.stopping import EXIT_CODE
 
 COLUMNS = ("run", "estimate", "standard error", "outer folds", "exit code")
+FLAGS = (
+    Flag("config", "FILE.py", "Python file with get_config(), like configs/smoke.py."),
+    Flag("workdir", "DIR", "Folder of all runs and of sweep.csv; the same command again resumes.", path=True),
+    Flag(
+        "sweep.FIELD",
+        "VALUE,VALUE",
+        "A field of the config and its values, like --sweep.seed=0,1,2; several fields: every combination is "
+        "run. A comma within parentheses belongs to its value.",
+        many=True,
+    ),
+    Flag("command", "evaluate|deploy", "What to run; evaluate when left out.", required=False),
+    Flag(
+        "slurm",
+        "FILE",
+        "Write a SLURM array script there instead, a task a run, and run nothing.",
+        required=False,
+        path=True,
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -48,20 +67,26 @@ class Sweep:
     slurm: str = ""
 
 
-def main() -> int:
-    """Runs the sweep, or writes the array; returns the exit code."""
-    if {"--help", "-h"} & set(sys.argv[1:]):
-        print(__doc__)
-        return 0
-    try:
-        sweep = read(sys.argv[1:])
-        runs = combinations(sweep)
-        for words in runs.values():
-            check(sweep.command, words)
-        return write_array(sweep, runs) if sweep.slurm else run_here(sweep, runs)
-    except UsageError as error:
-        print(f"sweep: {error}", file=sys.stderr)
-        return 2
+def run(words: list[str], commands: Mapping[str, Sequence[Flag]]) -> int:
+    """Runs the sweep, or writes the array.
+
+    Args:
+        words: the command line after `nachos sweep`.
+        commands: flags of the commands that can be swept, by name.
+
+    Returns:
+        0, or the first exit code of a run that is not 0.
+
+    Raises:
+        UsageError: a mistake in the flags, or one that a run would be refused for.
+    """
+    sweep = read(words)
+    if sweep.command not in commands:
+        raise UsageError(f"--command={sweep.command}: must be {' or '.join(commands)}.")
+    runs = combinations(sweep)
+    for flags in runs.values():
+        check(sweep.command, commands[sweep.command], flags)
+    return write_array(sweep, runs) if sweep.slurm else run_here(sweep, runs)
 
 
 def read(words: list[str]) -> Sweep:
@@ -88,7 +113,7 @@ def read(words: list[str]) -> Sweep:
             rest.append(word)
     for name in ("config", "workdir"):
         if not given.get(name):
-            raise UsageError(f"--{name} is missing: launch/sweep.py --help shows an example.")
+            raise UsageError(f"--{name} is missing: `nachos sweep --help` lists the flags.")
     if not axes:
         raise UsageError("nothing to sweep: give at least one --sweep.FIELD=VALUE,VALUE.")
     return Sweep(axes=axes, rest=rest, **given)
@@ -127,17 +152,15 @@ def combinations(sweep: Sweep) -> dict[str, list[str]]:
     return runs
 
 
-def check(command: str, words: list[str]) -> None:
+def check(command: str, known: Sequence[Flag], words: list[str]) -> None:
     """Refuses flags and fields that a run would refuse.
 
     Raises:
         UsageError: what is wrong, and the cure.
     """
-    if command not in ("evaluate", "deploy"):
-        raise UsageError(f"--command={command}: must be evaluate or deploy.")
     from nachos_jax.protocol.run import door
 
-    door.check_config(parsing.run_config(parsing.parse(command, commands.NAMES[command].flags, words).config))
+    door.check_config(parsing.run_config(parsing.parse(command, known, words).config))
 
 
 def run_here(sweep: Sweep, runs: dict[str, list[str]]) -> int:
@@ -152,7 +175,7 @@ def run_here(sweep: Sweep, runs: dict[str, list[str]]) -> int:
         command = [sys.executable, "-m", "nachos_jax", sweep.command, *words]
         code = subprocess.run(command, check=False).returncode
         first = first or code
-        rows.append([name, *estimate(words), code])
+        rows.append([name, *estimate(words, code), code])
         table = Path(sweep.workdir) / "sweep.csv"
         try:
             with open(table, "w", newline="", encoding="utf-8") as file:
@@ -165,13 +188,14 @@ def run_here(sweep: Sweep, runs: dict[str, list[str]]) -> int:
     return first
 
 
-def estimate(words: list[str]) -> list[str]:
+def estimate(words: list[str], code: int) -> list[str]:
     """Estimate, standard error and outer folds of a run, as far as it has them.
 
+    A run that was refused or failed has none: what lies in its folder may be of another config.
     In the flat protocol the folds' standard error is that of the mean before correction, so it is left out.
     """
     path = Path(words[-1].removeprefix("--workdir=")) / "summary.json"
-    if not path.exists():
+    if code not in (0, EXIT_CODE) or not path.exists():
         return ["", "", ""]
     told = json.loads(path.read_text(encoding="utf-8"))
     headline = told["metrics"][told["headline"]]
@@ -192,7 +216,7 @@ def write_array(sweep: Sweep, runs: dict[str, list[str]]) -> int:
 #SBATCH --array=0-{len(runs) - 1}
 #SBATCH --requeue
 #SBATCH --signal=B:USR1@120
-# Written by launch/sweep.py. Set partition, time and accelerators here or on sbatch's command line.
+# Written by nachos sweep. Set partition, time and accelerators here or on sbatch's command line.
 set -uo pipefail
 run() {{
   {shlex.quote(sys.executable)} -m nachos_jax {sweep.command} "$@" &
@@ -215,7 +239,3 @@ esac
         ) from error
     print(f"{len(runs)} runs: sbatch {sweep.slurm}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,35 +1,35 @@
-"""A study: the search of one outer fold, of deployment, or of the flat protocol.
-
-What it needs trained, and where it stands.
-"""
+"""A study: the search of one outer fold, or of all cases. What it needs trained, and where it stands."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.types import EpochLimit, Fit, Trial, TrialScore
-from nachos_jax.protocol.study.selection import score_trial, select
+from nachos_jax.protocol.design.selection import score_trial, select
 from nachos_jax.records.schema import FitRecord, Outcome
-from nachos_jax.splits.folds import Folds
 
 
 @dataclass(frozen=True)
 class Study:
-    """The search of one outer fold, of deployment, or of the flat protocol.
+    """The search of one outer fold, or of all cases.
 
     Attributes:
-        outer: outer fold t, or None for deployment and the flat protocol.
+        outer: outer fold t, or None for a search on all cases.
         inner: inner folds v.
         cases: hash of the case table with its folds.
         run: the configuration.
+        title: what it is called in messages.
+        keep_last: trials are scored at their last epoch and not at the best.
     """
 
     outer: int | None
     inner: tuple[int, ...]
     cases: str
     run: RunConfig
+    title: str
+    keep_last: bool
 
     def left_out(self, inner: int) -> tuple[int, ...]:
         """{t, v}, sorted; {v} without an outer fold. (t, v) and (v, t) are one set: one fit serves both."""
@@ -59,7 +59,7 @@ class Study:
             return None
         parameters = max(record.parameters for record in found.values())
         curves = {v: record.curves[v] for v, record in found.items()}
-        return score_trial(curves, parameters, last=self.run.flat)
+        return score_trial(curves, parameters, last=self.keep_last)
 
     def conclude(self, trials: Sequence[Trial], scores: Sequence[TrialScore]) -> Outcome | None:
         """Selects h* and n*; None when every trial has failed."""
@@ -80,21 +80,16 @@ class Study:
         )
 
 
-def estimation_studies(outer: Sequence[int], folds: Folds, cases: str, run: RunConfig) -> list[Study]:
-    """One study for each outer fold asked for."""
-    return [Study(t, tuple(folds.inner(t)), cases, run) for t in outer]
+@dataclass(frozen=True)
+class Ending:
+    """What follows the search of a study.
 
+    Attributes:
+        fits: (study, outcome) -> fits to train at the end (a refit, or the networks to deploy).
+        finish: (study, outcome, their records) -> commits the result, also of fits that diverged.
+        finished: study -> True when its result is on disk.
+    """
 
-def flat_study(folds: Folds, cases: str, run: RunConfig) -> Study:
-    """The one study of the flat protocol: plain K-fold cross-validation, whose folds also test."""
-    return Study(None, tuple(range(folds.count)), cases, run)
-
-
-def evaluation_studies(outer: Sequence[int], folds: Folds, cases: str, run: RunConfig) -> list[Study]:
-    """All studies of `nachos evaluate`, of either protocol."""
-    return [flat_study(folds, cases, run)] if run.flat else estimation_studies(outer, folds, cases, run)
-
-
-def deployment_study(folds: Folds, cases: str, run: RunConfig) -> Study:
-    """The study on all cases: plain K-fold cross-validation over the first division."""
-    return Study(None, tuple(range(folds.count)), cases, run)
+    fits: Callable[[Study, Outcome], list[Fit]]
+    finish: Callable[[Study, Outcome, list[FitRecord]], None]
+    finished: Callable[[Study], bool]

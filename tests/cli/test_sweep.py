@@ -1,4 +1,4 @@
-"""launch/sweep.py: every combination once, checked before the first is run."""
+"""`nachos sweep`: every combination once, checked before the first is run."""
 
 from __future__ import annotations
 
@@ -12,15 +12,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launch import sweep
+from nachos_jax.cli import main, sweep
 from nachos_jax.core.errors import UsageError
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SMOKE = f"--config={ROOT / 'configs/smoke.py'}"
 
 
+def refusal(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """What a sweep that is refused says."""
+    assert main.main(["nachos", "sweep", *words]) == 2
+    return capsys.readouterr().err
+
+
 def call(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "launch/sweep.py"), *words]
+    command = [sys.executable, "-m", "nachos_jax", "sweep", *words]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
@@ -76,11 +82,8 @@ def test_each_combination_has_flags_and_a_folder_of_its_own():
 )
 def test_mistakes_are_told_before_anything_is_run(words, message, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("something was run"))
-    monkeypatch.setattr(
-        sys, "argv", ["sweep.py", *[word.replace("=w", f"={tmp_path / 'w'}") for word in words]]
-    )
-    assert sweep.main() == 2
-    assert message in capsys.readouterr().err
+    told = refusal(capsys, *[word.replace("=w", f"={tmp_path / 'w'}") for word in words])
+    assert message in told
     assert not (tmp_path / "w").exists()
 
 
@@ -120,7 +123,8 @@ def test_the_table_gives_the_estimate_and_not_the_mean(protocol, row, tmp_path):
     told = {"protocol": protocol, "headline": "auc", "metrics": {"auc": headline}}
     told["progress"] = {"outer_folds_tested": 3}
     (tmp_path / "summary.json").write_text(json.dumps(told))
-    assert sweep.estimate([SMOKE, f"--workdir={tmp_path}"]) == row
+    assert sweep.estimate([SMOKE, f"--workdir={tmp_path}"], 0) == row
+    assert sweep.estimate([SMOKE, f"--workdir={tmp_path}"], 2) == ["", "", ""], "refused: another config's"
 
 
 def test_a_slurm_array_has_a_task_for_each_run(tmp_path):

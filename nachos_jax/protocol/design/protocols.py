@@ -1,0 +1,206 @@
+"""The ways to an estimate: what nested cross-validation and the flat protocol do differently.
+
+Each is one object. Who runs, plans or tells of an estimate asks the object and never which one it is.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+from nachos_jax.config.run_config import RunConfig
+from nachos_jax.core.errors import UsageError
+from nachos_jax.core.types import Fit
+from nachos_jax.protocol.design.study import Ending, Study
+from nachos_jax.records.schema import FitRecord, Outcome
+from nachos_jax.records.store import RunDirectory
+from nachos_jax.search import registry as searchers
+from nachos_jax.splits.folds import Folds
+
+Test = Callable[[Study, FitRecord], None]
+"""(study, its refit) -> commits what the refit predicts of the outer fold."""
+
+
+class Protocol(ABC):
+    """A way to an estimate.
+
+    Attributes:
+        keep_last: search fits are scored, and their predictions kept, at the last epoch and not at the best.
+        pairs: search fits leave out two folds, which may watch for two studies.
+    """
+
+    keep_last: bool
+    pairs: bool
+
+    @abstractmethod
+    def check(self, run: RunConfig) -> None:
+        """Refuses a configuration for which the estimate would be wrong.
+
+        Raises:
+            UsageError: it is one.
+        """
+
+    @abstractmethod
+    def outer_folds(self, folds: Folds, wanted: Sequence[int] | None) -> list[int]:
+        """The outer folds to run, in order, when these (None: all) are asked for.
+
+        Raises:
+            UsageError: one of them is none.
+        """
+
+    @abstractmethod
+    def studies(self, outer: Sequence[int], folds: Folds, cases: str, run: RunConfig) -> list[Study]:
+        """The studies of an estimate by these outer folds."""
+
+    @abstractmethod
+    def after(self, study: Study) -> list[tuple[int, ...]]:
+        """The folds that each fit leaves out which is trained after the search, and only then."""
+
+    @abstractmethod
+    def done(self, store: RunDirectory, studies: Sequence[Study]) -> bool:
+        """Whether nothing is left to train for these studies."""
+
+    @abstractmethod
+    def ending(self, store: RunDirectory, test: Test) -> Ending:
+        """What follows the search of each study."""
+
+    @abstractmethod
+    def standing(
+        self, planned: Sequence[int], tested: set[int], told: Callable[[int | None, bool], str], fits: str
+    ) -> list[str]:
+        """Where an estimate stands, in lines for people.
+
+        Args:
+            planned: all outer folds.
+            tested: those with a result.
+            told: (outer fold of a study, whether it is tested) -> where the study stands.
+            fits: the fits trained so far.
+        """
+
+    def deployment(self, folds: Folds, cases: str, run: RunConfig) -> Study:
+        """The study on all cases: plain K-fold cross-validation over the first division."""
+        return self._one_loop("The deployment study", folds, cases, run)
+
+    def _one_loop(self, title: str, folds: Folds, cases: str, run: RunConfig) -> Study:
+        return Study(None, tuple(range(folds.count)), cases, run, title, self.keep_last)
+
+
+class _Nested(Protocol):
+    """A study inside each outer fold; what it selects is refitted, and tested once."""
+
+    keep_last, pairs = False, True
+
+    def check(self, run: RunConfig) -> None:
+        pass
+
+    def outer_folds(self, folds: Folds, wanted: Sequence[int] | None) -> list[int]:
+        known = folds.numbers()
+        if wanted is None:
+            return list(known)
+        strange = [fold for fold in wanted if fold not in known]
+        if strange or not wanted:
+            raise UsageError(
+                f"--outer_folds={','.join(map(str, wanted))}: outer folds are numbered {known[0]} to "
+                f"{known[-1]}."
+            )
+        return sorted(set(wanted))
+
+    def studies(self, outer: Sequence[int], folds: Folds, cases: str, run: RunConfig) -> list[Study]:
+        return [Study(t, tuple(folds.inner(t)), cases, run, f"Outer fold {t}", self.keep_last) for t in outer]
+
+    def after(self, study: Study) -> list[tuple[int, ...]]:
+        assert study.outer is not None
+        return [(study.outer,)]
+
+    def done(self, store: RunDirectory, studies: Sequence[Study]) -> bool:
+        return {study.outer for study in studies} <= {test.outer_fold for test in store.tests()}
+
+    def ending(self, store: RunDirectory, test: Test) -> Ending:
+        tested = {known.outer_fold for known in store.tests()}
+        return Ending(
+            fits=refits,
+            finish=lambda study, _, records: test(study, records[0]),
+            finished=lambda study: study.outer in tested,
+        )
+
+    def standing(
+        self, planned: Sequence[int], tested: set[int], told: Callable[[int | None, bool], str], fits: str
+    ) -> list[str]:
+        first = f"estimate: {len(tested)} of {len(planned)} outer folds tested, {fits}"
+        return [first, *(f"  outer fold {fold}: {told(fold, fold in tested)}" for fold in planned)]
+
+
+class _Flat(Protocol):
+    """One search by plain cross-validation, whose folds also test; the report corrects for the choice."""
+
+    keep_last, pairs = True, False
+
+    def check(self, run: RunConfig) -> None:
+        """What the bias correction takes for granted (see nachos_jax/statistics/bbc.py)."""
+        if searchers.looks_at_scores(run.search.searcher):
+            raise UsageError(
+                f"config.search.searcher = {run.search.searcher!r} looks at scores, and the flat protocol "
+                "cannot correct for that: use 'sobol' or 'random', or config.protocol = 'nested'."
+            )
+        if run.limit.patience != run.limit.epochs:
+            raise UsageError(
+                "config.protocol = 'flat' scores fits on the folds that early stopping would watch: set "
+                "config.training.early_stopping = False, or config.protocol = 'nested'."
+            )
+        if run.search.rule != "best":
+            raise UsageError(
+                f"config.search.rule = {run.search.rule!r}: the correction of the flat protocol repeats the "
+                "choice of the best trial; set it to 'best', or config.protocol = 'nested'."
+            )
+        if run.folds.repeats > 1:
+            raise UsageError(
+                f"config.folds.repeats = {run.folds.repeats}: the flat protocol divides the cases once; set "
+                "it to 1, or config.protocol = 'nested'."
+            )
+
+    def outer_folds(self, folds: Folds, wanted: Sequence[int] | None) -> list[int]:
+        if wanted is not None:
+            raise UsageError("--outer_folds: the flat protocol has no outer folds; leave the flag out.")
+        return list(folds.numbers())
+
+    def studies(self, outer: Sequence[int], folds: Folds, cases: str, run: RunConfig) -> list[Study]:  # noqa: ARG002
+        return [self._one_loop("The flat search", folds, cases, run)]
+
+    def after(self, study: Study) -> list[tuple[int, ...]]:  # noqa: ARG002
+        return []
+
+    def done(self, store: RunDirectory, studies: Sequence[Study]) -> bool:  # noqa: ARG002
+        outcome, known = store.outcome(None), {record.fit for record in store.fits()}
+        return outcome is not None and known >= {fit for fits in outcome.fits for fit in fits}
+
+    def ending(self, store: RunDirectory, test: Test) -> Ending:  # noqa: ARG002
+        # The report reads the predictions of all trials: a search fit whose record was lost is trained again.
+        return Ending(fits=searched, finish=lambda *_: None, finished=lambda _: False)
+
+    def standing(
+        self,
+        planned: Sequence[int],  # noqa: ARG002
+        tested: set[int],  # noqa: ARG002
+        told: Callable[[int | None, bool], str],
+        fits: str,
+    ) -> list[str]:
+        return [f"estimate, flat: {told(None, True)}, {fits}"]
+
+
+def refits(study: Study, outcome: Outcome) -> list[Fit]:
+    """The one fit on everything but the outer fold, for n* epochs."""
+    return [study.refit(outcome.trials[outcome.selected], outcome.epochs)]
+
+
+def searched(study: Study, outcome: Outcome) -> list[Fit]:
+    """All search fits of a study."""
+    return [fit for trial in outcome.trials for fit in study.search_fits(trial).values()]
+
+
+PROTOCOLS: dict[str, Protocol] = {"nested": _Nested(), "flat": _Flat()}
+"""By their names in config.protocol."""
+
+
+def of(run: RunConfig) -> Protocol:
+    """The protocol of a run."""
+    return PROTOCOLS[run.protocol]

@@ -1,0 +1,132 @@
+"""The contract of a task as checks that any author can call: `check(TASK, columns)` in a test.
+
+Raises AssertionError with what is broken. It knows nothing of the problem: whether a loss is the right one is
+for tests of the task itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nachos_jax.core.hparams import OPTIMISATION, REGULARISATION
+from nachos_jax.core.types import HParams
+from nachos_jax.data.columns import Columns
+from nachos_jax.data.targets import Targets
+from nachos_jax.tasks.task import Cases, DeviceTask, Task, Told
+
+SHAPE = (6, 5, 1)
+"""Of the images that the device side is tried on."""
+
+
+def check(task: Task, columns: Columns, names: Sequence[str] = ()) -> None:
+    """Holds a task against `nachos_jax.tasks.task`.
+
+    Args:
+        task: the task.
+        columns: at least 8 cases with valid targets.
+        names: config.data.classes, if the task needs them.
+
+    Raises:
+        AssertionError: it breaks the contract; the message says where.
+    """
+    targets = task.targets(columns, names)
+    hparams = {row.name: row.default for row in task.hyperparameters if row.default is not None}
+    _check_targets(targets, len(columns.names))
+    _check_told(task, targets, hparams)
+    device = task.device(targets.names, hparams)
+    _check_device(device, task, targets, hparams)
+    _check_host(task, device, targets)
+
+
+def _check_targets(targets: Targets, cases: int) -> None:
+    assert len(targets) == cases == len(targets.values), "one target a case"
+    assert targets.names, "names of what is predicted"
+    assert targets.has.shape[0] == cases, "has: one row a case"
+    assert targets.has.shape[1] in (0, len(targets.names)), "has: one column a name, or none"
+    numbers = targets.strata.numbers
+    assert numbers.shape == (cases,), "one stratum a case"
+    assert 0 <= numbers.min() <= numbers.max() < len(targets.strata.names), "strata within their names"
+    assert len(targets.texts()) == cases, "one text a case"
+    json.dumps(dict(targets.facts), allow_nan=False)
+    order = np.arange(cases)[::-1]
+    np.testing.assert_array_equal(targets.of(order).values, targets.values[order])
+
+
+def _check_told(task: Task, targets: Targets, hparams: HParams) -> None:
+    cases = len(targets)
+    training = np.arange(cases) % 4 != 0
+    told = task.told(targets, training, hparams)
+    none = task.told(targets, np.zeros(cases, bool), hparams)
+    assert {k: np.shape(v) for k, v in told.items()} == {k: np.shape(v) for k, v in none.items()}, (
+        "told: the same shapes whatever is trained on"
+    )
+    assert all(np.asarray(value).dtype == np.float32 for value in told.values()), "told: float32"
+    assert set(task.kept) <= set(told), "kept: names that are told"
+    spoilt = targets.values.copy()
+    spoilt[~training] = spoilt[training][0]
+    again = task.told(replace(targets, values=spoilt), training, hparams)
+    for name, value in told.items():
+        np.testing.assert_array_equal(
+            value, again[name], err_msg=f"told {name}: reads cases that are held out"
+        )
+
+
+def _check_device(device: DeviceTask, task: Task, targets: Targets, hparams: HParams) -> None:
+    assert device.outputs >= 1, "outputs: width of the head"
+    assert device.seen >= 1, "seen: numbers kept of a case"
+    cases, told, apply = _on_device(device, task, targets, hparams)
+    rows, key = jnp.arange(4, dtype=jnp.int32), jax.random.key(0)
+    inputs, wanted = device.batch(cases, rows, told, key, frozenset())
+    outputs = apply(inputs)
+    loss, slope = jax.jit(jax.value_and_grad(lambda x: device.loss(x, wanted, told)))(outputs)
+    assert (loss.shape, loss.dtype) == ((), jnp.float32), "loss: a float32 scalar"
+    assert bool(jnp.isfinite(loss)), "loss: finite"
+    assert bool(jnp.isfinite(slope).all()), "loss: finite gradient"
+    seen = jax.jit(lambda r: device.observe(apply, cases, r, told))(rows)
+    assert (seen.shape, seen.dtype) == ((4, device.seen), jnp.float32), "observe: [B, S] float32"
+    new = device.predict(apply, jax.tree.map(lambda leaf: leaf[rows], cases.inputs), told)
+    np.testing.assert_allclose(new, seen, rtol=1e-5, atol=1e-6, err_msg="predict and observe differ")
+    two = jax.vmap(lambda x: device.loss(x, wanted, told))(jnp.stack([outputs, outputs]))
+    np.testing.assert_allclose(two, loss, rtol=1e-5, err_msg="loss: lanes differ from a fit alone")
+
+
+def _on_device(device: DeviceTask, task: Task, targets: Targets, hparams: HParams) -> tuple:
+    """Cases with random images, what a fit is told, and a network of one random linear layer."""
+    draw = np.random.default_rng(0)
+    images = draw.normal(size=(len(targets), *SHAPE)).astype(np.float32)
+    weights = jnp.asarray(draw.normal(size=(np.prod(SHAPE), device.outputs)).astype(np.float32)) * 0.1
+    traced = {row.name: jnp.float32(0.0) for row in (*OPTIMISATION, *task.hyperparameters, *REGULARISATION)}
+    own = task.told(targets, np.ones(len(targets), bool), hparams)
+    channel = jnp.zeros(SHAPE[-1]), jnp.ones(SHAPE[-1])
+    told = Told(*channel, {name: jnp.asarray(value) for name, value in own.items()}, traced)
+    cases = Cases(jnp.asarray(images), jnp.asarray(targets.on_device))
+    return cases, told, lambda x: x.reshape(len(x), -1) @ weights
+
+
+def _check_host(task: Task, device: DeviceTask, targets: Targets) -> None:
+    cases = len(targets)
+    seen = np.random.default_rng(1).normal(size=(cases, device.seen)).astype(np.float32)
+    for metric, row in task.metrics.items():
+        loss, score = task.watched(metric, seen, targets)
+        assert np.isfinite(loss), "watched: finite loss of finite numbers"
+        assert score is None or isinstance(score, float), f"watched: {metric} is a number or None"
+        assert row.turned(row.turned(1.5)) == 1.5, "turned: turning again gives the value back"
+        assert isinstance(task.undefined(metric, targets), str)
+    assert task.undefined(task.headline, targets) == "", "headline: defined for all cases together"
+    with np.errstate(invalid="ignore"):
+        loss, score = task.watched(task.headline, np.full_like(seen, np.nan), targets)
+    assert np.isnan(loss), "watched: NaN where the network met NaN"
+    assert score is None, "watched: None where the network met NaN"
+    tested = task.tested(seen, targets)
+    assert {len(array) for array in tested.arrays.values()} == {cases}, "tested: arrays with a row a case"
+    assert set(tested.values) <= set(task.metrics), "tested: values are metrics"
+    predicted = task.predicted(seen)
+    header, rows = task.table(predicted, targets.names)
+    assert len(rows) == cases, "table: a row a case"
+    assert {len(row) for row in rows} == {len(header)}, "table: a cell a column"
