@@ -155,7 +155,7 @@ FIELDS = {
     "model.cnn.stages=4": ["cnn.stages = 4", "8 x 8 pixels", "lower cnn.stages to 3"],
     "folds.count=1": ["config.folds.count = 1", "from 2 to"],
     "folds.count=2": ["2 folds", "at least 3", "config.folds.count"],
-    "folds.count=60": ["config.folds.count = 60", "45 subjects", "at most"],
+    "folds.count=60": ["config.folds.count = 60", "23 subjects", "at most"],
     "folds.scheme=random": ["config.folds.scheme = 'random'", "'stratified', 'predefined', 'site'"],
     "engine.memory_fraction=0": ["config.engine.memory_fraction = 0.0", "from 0.01 to 1"],
     "engine.packing=both": ["config.engine.packing = 'both'", "'vmap'"],
