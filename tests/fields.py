@@ -21,6 +21,7 @@ def plain(**changes: Any) -> dict[str, Any]:
     """The default config on the digits as nested dictionaries; names like training__epochs set fields."""
     values = json.loads(default_config().to_json_best_effort())
     values["data"]["source"] = "digits"
+    values["search"]["metric"] = "balanced_accuracy"  # as a checked config names it
     for name, value in changes.items():
         put(values, name, value)
     return values
@@ -38,5 +39,8 @@ def leaves(config: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def with_value(key: str, value: Any) -> dict[str, Any]:
     """The plain config with one dotted key set."""
     values = plain()
+    owner = key.removeprefix("search.space.").removeprefix("task.").partition(".")[0]
+    if owner in ("multilabel", "regression"):  # else nothing would read the field, and it is refused
+        values["task"]["name"] = owner
     put(values, key, value)
     return values

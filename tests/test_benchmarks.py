@@ -138,7 +138,7 @@ def test_bytes_of_a_small_cnn_are_those_counted_by_hand() -> None:
 def test_the_layers_counted_are_those_of_the_network(model: str, architecture: str) -> None:
     counts, run = module("speed.counts"), tiny.run_config(model__cnn__stages=3)
     hparams = active({**run.defaults, "architecture": architecture, f"{architecture}.width": 4}, run.table)
-    network = nnx.eval_shape(lambda: registry.build(hparams, 1, 2, jnp.float32, "lax", nnx.Rngs(0)))
+    network = nnx.eval_shape(lambda: registry.build(hparams, (28, 28, 1), 2, jnp.float32, "lax", nnx.Rngs(0)))
     arrays = jax.tree.leaves(nnx.state(network, nnx.Param))
     found = counts.layers(model, 4, 28)
     assert counts.parameters(found) == sum(int(np.prod(array.shape)) for array in arrays)

@@ -43,10 +43,13 @@ def lane_pool(given: Any) -> tuple[Any, int]:
 
     from nachos_jax.core.hparams import active
     from nachos_jax.core.types import EpochLimit, Fit
+    from nachos_jax.data.store import Dense
     from nachos_jax.data.table import CaseTable, Cohort
+    from nachos_jax.data.targets import Targets
     from nachos_jax.engine.pool import LanePool
     from nachos_jax.protocol.run.configure import checked
     from nachos_jax.splits.folds import Folds
+    from nachos_jax.splits.strata import Strata
 
     images = np.load(given.pixels, mmap_mode="r")
     work = workload.Workload("cnn", given.width, images.shape[1], given.batch, 0, "float32")
@@ -59,10 +62,12 @@ def lane_pool(given: Any) -> tuple[Any, int]:
     run = checked(config)
     names = np.asarray([f"row-{i:06d}" for i in range(len(images))])
     labels = (np.arange(len(images)) // FOLDS % 2).astype(np.int32)
-    table = CaseTable(names, labels, ("0", "1"), names, waived=True)
+    table, classes = CaseTable(names, names, waived=True), ("0", "1")
+    has = np.eye(len(classes), dtype=bool)[labels]
+    targets = Targets("classification", classes, labels, Strata(labels, classes, needed=True), has)
     folds = Folds((np.arange(len(images)) % FOLDS).astype(np.int32)[None], FOLDS)
     # A cohort over the memory map itself: reading it in would defeat the purpose.
-    cohort = Cohort(table, images, {}, "synthetic")
+    cohort = Cohort(table, targets, Dense(images), {}, "synthetic")
     pool = LanePool(cohort, folds, run)
     hparams, total = active(run.defaults, run.table), given.lanes * len(jax.local_devices())
     # Search fits (with a patience that is never used up) and fits that are scored once, in turn.
@@ -96,7 +101,7 @@ def main() -> None:
             record = result.record
             watched = [loss for curve in record.curves.values() for loss in curve.loss]
             found[f"loss/{record.fit}"] = np.asarray([*record.training_loss, *watched], np.float64)
-            if result.payload:
+            if "logits.safetensors" in result.payload:  # search fits keep what they saw of inner folds
                 found[f"logit/{record.fit}"] = load(result.payload["logits.safetensors"])["logits"]
         if not pool.busy:
             np.savez(given.result, **found)

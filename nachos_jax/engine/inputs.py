@@ -104,11 +104,12 @@ def traced(fit: Fit, table: Sequence[Hyperparameter]) -> dict[str, np.float32]:
     A choice rides as its place in the row's choices, True as 1.
     """
     known = with_absent(fit.hparams, table)
-    values = {row.name: _number(row, known.get(row.name)) for row in table if not row.static}
+    values = {row.name: as_number(row, known.get(row.name)) for row in table if not row.static}
     return {**values, "decoupled": np.float32(fit.hparams["optimizer"] == "adamw")}
 
 
-def _number(row: Hyperparameter, value: HParamValue | None) -> np.float32:
+def as_number(row: Hyperparameter, value: HParamValue | None) -> np.float32:
+    """How a value rides the lane axis: a choice as its place, True as 1, one that is inactive as 0."""
     if value is None:
         return np.float32(0.0)
     return np.float32(row.choices.index(value) if row.kind == "choice" else float(value))

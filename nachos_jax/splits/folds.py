@@ -232,7 +232,7 @@ def _check_enough(table: Cases, strata: Strata, count: int) -> None:
     if count < 2:
         raise UsageError(f"config.folds.count = {count}: must be at least 2.")
     subjects = len(np.unique(table.subjects))
-    if subjects < count:
+    if subjects < count and not strata.needed:
         raise UsageError(
             f"config.folds.count = {count}, but there are {subjects} subjects, and a subject lies in one "
             f"fold: set config.folds.count to at most {subjects}, or add subjects."

@@ -241,7 +241,20 @@ def test_ax_is_quiet(call: Call, study: Path):
         assert [row["origin"] for row in csv.DictReader(file)] == ["default", "sobol", "sobol", "ax"]
 
 
-def test_compiled_programs_are_kept_in_a_private_folder(caches: Path, finished: Path):
+ONE_PROGRAM = """
+import os
+os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)  # where the other tests share theirs
+from nachos_jax.runtime import compile_cache
+compile_cache.switch_on()
+import jax
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+jax.jit(lambda x: x + 1.0)(1.0)
+"""
+
+
+def test_compiled_programs_are_kept_in_a_private_folder(caches: Path, call: Call):
+    done = call("-c", ONE_PROGRAM)
+    assert done.returncode == 0, done.stderr
     (place,) = (caches / "nachos_jax" / "xla").iterdir()
     assert any(place.iterdir())
     for folder in (place, place.parent):

@@ -19,7 +19,7 @@ from nachos_jax.config.fields import WAIVER
 from nachos_jax.config.parsing import parse
 from nachos_jax.configs import base
 from nachos_jax.core.errors import UsageError
-from nachos_jax.core.hparams import AUGMENTATION, Hyperparameter, active
+from nachos_jax.core.hparams import AUGMENTATION, Hyperparameter, active, of_task
 from nachos_jax.models import registry
 from nachos_jax.protocol.run.configure import checked
 from tests.fields import leaves, plain, with_value
@@ -252,7 +252,7 @@ def test_values_come_back_in_the_type_of_their_row():
         float,
         int,
     ]
-    assert list(run.defaults) == [row.name for row in TABLE]
+    assert list(run.defaults) == [row.name for row in of_task(TABLE, "classification")]
 
 
 def space_text(row: Hyperparameter) -> tuple[str, tuple]:
@@ -350,7 +350,7 @@ def test_a_number_too_large_for_a_float_is_refused_even_without_bounds():
 
 
 def test_an_unknown_task_is_refused_with_the_tasks():
-    with pytest.raises(UsageError, match=r"config\.task\.name = 'x': must be one of 'classification'\."):
+    with pytest.raises(UsageError, match=r"config\.task\.name = 'x': must be one of 'classif"):
         checked(plain(task__name="x"))
 
 
@@ -361,12 +361,19 @@ def test_a_run_has_the_hyperparameters_of_its_task_alone():
     values["data"]["source"] = "digits"
     values["search"]["space"]["regression"]["power"] = "uniform(1.0, 3.0)"
     values["search"]["space"]["label_smoothing"] = "uniform(0.0, 0.2)"
-    names = ("classification", "regression")
-    run = parse(values, default_values(table), table, names)
-    assert (run.task, run.table, "regression.power" in run.defaults) == ("classification", TABLE, False)
+    headlines = {"classification": "balanced_accuracy", "regression": "mae"}
+    values["search"]["space"]["regression"]["power"] = ""
+    run = parse(values, default_values(table), table, headlines)
+    assert run.search.metric == run.raw["search"]["metric"] == "balanced_accuracy"
+    assert {"regression.power", "regression.loss"} & set(run.defaults) == set()
     assert [dimension.name for dimension in run.search.space] == ["label_smoothing"]
     values["task"]["name"] = "regression"
-    run = parse(values, default_values(table), table, names)
+    with pytest.raises(UsageError, match="label_smoothing = 'uniform.*does nothing for config.task.name"):
+        parse(values, default_values(table), table, headlines)
+    values["search"]["space"]["label_smoothing"] = ""
+    values["search"]["space"]["regression"]["power"] = "uniform(1.0, 3.0)"
+    run = parse(values, default_values(table), table, headlines)
+    assert run.search.metric == "mae"
     assert run.defaults["regression.power"] == 2.0
     assert "label_smoothing" not in run.defaults
     assert [dimension.name for dimension in run.search.space] == ["regression.power"]
@@ -374,4 +381,4 @@ def test_a_run_has_the_hyperparameters_of_its_task_alone():
     with pytest.raises(
         UsageError, match=r"config\.task\.regression\.power = 10.0: must be a number from 0 to 9"
     ):
-        parse(values, default_values(table), table, names)
+        parse(values, default_values(table), table, headlines)

@@ -10,7 +10,6 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import (
     AUGMENTATION,
     GEOMETRIC,
-    TASK_ROWS,
     Hyperparameter,
     active,
     by_name,
@@ -18,8 +17,9 @@ from nachos_jax.core.hparams import (
     whole_table,
     with_absent,
 )
+from nachos_jax.tasks import registry
 
-TABLE = whole_table(TASK_ROWS, ())
+TABLE = whole_table(registry.hyperparameters(), ())
 ROWS = by_name(TABLE)
 
 

@@ -35,9 +35,9 @@ FAULTS = (
     ),
     Fault(
         "class weights are taken from all cases",
-        "engine/inputs.py",
-        "labels = self.cohort.table.labels[self.folds.training(left_out)]",
-        "labels = self.cohort.table.labels",
+        "tasks/classification.py",
+        "np.bincount(targets.values[training], minlength",
+        "np.bincount(targets.values, minlength",
         ("engine/test_inputs.py",),
     ),
     Fault(
@@ -56,7 +56,7 @@ FAULTS = (
     ),
     Fault(
         "a trial is scored on the outer fold",
-        "protocol/study/study.py",
+        "protocol/design/study.py",
         "curves = {v: record.curves[v] for v, record in found.items()}",
         "curves = {v: record.curves[max(record.curves)] for v, record in found.items()}",
         ("protocol/test_evaluate.py::test_outcomes_follow_from_the_fit_records_by_the_rule",),
@@ -92,14 +92,14 @@ FAULTS = (
     ),
     Fault(
         "of equal trials the last is selected",
-        "protocol/study/selection.py",
+        "protocol/design/selection.py",
         "score.parameters, number)",
         "score.parameters, -number)",
         ("protocol/test_selection.py",),
     ),
     Fault(
         "mean best epochs are rounded down",
-        "protocol/study/selection.py",
+        "protocol/design/selection.py",
         "max(1, round(sum(best) / len(best)))",
         "max(1, sum(best) // len(best))",
         ("protocol/test_selection.py",),
@@ -130,9 +130,9 @@ FAULTS = (
     # --- numbers -----------------------------------------------------------------------------------------
     Fault(
         "probabilities are rounded",
-        "protocol/evaluate.py",
-        "probabilities = task.probabilities(logits)",
-        "probabilities = task.probabilities(logits).round(4)",
+        "tasks/classification.py",
+        "return with_temperature(seen, 1.0)",
+        "return with_temperature(seen, 1.0).round(4)",
         ("protocol/test_evaluate.py::test_predictions_are_not_rounded_so_that_confident_cases_do_not_tie",),
     ),
     Fault(
@@ -187,7 +187,7 @@ FAULTS = (
     ),
     Fault(
         "an unknown key of the config is accepted",
-        "config/run_config.py",
+        "config/parsing.py",
         "if key not in reference:",
         "if not key:",
         ("config/test_config.py",),

@@ -12,6 +12,7 @@ from nachos_jax.protocol.plan import memory as plan_memory
 from nachos_jax.protocol.plan import plan
 from nachos_jax.protocol.plan.memory import CasesMemory, Device
 from nachos_jax.splits.folds import Folds
+from tests import tiny
 
 GIGABYTE = 2**30
 
@@ -28,7 +29,7 @@ def facts_of(run: RunConfig, folds: Folds, outer: tuple[int, ...] | None = None,
     return plan.Facts(
         folds=folds,
         outer=folds.numbers() if outer is None else outer,
-        networks=plan_memory.networks(run, buckets, 1, 3),
+        networks=plan_memory.networks(run, buckets, tiny.cohort()),
         cases=CasesMemory(False, 60 * 40, 1),
         device=Device("test", "cpu", 1, GIGABYTE),
         **more,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,50 @@ def test_deleted_tests_and_outcomes_are_rebuilt_from_fits(finished: Path, monkey
     monkeypatch.setattr(pools.LanePool, "step", lambda _: pytest.fail("a finished fit was trained again"))
     evaluate(tiny.run_config(), str(finished), None, tiny.cohort(), quiet=True)
     assert {path: path.read_bytes() for path in lost} == before
+
+
+def readable(workdir: Path) -> dict[str, bytes]:
+    """What a report depends on the records for: every file outside of records/ that is not a log of times."""
+    skipped = ("records", "checkpoints", "logs")
+    files = (path for path in workdir.rglob("*") if path.is_file())
+    found = {path.relative_to(workdir): path.read_bytes() for path in files}
+    return {str(name): data for name, data in found.items() if name.parts[0] not in skipped}
+
+
+def test_all_but_the_records_can_be_deleted_and_comes_back_byte_by_byte(finished: Path, tmp_path: Path):
+    run = shutil.copytree(finished, tmp_path / "run")
+
+    def again() -> dict[str, bytes]:
+        evaluate(tiny.run_config(), str(run), None, tiny.cohort(), quiet=True)
+        page.write(run)
+        return readable(run)
+
+    before = again()
+    assert {"folds.csv", "predictions.csv", "trials.csv", "summary.json", "subgroups.csv"} <= before.keys()
+    for path in run.iterdir():
+        if path.name != "records":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert "4 of 4 outer folds tested" in describe(str(run))
+    page.write(run)  # needs nothing but records
+    assert readable(run).items() <= before.items()
+    assert again() == before
+
+
+def test_a_run_of_an_older_version_keeps_its_folds_in_folds_csv_alone(finished: Path, tmp_path: Path):
+    run = shutil.copytree(finished, tmp_path / "run")
+    page.write(run)
+    (run / "records" / "cases.json").unlink()
+    (run / "records" / "groups.json").unlink()
+    before = readable(run)
+    page.write(run)
+    assert readable(run) == before
+    evaluate(tiny.run_config(), str(run), None, tiny.cohort(), quiet=True)
+    for name in ("cases.json", "groups.json"):
+        assert (run / "records" / name).read_bytes() == (finished / "records" / name).read_bytes()
+    (run / "records" / "cases.json").unlink()
+    (run / "folds.csv").unlink()
+    with pytest.raises(UsageError, match=r"folds\.csv is missing"):
+        page.write(run)
 
 
 def test_outer_folds_one_after_the_other_give_the_same_predictions(finished: Path, tmp_path: Path):

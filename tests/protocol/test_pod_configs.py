@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import importlib
 
+import numpy as np
 import pytest
 
 from nachos_jax.cli import plan_text
+from nachos_jax.data.store import Dense
 from nachos_jax.engine import memory
 from nachos_jax.protocol.plan import memory as plan_memory
 from nachos_jax.protocol.plan import plan
 from nachos_jax.protocol.run.configure import checked
+from tests import tiny
 from tests.protocol.plan_cases import facts_of, folds_of
 
 
@@ -29,7 +32,10 @@ def test_configs_of_pods_say_what_the_plan_says(name, devices, lanes, state):
     assert run.engine.lanes == lanes
     planned = plan.make(run, facts_of(run, folds), [devices], lanes, lanes)
     counts, buckets = planned.counts, planned.buckets
-    network = plan_memory.network(run, buckets.default, 3, 10)
+    cohort = tiny.cohort()
+    ten = dataclasses.replace(cohort.targets, names=tuple("0123456789"))
+    colour = dataclasses.replace(cohort, store=Dense(np.zeros((tiny.CASES, 8, 8, 3), np.uint8)), targets=ten)
+    network = plan_memory.network(run, buckets.default, colour)
     if run.defaults["resnet.width"] == 64:
         assert network.parameters == 11_173_962, "ResNet-18 with a 3 x 3 stem and ten classes"
     said = " ".join(str(file.__doc__).split())

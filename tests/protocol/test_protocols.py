@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nachos_jax.cli import plan_words
-from nachos_jax.config import run_config
+from nachos_jax.config.fields import FIELDS
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Trial
 from nachos_jax.protocol.design.protocols import PROTOCOLS
@@ -14,7 +14,7 @@ from tests.protocol.plan_cases import folds_of
 
 
 def test_every_protocol_that_a_config_can_name_is_known_to_all_who_ask():
-    assert tuple(PROTOCOLS) == run_config.PROTOCOLS == tuple(plan_words.WORDS)
+    assert tuple(PROTOCOLS) == FIELDS["protocol"].choices == tuple(plan_words.WORDS)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS.values())

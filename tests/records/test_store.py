@@ -337,4 +337,4 @@ def test_a_session_is_rewritten_in_place(tmp_path):
         run.write_session("20260101", {"fits": fits})
     run.write_session("20250101", {"fits": 9})
     assert run.sessions() == [{"fits": 9}, {"fits": 2}]
-    assert json.loads((run.task / "sessions" / "20260101.json").read_text()) == {"fits": 2}
+    assert json.loads((run.folder / "sessions" / "20260101.json").read_text()) == {"fits": 2}

@@ -73,7 +73,7 @@ class Drawn:
 
 
 def tree(svg: str) -> ElementTree.Element:
-    return ElementTree.fromstring(svg.replace(' xmlns="http://www.w3.org/2000/svg"', ""))
+    return ElementTree.fromstring(svg)
 
 
 def box(item: ElementTree.Element) -> Box:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nachos_jax.core import space
-from nachos_jax.core.hparams import TASK_ROWS, Hyperparameter, by_name, whole_table
+from nachos_jax.core.hparams import Hyperparameter, by_name, whole_table
 from nachos_jax.core.types import Trial, TrialScore
 from nachos_jax.search.searcher import Proposal, SearchSetting
+from nachos_jax.tasks.classification import TASK as CLASSIFICATION
 
 TABLE = whole_table(
-    TASK_ROWS,
+    CLASSIFICATION.hyperparameters,
     (
         Hyperparameter("architecture", "choice", choices=("cnn", "resnet"), static=True),
         Hyperparameter("cnn.width", "integer", 1, 1024, when=("architecture", ("cnn",))),
@@ -28,6 +29,7 @@ DEFAULTS = dict.fromkeys((row.name for row in TABLE), 0.0) | {
     "beta2": 0.999,
     "schedule": "constant",
     "architecture": "cnn",
+    "classification.loss": "cross_entropy",
     "cnn.width": 16,
     "resnet.depth": 18,
 }

@@ -12,9 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from nachos_jax.core.hparams import with_absent
 from nachos_jax.core.types import HParams, HParamValue
 from nachos_jax.engine import lane
 from nachos_jax.engine.bucket_lanes import named
+from nachos_jax.engine.inputs import as_number
 from nachos_jax.models import registry
 from nachos_jax.models.blocks import Mode, evaluation
 from nachos_jax.models.convolution import default_lowering
@@ -67,8 +69,9 @@ class Architecture:
     @property
     def mode(self) -> Mode:
         """In which the network predicts."""
-        static = {row.name for row in registry.hyperparameters() if row.static}
-        return evaluation({name: float(value) for name, value in self.hparams if name not in static})
+        known = with_absent(dict(self.hparams), registry.hyperparameters())
+        traced = [row for row in registry.hyperparameters() if not row.static and row.name in known]
+        return evaluation({row.name: as_number(row, known[row.name]) for row in traced})
 
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
         """The network with fresh weights, in the lowering that suits this machine."""

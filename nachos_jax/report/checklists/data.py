@@ -66,7 +66,7 @@ def partition(report: Report) -> Fact:
     """How cases came into folds, and what each fold served for."""
     progress = report.summary["progress"]
     strata = report.evidence.section.words.strata
-    how = _SCHEMES.get(progress["scheme"], progress["scheme"]).format(strata=strata)
+    how = str(_SCHEMES.get(progress["scheme"], progress["scheme"])).format(strata=strata)
     repeats = f", {progress['repeats']} repeats with other divisions" if progress["repeats"] > 1 else ""
     seed = setting(report.evidence, "seed")
     text = f"{counted(report.evidence.count, 'fold')}{repeats}, {how} (seed {seed})."

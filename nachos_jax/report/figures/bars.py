@@ -62,7 +62,7 @@ def _bars(
             page.text(left - 8, y + 4, key, anchor="right", room=left - 8)
             if end > 0:
                 page.box(axes, (0.0, end), (y - 7, y + 7), "bar")
-            page.text(page.x(axes, end) + 6, y + 4, text, "note")
+            page.text(page.x(axes, end) + 6, y + 4, text, "note", room=WIDTH - page.x(axes, end) - 6)
         page.line(axes, [0, 0], [TOP - 2, TOP + high + 2], "axis")
         words = f"A bar for each of {', '.join(values)}; its length is its {label}."
         return page.finished(name, title, words, Table(("name", label), rows))

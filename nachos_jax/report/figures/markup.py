@@ -30,8 +30,7 @@ def inline(drawn: str, name: str, title: str, words: str, marks: Mapping[str, tu
     Raises:
         KeyError: a colour is none of the page's.
     """
-    ElementTree.register_namespace("", SVG.strip("{}"))
-    ElementTree.register_namespace("xlink", LINK.strip("{}"))
+    ElementTree.register_namespace("", SVG[1:-1])
     root = ElementTree.fromstring(drawn)
     used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', drawn))
     for item in list(root.iter()):
@@ -49,7 +48,8 @@ def inline(drawn: str, name: str, title: str, words: str, marks: Mapping[str, tu
     root.set("style", "stroke-linejoin: round; stroke-linecap: butt")
     root.insert(0, _element("title", title, id=f"{name}-title"))
     root.insert(1, _element("desc", words, id=f"{name}-desc"))
-    return ElementTree.tostring(root, encoding="unicode")
+    # A page knows without an address what an SVG element is.
+    return ElementTree.tostring(root, encoding="unicode").replace(f' xmlns="{SVG[1:-1]}"', "", 1)
 
 
 def _element(tag: str, words: str, **attributes: str) -> Element:
@@ -68,7 +68,8 @@ def _rewrite(item: Element, name: str, used: set[str]) -> None:
         if key == "style":
             value = _COLOUR.sub(lambda found: f"var(--{_NAMES[found[0]]})", _FONT.sub("", value))
         elif key == f"{LINK}href":
-            value = value.replace("#", f"#{name}-")
+            del item.attrib[key]
+            key, value = "href", value.replace("#", f"#{name}-")
         elif key not in ("class", "id"):
             value = _NUMBER.sub(_short, value.replace("url(#", f"url(#{name}-"))
         item.set(key, " ".join(value.split()))

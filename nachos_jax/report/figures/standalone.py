@@ -45,6 +45,10 @@ def standalone(figure: Figure) -> str:
         f"@media (prefers-color-scheme: dark) {{\n{chr(10).join(rules)}\n}}"
     )
     paper = f'<rect x="-{MARGIN}" y="-{MARGIN}" {size} style="fill: var(--paper)"/>'
+    opening = opening.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
+    # Other programs than browsers know only the older kind of reference.
+    opening = opening.replace("<svg", '<svg xmlns:xlink="http://www.w3.org/1999/xlink"', 1)
+    rest = rest.replace(' href="#', ' xlink:href="#')
     whole = f"{opening}>\n<style>\n{style}\n</style>\n{paper}{rest}\n"
     return re.sub(r"var\(--(\w+)\)", lambda name: light[name[1]], whole)
 
