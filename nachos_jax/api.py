@@ -54,10 +54,10 @@ def default_config() -> Any:
 
 def cohort_from_arrays(
     images: np.ndarray,
-    labels: np.ndarray,
-    subjects: np.ndarray | None = None,
-    sites: np.ndarray | None = None,
-    folds: np.ndarray | None = None,
+    labels: Sequence | np.ndarray,
+    subjects: Sequence | np.ndarray | None = None,
+    sites: Sequence | np.ndarray | None = None,
+    folds: Sequence | np.ndarray | None = None,
     classes: Sequence[str] | None = None,
     one_case_per_subject: bool = False,
 ) -> Cohort:

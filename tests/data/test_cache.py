@@ -15,6 +15,7 @@ from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import cache, sources
 from nachos_jax.tasks.classification import TASK
+from tests.inputs import dense
 
 
 @pytest.fixture
@@ -41,15 +42,15 @@ def test_hit_gives_the_same_bytes_and_hash_and_decodes_nothing(data: DataConfig)
     assert decoded == [3]
     assert files(data) == stored
     assert second.hash == first.hash
-    assert isinstance(second.store.values, np.memmap)
-    assert not second.store.values.flags.writeable
-    np.testing.assert_array_equal(second.store.values, first.store.values)
+    assert isinstance(dense(second), np.memmap)
+    assert not dense(second).flags.writeable
+    np.testing.assert_array_equal(dense(second), dense(first))
 
 
 @pytest.mark.parametrize("damage", ["cut pixels", "no pixels", "cut facts", "other facts", "no header"])
 def test_damaged_cache_is_rebuilt(data: DataConfig, damage: str):
     first = sources.load(data, TASK)
-    expected = np.array(first.store.values)
+    expected = np.array(dense(first))
     pixels, facts = (next(Path(data.cache).glob(f"*.{kind}")) for kind in ("npy", "json"))
     if damage == "cut pixels":
         os.truncate(pixels, pixels.stat().st_size - 1)
@@ -63,7 +64,7 @@ def test_damaged_cache_is_rebuilt(data: DataConfig, damage: str):
         pixels.write_bytes(bytes(pixels.stat().st_size))
     again = sources.load(data, TASK)
     assert again.hash == first.hash
-    np.testing.assert_array_equal(again.store.values, expected)
+    np.testing.assert_array_equal(dense(again), expected)
 
 
 def test_changed_file_or_option_is_decoded_anew(data: DataConfig, tmp_path: Path):
@@ -72,7 +73,7 @@ def test_changed_file_or_option_is_decoded_anew(data: DataConfig, tmp_path: Path
     Image.fromarray(np.full((20, 30), 77, np.uint8)).save(path)
     second = sources.load(data, TASK)
     assert second.hash != first.hash
-    assert (second.store.values[0] == 77).all()
+    assert (dense(second)[0] == 77).all()
     assert len(files(data)) == 4
 
 

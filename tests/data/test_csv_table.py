@@ -16,6 +16,7 @@ from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import csv_table, sources
 from nachos_jax.tasks.classification import TASK
+from tests.inputs import dense
 
 TEXT = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=6)
 CELLS = TEXT.flatmap(lambda word: st.sampled_from([word, f'{word}," {word}', f"{word}\n{word}", word]))
@@ -64,7 +65,7 @@ def test_all_columns(config: Callable[..., DataConfig], table: Callable[..., Pat
     assert table_.sites.tolist() == ["rome", "rome", "oslo", "oslo"]
     assert table_.folds is not None
     assert table_.folds.tolist() == [0, 0, 1, 1]
-    assert cohort.store.values.shape == (4, 5, 6, 1)
+    assert dense(cohort).shape == (4, 5, 6, 1)
 
 
 def test_mapped_columns_and_class_order(config: Callable[..., DataConfig], table: Callable[..., Path]):
@@ -94,7 +95,7 @@ def test_mixed_sizes_and_channels_with_a_size_given(
     cohort = sources.load(
         config(source="csv", path=str(path), height=8, width=8, channels=1, aspect="pad"), TASK
     )
-    assert cohort.store.values.shape == (3, 8, 8, 1)
+    assert dense(cohort).shape == (3, 8, 8, 1)
     assert cohort.preparation["resized"]
     assert cohort.preparation["convert_channels"]
 

@@ -18,6 +18,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.data import sources
 from nachos_jax.data.image_files import read_image
 from nachos_jax.tasks.classification import TASK
+from tests.inputs import dense
 
 
 def real_file(name: str) -> Path:
@@ -152,4 +153,4 @@ def test_folder_of_dicom_files(config: Callable[..., DataConfig], tmp_path: Path
     assert cohort.targets.counts() == {"ct": 9, "mr": 10}
     assert set(cohort.table.subjects) == {"77654033", "98892001", "98892003"}
     for row, name in enumerate(cohort.table.names):
-        np.testing.assert_array_equal(cohort.store.values[row], read_image(tmp_path / "d" / name))
+        np.testing.assert_array_equal(dense(cohort)[row], read_image(tmp_path / "d" / name))

@@ -20,6 +20,7 @@ from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import sources
 from nachos_jax.tasks.classification import TASK
+from tests.inputs import dense
 
 Config = Callable[..., DataConfig]
 
@@ -27,9 +28,9 @@ Config = Callable[..., DataConfig]
 def test_digits(config: Config):
     cohort = sources.load(config(source="digits", subject=WAIVER), TASK)
     values, targets = load_digits(return_X_y=True)
-    assert cohort.store.values.dtype == np.uint8
+    assert dense(cohort).dtype == np.uint8
     assert tuple(cohort.shape) == (8, 8, 1)
-    np.testing.assert_array_equal(cohort.store.values.reshape(1797, 64), values)
+    np.testing.assert_array_equal(dense(cohort).reshape(1797, 64), values)
     np.testing.assert_array_equal(cohort.targets.values, targets)
     assert cohort.table.waived
     assert cohort.table.subjects.tolist() == cohort.table.names.tolist()
@@ -41,7 +42,7 @@ def test_pneumoniamnist_merges_its_parts_in_order(config: Config, shared_data: P
     assert cohort.targets.counts() == {"0": 1583, "1": 4273}
     images = np.concatenate([raw[f"{part}_images"] for part in ("train", "val", "test")])
     labels = np.concatenate([raw[f"{part}_labels"][:, 0] for part in ("train", "val", "test")])
-    np.testing.assert_array_equal(cohort.store.values[..., 0], images)
+    np.testing.assert_array_equal(dense(cohort)[..., 0], images)
     np.testing.assert_array_equal(cohort.targets.values, labels)
 
 
@@ -54,7 +55,7 @@ def test_kermany_groups_by_patient(config: Config, shared_data: Path):
     assert len(set(cohort.table.subjects)) == 3103
     np.testing.assert_array_equal(cohort.table.subjects, raw["patient_id"])
     np.testing.assert_array_equal(cohort.targets.values, raw["labels"])
-    np.testing.assert_array_equal(cohort.store.values[..., 0], raw["images"])
+    np.testing.assert_array_equal(dense(cohort)[..., 0], raw["images"])
 
 
 def test_cxr_keeps_the_order_of_its_label_names(config: Config, shared_data: Path):
@@ -78,7 +79,7 @@ def test_medmnist_layout_takes_prefixed_subjects(config: Config, tmp_path: Path)
     )
     cohort = sources.load(config(path=str(tmp_path / "x.npz"), subject_key="patient"), TASK)
     assert cohort.table.subjects.tolist() == ["7", "8", "8", "9"]
-    np.testing.assert_array_equal(cohort.store.values[..., 0], images)
+    np.testing.assert_array_equal(dense(cohort)[..., 0], images)
 
 
 def test_arrays_called_subject_site_and_fold_are_taken(config: Config, tmp_path: Path):
@@ -156,9 +157,9 @@ def test_stored_dtype(given_dtype: str, low: int, high: int, stored: str):
     images = np.full((2, 3, 4), low, np.dtype(given_dtype))
     images[1, 2, 3] = high
     cohort = cohort_from_arrays(images, ["a", "b"], one_case_per_subject=True)
-    assert cohort.store.values.dtype == stored
+    assert dense(cohort).dtype == stored
     assert cohort.preparation["dtype"] == stored
-    np.testing.assert_array_equal(cohort.store.values[..., 0], images)
+    np.testing.assert_array_equal(dense(cohort)[..., 0], images)
 
 
 @given(st.integers(0, 3), st.sampled_from(["labels", "subjects", "sites", "folds", "images"]))
@@ -203,8 +204,8 @@ def test_16_bit_images_of_both_signs_meet_in_float32(config: Config, tmp_path: P
     tiff(tmp_path / "d/a/1.tif", high)
     tiff(tmp_path / "d/b/1.tif", low, sample_format=2)
     cohort = sources.load(config(source="folder", path=str(tmp_path / "d"), subject=WAIVER), TASK)
-    assert cohort.store.values.dtype == np.float32
-    assert cohort.store.values[:, 0, 0, 0].tolist() == [60000, -7]
+    assert dense(cohort).dtype == np.float32
+    assert dense(cohort)[:, 0, 0, 0].tolist() == [60000, -7]
 
 
 # --- prediction ------------------------------------------------------------------------------------
@@ -245,7 +246,7 @@ def test_inputs_repeat_the_preparation_of_training(config: Config, inputs: Path)
     )
     cohort = sources.load(data, TASK)
     _, images = sources.read_inputs([inputs / "sub/2.png", inputs / "colour.png"], cohort.preparation)
-    np.testing.assert_array_equal(images, cohort.store.values)
+    np.testing.assert_array_equal(images, dense(cohort))
 
 
 def test_inputs_that_do_not_fit_are_refused(inputs: Path, tmp_path: Path):

@@ -29,5 +29,6 @@ def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
     yield write
     for name in planted:
         sys.modules.pop(name, None)
-        vars(models).pop(name.rpartition(".")[2], None)
+        if hasattr(models, name.rpartition(".")[2]):
+            delattr(models, name.rpartition(".")[2])
     registry._files.cache_clear()

@@ -13,6 +13,7 @@ from safetensors.numpy import load
 from nachos_jax.engine import lane
 from nachos_jax.protocol.model import networks
 from tests import tiny
+from tests.inputs import dense
 
 PLANTED = """
 import jax
@@ -87,11 +88,11 @@ def test_frozen_weights(plant: Callable[[str, str], None], residency: str):
         np.testing.assert_array_equal(arrays[KERNEL], given)
         heads.add(arrays["params/head/linear/kernel"].tobytes())
         of = networks.architecture(fit.hparams, predicted, "float32")
-        again = networks.predictor(of, networks.weights(of, arrays))(cohort.store.values[folds])
+        again = networks.predictor(of, networks.weights(of, arrays))(dense(cohort)[folds])
         seen = load(payloads[fit.id]["logits.safetensors"])["logits"]
         np.testing.assert_allclose(again, seen, rtol=1e-4, atol=1e-5)
         other = networks.weights(of, {**arrays, KERNEL: -arrays[KERNEL]})
-        assert not np.allclose(networks.predictor(of, other)(cohort.store.values[folds]), seen, atol=1e-3)
+        assert not np.allclose(networks.predictor(of, other)(dense(cohort)[folds]), seen, atol=1e-3)
     assert len(heads) == len(fits), "what is trained differs from fit to fit"
 
 

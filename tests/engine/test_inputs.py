@@ -23,6 +23,7 @@ from nachos_jax.engine.windows import divide
 from nachos_jax.splits.folds import Folds
 from nachos_jax.tasks.classification import TASK
 from tests import tiny
+from tests.inputs import dense
 
 TABLE = base.table()
 PAIRS = [(), (0,), (1, 3), (0, 2)]
@@ -57,7 +58,7 @@ def keep(made: InputMaker, left_out: tuple[int, ...]) -> np.ndarray:
 def test_pixels_are_normalised_by_the_training_cases(run, left_out):
     made = maker()
     told = made.make(tiny.fit(run, left_out), 16)
-    pixels = made.cohort.store.values[keep(made, left_out)].astype(np.float64)
+    pixels = dense(made.cohort)[keep(made, left_out)].astype(np.float64)
     np.testing.assert_allclose(told.mean, pixels.mean(axis=(0, 1, 2)), rtol=1e-6)
     np.testing.assert_allclose(told.sd, pixels.std(axis=(0, 1, 2)), rtol=1e-6)
     assert told.mean.dtype == told.sd.dtype == np.float32
@@ -94,7 +95,7 @@ def test_a_channel_that_never_varies_is_divided_by_one():
 @pytest.mark.parametrize("left_out", PAIRS[1:])
 def test_nothing_of_a_case_left_out_reaches_the_input(run, left_out):
     clean = maker()
-    images = np.array(clean.cohort.store.values)
+    images = np.array(dense(clean.cohort))
     images[~keep(clean, left_out)] = np.nan
     fit = tiny.fit(run, left_out, class_weight_exponent=1.0)
     ours, theirs = clean.make(fit, 16), maker(images).make(fit, 16)

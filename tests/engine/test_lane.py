@@ -17,6 +17,7 @@ from nachos_jax.engine.windows import divide
 from nachos_jax.models import registry
 from nachos_jax.models.blocks import Mode, evaluation
 from tests import tiny
+from tests.inputs import dense
 
 
 def plain_loop(
@@ -33,7 +34,7 @@ def plain_loop(
     trainer = nnx.Optimizer(network, optimizer, wrt=nnx.Param)
     assert cohort.table.folds is not None
     keep = ~np.isin(cohort.table.folds, fit.left_out)
-    pixels = cohort.store.values.astype(np.float64)
+    pixels = dense(cohort).astype(np.float64)
     pixels = ((pixels - pixels[keep].mean()) / pixels[keep].std()).astype(np.float32)
     unused, size, losses = rng.key(stream, Purpose.DROPOUT, 0), int(fit.hparams["batch_size"]), []
     for epoch in range(fit.limit.epochs):

@@ -21,6 +21,7 @@ from nachos_jax.engine.lane_trainer import LaneFit
 from nachos_jax.models import registry
 from nachos_jax.models.blocks import evaluation
 from tests import tiny
+from tests.inputs import dense
 
 CONFIGURATIONS = [
     {"learning_rate": 0.05},
@@ -127,8 +128,8 @@ def test_without_validation_a_fit_runs_all_epochs_on_all_cases_and_keeps_its_wei
             "pixel_sd",
         }
         assert all(np.isfinite(weight).all() for weight in fit.weights.values())
-        np.testing.assert_allclose(fit.weights["pixel_mean"], cohort.store.values.mean(), rtol=1e-6)
-        np.testing.assert_allclose(fit.weights["pixel_sd"], cohort.store.values.std(), rtol=1e-6)
+        np.testing.assert_allclose(fit.weights["pixel_mean"], dense(cohort).mean(), rtol=1e-6)
+        np.testing.assert_allclose(fit.weights["pixel_sd"], dense(cohort).std(), rtol=1e-6)
     assert unwatched[3].status == "diverged"
     assert unwatched[3].weights == {}
 
@@ -144,7 +145,7 @@ def test_the_weights_predict_what_training_says(unwatched, cohort):
         leaves = [fit.weights[name] for name in named(prefix, tree)]
         filled.append(jax.tree.unflatten(jax.tree.structure(tree), [jnp.asarray(leaf) for leaf in leaves]))
     trained = nnx.merge(graph, *filled, {})
-    pixels = (cohort.store.values.astype(np.float32) - fit.weights["pixel_mean"]) / fit.weights["pixel_sd"]
+    pixels = (dense(cohort).astype(np.float32) - fit.weights["pixel_mean"]) / fit.weights["pixel_sd"]
     predicted = np.argmax(trained(jnp.asarray(pixels), evaluation({})), axis=1)
     assert np.mean(predicted == cohort.targets.values) > 0.5, "a third by chance"
 
@@ -208,7 +209,7 @@ def test_a_validation_mask_that_is_none_is_refused(cohort, mask):
 
 def test_validation_cases_are_not_trained_on(watched, cohort, validation):
     """Their pixels may be anything: training sees none of them."""
-    images = cohort.store.values.astype(np.float32)
+    images = dense(cohort).astype(np.float32)
     images[validation] = np.nan
     spoilt = dataclasses.replace(cohort, store=Dense(images))
     fit = nachos_jax.fit_lanes(spoilt, [CONFIGURATIONS[2]], tiny.config(), validation)[0]

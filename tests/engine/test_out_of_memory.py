@@ -12,6 +12,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.engine import memory, program, resident
 from nachos_jax.engine.resume import Checkpoints
 from tests import tiny
+from tests.inputs import dense
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +34,7 @@ def test_memory_decides_the_number_of_lanes(cohort, monkeypatch):
 
     monkeypatch.setattr(resident.Resident, "compile", spy)
     tiny.train([tiny.fit(run)], run, cohort)
-    monkeypatch.setattr(
-        memory, "allowance", lambda *_: cohort.store.values.nbytes + 4 * tiny.CASES + used[0] // 2
-    )
+    monkeypatch.setattr(memory, "allowance", lambda *_: dense(cohort).nbytes + 4 * tiny.CASES + used[0] // 2)
     monkeypatch.setattr(memory, "stays", lambda *_: True)
     records, _, tight = tiny.train([tiny.fit(run)], run, cohort)
     assert 1 <= tight.lanes < 6

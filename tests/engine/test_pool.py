@@ -17,6 +17,7 @@ from nachos_jax.records.schema import Curve
 from nachos_jax.runtime.mesh import by_lane
 from nachos_jax.tasks.task import Cases
 from tests import tiny
+from tests.inputs import dense
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def test_a_lane_that_meets_nan_leaves_its_neighbours_bit_identical(cohort, packi
 
 def test_nan_in_one_watched_fold_ends_that_watcher_only():
     clean = tiny.cohort("float32")
-    images = np.array(clean.store.values)
+    images = np.array(dense(clean))
     images[clean.table.folds == 1] = np.nan
     spoilt = dataclasses.replace(clean, store=Dense(images))
     run = tiny.run_config()
@@ -143,7 +144,7 @@ def test_shard_map_gives_what_pmap_of_vmap_gives(cohort):
     ours = lanes.program.epoch(begun, placed)
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves).reshape(4, 2, *np.shape(leaves[0])), *told)
     state = jax.tree.map(lambda leaf: leaf.reshape(4, 2, *leaf.shape[1:]), host)
-    shared = lane.Shared(Cases(cohort.store.values, cohort.targets.values), {})
+    shared = lane.Shared(Cases(dense(cohort), cohort.targets.values), {})
     one = functools.partial(lane.epoch, lanes.program.spec)
     old = jax.pmap(jax.vmap(one, in_axes=(None, 0, 0)), in_axes=(None, 0, 0), devices=jax.devices()[:4])
     theirs = old(shared, state, stacked)

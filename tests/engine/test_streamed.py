@@ -11,6 +11,7 @@ from nachos_jax.data.stream import WindowReader
 from nachos_jax.engine import memory
 from nachos_jax.engine.windows import divide
 from tests import tiny
+from tests.inputs import dense
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,7 @@ def test_windows_change_the_batches_so_the_comparison_can_fail(cohort):
 def test_automatic_residency_streams_what_does_not_fit(cohort, monkeypatch):
     run = tiny.run_config()
     assert not tiny.train([tiny.fit(run)], run, cohort)[2].streams
-    size = cohort.store.values.nbytes
+    size = dense(cohort).nbytes
     assert memory.stays("auto", size, 2 * size)
     assert not memory.stays("auto", size, 2 * size - 1)
     assert memory.stays("resident", size, 0)

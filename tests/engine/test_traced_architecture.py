@@ -10,6 +10,7 @@ from safetensors.numpy import load
 
 from nachos_jax.protocol.model import networks
 from tests import tiny
+from tests.inputs import dense
 
 PLANTED = """
 import jax
@@ -60,7 +61,7 @@ def test_values_share_a_program_and_give_different_results(plant: Callable[[str,
 
     # What predicts later reads the same numbers, from the hyperparameters of the record.
     predicted = networks.Predicted("classification", cohort.targets.names, cohort.shape)
-    held = cohort.store.values[tiny.folds(cohort).cases(0)]
+    held = dense(cohort)[tiny.folds(cohort).cases(0)]
     for fit in fits:
         of = networks.architecture(records[fit.id].hparams, predicted, "float32")
         weights = networks.weights(of, load(payloads[fit.id]["weights.safetensors"]))

@@ -22,6 +22,7 @@ from nachos_jax.protocol.run.opening import Run, open_run
 from nachos_jax.records.store import RunDirectory
 from nachos_jax.runtime.stopping import StoppedError
 from tests import tiny
+from tests.inputs import dense
 
 MOST = 9
 """As many, because the most confident errors of the tiny study are all of one outer fold."""
@@ -100,7 +101,7 @@ def test_each_map_is_of_the_refit_that_did_not_see_the_fold(run: Run):
             fit: np.asarray(
                 networks.explainer(of, "gradcam")(
                     weights,
-                    np.repeat(run.cohort.store.values[row : row + 1], MOST, axis=0),
+                    np.repeat(dense(run.cohort)[row : row + 1], MOST, axis=0),
                     np.full(MOST, int(item["predicted"]), np.int32),
                 ).maps[0]
             )
@@ -115,7 +116,7 @@ def test_each_map_is_of_the_refit_that_did_not_see_the_fold(run: Run):
             item["probability"],
         )
         words = gallery._words(run, wrong, item)
-        drawn = {fit: picture(run.cohort.store.values[row], heat, words, 320) for fit, heat in maps.items()}
+        drawn = {fit: picture(dense(run.cohort)[row], heat, words, 320) for fit, heat in maps.items()}
         written = (store.path / "explanations" / item["file"]).read_bytes()
         assert [fit for fit, data in drawn.items() if data == written] == [item["fit"]]
     assert len(weights_of) > 1, "one refit tells nothing of the others"

@@ -14,6 +14,7 @@ from nachos_jax.data.table import Cohort
 from nachos_jax.protocol.evaluate import evaluate
 from nachos_jax.records.store import RunDirectory
 from tests import tiny
+from tests.inputs import dense
 
 OUTER = 2
 
@@ -22,7 +23,7 @@ def spoilt(cohort: Cohort) -> Cohort:
     """Fold OUTER's pixels are NaN and its labels are shuffled until hardly one is right."""
     assert cohort.table.folds is not None
     fold = np.flatnonzero(cohort.table.folds == OUTER)
-    images, labels = np.array(cohort.store.values), np.array(cohort.targets.values)
+    images, labels = np.array(dense(cohort)), np.array(cohort.targets.values)
     images[fold] = np.nan
     labels[fold] = np.roll(labels[fold], 3)
     assert (labels != cohort.targets.values).sum() > 5

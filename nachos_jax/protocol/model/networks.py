@@ -71,7 +71,7 @@ class Architecture:
         """In which the network predicts."""
         known = with_absent(dict(self.hparams), registry.hyperparameters())
         traced = [row for row in registry.hyperparameters() if not row.static and row.name in known]
-        return evaluation({row.name: as_number(row, known[row.name]) for row in traced})
+        return evaluation({row.name: float(as_number(row, known[row.name])) for row in traced})
 
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
         """The network with fresh weights, in the lowering that suits this machine."""
