@@ -218,10 +218,11 @@ def test_every_architecture_gives_maps(method, name: str):
 
 @METHOD
 def test_the_architecture_of_the_manual_gives_maps(method):
-    """Who follows BUILD.md has nothing to do for it."""
-    text = (Path(__file__).resolve().parents[2] / "BUILD.md").read_text(encoding="utf-8")
-    found = re.search(r"^```python architecture strided\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    assert found, "BUILD.md shows no architecture any more"
+    """Who follows the manual has nothing to do for it."""
+    text = (Path(__file__).resolve().parents[2] / "docs" / "extending.md").read_text(encoding="utf-8")
+    pattern = r"^<!-- architecture strided -->\n+```python\n(.*?)^```$"
+    found = re.search(pattern, text, re.MULTILINE | re.DOTALL)
+    assert found, "docs/extending.md shows no architecture any more"
     file: dict = {}
     exec(compile(found[1], "strided.py", "exec"), file)
     chosen = {"norm": "batch", "strided.layers": 2, "strided.width": 4}
