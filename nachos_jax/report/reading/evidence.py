@@ -14,7 +14,7 @@ from nachos_jax.config.run_config import ReportConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Trial, TrialScore
 from nachos_jax.records.schema import FitRecord, Outcome, OuterTest
-from nachos_jax.records.store import RunDirectory
+from nachos_jax.records.store import RunDirectory, study_name
 from nachos_jax.report.reading import cases, flat, inner
 from nachos_jax.report.reading.cases import AGAIN, CaseRow
 from nachos_jax.report.reading.flat import FlatSearch
@@ -266,9 +266,12 @@ def _check(evidence: Evidence, directory: RunDirectory) -> None:
     for fold, test in evidence.tests.items():
         known = {row.case for row in evidence.members(fold)} if fold < evidence.planned else set()
         if set(test.cases) != known:
+            # Where the case table is a record, folds.csv only shows it, and the test is what was changed.
+            file = directory.folder / "tests" / f"{study_name(fold)}.json"
+            edited = "folds.csv" if directory.cases() is None else str(file)
             raise UsageError(
                 f"{directory.path}: the test of outer fold {fold} has {len(test.cases)} cases that are not "
-                f"the {len(known)} of folds.csv: folds.csv was edited; delete it and run the same "
+                f"the {len(known)} that folds.csv shows: {edited} was edited; delete it and run the same "
                 "`nachos evaluate` command again."
             )
     for name, groups in evidence.groups.items():
