@@ -231,21 +231,21 @@ def _stratified(table: Cases, strata: Strata, count: int, repeats: int, seed: in
 def _check_enough(table: Cases, strata: Strata, count: int) -> None:
     if count < 2:
         raise UsageError(f"config.folds.count = {count}: must be at least 2.")
-    subjects = len(np.unique(table.subjects))
-    if subjects < count and not strata.needed:
-        raise UsageError(
-            f"config.folds.count = {count}, but there are {subjects} subjects, and a subject lies in one "
-            f"fold: set config.folds.count to at most {subjects}, or add subjects."
-        )
+    everyone = len(np.unique(table.subjects))
     for number, name in enumerate(strata.names if strata.needed else ()):
         of_class = strata.numbers == number
         subjects = len(np.unique(table.subjects[of_class]))
-        if subjects < count:
+        if subjects < min(count, everyone):
             cure = f"set config.folds.count to at most {subjects}, or " if subjects > 1 else ""
             raise UsageError(
                 f"config.folds.count = {count}, but class {name!r} has {int(of_class.sum())} cases of "
                 f"{subjects} subjects, too few for {count} folds: {cure}merge the class or leave it out."
             )
+    if everyone < count:
+        raise UsageError(
+            f"config.folds.count = {count}, but there are {everyone} subjects, and a subject lies in one "
+            f"fold: set config.folds.count to at most {everyone}, or add subjects."
+        )
 
 
 def _draw(table: Cases, strata: Strata, count: int, seed: int, earlier: Sequence[np.ndarray]) -> np.ndarray:
