@@ -29,6 +29,7 @@ def get_config():
     config.training.batch_size, config.training.epochs, config.training.patience = 16, 2, 2
     config.search.searcher, config.search.trials = "random", 2
     config.engine.lanes, config.engine.packing, config.engine.convolution = 1, "map", "custom"
+    config.engine.checkpoint_epochs = 1000  # saving after every epoch costs more than the epoch
     return config
 """
 
@@ -79,13 +80,16 @@ def call(study: Path, caches: Path) -> Call:
 
 
 @pytest.fixture(scope="session")
-def finished(study: Path, call: Call) -> Path:
+def finished(study: Path, caches: Path) -> Path:
     """Run directory after evaluate and deploy; copy it before you change it."""
-    for command in ("evaluate", "deploy"):
-        done = call("-m", "nachos_jax", command, "--config=study.py", "--workdir=finished")
-        (study / f"{command}.out").write_text(done.stdout, encoding="utf-8")
-        (study / f"{command}.err").write_text(done.stderr, encoding="utf-8")
-        assert done.returncode == 0, done.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(study)
+        patch.setenv("XDG_CACHE_HOME", str(caches))
+        for command in ("evaluate", "deploy"):
+            code, out, err = said(command, "--config=study.py", "--workdir=finished")
+            (study / f"{command}.out").write_text(out, encoding="utf-8")
+            (study / f"{command}.err").write_text(err, encoding="utf-8")
+            assert code == 0, err
     return study / "finished"
 
 

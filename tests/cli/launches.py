@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from launch.local import free_port
-from tests.cli.conftest import CONFIG, arrays
+from tests.cli.conftest import CONFIG, arrays, said
 
 ROOT = Path(__file__).resolve().parents[2]
 LONGER = """
@@ -41,11 +41,15 @@ def prepare(folder: Path) -> Path:
     return folder
 
 
-def undisturbed(folder: Path) -> dict[str, bytes]:
-    """What a run of one process gives that nobody disturbs."""
-    launch = Launch(folder, folder / "calm", 1)
-    assert launch.wait() == [0], launch.output()
-    return result(folder / "calm")
+def alone(folder: Path, workdir: Path) -> dict[str, bytes]:
+    """What the command gives in this process, which has its imports and programs already."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        patch.chdir(folder)
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        code, _, told = said("evaluate", f"--config={folder / 'longer.py'}", f"--workdir={workdir}")
+    assert code == 0, told
+    return result(workdir)
 
 
 def result(workdir: Path) -> dict[str, bytes]:

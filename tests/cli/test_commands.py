@@ -15,6 +15,7 @@ from nachos_jax import __version__
 from nachos_jax.cli import parsing
 from nachos_jax.cli.commands import NAMES
 from nachos_jax.engine.pool import LanePool
+from nachos_jax.protocol.run import progress
 from nachos_jax.runtime import compile_cache
 from tests.cli.conftest import CASES, Call, arrays, said
 
@@ -22,13 +23,6 @@ HEAVY = ("jax", "numpy", "flax", "torch", "ml_collections", "matplotlib", "nacho
 ALONE = "import sys; from nachos_jax.cli.main import main; code = main(sys.argv); "
 OUR_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (INFO|WARNING|ERROR) ")
 
-EAGER = """
-import sys
-from nachos_jax.protocol.run import progress
-from nachos_jax.cli.main import main
-progress.LINE_EVERY = 0.0
-sys.exit(main(sys.argv))
-"""
 INTERRUPTED = """
 import os, signal, sys
 from nachos_jax.cli.main import main
@@ -208,7 +202,9 @@ def test_predict_files_folder_and_table(here: Path, finished: Path, tmp_path: Pa
     assert predicted(str(tmp_path / "list.csv")) == {name: whole[name] for name in ("0.png", "3.png")}
 
 
-def test_interrupted_and_in_parts_gives_the_same(call: Call, finished: Path):
+def test_interrupted_and_in_parts_gives_the_same(
+    call: Call, here: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
+):
     """Ctrl-C in the search, then one outer fold, then the others: the predictions of one go."""
     words = ("evaluate", "--config=study.py", "--workdir=parts")
     stopped = call("-c", INTERRUPTED, *words)
@@ -218,14 +214,15 @@ def test_interrupted_and_in_parts_gives_the_same(call: Call, finished: Path):
     parts = finished.parent / "parts"
     assert len(list(parts.glob("records/evaluate/fits/*.json"))) == 3
 
-    first = call("-c", EAGER, *words, "--outer_folds=0")
-    assert first.returncode == 0, first.stderr
-    assert "(from 1 of 3 outer folds, so without SE)" in first.stdout
-    assert re.search(r"INFO evaluate: \d+/\d+ fits, lanes \d+/\d+, best [\d.-]+, ", first.stderr)
-    assert all(map(OUR_LINE.match, first.stderr.splitlines()))
+    monkeypatch.setattr(progress, "LINE_EVERY", 0.0)
+    code, out, err = said(*words, "--outer_folds=0")
+    assert code == 0, err
+    assert "(from 1 of 3 outer folds, so without SE)" in out
+    assert re.search(r"INFO evaluate: \d+/\d+ fits, lanes \d+/\d+, best [\d.-]+, ", err)
+    assert all(map(OUR_LINE.match, err.splitlines()))
 
-    rest = call("-m", "nachos_jax", *words, "--outer_folds=1,2")
-    assert rest.returncode == 0, rest.stderr
+    code, _, err = said(*words, "--outer_folds=1,2")
+    assert code == 0, err
     assert (parts / "predictions.csv").read_bytes() == (finished / "predictions.csv").read_bytes()
 
 

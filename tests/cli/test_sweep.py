@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from nachos_jax.cli import main, sweep
 from nachos_jax.core.errors import UsageError
+from tests.cli.conftest import said
 
 ROOT = Path(__file__).resolve().parents[2]
 SMOKE = f"--config={ROOT / 'configs/smoke.py'}"
@@ -93,11 +94,18 @@ def test_a_mistake_ends_the_script_with_code_2():
     assert "--workdir is missing" in done.stderr
 
 
-def test_a_sweep_runs_all_and_writes_a_table(tmp_path):
-    small = ["--config.training.epochs=1", "--config.search.trials=1", "--config.folds.count=3"]
-    small += ["--config.engine.packing=map", "--config.engine.convolution=custom"]
-    done = call(SMOKE, f"--workdir={tmp_path}", "--sweep.seed=0,1", *small)
-    assert done.returncode == 0, done.stderr
+def test_a_sweep_runs_all_and_writes_a_table(here, tmp_path, monkeypatch):
+    real = subprocess.run
+
+    def run(words, **more):
+        if words[:4] != [sys.executable, "-m", "nachos_jax", "evaluate"]:
+            return real(words, **more)
+        return subprocess.CompletedProcess(words, said(*words[3:])[0])
+
+    monkeypatch.setattr(subprocess, "run", run)
+    words = ("--config=study.py", f"--workdir={tmp_path}", "--sweep.seed=0,1", "--config.search.trials=1")
+    code, _, told = said("sweep", *words)
+    assert code == 0, told
     rows = list(csv.DictReader((tmp_path / "sweep.csv").read_text().splitlines()))
     assert [row["run"] for row in rows] == ["seed=0", "seed=1"]
     assert {row["outer folds"] for row in rows} == {"3"}

@@ -20,18 +20,19 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     return build(tmp_path_factory.mktemp("runs") / "study", FakeRun(folds=3, trials=2, inner=False))
 
 
-def test_both_at_once_and_again(run: RunDirectory, call: Call, tmp_path: Path):
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_both_at_once_and_again(run: RunDirectory, tmp_path: Path):
     words = ("track", f"--workdir={run.path}", f"--tensorboard={tmp_path / 'events'}")
     words += (f"--mlflow=sqlite:///{tmp_path / 'mlflow.db'}", "--experiment=tiny")
-    done = call("-m", "nachos_jax", *words)
-    assert (done.returncode, done.stderr) == (0, "")
+    code, out, err = said(*words)
+    assert (code, err) == (0, "")
     files = len(list((tmp_path / "events").rglob("events.out.tfevents.*")))
     assert files == 3 * (2 * (1 + 2) + 1)  # an outer fold has 2 trials with 2 inner folds each, and a refit
-    assert f"TensorBoard: {tmp_path / 'events'} ({files} event files, {files} new or longer)" in done.stdout
-    assert "(experiment tiny: run study with 3 nested runs)" in done.stdout
-    done = call("-m", "nachos_jax", *words)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert f"({files} event files, 0 new or longer)" in done.stdout
+    assert f"TensorBoard: {tmp_path / 'events'} ({files} event files, {files} new or longer)" in out
+    assert "(experiment tiny: run study with 3 nested runs)" in out
+    code, out, err = said(*words)
+    assert (code, err) == (0, "")
+    assert f"({files} event files, 0 new or longer)" in out
 
 
 def test_nothing_is_imported_that_is_not_asked_for(run: RunDirectory, call: Call, tmp_path: Path):

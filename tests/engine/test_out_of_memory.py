@@ -68,7 +68,9 @@ class Exhausted:
 def test_out_of_memory_halves_the_lanes_and_loses_nothing(
     cohort, tmp_path, monkeypatch, caplog, keeps_state, at, saved
 ):
-    run = tiny.run_config(engine__lanes=4, training__epochs=4, training__patience=4)
+    run = tiny.run_config(
+        engine__lanes=4, training__epochs=4, training__patience=4, engine__checkpoint_epochs=1
+    )
     fits = tiny.some_fits(run)[:6]
     calm, _, _ = tiny.train(fits, run, cohort)
     monkeypatch.undo()
@@ -100,7 +102,9 @@ class Unreadable:
 
 
 def test_out_of_memory_that_shows_when_results_are_read(cohort, monkeypatch):
-    run = tiny.run_config(engine__lanes=4, training__epochs=4, training__patience=4)
+    run = tiny.run_config(
+        engine__lanes=4, training__epochs=4, training__patience=4, engine__checkpoint_epochs=1
+    )
     fits = tiny.some_fits(run)[:4]
     calm, _, _ = tiny.train(fits, run, cohort)
     broken = Exhausted(monkeypatch, at=-1)
@@ -119,7 +123,9 @@ def test_out_of_memory_that_shows_when_results_are_read(cohort, monkeypatch):
 
 
 def test_out_of_memory_while_resumed_fits_take_lanes_keeps_their_own_state(cohort, tmp_path, monkeypatch):
-    run = tiny.run_config(engine__lanes=2, training__epochs=4, training__patience=4)
+    run = tiny.run_config(
+        engine__lanes=2, training__epochs=4, training__patience=4, engine__checkpoint_epochs=1
+    )
     before, resumed = tiny.some_fits(run)[:2], tiny.some_fits(run)[2:4]
     calm, _, _ = tiny.train(resumed, run, cohort)
     first = tiny.LanePool(cohort, tiny.folds(cohort), run, Checkpoints(tmp_path, "first"), jax.devices()[:1])

@@ -197,7 +197,9 @@ def test_full_buckets_go_first_and_small_ones_at_the_end(cohort):
 
 
 def test_running_lanes_resume_bit_for_bit_from_their_checkpoint(cohort, tmp_path):
-    run = tiny.run_config(engine__lanes=2, training__epochs=6, training__patience=6)
+    run = tiny.run_config(
+        engine__lanes=2, training__epochs=6, training__patience=6, engine__checkpoint_epochs=1
+    )
     fits = tiny.some_fits(run)[:3]
     undisturbed, _, _ = tiny.train(fits, run, cohort)
     first = tiny.LanePool(cohort, tiny.folds(cohort), run, Checkpoints(tmp_path, "first"), jax.devices()[:1])
@@ -213,7 +215,7 @@ def test_running_lanes_resume_bit_for_bit_from_their_checkpoint(cohort, tmp_path
 
 
 def test_an_unreadable_checkpoint_costs_epochs_not_results(cohort, tmp_path, caplog):
-    run = tiny.run_config()
+    run = tiny.run_config(engine__checkpoint_epochs=1)
     fit = tiny.fit(run)
     first = tiny.LanePool(cohort, tiny.folds(cohort), run, Checkpoints(tmp_path, "first"), jax.devices()[:1])
     first.submit([fit])

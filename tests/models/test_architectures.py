@@ -44,7 +44,6 @@ SMALL = [
             "resnet_width": 4,
         }
         for n, d, v, s in [
-            ("batch", 18, 1, "small"),
             ("group", 18, 2, "large"),
             ("batch", 50, 1, "small"),
         ]
@@ -101,10 +100,11 @@ def test_builds_and_a_step_lowers_the_loss(changes):
         np.testing.assert_array_equal(before, now)
 
 
-@pytest.mark.parametrize("stem", ["small", "large"])
-@pytest.mark.parametrize("version", [1, 2])
-@pytest.mark.parametrize("depth", [18, 34, 50])
-def test_every_resnet_gives_outputs(depth, version, stem):
+@pytest.mark.parametrize(
+    ("depth", "version", "stem"),
+    [(18, 1, "small"), (18, 2, "large"), (34, 2, "small"), (50, 1, "large"), (50, 2, "small")],
+)
+def test_resnets_give_outputs(depth, version, stem):
     changes = {"resnet_depth": depth, "resnet_version": version, "resnet_stem": stem, "resnet_width": 4}
     chosen = hparams(architecture="resnet", **changes)
 

@@ -3,75 +3,67 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import random
-import time
+import signal
+import threading
 from pathlib import Path
 
 from nachos_jax.report.page import page
 from tests import tiny
 
-KILLS = 20
-LONGEST = 0.9  # seconds of work between two kills
+KILLS = 3
 
 
-def once(workdir: str, cache: str, begun) -> None:
-    """One process that runs the tiny study until it is done or dies."""
-    import jax
-
-    jax.config.update("jax_compilation_cache_dir", cache)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+def once(workdir: str, taken, last: int, delay: float) -> None:
+    """One process that runs the tiny study until it is done, or dies some time after its step `last`."""
     from nachos_jax.engine.pool import LanePool
     from nachos_jax.protocol.evaluate import evaluate
 
     real = LanePool.step
 
     def step(pool):
-        begun.set()
+        taken.value += 1
+        if taken.value == last:
+            threading.Timer(delay, os.kill, (os.getpid(), signal.SIGKILL)).start()
         return real(pool)
 
     LanePool.step = step  # type: ignore[method-assign]
-    run = tiny.run_config(training__epochs=8, training__patience=8, search__trials=5, engine__lanes=2)
+    run = tiny.run_config(training__patience=4, engine__lanes=2, engine__checkpoint_epochs=1)
     evaluate(run, workdir, None, tiny.cohort(), quiet=True)
     page.write(workdir)
 
 
-def start(context, workdir: Path, cache: Path):
-    begun = context.Event()
-    child = context.Process(target=once, args=(str(workdir), str(cache), begun))
+def ran(context, workdir: Path, last: int = 0, delay: float = 0.0) -> tuple[int, int | None]:
+    """Steps and exit code of one process."""
+    taken = context.Value("i", 0)
+    child = context.Process(target=once, args=(str(workdir), taken, last, delay))
     child.start()
-    while child.is_alive() and not begun.wait(0.01):
-        pass
-    return child
+    child.join()
+    return taken.value, child.exitcode
 
 
-def test_twenty_kills_leave_the_results_of_an_undisturbed_run(tmp_path: Path):
+def test_kills_leave_the_results_of_an_undisturbed_run(tmp_path: Path):
     context = multiprocessing.get_context("forkserver")
     # The server has imported everything and started no JAX backend, so each child is at work at once.
     context.set_forkserver_preload(
         ["nachos_jax.protocol.evaluate", "nachos_jax.report.page.page", "tests.tiny"]
     )
-    calm, killed, cache = tmp_path / "calm", tmp_path / "killed", tmp_path / "cache"
-    child = start(context, calm, cache)
-    child.join()
-    assert child.exitcode == 0
+    calm, killed = tmp_path / "calm", tmp_path / "killed"
+    steps, code = ran(context, calm)
+    assert code == 0
 
-    draw, kills = random.Random(), 0
-    while kills < KILLS:
-        child = start(context, killed, cache)
-        time.sleep(draw.uniform(0, LONGEST))
-        assert child.is_alive(), f"the run ended after {kills} kills: give it more to do"
-        child.kill()
-        child.join()
-        kills += child.exitcode == -9
+    draw = random.Random()
+    for _ in range(KILLS):
+        _, code = ran(context, killed, draw.randint(1, steps // KILLS), draw.uniform(0, 0.05))
+        assert code == -signal.SIGKILL
     half = len(list((killed / "records/evaluate/fits").glob("*.json")))
-    child = start(context, killed, cache)
-    child.join()
-    assert child.exitcode == 0
+    assert ran(context, killed)[1] == 0
 
     for name in ("predictions.csv", "trials.csv", "folds.csv"):
         assert (killed / name).read_bytes() == (calm / name).read_bytes(), name
     assert records(killed) == records(calm)
-    assert 0 < half < len(records(calm)), "the kills fell before the first fit or after the last"
+    assert half < len(list((calm / "records/evaluate/fits").glob("*.json"))), "no kill came before the end"
 
 
 def records(workdir: Path) -> dict[str, bytes]:

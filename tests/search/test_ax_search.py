@@ -63,17 +63,6 @@ def test_without_scores_sobol_goes_on():
     assert registry.build("ax", make_setting(MIXED, initial=4)).ask(1, failed)[0].origin == "sobol"
 
 
-def test_the_model_finds_the_top_of_a_bowl_better_than_random():
-    learned = study("ax", SMOOTH, 16, smooth, batch=2, initial=6)
-    random = study("random", SMOOTH, 16, smooth)
-    best = [max(score.score for _, score in history) for history in (learned, random)]
-    assert origins(learned) == ["default"] + ["sobol"] * 5 + ["ax"] * 10
-    assert best[0] > -0.003
-    assert best[0] > best[1] / 3
-    tail = [trial.hparams for trial, _ in learned[-4:]]
-    assert sum(0.004 < h["learning_rate"] < 0.025 and abs(h["dropout"] - 0.3) < 0.15 for h in tail) >= 3
-
-
 def test_asking_in_one_go_equals_asking_step_by_step_with_what_was_recorded():
     setting, other = make_setting(CONDITIONAL), make_setting(CONDITIONAL, study=1)
     history = study("sobol", CONDITIONAL, 6, lambda hparams: -abs(math.log(hparams["learning_rate"] / 0.02)))

@@ -17,13 +17,13 @@ from tests.cli.launches import (
     PATIENCE,
     ROOT,
     Launch,
+    alone,
     epochs_recorded,
     epochs_spent,
     prepare,
     result,
     small_disk,
     system,
-    undisturbed,
 )
 
 
@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def calm(folder: Path) -> dict[str, bytes]:
-    return undisturbed(folder)
+    return alone(folder, folder / "calm")
 
 
 def test_four_processes_give_the_records_of_one(folder, calm):
