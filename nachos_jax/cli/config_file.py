@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from nachos_jax.core.errors import UsageError
+from nachos_jax.core.paths import expanded
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -31,7 +32,7 @@ def load(text: str) -> ConfigDict:
     from ml_collections import ConfigDict
 
     name, colon, word = text.partition(":")
-    path = Path(os.path.expanduser(name))
+    path = Path(expanded(name))
     get_config = _attempt(text, path, lambda: _function(text, path))
     arguments = (word,) if colon else ()
     _callable_with(text, get_config, arguments)

@@ -1,11 +1,13 @@
 """A parent process that says in words how its child ended.
 
-JAX's coordination client ends its process on the spot, with a stack trace, when process 0 is gone. The parent
-turns that, and a kill by the system, into a message and an exit code.
+JAX's coordination client ends its process on the spot, with a stack trace, when process 0 is gone, and so
+does its runtime when memory or threads run out. The parent turns that, and a kill by the system, into a
+message and an exit code.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -43,15 +45,25 @@ def guard(lost_touch: str | None) -> None:
         return
     os.close(tell)
     for name in _PASSED_ON:
-        signal.signal(getattr(signal, name), lambda number, _: os.kill(child, number))
+        signal.signal(getattr(signal, name), lambda number, _: _pass_on(number, child))
     status, stopped = _wait(child)
     code, lost_touch = os.waitstatus_to_exitcode(status), lost_touch or (_HELD_UP if stopped else None)
     if code == -signal.SIGABRT and os.read(listen, 1):
         code = 0  # process 0 went away while this one was taking its leave
     if code < 0:
         print(f"nachos: {_words(-code, lost_touch)}", file=sys.stderr, flush=True)
-        code = EXIT_CODE if -code == signal.SIGABRT and lost_touch else 128 - code
+        aborted = EXIT_CODE if lost_touch else 2
+        code = aborted if -code == signal.SIGABRT else 128 - code
     os._exit(code)
+
+
+def _pass_on(number: int, child: int) -> None:
+    """Tells the child of a signal, but not of a Ctrl-C, which the terminal has told it as well."""
+    if number == signal.SIGINT:
+        with contextlib.suppress(OSError):
+            if os.tcgetpgrp(0) == os.getpgrp():
+                return
+    os.kill(child, number)
 
 
 def all_is_done() -> None:
@@ -78,7 +90,10 @@ def _words(number: int, lost_touch: str | None) -> str:
     if number == signal.SIGABRT and lost_touch:
         return lost_touch
     name = signal.Signals(number).name
-    why = ", perhaps by the system because memory ran short" if number == signal.SIGKILL else ""
+    why = {
+        signal.SIGKILL: ", perhaps by the system because memory ran short",
+        signal.SIGABRT: ", most often because memory or threads ran short (see `ulimit -a`)",
+    }.get(signal.Signals(number), "")
     return f"this process was ended by {name}{why}; what is finished is kept, and the same command resumes."
 
 

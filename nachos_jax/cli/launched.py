@@ -31,7 +31,8 @@ FLAGS = (
     Flag(
         "lost_after",
         "SECONDS",
-        "Silence after which a process counts as lost and its fits go to others; 100 when left out.",
+        "Silence after which a process counts as lost and its fits go to others; 100 when left out. At the "
+        "start, processes wait for each other three times as long.",
         required=False,
     ),
     Flag(
@@ -47,11 +48,12 @@ FLAGS = (
 LOST_AFTER, STALLED_AFTER = 100, 1800
 
 
-def guard(words: Sequence[str]) -> None:
-    """Listens to signals, under a guardian if there are several processes; call it before JAX is imported.
+def guard(words: Sequence[str], alone: bool) -> None:
+    """Listens to signals, under a guardian; call it before JAX is imported.
 
     Args:
         words: what stands after the command. Mistakes in them are for `parsing.parse` to tell.
+        alone: whether a single process gets a guardian too.
     """
     try:
         place = places.find(_given(parsing.parse_some(FLAGS, words)), os.environ)
@@ -61,6 +63,8 @@ def guard(words: Sequence[str]) -> None:
         # Else the service warns at every start that a process may end without the others.
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         guardian.guard(places.lost_touch(place) if place.process else None)
+    elif alone:
+        guardian.guard(None)
     stopping.listen()
 
 

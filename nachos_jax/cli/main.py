@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 from nachos_jax.core.errors import UsageError
@@ -27,21 +28,25 @@ Any field of the config can be set: --config.training.epochs=50 --config.search.
 
 def run() -> None:
     """Entry point of the console script; exits with 0, or 2 when the user can mend it, see `main`."""
-    sys.exit(main(sys.argv))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that knows ASCII only
+    sys.exit(main(sys.argv, guarded=True))
 
 
-def main(argv: list[str]) -> int:
+def main(argv: list[str], guarded: bool = False) -> int:
     """Runs one command.
 
     Args:
         argv: program name, command, flags.
+        guarded: whether long work may go on in a child process, so that any end of it is told in words.
 
     Returns:
         Exit code: 0 done, 2 refused with one message, 75 stopped early by a signal or the loss of another
         process, 130 interrupted; of a sweep, the first of its runs' codes that is not 0.
     """
     try:
-        return _dispatch(argv[1:])
+        return _dispatch(argv[1:], guarded)
     except StoppedError as error:
         print(f"nachos: {error}", file=sys.stderr)
         return EXIT_CODE
@@ -54,12 +59,28 @@ def main(argv: list[str]) -> int:
         cure = "mend its permissions or the disk and run the same command again; what is finished is kept"
         print(f"nachos: {error.filename}: {error.strerror}; {cure}.", file=sys.stderr)
         return 2
+    except (MemoryError, RuntimeError, ImportError) as error:
+        what = _ran_out(error)
+        if not what:
+            raise
+        print(f"nachos: {what}; what is finished is kept, and the same command resumes.", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("nachos: interrupted; what is finished is kept, and the same command resumes.", file=sys.stderr)
         return 130
 
 
-def _dispatch(words: list[str]) -> int:
+def _ran_out(error: Exception) -> str:
+    """What a limit of the system has denied, for people; "" for another error."""
+    limits = "`ulimit -a` and the limits of the job or container say how much is allowed"
+    if "can't start new thread" in str(error):
+        return f"no further thread can be started: {limits}"
+    if isinstance(error, MemoryError) or "failed to map segment" in str(error):
+        return f"memory ran out: {limits}"
+    return ""
+
+
+def _dispatch(words: list[str], guarded: bool) -> int:
     from nachos_jax.cli import commands, launched, parsing
 
     if words[:1] == ["help"]:
@@ -80,7 +101,7 @@ def _dispatch(words: list[str]) -> int:
         print(parsing.help_text(name, command.summary, command.flags))
         return 0
     if command.launched:
-        launched.guard(words[1:])
+        launched.guard(words[1:], guarded)
     values = None if command.reads_words else parsing.parse(name, command.flags, words[1:])
     return command.run(values, ["nachos", *words]) or 0
 

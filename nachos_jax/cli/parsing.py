@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import itertools
-import os
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 from absl import flags
 
 from nachos_jax.core.errors import UsageError
+from nachos_jax.core.paths import expanded
 
 HELP = ("--help", "-h", "-help", "--helpfull", "--helpshort")
 KINDS = {
@@ -169,9 +169,7 @@ def closest(word: str, names: Iterable[str], likeness: float = 0.6) -> str:
 
 
 def _at_home(value: str | list[str]) -> str | list[str]:
-    return (
-        [os.path.expanduser(path) for path in value] if isinstance(value, list) else os.path.expanduser(value)
-    )
+    return [expanded(path) for path in value] if isinstance(value, list) else expanded(value)
 
 
 def _define(values: flags.FlagValues, command: str, known: Sequence[Flag], words: Sequence[str]) -> list[str]:

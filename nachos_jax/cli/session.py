@@ -56,6 +56,7 @@ def _prepare_jax() -> None:
 
     compile_cache.switch_on()
     mesh.one_device_a_core()
+    mesh.find_devices()
 
 
 @contextlib.contextmanager

@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-import os
 import re
 import shlex
 import subprocess
@@ -22,6 +21,7 @@ from pathlib import Path
 from nachos_jax.cli import parsing
 from nachos_jax.cli.parsing import Flag
 from nachos_jax.core.errors import UsageError
+from nachos_jax.core.paths import expanded
 from nachos_jax.runtime.stopping import EXIT_CODE
 
 COLUMNS = ("run", "estimate", "standard error", "outer folds", "exit code")
@@ -108,7 +108,7 @@ def read(words: list[str]) -> Sweep:
                 raise UsageError(f"--{name} is given twice; put all values into one, with commas between.")
             axes[field] = split(value)
         elif name in ("config", "workdir", "command", "slurm"):
-            given[name] = os.path.expanduser(value) if name in ("workdir", "slurm") else value
+            given[name] = expanded(value) if name in ("workdir", "slurm") else value
         else:
             rest.append(word)
     for name in ("config", "workdir"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -155,11 +157,21 @@ def _slurm(environ: Mapping[str, str]) -> _Cluster | None:
     )
 
 
+@functools.cache
 def first_host(nodes: str) -> str:
-    """The first host of a SLURM list: "node[001-004,7],b2" -> "node001"."""
-    head = re.match(r"([^\[,]*)(?:\[([^\],-]*))?", nodes)
-    assert head is not None
-    return head[1] + (head[2] or "")
+    """The first host of a SLURM list: "rack[0-1]_blade[04,7],b2" -> "rack0_blade04".
+
+    SLURM itself is asked first. Without its `scontrol`, every bracket begins with its first number.
+    """
+    words = ["scontrol", "show", "hostnames", nodes]
+    try:
+        told = subprocess.run(words, capture_output=True, text=True, timeout=10, check=True).stdout.split()
+    except (OSError, subprocess.SubprocessError):
+        told = []
+    if told:
+        return told[0]
+    (head,) = re.findall(r"^(?:[^\[,]|\[[^\]]*\])*", nodes)
+    return re.sub(r"\[([^\],-]*)[^\]]*\]", r"\1", head)
 
 
 def _on_node(tasks: str, node: int) -> int | None:

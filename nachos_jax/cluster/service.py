@@ -9,6 +9,8 @@ devices, not a checkpoint, not a compilation; and a process that dies takes no o
 from __future__ import annotations
 
 import logging
+import threading
+from collections.abc import Callable
 from typing import Any
 
 from nachos_jax.cluster.place import Place, lost_touch
@@ -17,8 +19,8 @@ from nachos_jax.runtime.stopping import StoppedError
 
 log = logging.getLogger("nachos_jax")
 
-JOIN_SECONDS = 300
-"""How long processes wait for each other at the start."""
+JOIN = 3
+"""Processes wait for each other at the start for so many times the silence after which one counts as lost."""
 
 _REFUSED = object()
 """The answer of the service when it had a reason that the caller expects."""
@@ -44,23 +46,28 @@ class ServiceMessages:
         jax.config.update("jax_enable_recoverability", True)
         jax.config.update("jax_enable_preemption_service", False)
         self._place, self._state = place, State()
-        try:
+        seconds = JOIN * lost_after
+
+        def join() -> None:
             self._state.initialize(
                 coordinator_address=place.coordinator,
                 num_processes=place.processes,
                 process_id=place.process,
                 cluster_detection_method="deactivate",
-                initialization_timeout=JOIN_SECONDS,
+                initialization_timeout=seconds,
                 heartbeat_timeout_seconds=lost_after,
                 shutdown_timeout_seconds=10,
             )
+
+        try:
+            _interruptible(join)
         except StoppedError:
             raise
         except Exception as error:  # whatever the service raises: no connection, or a port that is taken
             raise UsageError(
                 f"process {place.process} could not join {place.processes} processes at {place.coordinator} "
-                f"within {JOIN_SECONDS} seconds ({_brief(error)}): see that all were started, that this "
-                "address is that of process 0, and that no firewall or proxy lies between."
+                f"within {seconds} seconds, three times --lost_after ({_brief(error)}): see that all were "
+                "started, that this address is that of process 0, and that no firewall or proxy lies between."
             ) from error
         self._client: Any = self._state.client
 
@@ -101,6 +108,29 @@ class ServiceMessages:
             self._state.shutdown()
         except Exception as error:  # the others may have gone first
             log.info("leaving the launch: %s", _brief(error))
+
+
+def _interruptible(call: Callable[[], None]) -> None:
+    """Makes a call that does not listen to signals in a thread, while this one does.
+
+    Raises:
+        Exception: whatever the call raises.
+        StoppedError: a signal came meanwhile; the call is left to itself.
+    """
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            call()
+        except Exception as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="join", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.2)
+    if errors:
+        raise errors[0]
 
 
 def use_devices(devices: tuple[int, ...] | None) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from nachos_jax.core.errors import UsageError
+from nachos_jax.core.paths import caches, expanded
 from nachos_jax.core.types import digest
 from nachos_jax.data.decode import Allocate
 
@@ -37,10 +38,17 @@ class Decoded:
 
 
 def folder(configured: str) -> Path:
-    """The cache folder: the configured one, else nachos_jax in $XDG_CACHE_HOME or ~/.cache."""
+    """The cache folder: the configured one, else nachos_jax in $XDG_CACHE_HOME or ~/.cache.
+
+    Raises:
+        UsageError: no home folder is known.
+    """
     if configured:
-        return Path(os.path.expanduser(configured))
-    return Path(os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or "~/.cache")) / "nachos_jax"
+        return Path(expanded(configured))
+    known = caches()
+    if known is None:
+        raise UsageError("no home folder is known to keep decoded pixels in: set config.data.cache.")
+    return Path(known) / "nachos_jax"
 
 
 def key(files: Sequence[Path], keys: Sequence[str], preparation: Mapping[str, Any]) -> str:

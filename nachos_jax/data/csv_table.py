@@ -11,6 +11,7 @@ from pathlib import Path
 
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
+from nachos_jax.core.paths import expanded
 from nachos_jax.data import checks
 from nachos_jax.data.columns import Columns
 from nachos_jax.data.image_files import read_files
@@ -54,7 +55,7 @@ def read(data: DataConfig) -> Source:
     Raises:
         UsageError: an unreadable table, a missing column or file, a file twice, an empty cell.
     """
-    sheet = read_sheet(Path(os.path.expanduser(data.path)))
+    sheet = read_sheet(Path(expanded(data.path)))
     paths = sheet.column(_wanted(sheet, data.image_key, "path", "image_key", ("images",)))
     wanted = [(key, "target_keys") for key in data.target_keys] or [(data.label_key, "label_key")]
     labels = [_wanted(sheet, key, "label", field, ("labels",)) for key, field in wanted]
@@ -120,7 +121,7 @@ def find_files(sheet: Sheet, paths: Sequence[str]) -> list[Path]:
     first: dict[Path, int] = {}
     files = []
     for row, text in enumerate(paths):
-        file = sheet.path.parent / os.path.expanduser(text)
+        file = sheet.path.parent / expanded(text)
         if not os.path.isfile(file):
             raise UsageError(
                 f"{sheet.where(row)}: there is no file {text!r} ({file}); mend the path, which starts at the "

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
+from nachos_jax.core.paths import expanded
 from nachos_jax.data import checks
 from nachos_jax.data.columns import Columns
 from nachos_jax.data.image_files import is_image, read_files
@@ -34,7 +35,7 @@ def read(data: DataConfig) -> Source:
         UsageError: no such folder, an image outside the class folders, a class folder without image,
             a format that cannot be read, a file twice, a key that is no such expression or does not match.
     """
-    root = Path(os.path.expanduser(data.path))
+    root = Path(expanded(data.path))
     if not os.path.isdir(root):
         raise UsageError(f"config.data.path = {str(root)!r}: there is no such folder; mend the path.")
     names = find_images(root)

@@ -13,6 +13,7 @@ import numpy as np
 
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
+from nachos_jax.core.paths import expanded
 from nachos_jax.data import checks
 from nachos_jax.data.columns import Columns, further_texts, target_texts, texts
 from nachos_jax.data.pixels import Pixels, ReadCase, Source, check_stack, narrowed
@@ -31,7 +32,7 @@ def read(data: DataConfig) -> Source:
         UsageError: not an NPZ file, pickled objects, a key that is not there, arrays of unequal length or
             volumes.
     """
-    archive = _Archive(Path(os.path.expanduser(data.path)))
+    archive = _Archive(Path(expanded(data.path)))
     parts = _parts(archive, data.image_key or "images")
     where = _Rows(archive.path.name, [(part.images, part.count) for part in parts])
     names = _label_names(archive, data.label_names_key or "label_names")

@@ -14,6 +14,7 @@ import numpy as np
 from nachos_jax.config.fields import WAIVER
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
+from nachos_jax.core.paths import expanded
 from nachos_jax.data import cache, checks, csv_table, decode, digits, folder, npz
 from nachos_jax.data.arrays import cohort_of
 from nachos_jax.data.columns import case_table, check_cases, further_texts
@@ -108,7 +109,7 @@ def read_inputs(paths: Sequence[str | Path], preparation: Mapping[str, Any]) -> 
     """
     files: dict[Path, str] = {}
     for path in paths:
-        for name, file in _expanded(Path(os.path.expanduser(path))):
+        for name, file in _expanded(Path(expanded(path))):
             if file.resolve() in files:
                 raise UsageError(f"{name} is the same file as {files[file.resolve()]}; give each image once.")
             files[file.resolve()] = name

@@ -7,6 +7,7 @@ import platform
 import stat
 from pathlib import Path
 
+from nachos_jax.core.paths import caches
 from nachos_jax.core.types import digest
 
 
@@ -18,7 +19,7 @@ def switch_on() -> None:
     import jax
 
     if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
-        place = _private(folder())
+        place = _private(folder()) if caches() else None
         if place is not None:
             jax.config.update("jax_compilation_cache_dir", str(place))
 
@@ -28,8 +29,7 @@ def folder() -> Path:
 
     Programs for the CPU hold its instructions, and a home folder may be shared by unlike machines.
     """
-    base = Path(os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or "~/.cache"))
-    return base / "nachos_jax" / "xla" / digest(_processor())
+    return Path(caches() or "") / "nachos_jax" / "xla" / digest(_processor())
 
 
 def _processor() -> list[str]:
@@ -52,5 +52,5 @@ def _private(place: Path) -> Path | None:
             if facts.st_uid != os.getuid() or stat.S_IMODE(facts.st_mode) & 0o077:
                 return None
         return place if os.access(place, os.W_OK | os.X_OK) else None
-    except (OSError, RuntimeError):  # RuntimeError: no home folder is known
+    except OSError:
         return None

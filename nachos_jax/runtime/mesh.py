@@ -11,6 +11,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from nachos_jax.core.errors import UsageError
+
 LANE = "lane"
 
 _MOST_CPU_DEVICES = 16
@@ -29,6 +31,23 @@ def one_device_a_core() -> None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         with contextlib.suppress(RuntimeError):  # JAX has started: its devices stay as they are
             jax.config.update("jax_num_cpu_devices", min(cores, _MOST_CPU_DEVICES))
+
+
+def find_devices() -> None:
+    """Starts JAX's devices, before anything is written.
+
+    Raises:
+        UsageError: there are none of the kind that was asked for.
+    """
+    try:
+        jax.local_devices()
+    except Exception as error:  # JAX has errors of several kinds for this, and an assertion
+        asked = jax.config.jax_platforms  # type: ignore[attr-defined]
+        why = str(error).splitlines()[0] if str(error) else "none was found"
+        cure = "unset JAX_PLATFORMS, or set it to cpu, or install JAX for this accelerator (BUILD.md)"
+        raise UsageError(
+            f"JAX cannot start its devices (JAX_PLATFORMS={asked or ''}: {why}): {cure}."
+        ) from error
 
 
 def lane_mesh(devices: Sequence[Any] | None = None) -> Mesh:

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from nachos_jax import __version__
+from nachos_jax.cli import main as main_module
 from nachos_jax.cli import parsing
 from nachos_jax.cli.commands import NAMES
 from nachos_jax.engine.pool import LanePool
@@ -283,3 +284,30 @@ def test_compilation_cache_that_cannot_be_written(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     compile_cache.switch_on()
     assert jax.config.jax_compilation_cache_dir is None  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (MemoryError("std::bad_alloc"), "memory ran out"),
+        (RuntimeError("can't start new thread"), "no further thread can be started"),
+        (ImportError("x.so: failed to map segment from shared object"), "memory ran out"),
+        (ImportError("no module"), None),
+    ],
+)
+def test_limits_of_the_system_are_told_in_a_sentence(error, told, monkeypatch):
+    monkeypatch.setattr(main_module, "_dispatch", lambda *_: (_ for _ in ()).throw(error))
+    if told is None:
+        with pytest.raises(type(error)):
+            said("status")
+    else:
+        code, _, err = said("status")
+        assert (code, err.count("\n")) == (2, 1)
+        assert told in err
+
+
+def test_a_terminal_that_knows_ascii_only(here: Path, finished: Path, call: Call):
+    lines = "import sys, runpy; sys.stdout.reconfigure(encoding='ascii'); from nachos_jax.cli import main; "
+    lines += "main.main = lambda *_, **__: print('\\u00e9') or 0; main.run()"
+    done = call("-c", lines)
+    assert (done.returncode, done.stdout) == (0, "\\xe9\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -22,7 +23,7 @@ guardian.guard({lost_touch!r})
         ("os._exit(75)", "lost touch", 75),
         ("os._exit(2)", None, 2),
         ("os.abort()", "lost touch", 75),
-        ("os.abort()", None, 134),
+        ("os.abort()", None, 2),  # memory or threads that ran out
         # Stopped as a whole, and given up when it wakes.
         (
             "os.system(f'(sleep 0.5; kill -CONT {os.getpid()}) &'); os.kill(os.getpid(), 19); os.abort()",
@@ -36,3 +37,29 @@ def test_exit_codes_come_through(deed, lost_touch, code):
     script = CHILD.format(deed=deed, lost_touch=lost_touch)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == code, done.stderr
+
+
+def test_ctrl_c_reaches_the_child_once():
+    """The terminal tells all of its foreground processes, the guardian too."""
+    deed = """
+import signal, time
+got = []
+signal.signal(signal.SIGINT, lambda *_: got.append(1))
+print("ready", flush=True)
+time.sleep(1.5)
+os._exit(len(got))
+"""
+    parent, terminal = os.openpty()
+    script = "import os; os.setsid(); os.ttyname(0); os.close(os.open(os.ttyname(0), os.O_RDWR));"
+    with subprocess.Popen(
+        [sys.executable, "-c", script + CHILD.format(deed=deed, lost_touch=None)],
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        os.write(parent, b"\x03")
+        assert child.wait(20) == 1
+    for end in (parent, terminal):
+        os.close(end)

@@ -113,3 +113,16 @@ def test_the_first_host_of_a_list(numbers, name):
     assert first_host(f"{name}[{inside}],other") == f"{name}{numbers[0]:03d}"
     assert first_host(f"{name}[{numbers[0]:03d}-{numbers[0] + 1:03d}]") == f"{name}{numbers[0]:03d}"
     assert first_host(f"{name}{numbers[0]},x") == f"{name}{numbers[0]}"
+    assert (
+        first_host(f"{name}[{inside}]_blade[{inside},7],x") == f"{name}{numbers[0]:03d}_blade{numbers[0]:03d}"
+    )
+
+
+def test_slurm_itself_is_asked_first(tmp_path, monkeypatch):
+    fake = tmp_path / "scontrol"
+    fake.write_text('#!/bin/sh\n[ "$*" = "show hostnames odd[1-2]" ] && printf "one\\ntwo\\n"\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    first_host.cache_clear()
+    assert first_host("odd[1-2]") == "one"
+    assert first_host("other[1-2]") == "other1"

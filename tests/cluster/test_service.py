@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+
 import jax
 import pytest
 
+from nachos_jax.cluster import service
 from nachos_jax.cluster.place import Place
 from nachos_jax.cluster.service import ServiceMessages
 from nachos_jax.core.errors import UsageError
@@ -37,6 +42,22 @@ def join(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
 def test_a_signal_meanwhile_is_no_failure_to_join(monkeypatch):
     with pytest.raises(StoppedError, match="^stopped by SIGTERM$"):
         join(monkeypatch, StoppedError("stopped by SIGTERM"))
+
+
+def test_joining_does_not_keep_a_signal_from_being_heard():
+    awake = threading.Event()
+
+    def heard(*_: object) -> None:
+        raise StoppedError("stopped by SIGUSR1")
+
+    before = signal.signal(signal.SIGUSR1, heard)
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+    try:
+        with pytest.raises(StoppedError, match="SIGUSR1"):
+            service._interruptible(lambda: (awake.wait(60), None)[1])
+    finally:
+        awake.set()
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_a_failure_to_join_says_where_and_what_to_see_to(monkeypatch):

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from nachos_jax.core.errors import UsageError
+
 ASKS = """
 from nachos_jax.runtime import mesh
 import jax
@@ -29,6 +31,16 @@ def devices(before: str = "", **variables: str) -> int:
         check=True,
     )
     return int(done.stdout)
+
+
+def test_devices_that_cannot_be_started_are_refused(monkeypatch):
+    from nachos_jax.runtime import mesh
+
+    monkeypatch.setattr(
+        mesh.jax, "local_devices", lambda: (_ for _ in ()).throw(RuntimeError("no CUDA\n..."))
+    )
+    with pytest.raises(UsageError, match=r"cannot start its devices \(JAX_PLATFORMS=\w*: no CUDA\): unset"):
+        mesh.find_devices()
 
 
 def test_every_core_is_a_device():

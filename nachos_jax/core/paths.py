@@ -1,0 +1,25 @@
+"""Paths as a shell understands them: the home folder, and where caches belong."""
+
+from __future__ import annotations
+
+import os
+
+from nachos_jax.core.errors import UsageError
+
+
+def expanded(text: str) -> str:
+    """A path with ~ replaced by the home folder, which a shell leaves alone in --flag=~/x.
+
+    Raises:
+        UsageError: nobody says which folder that is.
+    """
+    found = os.path.expanduser(text)
+    if found.startswith("~"):
+        raise UsageError(f"{text}: no home folder is known for {found.split('/')[0]}; write the whole path.")
+    return found
+
+
+def caches() -> str | None:
+    """$XDG_CACHE_HOME, else ~/.cache; None where no home folder is known."""
+    found = os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    return found if os.path.isabs(found) else None
