@@ -137,6 +137,11 @@ class _Archive:
             return read(key)
         except UsageError:
             raise
+        except NotImplementedError as error:
+            raise UsageError(
+                f"{self.path}: the array {key!r} is packed by a method that Python does not read ({error}); "
+                "write the file with numpy.savez_compressed."
+            ) from error
         except (ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
             raise UsageError(
                 f"{self.path}: the array {key!r} is damaged ({error}); write or download the file again."

@@ -370,6 +370,18 @@ def test_damaged_array(config: Config, tmp_path: Path):
         sources.load(config(path=str(path), subject=WAIVER), TASK)
 
 
+def test_array_packed_by_an_unknown_method(config: Config, tmp_path: Path):
+    path = tmp_path / "x.npz"
+    np.savez(path, **GOOD)
+    raw, deflate64 = path.read_bytes(), b"\x09\x00"  # what Windows packs large files with
+    for mark, place in ((b"PK\x01\x02", 10), (b"PK\x03\x04", 8)):
+        pieces = raw.split(mark)
+        raw = mark.join([pieces[0], *(p[: place - 4] + deflate64 + p[place - 2 :] for p in pieces[1:])])
+    path.write_bytes(raw)
+    with pytest.raises(UsageError, match=r"packed by a method that Python does not read .*savez_compressed"):
+        sources.load(config(path=str(path), subject=WAIVER), TASK)
+
+
 def test_arrays_in_memory():
     images, labels = GOOD["images"], GOOD["labels"]
     with pytest.raises(UsageError, match=r"3 of them for 4 images; give one an image"):
