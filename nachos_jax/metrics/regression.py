@@ -34,7 +34,7 @@ def evaluate(name: str, truth: np.ndarray, predicted: np.ndarray, names: Sequenc
         UsageError: there is no metric of this name.
         ValueError: the shapes do not fit together or a target is no finite number.
     """
-    metric = find(METRICS, name)
+    find(METRICS, name)
     truth, predicted = np.asarray(truth, np.float64), np.asarray(predicted, np.float64)
     if truth.ndim != 1 or truth.shape != predicted.shape or len(names) != 1:
         raise ValueError(
@@ -48,7 +48,14 @@ def evaluate(name: str, truth: np.ndarray, predicted: np.ndarray, names: Sequenc
     broken = int((~np.isfinite(predicted)).sum())
     if broken:
         return Value(None, f"predictions of {broken} of {len(truth)} cases are not numbers")
-    return metric.function(truth, predicted, names)
+    value = float(weighted(name, truth, predicted, np.ones((1, len(truth))))[0])
+    if not math.isnan(value):
+        return Value(value)
+    if name in ("r2", "pearson", "ccc") and np.ptp(truth) == 0:
+        return Value(None, f"all cases have the same {names[0]}")
+    if name == "pearson" and np.ptp(predicted) == 0:
+        return Value(None, "all predictions are the same")
+    return Value(None, "the numbers are too large or too small to be squared")
 
 
 def weighted(name: str, truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -162,35 +169,19 @@ FUNCTIONS: Mapping[str, Function] = {
 """The metrics under weights."""
 
 
-def _of_all(name: str) -> Callable[[np.ndarray, np.ndarray, Sequence[str]], Value]:
-    """The metric with weight 1 for each case, and why it is undefined."""
-
-    def metric(truth: np.ndarray, predicted: np.ndarray, names: Sequence[str]) -> Value:
-        value = float(weighted(name, truth, predicted, np.ones((1, len(truth))))[0])
-        if not math.isnan(value):
-            return Value(value)
-        if name in ("r2", "pearson", "ccc") and np.ptp(truth) == 0:
-            return Value(None, f"all cases have the same {names[0]}")
-        if name == "pearson" and np.ptp(predicted) == 0:
-            return Value(None, "all predictions are the same")
-        return Value(None, "the numbers are too large or too small to be squared")
-
-    return metric
-
-
 HEADLINE: str = "mae"
 SHOWN: tuple[str, ...] = ("mae", "rmse", "r2", "pearson", "ccc")
 """Metrics of the tables, beside the one that trials were selected by."""
 METRICS: Mapping[str, Metric] = {
-    name: Metric(name, label, higher, _of_all(name), bounds)
-    for name, label, higher, bounds in (
-        ("mae", "Mean absolute error", False, NOT_NEGATIVE),
-        ("rmse", "Root mean squared error", False, NOT_NEGATIVE),
-        ("mse", "Mean squared error", False, NOT_NEGATIVE),
-        ("median_absolute_error", "Median absolute error", False, NOT_NEGATIVE),
-        ("r2", "R²", True, (-math.inf, 1.0)),
-        ("pearson", "Pearson correlation", True, CORRELATION),
-        ("ccc", "Concordance correlation", True, CORRELATION),
+    metric.name: metric
+    for metric in (
+        Metric("mae", "Mean absolute error", False, NOT_NEGATIVE),
+        Metric("rmse", "Root mean squared error", False, NOT_NEGATIVE),
+        Metric("mse", "Mean squared error", False, NOT_NEGATIVE),
+        Metric("median_absolute_error", "Median absolute error", False, NOT_NEGATIVE),
+        Metric("r2", "R²", True, (-math.inf, 1.0)),
+        Metric("pearson", "Pearson correlation", True, CORRELATION),
+        Metric("ccc", "Concordance correlation", True, CORRELATION),
     )
 }
 """The metrics by name."""

@@ -165,7 +165,7 @@ class Classification(DenseTask):
     def undefined(self, metric: str, targets: Targets) -> str:
         """Tried on predictions that are certain and right."""
         certain = np.eye(len(targets.names))[targets.values]
-        value = metrics.METRICS[metric].function(targets.values, certain, targets.names)
+        value = metrics.evaluate(metric, targets.values, certain, targets.names)
         return value.note if value.value is None else ""
 
     def tested(self, seen: np.ndarray, targets: Targets) -> Tested:
