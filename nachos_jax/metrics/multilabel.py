@@ -158,9 +158,9 @@ def cross_entropy_from_logits(truth: np.ndarray, logits: np.ndarray) -> Value:
     known = ~np.isnan(truth)
     if not known.any():
         return Value(None, "no label is known" if len(truth) else "no cases")
-    y, z = np.asarray(truth, np.float64)[known], np.asarray(logits, np.float64)[known]
-    if not np.isfinite(z).all():
+    if not np.isfinite(logits).all():
         return Value(None, "some logits are not finite numbers")
+    y, z = np.asarray(truth, np.float64)[known], np.asarray(logits, np.float64)[known]
     return Value(float(np.mean(np.logaddexp(0.0, z) - y * z)))
 
 

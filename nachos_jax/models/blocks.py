@@ -113,7 +113,7 @@ class Conv(nnx.Module):
         kernel = self.kernel[...].astype(self.dtype)
         edge = kernel.shape[0] // 2
         padding = [(edge, edge), (edge, edge)]
-        return conv(x.astype(self.dtype), kernel, self.stride, padding, lowering=self.lowering)
+        return conv(x.astype(self.dtype), kernel, (self.stride, self.stride), padding, self.lowering)
 
 
 class Linear(nnx.Module):

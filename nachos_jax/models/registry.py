@@ -49,25 +49,11 @@ def hyperparameters() -> tuple[Hyperparameter, ...]:
     """The rows of all architectures, after the two that they share: `architecture` and `norm`."""
     from nachos_jax.models.blocks import NORMS  # late: it imports flax
 
+    row = functools.partial(Hyperparameter, kind="choice", static=True, section="model")
+    norms, meaning = tuple(NORMS), "normalisation of the layers"
     shared = (
-        Hyperparameter(
-            "architecture",
-            "choice",
-            choices=names(),
-            static=True,
-            default=DEFAULT,
-            meaning="network",
-            section="model",
-        ),
-        Hyperparameter(
-            "norm",
-            "choice",
-            choices=tuple(NORMS),
-            static=True,
-            default=next(iter(NORMS)),
-            meaning="normalisation of the layers",
-            section="model",
-        ),
+        row("architecture", choices=names(), default=DEFAULT, meaning="network"),
+        row("norm", choices=norms, default=norms[0], meaning=meaning),
     )
     return (*shared, *(row for file in _files().values() for row in file.HYPERPARAMETERS))
 

@@ -63,15 +63,12 @@ class Resampling:
     Attributes:
         replicates: R.
         seed: of the draws.
-        by_fold: draws within each outer fold too. This understates variance by (m - 1) / m in a stratum of
-            m subjects, so it is for large folds.
         target: "folds" averages the statistic of each outer fold, as the headline does; "pooled" takes all
             out-of-fold predictions together, which compares scores of different models.
     """
 
     replicates: int = 2000
     seed: int = 0
-    by_fold: bool = False
     target: Literal["folds", "pooled"] = "folds"
 
 
@@ -97,51 +94,39 @@ class Replicates:
     jackknife: Callable[[], tuple[np.ndarray, np.ndarray]] = field(repr=False)
 
 
-def strata(cases: Cases, by_fold: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Subjects in the order of their names, and what they are drawn within.
+def strata(subjects: np.ndarray, within: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Subjects in the order of their names, and what they are drawn within, of the columns of `Cases`.
 
     Returns:
-        [N] int number of each case's subject; [G] int stratum of each subject: its cases' set of strata and,
-        if asked for, its outer fold. Sets of several strata with fewer than 5 subjects are drawn
-        together: alone, a stratum of m subjects understates variance by (m - 1)/m.
+        [N] int number of each case's subject; [G] int stratum of each subject: its cases' set of strata.
+        Sets of several strata with fewer than 5 subjects are drawn together, with the largest stratum if
+        they are still fewer: alone, a stratum of m subjects understates variance by (m - 1)/m.
     """
-    _, subject = np.unique(cases.subjects, return_inverse=True)
-    _, of_case = np.unique(cases.strata, return_inverse=True)
-    has = np.zeros((subject.max() + 1, of_case.max() + 1 + by_fold), np.int64)
+    _, subject = np.unique(subjects, return_inverse=True)
+    _, of_case = np.unique(within, return_inverse=True)
+    has = np.zeros((subject.max() + 1, of_case.max() + 1), np.int64)
     has[subject, of_case] = 1
-    if by_fold:
-        has[subject, -1] = np.unique(cases.folds, return_inverse=True)[1]
     stratum = np.unique(has, axis=0, return_inverse=True)[1].reshape(-1)
-    several = has.sum(axis=1) > 1
-    return subject, stratum if by_fold else _without_small_ones(stratum, several)
-
-
-def _without_small_ones(stratum: np.ndarray, several: np.ndarray) -> np.ndarray:
-    """[G] strata in which small sets of `several` strata are one, or in the largest if still small."""
     sizes = np.bincount(stratum)
-    small = (sizes < FEWEST_A_STRATUM)[stratum] & several
+    small = (sizes < FEWEST_A_STRATUM)[stratum] & (has.sum(axis=1) > 1)
     together = len(sizes) if small.sum() >= FEWEST_A_STRATUM else int(sizes.argmax())
-    return np.unique(np.where(small, together, stratum), return_inverse=True)[1].reshape(-1)
+    return subject, np.unique(np.where(small, together, stratum), return_inverse=True)[1].reshape(-1)
 
 
-def resamples(
-    subjects: np.ndarray, within: np.ndarray, folds: np.ndarray | None, replicates: int, seed: int
-) -> np.ndarray:
+def resamples(subjects: np.ndarray, within: np.ndarray, replicates: int, seed: int) -> np.ndarray:
     """How often each case occurs in each replicate: subjects are drawn with all their cases.
 
     Args:
         subjects: [N] subject of each case.
         within: [N] stratum of each case: as many subjects of a stratum (of a set of strata, when a subject
             has several) are drawn as there are.
-        folds: [N] outer folds to draw within as well, or None.
         replicates: R.
         seed: of the draws; the same for cases in any order.
 
     Returns:
         [R, N] float32 counts.
     """
-    cases = Cases(within, np.zeros(len(within)) if folds is None else folds, subjects)
-    subject, stratum = strata(cases, folds is not None)
+    subject, stratum = strata(subjects, within)
     return _draw(np.random.default_rng(seed), stratum, replicates)[:, subject].astype(np.float32)
 
 
@@ -158,7 +143,7 @@ def _draw(generator: np.random.Generator, stratum: np.ndarray, replicates: int) 
 
 def blocks(cases: Cases, options: Resampling) -> Iterator[np.ndarray]:
     """Replicates as [B, N] float64 weights of cases, a block at a time."""
-    subject, stratum = strata(cases, options.by_fold)
+    subject, stratum = strata(cases.subjects, cases.strata)
     generator, size = np.random.default_rng(options.seed), max(1, BLOCK // len(subject))
     for start in range(0, options.replicates, size):
         yield _draw(generator, stratum, min(size, options.replicates - start))[:, subject].astype(np.float64)
@@ -231,7 +216,7 @@ def bootstrap(statistic: Statistic, cases: Cases, options: Resampling = USUAL) -
     cases, parts = ordered(cases, options.target)
     (single,), _ = by_target(statistic, parts, np.ones((1, len(cases.folds))))
     found = [by_target(statistic, parts, weights) for weights in blocks(cases, options)]
-    subject, stratum = strata(cases, options.by_fold)
+    subject, stratum = strata(cases.subjects, cases.strata)
 
     def jackknife() -> tuple[np.ndarray, np.ndarray]:
         group, of_group = _groups(stratum)
@@ -242,13 +227,17 @@ def bootstrap(statistic: Statistic, cases: Cases, options: Resampling = USUAL) -
             left.append(by_target(statistic, parts, weights)[0])
         return np.concatenate(left), of_group
 
-    partial = sum(count for _, count in found)
-    note = f"a fold undefined and left out in {partial} of {options.replicates} replicates" * bool(partial)
-    if options.target == "pooled":
-        note = "over pooled out-of-fold predictions"
     values = np.concatenate([values for values, _ in found])
     estimate = float(single) if np.isfinite(single) else None
+    note = evaluated(options, sum(count for _, count in found))
     return Replicates(estimate, values, len(stratum), note, jackknife)
+
+
+def evaluated(options: Resampling, partial: int) -> str:
+    """What the replicates are of, in words, when a fold was undefined in so many of them."""
+    if options.target == "pooled":
+        return "over pooled out-of-fold predictions"
+    return f"a fold undefined and left out in {partial} of {options.replicates} replicates" * bool(partial)
 
 
 def _groups(stratum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

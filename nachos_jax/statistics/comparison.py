@@ -116,7 +116,7 @@ def corrected_t(
     """
     found = describe(differences, folds)
     if found.note or found.mean is None:
-        return CorrectedTest(None, None, None, None, None, None, found.note)
+        return CorrectedTest(*[None] * 6, note=found.note)
     se, df = _scale(found, folds, ratio), found.count - 1
     statistic = found.mean / se
     half = float(student.ppf(0.5 + level / 2, df)) * se
@@ -141,7 +141,7 @@ def correlated_t(differences: Sequence[float | None], folds: int, rope: float) -
     """
     found = describe(differences, folds)
     if found.note or found.mean is None:
-        return Posterior(None, None, None, None, None, None, found.note)
+        return Posterior(*[None] * 6, note=found.note)
     scale, df = _scale(found, folds, None), found.count - 1
     below = float(student.cdf((-rope - found.mean) / scale, df))
     above = float(student.sf((rope - found.mean) / scale, df))

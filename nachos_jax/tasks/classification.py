@@ -18,8 +18,7 @@ from nachos_jax.data.targets import Targets
 from nachos_jax.metrics import classification as metrics
 from nachos_jax.metrics.calibration import with_temperature
 from nachos_jax.splits.strata import Strata
-from nachos_jax.tasks.dense import DenseDevice, DenseTask
-from nachos_jax.tasks.shared import CLASS_WEIGHT_EXPONENT, LABEL_SMOOTHING
+from nachos_jax.tasks.dense import CLASS_WEIGHT_EXPONENT, LABEL_SMOOTHING, DenseDevice, DenseTask
 from nachos_jax.tasks.task import Tested, Told
 
 CROSS_ENTROPY, CUMULATIVE_LINK = "cross_entropy", "cumulative_link"

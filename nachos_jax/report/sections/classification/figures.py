@@ -42,7 +42,7 @@ def _weights(estimates: Estimates) -> np.ndarray:
     """[R, N] replicates of whole subjects, for bands over all out-of-fold predictions."""
     cases, wanted = estimates.cases, estimates.resampling
     replicates = max(200, min(wanted.replicates, WEIGHTS // len(cases.strata)))
-    return resamples(cases.subjects, cases.strata, None, replicates, wanted.seed)
+    return resamples(cases.subjects, cases.strata, replicates, wanted.seed)
 
 
 def _ranking(evidence: Evidence, summary: Mapping[str, Any]) -> list[Figure | None]:
