@@ -30,25 +30,15 @@ log = logging.getLogger("nachos_jax")
 
 @dataclass
 class Spent:
-    """What a pool has spent so far.
+    """What a pool has spent so far."""
 
-    Attributes:
-        fits: fits ended.
-        epochs: epochs trained, summed over fits.
-        lane_epochs: lanes x epochs run, busy or not.
-        compilations: programs compiled.
-        compile_seconds: time that took.
-        tuning_seconds: time that the choice of lowering, packing and lanes took.
-        train_seconds: time in compiled epochs, their scoring included.
-    """
-
-    fits: int = 0
-    epochs: int = 0
-    lane_epochs: int = 0
-    compilations: int = 0
-    compile_seconds: float = 0.0
-    tuning_seconds: float = 0.0
-    train_seconds: float = 0.0
+    fits: int = 0  # fits ended
+    epochs: int = 0  # epochs trained, summed over fits
+    lane_epochs: int = 0  # lanes x epochs run, busy or not
+    compilations: int = 0  # programs compiled
+    compile_seconds: float = 0.0  # time that took
+    tuning_seconds: float = 0.0  # time that the choice of lowering, packing and lanes took
+    train_seconds: float = 0.0  # time in compiled epochs, their scoring included
 
     @property
     def occupancy(self) -> float:

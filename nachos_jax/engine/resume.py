@@ -24,19 +24,12 @@ BEST = "best_logits"
 
 @dataclass(frozen=True)
 class Resumable:
-    """A fit that was on its way when its checkpoint was written.
+    """A fit that was on its way when its checkpoint was written."""
 
-    Attributes:
-        training_loss: one value an epoch.
-        watchers: curves by fold.
-        leaves: the lane's state, leaf by leaf.
-        best: [held cases, S], what was seen of each watched fold at its best epoch so far.
-    """
-
-    training_loss: tuple[float, ...]
-    watchers: dict[int, Curve]
-    leaves: tuple[np.ndarray, ...]
-    best: np.ndarray
+    training_loss: tuple[float, ...]  # one value an epoch
+    watchers: dict[int, Curve]  # curves by fold
+    leaves: tuple[np.ndarray, ...]  # the lane's state, leaf by leaf
+    best: np.ndarray  # [held cases, S], what was seen of each watched fold at its best epoch so far
 
     def matches(self, leaves: Sequence[Any], best: np.ndarray) -> bool:
         """True when it can take the place of a lane's state as this version of the code has it.
@@ -54,30 +47,19 @@ class Resumable:
 
 @dataclass(frozen=True)
 class Running:
-    """A lane at work.
+    """A lane at work."""
 
-    Attributes:
-        lane: its number.
-        progress: of its fit.
-        best: [held cases, S], what was seen of each watched fold at its best epoch so far.
-    """
-
-    lane: int
-    progress: FitProgress
-    best: np.ndarray
+    lane: int  # its number
+    progress: FitProgress  # of its fit
+    best: np.ndarray  # [held cases, S], what was seen of each watched fold at its best epoch so far
 
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """Where running lanes are saved, and where those of earlier launches lie.
+    """Where running lanes are saved, and where those of earlier launches lie."""
 
-    Attributes:
-        root: the folder of all launches.
-        launch: name of the folder in it that only this process writes into.
-    """
-
-    root: Path
-    launch: str
+    root: Path  # the folder of all launches
+    launch: str  # name of the folder in it that only this process writes into
 
     def own(self, bucket: str) -> LaneCheckpoint:
         """Where this process saves the lanes of a bucket."""

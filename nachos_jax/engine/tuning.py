@@ -33,15 +33,10 @@ _clock = time.perf_counter
 
 @dataclass(frozen=True)
 class Choice:
-    """How the lanes of a bucket are computed.
+    """How the lanes of a bucket are computed."""
 
-    Attributes:
-        packing: see `nachos_jax.engine.program.vectorised`.
-        convolution: see `nachos_jax.models.convolution`.
-    """
-
-    packing: str
-    convolution: str
+    packing: str  # see `nachos_jax.engine.program.vectorised`
+    convolution: str  # see `nachos_jax.models.convolution`
 
     def __str__(self) -> str:
         return f"{self.convolution}/{self.packing}"

@@ -17,15 +17,10 @@ _PURPOSE = 0x77696E
 
 @dataclass(frozen=True)
 class Windows:
-    """The order in which cases lie on a device.
+    """The order in which cases lie on a device."""
 
-    Attributes:
-        cases: [count * size] int32, the case in each row; -1 fills up the windows.
-        size: rows a window.
-    """
-
-    cases: np.ndarray
-    size: int
+    cases: np.ndarray  # [count * size] int32, the case in each row; -1 fills up the windows
+    size: int  # rows a window
 
     @property
     def count(self) -> int:

@@ -73,15 +73,10 @@ class AxSearch:
 
 @dataclass(frozen=True)
 class Observation:
-    """One trial as the model sees it.
+    """One trial as the model sees it."""
 
-    Attributes:
-        point: Ax's value of every axis.
-        score: higher is better; None while the trial runs.
-    """
-
-    point: Mapping[str, float | int]
-    score: float | None
+    point: Mapping[str, float | int]  # Ax's value of every axis
+    score: float | None  # higher is better; None while the trial runs
 
 
 def observations(setting: SearchSetting, history: History) -> list[Observation]:

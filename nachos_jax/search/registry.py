@@ -14,15 +14,10 @@ from nachos_jax.search.sobol import sobol_points
 
 @dataclass(frozen=True)
 class Kind:
-    """A searcher that can be named in a config.
+    """A searcher that can be named in a config."""
 
-    Attributes:
-        build: makes it for one study.
-        looks_at_scores: True when proposals depend on scores, so that trials are asked for in rounds.
-    """
-
-    build: Callable[[SearchSetting], Searcher]
-    looks_at_scores: bool
+    build: Callable[[SearchSetting], Searcher]  # makes it for one study
+    looks_at_scores: bool  # True when proposals depend on scores, so that trials are asked for in rounds
 
 
 SEARCHERS = {

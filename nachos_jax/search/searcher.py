@@ -18,15 +18,10 @@ History = Sequence[tuple[Trial, TrialScore | None]]
 
 @dataclass(frozen=True)
 class Proposal:
-    """A trial before it has a number.
+    """A trial before it has a number."""
 
-    Attributes:
-        hparams: the active hyperparameters, in the order of the table.
-        origin: who proposed it: "default", "random", "sobol", "ax".
-    """
-
-    hparams: HParams
-    origin: str
+    hparams: HParams  # the active hyperparameters, in the order of the table
+    origin: str  # who proposed it: "default", "random", "sobol", "ax"
 
 
 class Searcher(Protocol):

@@ -26,17 +26,11 @@ CURE = "run `nachos deploy` again to write it anew"
 
 @dataclass(frozen=True)
 class Network:
-    """One network of a deployed model.
+    """One network of a deployed model."""
 
-    Attributes:
-        architecture: what its weights fill.
-        weights: the weights.
-        apply: jitted, [B, H, W, C] pixels in stored range -> [B, S] seen of them, as logits.
-    """
-
-    architecture: Architecture
-    weights: Weights
-    apply: Any
+    architecture: Architecture  # what its weights fill
+    weights: Weights  # the weights
+    apply: Any  # jitted, [B, H, W, C] pixels in stored range -> [B, S] seen of them, as logits
 
 
 class DeployedModel:

@@ -46,23 +46,14 @@ _APART = 0.02
 
 @dataclass(frozen=True)
 class WrongCase:
-    """A wrong prediction.
+    """A wrong prediction."""
 
-    Attributes:
-        row: of the case in the case table.
-        outer_fold: that it was tested in.
-        fit: id of the refit that predicted it.
-        label: class number.
-        predicted: class number.
-        probability: of the predicted class.
-    """
-
-    row: int
-    outer_fold: int
-    fit: str
-    label: int
-    predicted: int
-    probability: float
+    row: int  # of the case in the case table
+    outer_fold: int  # that it was tested in
+    fit: str  # id of the refit that predicted it
+    label: int  # class number
+    predicted: int  # class number
+    probability: float  # of the predicted class
 
 
 def write_or_warn(run: Run) -> None:

@@ -29,17 +29,11 @@ from nachos_jax.tasks.task import DeviceTask, Task, Told
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a model predicts, and of what.
+    """What a model predicts, and of what."""
 
-    Attributes:
-        task: name of the task.
-        names: of what is predicted: classes, labels, the number.
-        shape: of one case, (H, W, C) of an image.
-    """
-
-    task: str
-    names: tuple[str, ...]
-    shape: tuple[int, ...]
+    task: str  # name of the task
+    names: tuple[str, ...]  # of what is predicted: classes, labels, the number
+    shape: tuple[int, ...]  # of one case, (H, W, C) of an image
 
     @property
     def on_host(self) -> Task:
@@ -82,19 +76,12 @@ class Architecture:
 
 
 class Weights(NamedTuple):
-    """What a training found.
+    """What a training found."""
 
-    Attributes:
-        params: parameters.
-        stats: running statistics.
-        frozen: weights that were not trained.
-        told: what the task was told of the training cases, as far as prediction needs it.
-    """
-
-    params: Any
-    stats: Any
-    frozen: Any
-    told: Told
+    params: Any  # parameters
+    stats: Any  # running statistics
+    frozen: Any  # weights that were not trained
+    told: Told  # what the task was told of the training cases, as far as prediction needs it
 
 
 def architecture(hparams: HParams, predicted: Predicted, precision: str) -> Architecture:

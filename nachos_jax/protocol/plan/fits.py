@@ -33,25 +33,15 @@ Last = Callable[[Study], list[tuple[int, ...]]]
 
 @dataclass(frozen=True)
 class FitCounts:
-    """Numbers of fits.
+    """Numbers of fits."""
 
-    Attributes:
-        trials: trials a study.
-        shared: trials that are the same in all studies, drawn without looking at scores.
-        inner: inner folds, summed over the outer folds that are run.
-        pairs: different sets of folds that search fits leave out: (1, 2) and (2, 1) are one.
-        refits: fits that follow the searches of the estimate.
-        deploy_search: search fits of the deployment.
-        deploy_networks: networks of the deployment.
-    """
-
-    trials: int
-    shared: int
-    inner: int
-    pairs: int
-    refits: int
-    deploy_search: int
-    deploy_networks: int
+    trials: int  # trials a study
+    shared: int  # trials that are the same in all studies, drawn without looking at scores
+    inner: int  # inner folds, summed over the outer folds that are run
+    pairs: int  # different sets of folds that search fits leave out: (1, 2) and (2, 1) are one
+    refits: int  # fits that follow the searches of the estimate
+    deploy_search: int  # search fits of the deployment
+    deploy_networks: int  # networks of the deployment
 
     @property
     def without_reuse(self) -> int:
@@ -88,15 +78,10 @@ class Buckets:
 
 @dataclass(frozen=True)
 class Work:
-    """The fits of a command and their order, for `nachos_jax.protocol.plan.schedule.simulate`.
+    """The fits of a command and their order, for `nachos_jax.protocol.plan.schedule.simulate`."""
 
-    Attributes:
-        jobs: by name; costs are training cases.
-        chains: one a study: its rounds, then what follows the search.
-    """
-
-    jobs: Mapping[Any, Job]
-    chains: Sequence[Chain]
+    jobs: Mapping[Any, Job]  # by name; costs are training cases
+    chains: Sequence[Chain]  # one a study: its rounds, then what follows the search
 
     @property
     def cases(self) -> float:

@@ -25,42 +25,25 @@ from nachos_jax.splits.folds import Folds
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known beside the configuration.
+    """What is known beside the configuration."""
 
-    Attributes:
-        folds: of the cases.
-        outer: the outer folds to run.
-        networks: the state of a lane of each bucket that drawn trials fall into.
-        cases: what the cases take on a device.
-        device: the devices of this machine.
-        speed: of training, or None when no epoch was measured.
-        measured: lengths of fits, or None when none has ended.
-    """
-
-    folds: Folds
-    outer: tuple[int, ...]
-    networks: Mapping[Bucket, Network]
-    cases: CasesMemory
-    device: Device
-    speed: Speed | None = None
-    measured: Measured | None = None
+    folds: Folds  # of the cases
+    outer: tuple[int, ...]  # the outer folds to run
+    networks: Mapping[Bucket, Network]  # the state of a lane of each bucket that drawn trials fall into
+    cases: CasesMemory  # what the cases take on a device
+    device: Device  # the devices of this machine
+    speed: Speed | None = None  # of training, or None when no epoch was measured
+    measured: Measured | None = None  # lengths of fits, or None when none has ended
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A command on a number of devices.
+    """A command on a number of devices."""
 
-    Attributes:
-        lanes: where it runs.
-        schedule: its times are in training cases that a device takes in.
-        lane_epochs: its time in epochs of search fits that each device trains one after another.
-        seconds: wall time, compilation included; None without a measured speed.
-    """
-
-    lanes: Lanes
-    schedule: Schedule
-    lane_epochs: float
-    seconds: float | None
+    lanes: Lanes  # where it runs
+    schedule: Schedule  # its times are in training cases that a device takes in
+    lane_epochs: float  # its time in epochs of search fits that each device trains one after another
+    seconds: float | None  # wall time, compilation included; None without a measured speed
 
 
 @dataclass(frozen=True)
@@ -86,31 +69,18 @@ class CommandPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """All of it.
+    """All of it."""
 
-    Attributes:
-        run: the configuration.
-        facts: what the plan rests on.
-        counts: numbers of fits.
-        whole: the same over all outer folds.
-        alone: the same for one outer fold.
-        buckets: what splits the search space.
-        lanes: lanes a device.
-        in_step: how many of them are computed together.
-        room: lanes a device whose state fits beside the cases; gradients and activations come on top.
-        commands: the estimate and the deployment.
-    """
-
-    run: RunConfig
-    facts: Facts
-    counts: FitCounts
-    whole: FitCounts
-    alone: FitCounts
-    buckets: Buckets
-    lanes: int
-    in_step: int
-    room: int
-    commands: tuple[CommandPlan, CommandPlan]
+    run: RunConfig  # the configuration
+    facts: Facts  # what the plan rests on
+    counts: FitCounts  # numbers of fits
+    whole: FitCounts  # the same over all outer folds
+    alone: FitCounts  # the same for one outer fold
+    buckets: Buckets  # what splits the search space
+    lanes: int  # lanes a device
+    in_step: int  # how many of them are computed together
+    room: int  # lanes a device whose state fits beside the cases; gradients and activations come on top
+    commands: tuple[CommandPlan, CommandPlan]  # the estimate and the deployment
 
 
 def make(run: RunConfig, facts: Facts, devices: Sequence[int], lanes: int, in_step: int) -> Plan:

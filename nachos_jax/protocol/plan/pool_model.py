@@ -19,17 +19,11 @@ Name = Hashable
 
 @dataclass(frozen=True)
 class Job:
-    """A fit, as far as its time goes.
+    """A fit, as far as its time goes."""
 
-    Attributes:
-        epochs: at least 1.
-        cost: what an epoch of it takes a device that does nothing else, in any unit; at least 1.
-        bucket: fits of one bucket share lanes.
-    """
-
-    epochs: int
-    cost: int = 1
-    bucket: Hashable = ""
+    epochs: int  # at least 1
+    cost: int = 1  # what an epoch of it takes a device that does nothing else, in any unit; at least 1
+    bucket: Hashable = ""  # fits of one bucket share lanes
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.cost < 1:

@@ -21,21 +21,13 @@ Chain = Sequence[Sequence[Name]]
 
 @dataclass(frozen=True)
 class Schedule:
-    """What came of it.
+    """What came of it."""
 
-    Attributes:
-        time: until the last fit has ended, in the unit of `Job.cost`.
-        work: device time of all fits, each alone on a device.
-        epochs: epochs trained, summed over fits.
-        lane_epochs: lanes x epochs run, busy or not.
-        devices: how many.
-    """
-
-    time: int
-    work: int
-    epochs: int
-    lane_epochs: int
-    devices: int
+    time: int  # until the last fit has ended, in the unit of `Job.cost`
+    work: int  # device time of all fits, each alone on a device
+    epochs: int  # epochs trained, summed over fits
+    lane_epochs: int  # lanes x epochs run, busy or not
+    devices: int  # how many
 
     @property
     def efficiency(self) -> float:
