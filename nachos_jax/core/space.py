@@ -19,21 +19,13 @@ FORMS = ("uniform", "log", "integer", "log_integer", "choice")
 
 @dataclass(frozen=True)
 class Dimension:
-    """One searched hyperparameter.
+    """One searched hyperparameter."""
 
-    Attributes:
-        name: flat hyperparameter name.
-        kind: "uniform", "log", "integer", "log_integer" or "choice".
-        low: lower bound, inclusive (not for choice).
-        high: upper bound, inclusive (not for choice).
-        values: the choices (choice only).
-    """
-
-    name: str
-    kind: str
-    low: float = 0.0
-    high: float = 0.0
-    values: tuple[HParamValue, ...] = ()
+    name: str  # flat hyperparameter name
+    kind: str  # "uniform", "log", "integer", "log_integer" or "choice"
+    low: float = 0.0  # lower bound, inclusive (not for choice)
+    high: float = 0.0  # upper bound, inclusive (not for choice)
+    values: tuple[HParamValue, ...] = ()  # the choices (choice only)
 
     def at(self, u: float) -> HParamValue:
         """The value at quantile u in [0, 1) of this dimension."""

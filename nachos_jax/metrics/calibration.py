@@ -46,23 +46,14 @@ class Reliability:
 
 @dataclass(frozen=True)
 class BrierParts:
-    """brier = reliability - resolution + uncertainty + within_variance - within_covariance.
+    """brier = reliability - resolution + uncertainty + within_variance - within_covariance."""
 
-    Attributes:
-        brier: mean squared distance of prediction and outcome, 0 (best) to 1.
-        reliability: mean squared distance of a bin's mean prediction and observed share; 0 is best.
-        resolution: mean squared distance of a bin's observed share and the overall one; high is best.
-        uncertainty: variance of the outcome, o (1 - o): of the cases, not of the predictions.
-        within_variance: variance of the predictions within bins.
-        within_covariance: twice the covariance of prediction and outcome within bins.
-    """
-
-    brier: float
-    reliability: float
-    resolution: float
-    uncertainty: float
-    within_variance: float
-    within_covariance: float
+    brier: float  # mean squared distance of prediction and outcome, 0 (best) to 1
+    reliability: float  # mean squared distance of a bin's mean prediction and observed share; 0 is best
+    resolution: float  # mean squared distance of a bin's observed share and the overall one; high is best
+    uncertainty: float  # variance of the outcome, o (1 - o): of the cases, not of the predictions
+    within_variance: float  # variance of the predictions within bins
+    within_covariance: float  # twice the covariance of prediction and outcome within bins
 
 
 @dataclass(frozen=True)

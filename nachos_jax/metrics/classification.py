@@ -25,21 +25,13 @@ SMALLEST = float(np.finfo(np.float32).tiny)
 
 @dataclass(frozen=True)
 class ClassValues:
-    """One class against the rest.
+    """One class against the rest."""
 
-    Attributes:
-        cases: number of cases of the class.
-        predicted: number of cases predicted to be of the class.
-        recall: share of its cases that were found (sensitivity).
-        precision: share of its predictions that were right.
-        specificity: share of the other classes' cases that were not predicted to be of it.
-    """
-
-    cases: int
-    predicted: int
-    recall: Value
-    precision: Value
-    specificity: Value
+    cases: int  # number of cases of the class
+    predicted: int  # number of cases predicted to be of the class
+    recall: Value  # share of its cases that were found (sensitivity)
+    precision: Value  # share of its predictions that were right
+    specificity: Value  # share of the other classes' cases that were not predicted to be of it
 
 
 def evaluate(name: str, labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> Value:

@@ -50,18 +50,12 @@ class Metrics(Protocol):
 
     N cases have a truth [N, ...] and predictions [N, ...], whose forms the module tells. `names` are those
     of what is predicted: the classes, the labels, or the one target.
-
-    Attributes:
-        METRICS: its metrics by name.
-        HEADLINE: the metric that trials are selected by when nobody says otherwise.
-        SHOWN: the metrics of tables.
-        ADDITIVE: per-case losses of metrics that are means over cases.
     """
 
-    METRICS: Mapping[str, Metric]
-    HEADLINE: str
-    SHOWN: tuple[str, ...]
-    ADDITIVE: Mapping[str, Losses]
+    METRICS: Mapping[str, Metric]  # its metrics by name
+    HEADLINE: str  # the metric that trials are selected by when nobody says otherwise
+    SHOWN: tuple[str, ...]  # the metrics of tables
+    ADDITIVE: Mapping[str, Losses]  # per-case losses of metrics that are means over cases
 
     def evaluate(self, name: str, truth: np.ndarray, predicted: np.ndarray, names: Sequence[str], /) -> Value:
         """A metric of N cases, None with the reason where it is undefined.

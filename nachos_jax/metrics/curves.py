@@ -25,19 +25,12 @@ CHUNK_BYTES = 2**25
 
 @dataclass(frozen=True)
 class Curve:
-    """Points of a curve, from the highest threshold to the lowest, P of them.
+    """Points of a curve, from the highest threshold to the lowest, P of them."""
 
-    Attributes:
-        kind: "roc" or "precision_recall".
-        x: [P] float64: false positive rate, or recall; never falls.
-        y: [P] float64: true positive rate, or precision.
-        note: why the curve is undefined, and then the arrays are empty; else empty.
-    """
-
-    kind: Kind
-    x: np.ndarray
-    y: np.ndarray
-    note: str = ""
+    kind: Kind  # "roc" or "precision_recall"
+    x: np.ndarray  # [P] float64: false positive rate, or recall; never falls
+    y: np.ndarray  # [P] float64: true positive rate, or precision
+    note: str = ""  # why the curve is undefined, and then the arrays are empty; else empty
 
     def at(self, grid: np.ndarray) -> np.ndarray:
         """Height [G] of a defined curve over places [G] of the horizontal axis, 0 to 1.
@@ -57,19 +50,12 @@ class Curve:
 
 @dataclass(frozen=True)
 class Band:
-    """Vertical average of curves with pointwise limits, over G places of the horizontal axis.
+    """Vertical average of curves with pointwise limits, over G places of the horizontal axis."""
 
-    Attributes:
-        grid: [G] places, 0 to 1.
-        mean: [G] mean height of the curves.
-        low: [G] pointwise 2.5 % quantile of the heights.
-        high: [G] pointwise 97.5 % quantile.
-    """
-
-    grid: np.ndarray
-    mean: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
+    grid: np.ndarray  # [G] places, 0 to 1
+    mean: np.ndarray  # [G] mean height of the curves
+    low: np.ndarray  # [G] pointwise 2.5 % quantile of the heights
+    high: np.ndarray  # [G] pointwise 97.5 % quantile
 
 
 def roc(labels: np.ndarray, scores: np.ndarray) -> Curve:

@@ -39,48 +39,28 @@ class Rule:
 
 @dataclass(frozen=True)
 class Decision:
-    """What a threshold does to a set of cases.
+    """What a threshold does to a set of cases."""
 
-    Attributes:
-        threshold: cases with at least this score are called positive.
-        tp: true positives, a count of cases.
-        fp: false positives.
-        fn: false negatives.
-        tn: true negatives.
-        sensitivity: tp / (tp + fn).
-        specificity: tn / (tn + fp).
-        ppv: positive predictive value tp / (tp + fp); holds at the prevalence of these cases only.
-        npv: negative predictive value tn / (tn + fn); likewise.
-        accuracy: (tp + tn) / all cases; likewise.
-    """
-
-    threshold: float
-    tp: int
-    fp: int
-    fn: int
-    tn: int
-    sensitivity: Value
-    specificity: Value
-    ppv: Value
-    npv: Value
-    accuracy: Value
+    threshold: float  # cases with at least this score are called positive
+    tp: int  # true positives, a count of cases
+    fp: int  # false positives
+    fn: int  # false negatives
+    tn: int  # true negatives
+    sensitivity: Value  # tp / (tp + fn)
+    specificity: Value  # tn / (tn + fp)
+    ppv: Value  # positive predictive value tp / (tp + fp); holds at the prevalence of these cases only
+    npv: Value  # negative predictive value tn / (tn + fn); likewise
+    accuracy: Value  # (tp + tn) / all cases; likewise
 
 
 @dataclass(frozen=True)
 class NetBenefit:
-    """Decision curves over T thresholds: true positives per case after subtracting the harm.
+    """Decision curves over T thresholds: true positives per case after subtracting the harm."""
 
-    Attributes:
-        model: [T] acting on cases whose predicted probability is at least the threshold.
-        low: [T] pointwise quantile of the same over replicates.
-        high: [T] likewise.
-        treat_all: [T] acting on every case.
-    """
-
-    model: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    treat_all: np.ndarray
+    model: np.ndarray  # [T] acting on cases whose predicted probability is at least the threshold
+    low: np.ndarray  # [T] pointwise quantile of the same over replicates
+    high: np.ndarray  # [T] likewise
+    treat_all: np.ndarray  # [T] acting on every case
 
 
 def parse_rule(text: str) -> Rule:

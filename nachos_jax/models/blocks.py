@@ -31,17 +31,11 @@ _SD_OF_CUT_NORMAL = 0.87962566103423978
 
 @dataclass(frozen=True)
 class Setting:
-    """What all layers of one network share.
+    """What all layers of one network share."""
 
-    Attributes:
-        norm: "batch" or "group".
-        dtype: float32 or bfloat16, in which convolutions are computed.
-        lowering: how, see `nachos_jax.models.convolution`.
-    """
-
-    norm: str
-    dtype: DTypeLike
-    lowering: str
+    norm: str  # "batch" or "group"
+    dtype: DTypeLike  # float32 or bfloat16, in which convolutions are computed
+    lowering: str  # how, see `nachos_jax.models.convolution`
 
 
 class Mode(NamedTuple):

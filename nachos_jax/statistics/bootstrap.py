@@ -39,17 +39,11 @@ UNDEFINED_SHARE = 0.05
 
 @dataclass(frozen=True)
 class Cases:
-    """Cases with out-of-fold predictions.
+    """Cases with out-of-fold predictions."""
 
-    Attributes:
-        strata: [N] int, what subjects are drawn within: their class, or 0 for all.
-        folds: [N] outer fold of each case.
-        subjects: [N] subject of each case; a subject lies in one fold.
-    """
-
-    strata: np.ndarray
-    folds: np.ndarray
-    subjects: np.ndarray
+    strata: np.ndarray  # [N] int, what subjects are drawn within: their class, or 0 for all
+    folds: np.ndarray  # [N] outer fold of each case
+    subjects: np.ndarray  # [N] subject of each case; a subject lies in one fold
 
     def take(self, rows: np.ndarray) -> Cases:
         """Some of them, [n] numbers or [N] bool."""
@@ -151,15 +145,10 @@ def blocks(cases: Cases, options: Resampling) -> Iterator[np.ndarray]:
 
 @dataclass(frozen=True)
 class Part:
-    """Cases that a statistic takes together: an outer fold, or all.
+    """Cases that a statistic takes together: an outer fold, or all."""
 
-    Attributes:
-        rows: which of the caller's cases they are.
-        columns: where they stand in weights of the ordered cases.
-    """
-
-    rows: slice | np.ndarray
-    columns: slice
+    rows: slice | np.ndarray  # which of the caller's cases they are
+    columns: slice  # where they stand in weights of the ordered cases
 
 
 def ordered(cases: Cases, target: Literal["folds", "pooled"]) -> tuple[Cases, list[Part]]:

@@ -26,29 +26,17 @@ SHARE: Bounds = (0.0, 1.0)
 
 @dataclass(frozen=True)
 class Interval:
-    """A confidence interval, or the reason why there is none.
+    """A confidence interval, or the reason why there is none."""
 
-    Attributes:
-        method: key for files, e.g. "corrected_t".
-        label: name for people.
-        unit: what was counted as independent: "outer folds", "subjects" or "cases".
-        count: how many of these.
-        level: nominal coverage, e.g. 0.95.
-        estimate: the number in question; None when it is undefined itself.
-        low: lower end; None when undefined.
-        high: upper end; None when undefined.
-        note: the reason when undefined, else a qualification; empty when there is nothing to say.
-    """
-
-    method: str
-    label: str
-    unit: str
-    count: int
-    level: float
-    estimate: float | None
-    low: float | None
-    high: float | None
-    note: str = ""
+    method: str  # key for files, e.g. "corrected_t".
+    label: str  # name for people
+    unit: str  # what was counted as independent: "outer folds", "subjects" or "cases"
+    count: int  # how many of these
+    level: float  # nominal coverage, e.g. 0.95.
+    estimate: float | None  # the number in question; None when it is undefined itself
+    low: float | None  # lower end; None when undefined
+    high: float | None  # upper end; None when undefined
+    note: str = ""  # the reason when undefined, else a qualification; empty when there is nothing to say
 
 
 @dataclass(frozen=True)

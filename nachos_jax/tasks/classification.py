@@ -72,15 +72,10 @@ def cumulative_log_probabilities(outputs: jax.Array) -> jax.Array:
 
 @dataclass(frozen=True)
 class ClassDevice(DenseDevice):
-    """The device side.
+    """The device side."""
 
-    Attributes:
-        classes: C.
-        ordered: whether the outputs are those of a cumulative link.
-    """
-
-    classes: int
-    ordered: bool = False
+    classes: int  # C
+    ordered: bool = False  # whether the outputs are those of a cumulative link
 
     @property
     def outputs(self) -> int:  # type: ignore[override]

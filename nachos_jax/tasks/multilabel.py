@@ -25,13 +25,9 @@ CELLS = {"1": 1.0, "1.0": 1.0, "true": 1.0, "0": 0.0, "0.0": 0.0, "false": 0.0}
 
 @dataclass(frozen=True)
 class LabelsDevice(DenseDevice):
-    """The device side: a sigmoid a label.
+    """The device side: a sigmoid a label."""
 
-    Attributes:
-        outputs: number of labels.
-    """
-
-    outputs: int
+    outputs: int  # number of labels
 
     @property
     def seen(self) -> int:  # type: ignore[override]

@@ -31,31 +31,19 @@ Apply = Callable[[Any], "jax.Array"]
 
 
 class Cases(NamedTuple):
-    """Cases on a device, row by row: all of them, or those of one window.
+    """Cases on a device, row by row: all of them, or those of one window."""
 
-    Attributes:
-        inputs: what the store gives (`Store.rows`): [rows, H, W, C] of images.
-        targets: [rows, ...].
-    """
-
-    inputs: Any
-    targets: Any
+    inputs: Any  # what the store gives (`Store.rows`): [rows, H, W, C] of images
+    targets: Any  # [rows, ...]
 
 
 class Told(NamedTuple):
-    """What a task's device functions know of a fit.
+    """What a task's device functions know of a fit."""
 
-    Attributes:
-        mean: [C] float32, mean of the training inputs by channel.
-        sd: [C] float32, their standard deviation.
-        task: what `Task.told` said, float32 arrays by name.
-        traced: hyperparameters that keep shapes, float32 scalars; inactive ones are 0.
-    """
-
-    mean: Any
-    sd: Any
-    task: Mapping[str, Any]
-    traced: Mapping[str, Any]
+    mean: Any  # [C] float32, mean of the training inputs by channel
+    sd: Any  # [C] float32, their standard deviation
+    task: Mapping[str, Any]  # what `Task.told` said, float32 arrays by name
+    traced: Mapping[str, Any]  # hyperparameters that keep shapes, float32 scalars; inactive ones are 0
 
 
 class DeviceTask(Protocol):
