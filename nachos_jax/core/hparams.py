@@ -159,12 +159,7 @@ def of_task(table: Iterable[Hyperparameter], task: str) -> tuple[Hyperparameter,
 def active(values: HParams, table: Iterable[Hyperparameter]) -> dict[str, HParamValue]:
     """Drops the hyperparameters that cannot matter, so that equal trials have equal hashes.
 
-    Args:
-        values: a value for every row of the table.
-        table: rows whose `when` refers to rows before them.
-
-    Returns:
-        The active ones by name, in the order of the table, without those at their `absent` value.
+    The table's `when` refers to rows before; values at their `absent` value are dropped too.
     """
     rows, matter = by_name(table), {}
     for row in rows.values():

@@ -72,18 +72,10 @@ def choice(*values: HParamValue) -> str:
 
 
 def parse(text: str, row: Hyperparameter, where: str) -> Dimension:
-    """Reads a space text for one row of the hyperparameter table.
-
-    Args:
-        text: e.g. "log(0.0001, 0.1)".
-        row: the hyperparameter searched.
-        where: the config key, for messages.
-
-    Returns:
-        The dimension.
+    """Reads a space text, e.g. "log(0.0001, 0.1)", for one row of the hyperparameter table.
 
     Raises:
-        UsageError: the text is not one of the forms, or its values do not fit the row.
+        UsageError: the text is not one of the forms, or its values do not fit the row; it names `where`.
     """
     kind, values = _call(text, where)
     if kind == "choice":

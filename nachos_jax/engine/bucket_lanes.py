@@ -28,14 +28,11 @@ log = logging.getLogger("nachos_jax")
 
 @dataclass(frozen=True)
 class FitResult:
-    """A finished fit.
+    """A finished fit: what to commit, and files to commit with it.
 
-    Attributes:
-        record: what to commit.
-        payload: files to commit with it: "weights.safetensors" and what was seen of the held cases [n, S],
-            fold after fold ("logits.safetensors" of a classification), for a fit without watchers;
-            "inner.safetensors" for a search fit: what was seen of each watched fold [n, S] at its best epoch
-            (with `keep_last` at its last), under the fold's number.
+    A fit without watchers brings "weights.safetensors" and what was seen of the held cases [n, S], fold after
+    fold ("logits.safetensors" of a classification); a search fit "inner.safetensors": what was seen of each
+    watched fold [n, S] at its best epoch (with `keep_last` at its last), under the fold's number.
     """
 
     record: FitRecord
@@ -45,13 +42,7 @@ class FitResult:
 class BucketLanes:
     """L lanes that run the fits of one bucket, each taking the next fit when its own has ended.
 
-    Args:
-        program: the compiled epoch.
-        maker: makes lane inputs.
-        metric: selection metric, scored on watched folds after every epoch.
-        checkpoint: where running lanes are saved, or None.
-        saved: what this and other processes have saved, or None.
-        keep_last: keep the predictions of the last epoch instead of the best one.
+    Arguments as of `nachos_jax.engine.pool.LanePool`; `saved` is what this and other processes have saved.
     """
 
     def __init__(

@@ -117,7 +117,7 @@ def train(spec: LaneSpec, shared: Shared, state: LaneState, told: LaneInput) -> 
 def train_window(
     spec: LaneSpec, shared: Shared, progress: Progress, told: LaneInput, window: jax.Array, first: jax.Array
 ) -> Progress:
-    """The training steps of one window.
+    """The training steps of one window, whose last short batch is left out.
 
     Args:
         spec: what the lanes share.
@@ -126,9 +126,6 @@ def train_window(
         told: the lane's input.
         window: int32 scalar, number of the window.
         first: int32 scalar, place of the window's first row in the cases.
-
-    Returns:
-        Progress after the window; its last short batch is left out.
     """
     chosen = lax.dynamic_slice(told.training, (window * spec.window,), (spec.window,))
     order = first + shuffled(spec, told, chosen, window)

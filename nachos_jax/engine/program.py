@@ -52,11 +52,7 @@ class LaneProgram:
         epoch: (state, input) -> (state, output); leading axis of state, input and output is the
             lane axis, L = lanes a device x devices; the state given is donated.
         start: (state, input, fresh [L] bool) -> state, with fresh weights in the fresh lanes; donates too.
-        mesh: the devices.
         lanes: L.
-        spec: what the lanes share.
-        counted: traces so far.
-        compile_seconds: time to trace and compile.
     """
 
     epoch: EpochFunction
@@ -151,12 +147,10 @@ def fitting_program(
     """Compiles as many lanes a device as wanted, or as the memory budget holds.
 
     Args:
-        compile_lanes: lanes a device -> program, and the bytes that it takes on each device.
+        compile_lanes: lanes a device -> program, and the bytes that it takes on each device by the compiler's
+            own memory analysis.
         want: lanes a device, if they fit.
         budget: bytes a device that program and lanes may take.
-
-    Returns:
-        The program, and the bytes that it takes, by the compiler's own memory analysis.
 
     Raises:
         UsageError: not even one lane fits.

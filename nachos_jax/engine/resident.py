@@ -29,13 +29,7 @@ from nachos_jax.tasks.task import Cases
 
 
 class Resident:
-    """The cases of a cohort, put once on each device in stored dtype.
-
-    Args:
-        cohort: the cases.
-        windows: the rows in which they are to lie.
-        mesh: the devices.
-    """
+    """The cases of a cohort, put once on each device in stored dtype, row by row as the windows say."""
 
     def __init__(self, cohort: Cohort, windows: Windows, mesh: Mesh):
         members = np.maximum(windows.cases, 0)

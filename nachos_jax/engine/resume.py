@@ -32,12 +32,7 @@ class Resumable:
     best: np.ndarray  # [held cases, S], what was seen of each watched fold at its best epoch so far
 
     def matches(self, leaves: Sequence[Any], best: np.ndarray) -> bool:
-        """True when it can take the place of a lane's state as this version of the code has it.
-
-        Args:
-            leaves: that state, leaf by leaf, or its shapes and dtypes.
-            best: what a lane has seen at its best epochs.
-        """
+        """Whether it can take the place of such a state of a lane, given as leaves or as their shapes."""
         return _forms([*self.leaves, self.best]) == _forms([*leaves, best])
 
     def progress_of(self, fit: Fit) -> FitProgress:
@@ -71,12 +66,7 @@ class Checkpoints:
 
 
 class Saved:
-    """Fits on their way in the checkpoints of a bucket, whichever process and launch wrote them.
-
-    Args:
-        checkpoints: where to look.
-        bucket: name of the bucket's folders.
-    """
+    """Fits on their way in the checkpoints of a bucket, whichever process and launch wrote them."""
 
     def __init__(self, checkpoints: Checkpoints, bucket: str):
         self._checkpoints, self._bucket = checkpoints, bucket
@@ -103,15 +93,9 @@ class Saved:
 def snapshot(
     state: LaneState, running: Sequence[Running]
 ) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
-    """Host copies of the running lanes' state, and a JSON value of what was seen of them.
+    """Host copies of the running lanes' state, and a JSON value of what was seen of each.
 
-    Args:
-        state: of all lanes.
-        running: those on their way.
-
-    Returns:
-        Leaves [running lanes, ...] by name with what was seen at best epochs beside them, and one JSON
-        value a lane.
+    The arrays are leaves [running lanes, ...] by name, with what was seen at best epochs beside them.
     """
     rows = np.asarray([lane.lane for lane in running])
     leaves = jax.tree.leaves(jax.device_get(state))

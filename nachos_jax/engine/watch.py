@@ -60,15 +60,9 @@ def begin(fit: Fit) -> FitProgress:
 def after_epoch(
     progress: FitProgress, training_loss: float, seen: dict[int, tuple[float, float | None]]
 ) -> FitProgress:
-    """The progress one epoch later.
+    """The progress one epoch later, given (loss, selection metric) of every fold still watching.
 
-    Args:
-        progress: before.
-        training_loss: mean training loss of the epoch.
-        seen: (loss, selection metric) of every fold still watching.
-
-    Returns:
-        Progress in which watchers that met NaN, ran out of patience or reached the limit are closed.
+    Watchers that met NaN, ran out of patience or reached the limit are closed.
     """
     losses = (*progress.training_loss, training_loss)
     broken = not math.isfinite(training_loss)

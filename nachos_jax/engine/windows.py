@@ -50,15 +50,9 @@ class Windows:
 
 
 def divide(cases: int, largest: int, seed: int) -> Windows:
-    """Divides cases into as few windows as possible, of nearly equal size.
+    """Divides N cases into as few windows of nearly equal size as possible, drawn by the seed of the run.
 
-    Args:
-        cases: N.
-        largest: cases that a window may hold.
-        seed: of the run.
-
-    Returns:
-        One window in the order of the table when all fit into it.
+    One window in the order of the table when all fit into it.
     """
     count = -(-cases // largest)
     if count == 1:

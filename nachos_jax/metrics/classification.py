@@ -35,20 +35,13 @@ class ClassValues:
 
 
 def evaluate(name: str, labels: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> Value:
-    """A metric of N cases.
+    """A metric of N cases, or None with the reason; see `contract.Metrics`.
 
     Args:
         name: key of `METRICS`.
         labels: [N] int class numbers, 0 to C - 1.
         probabilities: [N, C] float, one row a case.
         classes: C class names, for the notes.
-
-    Returns:
-        The value, or None with the reason.
-
-    Raises:
-        UsageError: there is no metric of this name.
-        ValueError: the shapes do not fit together or a label is no class number.
     """
     find(METRICS, name)
     labels, probabilities = np.asarray(labels), np.asarray(probabilities)
@@ -73,19 +66,9 @@ def evaluate(name: str, labels: np.ndarray, probabilities: np.ndarray, classes: 
 
 
 def weighted(name: str, labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """A metric of N cases under many weights, a case of weight w counting as w cases.
+    """A metric under weights [R, N] -> [R] float64, NaN where undefined; see `contract.Metrics`.
 
-    Args:
-        name: key of `METRICS`; all but "ece" are evaluated at once, that one on repeated cases.
-        labels: [N] int.
-        probabilities: [N, C] float.
-        weights: [R, N] whole numbers, 0 or more.
-
-    Returns:
-        [R] float64, NaN where undefined.
-
-    Raises:
-        UsageError: there is no metric of this name.
+    All but "ece" are evaluated at once, that one on repeated cases.
     """
     find(METRICS, name)
     count = probabilities.shape[1]

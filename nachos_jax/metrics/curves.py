@@ -70,10 +70,6 @@ def roc(labels: np.ndarray, scores: np.ndarray) -> Curve:
         labels: [N] bool, True for positive cases.
         scores: [N] float, higher means more likely positive.
 
-    Returns:
-        The curve; undefined without positive or without negative cases, or with scores that are no
-        numbers.
-
     Raises:
         ValueError: shapes do not fit together.
     """
@@ -88,22 +84,12 @@ def roc(labels: np.ndarray, scores: np.ndarray) -> Curve:
 
 
 def precision_recall(labels: np.ndarray, scores: np.ndarray) -> Curve:
-    """Precision over recall.
+    """Precision over recall; arguments and errors of `roc`.
 
     At threshold t: recall = (positive cases with score >= t) / (positive cases), precision =
     (positive cases with score >= t) / (cases with score >= t). One point a distinct score; the
     point (0, 1) that plots often add is no threshold's and is left out. Precision depends on the
     prevalence: do not compare sets of cases with different shares of positive cases.
-
-    Args:
-        labels: [N] bool, True for positive cases.
-        scores: [N] float, higher means more likely positive.
-
-    Returns:
-        The curve; undefined without positive cases, or with scores that are no numbers.
-
-    Raises:
-        ValueError: shapes do not fit together.
     """
     from sklearn.metrics import precision_recall_curve  # late: it is slow to import
 

@@ -21,20 +21,13 @@ HALF = 0.5
 
 
 def evaluate(name: str, truth: np.ndarray, predicted: np.ndarray, names: Sequence[str]) -> Value:
-    """A metric of N cases with L labels.
+    """A metric of N cases with L labels, or None with the reason; see `contract.Metrics`.
 
     Args:
         name: key of `METRICS`.
         truth: [N, L] float: 1, 0, or NaN where the label is not known.
         predicted: [N, L] float, probability of each label.
         names: L label names, for the notes.
-
-    Returns:
-        The value, or None with the reason.
-
-    Raises:
-        UsageError: there is no metric of this name.
-        ValueError: the shapes do not fit together or the truth is neither 0, 1 nor NaN.
     """
     find(METRICS, name)
     truth, predicted = _checked(truth, predicted, names)
@@ -59,20 +52,7 @@ def evaluate(name: str, truth: np.ndarray, predicted: np.ndarray, names: Sequenc
 
 
 def weighted(name: str, truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """A metric of N cases under many weights, a case of weight w counting as w cases.
-
-    Args:
-        name: key of `METRICS`.
-        truth: [N, L] float: 1, 0 or NaN.
-        predicted: [N, L] float.
-        weights: [R, N] whole numbers, 0 or more.
-
-    Returns:
-        [R] float64, NaN where undefined.
-
-    Raises:
-        UsageError: there is no metric of this name.
-    """
+    """A metric under weights [R, N] -> [R] float64, NaN where undefined; see `contract.Metrics`."""
     find(METRICS, name)
     known = ~np.isnan(truth)
     if not np.isfinite(predicted[known]).all():
@@ -117,9 +97,6 @@ def choose_thresholds(
 
     Returns:
         By label name; None with the reason where the rule finds none.
-
-    Raises:
-        ValueError: the shapes do not fit together or the truth is neither 0, 1 nor NaN.
     """
     truth, predicted = _checked(truth, predicted, names)
     found = {}

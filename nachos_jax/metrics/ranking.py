@@ -8,13 +8,7 @@ import numpy as np
 def auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Chance that a positive case scores above a negative one, ties half (Mann and Whitney, 1947).
 
-    Args:
-        positive: [N] bool.
-        scores: [N] float.
-        weights: [R, N]; a case of weight w counts as w cases.
-
-    Returns:
-        [R] float64, 0 / 0 where one class has no weight.
+    Of [N] bool, [N] float and weights [R, N] of the cases: [R] float64, 0 / 0 where one class has no weight.
     """
     order = np.argsort(scores[~positive], kind="stable")
     negative = np.cumsum(weights[:, np.flatnonzero(~positive)[order]], axis=1)
@@ -28,13 +22,7 @@ def auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.nda
 def average_precision(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Sum of precision times gain in recall over the distinct thresholds, as scikit-learn has it.
 
-    Args:
-        positive: [N] bool.
-        scores: [N] float.
-        weights: [R, N]; a case of weight w counts as w cases.
-
-    Returns:
-        [R] float64, NaN unless both classes have weight.
+    Of [N] bool, [N] float and weights [R, N] of the cases: [R] float64, NaN unless both classes have weight.
     """
     if not len(scores):
         return np.full(len(weights), np.nan)

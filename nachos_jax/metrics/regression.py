@@ -19,20 +19,13 @@ Function = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 def evaluate(name: str, truth: np.ndarray, predicted: np.ndarray, names: Sequence[str]) -> Value:
-    """A metric of N cases.
+    """A metric of N cases, or None with the reason; see `contract.Metrics`.
 
     Args:
         name: key of `METRICS`.
         truth: [N] float, the targets.
         predicted: [N] float, in the same unit.
         names: the name of the target, alone, for the notes.
-
-    Returns:
-        The value, or None with the reason.
-
-    Raises:
-        UsageError: there is no metric of this name.
-        ValueError: the shapes do not fit together or a target is no finite number.
     """
     find(METRICS, name)
     truth, predicted = np.asarray(truth, np.float64), np.asarray(predicted, np.float64)
@@ -59,20 +52,7 @@ def evaluate(name: str, truth: np.ndarray, predicted: np.ndarray, names: Sequenc
 
 
 def weighted(name: str, truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """A metric of N cases under many weights, a case of weight w counting as w cases.
-
-    Args:
-        name: key of `METRICS`.
-        truth: [N] float.
-        predicted: [N] float.
-        weights: [R, N] whole numbers, 0 or more.
-
-    Returns:
-        [R] float64, NaN where undefined.
-
-    Raises:
-        UsageError: there is no metric of this name.
-    """
+    """A metric under weights [R, N] -> [R] float64, NaN where undefined; see `contract.Metrics`."""
     find(METRICS, name)
     if not np.isfinite(predicted).all() or not len(truth):
         return np.full(len(weights), np.nan)

@@ -73,11 +73,8 @@ def draw_weights(network: nnx.Module, rngs: nnx.Rngs) -> None:
     """Fills every Kernel of a network, normal with tails cut at two SDs, from one long draw.
 
     One draw, because XLA's CPU backend compiles each random draw for half a second or more: drawn layer by
-    layer, a ResNet-18 took 15 s to compile, four times as long as its training step.
-
-    Args:
-        network: module whose Kernels are filled in place; other parameters are left alone.
-        rngs: one key is taken from its stream "params".
+    layer, a ResNet-18 took 15 s to compile, four times as long as its training step. One key is taken from
+    the stream "params"; other parameters are left alone.
     """
     kernels = [node for _, node in nnx.iter_graph(network) if isinstance(node, Kernel)]
     drawn = jax.random.truncated_normal(rngs.params(), -2.0, 2.0, (sum(k.size for k in kernels),))
@@ -160,18 +157,10 @@ def norm(channels: int, setting: Setting, zero_scale: bool = False) -> BatchNorm
 
 
 def dropout(x: jax.Array, rate: jax.Array | float, key: jax.Array) -> jax.Array:
-    """Sets entries to 0 with probability `rate` and divides the others by 1 - rate.
+    """Sets entries of x (any shape) to 0 with probability `rate` and divides the others by 1 - rate.
 
-    The rate is an array like any other, so lanes with different rates share a program; rate 0 is
-    exactly the identity, and the Python number 0.0 compiles nothing in.
-
-    Args:
-        x: any shape, floating.
-        rate: scalar in [0, 1), may be traced.
-        key: random key.
-
-    Returns:
-        Shape and dtype of x.
+    The rate, a scalar in [0, 1), is an array like any other, so lanes with different rates share a program;
+    rate 0 is exactly the identity, and the Python number 0.0 compiles nothing in.
     """
     if isinstance(rate, float) and rate == 0.0:
         return x

@@ -99,17 +99,10 @@ def observations(setting: SearchSetting, history: History) -> list[Observation]:
 
 
 def propose(setting: SearchSetting, seen: list[Observation], seed: int) -> dict[str, HParamValue]:
-    """One proposal of Ax's default model for the space.
+    """One proposal of Ax's default model for the space, a value for every searched hyperparameter.
 
-    A Gaussian process, and the log of noisy expected improvement (Ament et al. 2023) over it.
-
-    Args:
-        setting: the space.
-        seen: the study so far; running trials count as pending.
-        seed: names the random numbers of model fit and acquisition.
-
-    Returns:
-        A value for every searched hyperparameter, inactive ones included.
+    A Gaussian process, and the log of noisy expected improvement (Ament et al. 2023) over it; running trials
+    count as pending. The seed names the random numbers of model fit and acquisition.
     """
     with _quiet_ax() as (client_class, configs):
         client = client_class(random_seed=seed)

@@ -21,12 +21,7 @@ class DrawnSearch:
     """Proposes the default configuration, then the distinct configurations of a stream of points.
 
     The stream depends on the seed and the space, never on the study, so that all studies of a run
-    get the same trials and share their fits.
-
-    Args:
-        setting: what to search.
-        origin: origin of the proposals after the default.
-        points: the stream.
+    get the same trials and share their fits. `origin` is that of the proposals after the default.
     """
 
     def __init__(self, setting: SearchSetting, origin: str, points: Points):

@@ -28,11 +28,7 @@ SEARCHERS = {
 
 
 def build(name: str, setting: SearchSetting) -> Searcher:
-    """The searcher of one study.
-
-    Args:
-        name: "ax", "sobol" or "random".
-        setting: what to search.
+    """The searcher of one study, by its name in the config.
 
     Raises:
         UsageError: there is no searcher of this name.

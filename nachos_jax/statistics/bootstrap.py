@@ -169,12 +169,7 @@ def ordered(cases: Cases, target: Literal["folds", "pooled"]) -> tuple[Cases, li
 
 
 def by_target(statistic: Statistic, parts: Sequence[Part], weights: np.ndarray) -> tuple[np.ndarray, int]:
-    """The statistic of each part, averaged over those where it is defined.
-
-    Args:
-        statistic: what to evaluate.
-        parts: see `ordered`.
-        weights: [R, N] of the ordered cases.
+    """The statistic of each part under weights [R, N], averaged over the parts that define it.
 
     Returns:
         [R] float64, NaN where undefined; in how many replicates a part was left out as undefined.

@@ -125,12 +125,7 @@ def holm(values: Sequence[float | None]) -> list[float | None]:
     """p-values adjusted over a family (Holm, 1979): the step-down Bonferroni procedure.
 
     The i-th smallest of m is multiplied by m - i + 1, then none may be below a smaller one's, nor above 1.
-
-    Args:
-        values: p-values; those that are None were not tested, and are not counted in m.
-
-    Returns:
-        Adjusted p-values in the same order, None where there was none.
+    Those that are None were not tested and are not counted in m.
     """
     order = sorted((p, place) for place, p in enumerate(values) if p is not None)
     adjusted: list[float | None] = [None] * len(values)

@@ -119,15 +119,11 @@ def _no_spread_over_folds(defined: np.ndarray, folds: int) -> str:
 
 
 def cluster_variance(residuals: np.ndarray, subjects: np.ndarray) -> float:
-    """Variance of a sum of N residuals that are independent between subjects only.
+    """Variance of a sum of residuals [N] with mean 0 that are independent between subjects [N] only.
 
     G / (G - 1) times the sum over G subjects of (the sum of a subject's residuals)^2; with one case a
     subject this is N times the sample variance (Liang and Zeger, 1986, with the usual factor for few
     clusters).
-
-    Args:
-        residuals: [N] float with mean 0.
-        subjects: [N] names or numbers.
     """
     groups, index = np.unique(subjects, return_inverse=True)
     sums = np.bincount(index, weights=residuals)

@@ -35,14 +35,10 @@ LOSS = Hyperparameter(
 
 
 def class_weights(counts: np.ndarray, exponent: float) -> np.ndarray:
-    """Weights that make up for imbalance: (N / (C n_c))^exponent.
+    """Weights [C] float32 that make up for imbalance, (N / (C n_c))^exponent, from counts [C] of training cases.
 
-    Args:
-        counts: [C] training cases of each class.
-        exponent: 0 gives ones, 1 scikit-learn's "balanced".
-
-    Returns:
-        [C] float32; a class without training cases gets 1 (it is never drawn).
+    Exponent 0 gives ones, 1 scikit-learn's "balanced"; a class without training cases gets 1 (it is never
+    drawn).
     """
     seen = counts > 0
     balanced = counts.sum() / (max(int(seen.sum()), 1) * np.where(seen, counts, 1))

@@ -2,7 +2,7 @@
 
 A task called NAME is the file `nachos_jax/tasks/NAME.py` with one object `TASK` that keeps the Protocol
 `Task`; nothing else changes (see `nachos_jax.tasks.registry`). `nachos_jax.tasks.dense` has what tasks share
-whose inputs all have one shape. `nachos_jax.tasks.conformance` checks any task against this page.
+whose inputs all have one shape. `tests/tasks/conformance.py` checks any task against this page.
 
 Words: a network gives *outputs* [B, O]; what is kept of a held case is *seen*, [B, S] numbers whose count
 does not depend on the size of the target: logits of a class problem, counts and losses of a mask. Lanes keep,

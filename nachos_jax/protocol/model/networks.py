@@ -122,12 +122,7 @@ def predictor(of: Architecture, found: Weights) -> Callable[[np.ndarray], jax.Ar
 def explainer(of: Architecture, method: str) -> Callable[[Weights, np.ndarray, np.ndarray], Explanation]:
     """Compiled function of all networks of an architecture, so that each is not compiled anew.
 
-    Args:
-        of: the architecture, of a classification of images.
-        method: a name in `explain.METHODS`.
-
-    Returns:
-        (weights, [B, H, W, C] pixels in stored range, [B] int32 classes) -> their maps.
+    Of a classification of images: (weights, [B, H, W, C] pixels in stored range, [B] int32 classes) -> maps.
     """
     graph, task, mode = lane.graph(of.build), of.task, of.mode
 

@@ -53,15 +53,9 @@ def lengths(records: Iterable[FitRecord]) -> Measured | None:
 
 
 def speed(sessions: Sequence[Mapping[str, Any]], records: Iterable[FitRecord], folds: Folds) -> Speed | None:
-    """Time of a lane-epoch over all sessions of the kind of device that trained most.
+    """Time of a lane-epoch over all sessions of the kind of device that trained most; None when none trained.
 
-    Args:
-        sessions: as `LanePool.spent` and its devices were written down.
-        records: the fits of these sessions.
-        folds: tell how many cases each was trained on.
-
-    Returns:
-        None when no epoch was trained.
+    Sessions are as `LanePool.spent` and its devices were written down, records the fits of these sessions.
     """
     by_kind: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for session in sessions:

@@ -121,10 +121,7 @@ def in_step(run: RunConfig, platform: str, lanes: int) -> int:
 def compiled(run: Run, buckets: Sequence[Bucket], lanes: int) -> list[Compiled]:
     """Compiles buckets for this machine's devices and reads the compiler's memory analysis; trains nothing.
 
-    Args:
-        run: the opened run.
-        buckets: which.
-        lanes: lanes a device to begin with; fewer when they do not fit.
+    It begins with so many lanes a device; there are fewer when they do not fit.
 
     Raises:
         UsageError: not even one lane fits.
@@ -138,13 +135,9 @@ def compiled(run: Run, buckets: Sequence[Bucket], lanes: int) -> list[Compiled]:
 
 
 def timed(run: Run, hparams: HParams, epochs: int, lanes: int) -> Timed:
-    """Trains every lane of this machine for a few epochs, writes nothing, and tells how long that takes.
+    """Trains every lane of this machine for a few epochs after a first one, and tells how long that takes.
 
-    Args:
-        run: the opened run.
-        hparams: of the fits.
-        epochs: how many are timed, after a first one.
-        lanes: lanes a device; lanes that run in turn take as long as each of them, and one is enough.
+    It writes nothing. Lanes that run in turn take as long as each of them, and one a device is enough.
 
     Raises:
         UsageError: the device has run out of memory.

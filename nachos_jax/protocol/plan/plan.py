@@ -84,15 +84,7 @@ class Plan:
 
 
 def make(run: RunConfig, facts: Facts, devices: Sequence[int], lanes: int, in_step: int) -> Plan:
-    """Plans the estimate and the deployment.
-
-    Args:
-        run: the checked configuration.
-        facts: what is known beside it.
-        devices: numbers of devices to plan for.
-        lanes: lanes a device.
-        in_step: how many of them are computed together.
-    """
+    """Plans the estimate and the deployment on each number of devices, with so many lanes a device."""
     trials, folds, measured = plan_fits.drawn_trials(run), facts.folds, facts.measured
     protocol, limit = protocols.of(run), run.limit.epochs
     estimation = protocol.studies(facts.outer, folds, "", run)

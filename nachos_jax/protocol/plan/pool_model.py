@@ -56,11 +56,7 @@ class Lanes:
 
 
 class ModelPool:
-    """The lane pool's rules without its training: buckets take turns on the same devices.
-
-    Args:
-        lanes: where fits run.
-    """
+    """The lane pool's rules without its training: buckets take turns on the same devices."""
 
     def __init__(self, lanes: Lanes):
         self._lanes = lanes
@@ -132,11 +128,7 @@ class ModelPool:
 
 
 class ModelBucket:
-    """Lanes of one bucket.
-
-    Args:
-        lanes: where.
-    """
+    """Lanes of one bucket."""
 
     def __init__(self, lanes: Lanes):
         self._lanes = lanes

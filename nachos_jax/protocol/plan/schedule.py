@@ -41,15 +41,9 @@ class Schedule:
 
 
 def simulate(jobs: Mapping[Any, Job], chains: Sequence[Chain], lanes: Lanes) -> Schedule:
-    """Plays through the order in which lanes take fits.
+    """Plays through the order in which lanes take fits; commits, compilation and proposals take no time here.
 
-    Args:
-        jobs: the fits by name.
-        chains: in which order they are asked for; a fit that several chains hold is trained once.
-        lanes: where.
-
-    Returns:
-        Times and counts; commits, compilation and proposals take no time here.
+    A fit that several chains hold is trained once.
 
     Raises:
         KeyError: a chain names a fit that is no job.
