@@ -18,9 +18,10 @@ from nachos_jax.engine.bucket_lanes import BucketLanes, FitResult
 from nachos_jax.engine.buckets import Bucket, bucket_of
 from nachos_jax.engine.compiler import BucketCompiler
 from nachos_jax.engine.inputs import InputMaker, held_room
-from nachos_jax.engine.resume import Checkpoints
+from nachos_jax.engine.resume import Checkpoints, Saved
 from nachos_jax.engine.tuning import Agree, alone
 from nachos_jax.engine.windows import divide
+from nachos_jax.records.checkpoint import LaneCheckpoint
 from nachos_jax.runtime import mesh as meshes
 from nachos_jax.splits.folds import Folds
 from nachos_jax.tasks.registry import of as task_of
@@ -208,7 +209,8 @@ class LanePool:
         metric, name = self._run.search.metric, digest([list(pair) for pair in bucket])
         if self._checkpoints is None:
             return BucketLanes(program, self._maker, metric, None, keep_last=self._keep_last)
-        saved, own = self._checkpoints.saved(name), self._checkpoints.own(name)
+        root = self._checkpoints.root
+        own, saved = LaneCheckpoint(root / self._checkpoints.launch / name), Saved(root, name)
         return BucketLanes(program, self._maker, metric, own, saved, self._keep_last)
 
     def _halve(self, bucket: Bucket, error: Exception) -> None:

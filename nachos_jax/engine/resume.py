@@ -15,7 +15,6 @@ from nachos_jax.core.types import Fit
 from nachos_jax.engine.lane import LaneState
 from nachos_jax.engine.watch import FitProgress
 from nachos_jax.records import checkpoint
-from nachos_jax.records.checkpoint import LaneCheckpoint
 from nachos_jax.records.schema import Curve
 
 BEST = "best_logits"
@@ -56,27 +55,19 @@ class Checkpoints:
     root: Path  # the folder of all launches
     launch: str  # name of the folder in it that only this process writes into
 
-    def own(self, bucket: str) -> LaneCheckpoint:
-        """Where this process saves the lanes of a bucket."""
-        return LaneCheckpoint(self.root / self.launch / bucket)
-
-    def saved(self, bucket: str) -> Saved:
-        """What all processes and launches have saved of a bucket."""
-        return Saved(self, bucket)
-
 
 class Saved:
     """Fits on their way in the checkpoints of a bucket, whichever process and launch wrote them."""
 
-    def __init__(self, checkpoints: Checkpoints, bucket: str):
-        self._checkpoints, self._bucket = checkpoints, bucket
+    def __init__(self, root: Path, bucket: str):
+        self._root, self._bucket = root, bucket
         self._where: dict[str, tuple[int, Path]] = {}
         self._read: tuple[Path, dict[str, Resumable]] | None = None
         self.look()
 
     def look(self) -> None:
         """Looks for checkpoints anew; their arrays are read when a fit is taken."""
-        self._where = checkpoint.furthest(list(self._checkpoints.root.glob(f"*/{self._bucket}")))
+        self._where = checkpoint.furthest(list(self._root.glob(f"*/{self._bucket}")))
         self._read = None
 
     def take(self, fit: str) -> Resumable | None:

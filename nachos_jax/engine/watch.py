@@ -16,17 +16,13 @@ from nachos_jax.records.schema import Curve
 
 @dataclass(frozen=True)
 class FitProgress:
-    """A fit on its way.
+    """A fit on its way."""
 
-    Attributes:
-        fit: which.
-        training_loss: one value an epoch so far.
-        watchers: per left-out fold, its open or closed curve ("" = still watching).
-    """
-
-    fit: Fit
-    training_loss: tuple[float, ...] = ()
-    watchers: dict[int, Curve] = field(default_factory=dict)
+    fit: Fit  # which
+    training_loss: tuple[float, ...] = ()  # one value an epoch so far
+    watchers: dict[int, Curve] = field(
+        default_factory=dict
+    )  # by left-out fold its curve, whose end is "" while it watches
 
     @property
     def epochs(self) -> int:

@@ -26,22 +26,15 @@ DOUBLINGS = 60.0
 
 @dataclass(frozen=True)
 class Reliability:
-    """Observed against predicted share in M bins that hold cases, from low predictions to high.
+    """Observed against predicted share in M bins that hold cases, from low predictions to high."""
 
-    Attributes:
-        count: [M] int64 number of cases.
-        predicted: [M] mean predicted probability.
-        observed: [M] share of cases in which the event occurred.
-        low: [M] pointwise quantile (1 - level) / 2 of the observed share over replicates; NaN where
-            no replicate holds a case of the bin.
-        high: [M] quantile (1 + level) / 2, likewise.
-    """
-
-    count: np.ndarray
-    predicted: np.ndarray
-    observed: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
+    count: np.ndarray  # [M] int64 number of cases
+    predicted: np.ndarray  # [M] mean predicted probability
+    observed: np.ndarray  # [M] share of cases in which the event occurred
+    low: (
+        np.ndarray
+    )  # [M] pointwise quantile (1 - level) / 2 of it over replicates; NaN where none holds a case
+    high: np.ndarray  # [M] quantile (1 + level) / 2, likewise
 
 
 @dataclass(frozen=True)
@@ -58,18 +51,11 @@ class BrierParts:
 
 @dataclass(frozen=True)
 class Recalibration:
-    """Logistic recalibration.
+    """Logistic recalibration, in log-odds."""
 
-    Attributes:
-        in_the_large: intercept with the slope held at 1: 0 when the mean prediction is the observed
-            share, above 0 when predictions are too low.
-        intercept: intercept fitted together with the slope.
-        slope: 1 is best; below 1 predictions are too extreme, above 1 not extreme enough.
-    """
-
-    in_the_large: Value
-    intercept: Value
-    slope: Value
+    in_the_large: Value  # intercept with the slope held at 1: above 0 when predictions are too low
+    intercept: Value  # fitted together with the slope
+    slope: Value  # 1 is best; below 1 predictions are too extreme, above 1 not extreme enough
 
 
 def equal_mass_bins(values: np.ndarray, bins: int) -> np.ndarray:

@@ -23,22 +23,13 @@ Losses = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Metric:
-    """One row of a module's `METRICS`.
+    """One row of a module's `METRICS`."""
 
-    Attributes:
-        name: key in configs and files.
-        label: name for people.
-        higher_is_better: False for losses.
-        bounds: smallest and largest value; infinite where there is none.
-        ranks: it compares predictions of one case with those of others, so those of different models
-            need not compare.
-    """
-
-    name: str
-    label: str
-    higher_is_better: bool
-    bounds: Bounds
-    ranks: bool = False
+    name: str  # key in configs and files
+    label: str  # name for people
+    higher_is_better: bool  # False for losses
+    bounds: Bounds  # smallest and largest value; infinite where there is none
+    ranks: bool = False  # it compares predictions of cases, so those of different models need not compare
 
     def turned(self, value: float | None) -> float | None:
         """The value so that higher is better; turned again, it is the value."""
@@ -64,7 +55,6 @@ class Metrics(Protocol):
             UsageError: there is no metric of this name.
             ValueError: the shapes do not fit together, or the truth is none that can be.
         """
-        ...
 
     def weighted(
         self, name: str, truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray, /
@@ -74,7 +64,6 @@ class Metrics(Protocol):
         Returns:
             [R] float64, NaN where undefined.
         """
-        ...
 
     def resampled(
         self, name: str, truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray, /
@@ -83,7 +72,6 @@ class Metrics(Protocol):
 
         The value over what is left would be another quantity than that of all cases.
         """
-        ...
 
 
 def find(table: Mapping[str, Metric], name: str) -> Metric:

@@ -90,16 +90,8 @@ def squared_errors(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     return (predicted - truth) ** 2
 
 
-def _mae(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    return _mean(absolute_errors(truth, predicted), weights)
-
-
 def _mse(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return _mean(squared_errors(truth, predicted), weights)
-
-
-def _rmse(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    return np.sqrt(_mse(truth, predicted, weights))
 
 
 def _median_error(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -138,8 +130,8 @@ def _ccc(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.nd
 
 
 FUNCTIONS: Mapping[str, Function] = {
-    "mae": _mae,
-    "rmse": _rmse,
+    "mae": lambda truth, predicted, weights: _mean(absolute_errors(truth, predicted), weights),
+    "rmse": lambda *given: np.sqrt(_mse(*given)),
     "mse": _mse,
     "median_absolute_error": _median_error,
     "r2": _r2,

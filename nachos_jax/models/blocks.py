@@ -39,19 +39,12 @@ class Setting:
 
 
 class Mode(NamedTuple):
-    """How a network is called.
+    """How a network is called."""
 
-    Attributes:
-        train: True while training: dropout drops, running statistics move.
-        dropout_rate: scalar in [0, 1), maybe traced; the Python number 0.0 compiles nothing in.
-        dropout_key: random key of this step.
-        traced: hyperparameters that are not static, float32 scalars by name; an architecture reads its own.
-    """
-
-    train: bool
-    dropout_rate: jax.Array | float
-    dropout_key: jax.Array
-    traced: Mapping[str, jax.Array | float]
+    train: bool  # True while training: dropout drops, running statistics move
+    dropout_rate: jax.Array | float  # scalar in [0, 1), maybe traced; 0.0 compiles nothing in
+    dropout_key: jax.Array  # random key of this step
+    traced: Mapping[str, jax.Array | float]  # hyperparameters that are not static, float32 scalars by name
 
 
 def evaluation(traced: Mapping[str, jax.Array | float]) -> Mode:

@@ -19,9 +19,8 @@ from typing import Any
 from nachos_jax.core.hparams import with_absent
 from nachos_jax.core.space import Dimension
 from nachos_jax.core.types import HParams, HParamValue, Trial, digest
-from nachos_jax.search.random_search import DrawnSearch
+from nachos_jax.search.random_search import DrawnSearch, sobol_points
 from nachos_jax.search.searcher import History, Proposal, SearchSetting, contains, identity
-from nachos_jax.search.sobol import sobol_points
 
 LOG = logging.getLogger("nachos_jax")
 NOISY = r"(ax|botorch|gpytorch|linear_operator|torch)(\.|$)"

@@ -71,21 +71,15 @@ USUAL = Resampling()
 
 @dataclass(frozen=True)
 class Replicates:
-    """A bootstrap, from which intervals are read.
+    """A bootstrap, from which intervals are read."""
 
-    Attributes:
-        estimate: the statistic itself; None when undefined.
-        values: [R] the statistic of every replicate, NaN where undefined.
-        subjects: number of subjects.
-        note: what was resampled and evaluated, in words.
-        jackknife: gives [G] the statistic without each subject (a group, of over 2,000), [G] the strata.
-    """
-
-    estimate: float | None
-    values: np.ndarray
-    subjects: int
-    note: str
-    jackknife: Callable[[], tuple[np.ndarray, np.ndarray]] = field(repr=False)
+    estimate: float | None  # the statistic itself; None when undefined
+    values: np.ndarray  # [R] the statistic of every replicate, NaN where undefined
+    subjects: int  # number of subjects
+    note: str  # what was resampled and evaluated, in words
+    jackknife: Callable[[], tuple[np.ndarray, np.ndarray]] = field(
+        repr=False
+    )  # [G] without each subject (or group), [G] strata
 
 
 def strata(subjects: np.ndarray, within: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

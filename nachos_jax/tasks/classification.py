@@ -35,7 +35,7 @@ LOSS = Hyperparameter(
 
 
 def class_weights(counts: np.ndarray, exponent: float) -> np.ndarray:
-    """Weights [C] float32 that make up for imbalance, (N / (C n_c))^exponent, from counts [C] of training cases.
+    """Weights [C] float32 that make up for imbalance, (N / (C n_c))^exponent, from training counts [C].
 
     Exponent 0 gives ones, 1 scikit-learn's "balanced"; a class without training cases gets 1 (it is never
     drawn).

@@ -73,14 +73,12 @@ class Study:
 
 @dataclass(frozen=True)
 class Ending:
-    """What follows the search of a study.
+    """What follows the search of a study."""
 
-    Attributes:
-        fits: (study, outcome) -> fits to train at the end (a refit, or the networks to deploy).
-        finish: (study, outcome, their records) -> commits the result, also of fits that diverged.
-        finished: study -> True when its result is on disk.
-    """
-
-    fits: Callable[[Study, Outcome], list[Fit]]
-    finish: Callable[[Study, Outcome, list[FitRecord]], None]
-    finished: Callable[[Study], bool]
+    fits: Callable[
+        [Study, Outcome], list[Fit]
+    ]  # what to train at the end: a refit, or the networks to deploy
+    finish: Callable[
+        [Study, Outcome, list[FitRecord]], None
+    ]  # commits the result, also of fits that diverged
+    finished: Callable[[Study], bool]  # True when its result is on disk

@@ -43,17 +43,13 @@ class Predicted:
 
 @dataclass(frozen=True)
 class Architecture:
-    """All but the weights; equal ones share compiled programs.
+    """All but the weights; equal ones share compiled programs."""
 
-    Attributes:
-        hparams: hyperparameters that the network or its task read when they predict, sorted by name.
-        predicted: what it predicts.
-        precision: "float32" or "bfloat16".
-    """
-
-    hparams: tuple[tuple[str, HParamValue], ...]
-    predicted: Predicted
-    precision: str
+    hparams: tuple[
+        tuple[str, HParamValue], ...
+    ]  # those that the network or its task read when they predict, sorted by name
+    predicted: Predicted  # what it predicts
+    precision: str  # "float32" or "bfloat16"
 
     @property
     def task(self) -> DeviceTask:

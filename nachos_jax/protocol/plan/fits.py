@@ -61,19 +61,12 @@ class FitCounts:
 
 @dataclass(frozen=True)
 class Buckets:
-    """What splits the search space into buckets.
+    """What splits the search space into buckets."""
 
-    Attributes:
-        split: the searched hyperparameters that choose the bucket, with the texts of their values.
-        possible: how many buckets the space holds, the default's included; None = more than MOST_BUCKETS.
-        default: that of the default configuration.
-        drawn: buckets of the drawn trials, with their number of trials; see `drawn_trials`.
-    """
-
-    split: Mapping[str, str]
-    possible: int | None
-    default: Bucket
-    drawn: Mapping[Bucket, int]
+    split: Mapping[str, str]  # searched hyperparameters that choose the bucket, and their values as text
+    possible: int | None  # how many buckets the space and the default make; None = more than MOST_BUCKETS
+    default: Bucket  # that of the default configuration
+    drawn: Mapping[Bucket, int]  # buckets of the drawn trials (`drawn_trials`), with their number of trials
 
 
 @dataclass(frozen=True)
@@ -93,14 +86,6 @@ class Work:
     def epochs(self) -> int:
         """Epochs, summed over fits."""
         return sum(job.epochs for job in self.jobs.values())
-
-
-@dataclass(frozen=True)
-class Lengths:
-    """How many epochs the next search fit, and the next fit after a search, take."""
-
-    search: Length
-    last: Length
 
 
 def drawn_trials(run: RunConfig) -> list[HParams]:
@@ -160,8 +145,12 @@ def bucket_for(run: RunConfig, hparams: HParams) -> Bucket:
     return bucket_of(Fit(hparams, (), run.seed, run.limit, ""), run.table)
 
 
-def work(run: RunConfig, folds: Folds, studies: Sequence[Study], lengths: Lengths, last: Last) -> Work:
+def work(
+    run: RunConfig, folds: Folds, studies: Sequence[Study], last: Last, length: Length, ending: Length
+) -> Work:
     """The fits of studies, of which only those of shared trials meet, and their order.
+
+    Lengths are those of the next search fit, and of the next fit after a search.
 
     A round waits for the one before, and what follows a search for its end. Which trial will be selected is
     not known: the default stands for it.
@@ -171,16 +160,16 @@ def work(run: RunConfig, folds: Folds, studies: Sequence[Study], lengths: Length
     jobs: dict[Any, Job] = {}
     sizes: dict[tuple[int, ...], int] = {}
 
-    def add(name: Name, left_out: tuple[int, ...], bucket: Bucket, length: Length) -> Name:
+    def add(name: Name, left_out: tuple[int, ...], bucket: Bucket, epochs: Length) -> Name:
         if left_out not in sizes:
             sizes[left_out] = int(folds.training(left_out).sum())
         if name not in jobs:
-            jobs[name] = Job(length(), sizes[left_out], bucket)
+            jobs[name] = Job(epochs(), sizes[left_out], bucket)
         return name
 
     def search_fit(study: Study, number: int, inner: int) -> Name:
         left_out, owner = study.left_out(inner), None if number < parts[0].size else study.outer
-        return add((number, left_out, owner), left_out, buckets[number], lengths.search)
+        return add((number, left_out, owner), left_out, buckets[number], length)
 
     chains = []
     for study in studies:
@@ -188,7 +177,7 @@ def work(run: RunConfig, folds: Folds, studies: Sequence[Study], lengths: Length
             [search_fit(study, part.start + i, v) for i in range(part.size) for v in study.inner]
             for part in parts
         ]
-        chain.append([add(left_out, left_out, buckets[0], lengths.last) for left_out in last(study)])
+        chain.append([add(left_out, left_out, buckets[0], ending) for left_out in last(study)])
         chains.append(chain)
     return Work(jobs, chains)
 

@@ -32,18 +32,13 @@ class Job:
 
 @dataclass(frozen=True)
 class Lanes:
-    """Where the fits run: the lanes of one process, or of several that are seen as one.
+    """Where the fits run: the lanes of one process, or of several that are seen as one."""
 
-    Attributes:
-        devices: how many.
-        lanes: lanes a device.
-        in_step: lanes of a device that are computed together, and wait for the slowest of them: all with the
-            packing "vmap", 1 with "map"; `lanes` is a multiple of it.
-    """
-
-    devices: int
-    lanes: int
-    in_step: int = 1
+    devices: int  # how many
+    lanes: int  # lanes a device, a multiple of `in_step`
+    in_step: int = (
+        1  # lanes computed together, which wait for the slowest: all with packing "vmap", 1 with "map"
+    )
 
     def __post_init__(self) -> None:
         if min(self.devices, self.lanes, self.in_step) < 1 or self.lanes % self.in_step:
