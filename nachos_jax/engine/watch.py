@@ -20,9 +20,7 @@ class FitProgress:
 
     fit: Fit  # which
     training_loss: tuple[float, ...] = ()  # one value an epoch so far
-    watchers: dict[int, Curve] = field(
-        default_factory=dict
-    )  # by left-out fold its curve, whose end is "" while it watches
+    watchers: dict[int, Curve] = field(default_factory=dict)  # by left-out fold; end "" = still watching
 
     @property
     def epochs(self) -> int:

@@ -31,9 +31,7 @@ class Reliability:
     count: np.ndarray  # [M] int64 number of cases
     predicted: np.ndarray  # [M] mean predicted probability
     observed: np.ndarray  # [M] share of cases in which the event occurred
-    low: (
-        np.ndarray
-    )  # [M] pointwise quantile (1 - level) / 2 of it over replicates; NaN where none holds a case
+    low: np.ndarray  # [M] pointwise quantile (1 - level) / 2 over replicates; NaN where none holds a case
     high: np.ndarray  # [M] quantile (1 + level) / 2, likewise
 
 

@@ -10,9 +10,7 @@ class Value:
     """A metric's value with what a reader must know of it."""
 
     value: float | None  # the number, or None where it is undefined
-    note: str = (
-        ""  # the reason when undefined, else a qualification: "over 2 of 3 classes: no case of covid19"
-    )
+    note: str = ""  # the reason when undefined, else a qualification; empty when there is none
 
 
 def share(part: float, whole: float, reason: str) -> Value:

@@ -75,11 +75,10 @@ class Replicates:
 
     estimate: float | None  # the statistic itself; None when undefined
     values: np.ndarray  # [R] the statistic of every replicate, NaN where undefined
-    subjects: int  # number of subjects
+    subjects: int  # how many
     note: str  # what was resampled and evaluated, in words
-    jackknife: Callable[[], tuple[np.ndarray, np.ndarray]] = field(
-        repr=False
-    )  # [G] without each subject (or group), [G] strata
+    # Gives [G] the statistic without each subject (a group, of over 2,000) and [G] the strata.
+    jackknife: Callable[[], tuple[np.ndarray, np.ndarray]] = field(repr=False)
 
 
 def strata(subjects: np.ndarray, within: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -85,9 +85,7 @@ class Tested:
     """What the one test of an outer fold records of its n cases."""
 
     arrays: Mapping[str, np.ndarray]  # [n, ...] by name, one row a case, NaN where nothing is known
-    values: Mapping[str, float | None] = field(
-        default_factory=dict
-    )  # metrics of the fold that its report section does not compute
+    values: Mapping[str, float | None] = field(default_factory=dict)  # metrics that no section computes
 
 
 class Task(Protocol):

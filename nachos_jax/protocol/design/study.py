@@ -75,10 +75,6 @@ class Study:
 class Ending:
     """What follows the search of a study."""
 
-    fits: Callable[
-        [Study, Outcome], list[Fit]
-    ]  # what to train at the end: a refit, or the networks to deploy
-    finish: Callable[
-        [Study, Outcome, list[FitRecord]], None
-    ]  # commits the result, also of fits that diverged
-    finished: Callable[[Study], bool]  # True when its result is on disk
+    fits: Callable[[Study, Outcome], list[Fit]]  # to train at the end: a refit, or networks to deploy
+    finish: Callable[[Study, Outcome, list[FitRecord]], None]  # commits, also of fits that diverged
+    finished: Callable[[Study], bool]  # whether the result is on disk

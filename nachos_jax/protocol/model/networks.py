@@ -45,9 +45,7 @@ class Predicted:
 class Architecture:
     """All but the weights; equal ones share compiled programs."""
 
-    hparams: tuple[
-        tuple[str, HParamValue], ...
-    ]  # those that the network or its task read when they predict, sorted by name
+    hparams: tuple[tuple[str, HParamValue], ...]  # those read when predicting, sorted by name
     predicted: Predicted  # what it predicts
     precision: str  # "float32" or "bfloat16"
 

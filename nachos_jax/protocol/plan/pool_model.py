@@ -36,9 +36,7 @@ class Lanes:
 
     devices: int  # how many
     lanes: int  # lanes a device, a multiple of `in_step`
-    in_step: int = (
-        1  # lanes computed together, which wait for the slowest: all with packing "vmap", 1 with "map"
-    )
+    in_step: int = 1  # computed together, as long as the slowest: all with packing "vmap", 1 with "map"
 
     def __post_init__(self) -> None:
         if min(self.devices, self.lanes, self.in_step) < 1 or self.lanes % self.in_step:
