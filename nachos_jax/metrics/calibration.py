@@ -125,8 +125,8 @@ def reliability(
         there = cases[:, b] > 0
         if there.any():
             low[b], high[b] = limits(events[there, b] / cases[there, b], level)
-    means = (np.bincount(parts, weights=values) / count for values in (predicted, positive))
-    return Reliability(count, *means, low, high)
+    mean, share = (np.bincount(parts, weights=values) / count for values in (predicted, positive))
+    return Reliability(count, mean, share, low, high)
 
 
 def brier_parts(positive: np.ndarray, predicted: np.ndarray, bins: int = 10) -> BrierParts:
@@ -315,8 +315,8 @@ def _logistic(outcome: np.ndarray, x: np.ndarray) -> tuple[float, float] | None:
             model.fit(((x - centre) / spread)[:, None], outcome)
         except ConvergenceWarning:
             return None
-    b = float(model.coef_[0, 0]) / spread
-    return float(model.intercept_[0]) - b * centre, b
+    b = float(np.asarray(model.coef_)[0, 0]) / spread
+    return float(np.asarray(model.intercept_)[0]) - b * centre, b
 
 
 def _without_temperature(labels: np.ndarray, logits: np.ndarray) -> str:

@@ -55,6 +55,7 @@ class Metrics(Protocol):
             UsageError: there is no metric of this name.
             ValueError: the shapes do not fit together, or the truth is none that can be.
         """
+        ...
 
     def weighted(
         self, name: str, truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray, /
@@ -64,6 +65,7 @@ class Metrics(Protocol):
         Returns:
             [R] float64, NaN where undefined.
         """
+        ...
 
     def resampled(
         self, name: str, truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray, /
@@ -72,6 +74,7 @@ class Metrics(Protocol):
 
         The value over what is left would be another quantity than that of all cases.
         """
+        ...
 
 
 def find(table: Mapping[str, Metric], name: str) -> Metric:

@@ -38,6 +38,7 @@ class Searcher(Protocol):
             `count` proposals that differ from each other and from the history; fewer, down to none,
             only when the search space holds no other configuration.
         """
+        ...
 
 
 @dataclass(frozen=True)

@@ -24,14 +24,17 @@ class Cases(Protocol):
     @property
     def subjects(self) -> np.ndarray:
         """[N] str."""
+        ...
 
     @property
     def sites(self) -> np.ndarray | None:
         """[N] str, or None when unknown."""
+        ...
 
     @property
     def folds(self) -> np.ndarray | None:
         """[N] integer predefined folds counted from 0, or None."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -52,10 +52,12 @@ class DeviceTask(Protocol):
     @property
     def outputs(self) -> int:
         """O, the width of the network's head."""
+        ...
 
     @property
     def seen(self) -> int:
         """S, the numbers kept of a held case."""
+        ...
 
     def batch(
         self, cases: Cases, rows: jax.Array, told: Told, key: jax.Array, augmentations: frozenset[str]
@@ -69,15 +71,19 @@ class DeviceTask(Protocol):
             key: names the random numbers of this batch; not to be used without augmentations.
             augmentations: names that are compiled in.
         """
+        ...
 
     def loss(self, outputs: jax.Array, targets: Any, told: Told) -> jax.Array:
         """Training loss, float32 scalar, of outputs [B, O] and the targets of a batch."""
+        ...
 
     def observe(self, apply: Apply, cases: Cases, rows: jax.Array, told: Told) -> jax.Array:
         """What is kept of the held cases in `rows` [B]: [B, S] float32."""
+        ...
 
     def predict(self, apply: Apply, inputs: Any, told: Told) -> jax.Array:
         """What is kept of new inputs [B, ...] in stored range, whose targets nobody knows: [B, S] float32."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -94,26 +100,32 @@ class Task(Protocol):
     @property
     def name(self) -> str:
         """Name of its file, and of `config.task.name`."""
+        ...
 
     @property
     def hyperparameters(self) -> tuple[Hyperparameter, ...]:
         """Rows that only this kind of task has; called "NAME.x" unless tasks share them."""
+        ...
 
     @property
     def metrics(self) -> Mapping[str, Metric]:
         """Metrics by name, for selection and report."""
+        ...
 
     @property
     def headline(self) -> str:
         """The metric that trials are selected by unless the config names another one."""
+        ...
 
     @property
     def kind(self) -> str:
         """What `seen` is called where it is stored: "logits", "predictions"."""
+        ...
 
     @property
     def kept(self) -> tuple[str, ...]:
         """Names of `told` that prediction needs too; they are stored with the weights."""
+        ...
 
     def targets(self, columns: Columns, names: Sequence[str]) -> Targets:
         """The targets of all cases, checked.
@@ -125,27 +137,35 @@ class Task(Protocol):
         Raises:
             UsageError: a cell that is no target, with its row and the cure.
         """
+        ...
 
     def told(self, targets: Targets, training: np.ndarray, hparams: HParams) -> dict[str, np.ndarray]:
         """What a fit is told, float32 arrays of fixed shapes, from its training cases ([N] bool) alone."""
+        ...
 
     def device(self, names: Sequence[str], hparams: HParams) -> DeviceTask:
         """The device side for these names of what is predicted; of hparams only static ones may matter."""
+        ...
 
     def watched(self, metric: str, seen: np.ndarray, targets: Targets) -> tuple[float, float | None]:
         """Loss (NaN where any number is) and metric of a watched fold from seen [n, S]; None if undefined.
 
         The metric is turned so that higher is better (`Metric.turned`).
         """
+        ...
 
     def undefined(self, metric: str, targets: Targets) -> str:
         """Why a metric cannot be computed of these cases, however well they are predicted; "" if it can."""
+        ...
 
     def tested(self, seen: np.ndarray, targets: Targets) -> Tested:
         """What is recorded of an outer fold; rows of NaN where the refit predicted nothing."""
+        ...
 
     def predicted(self, seen: np.ndarray) -> np.ndarray:
         """Predictions [n, P] for people from seen [n, S]; those of several networks are averaged."""
+        ...
 
     def table(self, predicted: np.ndarray, names: Sequence[str]) -> tuple[list[str], list[list[str]]]:
         """Header and one row a case of the CSV of predictions [n, P], without the names of the cases."""
+        ...

@@ -16,7 +16,7 @@ from nachos_jax.engine.schedule import rate
 STEPS = 7  # an epoch
 HORIZON = 10.0
 PEAKS = (0.3, 0.02, 1e-3)
-SCHEDULES = next(row.choices for row in OPTIMISATION if row.name == "schedule")
+SCHEDULES = [str(name) for row in OPTIMISATION if row.name == "schedule" for name in row.choices]
 
 
 STEPWISE = jax.vmap(lambda step, traced: rate(step, jnp.int32(STEPS), HORIZON, traced), (0, None))

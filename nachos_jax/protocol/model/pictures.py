@@ -121,8 +121,8 @@ def _rims(inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pixels at the border of a region, within it and around it; the border of the image is none."""
     from scipy import ndimage
 
-    shrunk = np.asarray(ndimage.binary_erosion(inside, border_value=1))
-    return inside & ~shrunk, np.asarray(ndimage.binary_dilation(inside)) & ~inside
+    shrunk = np.asarray(ndimage.binary_erosion(inside, border_value=1), bool)
+    return inside & ~shrunk, np.asarray(ndimage.binary_dilation(inside), bool) & ~inside
 
 
 def _scale(whole: Image.Image, pen: ImageDraw.ImageDraw, font: Any, left: int, height: int) -> None:
