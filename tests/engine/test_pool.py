@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from nachos_jax.data.store import Dense
-from nachos_jax.engine import bucket_lanes, lane, program, watch
+from nachos_jax.engine import bucket_lanes, lane, watch
 from nachos_jax.engine.program import empty_state, place
 from nachos_jax.engine.resume import Checkpoints
 from nachos_jax.records.schema import Curve
