@@ -15,8 +15,7 @@ from nachos_jax.engine import buckets
 from nachos_jax.engine.bucket_lanes import FitResult
 from nachos_jax.engine.pool import Spent
 from nachos_jax.protocol.plan.pool_model import Job, Lanes, ModelPool
-from nachos_jax.search.random_search import DrawnSearch, random_points
-from nachos_jax.search.sobol import sobol_points
+from nachos_jax.search.random_search import DrawnSearch, random_points, sobol_points
 
 
 class Store:

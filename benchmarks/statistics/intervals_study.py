@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import special
 
 from benchmarks.statistics import intervals_world as world
 from nachos_jax.metrics import classification
@@ -143,7 +144,7 @@ def intervals(setting: world.Setting, study: Study, options: Resampling) -> dict
         found[metric] = {
             "naive_t": _naive(values),
             "corrected_t": corrected_t(values, folds, LEVEL, bounds=SHARE),
-            "corrected_t_logit": corrected_t(values, folds, LEVEL, bounds=SHARE, scale="logit"),
+            "corrected_t_logit": _on_logit_scale(corrected_t(values, folds, LEVEL)),
             "percentile": percentile(replicates, LEVEL, SHARE),
             "bca": bca(replicates, LEVEL, SHARE),
         }
@@ -159,6 +160,20 @@ def intervals(setting: world.Setting, study: Study, options: Resampling) -> dict
         trials = [statistic(classification, "accuracy", cases.strata, one) for one in flat]
         found["accuracy"]["bbc"] = bbc(trials, cases, options, LEVEL, bounds=SHARE)
     return found
+
+
+def _on_logit_scale(plain: Interval) -> Interval:
+    """Of a share: symmetric around logit(mean), SE by the delta method; none where the mean is 0 or 1."""
+    kind = {"method": "corrected_t_logit", "label": f"{plain.label}, logit scale"}
+    mean = plain.estimate
+    if mean is None or plain.low is None:
+        return replace(plain, **kind)
+    if not 0.0 < mean < 1.0:
+        note = "the mean lies on the metric's bound: its logit is infinite"
+        return replace(plain, **kind, low=None, high=None, note=note)
+    away = (mean - plain.low) / (mean * (1 - mean))
+    low, high = special.expit(special.logit(mean) + away * np.array([-1.0, 1.0]))
+    return replace(plain, **kind, low=float(low), high=float(high))
 
 
 def _additive(study: Study, cases: Cases, found: dict[str, Interval]) -> None:

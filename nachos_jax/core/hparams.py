@@ -89,40 +89,25 @@ def _number(name: str, default: float, low: float, high: float, meaning: str, **
     return Hyperparameter(name, "float", low, high, default=default, meaning=meaning, **more)
 
 
+def _choice(name: str, choices: tuple[str, ...], meaning: str, **more: Any) -> Hyperparameter:
+    return Hyperparameter(name, "choice", choices=choices, default=choices[0], meaning=meaning, **more)
+
+
+_BATCH = "cases a step; the last short batch of an epoch is left out, order is redrawn"
+_SCHEDULE = 'learning rate over time; "inverse_time" as in NACHOS, "cosine" to 0 at `epochs`'
 _SGD = ("optimizer", ("sgd",))
 _ADAM = ("optimizer", ("adam", "adamw"))
 
 OPTIMISATION: tuple[Hyperparameter, ...] = (
-    Hyperparameter(
-        "batch_size",
-        "integer",
-        1,
-        65536,
-        static=True,
-        default=64,
-        meaning="cases a step; the last short batch of an epoch is left out, order is redrawn",
-    ),
-    Hyperparameter(
-        "optimizer",
-        "choice",
-        choices=("sgd", "adam", "adamw"),
-        static=True,
-        default="sgd",
-        meaning="update rule",
-    ),
+    Hyperparameter("batch_size", "integer", 1, 65536, static=True, default=64, meaning=_BATCH),
+    _choice("optimizer", ("sgd", "adam", "adamw"), "update rule", static=True),
     _number("learning_rate", 0.02, 1e-8, 100.0, "step size at the top of the schedule"),
     _number("momentum", 0.9, 0.0, 0.9999, "decay of the velocity", when=_SGD),
     Hyperparameter("nesterov", "boolean", when=_SGD, default=True, meaning="look-ahead momentum"),
     _number("beta1", 0.9, 0.0, 0.9999, "decay of Adam's first moment", when=_ADAM),
     _number("beta2", 0.999, 0.0, 0.999999, "decay of Adam's second moment", when=_ADAM),
     _number("weight_decay", 1e-4, 0.0, 10.0, "L2 strength, added to the gradient; decoupled for adamw"),
-    Hyperparameter(
-        "schedule",
-        "choice",
-        choices=("constant", "inverse_time", "cosine"),
-        default="constant",
-        meaning='learning rate over time; "inverse_time" as in NACHOS, "cosine" to 0 at `epochs`',
-    ),
+    _choice("schedule", ("constant", "inverse_time", "cosine"), _SCHEDULE),
     _number("decay", 1e-3, 0.0, 1e3, "rate / (1 + decay * step)", when=("schedule", ("inverse_time",))),
     _number("warmup_epochs", 0.0, 0.0, 1e4, "linear rise from 0, in epochs"),
 )
@@ -133,17 +118,14 @@ def _strength(name: str, high: float, meaning: str) -> Hyperparameter:
     return _number(name, 0.0, 0.0, high, meaning, section="augmentation")
 
 
+_FLIP = "probability of a left-right flip; anatomy has a left and a right: think before you flip"
 _GEOMETRIC = (
     _strength("rotation", 180.0, "largest rotation, degrees"),
     _strength("shift", 0.5, "largest shift, fraction of the side"),
     _strength("scale", 0.9, "largest relative change of size"),
 )
 _AUGMENTATION = (
-    _strength(
-        "flip_horizontal",
-        1.0,
-        "probability of a left-right flip; anatomy has a left and a right: think before you flip",
-    ),
+    _strength("flip_horizontal", 1.0, _FLIP),
     _strength("flip_vertical", 1.0, "probability of an up-down flip"),
     *_GEOMETRIC,
     _strength("brightness", 5.0, "largest shift of intensity, in SDs of the training pixels"),
@@ -165,12 +147,7 @@ AUGMENTATION = tuple(row.name for row in _AUGMENTATION)
 def whole_table(
     tasks: Iterable[Hyperparameter], models: Iterable[Hyperparameter]
 ) -> tuple[Hyperparameter, ...]:
-    """All hyperparameters in the order that the dimensions of a Sobol sequence follow.
-
-    Args:
-        tasks: rows of the tasks.
-        models: rows of the architectures.
-    """
+    """All hyperparameters in the order that the dimensions of a Sobol sequence follow."""
     return (*OPTIMISATION, *tasks, *REGULARISATION, *models)
 
 
@@ -182,33 +159,17 @@ def of_task(table: Iterable[Hyperparameter], task: str) -> tuple[Hyperparameter,
 def active(values: HParams, table: Iterable[Hyperparameter]) -> dict[str, HParamValue]:
     """Drops the hyperparameters that cannot matter, so that equal trials have equal hashes.
 
-    Args:
-        values: a value for every row of the table.
-        table: rows whose `when` refers to rows before them.
-
-    Returns:
-        The active ones by name, in the order of the table, without those at their `absent` value.
+    The table's `when` refers to rows before; values at their `absent` value are dropped too.
     """
-    matter: dict[str, HParamValue] = {}
-    kept: dict[str, HParamValue] = {}
-    for row in table:
+    rows, matter = by_name(table), {}
+    for row in rows.values():
         if row.applies(matter):
             matter[row.name] = values[row.name]
-            if row.absent is None or values[row.name] != row.absent:
-                kept[row.name] = values[row.name]
-    return kept
+    return {n: value for n, value in matter.items() if rows[n].absent is None or value != rows[n].absent}
 
 
 def with_absent(hparams: HParams, table: Iterable[Hyperparameter]) -> dict[str, HParamValue]:
-    """Active hyperparameters together with those that `active` left out at their `absent` value.
-
-    Args:
-        hparams: what `active` returned.
-        table: the same table.
-
-    Returns:
-        A value for every row that matters, in the order of the table.
-    """
+    """What `active` returned, with what it left out at its `absent` value, in the order of the table."""
     matter: dict[str, HParamValue] = {}
     for row in table:
         if row.name in hparams:

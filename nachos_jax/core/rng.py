@@ -28,17 +28,10 @@ def streams(fit: Fit) -> np.ndarray:
 
 
 def key(streams: jax.Array, purpose: Purpose, step: jax.Array | int) -> jax.Array:
-    """The key of one purpose at one step.
+    """The key of one purpose at one step, from the raw keys [purposes, 2] uint32 of a fit.
 
-    Threefry keys are used because they give a lane under vmap the bits of a solo run (rbg does not).
-
-    Args:
-        streams: [purposes, 2] uint32 raw keys of the fit.
-        purpose: what it is for.
-        step: epoch or training step, counted over the whole fit.
-
-    Returns:
-        A scalar typed key.
+    Steps (epochs, or training steps) count over the whole fit. Threefry keys are used because they give a
+    lane under vmap the bits of a solo run (rbg does not).
     """
     return jax.random.fold_in(jax.random.wrap_key_data(streams[purpose], impl="threefry2x32"), step)
 

@@ -19,21 +19,13 @@ FORMS = ("uniform", "log", "integer", "log_integer", "choice")
 
 @dataclass(frozen=True)
 class Dimension:
-    """One searched hyperparameter.
+    """One searched hyperparameter."""
 
-    Attributes:
-        name: flat hyperparameter name.
-        kind: "uniform", "log", "integer", "log_integer" or "choice".
-        low: lower bound, inclusive (not for choice).
-        high: upper bound, inclusive (not for choice).
-        values: the choices (choice only).
-    """
-
-    name: str
-    kind: str
-    low: float = 0.0
-    high: float = 0.0
-    values: tuple[HParamValue, ...] = ()
+    name: str  # flat hyperparameter name
+    kind: str  # "uniform", "log", "integer", "log_integer" or "choice"
+    low: float = 0.0  # lower bound, inclusive (not for choice)
+    high: float = 0.0  # upper bound, inclusive (not for choice)
+    values: tuple[HParamValue, ...] = ()  # the choices (choice only)
 
     def at(self, u: float) -> HParamValue:
         """The value at quantile u in [0, 1) of this dimension."""
@@ -80,18 +72,10 @@ def choice(*values: HParamValue) -> str:
 
 
 def parse(text: str, row: Hyperparameter, where: str) -> Dimension:
-    """Reads a space text for one row of the hyperparameter table.
-
-    Args:
-        text: e.g. "log(0.0001, 0.1)".
-        row: the hyperparameter searched.
-        where: the config key, for messages.
-
-    Returns:
-        The dimension.
+    """Reads a space text, e.g. "log(0.0001, 0.1)", for one row of the hyperparameter table.
 
     Raises:
-        UsageError: the text is not one of the forms, or its values do not fit the row.
+        UsageError: the text is not one of the forms, or its values do not fit the row; it names `where`.
     """
     kind, values = _call(text, where)
     if kind == "choice":

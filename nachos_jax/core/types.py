@@ -19,14 +19,9 @@ HParams = Mapping[str, HParamValue]
 
 
 def digest(payload: object, length: int = 16) -> str:
-    """Hexadecimal SHA-256 of a JSON-able value, independent of key order.
+    """The first characters of the SHA-256 of a JSON-able value, independent of key order.
 
-    Args:
-        payload: anything that `json.dumps` takes; floats enter by their shortest exact text.
-        length: number of hexadecimal characters kept.
-
-    Returns:
-        The first `length` characters of the digest.
+    Floats enter by their shortest exact text.
     """
     text = json.dumps(payload, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:length]

@@ -16,7 +16,7 @@ from nachos_jax.core.types import Fit
 from nachos_jax.engine import lane, watch
 from nachos_jax.engine.inputs import InputMaker
 from nachos_jax.engine.lane import LaneInput, LaneState
-from nachos_jax.engine.program import LaneProgram
+from nachos_jax.engine.program import LaneProgram, empty_state, place
 from nachos_jax.engine.resume import Resumable, Running, Saved, resumables, snapshot
 from nachos_jax.engine.watch import FitProgress
 from nachos_jax.records.checkpoint import LaneCheckpoint
@@ -28,14 +28,11 @@ log = logging.getLogger("nachos_jax")
 
 @dataclass(frozen=True)
 class FitResult:
-    """A finished fit.
+    """A finished fit: what to commit, and files to commit with it.
 
-    Attributes:
-        record: what to commit.
-        payload: files to commit with it: "weights.safetensors" and what was seen of the held cases [n, S],
-            fold after fold ("logits.safetensors" of a classification), for a fit without watchers;
-            "inner.safetensors" for a search fit: what was seen of each watched fold [n, S] at its best epoch
-            (with `keep_last` at its last), under the fold's number.
+    A fit without watchers brings "weights.safetensors" and what was seen of the held cases [n, S], fold after
+    fold ("logits.safetensors" of a classification); a search fit "inner.safetensors": what was seen of each
+    watched fold [n, S] at its best epoch (with `keep_last` at its last), under the fold's number.
     """
 
     record: FitRecord
@@ -45,13 +42,7 @@ class FitResult:
 class BucketLanes:
     """L lanes that run the fits of one bucket, each taking the next fit when its own has ended.
 
-    Args:
-        program: the compiled epoch.
-        maker: makes lane inputs.
-        metric: selection metric, scored on watched folds after every epoch.
-        checkpoint: where running lanes are saved, or None.
-        saved: what this and other processes have saved, or None.
-        keep_last: keep the predictions of the last epoch instead of the best one.
+    Arguments as of `nachos_jax.engine.pool.LanePool`; `saved` is what this and other processes have saved.
     """
 
     def __init__(
@@ -76,7 +67,7 @@ class BucketLanes:
         self._placing: dict[str, Resumable] = {}  # fits whose rows are not in the state yet
         abstract = lane.abstract_state(program.spec)
         self._leaves = jax.tree.leaves(abstract)
-        self.parameters = _count(abstract.params)
+        self.parameters = sum(leaf.size for leaf in jax.tree.leaves(abstract.params))
 
     @property
     def busy(self) -> int:
@@ -106,7 +97,7 @@ class BucketLanes:
     def epoch(self) -> list[FitResult]:
         """Refills free lanes, runs one epoch of all busy ones, and returns the fits that ended."""
         state, fresh = self._refill()
-        told = self.program.place([self._tell(i) for i in range(self.program.lanes)])
+        told = place([self._tell(i) for i in range(self.program.lanes)], self.program.mesh)
         if fresh.any():
             state = self.program.start(state, told, jax.device_put(fresh, meshes.by_lane(self.program.mesh)))
         self._state, self._placing = state, {}
@@ -190,7 +181,9 @@ class BucketLanes:
             fresh[i] = saved is None
             if saved:
                 placed[i] = self._placing[fit.id] = saved
-        state = self.program.empty_state() if self._state is None else self._state
+        state, program = self._state, self.program
+        if state is None:
+            state = empty_state(program.spec, program.lanes, program.mesh)
         return self._with_rows(state, placed) if placed else state, fresh
 
     def _saved_state(self, fit: str) -> Resumable | None:
@@ -281,7 +274,7 @@ class BucketLanes:
     def _payload(self, i: int, seen: np.ndarray) -> dict[str, bytes]:
         state, task = self.program.lane_state(self._state, i), self._maker.task  # type: ignore[arg-type]
         told, n_held = self._told[i], int(self._told[i].n_held)
-        groups = {"params": state.params, "stats": state.stats, "frozen": self.program.frozen}
+        groups = {"params": state.params, "stats": state.stats, "frozen": self.program.spec.frozen}
         arrays = {name: leaf for group, tree in groups.items() for name, leaf in named(group, tree).items()}
         arrays |= {"pixel_mean": told.mean, "pixel_sd": told.sd}
         arrays |= {f"task/{name}": np.asarray(told.task[name]) for name in task.kept}
@@ -300,7 +293,3 @@ def _part(entry: Any) -> str:
         if hasattr(entry, attribute):
             return str(getattr(entry, attribute))
     return str(entry)
-
-
-def _count(tree: Any) -> int:
-    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(tree))

@@ -32,14 +32,7 @@ _TRIAL_STEPS = 4
 
 
 class BucketCompiler:
-    """Compiles programs over the cases of one run.
-
-    Args:
-        run: the checked configuration.
-        maker: makes lane inputs, and knows the cohort.
-        mesh: the devices.
-        agree: makes several processes take the same choice.
-    """
+    """Compiles programs over the cases of one run; arguments as of `nachos_jax.engine.pool.LanePool`."""
 
     def __init__(self, run: RunConfig, maker: InputMaker, mesh: Mesh, agree: Agree):
         self._run, self._maker, self._mesh, self._agree = run, maker, mesh, agree
@@ -58,9 +51,6 @@ class BucketCompiler:
             used: bytes a device that other buckets take.
             most: lanes a device that it may have; 0 = as the configuration says.
 
-        Returns:
-            The program.
-
         Raises:
             UsageError: not even one lane fits.
         """
@@ -71,8 +61,7 @@ class BucketCompiler:
     def expected(self, bucket: Bucket) -> tuple[LaneProgram, int]:
         """Compiles a bucket as is expected to be fastest, for devices of its own; times and trains nothing.
 
-        Returns:
-            The program, and the bytes that it and its lanes take on each device beside the cases.
+        Also returns the bytes that it and its lanes take on each device beside the cases.
 
         Raises:
             UsageError: not even one lane fits.
@@ -150,9 +139,6 @@ def lane_spec(
         shape: of one case, (H, W, C) of an image.
         names: of what is predicted.
         lowering: of convolutions, see models/convolution.py.
-
-    Returns:
-        The specification, with `predict_batch` and `window` at 1.
     """
     static = dict(bucket)
     task = tasks.of(run.task).device(names, static)

@@ -31,25 +31,15 @@ def held_room(folds: Folds) -> int:
 
 @dataclass(frozen=True)
 class InputMaker:
-    """Makes the LaneInput of any fit of one cohort.
+    """Makes the LaneInput of any fit of one cohort."""
 
-    Attributes:
-        task: what is predicted.
-        cohort: the cases.
-        folds: their folds.
-        windows: the rows in which they lie on a device.
-        sums: pixel sums of the cohort.
-        held_size: E: see `held_room`.
-        table: the hyperparameters of the run.
-    """
-
-    task: Task
-    cohort: Cohort
-    folds: Folds
-    windows: Windows
-    sums: PixelSums
-    held_size: int
-    table: Sequence[Hyperparameter]
+    task: Task  # what is predicted
+    cohort: Cohort  # the cases
+    folds: Folds  # their folds
+    windows: Windows  # the rows in which they lie on a device
+    sums: PixelSums  # pixel sums of the cohort
+    held_size: int  # E: see `held_room`
+    table: Sequence[Hyperparameter]  # the hyperparameters of the run
 
     def held(self, left_out: tuple[int, ...]) -> np.ndarray:
         """[n] int32: cases of the left-out folds, fold after fold."""

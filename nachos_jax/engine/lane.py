@@ -23,43 +23,25 @@ from nachos_jax.tasks.task import Cases, DeviceTask, Told
 
 @dataclass(frozen=True)
 class LaneSpec:
-    """What all fits of a bucket share; constants of the compiled program.
+    """What all fits of a bucket share; constants of the compiled program."""
 
-    Attributes:
-        build: keys -> network.
-        task: what is predicted.
-        batch_size: cases a training step.
-        family: optimiser family, see engine/optimizer.py.
-        augmentations: names compiled in.
-        dropout: whether any fit drops units; False compiles nothing in.
-        horizon: epochs at which the cosine schedule ends.
-        predict_batch: cases a prediction step.
-        window: rows that are shuffled together, see engine/windows.py.
-        frozen: weights of the network that no lane trains, nested dictionaries of arrays; {} without.
-    """
-
-    build: Callable[[nnx.Rngs], nnx.Module]
-    task: DeviceTask
-    batch_size: int
-    family: str
-    augmentations: frozenset[str]
-    dropout: bool
-    horizon: int
-    predict_batch: int
-    window: int
-    frozen: Any
+    build: Callable[[nnx.Rngs], nnx.Module]  # keys -> network
+    task: DeviceTask  # what is predicted
+    batch_size: int  # cases a training step
+    family: str  # optimiser family, see engine/optimizer.py
+    augmentations: frozenset[str]  # names compiled in
+    dropout: bool  # whether any fit drops units; False compiles nothing in
+    horizon: int  # epochs at which the cosine schedule ends
+    predict_batch: int  # cases a prediction step
+    window: int  # rows that are shuffled together, see engine/windows.py
+    frozen: Any  # weights of the network that no lane trains, nested dictionaries of arrays; {} without
 
 
 class Shared(NamedTuple):
-    """What all lanes look at: passed once, not stacked.
+    """What all lanes look at: passed once, not stacked."""
 
-    Attributes:
-        cases: on the device.
-        frozen: weights of the network that no lane trains, as nested dictionaries; {} without.
-    """
-
-    cases: Cases
-    frozen: Any
+    cases: Cases  # on the device
+    frozen: Any  # weights of the network that no lane trains, as nested dictionaries; {} without
 
 
 class LaneState(NamedTuple):
@@ -71,31 +53,18 @@ class LaneState(NamedTuple):
 
 
 class LaneInput(NamedTuple):
-    """What a lane is told before an epoch.
+    """What a lane is told before an epoch."""
 
-    Attributes:
-        streams: [purposes, 2] uint32, names the fit's random numbers.
-        epoch: int32 scalar, epochs done.
-        training: [rows] bool, rows of all windows to train on.
-        steps: int32 scalar, training steps an epoch; 0 in an idle lane.
-        mean: [C] float32, pixel mean of the training cases.
-        sd: [C] float32, pixel standard deviation of the training cases.
-        task: what the task tells, see `nachos_jax.tasks.task.Task.told`.
-        held: [E] int32, rows to predict after the epoch, padded at the end.
-        n_held: int32 scalar, how many of them are real; 0 predicts nothing.
-        traced: hyperparameters that keep shapes, float32 scalars.
-    """
-
-    streams: Any
-    epoch: Any
-    training: Any
-    steps: Any
-    mean: Any
-    sd: Any
-    task: dict[str, Any]
-    held: Any
-    n_held: Any
-    traced: dict[str, Any]
+    streams: Any  # [purposes, 2] uint32, names the fit's random numbers
+    epoch: Any  # int32 scalar, epochs done
+    training: Any  # [rows] bool, rows of all windows to train on
+    steps: Any  # int32 scalar, training steps an epoch; 0 in an idle lane
+    mean: Any  # [C] float32, pixel mean of the training cases
+    sd: Any  # [C] float32, pixel standard deviation of the training cases
+    task: dict[str, Any]  # what the task tells, see `nachos_jax.tasks.task.Task.told`
+    held: Any  # [E] int32, rows to predict after the epoch, padded at the end
+    n_held: Any  # int32 scalar, how many of them are real; 0 predicts nothing
+    traced: dict[str, Any]  # hyperparameters that keep shapes, float32 scalars
 
     @property
     def fit(self) -> Told:
@@ -104,17 +73,11 @@ class LaneInput(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """A fit within an epoch.
+    """A fit within an epoch."""
 
-    Attributes:
-        state: so far.
-        loss: float32 scalar, training loss summed over steps.
-        step: int32 scalar, steps of this epoch done.
-    """
-
-    state: LaneState
-    loss: Any
-    step: Any
+    state: LaneState  # so far
+    loss: Any  # float32 scalar, training loss summed over steps
+    step: Any  # int32 scalar, steps of this epoch done
 
 
 class LaneOutput(NamedTuple):
@@ -154,7 +117,7 @@ def train(spec: LaneSpec, shared: Shared, state: LaneState, told: LaneInput) -> 
 def train_window(
     spec: LaneSpec, shared: Shared, progress: Progress, told: LaneInput, window: jax.Array, first: jax.Array
 ) -> Progress:
-    """The training steps of one window.
+    """The training steps of one window, whose last short batch is left out.
 
     Args:
         spec: what the lanes share.
@@ -163,9 +126,6 @@ def train_window(
         told: the lane's input.
         window: int32 scalar, number of the window.
         first: int32 scalar, place of the window's first row in the cases.
-
-    Returns:
-        Progress after the window; its last short batch is left out.
     """
     chosen = lax.dynamic_slice(told.training, (window * spec.window,), (spec.window,))
     order = first + shuffled(spec, told, chosen, window)

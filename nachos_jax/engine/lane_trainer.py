@@ -27,7 +27,7 @@ _TRAIN, _VALIDATION = 0, 1
 
 @dataclass(frozen=True)
 class LaneFit:
-    """A configuration that was trained.
+    """A configuration that was trained; see `nachos_jax.fit_lanes`.
 
     Attributes:
         hparams: all active hyperparameters.

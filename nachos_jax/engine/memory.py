@@ -11,12 +11,9 @@ _FOR_CASES = 0.5
 
 
 def allowance(device: Any, devices: int, fraction: float) -> int:
-    """Bytes a device that cases, lanes and programs may take together.
+    """Bytes a device that cases, lanes and programs may take together: a fraction of its memory.
 
-    Args:
-        device: one of the local jax devices.
-        devices: how many there are; CPU devices share the host's memory.
-        fraction: part of the memory that may be used.
+    CPU devices share the host's memory.
     """
     stats = device.memory_stats() or {}
     total = stats.get("bytes_limit") or psutil.virtual_memory().total // devices
@@ -24,13 +21,7 @@ def allowance(device: Any, devices: int, fraction: float) -> int:
 
 
 def stays(residency: str, nbytes: int, allowed: int) -> bool:
-    """Whether cases are resident: as configured, or because they take no more than half of what is allowed.
-
-    Args:
-        residency: "auto", "resident" or "stream".
-        nbytes: of all cases as stored.
-        allowed: see `allowance`.
-    """
+    """Whether cases are resident: as configured, or as they take no more than half of what is allowed."""
     return residency == "resident" or (residency == "auto" and nbytes <= _FOR_CASES * allowed)
 
 

@@ -15,7 +15,7 @@ FAMILIES = {"sgd": "sgd", "adam": "adam", "adamw": "adam"}
 
 def init(family: str, params: Any) -> Any:
     """The optimiser state of fresh parameters."""
-    return _rule(family, _zeros()).init(params)
+    return _rule(family, dict.fromkeys(("momentum", "beta1", "beta2"), jnp.float32(0.0))).init(params)
 
 
 def update(
@@ -56,7 +56,3 @@ def _rule(family: str, traced: Mapping[str, jax.Array]) -> optax.GradientTransfo
     if family == "sgd":
         return optax.trace(decay=traced["momentum"])  # type: ignore[arg-type]
     return optax.scale_by_adam(b1=traced["beta1"], b2=traced["beta2"])  # type: ignore[arg-type]
-
-
-def _zeros() -> dict[str, jax.Array]:
-    return {name: jnp.float32(0.0) for name in ("momentum", "beta1", "beta2")}

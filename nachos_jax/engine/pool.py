@@ -18,9 +18,10 @@ from nachos_jax.engine.bucket_lanes import BucketLanes, FitResult
 from nachos_jax.engine.buckets import Bucket, bucket_of
 from nachos_jax.engine.compiler import BucketCompiler
 from nachos_jax.engine.inputs import InputMaker, held_room
-from nachos_jax.engine.resume import Checkpoints
+from nachos_jax.engine.resume import Checkpoints, Saved
 from nachos_jax.engine.tuning import Agree, alone
 from nachos_jax.engine.windows import divide
+from nachos_jax.records.checkpoint import LaneCheckpoint
 from nachos_jax.runtime import mesh as meshes
 from nachos_jax.splits.folds import Folds
 from nachos_jax.tasks.registry import of as task_of
@@ -30,25 +31,15 @@ log = logging.getLogger("nachos_jax")
 
 @dataclass
 class Spent:
-    """What a pool has spent so far.
+    """What a pool has spent so far."""
 
-    Attributes:
-        fits: fits ended.
-        epochs: epochs trained, summed over fits.
-        lane_epochs: lanes x epochs run, busy or not.
-        compilations: programs compiled.
-        compile_seconds: time that took.
-        tuning_seconds: time that the choice of lowering, packing and lanes took.
-        train_seconds: time in compiled epochs, their scoring included.
-    """
-
-    fits: int = 0
-    epochs: int = 0
-    lane_epochs: int = 0
-    compilations: int = 0
-    compile_seconds: float = 0.0
-    tuning_seconds: float = 0.0
-    train_seconds: float = 0.0
+    fits: int = 0  # fits ended
+    epochs: int = 0  # epochs trained, summed over fits
+    lane_epochs: int = 0  # lanes x epochs run, busy or not
+    compilations: int = 0  # programs compiled
+    compile_seconds: float = 0.0  # time that took
+    tuning_seconds: float = 0.0  # time that the choice of lowering, packing and lanes took
+    train_seconds: float = 0.0  # time in compiled epochs, their scoring included
 
     @property
     def occupancy(self) -> float:
@@ -218,7 +209,8 @@ class LanePool:
         metric, name = self._run.search.metric, digest([list(pair) for pair in bucket])
         if self._checkpoints is None:
             return BucketLanes(program, self._maker, metric, None, keep_last=self._keep_last)
-        saved, own = self._checkpoints.saved(name), self._checkpoints.own(name)
+        root = self._checkpoints.root
+        own, saved = LaneCheckpoint(root / self._checkpoints.launch / name), Saved(root, name)
         return BucketLanes(program, self._maker, metric, own, saved, self._keep_last)
 
     def _halve(self, bucket: Bucket, error: Exception) -> None:

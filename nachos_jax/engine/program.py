@@ -52,11 +52,7 @@ class LaneProgram:
         epoch: (state, input) -> (state, output); leading axis of state, input and output is the
             lane axis, L = lanes a device x devices; the state given is donated.
         start: (state, input, fresh [L] bool) -> state, with fresh weights in the fresh lanes; donates too.
-        mesh: the devices.
         lanes: L.
-        spec: what the lanes share.
-        counted: traces so far.
-        compile_seconds: time to trace and compile.
     """
 
     epoch: EpochFunction
@@ -67,25 +63,20 @@ class LaneProgram:
     counted: TraceCount
     compile_seconds: float
 
-    @property
-    def frozen(self) -> Any:
-        """Weights that all lanes share, nested dictionaries of arrays."""
-        return self.spec.frozen
-
-    def empty_state(self) -> LaneState:
-        """A state of L lanes full of zeros, on the devices."""
-        shapes = stacked(lane.abstract_state(self.spec), self.lanes)
-        sharding = meshes.by_lane(self.mesh)
-        return jax.tree.map(lambda s: jax.device_put(np.zeros(s.shape, s.dtype), sharding), shapes)
-
-    def place(self, told: Sequence[LaneInput]) -> LaneInput:
-        """Stacks one input a lane and puts them on the devices."""
-        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *told)
-        return jax.device_put(stacked, meshes.by_lane(self.mesh))
-
     def lane_state(self, state: LaneState, index: int) -> LaneState:
         """State of one lane as NumPy arrays."""
         return jax.tree.map(lambda leaf: _row(leaf, index), state)
+
+
+def empty_state(spec: LaneSpec, lanes: int, mesh: Mesh) -> LaneState:
+    """A state of L lanes full of zeros, on the devices."""
+    shapes = stacked(lane.abstract_state(spec), lanes)
+    return jax.device_put(jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), shapes), meshes.by_lane(mesh))
+
+
+def place(told: Sequence[LaneInput], mesh: Mesh) -> LaneInput:
+    """Stacks one input a lane and puts them on the devices."""
+    return jax.device_put(jax.tree.map(lambda *leaves: np.stack(leaves), *told), meshes.by_lane(mesh))
 
 
 def vectorised(one: Callable, packing: str, shared: int = 0) -> Callable:
@@ -151,12 +142,10 @@ def fitting_program(
     """Compiles as many lanes a device as wanted, or as the memory budget holds.
 
     Args:
-        compile_lanes: lanes a device -> program, and the bytes that it takes on each device.
+        compile_lanes: lanes a device -> program, and the bytes that it takes on each device by the compiler's
+            own memory analysis.
         want: lanes a device, if they fit.
         budget: bytes a device that program and lanes may take.
-
-    Returns:
-        The program, and the bytes that it takes, by the compiler's own memory analysis.
 
     Raises:
         UsageError: not even one lane fits.
@@ -167,18 +156,13 @@ def fitting_program(
         if used <= budget:
             return program, used
         if lanes == 1:
-            raise UsageError(too_large(used, budget))
+            raise UsageError(
+                f"One lane needs {used / 2**20:,.0f} MiB of device memory and {budget / 2**20:,.0f} MiB are "
+                "free: lower training.batch_size, the image size, the network's width or data.window."
+            )
         fewer = max(1, min(lanes - 1, int(lanes * budget / used)))
         log.info("%d lanes need %d MiB a device: %d lanes instead", lanes, used >> 20, fewer)
         lanes = fewer
-
-
-def too_large(used: int, budget: int) -> str:
-    """What to say when one lane does not fit."""
-    return (
-        f"One lane needs {used / 2**20:,.0f} MiB of device memory and {budget / 2**20:,.0f} MiB are free: "
-        "lower training.batch_size, the image size, the network's width or data.window."
-    )
 
 
 def stacked(tree: Any, lanes: int, sharding: Any = None) -> Any:

@@ -18,6 +18,8 @@ from nachos_jax.engine.program import (
     LaneProgram,
     TraceCount,
     compile_start,
+    empty_state,
+    place,
     program_bytes,
     sharded,
     stacked,
@@ -29,13 +31,7 @@ from nachos_jax.tasks.task import Cases
 
 
 class Resident:
-    """The cases of a cohort, put once on each device in stored dtype.
-
-    Args:
-        cohort: the cases.
-        windows: the rows in which they are to lie.
-        mesh: the devices.
-    """
+    """The cases of a cohort, put once on each device in stored dtype, row by row as the windows say."""
 
     def __init__(self, cohort: Cohort, windows: Windows, mesh: Mesh):
         members = np.maximum(windows.cases, 0)
@@ -83,11 +79,8 @@ class Resident:
 
     def few_steps(self, spec: LaneSpec, told: LaneInput, lanes: int, packing: str) -> Callable[[], None]:
         """Compiles an epoch over all cases; the function runs it, from weights of zero, to its end."""
-        epoch = self.compile_epoch(spec, told, lanes, packing, TraceCount())
-        by_lane, total = meshes.by_lane(self._mesh), lanes * self._mesh.size
-        many = jax.device_put(jax.tree.map(lambda *leaves: np.stack(leaves), *[told] * total), by_lane)
-        shapes = stacked(lane.abstract_state(spec), total)
-        state = jax.device_put(jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), shapes), by_lane)
+        epoch, total = self.compile_epoch(spec, told, lanes, packing, TraceCount()), lanes * self._mesh.size
+        many, state = place([told] * total, self._mesh), empty_state(spec, total, self._mesh)
         shared = self._shared(spec)
 
         def steps() -> None:

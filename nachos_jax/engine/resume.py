@@ -15,7 +15,6 @@ from nachos_jax.core.types import Fit
 from nachos_jax.engine.lane import LaneState
 from nachos_jax.engine.watch import FitProgress
 from nachos_jax.records import checkpoint
-from nachos_jax.records.checkpoint import LaneCheckpoint
 from nachos_jax.records.schema import Curve
 
 BEST = "best_logits"
@@ -24,27 +23,15 @@ BEST = "best_logits"
 
 @dataclass(frozen=True)
 class Resumable:
-    """A fit that was on its way when its checkpoint was written.
+    """A fit that was on its way when its checkpoint was written."""
 
-    Attributes:
-        training_loss: one value an epoch.
-        watchers: curves by fold.
-        leaves: the lane's state, leaf by leaf.
-        best: [held cases, S], what was seen of each watched fold at its best epoch so far.
-    """
-
-    training_loss: tuple[float, ...]
-    watchers: dict[int, Curve]
-    leaves: tuple[np.ndarray, ...]
-    best: np.ndarray
+    training_loss: tuple[float, ...]  # one value an epoch
+    watchers: dict[int, Curve]  # curves by fold
+    leaves: tuple[np.ndarray, ...]  # the lane's state, leaf by leaf
+    best: np.ndarray  # [held cases, S], what was seen of each watched fold at its best epoch so far
 
     def matches(self, leaves: Sequence[Any], best: np.ndarray) -> bool:
-        """True when it can take the place of a lane's state as this version of the code has it.
-
-        Args:
-            leaves: that state, leaf by leaf, or its shapes and dtypes.
-            best: what a lane has seen at its best epochs.
-        """
+        """Whether it can take the place of such a state of a lane, given as leaves or as their shapes."""
         return _forms([*self.leaves, self.best]) == _forms([*leaves, best])
 
     def progress_of(self, fit: Fit) -> FitProgress:
@@ -54,57 +41,33 @@ class Resumable:
 
 @dataclass(frozen=True)
 class Running:
-    """A lane at work.
+    """A lane at work."""
 
-    Attributes:
-        lane: its number.
-        progress: of its fit.
-        best: [held cases, S], what was seen of each watched fold at its best epoch so far.
-    """
-
-    lane: int
-    progress: FitProgress
-    best: np.ndarray
+    lane: int  # its number
+    progress: FitProgress  # of its fit
+    best: np.ndarray  # [held cases, S], what was seen of each watched fold at its best epoch so far
 
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """Where running lanes are saved, and where those of earlier launches lie.
+    """Where running lanes are saved, and where those of earlier launches lie."""
 
-    Attributes:
-        root: the folder of all launches.
-        launch: name of the folder in it that only this process writes into.
-    """
-
-    root: Path
-    launch: str
-
-    def own(self, bucket: str) -> LaneCheckpoint:
-        """Where this process saves the lanes of a bucket."""
-        return LaneCheckpoint(self.root / self.launch / bucket)
-
-    def saved(self, bucket: str) -> Saved:
-        """What all processes and launches have saved of a bucket."""
-        return Saved(self, bucket)
+    root: Path  # the folder of all launches
+    launch: str  # name of the folder in it that only this process writes into
 
 
 class Saved:
-    """Fits on their way in the checkpoints of a bucket, whichever process and launch wrote them.
+    """Fits on their way in the checkpoints of a bucket, whichever process and launch wrote them."""
 
-    Args:
-        checkpoints: where to look.
-        bucket: name of the bucket's folders.
-    """
-
-    def __init__(self, checkpoints: Checkpoints, bucket: str):
-        self._checkpoints, self._bucket = checkpoints, bucket
+    def __init__(self, root: Path, bucket: str):
+        self._root, self._bucket = root, bucket
         self._where: dict[str, tuple[int, Path]] = {}
         self._read: tuple[Path, dict[str, Resumable]] | None = None
         self.look()
 
     def look(self) -> None:
         """Looks for checkpoints anew; their arrays are read when a fit is taken."""
-        self._where = checkpoint.furthest(list(self._checkpoints.root.glob(f"*/{self._bucket}")))
+        self._where = checkpoint.furthest(list(self._root.glob(f"*/{self._bucket}")))
         self._read = None
 
     def take(self, fit: str) -> Resumable | None:
@@ -121,15 +84,9 @@ class Saved:
 def snapshot(
     state: LaneState, running: Sequence[Running]
 ) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
-    """Host copies of the running lanes' state, and a JSON value of what was seen of them.
+    """Host copies of the running lanes' state, and a JSON value of what was seen of each.
 
-    Args:
-        state: of all lanes.
-        running: those on their way.
-
-    Returns:
-        Leaves [running lanes, ...] by name with what was seen at best epochs beside them, and one JSON
-        value a lane.
+    The arrays are leaves [running lanes, ...] by name, with what was seen at best epochs beside them.
     """
     rows = np.asarray([lane.lane for lane in running])
     leaves = jax.tree.leaves(jax.device_get(state))

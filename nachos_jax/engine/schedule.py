@@ -7,8 +7,6 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 
-SCHEDULES = ("constant", "inverse_time", "cosine")
-
 
 def rate(
     step: jax.Array, steps_per_epoch: jax.Array, horizon: float, traced: Mapping[str, jax.Array]
@@ -20,7 +18,7 @@ def rate(
         steps_per_epoch: steps in one epoch of this fit.
         horizon: epochs at which the cosine reaches 0: the run's largest number of epochs, not the
             fit's, so that a refit for fewer epochs follows the path that the search saw.
-        traced: scalars `learning_rate`, `schedule` (index in SCHEDULES), `decay`, `warmup_epochs`.
+        traced: scalars `learning_rate`, `schedule` (its place among the choices), `decay`, `warmup_epochs`.
 
     Returns:
         Scalar float32. inverse_time is learning_rate / (1 + decay * step), the rule of Keras that the

@@ -99,23 +99,14 @@ def _train(
 
 @dataclass(frozen=True)
 class _Passes:
-    """The two passes of an epoch.
+    """The two passes of an epoch."""
 
-    Attributes:
-        read: window numbers -> windows on the devices.
-        train: (shared, window, progress, input) -> progress.
-        predict: (shared, state, input) -> seen, where the input's held rows count from the window's first.
-        windows: the rows.
-        mesh: the devices.
-        numbers: S, seen of a case.
-    """
-
-    read: Callable[[Sequence[int]], Iterator[tuple[int, Shared]]]
-    train: Any
-    predict: Any
-    windows: Windows
-    mesh: Mesh
-    numbers: int
+    read: Callable[[Sequence[int]], Iterator[tuple[int, Shared]]]  # window numbers -> windows on the devices
+    train: Any  # (shared, window, progress, input) -> progress
+    predict: Any  # (shared, state, input) -> seen, where the input's held rows count from the window's first
+    windows: Windows  # the rows
+    mesh: Mesh  # the devices
+    numbers: int  # S, seen of a case
 
     def epoch(self, state: LaneState, told: LaneInput) -> tuple[LaneState, LaneOutput]:
         """One epoch of all lanes; see `LaneProgram.epoch`."""

@@ -33,15 +33,10 @@ _clock = time.perf_counter
 
 @dataclass(frozen=True)
 class Choice:
-    """How the lanes of a bucket are computed.
+    """How the lanes of a bucket are computed."""
 
-    Attributes:
-        packing: see `nachos_jax.engine.program.vectorised`.
-        convolution: see `nachos_jax.models.convolution`.
-    """
-
-    packing: str
-    convolution: str
+    packing: str  # see `nachos_jax.engine.program.vectorised`
+    convolution: str  # see `nachos_jax.models.convolution`
 
     def __str__(self) -> str:
         return f"{self.convolution}/{self.packing}"
@@ -73,15 +68,9 @@ def alone(_: str, answer: Callable[[], str]) -> str:
 
 
 def candidates(platform: str, packing: str, convolution: str) -> tuple[Choice, ...]:
-    """The choices to time.
+    """The choices to time, the one to take when nothing is clearly faster first; "auto" leaves a part free.
 
-    Args:
-        platform: "cpu", "gpu" or "tpu"; another one is treated as a GPU.
-        packing: as configured; "auto" is free.
-        convolution: likewise.
-
-    Returns:
-        At least one; the one to take when nothing is clearly faster comes first.
+    An unknown platform is treated as a GPU.
     """
     table = _TABLES.get(platform, _TABLES["gpu"])
     wanted = [

@@ -16,17 +16,11 @@ from nachos_jax.records.schema import Curve
 
 @dataclass(frozen=True)
 class FitProgress:
-    """A fit on its way.
+    """A fit on its way."""
 
-    Attributes:
-        fit: which.
-        training_loss: one value an epoch so far.
-        watchers: per left-out fold, its open or closed curve ("" = still watching).
-    """
-
-    fit: Fit
-    training_loss: tuple[float, ...] = ()
-    watchers: dict[int, Curve] = field(default_factory=dict)
+    fit: Fit  # which
+    training_loss: tuple[float, ...] = ()  # one value an epoch so far
+    watchers: dict[int, Curve] = field(default_factory=dict)  # by left-out fold; end "" = still watching
 
     @property
     def epochs(self) -> int:
@@ -60,15 +54,9 @@ def begin(fit: Fit) -> FitProgress:
 def after_epoch(
     progress: FitProgress, training_loss: float, seen: dict[int, tuple[float, float | None]]
 ) -> FitProgress:
-    """The progress one epoch later.
+    """The progress one epoch later, given (loss, selection metric) of every fold still watching.
 
-    Args:
-        progress: before.
-        training_loss: mean training loss of the epoch.
-        seen: (loss, selection metric) of every fold still watching.
-
-    Returns:
-        Progress in which watchers that met NaN, ran out of patience or reached the limit are closed.
+    Watchers that met NaN, ran out of patience or reached the limit are closed.
     """
     losses = (*progress.training_loss, training_loss)
     broken = not math.isfinite(training_loss)

@@ -17,15 +17,10 @@ _PURPOSE = 0x77696E
 
 @dataclass(frozen=True)
 class Windows:
-    """The order in which cases lie on a device.
+    """The order in which cases lie on a device."""
 
-    Attributes:
-        cases: [count * size] int32, the case in each row; -1 fills up the windows.
-        size: rows a window.
-    """
-
-    cases: np.ndarray
-    size: int
+    cases: np.ndarray  # [count * size] int32, the case in each row; -1 fills up the windows
+    size: int  # rows a window
 
     @property
     def count(self) -> int:
@@ -55,15 +50,9 @@ class Windows:
 
 
 def divide(cases: int, largest: int, seed: int) -> Windows:
-    """Divides cases into as few windows as possible, of nearly equal size.
+    """Divides N cases into as few windows of nearly equal size as possible, drawn by the seed of the run.
 
-    Args:
-        cases: N.
-        largest: cases that a window may hold.
-        seed: of the run.
-
-    Returns:
-        One window in the order of the table when all fit into it.
+    One window in the order of the table when all fit into it.
     """
     count = -(-cases // largest)
     if count == 1:

@@ -6,6 +6,7 @@ predicted class is right". For many classes the caller takes one at a time.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,67 +20,40 @@ ECE_BINS = 15
 EDGE = 2.0**-24
 """Predictions nearer to 0 or 1 have no log-odds in float32, whose last step below 1 is twice this."""
 
-LARGEST_SHARPENING = 2.0**60
-"""Beyond this factor on logits scaled to 1 a minimum cannot be told from the limit T -> 0."""
+DOUBLINGS = 60.0
+"""Beyond a factor of 2^60 on logits scaled to 1 a minimum cannot be told from the limit T -> 0."""
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """Observed against predicted share in M bins that hold cases, from low predictions to high.
+    """Observed against predicted share in M bins that hold cases, from low predictions to high."""
 
-    Attributes:
-        count: [M] int64 number of cases.
-        predicted: [M] mean predicted probability.
-        observed: [M] share of cases in which the event occurred.
-        low: [M] pointwise quantile (1 - level) / 2 of the observed share over replicates; NaN where
-            no replicate holds a case of the bin; None without replicates.
-        high: [M] quantile (1 + level) / 2, likewise.
-        replicates: [M] int64 number of replicates behind low and high; None without replicates.
-    """
-
-    count: np.ndarray
-    predicted: np.ndarray
-    observed: np.ndarray
-    low: np.ndarray | None = None
-    high: np.ndarray | None = None
-    replicates: np.ndarray | None = None
+    count: np.ndarray  # [M] int64 number of cases
+    predicted: np.ndarray  # [M] mean predicted probability
+    observed: np.ndarray  # [M] share of cases in which the event occurred
+    low: np.ndarray  # [M] pointwise quantile (1 - level) / 2 over replicates; NaN where none holds a case
+    high: np.ndarray  # [M] quantile (1 + level) / 2, likewise
 
 
 @dataclass(frozen=True)
 class BrierParts:
-    """brier = reliability - resolution + uncertainty + within_variance - within_covariance.
+    """brier = reliability - resolution + uncertainty + within_variance - within_covariance."""
 
-    Attributes:
-        brier: mean squared distance of prediction and outcome, 0 (best) to 1.
-        reliability: mean squared distance of a bin's mean prediction and observed share; 0 is best.
-        resolution: mean squared distance of a bin's observed share and the overall one; high is best.
-        uncertainty: variance of the outcome, o (1 - o): of the cases, not of the predictions.
-        within_variance: variance of the predictions within bins.
-        within_covariance: twice the covariance of prediction and outcome within bins.
-    """
-
-    brier: float
-    reliability: float
-    resolution: float
-    uncertainty: float
-    within_variance: float
-    within_covariance: float
+    brier: float  # mean squared distance of prediction and outcome, 0 (best) to 1
+    reliability: float  # mean squared distance of a bin's mean prediction and observed share; 0 is best
+    resolution: float  # mean squared distance of a bin's observed share and the overall one; high is best
+    uncertainty: float  # variance of the outcome, o (1 - o): of the cases, not of the predictions
+    within_variance: float  # variance of the predictions within bins
+    within_covariance: float  # twice the covariance of prediction and outcome within bins
 
 
 @dataclass(frozen=True)
 class Recalibration:
-    """Logistic recalibration.
+    """Logistic recalibration, in log-odds."""
 
-    Attributes:
-        in_the_large: intercept with the slope held at 1: 0 when the mean prediction is the observed
-            share, above 0 when predictions are too low.
-        intercept: intercept fitted together with the slope.
-        slope: 1 is best; below 1 predictions are too extreme, above 1 not extreme enough.
-    """
-
-    in_the_large: Value
-    intercept: Value
-    slope: Value
+    in_the_large: Value  # intercept with the slope held at 1: above 0 when predictions are too low
+    intercept: Value  # fitted together with the slope
+    slope: Value  # 1 is best; below 1 predictions are too extreme, above 1 not extreme enough
 
 
 def equal_mass_bins(values: np.ndarray, bins: int) -> np.ndarray:
@@ -121,11 +95,7 @@ def expected_calibration_error(right: np.ndarray, confidence: np.ndarray, bins: 
 
 
 def reliability(
-    positive: np.ndarray,
-    predicted: np.ndarray,
-    bins: int = 10,
-    weights: np.ndarray | None = None,
-    level: float = 0.95,
+    positive: np.ndarray, predicted: np.ndarray, bins: int, weights: np.ndarray, level: float = 0.95
 ) -> Reliability:
     """Reliability curve over equal-mass bins (DeGroot and Fienberg, 1983, The Statistician 32).
 
@@ -141,28 +111,22 @@ def reliability(
         level: share of the replicates between low and high.
 
     Raises:
-        ValueError: shapes do not fit together, predictions outside 0 to 1, a wrong level.
+        ValueError: shapes do not fit together, or predictions outside 0 to 1.
     """
     positive, predicted = _checked(positive, predicted)
     _, parts = np.unique(equal_mass_bins(predicted, bins), return_inverse=True)
     count = np.bincount(parts)
-    curve = Reliability(
-        count,
-        np.bincount(parts, weights=predicted) / count,
-        np.bincount(parts, weights=positive) / count,
-    )
-    if weights is None:
-        return curve
     member = (parts[:, None] == np.arange(len(count))).astype(np.float64)
-    chunks = list(row_chunks(weights, len(positive)))
-    cases = np.concatenate([np.zeros((0, len(count))), *(chunk @ member for chunk in chunks)])
-    events = np.concatenate([cases[:0], *((chunk * positive) @ member for chunk in chunks)])
+    chunks = list(row_chunks(weights))
+    cases = np.concatenate([chunk @ member for chunk in chunks])
+    events = np.concatenate([(chunk * positive) @ member for chunk in chunks])
     low, high = np.full(len(count), np.nan), np.full(len(count), np.nan)
     for b in range(len(count)):
         there = cases[:, b] > 0
         if there.any():
             low[b], high[b] = limits(events[there, b] / cases[there, b], level)
-    return Reliability(curve.count, curve.predicted, curve.observed, low, high, (cases > 0).sum(axis=0))
+    mean, share = (np.bincount(parts, weights=values) / count for values in (predicted, positive))
+    return Reliability(count, mean, share, low, high)
 
 
 def brier_parts(positive: np.ndarray, predicted: np.ndarray, bins: int = 10) -> BrierParts:
@@ -230,11 +194,11 @@ def recalibration(positive: np.ndarray, predicted: np.ndarray) -> Recalibration:
     reason = _without_slope(log_odds[positive], log_odds[~positive])
     if reason:
         return Recalibration(in_the_large, Value(None, reason), Value(None, reason))
-    fitted = _logistic(positive.astype(np.float64), log_odds)
+    fitted = _logistic(positive, log_odds)
     if fitted is None:
         undefined = Value(None, "the logistic fit did not converge: the predictions all but separate")
         return Recalibration(in_the_large, undefined, undefined)
-    return Recalibration(in_the_large, Value(fitted[0], note), Value(fitted[1], note))
+    return Recalibration(in_the_large, *(Value(value, note) for value in fitted))
 
 
 def fit_temperature(labels: np.ndarray, logits: np.ndarray) -> Value:
@@ -277,16 +241,11 @@ def fit_temperature(labels: np.ndarray, logits: np.ndarray) -> Value:
         weights = with_temperature(shifted, 2.0**-exponent)
         return float(np.mean((weights * shifted).sum(axis=1) - true))
 
-    low, high = 0.0, 0.0
-    while slope(low) > 0 and low > -60:
-        low -= 1.0
-    while slope(high) < 0 and 2.0**high < LARGEST_SHARPENING:
-        high += 1.0
-    if slope(low) > 0:
+    if slope(-DOUBLINGS) > 0:
         return Value(None, "the logits do not favour the true class: T would be infinite")
-    if slope(high) < 0:
+    if slope(DOUBLINGS) < 0:
         return Value(None, "every case's true class all but has its largest logit: T would be 0")
-    root = low if low == high else root_scalar(slope, bracket=(low, high), xtol=1e-13).root
+    root = root_scalar(slope, bracket=(-DOUBLINGS, DOUBLINGS), xtol=1e-13).root
     return Value(float(scale * 2.0**-root))
 
 
@@ -344,32 +303,20 @@ def _without_slope(events: np.ndarray, others: np.ndarray) -> str:
 
 
 def _logistic(outcome: np.ndarray, x: np.ndarray) -> tuple[float, float] | None:
-    """Maximum-likelihood (a, b) of P = sigmoid(a + b x) by Newton's method with step halving."""
-    from scipy.special import expit
+    """Maximum-likelihood (a, b) of P = sigmoid(a + b x); None where the search for it fails."""
+    from sklearn.exceptions import ConvergenceWarning  # late: slow to import
+    from sklearn.linear_model import LogisticRegression
 
     centre, spread = float(x.mean()), float(x.std())
-    design = np.stack([np.ones_like(x), (x - centre) / spread], axis=1)
-
-    def loss(at: np.ndarray) -> float:
-        eta = design @ at
-        return float(np.mean(np.logaddexp(0.0, eta) - outcome * eta))
-
-    parameters = np.zeros(2)
-    for _ in range(200):
-        p = expit(design @ parameters)
-        gradient = design.T @ (p - outcome) / len(x)
-        curvature = (design * (p * (1 - p))[:, None]).T @ design / len(x)
-        if np.linalg.det(curvature) <= 0:
+    model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-12, max_iter=200)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        try:
+            model.fit(((x - centre) / spread)[:, None], outcome)
+        except ConvergenceWarning:
             return None
-        step = np.linalg.solve(curvature, gradient)
-        if np.abs(step).max() <= 1e-11 * (1 + np.abs(parameters).max()):
-            b = float(parameters[1]) / spread
-            return float(parameters[0]) - b * centre, b
-        size, here = 1.0, loss(parameters)
-        while loss(parameters - size * step) > here + 1e-15 and size > 1e-10:
-            size /= 2
-        parameters = parameters - size * step
-    return None
+    b = float(np.asarray(model.coef_)[0, 0]) / spread
+    return float(np.asarray(model.intercept_)[0]) - b * centre, b
 
 
 def _without_temperature(labels: np.ndarray, logits: np.ndarray) -> str:

@@ -23,25 +23,13 @@ Losses = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Metric:
-    """One row of a module's `METRICS`.
+    """One row of a module's `METRICS`."""
 
-    Attributes:
-        name: key in configs and files.
-        label: name for people.
-        higher_is_better: False for losses.
-        function: (truth [N, ...], predicted [N, ...], names) -> Value; use the module's `evaluate`, which
-            looks at its arguments first.
-        bounds: smallest and largest value; infinite where there is none.
-        ranks: it compares predictions of one case with those of others, so those of different models
-            need not compare.
-    """
-
-    name: str
-    label: str
-    higher_is_better: bool
-    function: Callable[[np.ndarray, np.ndarray, Sequence[str]], Value]
-    bounds: Bounds
-    ranks: bool = False
+    name: str  # key in configs and files
+    label: str  # name for people
+    higher_is_better: bool  # False for losses
+    bounds: Bounds  # smallest and largest value; infinite where there is none
+    ranks: bool = False  # it compares predictions of cases, so those of different models need not compare
 
     def turned(self, value: float | None) -> float | None:
         """The value so that higher is better; turned again, it is the value."""
@@ -53,18 +41,12 @@ class Metrics(Protocol):
 
     N cases have a truth [N, ...] and predictions [N, ...], whose forms the module tells. `names` are those
     of what is predicted: the classes, the labels, or the one target.
-
-    Attributes:
-        METRICS: its metrics by name.
-        HEADLINE: the metric that trials are selected by when nobody says otherwise.
-        SHOWN: the metrics of tables.
-        ADDITIVE: per-case losses of metrics that are means over cases.
     """
 
-    METRICS: Mapping[str, Metric]
-    HEADLINE: str
-    SHOWN: tuple[str, ...]
-    ADDITIVE: Mapping[str, Losses]
+    METRICS: Mapping[str, Metric]  # its metrics by name
+    HEADLINE: str  # the metric that trials are selected by when nobody says otherwise
+    SHOWN: tuple[str, ...]  # the metrics of tables
+    ADDITIVE: Mapping[str, Losses]  # per-case losses of metrics that are means over cases
 
     def evaluate(self, name: str, truth: np.ndarray, predicted: np.ndarray, names: Sequence[str], /) -> Value:
         """A metric of N cases, None with the reason where it is undefined.
@@ -111,12 +93,6 @@ def statistic(
 ) -> Callable[[slice | np.ndarray, np.ndarray], np.ndarray]:
     """A metric of N cases as a function of the weights of some of them: what resampling wants.
 
-    Args:
-        metrics: the module.
-        name: key of its `METRICS`.
-        truth: [N, ...].
-        predicted: [N, ...].
-
     Returns:
         (rows of the cases, n of them; their weights [R, n]) -> [R] float64, NaN where undefined.
 
@@ -130,22 +106,7 @@ def statistic(
     return lambda rows, weights: metrics.resampled(name, truth[rows], predicted[rows], weights)
 
 
-def one_by_one(
-    metric: Callable[[np.ndarray, np.ndarray], Value],
-    truth: np.ndarray,
-    predicted: np.ndarray,
-    weights: np.ndarray,
-) -> np.ndarray:
-    """[R] a metric on repeated cases, one row of the weights [R, N] after the other; NaN where undefined."""
-    values = np.full(len(weights), np.nan)
-    for r, row in enumerate(weights):
-        index = np.repeat(np.arange(len(truth)), row.astype(np.int64))
-        value = metric(truth[index], predicted[index]).value
-        values[r] = np.nan if value is None else value
-    return values
-
-
 def quiet(function: Callable[..., np.ndarray], *given: np.ndarray) -> np.ndarray:
     """Calls a function in which 0 / 0 marks what is undefined."""
-    with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0 is what marks the undefined
+    with np.errstate(divide="ignore", invalid="ignore"):
         return function(*given)

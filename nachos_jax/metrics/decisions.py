@@ -28,7 +28,7 @@ class Rule:
     """How a threshold is chosen.
 
     Attributes:
-        name: "youden", "sensitivity", "specificity", "cost", or "f1".
+        name: "youden", "sensitivity", "specificity" or "cost".
         numbers: nothing; the target, above 0 and at most 1; or the costs of one false positive and of
             one false negative, both above 0.
     """
@@ -39,67 +39,28 @@ class Rule:
 
 @dataclass(frozen=True)
 class Decision:
-    """What a threshold does to a set of cases.
+    """What a threshold does to a set of cases."""
 
-    Attributes:
-        threshold: cases with at least this score are called positive.
-        tp: true positives, a count of cases.
-        fp: false positives.
-        fn: false negatives.
-        tn: true negatives.
-        sensitivity: tp / (tp + fn).
-        specificity: tn / (tn + fp).
-        ppv: positive predictive value tp / (tp + fp); holds at the prevalence of these cases only.
-        npv: negative predictive value tn / (tn + fn); likewise.
-        accuracy: (tp + tn) / all cases; likewise.
-    """
-
-    threshold: float
-    tp: int
-    fp: int
-    fn: int
-    tn: int
-    sensitivity: Value
-    specificity: Value
-    ppv: Value
-    npv: Value
-    accuracy: Value
-
-
-@dataclass(frozen=True)
-class Line:
-    """Net benefit over T thresholds.
-
-    Attributes:
-        values: [T] float64, true positives per case after subtracting the harm.
-        low: [T] pointwise quantile over replicates; None without replicates.
-        high: [T] likewise.
-    """
-
-    values: np.ndarray
-    low: np.ndarray | None = None
-    high: np.ndarray | None = None
+    threshold: float  # cases with at least this score are called positive
+    tp: int  # true positives, a count of cases
+    fp: int  # false positives
+    fn: int  # false negatives
+    tn: int  # true negatives
+    sensitivity: Value  # tp / (tp + fn)
+    specificity: Value  # tn / (tn + fp)
+    ppv: Value  # positive predictive value tp / (tp + fp); holds at the prevalence of these cases only
+    npv: Value  # negative predictive value tn / (tn + fn); likewise
+    accuracy: Value  # (tp + tn) / all cases; likewise
 
 
 @dataclass(frozen=True)
 class NetBenefit:
-    """Decision curves of a model and of doing without it.
+    """Decision curves over T thresholds: true positives per case after subtracting the harm."""
 
-    Attributes:
-        thresholds: [T] threshold probabilities, at least 0 and below 1.
-        model: acting on cases whose predicted probability is at least the threshold.
-        treat_all: acting on every case.
-        treat_none: acting on none: 0 throughout.
-        gain: model minus the better of the two; its band tells whether the model helps.
-        note: why the curves are undefined, and then the arrays are empty; else empty.
-    """
-
-    thresholds: np.ndarray
-    model: Line
-    treat_all: Line
-    treat_none: Line
-    gain: Line
-    note: str = ""
+    model: np.ndarray  # [T] acting on cases whose predicted probability is at least the threshold
+    low: np.ndarray  # [T] pointwise quantile of the same over replicates
+    high: np.ndarray  # [T] likewise
+    treat_all: np.ndarray  # [T] acting on every case
 
 
 def parse_rule(text: str) -> Rule:
@@ -137,8 +98,6 @@ def choose(rule: Rule, labels: np.ndarray, scores: np.ndarray) -> Value:
         specificity(s): lowest threshold whose specificity is at least s.
         cost(fp, fn): smallest fp * false positives + fn * false negatives (Metz, 1978, Seminars in
             Nuclear Medicine 8), at the prevalence of these cases.
-        f1: largest F1, at the prevalence of these cases; calls every case positive when scores hardly
-            tell the classes apart (Lipton, Elkan and Naryanaswamy, 2014, ECML PKDD).
     Among equals the lowest threshold, the most sensitive. A target of 0.95 met here is met on new cases
     only about: with few cases of the class far from it.
 
@@ -149,8 +108,8 @@ def choose(rule: Rule, labels: np.ndarray, scores: np.ndarray) -> Value:
 
     Returns:
         The threshold; None when a class is missing, a score is no finite number, or the target is
-        reached only by calling every case, or no case, positive. A note when the best of youden, cost or
-        f1 is to call all cases alike.
+        reached only by calling every case, or no case, positive. A note when the best of youden or cost is
+        to call all cases alike.
 
     Raises:
         ValueError: shapes do not fit together.
@@ -170,8 +129,6 @@ def choose(rule: Rule, labels: np.ndarray, scores: np.ndarray) -> Value:
     elif rule.name == "youden":
         # Whole numbers, so that equals are exactly equal.
         best = int(np.argmax(tp * negatives - fp * positives))
-    elif rule.name == "f1":
-        best = int(np.argmax(2 * tp / (tp + fp + positives)))
     else:
         cost_fp, cost_fn = rule.numbers
         best = int(np.argmin(cost_fp * fp + cost_fn * (positives - tp)))
@@ -215,7 +172,7 @@ def net_benefit(
     labels: np.ndarray,
     probabilities: np.ndarray,
     thresholds: np.ndarray,
-    weights: np.ndarray | None = None,
+    weights: np.ndarray,
     level: float = 0.95,
 ) -> NetBenefit:
     """Decision curve analysis: net benefit tp / N - fp / N * t / (1 - t) at threshold probability t.
@@ -229,12 +186,11 @@ def net_benefit(
         labels: [N] bool, True for positive cases.
         probabilities: [N] float, predicted probability of being positive.
         thresholds: [T] threshold probabilities, at least 0 and below 1.
-        weights: [R, N] >= 0, how often each case counts in each replicate; adds percentile bands.
+        weights: [R, N] >= 0, how often each case counts in each replicate.
         level: share of the replicates inside the band at any one threshold.
 
     Raises:
-        ValueError: shapes do not fit together, probabilities or thresholds are out of range, or every
-            replicate is empty.
+        ValueError: shapes do not fit together, or probabilities or thresholds are out of range.
     """
     labels, probabilities = binary_cases(labels, probabilities)
     thresholds = np.asarray(thresholds, np.float64)
@@ -242,21 +198,11 @@ def net_benefit(
         raise ValueError("threshold probabilities must be at least 0 and below 1")
     if not ((probabilities >= 0) & (probabilities <= 1 + 1e-6)).all():
         raise ValueError("predicted probabilities must lie between 0 and 1")
-    if len(labels) == 0:
-        nothing = Line(np.zeros(0))
-        return NetBenefit(np.zeros(0), nothing, nothing, nothing, nothing, "no cases")
-    model, everyone = (rows[0] for rows in _benefits(labels, probabilities, thresholds, None))
-    lines = [model, everyone, model - np.maximum(everyone, 0)]
-    bands: list[tuple[np.ndarray, np.ndarray] | tuple[None, None]] = [(None, None)] * 3
-    if weights is not None:
-        models, all_of_them = _benefits(labels, probabilities, thresholds, weights)
-        if not len(models):
-            raise ValueError("no replicate holds a case: there is nothing to take a band from")
-        gains = models - np.maximum(all_of_them, 0)
-        bands = [limits(values, level) for values in (models, all_of_them, gains)]
-    drawn = [Line(values, *both) for values, both in zip(lines, bands, strict=True)]
-    nobody = Line(np.zeros(len(thresholds)))
-    return NetBenefit(thresholds, drawn[0], drawn[1], nobody, drawn[2])
+    model = _benefits(labels, probabilities, thresholds, np.ones((1, len(labels))))[0]
+    prevalence = labels.mean()
+    everyone = prevalence - (1 - prevalence) * thresholds / (1 - thresholds)
+    replicates = _benefits(labels, probabilities, thresholds, weights)
+    return NetBenefit(model, *limits(replicates, level), everyone)
 
 
 def _candidates(scores: np.ndarray) -> np.ndarray:
@@ -276,19 +222,18 @@ def _called(labels: np.ndarray, scores: np.ndarray, thresholds: np.ndarray) -> t
 
 
 def _benefits(
-    labels: np.ndarray, probabilities: np.ndarray, thresholds: np.ndarray, weights: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Net benefit [R, T] of the model and of treating all, over replicates that hold a case."""
+    labels: np.ndarray, probabilities: np.ndarray, thresholds: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """Net benefit [R, T] of the model, over replicates that hold a case."""
     order = np.argsort(-probabilities, kind="stable")
     positive = labels[order]
     called = np.searchsorted(-probabilities[order], -thresholds, side="right")
     harm = thresholds / (1 - thresholds)
-    models, everyone = [np.zeros((0, len(thresholds)))], [np.zeros((0, len(thresholds)))]
-    for chunk in row_chunks(np.ones((1, len(labels))) if weights is None else weights, len(labels)):
+    models = []
+    for chunk in row_chunks(weights):
         rows = chunk[chunk.sum(axis=1) > 0][:, order]
         total = rows.sum(axis=1, keepdims=True)
         hits = np.pad(np.cumsum(rows * positive, axis=1), ((0, 0), (1, 0))) / total
         alarms = np.pad(np.cumsum(rows * ~positive, axis=1), ((0, 0), (1, 0))) / total
         models.append(hits[:, called] - alarms[:, called] * harm)
-        everyone.append(hits[:, -1:] - alarms[:, -1:] * harm)
-    return np.concatenate(models), np.concatenate(everyone)
+    return np.concatenate(models)

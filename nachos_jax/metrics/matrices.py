@@ -39,9 +39,9 @@ def kappa(counts: np.ndarray) -> np.ndarray:
     """[R] quadratic-weighted kappa (Cohen, 1968)."""
     numbers = np.arange(counts.shape[1])
     distance = (numbers[:, None] - numbers[None, :]) ** 2
-    chance = np.einsum("ri,rj,ij->r", counts.sum(axis=2), counts.sum(axis=1), distance)
-    chance /= counts.sum(axis=(1, 2))
-    return 1 - np.einsum("rij,ij->r", counts, distance) / np.where(chance > 0, chance, np.nan)
+    expected = counts.sum(axis=2)[:, :, None] * counts.sum(axis=1)[:, None, :]
+    chance = np.sum(distance * (expected / counts.sum(axis=(1, 2))[:, None, None]), axis=(1, 2))
+    return 1 - np.sum(distance * counts, axis=(1, 2)) / np.where(chance > 0, chance, np.nan)
 
 
 def _diagonal(counts: np.ndarray) -> np.ndarray:

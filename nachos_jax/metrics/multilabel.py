@@ -1,14 +1,14 @@
 """Metrics of several yes-or-no labels a case, in pure NumPy; a label that is not known (NaN) counts nowhere.
 
-A label is called positive at a probability of at least 0.5; `decided` gives predictions at other thresholds.
-A macro mean leaves out labels that these cases do not define, and its note names them.
+A label is called positive at a probability of at least 0.5. A macro mean leaves out labels that these cases
+do not define, and its note names them.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,54 +18,18 @@ from nachos_jax.metrics.contract import NOT_NEGATIVE, SHARE, Losses, Metric, fin
 from nachos_jax.metrics.value import Value, share
 
 HALF = 0.5
-YOUDEN = decisions.Rule("youden")
-F1 = decisions.Rule("f1")
-
-
-@dataclass(frozen=True)
-class LabelValues:
-    """One label over the cases in which it is known.
-
-    Attributes:
-        known: number of these cases.
-        positive: number of those that have it.
-        auc: area under the ROC curve.
-        average_precision: see `ranking.average_precision`.
-        f1: of its decisions, as `sensitivity` and `specificity`.
-        sensitivity: share of its positive cases that were found.
-        specificity: share of its negative cases that were not called positive.
-        log_loss: mean binary cross-entropy.
-        brier: mean squared distance of probability and truth, 0 to 1.
-    """
-
-    known: int
-    positive: int
-    auc: Value
-    average_precision: Value
-    f1: Value
-    sensitivity: Value
-    specificity: Value
-    log_loss: Value
-    brier: Value
 
 
 def evaluate(name: str, truth: np.ndarray, predicted: np.ndarray, names: Sequence[str]) -> Value:
-    """A metric of N cases with L labels.
+    """A metric of N cases with L labels, or None with the reason; see `contract.Metrics`.
 
     Args:
         name: key of `METRICS`.
         truth: [N, L] float: 1, 0, or NaN where the label is not known.
         predicted: [N, L] float, probability of each label.
         names: L label names, for the notes.
-
-    Returns:
-        The value, or None with the reason.
-
-    Raises:
-        UsageError: there is no metric of this name.
-        ValueError: the shapes do not fit together or the truth is neither 0, 1 nor NaN.
     """
-    metric = find(METRICS, name)
+    find(METRICS, name)
     truth, predicted = _checked(truth, predicted, names)
     if len(truth) == 0:
         return Value(None, "no cases")
@@ -75,24 +39,20 @@ def evaluate(name: str, truth: np.ndarray, predicted: np.ndarray, names: Sequenc
     broken = int((known & ~np.isfinite(predicted)).any(axis=1).sum())
     if broken:
         return Value(None, f"probabilities of {broken} of {len(truth)} cases are not numbers")
-    return metric.function(truth, predicted, names)
+    value = float(weighted(name, truth, predicted, np.ones((1, len(truth))))[0])
+    note = ""
+    if name in MACRO:
+        note = _left_out(name, truth, predicted, names)
+    elif name == "log_loss":
+        clipped = int(((truth == 1) & (predicted < SMALLEST) | (truth == 0) & (predicted >= 1)).sum())
+        note = f"probability 0 of the truth counts as {SMALLEST:.2g} in {clipped} labels" * bool(clipped)
+    if math.isnan(value):
+        return Value(None, note or "no label is there or predicted")
+    return Value(value, note)
 
 
 def weighted(name: str, truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """A metric of N cases under many weights, a case of weight w counting as w cases.
-
-    Args:
-        name: key of `METRICS`.
-        truth: [N, L] float: 1, 0 or NaN.
-        predicted: [N, L] float.
-        weights: [R, N] whole numbers, 0 or more.
-
-    Returns:
-        [R] float64, NaN where undefined.
-
-    Raises:
-        UsageError: there is no metric of this name.
-    """
+    """A metric under weights [R, N] -> [R] float64, NaN where undefined; see `contract.Metrics`."""
     find(METRICS, name)
     known = ~np.isnan(truth)
     if not np.isfinite(predicted[known]).all():
@@ -124,27 +84,8 @@ def resampled(name: str, truth: np.ndarray, predicted: np.ndarray, weights: np.n
     return np.where(kept, values, np.nan)
 
 
-def decided(predicted: np.ndarray, thresholds: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Decisions in place of probabilities, so that any F1 is the one at these thresholds.
-
-    Args:
-        predicted: [N, L] probabilities.
-        thresholds: [L], one a label: at least this is positive.
-
-    Returns:
-        [N, L] float64, 1 for positive and 0 for negative; NaN stays NaN.
-
-    Raises:
-        ValueError: there is not one threshold a label, or one is no number.
-    """
-    predicted, cuts = np.asarray(predicted, np.float64), np.asarray(thresholds, np.float64)
-    if cuts.shape != predicted.shape[1:] or np.isnan(cuts).any():
-        raise ValueError(f"thresholds {cuts.tolist()}: {predicted.shape[1]} numbers expected, one a label")
-    return np.where(np.isnan(predicted), np.nan, (predicted >= cuts).astype(np.float64))
-
-
 def choose_thresholds(
-    truth: np.ndarray, predicted: np.ndarray, names: Sequence[str], rule: decisions.Rule = YOUDEN
+    truth: np.ndarray, predicted: np.ndarray, names: Sequence[str], rule: decisions.Rule
 ) -> dict[str, Value]:
     """The threshold of every label that a rule picks; choose on other cases than those reported on.
 
@@ -152,13 +93,10 @@ def choose_thresholds(
         truth: [N, L] float: 1, 0 or NaN.
         predicted: [N, L] probabilities.
         names: L label names.
-        rule: see `decisions.choose`: `YOUDEN`, `F1`, or a target or costs for all labels.
+        rule: see `decisions.choose`.
 
     Returns:
         By label name; None with the reason where the rule finds none.
-
-    Raises:
-        ValueError: the shapes do not fit together or the truth is neither 0, 1 nor NaN.
     """
     truth, predicted = _checked(truth, predicted, names)
     found = {}
@@ -168,45 +106,23 @@ def choose_thresholds(
     return found
 
 
-def per_label(
-    truth: np.ndarray,
-    predicted: np.ndarray,
-    names: Sequence[str],
-    thresholds: Sequence[float] | np.ndarray | None = None,
-) -> dict[str, LabelValues]:
-    """Every value of every label, by label name.
+def rates(truth: np.ndarray, predicted: np.ndarray, name: str, threshold: float) -> dict[str, Value]:
+    """F1, sensitivity and specificity of one label, called positive from a threshold on.
 
     Args:
-        truth: [N, L] float: 1, 0 or NaN.
-        predicted: [N, L] probabilities.
-        names: L label names.
-        thresholds: [L], default 0.5 for each.
-
-    Raises:
-        ValueError: the shapes do not fit together or the truth is neither 0, 1 nor NaN.
+        truth: [N] float: 1, 0 or NaN.
+        predicted: [N] probabilities.
+        name: of the label, for the notes.
+        threshold: at least this is positive.
     """
-    truth, predicted = _checked(truth, predicted, names)
-    called = decided(predicted, np.full(len(names), HALF) if thresholds is None else thresholds)
-    found = {}
-    for column, name in enumerate(names):
-        rows, one = np.flatnonzero(~np.isnan(truth[:, column])), [name]
-        y, p, d = (values[rows, column][:, None] for values in (truth, predicted, called))
-        values = {metric: evaluate(metric, y, p, one) for metric in (*AREAS, *ENTRIES)}
-        hit = float(np.sum((y == 1) & (d == 1)))
-        rest = float(np.sum((y == 0) & (d == 0)))
-        broken = None if np.isfinite(d).all() else Value(None, "some probabilities are not numbers")
-        found[name] = LabelValues(
-            known=len(rows),
-            positive=int((y == 1).sum()),
-            auc=values["macro_auc"],
-            average_precision=values["macro_average_precision"],
-            f1=evaluate("macro_f1", y, d, one),
-            sensitivity=broken or share(hit, float((y == 1).sum()), f"no positive case of {name}"),
-            specificity=broken or share(rest, float((y == 0).sum()), f"no negative case of {name}"),
-            log_loss=values["log_loss"],
-            brier=values["brier"],
-        )
-    return found
+    known = ~np.isnan(truth)
+    y, called = truth[known, None], (predicted[known, None] >= threshold).astype(np.float64)
+    positive, negative = y == 1, y == 0
+    return {
+        "f1": evaluate("macro_f1", y, called, [name]),
+        "sensitivity": share(called[positive].sum(), positive.sum(), f"no positive case of {name}"),
+        "specificity": share((1 - called)[negative].sum(), negative.sum(), f"no negative case of {name}"),
+    }
 
 
 def cross_entropy_from_logits(truth: np.ndarray, logits: np.ndarray) -> Value:
@@ -219,9 +135,9 @@ def cross_entropy_from_logits(truth: np.ndarray, logits: np.ndarray) -> Value:
     known = ~np.isnan(truth)
     if not known.any():
         return Value(None, "no label is known" if len(truth) else "no cases")
-    y, z = np.asarray(truth, np.float64)[known], np.asarray(logits, np.float64)[known]
-    if not np.isfinite(z).all():
+    if not np.isfinite(logits).all():
         return Value(None, "some logits are not finite numbers")
+    y, z = np.asarray(truth, np.float64)[known], np.asarray(logits, np.float64)[known]
     return Value(float(np.mean(np.logaddexp(0.0, z) - y * z)))
 
 
@@ -251,14 +167,6 @@ def _areas(area: Area, truth: np.ndarray, predicted: np.ndarray, weights: np.nda
     return values
 
 
-def _aucs(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    return _areas(ranking.weighted_auc, truth, predicted, weights)
-
-
-def _average_precisions(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    return _areas(ranking.weighted_average_precision, truth, predicted, weights)
-
-
 def _hits_and_errors(
     truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -283,23 +191,6 @@ def _squares(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     return (predicted - truth) ** 2
 
 
-def _of_all(name: str) -> Callable[[np.ndarray, np.ndarray, Sequence[str]], Value]:
-    """The metric with weight 1 for each case, and what a reader must know of it."""
-
-    def metric(truth: np.ndarray, predicted: np.ndarray, names: Sequence[str]) -> Value:
-        ones = np.ones((1, len(truth)))
-        value = float(weighted(name, truth, predicted, ones)[0])
-        note = _left_out(name, truth, predicted, names) if name in MACRO else ""
-        if name == "log_loss":
-            clipped = int(((truth == 1) & (predicted < SMALLEST) | (truth == 0) & (predicted >= 1)).sum())
-            note = f"probability 0 of the truth counts as {SMALLEST:.2g} in {clipped} labels" * bool(clipped)
-        if math.isnan(value):
-            return Value(None, note or "no label is there or predicted")
-        return Value(value, note)
-
-    return metric
-
-
 def _left_out(name: str, truth: np.ndarray, predicted: np.ndarray, names: Sequence[str]) -> str:
     """Which labels a macro mean is not over, and which count as 0 by convention."""
     values = quiet(MACRO[name], truth, predicted, np.ones((1, len(truth))))[0]
@@ -315,7 +206,10 @@ def _left_out(name: str, truth: np.ndarray, predicted: np.ndarray, names: Sequen
     return "; ".join([*notes, *[f"{over}: {why} of {', '.join(gone)}"] * bool(gone)])
 
 
-AREAS: Mapping[str, Area] = {"macro_auc": _aucs, "macro_average_precision": _average_precisions}
+AREAS: Mapping[str, Area] = {
+    "macro_auc": functools.partial(_areas, ranking.auc),
+    "macro_average_precision": functools.partial(_areas, ranking.average_precision),
+}
 """Areas under curves of each label: (truth [N, L], predicted [N, L], weights [R, N]) -> [R, L]."""
 MACRO: Mapping[str, Area] = {**AREAS, "macro_f1": _f1s}
 """Metrics that are means over labels: of these [R, L]."""
@@ -325,14 +219,14 @@ HEADLINE: str = "macro_auc"
 SHOWN: tuple[str, ...] = ("macro_auc", "macro_average_precision", "macro_f1", "micro_f1", "log_loss")
 """Metrics of the tables, beside the one that trials were selected by."""
 METRICS: Mapping[str, Metric] = {
-    name: Metric(name, label, higher, _of_all(name), bounds, ranks)
-    for name, label, higher, bounds, ranks in (
-        ("macro_auc", "Macro AUC", True, SHARE, True),
-        ("macro_average_precision", "Macro average precision", True, SHARE, True),
-        ("macro_f1", "Macro F1", True, SHARE, False),
-        ("micro_f1", "Micro F1", True, SHARE, False),
-        ("log_loss", "Log loss", False, NOT_NEGATIVE, False),
-        ("brier", "Brier score", False, SHARE, False),
+    metric.name: metric
+    for metric in (
+        Metric("macro_auc", "Macro AUC", True, SHARE, ranks=True),
+        Metric("macro_average_precision", "Macro average precision", True, SHARE, ranks=True),
+        Metric("macro_f1", "Macro F1", True, SHARE),
+        Metric("micro_f1", "Micro F1", True, SHARE),
+        Metric("log_loss", "Log loss", False, NOT_NEGATIVE),
+        Metric("brier", "Brier score", False, SHARE),
     )
 }
 """The metrics by name."""

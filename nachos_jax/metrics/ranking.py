@@ -1,46 +1,14 @@
-"""Areas under the curves of one class against the rest, by the order of scores: plain, and under weights."""
+"""Areas under the curves of one class against the rest, by the order of scores, under many weights."""
 
 from __future__ import annotations
 
 import numpy as np
 
 
-def auc(positive: np.ndarray, scores: np.ndarray) -> float:
+def auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Chance that a positive case scores above a negative one, ties half (Mann and Whitney, 1947).
 
-    Args:
-        positive: [N] bool, both values present.
-        scores: [N] float.
-    """
-    _, group, sizes = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(sizes) - (sizes - 1) / 2)[group]
-    n1 = int(positive.sum())
-    return float((ranks[positive].sum() - n1 * (n1 + 1) / 2) / (n1 * (len(scores) - n1)))
-
-
-def average_precision(positive: np.ndarray, scores: np.ndarray) -> float:
-    """Sum of precision times gain in recall over the distinct thresholds, as scikit-learn has it.
-
-    Args:
-        positive: [N] bool, one at least True.
-        scores: [N] float.
-    """
-    _, group = np.unique(-scores, return_inverse=True)
-    hits = np.cumsum(np.bincount(group, weights=positive))
-    precision = hits / np.cumsum(np.bincount(group))
-    return float(np.sum(np.diff(hits, prepend=0.0) * precision) / hits[-1])
-
-
-def weighted_auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Share of pairs of a positive and a negative case in which the first scores higher, ties half.
-
-    Args:
-        positive: [N] bool.
-        scores: [N] float.
-        weights: [R, N]; a case of weight w counts as w cases.
-
-    Returns:
-        [R] float64, 0 / 0 where one class has no weight.
+    Of [N] bool, [N] float and weights [R, N] of the cases: [R] float64, 0 / 0 where one class has no weight.
     """
     order = np.argsort(scores[~positive], kind="stable")
     negative = np.cumsum(weights[:, np.flatnonzero(~positive)[order]], axis=1)
@@ -51,16 +19,10 @@ def weighted_auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) 
     return np.einsum("rn,rn->r", ours, below) / (ours.sum(axis=1) * negative[:, -1])
 
 
-def weighted_average_precision(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """`average_precision` under weights, undefined (NaN) unless both classes have weight.
+def average_precision(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Sum of precision times gain in recall over the distinct thresholds, as scikit-learn has it.
 
-    Args:
-        positive: [N] bool.
-        scores: [N] float.
-        weights: [R, N]; a case of weight w counts as w cases.
-
-    Returns:
-        [R] float64.
+    Of [N] bool, [N] float and weights [R, N] of the cases: [R] float64, NaN unless both classes have weight.
     """
     if not len(scores):
         return np.full(len(weights), np.nan)
@@ -70,5 +32,5 @@ def weighted_average_precision(positive: np.ndarray, scores: np.ndarray, weights
     hits = np.cumsum(sorted_weights * positive[order], axis=1)[:, ends]
     found = np.cumsum(sorted_weights, axis=1)[:, ends]
     gains = np.diff(hits, axis=1, prepend=0.0)
-    values = np.sum(gains * hits / np.maximum(found, 1), axis=1) / hits[:, -1]
+    values = np.sum(gains * (hits / np.maximum(found, 1)), axis=1) / hits[:, -1]
     return np.where(found[:, -1] > hits[:, -1], values, np.nan)

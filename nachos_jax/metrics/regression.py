@@ -19,22 +19,15 @@ Function = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 def evaluate(name: str, truth: np.ndarray, predicted: np.ndarray, names: Sequence[str]) -> Value:
-    """A metric of N cases.
+    """A metric of N cases, or None with the reason; see `contract.Metrics`.
 
     Args:
         name: key of `METRICS`.
         truth: [N] float, the targets.
         predicted: [N] float, in the same unit.
         names: the name of the target, alone, for the notes.
-
-    Returns:
-        The value, or None with the reason.
-
-    Raises:
-        UsageError: there is no metric of this name.
-        ValueError: the shapes do not fit together or a target is no finite number.
     """
-    metric = find(METRICS, name)
+    find(METRICS, name)
     truth, predicted = np.asarray(truth, np.float64), np.asarray(predicted, np.float64)
     if truth.ndim != 1 or truth.shape != predicted.shape or len(names) != 1:
         raise ValueError(
@@ -48,24 +41,18 @@ def evaluate(name: str, truth: np.ndarray, predicted: np.ndarray, names: Sequenc
     broken = int((~np.isfinite(predicted)).sum())
     if broken:
         return Value(None, f"predictions of {broken} of {len(truth)} cases are not numbers")
-    return metric.function(truth, predicted, names)
+    value = float(weighted(name, truth, predicted, np.ones((1, len(truth))))[0])
+    if not math.isnan(value):
+        return Value(value)
+    if name in ("r2", "pearson", "ccc") and np.ptp(truth) == 0:
+        return Value(None, f"all cases have the same {names[0]}")
+    if name == "pearson" and np.ptp(predicted) == 0:
+        return Value(None, "all predictions are the same")
+    return Value(None, "the numbers are too large or too small to be squared")
 
 
 def weighted(name: str, truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """A metric of N cases under many weights, a case of weight w counting as w cases.
-
-    Args:
-        name: key of `METRICS`.
-        truth: [N] float.
-        predicted: [N] float.
-        weights: [R, N] whole numbers, 0 or more.
-
-    Returns:
-        [R] float64, NaN where undefined.
-
-    Raises:
-        UsageError: there is no metric of this name.
-    """
+    """A metric under weights [R, N] -> [R] float64, NaN where undefined; see `contract.Metrics`."""
     find(METRICS, name)
     if not np.isfinite(predicted).all() or not len(truth):
         return np.full(len(weights), np.nan)
@@ -103,16 +90,8 @@ def squared_errors(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     return (predicted - truth) ** 2
 
 
-def _mae(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    return _mean(absolute_errors(truth, predicted), weights)
-
-
 def _mse(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return _mean(squared_errors(truth, predicted), weights)
-
-
-def _rmse(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    return np.sqrt(_mse(truth, predicted, weights))
 
 
 def _median_error(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -151,8 +130,8 @@ def _ccc(truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> np.nd
 
 
 FUNCTIONS: Mapping[str, Function] = {
-    "mae": _mae,
-    "rmse": _rmse,
+    "mae": lambda truth, predicted, weights: _mean(absolute_errors(truth, predicted), weights),
+    "rmse": lambda *given: np.sqrt(_mse(*given)),
     "mse": _mse,
     "median_absolute_error": _median_error,
     "r2": _r2,
@@ -162,35 +141,19 @@ FUNCTIONS: Mapping[str, Function] = {
 """The metrics under weights."""
 
 
-def _of_all(name: str) -> Callable[[np.ndarray, np.ndarray, Sequence[str]], Value]:
-    """The metric with weight 1 for each case, and why it is undefined."""
-
-    def metric(truth: np.ndarray, predicted: np.ndarray, names: Sequence[str]) -> Value:
-        value = float(weighted(name, truth, predicted, np.ones((1, len(truth))))[0])
-        if not math.isnan(value):
-            return Value(value)
-        if name in ("r2", "pearson", "ccc") and np.ptp(truth) == 0:
-            return Value(None, f"all cases have the same {names[0]}")
-        if name == "pearson" and np.ptp(predicted) == 0:
-            return Value(None, "all predictions are the same")
-        return Value(None, "the numbers are too large or too small to be squared")
-
-    return metric
-
-
 HEADLINE: str = "mae"
 SHOWN: tuple[str, ...] = ("mae", "rmse", "r2", "pearson", "ccc")
 """Metrics of the tables, beside the one that trials were selected by."""
 METRICS: Mapping[str, Metric] = {
-    name: Metric(name, label, higher, _of_all(name), bounds)
-    for name, label, higher, bounds in (
-        ("mae", "Mean absolute error", False, NOT_NEGATIVE),
-        ("rmse", "Root mean squared error", False, NOT_NEGATIVE),
-        ("mse", "Mean squared error", False, NOT_NEGATIVE),
-        ("median_absolute_error", "Median absolute error", False, NOT_NEGATIVE),
-        ("r2", "R²", True, (-math.inf, 1.0)),
-        ("pearson", "Pearson correlation", True, CORRELATION),
-        ("ccc", "Concordance correlation", True, CORRELATION),
+    metric.name: metric
+    for metric in (
+        Metric("mae", "Mean absolute error", False, NOT_NEGATIVE),
+        Metric("rmse", "Root mean squared error", False, NOT_NEGATIVE),
+        Metric("mse", "Mean squared error", False, NOT_NEGATIVE),
+        Metric("median_absolute_error", "Median absolute error", False, NOT_NEGATIVE),
+        Metric("r2", "R²", True, (-math.inf, 1.0)),
+        Metric("pearson", "Pearson correlation", True, CORRELATION),
+        Metric("ccc", "Concordance correlation", True, CORRELATION),
     )
 }
 """The metrics by name."""

@@ -7,16 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Value:
-    """A metric's value with what a reader must know of it.
+    """A metric's value with what a reader must know of it."""
 
-    Attributes:
-        value: the number, or None where it is undefined.
-        note: the reason when undefined, else a qualification, e.g. "over 2 of 3 classes: no case of
-            covid19"; empty when there is nothing to say.
-    """
-
-    value: float | None
-    note: str = ""
+    value: float | None  # the number, or None where it is undefined
+    note: str = ""  # the reason when undefined, else a qualification; empty when there is none
 
 
 def share(part: float, whole: float, reason: str) -> Value:

@@ -31,33 +31,20 @@ _SD_OF_CUT_NORMAL = 0.87962566103423978
 
 @dataclass(frozen=True)
 class Setting:
-    """What all layers of one network share.
+    """What all layers of one network share."""
 
-    Attributes:
-        norm: "batch" or "group".
-        dtype: float32 or bfloat16, in which convolutions are computed.
-        lowering: how, see `nachos_jax.models.convolution`.
-    """
-
-    norm: str
-    dtype: DTypeLike
-    lowering: str
+    norm: str  # "batch" or "group"
+    dtype: DTypeLike  # float32 or bfloat16, in which convolutions are computed
+    lowering: str  # how, see `nachos_jax.models.convolution`
 
 
 class Mode(NamedTuple):
-    """How a network is called.
+    """How a network is called."""
 
-    Attributes:
-        train: True while training: dropout drops, running statistics move.
-        dropout_rate: scalar in [0, 1), maybe traced; the Python number 0.0 compiles nothing in.
-        dropout_key: random key of this step.
-        traced: hyperparameters that are not static, float32 scalars by name; an architecture reads its own.
-    """
-
-    train: bool
-    dropout_rate: jax.Array | float
-    dropout_key: jax.Array
-    traced: Mapping[str, jax.Array | float]
+    train: bool  # True while training: dropout drops, running statistics move
+    dropout_rate: jax.Array | float  # scalar in [0, 1), maybe traced; 0.0 compiles nothing in
+    dropout_key: jax.Array  # random key of this step
+    traced: Mapping[str, jax.Array | float]  # hyperparameters that are not static, float32 scalars by name
 
 
 def evaluation(traced: Mapping[str, jax.Array | float]) -> Mode:
@@ -79,11 +66,8 @@ def draw_weights(network: nnx.Module, rngs: nnx.Rngs) -> None:
     """Fills every Kernel of a network, normal with tails cut at two SDs, from one long draw.
 
     One draw, because XLA's CPU backend compiles each random draw for half a second or more: drawn layer by
-    layer, a ResNet-18 took 15 s to compile, four times as long as its training step.
-
-    Args:
-        network: module whose Kernels are filled in place; other parameters are left alone.
-        rngs: one key is taken from its stream "params".
+    layer, a ResNet-18 took 15 s to compile, four times as long as its training step. One key is taken from
+    the stream "params"; other parameters are left alone.
     """
     kernels = [node for _, node in nnx.iter_graph(network) if isinstance(node, Kernel)]
     drawn = jax.random.truncated_normal(rngs.params(), -2.0, 2.0, (sum(k.size for k in kernels),))
@@ -113,7 +97,7 @@ class Conv(nnx.Module):
         kernel = self.kernel[...].astype(self.dtype)
         edge = kernel.shape[0] // 2
         padding = [(edge, edge), (edge, edge)]
-        return conv(x.astype(self.dtype), kernel, self.stride, padding, lowering=self.lowering)
+        return conv(x.astype(self.dtype), kernel, (self.stride, self.stride), padding, self.lowering)
 
 
 class Linear(nnx.Module):
@@ -166,18 +150,10 @@ def norm(channels: int, setting: Setting, zero_scale: bool = False) -> BatchNorm
 
 
 def dropout(x: jax.Array, rate: jax.Array | float, key: jax.Array) -> jax.Array:
-    """Sets entries to 0 with probability `rate` and divides the others by 1 - rate.
+    """Sets entries of x (any shape) to 0 with probability `rate` and divides the others by 1 - rate.
 
-    The rate is an array like any other, so lanes with different rates share a program; rate 0 is
-    exactly the identity, and the Python number 0.0 compiles nothing in.
-
-    Args:
-        x: any shape, floating.
-        rate: scalar in [0, 1), may be traced.
-        key: random key.
-
-    Returns:
-        Shape and dtype of x.
+    The rate, a scalar in [0, 1), is an array like any other, so lanes with different rates share a program;
+    rate 0 is exactly the identity, and the Python number 0.0 compiles nothing in.
     """
     if isinstance(rate, float) and rate == 0.0:
         return x

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 from flax import nnx
 from jax.typing import DTypeLike
@@ -11,29 +13,11 @@ from nachos_jax.core.hparams import Hyperparameter
 from nachos_jax.core.types import HParams
 from nachos_jax.models.blocks import Conv, Head, Mode, Setting, draw_weights, image_size, norm
 
-_WHEN = ("architecture", ("cnn",))
+_row = functools.partial(Hyperparameter, static=True, when=("architecture", ("cnn",)))
 
 HYPERPARAMETERS = (
-    Hyperparameter(
-        "cnn.stages",
-        "integer",
-        1,
-        6,
-        static=True,
-        when=_WHEN,
-        default=3,
-        meaning="stages, each halving the side",
-    ),
-    Hyperparameter(
-        "cnn.width",
-        "integer",
-        4,
-        512,
-        static=True,
-        when=_WHEN,
-        default=16,
-        meaning="channels of the first stage",
-    ),
+    _row("cnn.stages", "integer", 1, 6, default=3, meaning="stages, each halving the side"),
+    _row("cnn.width", "integer", 4, 512, default=16, meaning="channels of the first stage"),
 )
 
 

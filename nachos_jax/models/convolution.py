@@ -19,8 +19,6 @@ from jax import lax
 
 from nachos_jax.config.fields import LOWERINGS
 
-Padding = str | Sequence[tuple[int, int]]
-
 _NARROW = 32
 """Inputs a kernel reads (taps x channels) up to which patches times kernel beats XLA's convolution on
 CPU: 0.5 against 1.7 ms for the first layer of one-channel images."""
@@ -33,11 +31,10 @@ batch of 64 images of 28 x 28 x 16 take 29 MB, and twice the time."""
 
 @dataclass(frozen=True)
 class _Geometry:
-    """What a convolution does along its spatial axes, and its number of channel groups."""
+    """What a convolution does along its spatial axes."""
 
     strides: tuple[int, ...]
     padding: tuple[tuple[int, int], ...]
-    groups: int
 
 
 def default_lowering(platform: str) -> str:
@@ -48,20 +45,17 @@ def default_lowering(platform: str) -> str:
 def conv(
     x: jax.Array,
     kernel: jax.Array,
-    strides: int | Sequence[int] = 1,
-    padding: Padding = "SAME",
-    groups: int = 1,
+    strides: Sequence[int],
+    padding: Sequence[tuple[int, int]],
     lowering: str = "lax",
 ) -> jax.Array:
     """Cross-correlation over the spatial axes, of which the kernel's rank says how many there are.
 
     Args:
         x: [B, H, W, C] (or [B, D, H, W, C]), float32 or bfloat16.
-        kernel: [h, w, C / groups, O] (or [d, h, w, C / groups, O]), dtype of x; output channel o reads
-            the input channels of group o // (O / groups).
-        strides: step along every spatial axis, or one for each.
-        padding: "SAME", "VALID" or a (low, high) pair for each spatial axis.
-        groups: number of channel groups.
+        kernel: [h, w, C, O] (or [d, h, w, C, O]), dtype of x.
+        strides: step along each spatial axis.
+        padding: (low, high) for each spatial axis, less than the kernel is long.
         lowering: "lax": XLA's convolution and its own gradients; "custom": XLA's convolution forward
             (a matrix product for kernels of 1x1 or few inputs), the input gradient as a forward
             convolution, the weight gradient as one matrix product;
@@ -72,9 +66,9 @@ def conv(
         [B, H', W', O] (or [B, D', H', W', O]), dtype of x.
 
     Raises:
-        ValueError: ranks, groups, strides, padding or lowering do not fit together.
+        ValueError: there is no such lowering.
     """
-    geometry = _geometry(x, kernel, strides, padding, groups)
+    geometry = _Geometry(tuple(strides), tuple(padding))
     if lowering == "lax":
         return _lax_conv(x, kernel, geometry)
     if lowering not in LOWERINGS:
@@ -85,23 +79,6 @@ def conv(
     return _conv_with_rule(x, kernel, geometry, lowering)
 
 
-def _geometry(
-    x: jax.Array, kernel: jax.Array, strides: int | Sequence[int], padding: Padding, groups: int
-) -> _Geometry:
-    rank = kernel.ndim - 2
-    if rank < 1 or x.ndim != kernel.ndim:
-        raise ValueError(f"x {x.shape} and kernel {kernel.shape}: the ranks must be equal and at least 3.")
-    if kernel.shape[-2] * groups != x.shape[-1] or kernel.shape[-1] % groups:
-        raise ValueError(f"x {x.shape} and kernel {kernel.shape} do not make {groups} channel groups.")
-    steps = (strides,) * rank if isinstance(strides, int) else tuple(strides)
-    given = ((0, 0),) * rank if isinstance(padding, str) else tuple((low, high) for low, high in padding)
-    if len(steps) != rank or len(given) != rank:
-        raise ValueError(f"strides {steps} and padding {padding}: need one entry for each of {rank} axes.")
-    if isinstance(padding, str):
-        given = tuple(lax.padtype_to_pads(x.shape[1:-1], kernel.shape[:rank], steps, padding))
-    return _Geometry(steps, given, groups)
-
-
 def _forward(x: jax.Array, kernel: jax.Array, geometry: _Geometry, lowering: str) -> jax.Array:
     narrow = prod(kernel.shape[:-1]) <= _NARROW
     return (_patch_conv if lowering == "im2col" or narrow else _lax_conv)(x, kernel, geometry)
@@ -109,14 +86,8 @@ def _forward(x: jax.Array, kernel: jax.Array, geometry: _Geometry, lowering: str
 
 def _lax_conv(x: jax.Array, kernel: jax.Array, geometry: _Geometry) -> jax.Array:
     space = "0123456789"[: kernel.ndim - 2]
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        geometry.strides,
-        geometry.padding,
-        dimension_numbers=(f"N{space}C", f"{space}IO", f"N{space}C"),
-        feature_group_count=geometry.groups,
-    )
+    numbers = (f"N{space}C", f"{space}IO", f"N{space}C")
+    return lax.conv_general_dilated(x, kernel, geometry.strides, geometry.padding, dimension_numbers=numbers)
 
 
 def _patch_conv(x: jax.Array, kernel: jax.Array, geometry: _Geometry) -> jax.Array:
@@ -130,14 +101,8 @@ def _patch_conv(x: jax.Array, kernel: jax.Array, geometry: _Geometry) -> jax.Arr
 
 def _patch_product(x: jax.Array, kernel: jax.Array, geometry: _Geometry) -> jax.Array:
     patches = _patches(x, kernel.shape[:-2], geometry)
-    groups, outputs = geometry.groups, kernel.shape[-1]
-    if groups == 1:
-        weights = kernel.reshape(-1, outputs)
-        return _product(patches[..., 0, :], weights, (((patches.ndim - 2,), (0,)), ((), ())))
-    weights = kernel.reshape(-1, groups, outputs // groups)
-    rows = patches.reshape(-1, *patches.shape[-2:])
-    out = _product(rows, weights, (((2,), (0,)), ((1,), (1,))))
-    return jnp.moveaxis(out, 0, 1).reshape(*patches.shape[:-2], outputs)
+    weights = kernel.reshape(-1, kernel.shape[-1])
+    return _product(patches, weights, (((patches.ndim - 1,), (0,)), ((), ())))
 
 
 def _blocks(x: jax.Array, kernel: jax.Array, geometry: _Geometry) -> int:
@@ -154,15 +119,15 @@ def _split(x: jax.Array, blocks: int) -> jax.Array:
 
 
 def _patches(x: jax.Array, window: Sequence[int], geometry: _Geometry) -> jax.Array:
-    """All windows of x: [B, H', W', G, h * w * C / G], the channels of a tap side by side."""
+    """All windows of x: [B, H', W', h * w * C], the channels of a tap side by side."""
     edges = [(0, 0, 0), *((low, high, 0) for low, high in geometry.padding), (0, 0, 0)]
     padded = lax.pad(x, jnp.zeros((), x.dtype), edges)
     axes = list(zip(padded.shape[1:-1], window, geometry.strides, strict=True))
     taps = []
     for start in itertools.product(*(range(k) for k in window)):
         stop = [s + (n - k) // step * step + 1 for s, (n, k, step) in zip(start, axes, strict=True)]
-        tap = lax.slice(padded, (0, *start, 0), (x.shape[0], *stop, x.shape[-1]), (1, *geometry.strides, 1))
-        taps.append(tap.reshape(*tap.shape[:-1], geometry.groups, -1))
+        ends = (x.shape[0], *stop, x.shape[-1])
+        taps.append(lax.slice(padded, (0, *start, 0), ends, (1, *geometry.strides, 1)))
     return jnp.concatenate(taps, axis=-1)
 
 
@@ -207,19 +172,12 @@ def _input_gradient(
         # Zeros written between and around, so that a plain convolution is left, as in every forward pass.
         gradient = lax.pad(gradient, jnp.zeros((), gradient.dtype), [(0, 0, 0), *edges, (0, 0, 0)])
         pads = ((0, 0),) * len(edges)
-    turned = _turned(kernel, geometry.groups)
-    return _forward(gradient, turned, _Geometry((1,) * len(edges), pads, geometry.groups), lowering)
-
-
-def _turned(kernel: jax.Array, groups: int) -> jax.Array:
-    """Kernel [h, w, I, G * O] flipped in space, inputs and outputs exchanged: [h, w, O, G * I]."""
-    *taps, inputs, outputs = kernel.shape
-    flipped = lax.rev(kernel, range(len(taps))).reshape(*taps, inputs, groups, outputs // groups)
-    return jnp.swapaxes(flipped, -1, -3).reshape(*taps, outputs // groups, groups * inputs)
+    turned = jnp.swapaxes(lax.rev(kernel, range(len(edges))), -1, -2)
+    return _forward(gradient, turned, _Geometry((1,) * len(edges), pads), lowering)
 
 
 def _weight_gradient(x: jax.Array, kernel: jax.Array, gradient: jax.Array, geometry: _Geometry) -> jax.Array:
-    """Patches of x, transposed, times gradient, added up over blocks of the batch: [h, w, C / G, O]."""
+    """Patches of x, transposed, times gradient, added up over blocks of the batch: [h, w, C, O]."""
     blocks = _blocks(x, kernel, geometry)
     if blocks == 1:
         return _weight_product(x, gradient, kernel, geometry)
@@ -232,10 +190,5 @@ def _weight_gradient(x: jax.Array, kernel: jax.Array, gradient: jax.Array, geome
 
 def _weight_product(x: jax.Array, gradient: jax.Array, kernel: jax.Array, geometry: _Geometry) -> jax.Array:
     patches = _patches(x, kernel.shape[:-2], geometry)
-    groups, outputs = geometry.groups, kernel.shape[-1]
-    rows = tuple(range(patches.ndim - 2))
-    if groups == 1:
-        return _product(patches[..., 0, :], gradient, ((rows, rows), ((), ()))).reshape(kernel.shape)
-    split = gradient.reshape(*gradient.shape[:-1], groups, outputs // groups)
-    by_group = _product(patches, split, ((rows, rows), ((len(rows),), (len(rows),))))
-    return jnp.moveaxis(by_group, 0, 1).reshape(kernel.shape)
+    rows = tuple(range(patches.ndim - 1))
+    return _product(patches, gradient, ((rows, rows), ((), ()))).reshape(kernel.shape)

@@ -48,16 +48,14 @@ class BatchNorm(nnx.Module):
         """
         axes = pooling.window_axes(x.shape, pool, pool, 0)
         if not train:
-            return _affine(x, self.mean[...], self.variance[...], self.scale[...], self.bias[...], axes)
+            peaks = _peaks(x, self.scale[...], axes)
+            return _moved(peaks, self.mean[...], self.variance[...], self.scale[...], self.bias[...])
         normed: Any = _batch_norm(x, self.scale[...], self.bias[...], axes)
         out, mean, variance = normed
-        self._move(mean, variance, n=x.size // x.shape[-1])
-        return out
-
-    def _move(self, mean: jax.Array, variance: jax.Array, n: int) -> None:
-        unbiased = variance * (n / max(n - 1, 1))
-        for running, now in ((self.mean, mean), (self.variance, unbiased)):
+        n = x.size // x.shape[-1]
+        for running, now in ((self.mean, mean), (self.variance, variance * (n / max(n - 1, 1)))):
             running[...] = MOMENTUM * running[...] + (1.0 - MOMENTUM) * lax.stop_gradient(now)
+        return out
 
 
 class GroupNorm(nnx.Module):
@@ -95,8 +93,7 @@ def _batch_norm(
     x: jax.Array, scale: jax.Array, bias: jax.Array, axes: Window
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Normalised by the batch and pooled, with the batch's mean and variance [C], which pass no gradient."""
-    mean, variance = _moments(x)
-    return _affine(x, mean, variance, scale, bias, axes), mean, variance
+    return _forward(x, scale, bias, axes)[0]
 
 
 def _forward(x: jax.Array, scale: jax.Array, bias: jax.Array, axes: Window) -> tuple:
@@ -130,12 +127,6 @@ def _moments(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     exact, axes = x.astype(jnp.float32), tuple(range(x.ndim - 1))
     mean = jnp.mean(exact, axes)
     return mean, jnp.mean(jnp.square(exact - _last(mean, x.ndim)), axes)
-
-
-def _affine(
-    x: jax.Array, mean: jax.Array, variance: jax.Array, scale: jax.Array, bias: jax.Array, axes: Window
-) -> jax.Array:
-    return _moved(_peaks(x, scale, axes), mean, variance, scale, bias)
 
 
 def _peaks(x: jax.Array, scale: jax.Array, axes: Window) -> jax.Array:

@@ -69,14 +69,8 @@ def highest(x: jax.Array, axes: Window) -> jax.Array:
 def spread(x: jax.Array, y: jax.Array, gradient: jax.Array, axes: Window) -> jax.Array:
     """Takes the gradient of each window back to the first pixel of x that equals the window's y.
 
-    Args:
-        x: [B, H, W, C].
-        y: [B, H', W', C], one of the values of each window.
-        gradient: [B, H', W', C].
-        axes: the windows.
-
-    Returns:
-        Shape of x, dtype of gradient.
+    x is [B, H, W, C], y and gradient [B, H', W', C], y one of the values of each window; the result has the
+    shape of x and the dtype of gradient.
     """
     if is_identity(axes):
         return gradient

@@ -49,25 +49,11 @@ def hyperparameters() -> tuple[Hyperparameter, ...]:
     """The rows of all architectures, after the two that they share: `architecture` and `norm`."""
     from nachos_jax.models.blocks import NORMS  # late: it imports flax
 
+    row = functools.partial(Hyperparameter, kind="choice", static=True, section="model")
+    norms, meaning = tuple(NORMS), "normalisation of the layers"
     shared = (
-        Hyperparameter(
-            "architecture",
-            "choice",
-            choices=names(),
-            static=True,
-            default=DEFAULT,
-            meaning="network",
-            section="model",
-        ),
-        Hyperparameter(
-            "norm",
-            "choice",
-            choices=tuple(NORMS),
-            static=True,
-            default=next(iter(NORMS)),
-            meaning="normalisation of the layers",
-            section="model",
-        ),
+        row("architecture", choices=names(), default=DEFAULT, meaning="network"),
+        row("norm", choices=norms, default=norms[0], meaning=meaning),
     )
     return (*shared, *(row for file in _files().values() for row in file.HYPERPARAMETERS))
 
@@ -84,7 +70,7 @@ def defaults() -> dict[str, HParamValue | dict[str, HParamValue]]:
 def build(
     hparams: HParams, shape: tuple[int, ...], outputs: int, dtype: DTypeLike, lowering: str, rngs: nnx.Rngs
 ) -> nnx.Module:
-    """The network that the hyperparameters name.
+    """The network that the hyperparameters name, as described at the top of this file.
 
     Args:
         hparams: flat values, at least "architecture", "norm" and the rows of that architecture.
@@ -93,12 +79,6 @@ def build(
         dtype: float32 or bfloat16, in which convolutions are computed.
         lowering: how, see `nachos_jax.models.convolution`.
         rngs: random keys of the initial weights; only the stream "params" is used.
-
-    Returns:
-        The module described at the top of this file.
-
-    Raises:
-        KeyError: there is no such architecture, or one of its hyperparameters is missing.
     """
     file = _files()[str(hparams["architecture"])]
     return file.build(hparams, shape, outputs, dtype, lowering, rngs)

@@ -10,6 +10,8 @@ norm to start at 0. With width 64 and the large stem, version 1 is torchvision's
 
 from __future__ import annotations
 
+import functools
+
 import jax
 from flax import nnx
 from jax.typing import DTypeLike
@@ -20,40 +22,17 @@ from nachos_jax.core.types import HParams
 from nachos_jax.models.blocks import Conv, Head, Mode, Setting, draw_weights, image_size, norm
 from nachos_jax.models.pooling import max_pool
 
-_WHEN = ("architecture", ("resnet",))
+_row = functools.partial(Hyperparameter, static=True, when=("architecture", ("resnet",)))
+_VERSIONS = "1: norm after convolution; 2: norm and ReLU before it"
+_STEMS = "small: 3x3, for images to about 64 pixels; large: 7x7 and pooling, a quarter of the side"
 
 HYPERPARAMETERS = (
-    Hyperparameter(
-        "resnet.depth", "choice", choices=(18, 34, 50), static=True, when=_WHEN, default=18, meaning="layers"
+    _row("resnet.depth", "choice", choices=(18, 34, 50), default=18, meaning="layers"),
+    _row("resnet.version", "choice", choices=(1, 2), default=1, meaning=_VERSIONS),
+    _row(
+        "resnet.width", "integer", 4, 512, default=64, meaning="channels of the first stage; 64 is standard"
     ),
-    Hyperparameter(
-        "resnet.version",
-        "choice",
-        choices=(1, 2),
-        static=True,
-        when=_WHEN,
-        default=1,
-        meaning="1: norm after convolution; 2: norm and ReLU before it",
-    ),
-    Hyperparameter(
-        "resnet.width",
-        "integer",
-        4,
-        512,
-        static=True,
-        when=_WHEN,
-        default=64,
-        meaning="channels of the first stage; 64 is standard",
-    ),
-    Hyperparameter(
-        "resnet.stem",
-        "choice",
-        choices=("small", "large"),
-        static=True,
-        when=_WHEN,
-        default="small",
-        meaning="small: 3x3, for images to about 64 pixels; large: 7x7 and pooling, a quarter of the side",
-    ),
+    _row("resnet.stem", "choice", choices=("small", "large"), default="small", meaning=_STEMS),
 )
 
 _BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}

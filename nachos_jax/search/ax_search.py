@@ -19,9 +19,8 @@ from typing import Any
 from nachos_jax.core.hparams import with_absent
 from nachos_jax.core.space import Dimension
 from nachos_jax.core.types import HParams, HParamValue, Trial, digest
-from nachos_jax.search.random_search import DrawnSearch
+from nachos_jax.search.random_search import DrawnSearch, sobol_points
 from nachos_jax.search.searcher import History, Proposal, SearchSetting, contains, identity
-from nachos_jax.search.sobol import sobol_points
 
 LOG = logging.getLogger("nachos_jax")
 NOISY = r"(ax|botorch|gpytorch|linear_operator|torch)(\.|$)"
@@ -73,15 +72,10 @@ class AxSearch:
 
 @dataclass(frozen=True)
 class Observation:
-    """One trial as the model sees it.
+    """One trial as the model sees it."""
 
-    Attributes:
-        point: Ax's value of every axis.
-        score: higher is better; None while the trial runs.
-    """
-
-    point: Mapping[str, float | int]
-    score: float | None
+    point: Mapping[str, float | int]  # Ax's value of every axis
+    score: float | None  # higher is better; None while the trial runs
 
 
 def observations(setting: SearchSetting, history: History) -> list[Observation]:
@@ -104,17 +98,10 @@ def observations(setting: SearchSetting, history: History) -> list[Observation]:
 
 
 def propose(setting: SearchSetting, seen: list[Observation], seed: int) -> dict[str, HParamValue]:
-    """One proposal of Ax's default model for the space.
+    """One proposal of Ax's default model for the space, a value for every searched hyperparameter.
 
-    A Gaussian process, and the log of noisy expected improvement (Ament et al. 2023) over it.
-
-    Args:
-        setting: the space.
-        seen: the study so far; running trials count as pending.
-        seed: names the random numbers of model fit and acquisition.
-
-    Returns:
-        A value for every searched hyperparameter, inactive ones included.
+    A Gaussian process, and the log of noisy expected improvement (Ament et al. 2023) over it; running trials
+    count as pending. The seed names the random numbers of model fit and acquisition.
     """
     with _quiet_ax() as (client_class, configs):
         client = client_class(random_seed=seed)

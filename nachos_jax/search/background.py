@@ -16,11 +16,7 @@ class Background:
         self._asked: dict[int | None, Future[list[Proposal]]] = {}
 
     def submit(self, study: int | None, function: Callable[[], list[Proposal]]) -> None:
-        """Starts an ask, or queues it behind those of other studies.
-
-        Args:
-            study: the study that asks.
-            function: makes the proposals; it must not read what the caller goes on changing.
+        """Starts an ask, or queues it behind others; it must not read what the caller goes on changing.
 
         Raises:
             ValueError: an ask of this study has not yet been fetched by `ready`.
@@ -35,10 +31,7 @@ class Background:
         return bool(self._asked)
 
     def ready(self, timeout: float = 0.0) -> list[tuple[int | None, list[Proposal]]]:
-        """Hands out the finished asks, in the order in which they were submitted.
-
-        Args:
-            timeout: seconds to wait for an ask to finish when none has.
+        """The finished asks, in the order of submission; waits so many seconds at most when there is none.
 
         Raises:
             Exception: what the function of an ask raised; the other studies' proposals are kept for

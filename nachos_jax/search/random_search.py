@@ -1,4 +1,4 @@
-"""Trials drawn without looking at data: the default, then points of a stream, here a random one."""
+"""Trials drawn without looking at data: the default, then points of a stream, Sobol's or a random one."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from nachos_jax.search.searcher import History, Proposal, SearchSetting, identit
 MISSES = 256
 """So many points in a row without a new configuration: what is left is read off the grid instead."""
 
+SOBOL_BLOCK = 64
+"""Points drawn at a time: a power of two, which keeps the sequence balanced."""
+
 Points = Callable[[SearchSetting], Iterable[np.ndarray]]
 """From a setting with D searched dimensions: an endless stream of [D] quantiles in [0, 1)."""
 
@@ -21,12 +24,7 @@ class DrawnSearch:
     """Proposes the default configuration, then the distinct configurations of a stream of points.
 
     The stream depends on the seed and the space, never on the study, so that all studies of a run
-    get the same trials and share their fits.
-
-    Args:
-        setting: what to search.
-        origin: origin of the proposals after the default.
-        points: the stream.
+    get the same trials and share their fits. `origin` is that of the proposals after the default.
     """
 
     def __init__(self, setting: SearchSetting, origin: str, points: Points):
@@ -75,3 +73,16 @@ def random_points(setting: SearchSetting) -> Iterator[np.ndarray]:
     generator = np.random.default_rng(stream_seed("random", setting.seed))
     while True:
         yield generator.random(len(setting.searched))
+
+
+def sobol_points(setting: SearchSetting) -> Iterator[np.ndarray]:
+    """Points [D] float64 of the sequence of Sobol (1967), scrambled as by Matousek (1998).
+
+    They fill the space evenly; point i follows from the seed and D alone, however many are drawn.
+    """
+    from scipy.stats import qmc
+
+    seed = np.random.default_rng(stream_seed("sobol", setting.seed))
+    sequence = qmc.Sobol(len(setting.searched), scramble=True, rng=seed)
+    while True:
+        yield from sequence.random(SOBOL_BLOCK)

@@ -2,48 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.search.ax_search import AxSearch
-from nachos_jax.search.random_search import DrawnSearch, random_points
+from nachos_jax.search.random_search import DrawnSearch, random_points, sobol_points
 from nachos_jax.search.searcher import Searcher, SearchSetting
-from nachos_jax.search.sobol import sobol_points
 
-
-@dataclass(frozen=True)
-class Kind:
-    """A searcher that can be named in a config.
-
-    Attributes:
-        build: makes it for one study.
-        looks_at_scores: True when proposals depend on scores, so that trials are asked for in rounds.
-    """
-
-    build: Callable[[SearchSetting], Searcher]
-    looks_at_scores: bool
-
-
-SEARCHERS = {
-    "ax": Kind(AxSearch, looks_at_scores=True),
-    "sobol": Kind(lambda setting: DrawnSearch(setting, "sobol", sobol_points), looks_at_scores=False),
-    "random": Kind(lambda setting: DrawnSearch(setting, "random", random_points), looks_at_scores=False),
+SEARCHERS: Mapping[str, Callable[[SearchSetting], Searcher]] = {
+    "ax": AxSearch,
+    "sobol": lambda setting: DrawnSearch(setting, "sobol", sobol_points),
+    "random": lambda setting: DrawnSearch(setting, "random", random_points),
 }
 
 
 def build(name: str, setting: SearchSetting) -> Searcher:
-    """The searcher of one study.
-
-    Args:
-        name: "ax", "sobol" or "random".
-        setting: what to search.
+    """The searcher of one study, by its name in the config.
 
     Raises:
         UsageError: there is no searcher of this name.
     """
     check(name)
-    return SEARCHERS[name].build(setting)
+    return SEARCHERS[name](setting)
 
 
 def check(name: str) -> None:
@@ -55,4 +35,4 @@ def check(name: str) -> None:
 
 def looks_at_scores(name: str) -> bool:
     """True when proposals depend on scores, so that trials must be asked for in rounds."""
-    return SEARCHERS[name].looks_at_scores
+    return name == "ax"

@@ -18,15 +18,10 @@ History = Sequence[tuple[Trial, TrialScore | None]]
 
 @dataclass(frozen=True)
 class Proposal:
-    """A trial before it has a number.
+    """A trial before it has a number."""
 
-    Attributes:
-        hparams: the active hyperparameters, in the order of the table.
-        origin: who proposed it: "default", "random", "sobol", "ax".
-    """
-
-    hparams: HParams
-    origin: str
+    hparams: HParams  # the active hyperparameters, in the order of the table
+    origin: str  # who proposed it: "default", "random", "sobol", "ax"
 
 
 class Searcher(Protocol):
@@ -50,25 +45,16 @@ class Searcher(Protocol):
 class SearchSetting:
     """All that a searcher is built from.
 
-    Attributes:
-        defaults: a value for every row of the table, inactive ones included.
-        space: the searched hyperparameters.
-        table: all hyperparameters; a row's `when` refers to a row before it.
-        seed: seed of the run.
-        study: outer fold number, or None for deployment.
-        initial: number of trials drawn without looking at data, the default included, before a
-            searcher that learns from scores does so.
-
     Raises:
         UsageError: a searched hyperparameter is not in the table, or one of the table has no default.
     """
 
-    defaults: HParams
-    space: tuple[Dimension, ...]
-    table: tuple[Hyperparameter, ...]
-    seed: int
-    study: int | None
-    initial: int
+    defaults: HParams  # a value for every row of the table, inactive ones included
+    space: tuple[Dimension, ...]  # the searched hyperparameters
+    table: tuple[Hyperparameter, ...]  # all hyperparameters; a row's `when` refers to a row before it
+    seed: int  # of the run
+    study: int | None  # outer fold number, or None for deployment
+    initial: int  # trials drawn without looking at data, the default included, before scores are learned from
 
     def __post_init__(self):
         rows = by_name(self.table)

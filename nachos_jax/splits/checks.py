@@ -13,14 +13,10 @@ FEW_CASES = 10
 
 
 def check_leakage(folds: Folds, subjects: np.ndarray) -> None:
-    """Refuses folds that part the cases of a subject.
-
-    Args:
-        folds: the folds.
-        subjects: [N] str.
+    """Refuses folds that part the cases of a subject in a repeat; subjects is [N] str.
 
     Raises:
-        UsageError: a subject has cases in two folds of a repeat.
+        UsageError: it names the subject.
     """
     found = folds.crossing(subjects)
     if found:
@@ -42,9 +38,6 @@ def warnings(
         names: of the M classes or labels.
         noun: what one of them is called, "class" or "label".
         sites: [N] str, or None when unknown; names a fold that is one site.
-
-    Returns:
-        One sentence a weakness; empty when there is none.
     """
     texts = []
     for first in range(0, len(folds.numbers()), folds.count):

@@ -111,14 +111,7 @@ class Folds:
         return ~np.isin(self.assignment[repeats.pop()], left_out)
 
     def crossing(self, subjects: np.ndarray) -> tuple[str, tuple[int, ...]] | None:
-        """The first subject, by name, whose cases lie in several folds of a repeat, and these folds.
-
-        Args:
-            subjects: [N] str.
-
-        Returns:
-            (subject, its folds), or None when every subject lies in one fold.
-        """
+        """The first of subjects [N] by name whose cases lie in several folds of a repeat, and these folds."""
         unique, number = np.unique(subjects, return_inverse=True)
         for row in self.assignment:
             lowest = np.full(len(unique), np.iinfo(np.int32).max, np.int32)

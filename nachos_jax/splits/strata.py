@@ -9,15 +9,8 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Strata:
-    """What folds are balanced by.
+    """What folds are balanced by."""
 
-    Attributes:
-        numbers: [N] int32, the stratum of each case, counted from 0.
-        names: their names.
-        needed: True when a fold without one of them is refused (the classes of a classification), False
-            when they only guide the draw.
-    """
-
-    numbers: np.ndarray
-    names: tuple[str, ...]
-    needed: bool
+    numbers: np.ndarray  # [N] int32, the stratum of each case, counted from 0
+    names: tuple[str, ...]  # their names
+    needed: bool  # whether a fold without one is refused (classes), or they only guide the draw

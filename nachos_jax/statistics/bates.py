@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
 
 from nachos_jax.statistics.intervals import (
     FEWEST_FOLDS,
@@ -17,6 +16,7 @@ from nachos_jax.statistics.intervals import (
     Interval,
     Kind,
     cluster_variance,
+    normal_ends,
     too_few,
 )
 
@@ -96,8 +96,7 @@ def bates(
     effect = max(1.0, float(np.mean([part.effect for part in parts])))
     naive = float(inner.std(ddof=1)) * math.sqrt(effect / count)
     se, note = _limited(float(np.mean([part.squared_error for part in parts])), naive, folds)
-    z = float(special.ndtri((1 + level) / 2))
-    return kind.around(centre, (centre - z * se, centre + z * se), bounds, note)
+    return kind.around(centre, normal_ends(centre, se, level), bounds, note)
 
 
 def _limited(squared: float, naive: float, folds: int) -> tuple[float, str]:
@@ -131,7 +130,9 @@ def _compare(losses: PairLosses) -> _Comparison:
         pairs.append(inside)
     together = np.concatenate(outer)
     # Folds hold different subjects, but numbers of a fold's own may repeat.
-    names = np.concatenate([_numbered(names, i) for i, names in enumerate(subjects)])
+    names = np.concatenate(
+        [np.unique(names, return_inverse=True)[1] + i * 2**32 for i, names in enumerate(subjects)]
+    )
     single = together.var(ddof=1) / len(together) if len(together) > 1 else 0.0
     effect = _variance_of_mean(together, names) / single if single > 0 else 1.0
     smallest = min(len(np.unique(values)) for values in subjects)
@@ -146,11 +147,6 @@ def _check(losses: PairLosses, sizes: Sequence[int]) -> None:
         for j, other in enumerate(sizes):
             if i != j and len(losses.inner.get((i, j), ())) != other:
                 raise ValueError(f"inner[{i}, {j}] must hold the {other} losses on fold {j}")
-
-
-def _numbered(names: np.ndarray, fold: int) -> np.ndarray:
-    _, index = np.unique(names, return_inverse=True)
-    return index + fold * 2**32
 
 
 def _variance_of_mean(values: np.ndarray, subjects: np.ndarray) -> float:

@@ -16,6 +16,7 @@ from nachos_jax.statistics.bootstrap import (
     Statistic,
     blocks,
     by_target,
+    evaluated,
     ordered,
 )
 from nachos_jax.statistics.intervals import (
@@ -82,10 +83,7 @@ def bbc(
     estimate = float(values.mean())
     if np.ptp(values) == 0:
         return kind.undefined("the same value in all replicates", estimate)
-    pooled = "over pooled out-of-fold predictions" if options.target == "pooled" else ""
-    partial *= not pooled
-    left = f"a fold undefined and left out in {partial} of {len(scores)} replicates" * bool(partial)
-    note = "; ".join(text for text in (pooled, told * bool(lost), left, narrow(count)) if text)
+    note = "; ".join(filter(None, (evaluated(options, partial), told * bool(lost), narrow(count))))
     ends = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return kind.around(estimate, ends, bounds, note)
 

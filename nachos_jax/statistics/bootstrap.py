@@ -39,17 +39,11 @@ UNDEFINED_SHARE = 0.05
 
 @dataclass(frozen=True)
 class Cases:
-    """Cases with out-of-fold predictions.
+    """Cases with out-of-fold predictions."""
 
-    Attributes:
-        strata: [N] int, what subjects are drawn within: their class, or 0 for all.
-        folds: [N] outer fold of each case.
-        subjects: [N] subject of each case; a subject lies in one fold.
-    """
-
-    strata: np.ndarray
-    folds: np.ndarray
-    subjects: np.ndarray
+    strata: np.ndarray  # [N] int, what subjects are drawn within: their class, or 0 for all
+    folds: np.ndarray  # [N] outer fold of each case
+    subjects: np.ndarray  # [N] subject of each case; a subject lies in one fold
 
     def take(self, rows: np.ndarray) -> Cases:
         """Some of them, [n] numbers or [N] bool."""
@@ -63,15 +57,12 @@ class Resampling:
     Attributes:
         replicates: R.
         seed: of the draws.
-        by_fold: draws within each outer fold too. This understates variance by (m - 1) / m in a stratum of
-            m subjects, so it is for large folds.
         target: "folds" averages the statistic of each outer fold, as the headline does; "pooled" takes all
             out-of-fold predictions together, which compares scores of different models.
     """
 
     replicates: int = 2000
     seed: int = 0
-    by_fold: bool = False
     target: Literal["folds", "pooled"] = "folds"
 
 
@@ -80,68 +71,49 @@ USUAL = Resampling()
 
 @dataclass(frozen=True)
 class Replicates:
-    """A bootstrap, from which intervals are read.
+    """A bootstrap, from which intervals are read."""
 
-    Attributes:
-        estimate: the statistic itself; None when undefined.
-        values: [R] the statistic of every replicate, NaN where undefined.
-        subjects: number of subjects.
-        note: what was resampled and evaluated, in words.
-        jackknife: gives [G] the statistic without each subject (a group, of over 2,000), [G] the strata.
-    """
-
-    estimate: float | None
-    values: np.ndarray
-    subjects: int
-    note: str
+    estimate: float | None  # the statistic itself; None when undefined
+    values: np.ndarray  # [R] the statistic of every replicate, NaN where undefined
+    subjects: int  # how many
+    note: str  # what was resampled and evaluated, in words
+    # Gives [G] the statistic without each subject (a group, of over 2,000) and [G] the strata.
     jackknife: Callable[[], tuple[np.ndarray, np.ndarray]] = field(repr=False)
 
 
-def strata(cases: Cases, by_fold: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Subjects in the order of their names, and what they are drawn within.
+def strata(subjects: np.ndarray, within: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Subjects in the order of their names, and what they are drawn within, of the columns of `Cases`.
 
     Returns:
-        [N] int number of each case's subject; [G] int stratum of each subject: its cases' set of strata and,
-        if asked for, its outer fold. Sets of several strata with fewer than 5 subjects are drawn
-        together: alone, a stratum of m subjects understates variance by (m - 1)/m.
+        [N] int number of each case's subject; [G] int stratum of each subject: its cases' set of strata.
+        Sets of several strata with fewer than 5 subjects are drawn together, with the largest stratum if
+        they are still fewer: alone, a stratum of m subjects understates variance by (m - 1)/m.
     """
-    _, subject = np.unique(cases.subjects, return_inverse=True)
-    _, of_case = np.unique(cases.strata, return_inverse=True)
-    has = np.zeros((subject.max() + 1, of_case.max() + 1 + by_fold), np.int64)
+    _, subject = np.unique(subjects, return_inverse=True)
+    _, of_case = np.unique(within, return_inverse=True)
+    has = np.zeros((subject.max() + 1, of_case.max() + 1), np.int64)
     has[subject, of_case] = 1
-    if by_fold:
-        has[subject, -1] = np.unique(cases.folds, return_inverse=True)[1]
     stratum = np.unique(has, axis=0, return_inverse=True)[1].reshape(-1)
-    several = has.sum(axis=1) > 1
-    return subject, stratum if by_fold else _without_small_ones(stratum, several)
-
-
-def _without_small_ones(stratum: np.ndarray, several: np.ndarray) -> np.ndarray:
-    """[G] strata in which small sets of `several` strata are one, or in the largest if still small."""
     sizes = np.bincount(stratum)
-    small = (sizes < FEWEST_A_STRATUM)[stratum] & several
+    small = (sizes < FEWEST_A_STRATUM)[stratum] & (has.sum(axis=1) > 1)
     together = len(sizes) if small.sum() >= FEWEST_A_STRATUM else int(sizes.argmax())
-    return np.unique(np.where(small, together, stratum), return_inverse=True)[1].reshape(-1)
+    return subject, np.unique(np.where(small, together, stratum), return_inverse=True)[1].reshape(-1)
 
 
-def resamples(
-    subjects: np.ndarray, within: np.ndarray, folds: np.ndarray | None, replicates: int, seed: int
-) -> np.ndarray:
+def resamples(subjects: np.ndarray, within: np.ndarray, replicates: int, seed: int) -> np.ndarray:
     """How often each case occurs in each replicate: subjects are drawn with all their cases.
 
     Args:
         subjects: [N] subject of each case.
         within: [N] stratum of each case: as many subjects of a stratum (of a set of strata, when a subject
             has several) are drawn as there are.
-        folds: [N] outer folds to draw within as well, or None.
         replicates: R.
         seed: of the draws; the same for cases in any order.
 
     Returns:
         [R, N] float32 counts.
     """
-    cases = Cases(within, np.zeros(len(within)) if folds is None else folds, subjects)
-    subject, stratum = strata(cases, folds is not None)
+    subject, stratum = strata(subjects, within)
     return _draw(np.random.default_rng(seed), stratum, replicates)[:, subject].astype(np.float32)
 
 
@@ -158,7 +130,7 @@ def _draw(generator: np.random.Generator, stratum: np.ndarray, replicates: int) 
 
 def blocks(cases: Cases, options: Resampling) -> Iterator[np.ndarray]:
     """Replicates as [B, N] float64 weights of cases, a block at a time."""
-    subject, stratum = strata(cases, options.by_fold)
+    subject, stratum = strata(cases.subjects, cases.strata)
     generator, size = np.random.default_rng(options.seed), max(1, BLOCK // len(subject))
     for start in range(0, options.replicates, size):
         yield _draw(generator, stratum, min(size, options.replicates - start))[:, subject].astype(np.float64)
@@ -166,15 +138,10 @@ def blocks(cases: Cases, options: Resampling) -> Iterator[np.ndarray]:
 
 @dataclass(frozen=True)
 class Part:
-    """Cases that a statistic takes together: an outer fold, or all.
+    """Cases that a statistic takes together: an outer fold, or all."""
 
-    Attributes:
-        rows: which of the caller's cases they are.
-        columns: where they stand in weights of the ordered cases.
-    """
-
-    rows: slice | np.ndarray
-    columns: slice
+    rows: slice | np.ndarray  # which of the caller's cases they are
+    columns: slice  # where they stand in weights of the ordered cases
 
 
 def ordered(cases: Cases, target: Literal["folds", "pooled"]) -> tuple[Cases, list[Part]]:
@@ -195,12 +162,7 @@ def ordered(cases: Cases, target: Literal["folds", "pooled"]) -> tuple[Cases, li
 
 
 def by_target(statistic: Statistic, parts: Sequence[Part], weights: np.ndarray) -> tuple[np.ndarray, int]:
-    """The statistic of each part, averaged over those where it is defined.
-
-    Args:
-        statistic: what to evaluate.
-        parts: see `ordered`.
-        weights: [R, N] of the ordered cases.
+    """The statistic of each part under weights [R, N], averaged over the parts that define it.
 
     Returns:
         [R] float64, NaN where undefined; in how many replicates a part was left out as undefined.
@@ -231,7 +193,7 @@ def bootstrap(statistic: Statistic, cases: Cases, options: Resampling = USUAL) -
     cases, parts = ordered(cases, options.target)
     (single,), _ = by_target(statistic, parts, np.ones((1, len(cases.folds))))
     found = [by_target(statistic, parts, weights) for weights in blocks(cases, options)]
-    subject, stratum = strata(cases, options.by_fold)
+    subject, stratum = strata(cases.subjects, cases.strata)
 
     def jackknife() -> tuple[np.ndarray, np.ndarray]:
         group, of_group = _groups(stratum)
@@ -242,13 +204,17 @@ def bootstrap(statistic: Statistic, cases: Cases, options: Resampling = USUAL) -
             left.append(by_target(statistic, parts, weights)[0])
         return np.concatenate(left), of_group
 
-    partial = sum(count for _, count in found)
-    note = f"a fold undefined and left out in {partial} of {options.replicates} replicates" * bool(partial)
-    if options.target == "pooled":
-        note = "over pooled out-of-fold predictions"
     values = np.concatenate([values for values, _ in found])
     estimate = float(single) if np.isfinite(single) else None
+    note = evaluated(options, sum(count for _, count in found))
     return Replicates(estimate, values, len(stratum), note, jackknife)
+
+
+def evaluated(options: Resampling, partial: int) -> str:
+    """What the replicates are of, in words, when a fold was undefined in so many of them."""
+    if options.target == "pooled":
+        return "over pooled out-of-fold predictions"
+    return f"a fold undefined and left out in {partial} of {options.replicates} replicates" * bool(partial)
 
 
 def _groups(stratum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

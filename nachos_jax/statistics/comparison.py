@@ -21,65 +21,38 @@ ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class Differences:
-    """What the differences of two runs say before any test.
+    """What the differences of two runs say before any test."""
 
-    Attributes:
-        mean: mean of the defined differences; None when there is none.
-        sd: standard deviation (ddof 1) of the defined differences; None with fewer than two.
-        count: J, the number of defined differences (outer folds).
-        note: why no test is possible, or "".
-    """
-
-    mean: float | None
-    sd: float | None
-    count: int
-    note: str
+    mean: float | None  # mean of the defined differences; None when there is none
+    sd: float | None  # standard deviation (ddof 1) of the defined differences; None with fewer than two
+    count: int  # J, the number of defined differences (outer folds)
+    note: str  # why no test is possible, or ""
 
 
 @dataclass(frozen=True)
 class CorrectedTest:
-    """The corrected paired t test; all numbers are None where it is undefined.
+    """The corrected paired t test; all numbers are None where it is undefined."""
 
-    Attributes:
-        t: the statistic.
-        df: degrees of freedom, J - 1.
-        se: corrected standard error of the mean difference.
-        p: two-sided p-value of "no difference".
-        low: lower end of the interval of the mean difference.
-        high: upper end.
-        note: the reason where undefined, else "".
-    """
-
-    t: float | None
-    df: int | None
-    se: float | None
-    p: float | None
-    low: float | None
-    high: float | None
-    note: str = ""
+    t: float | None  # the statistic
+    df: int | None  # degrees of freedom, J - 1
+    se: float | None  # corrected standard error of the mean difference
+    p: float | None  # two-sided p-value of "no difference"
+    low: float | None  # lower end of the interval of the mean difference
+    high: float | None  # upper end
+    note: str = ""  # the reason where undefined, else ""
 
 
 @dataclass(frozen=True)
 class Posterior:
-    """What the mean difference may be, as a Student t; all numbers are None where it is undefined.
+    """What the mean difference may be, as a Student t; all numbers are None where it is undefined."""
 
-    Attributes:
-        df: degrees of freedom, J - 1.
-        location: its centre, the mean difference.
-        scale: its scale.
-        below: probability of a mean difference below -rope.
-        inside: probability of one from -rope to rope: practical equivalence.
-        above: probability of one above rope.
-        note: the reason where undefined, else "".
-    """
-
-    df: int | None
-    location: float | None
-    scale: float | None
-    below: float | None
-    inside: float | None
-    above: float | None
-    note: str = ""
+    df: int | None  # degrees of freedom, J - 1
+    location: float | None  # its centre, the mean difference
+    scale: float | None  # its scale
+    below: float | None  # probability of a mean difference below -rope
+    inside: float | None  # probability of one from -rope to rope: practical equivalence
+    above: float | None  # probability of one above rope
+    note: str = ""  # the reason where undefined, else ""
 
 
 def describe(differences: Sequence[float | None], folds: int) -> Differences:
@@ -116,7 +89,7 @@ def corrected_t(
     """
     found = describe(differences, folds)
     if found.note or found.mean is None:
-        return CorrectedTest(None, None, None, None, None, None, found.note)
+        return CorrectedTest(*[None] * 6, note=found.note)
     se, df = _scale(found, folds, ratio), found.count - 1
     statistic = found.mean / se
     half = float(student.ppf(0.5 + level / 2, df)) * se
@@ -141,7 +114,7 @@ def correlated_t(differences: Sequence[float | None], folds: int, rope: float) -
     """
     found = describe(differences, folds)
     if found.note or found.mean is None:
-        return Posterior(None, None, None, None, None, None, found.note)
+        return Posterior(*[None] * 6, note=found.note)
     scale, df = _scale(found, folds, None), found.count - 1
     below = float(student.cdf((-rope - found.mean) / scale, df))
     above = float(student.sf((rope - found.mean) / scale, df))
@@ -152,12 +125,7 @@ def holm(values: Sequence[float | None]) -> list[float | None]:
     """p-values adjusted over a family (Holm, 1979): the step-down Bonferroni procedure.
 
     The i-th smallest of m is multiplied by m - i + 1, then none may be below a smaller one's, nor above 1.
-
-    Args:
-        values: p-values; those that are None were not tested, and are not counted in m.
-
-    Returns:
-        Adjusted p-values in the same order, None where there was none.
+    Those that are None were not tested and are not counted in m.
     """
     order = sorted((p, place) for place, p in enumerate(values) if p is not None)
     adjusted: list[float | None] = [None] * len(values)

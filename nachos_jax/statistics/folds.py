@@ -11,21 +11,13 @@ import numpy as np
 
 @dataclass(frozen=True)
 class FoldSummary:
-    """A metric over outer folds.
+    """A metric over outer folds."""
 
-    Attributes:
-        mean: mean of the defined values; None when there is none.
-        sd: standard deviation (ddof 1); None with fewer than two values.
-        se: standard error sd / sqrt(K); None with fewer than two values.
-        count: number of defined values.
-        undefined: number of values skipped because they are None.
-    """
-
-    mean: float | None
-    sd: float | None
-    se: float | None
-    count: int
-    undefined: int
+    mean: float | None  # mean of the defined values; None when there is none
+    sd: float | None  # standard deviation (ddof 1); None with fewer than two values
+    se: float | None  # standard error sd / sqrt(K); None with fewer than two values
+    count: int  # number of defined values
+    undefined: int  # number of values skipped because they are None
 
 
 def summary(values: Sequence[float | None], folds: int | None = None) -> FoldSummary:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import special
@@ -27,47 +26,22 @@ SHARE: Bounds = (0.0, 1.0)
 
 @dataclass(frozen=True)
 class Interval:
-    """A confidence interval, or the reason why there is none.
+    """A confidence interval, or the reason why there is none."""
 
-    Attributes:
-        method: key for files, e.g. "corrected_t".
-        label: name for people.
-        unit: what was counted as independent: "outer folds", "subjects" or "cases".
-        count: how many of these.
-        level: nominal coverage, e.g. 0.95.
-        estimate: the number in question; None when it is undefined itself.
-        low: lower end; None when undefined.
-        high: upper end; None when undefined.
-        note: the reason when undefined, else a qualification; empty when there is nothing to say.
-    """
-
-    method: str
-    label: str
-    unit: str
-    count: int
-    level: float
-    estimate: float | None
-    low: float | None
-    high: float | None
-    note: str = ""
-
-    @property
-    def width(self) -> float | None:
-        """high - low; None when undefined."""
-        return None if self.low is None or self.high is None else self.high - self.low
+    method: str  # key for files, e.g. "corrected_t".
+    label: str  # name for people
+    unit: str  # what was counted as independent: "outer folds", "subjects" or "cases"
+    count: int  # how many of these
+    level: float  # nominal coverage, e.g. 0.95.
+    estimate: float | None  # the number in question; None when it is undefined itself
+    low: float | None  # lower end; None when undefined
+    high: float | None  # upper end; None when undefined
+    note: str = ""  # the reason when undefined, else a qualification; empty when there is nothing to say
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What an interval is, before its numbers: method, label, unit and count as in `Interval`.
-
-    Attributes:
-        method: key for files.
-        label: name for people.
-        unit: what was counted as independent.
-        count: how many of these.
-        level: nominal coverage.
-    """
+    """What an interval is, before its numbers; fields as in `Interval`."""
 
     method: str
     label: str
@@ -97,7 +71,6 @@ def corrected_t(
     *,
     bounds: Bounds = UNBOUNDED,
     ratio: float | None = None,
-    scale: Literal["metric", "logit"] = "metric",
 ) -> Interval:
     """Corrected resampled t interval over J scores of R repeats of K outer folds: the headline.
 
@@ -111,29 +84,16 @@ def corrected_t(
     (Schulz-Kuempel et al., 2024), and in `benchmarks/statistics` rather too wide for a stable learner. Do
     not use it for folds that are sites: s^2 then measures sites.
 
-    The logit scale takes the interval of logit(mean) with the SE of the delta method and turns its ends
-    back. It stays inside the bounds, also where some folds score 1, for which logits of single scores would
-    not exist. It is not the default, because the plain interval is the one published and compared; ends cut
-    at a bound are said in the note.
-
     Args:
         values: R K scores in any order; None where a fold's is undefined. These are left out, said in the
             note; J is the number of the others.
         folds: K, the outer folds of one repeat.
         level: nominal coverage.
-        bounds: smallest and largest value of the metric; the logit scale needs finite ones.
+        bounds: smallest and largest value of the metric; ends cut at one are said in the note.
         ratio: n_test / n_train, the mean over folds where these differ; default 1 / (K - 1).
-        scale: where the interval is symmetric.
-
-    Raises:
-        ValueError: the logit scale was asked for without finite bounds.
     """
     defined = np.array([value for value in values if value is not None], np.float64)
     kind = Kind("corrected_t", "Corrected t (Nadeau and Bengio)", "outer folds", len(defined), level)
-    if scale == "logit":
-        kind = replace(kind, method="corrected_t_logit", label=f"{kind.label}, logit scale")
-        if not np.isfinite(bounds).all():
-            raise ValueError(f"bounds {bounds}: the logit scale needs finite ones")
     missing = len(values) - len(defined)
     skipped = f"{missing} of {len(values)} outer folds undefined and left out" if missing else ""
     mean = float(defined.mean()) if len(defined) else None
@@ -143,19 +103,7 @@ def corrected_t(
     share = 1 / (folds - 1) if ratio is None else ratio
     se = math.sqrt((1 / len(defined) + share) * defined.var(ddof=1))
     half = float(special.stdtrit(len(defined) - 1, (1 + level) / 2)) * se
-    if scale == "metric":
-        return kind.around(mean, (mean - half, mean + half), bounds, skipped)
-    if not bounds[0] < mean < bounds[1]:
-        return kind.undefined("the mean lies on the metric's bound: its logit is infinite", mean)
-    return kind.around(mean, _logit_ends(mean, half, bounds), bounds, skipped)
-
-
-def _logit_ends(mean: float, half: float, bounds: Bounds) -> np.ndarray:
-    """Ends [2] of an interval that is mean +- half to first order and symmetric on the logit scale."""
-    width = bounds[1] - bounds[0]
-    part = (mean - bounds[0]) / width
-    slope = 1 / (width * part * (1 - part))
-    return bounds[0] + width * special.expit(special.logit(part) + slope * half * np.array([-1.0, 1.0]))
+    return kind.around(mean, (mean - half, mean + half), bounds, skipped)
 
 
 def _no_spread_over_folds(defined: np.ndarray, folds: int) -> str:
@@ -171,15 +119,11 @@ def _no_spread_over_folds(defined: np.ndarray, folds: int) -> str:
 
 
 def cluster_variance(residuals: np.ndarray, subjects: np.ndarray) -> float:
-    """Variance of a sum of N residuals that are independent between subjects only.
+    """Variance of a sum of residuals [N] with mean 0 that are independent between subjects [N] only.
 
     G / (G - 1) times the sum over G subjects of (the sum of a subject's residuals)^2; with one case a
     subject this is N times the sample variance (Liang and Zeger, 1986, with the usual factor for few
     clusters).
-
-    Args:
-        residuals: [N] float with mean 0.
-        subjects: [N] names or numbers.
     """
     groups, index = np.unique(subjects, return_inverse=True)
     sums = np.bincount(index, weights=residuals)
@@ -220,7 +164,7 @@ def bayle(
     if variance <= 1e-12 * float(np.sum((values - mean) ** 2)):
         return kind.undefined("the same mean loss for all subjects: their spread tells nothing", mean)
     se = math.sqrt(variance) / len(values)
-    return kind.around(mean, _normal(mean, se, level), bounds, narrow(count))
+    return kind.around(mean, normal_ends(mean, se, level), bounds, narrow(count))
 
 
 def auc_influence(
@@ -278,7 +222,7 @@ def auc_influence(
     sums = np.bincount(index, weights=influence) / len(numbers)
     rarer = min(len(np.unique(np.asarray(subjects)[labels == c])) for c in (0, 1))
     note = narrow(rarer, " of the rarer class")
-    return kind.around(mean, _normal(mean, float(np.sqrt(np.sum(sums**2))), level), SHARE, note)
+    return kind.around(mean, normal_ends(mean, float(np.sqrt(np.sum(sums**2))), level), SHARE, note)
 
 
 def _auc_of_fold(positive: np.ndarray, scores: np.ndarray) -> tuple[float, np.ndarray]:
@@ -303,6 +247,7 @@ def narrow(subjects: int, which: str = "") -> str:
     return f"{subjects} subjects{which}: likely too narrow" if subjects < FEW_SUBJECTS else ""
 
 
-def _normal(mean: float, se: float, level: float) -> tuple[float, float]:
+def normal_ends(mean: float, se: float, level: float) -> tuple[float, float]:
+    """Ends of a normal interval."""
     z = float(special.ndtri((1 + level) / 2))
     return mean - z * se, mean + z * se

@@ -18,8 +18,7 @@ from nachos_jax.data.targets import Targets
 from nachos_jax.metrics import classification as metrics
 from nachos_jax.metrics.calibration import with_temperature
 from nachos_jax.splits.strata import Strata
-from nachos_jax.tasks.dense import DenseDevice, DenseTask
-from nachos_jax.tasks.shared import CLASS_WEIGHT_EXPONENT, LABEL_SMOOTHING
+from nachos_jax.tasks.dense import CLASS_WEIGHT_EXPONENT, LABEL_SMOOTHING, DenseDevice, DenseTask
 from nachos_jax.tasks.task import Tested, Told
 
 CROSS_ENTROPY, CUMULATIVE_LINK = "cross_entropy", "cumulative_link"
@@ -36,14 +35,10 @@ LOSS = Hyperparameter(
 
 
 def class_weights(counts: np.ndarray, exponent: float) -> np.ndarray:
-    """Weights that make up for imbalance: (N / (C n_c))^exponent.
+    """Weights [C] float32 that make up for imbalance, (N / (C n_c))^exponent, from training counts [C].
 
-    Args:
-        counts: [C] training cases of each class.
-        exponent: 0 gives ones, 1 scikit-learn's "balanced".
-
-    Returns:
-        [C] float32; a class without training cases gets 1 (it is never drawn).
+    Exponent 0 gives ones, 1 scikit-learn's "balanced"; a class without training cases gets 1 (it is never
+    drawn).
     """
     seen = counts > 0
     balanced = counts.sum() / (max(int(seen.sum()), 1) * np.where(seen, counts, 1))
@@ -73,15 +68,10 @@ def cumulative_log_probabilities(outputs: jax.Array) -> jax.Array:
 
 @dataclass(frozen=True)
 class ClassDevice(DenseDevice):
-    """The device side.
+    """The device side."""
 
-    Attributes:
-        classes: C.
-        ordered: whether the outputs are those of a cumulative link.
-    """
-
-    classes: int
-    ordered: bool = False
+    classes: int  # C
+    ordered: bool = False  # whether the outputs are those of a cumulative link
 
     @property
     def outputs(self) -> int:  # type: ignore[override]
@@ -165,7 +155,7 @@ class Classification(DenseTask):
     def undefined(self, metric: str, targets: Targets) -> str:
         """Tried on predictions that are certain and right."""
         certain = np.eye(len(targets.names))[targets.values]
-        value = metrics.METRICS[metric].function(targets.values, certain, targets.names)
+        value = metrics.evaluate(metric, targets.values, certain, targets.names)
         return value.note if value.value is None else ""
 
     def tested(self, seen: np.ndarray, targets: Targets) -> Tested:

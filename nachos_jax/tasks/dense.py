@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,14 @@ from nachos_jax.core.types import HParams
 from nachos_jax.data.augment import augment
 from nachos_jax.data.targets import Targets
 from nachos_jax.tasks.task import Apply, Cases, Tested, Told
+
+_of_classes = functools.partial(
+    Hyperparameter, kind="float", low=0.0, default=0.0, tasks=("classification", "multilabel")
+)
+LABEL_SMOOTHING = _of_classes("label_smoothing", high=0.5, meaning="mass moved to the uniform distribution")
+CLASS_WEIGHT_EXPONENT = _of_classes(
+    "class_weight_exponent", high=4.0, meaning="class weights: 0 = none, 1 = balanced, between = softened"
+)
 
 
 def normalised(inputs: jax.Array, told: Told) -> jax.Array:

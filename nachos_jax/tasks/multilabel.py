@@ -16,8 +16,7 @@ from nachos_jax.data.columns import Columns
 from nachos_jax.data.targets import Targets
 from nachos_jax.metrics import multilabel as metrics
 from nachos_jax.splits.strata import Strata
-from nachos_jax.tasks.dense import DenseDevice, DenseTask
-from nachos_jax.tasks.shared import CLASS_WEIGHT_EXPONENT, LABEL_SMOOTHING
+from nachos_jax.tasks.dense import CLASS_WEIGHT_EXPONENT, LABEL_SMOOTHING, DenseDevice, DenseTask
 from nachos_jax.tasks.task import Tested, Told
 
 CELLS = {"1": 1.0, "1.0": 1.0, "true": 1.0, "0": 0.0, "0.0": 0.0, "false": 0.0}
@@ -26,13 +25,9 @@ CELLS = {"1": 1.0, "1.0": 1.0, "true": 1.0, "0": 0.0, "0.0": 0.0, "false": 0.0}
 
 @dataclass(frozen=True)
 class LabelsDevice(DenseDevice):
-    """The device side: a sigmoid a label.
+    """The device side: a sigmoid a label."""
 
-    Attributes:
-        outputs: number of labels.
-    """
-
-    outputs: int
+    outputs: int  # number of labels
 
     @property
     def seen(self) -> int:  # type: ignore[override]
@@ -107,13 +102,9 @@ class Multilabel(DenseTask):
 
     def watched(self, metric: str, seen: np.ndarray, targets: Targets) -> tuple[float, float | None]:
         """Mean binary cross-entropy over the known labels, and the metric; from logits [n, labels]."""
-        known = ~np.isnan(targets.values)
-        logits = seen.astype(np.float64)
-        with np.errstate(invalid="ignore"):
-            each = np.logaddexp(0.0, logits) - np.where(known, targets.values, 0.0) * logits
-        loss = float(each[known].mean()) if known.any() and np.isfinite(seen).all() else float("nan")
+        loss = metrics.cross_entropy_from_logits(targets.values, seen).value
         value = metrics.evaluate(metric, targets.values, self.predicted(seen), targets.names).value
-        return loss, metrics.METRICS[metric].turned(value)
+        return float("nan") if loss is None else loss, metrics.METRICS[metric].turned(value)
 
     def undefined(self, metric: str, targets: Targets) -> str:
         """Tried on predictions that are right; what is unknown is said to be not there."""

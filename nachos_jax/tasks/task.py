@@ -2,7 +2,7 @@
 
 A task called NAME is the file `nachos_jax/tasks/NAME.py` with one object `TASK` that keeps the Protocol
 `Task`; nothing else changes (see `nachos_jax.tasks.registry`). `nachos_jax.tasks.dense` has what tasks share
-whose inputs all have one shape. `nachos_jax.tasks.conformance` checks any task against this page.
+whose inputs all have one shape. `tests/tasks/conformance.py` checks any task against this page.
 
 Words: a network gives *outputs* [B, O]; what is kept of a held case is *seen*, [B, S] numbers whose count
 does not depend on the size of the target: logits of a class problem, counts and losses of a mask. Lanes keep,
@@ -31,31 +31,19 @@ Apply = Callable[[Any], "jax.Array"]
 
 
 class Cases(NamedTuple):
-    """Cases on a device, row by row: all of them, or those of one window.
+    """Cases on a device, row by row: all of them, or those of one window."""
 
-    Attributes:
-        inputs: what the store gives (`Store.rows`): [rows, H, W, C] of images.
-        targets: [rows, ...].
-    """
-
-    inputs: Any
-    targets: Any
+    inputs: Any  # what the store gives (`Store.rows`): [rows, H, W, C] of images
+    targets: Any  # [rows, ...]
 
 
 class Told(NamedTuple):
-    """What a task's device functions know of a fit.
+    """What a task's device functions know of a fit."""
 
-    Attributes:
-        mean: [C] float32, mean of the training inputs by channel.
-        sd: [C] float32, their standard deviation.
-        task: what `Task.told` said, float32 arrays by name.
-        traced: hyperparameters that keep shapes, float32 scalars; inactive ones are 0.
-    """
-
-    mean: Any
-    sd: Any
-    task: Mapping[str, Any]
-    traced: Mapping[str, Any]
+    mean: Any  # [C] float32, mean of the training inputs by channel
+    sd: Any  # [C] float32, their standard deviation
+    task: Mapping[str, Any]  # what `Task.told` said, float32 arrays by name
+    traced: Mapping[str, Any]  # hyperparameters that keep shapes, float32 scalars; inactive ones are 0
 
 
 class DeviceTask(Protocol):
@@ -100,16 +88,10 @@ class DeviceTask(Protocol):
 
 @dataclass(frozen=True)
 class Tested:
-    """What the one test of an outer fold records of its n cases.
+    """What the one test of an outer fold records of its n cases."""
 
-    Attributes:
-        arrays: [n, ...] by name, one row a case, NaN where nothing is known; they go into the record.
-        values: metrics of the fold, None where undefined. A task whose report section computes metrics from
-            the arrays leaves them out.
-    """
-
-    arrays: Mapping[str, np.ndarray]
-    values: Mapping[str, float | None] = field(default_factory=dict)
+    arrays: Mapping[str, np.ndarray]  # [n, ...] by name, one row a case, NaN where nothing is known
+    values: Mapping[str, float | None] = field(default_factory=dict)  # metrics that no section computes
 
 
 class Task(Protocol):

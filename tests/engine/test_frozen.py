@@ -76,7 +76,7 @@ def test_frozen_weights(plant: Callable[[str, str], None], residency: str):
     assert sorted(leaf.shape for leaf in jax.tree.leaves(state.params)) == [(3,), (8, 3)]
     assert not jax.tree.leaves(state.stats)
     assert not [leaf for leaf in jax.tree.leaves(state) if leaf.shape == given.shape]
-    np.testing.assert_array_equal(lanes.program.frozen["columns"]["kernel"], given)
+    np.testing.assert_array_equal(lanes.program.spec.frozen["columns"]["kernel"], given)
     if residency == "resident":
         assert _shared(lanes.program).frozen["columns"]["kernel"].shape == given.shape
 

@@ -18,7 +18,6 @@ from nachos_jax.core.hparams import Hyperparameter
 from nachos_jax.data.store import Dense
 from nachos_jax.data.sums import pixel_sums
 from nachos_jax.engine.inputs import InputMaker, traced, traced_names
-from nachos_jax.engine.schedule import SCHEDULES
 from nachos_jax.engine.windows import divide
 from nachos_jax.splits.folds import Folds
 from nachos_jax.tasks.classification import TASK
@@ -26,6 +25,7 @@ from tests import tiny
 from tests.inputs import dense
 
 TABLE = base.table()
+SCHEDULE = next(row for row in TABLE if row.name == "schedule")
 PAIRS = [(), (0,), (1, 3), (0, 2)]
 ROOM = 60
 
@@ -159,7 +159,7 @@ def test_traced_values_ride_as_float32_and_inactive_ones_as_zero(run):
     assert {type(value) for value in values.values()} == {np.float32}
     assert values["momentum"] == values["nesterov"] == values["decay"] == values["decoupled"] == 0
     assert (values["learning_rate"], values["dropout"], values["beta1"]) == (0.25, 0.5, np.float32(0.9))
-    assert SCHEDULES[int(values["schedule"])] == "cosine"
+    assert SCHEDULE.choices[int(values["schedule"])] == "cosine"
     assert traced(tiny.fit(run, optimizer="adamw"), TABLE)["decoupled"] == 1
     assert traced(tiny.fit(run, optimizer="sgd", nesterov=True), TABLE)["nesterov"] == 1
 
@@ -170,7 +170,7 @@ def test_every_hyperparameter_reaches_the_lane_or_its_bucket():
 
 
 def test_a_choice_that_rides_is_told_by_its_place():
-    assert next(row.choices for row in TABLE if row.name == "schedule") == SCHEDULES
+    assert SCHEDULE.choices == ("constant", "inverse_time", "cosine"), "the order of engine/schedule.py"
 
 
 def test_what_a_fit_leaves_out_because_it_is_absent_rides_all_the_same(run):

@@ -9,7 +9,7 @@ import jax
 import pytest
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.engine import memory, program, resident
+from nachos_jax.engine import bucket_lanes, memory, program, resident
 from nachos_jax.engine.resume import Checkpoints
 from tests import tiny
 from tests.inputs import dense
@@ -133,15 +133,15 @@ def test_out_of_memory_while_resumed_fits_take_lanes_keeps_their_own_state(cohor
     first.step()
     first.save()
     first.close()
-    calls, place = [], program.LaneProgram.place
+    calls, place = [], program.place
 
-    def failing(self, told):
-        calls.append(self)
+    def failing(told, mesh):
+        calls.append(told)
         if len(calls) == 5:  # the lanes of `before` are free again, and still hold its weights
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes.")
-        return place(self, told)
+        return place(told, mesh)
 
-    monkeypatch.setattr(program.LaneProgram, "place", failing)
+    monkeypatch.setattr(bucket_lanes, "place", failing)
     records, _, pool = tiny.train(
         [*before, *resumed], run, cohort, checkpoints=Checkpoints(tmp_path, "second")
     )

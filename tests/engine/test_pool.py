@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from nachos_jax.data.store import Dense
-from nachos_jax.engine import bucket_lanes, lane, program, watch
+from nachos_jax.engine import bucket_lanes, lane, watch
+from nachos_jax.engine.program import empty_state, place
 from nachos_jax.engine.resume import Checkpoints
 from nachos_jax.records.schema import Curve
 from nachos_jax.runtime.mesh import by_lane
@@ -138,8 +139,13 @@ def test_shard_map_gives_what_pmap_of_vmap_gives(cohort):
     pool.submit(fits)
     lanes = next(iter(pool._buckets.values()))
     told = [pool._maker.make(fit, 16) for fit in fits]
-    placed, fresh = lanes.program.place(told), jax.device_put(np.ones(8, bool), by_lane(lanes.program.mesh))
-    begun = lanes.program.start(lanes.program.empty_state(), placed, fresh)
+    placed, fresh = (
+        place(told, lanes.program.mesh),
+        jax.device_put(np.ones(8, bool), by_lane(lanes.program.mesh)),
+    )
+    begun = lanes.program.start(
+        empty_state(lanes.program.spec, lanes.program.lanes, lanes.program.mesh), placed, fresh
+    )
     host = jax.tree.map(np.array, jax.device_get(begun))
     ours = lanes.program.epoch(begun, placed)
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves).reshape(4, 2, *np.shape(leaves[0])), *told)
@@ -243,13 +249,12 @@ def test_bfloat16_and_augmentation_train(cohort):
 
 def test_a_refit_predicts_its_fold_once_after_its_last_epoch(cohort, monkeypatch):
     predicted = []
-    place = program.LaneProgram.place
 
-    def spy(self, told):
+    def spy(told, mesh):
         predicted.append(int(told[0].n_held))
-        return place(self, told)
+        return place(told, mesh)
 
-    monkeypatch.setattr(program.LaneProgram, "place", spy)
+    monkeypatch.setattr(bucket_lanes, "place", spy)
     run = tiny.run_config()
     tiny.train([tiny.fit(run, (2,), epochs=3)], run, cohort)
     assert predicted == [0, 0, int((cohort.table.folds == 2).sum())]

@@ -10,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nachos_jax.engine.schedule import SCHEDULES, rate
+from nachos_jax.core.hparams import OPTIMISATION
+from nachos_jax.engine.schedule import rate
 
 STEPS = 7  # an epoch
 HORIZON = 10.0
 PEAKS = (0.3, 0.02, 1e-3)
+SCHEDULES = [str(name) for row in OPTIMISATION if row.name == "schedule" for name in row.choices]
 
 
 STEPWISE = jax.vmap(lambda step, traced: rate(step, jnp.int32(STEPS), HORIZON, traced), (0, None))

@@ -172,17 +172,14 @@ THRESHOLDS = np.array([0.0, 0.1, 0.25, 0.5, 0.9])
 @given(data=cases())
 def test_net_benefit_is_its_formula(data):
     labels, scores = data
-    found = d.net_benefit(labels, scores, THRESHOLDS)
+    found = d.net_benefit(labels, scores, THRESHOLDS, np.ones((2, len(labels))))
     n = len(labels)
     for i, t in enumerate(THRESHOLDS):
         tp = sum(y and p >= t for y, p in zip(labels, scores, strict=True))
         fp = sum((not y) and p >= t for y, p in zip(labels, scores, strict=True))
-        assert found.model.values[i] == pytest.approx(tp / n - fp / n * t / (1 - t))
-        everyone = labels.mean() - (1 - labels.mean()) * t / (1 - t)
-        assert found.treat_all.values[i] == pytest.approx(everyone)
-        assert found.gain.values[i] == pytest.approx(found.model.values[i] - max(everyone, 0))
-    np.testing.assert_array_equal(found.treat_none.values, 0)
-    assert found.model.low is None
+        assert found.model[i] == pytest.approx(tp / n - fp / n * t / (1 - t))
+        assert found.treat_all[i] == pytest.approx(labels.mean() - (1 - labels.mean()) * t / (1 - t))
+    np.testing.assert_allclose(found.low, found.model)
 
 
 @given(data=cases(), seed=st.integers(0, 99))
@@ -193,21 +190,18 @@ def test_net_benefit_bands_are_those_of_repeated_cases(data, seed):
     weights[0] = 0  # a replicate without cases is left out
     found = d.net_benefit(labels, scores, THRESHOLDS, weights, 0.8)
     rows = [np.repeat(np.arange(len(labels)), row) for row in weights[1:]]
-    replicates = [d.net_benefit(labels[row], scores[row], THRESHOLDS) for row in rows]
-    for name in ("model", "treat_all", "gain"):
-        values = np.stack([getattr(replicate, name).values for replicate in replicates])
-        np.testing.assert_allclose(getattr(found, name).low, np.quantile(values, 0.1, axis=0), atol=1e-12)
-        np.testing.assert_allclose(getattr(found, name).high, np.quantile(values, 0.9, axis=0), atol=1e-12)
+    values = [
+        d.net_benefit(labels[row], scores[row], THRESHOLDS, np.ones((1, len(row)))).model for row in rows
+    ]
+    np.testing.assert_allclose(found.low, np.quantile(values, 0.1, axis=0), atol=1e-12)
+    np.testing.assert_allclose(found.high, np.quantile(values, 0.9, axis=0), atol=1e-12)
 
 
 def test_net_benefit_refuses_what_it_cannot_use():
-    labels, scores = np.array([True, False]), np.array([0.2, 0.7])
+    labels, scores, weights = np.array([True, False]), np.array([0.2, 0.7]), np.ones((1, 2))
     with pytest.raises(ValueError, match="below 1"):
-        d.net_benefit(labels, scores, np.array([1.0]))
+        d.net_benefit(labels, scores, np.array([1.0]), weights)
     with pytest.raises(ValueError, match="between 0 and 1"):
-        d.net_benefit(labels, scores * 5, THRESHOLDS)
-    with pytest.raises(ValueError, match="no replicate"):
-        d.net_benefit(labels, scores, THRESHOLDS, np.zeros((3, 2)))
-    assert d.net_benefit(labels[:0], scores[:0], THRESHOLDS).note == "no cases"
+        d.net_benefit(labels, scores * 5, THRESHOLDS, weights)
     with pytest.raises(ValueError, match="numbers"):
         d.applied(math.nan, labels, scores)

@@ -59,10 +59,11 @@ def test_macro_means_and_labels_equal_scikit_learn(metric, data):
         assert value.note == "no label is known"
     else:
         assert value.note.endswith(f"of {', '.join(gone)}") if gone else "over" not in value.note
-    for name, one in zip(data[2], expected, strict=True):
-        found = getattr(m.per_label(*data)[name], metric)
-        assert found.value == (None if one is None else pytest.approx(one, abs=1e-12))
-        assert found.value is not None or found.note
+    if metric == "f1":
+        for column, one in enumerate(expected):
+            found = m.rates(data[0][:, column], data[1][:, column], data[2][column], 0.5)["f1"]
+            assert found.value == (None if one is None else pytest.approx(one, abs=1e-12))
+            assert found.value is not None or found.note
 
 
 @given(data=cases())
@@ -104,9 +105,8 @@ def test_a_label_that_is_not_known_is_a_row_less(data):
     truth, predicted, names = data
     for column, name in enumerate(names):
         rows = ~np.isnan(truth[:, column])
-        dropped = m.per_label(truth[rows][:, [column]], predicted[rows][:, [column]], [name])
-        assert m.per_label(*data)[name] == dropped[name]
-        assert dropped[name].known == rows.sum()
+        dropped = m.rates(truth[rows, column], predicted[rows, column], name, 0.5)
+        assert m.rates(truth[:, column], predicted[:, column], name, 0.5) == dropped
 
 
 # --- thresholds ------------------------------------------------------------------------------------------
@@ -115,50 +115,39 @@ def test_a_label_that_is_not_known_is_a_row_less(data):
 @given(data=cases())
 def test_thresholds_are_the_best_of_all(data):
     truth, predicted, names = data
-    for rule in (m.YOUDEN, m.F1):
-        chosen = m.choose_thresholds(truth, predicted, names, rule)
-        for column, name in enumerate(names):
-            rows = ~np.isnan(truth[:, column])
-            y, p = truth[rows, column], predicted[rows, column]
-            if len(set(y)) < 2:
-                assert chosen[name].value is None
-                assert chosen[name].note
-                continue
-
-            def score(cut, y=y, p=p, rule=rule):
-                recall, other = np.mean(p[y == 1] >= cut), np.mean(p[y == 0] < cut)
-                return recall + other if rule == m.YOUDEN else f1(y, p >= cut)
-
-            best = max(score(cut) for cut in [*np.unique(p), 2.0])
-            assert score(chosen[name].value) == pytest.approx(best)
+    chosen = m.choose_thresholds(truth, predicted, names, Rule("youden"))
+    for column, name in enumerate(names):
+        rows = ~np.isnan(truth[:, column])
+        y, p = truth[rows, column], predicted[rows, column]
+        if len(set(y)) < 2:
+            assert chosen[name].value is None
+            assert chosen[name].note
+            continue
+        scores = {cut: np.mean(p[y == 1] >= cut) + np.mean(p[y == 0] < cut) for cut in [*np.unique(p), 2.0]}
+        cut = chosen[name].value
+        assert np.mean(p[y == 1] >= cut) + np.mean(p[y == 0] < cut) == pytest.approx(max(scores.values()))
 
 
 @given(data=cases(unknown=0.0), seed=st.integers(0, 1000))
-def test_decisions_at_thresholds_have_their_f1(data, seed):
+def test_decisions_at_thresholds_have_their_rates(data, seed):
     truth, predicted, names = data
     cuts = np.random.default_rng(seed).random(len(names))
-    called = m.decided(predicted, cuts)
-    expected = [one for one in of_label("f1", truth, called, names) if one is not None]
-    assert m.evaluate("macro_f1", truth, called, names).value == (
-        pytest.approx(np.mean(expected)) if expected else None
-    )
+    called = (predicted >= cuts).astype(float)
+    expected = of_label("f1", truth, called, names)
     for column, name in enumerate(names):
-        y, found = truth[:, column], m.per_label(truth, predicted, names, cuts)[name]
-        right = (predicted[:, column] >= cuts[column]) == (y == 1)
-        assert found.sensitivity.value == (pytest.approx(right[y == 1].mean()) if y.any() else None)
-        assert found.specificity.value == (pytest.approx(right[y == 0].mean()) if not y.all() else None)
-        assert found.positive == y.sum()
+        y, found = truth[:, column], m.rates(truth[:, column], predicted[:, column], name, cuts[column])
+        right = called[:, column] == y
+        one = expected[column]
+        assert found["f1"].value == (None if one is None else pytest.approx(one))
+        assert found["sensitivity"].value == (pytest.approx(right[y == 1].mean()) if y.any() else None)
+        assert found["specificity"].value == (pytest.approx(right[y == 0].mean()) if not y.all() else None)
 
 
-def test_a_target_for_all_labels_and_wrong_thresholds():
+def test_a_target_for_all_labels():
     truth = np.array([[1, 0], [1, 1], [0, np.nan], [0, np.nan]])
     predicted = np.array([[0.9, 0.2], [0.6, 0.4], [0.7, 0.5], [0.1, 0.5]])
     chosen = m.choose_thresholds(truth, predicted, NAMES[:2], Rule("sensitivity", (1.0,)))
     assert [value.value for value in chosen.values()] == pytest.approx([0.35, 0.3])
-    np.testing.assert_array_equal(m.decided(np.array([[0.5, np.nan]]), [0.5, 0.5]), [[1, np.nan]])
-    for wrong in ([0.5], [0.5, np.nan]):
-        with pytest.raises(ValueError, match="2 numbers expected"):
-            m.decided(predicted, wrong)
 
 
 # --- notes -----------------------------------------------------------------------------------------------
@@ -215,4 +204,4 @@ def test_wrong_truth_and_shapes_are_refused():
     with pytest.raises(ValueError, match="expected"):
         m.evaluate("macro_auc", np.zeros((2, 2)), np.zeros((2, 1)), NAMES[:2])
     with pytest.raises(ValueError, match="expected"):
-        m.choose_thresholds(np.zeros(2), np.zeros(2), NAMES[:1])
+        m.choose_thresholds(np.zeros(2), np.zeros(2), NAMES[:1], Rule("youden"))

@@ -145,8 +145,8 @@ FAULTS = (
     Fault(
         "the bootstrap draws cases in place of subjects",
         "statistics/bootstrap.py",
-        "_, subject = np.unique(cases.subjects, return_inverse=True)",
-        "subject = np.arange(len(cases.subjects))",
+        "_, subject = np.unique(subjects, return_inverse=True)",
+        "subject = np.arange(len(subjects))",
         ("statistics/test_bootstrap.py",),
     ),
     Fault(
@@ -159,8 +159,8 @@ FAULTS = (
     Fault(
         "the confusion matrix has predicted classes as rows",
         "metrics/classification.py",
-        "labels * count + predicted",
-        "predicted * count + labels",
+        "_checked(labels, count) * count + _checked(predicted, count)",
+        "_checked(predicted, count) * count + _checked(labels, count)",
         ("metrics/test_classification.py",),
     ),
     Fault(

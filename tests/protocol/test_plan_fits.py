@@ -11,7 +11,6 @@ from nachos_jax.engine.buckets import bucket_of
 from nachos_jax.protocol.design import protocols
 from nachos_jax.protocol.plan import fits as plan_fits
 from nachos_jax.protocol.plan import plan
-from nachos_jax.protocol.plan.fits import Lengths
 from nachos_jax.protocol.study.rounds import due
 from nachos_jax.search import registry as searchers
 from nachos_jax.splits.folds import Folds
@@ -92,7 +91,7 @@ def test_the_work_holds_the_fits_that_are_counted_and_their_training_cases():
     folds = folds_of(4)
     protocol = protocols.of(run)
     studies = protocol.studies(folds.numbers(), folds, "", run)
-    work = plan_fits.work(run, folds, studies, Lengths(lambda: 4, lambda: 2), protocol.after)
+    work = plan_fits.work(run, folds, studies, protocol.after, lambda: 4, lambda: 2)
     counts = plan_fits.count(run, folds, folds.numbers(), 7)
     assert len(work.jobs) == counts.most + counts.refits
     assert work.epochs == 4 * counts.most + 2 * counts.refits

@@ -13,6 +13,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.engine import inputs, memory
 from nachos_jax.engine.buckets import bucket_of
 from nachos_jax.engine.pool import LanePool
+from nachos_jax.engine.program import empty_state
 from nachos_jax.protocol.plan import fits as plan_fits
 from nachos_jax.protocol.plan import measured as plan_measured
 from nachos_jax.protocol.plan import memory as plan_memory
@@ -28,7 +29,7 @@ def test_the_state_of_a_lane_is_that_of_a_trained_one():
     network = plan_memory.network(run, bucket_of(fit, run.table), tiny.cohort())
     records, _, pool = tiny.train([fit], run, tiny.cohort())
     (lanes,) = pool._buckets.values()
-    state = lanes.program.empty_state()
+    state = empty_state(lanes.program.spec, lanes.program.lanes, lanes.program.mesh)
     sizes = [sum(leaf.nbytes for leaf in jax.tree.leaves(part)) for part in state]
     assert [network.params, network.stats, network.moments] == sizes
     assert network.parameters == records[fit.id].parameters

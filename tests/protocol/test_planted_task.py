@@ -38,7 +38,7 @@ class Device(DenseDevice):
 
 class Pair(DenseTask):
     name, headline = "pair", "gap"
-    metrics = {"gap": Metric("gap", "Gap", False, lambda *_: None, (0.0, 1e9))}
+    metrics = {"gap": Metric("gap", "Gap", False, (0.0, 1e9))}
 
     def targets(self, columns, names):
         values = np.array([[float(x) for x in cells] for cells in columns.targets.values()], np.float32).T

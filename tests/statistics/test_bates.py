@@ -14,6 +14,10 @@ from nachos_jax.statistics.bates import PairLosses, bates
 from nachos_jax.statistics.intervals import SHARE
 
 
+def width(interval) -> float:
+    return interval.high - interval.low
+
+
 def losses(seed, sizes, spread=1.0):
     """Random losses with an effect of each fold, so that neither limit of the SE always decides."""
     generator, folds = np.random.default_rng(seed), range(len(sizes))
@@ -76,7 +80,7 @@ def test_by_hand():
     centre = mean - (1 + 1 / 3) * (mean - 1)
     found = bates([PairLosses(outer, inner)])
     assert found.estimate == pytest.approx(centre)
-    assert found.width == pytest.approx(2 * 1.959964 * se)
+    assert width(found) == pytest.approx(2 * 1.959964 * se)
     assert "lowered" in found.note
 
 
@@ -99,14 +103,14 @@ def test_order_of_folds_and_copies_of_cases_do_not_matter(seed):
     again = bates([named])
     assert (again.unit, again.count) == ("subjects", 32)
     assert again.estimate == pytest.approx(found.estimate)
-    assert again.width == pytest.approx(found.width, rel=0.02)
+    assert width(again) == pytest.approx(width(found), rel=0.02)
 
 
 def test_limits_of_the_error_are_said():
     same = PairLosses([np.array([0.0, 1.0] * 10)] * 3, {(i, j): np.array([0.0, 1.0] * 10) for i, j in PAIRS})
     found = bates([same], bounds=SHARE)
     assert "raised to the limit" in found.note
-    assert found.width == pytest.approx(2 * 1.959964 * np.std([0, 1] * 60, ddof=1) / math.sqrt(60))
+    assert width(found) == pytest.approx(2 * 1.959964 * np.std([0, 1] * 60, ddof=1) / math.sqrt(60))
 
 
 PAIRS = [(i, j) for i in range(3) for j in range(3) if i != j]

@@ -39,8 +39,7 @@ def by_loop(metric, cases, probabilities, options, sign):
             values.append(classification.evaluate(metric, cases.strata[rows], p[rows], "ab").value)
         return summary(values).mean
 
-    folds = cases.folds if options.by_fold else None
-    weights = b.resamples(cases.subjects, cases.strata, folds, options.replicates, options.seed)
+    weights = b.resamples(cases.subjects, cases.strata, options.replicates, options.seed)
     scores = []
     for row in weights.astype(int):
         inside = np.repeat(np.arange(len(row)), row)
@@ -50,10 +49,9 @@ def by_loop(metric, cases, probabilities, options, sign):
 
 
 @pytest.mark.parametrize(("metric", "sign"), [("accuracy", 1), ("auc", 1), ("log_loss", -1)])
-@pytest.mark.parametrize("by_fold", [False, True])
-def test_equals_a_plain_loop(metric, sign, by_fold):
+def test_equals_a_plain_loop(metric, sign):
     cases, probabilities = trials(each=2)
-    options = b.Resampling(replicates=25, seed=4, by_fold=by_fold)
+    options = b.Resampling(replicates=25, seed=4)
     found = bbc(of(metric, cases, probabilities), cases, options, 0.9, higher_is_better=sign > 0)
     scores = np.array(by_loop(metric, cases, probabilities, options, sign), float)
     assert found.estimate == pytest.approx(scores.mean())

@@ -18,7 +18,7 @@ from sklearn.metrics import balanced_accuracy_score, log_loss
 from sklearn.utils.class_weight import compute_class_weight
 
 from nachos_jax.data.targets import Targets
-from nachos_jax.metrics.classification import METRICS
+from nachos_jax.metrics.classification import METRICS, evaluate
 from nachos_jax.splits.strata import Strata
 from nachos_jax.tasks import classification as task
 from nachos_jax.tasks.classification import TASK, ClassDevice
@@ -229,7 +229,7 @@ def test_watched_loss_is_nan_when_any_logit_is_no_number(broken):
 def test_watched_scores_are_the_metrics_with_losses_turned(logits, labels):
     probabilities = softmax(logits.astype(np.float64), axis=1)
     for name, metric in METRICS.items():
-        value = metric.function(labels, TASK.predicted(logits), NAMES).value
+        value = evaluate(name, labels, TASK.predicted(logits), NAMES).value
         found = TASK.watched(name, logits, targets(labels))[1]
         turned = value if value is None or metric.higher_is_better else -value
         assert found == turned

@@ -9,9 +9,10 @@ import pytest
 
 from nachos_jax.core.hparams import Hyperparameter
 from nachos_jax.data.columns import Columns
-from nachos_jax.tasks import conformance, registry
+from nachos_jax.tasks import registry
 from nachos_jax.tasks.classification import Classification
 from nachos_jax.tasks.regression import Regression
+from tests.tasks import conformance
 
 CELLS = {
     "classification": {"label": ["a", "b", "c", "b"] * 4},

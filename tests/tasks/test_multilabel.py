@@ -15,7 +15,7 @@ from scipy.special import expit
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data.targets import Targets
-from nachos_jax.metrics.multilabel import METRICS
+from nachos_jax.metrics.multilabel import METRICS, evaluate
 from nachos_jax.tasks.multilabel import TASK, LabelsDevice, rarest_label
 from nachos_jax.tasks.task import Told
 from tests.tasks.columns import columns
@@ -215,7 +215,7 @@ def test_watched_is_the_plain_loss_of_the_known_labels_and_the_metric_turned():
     for name, metric in METRICS.items():
         value, score = TASK.watched(name, logits, targets(truth))
         assert value == pytest.approx(float(expected), rel=1e-5)
-        wanted = metric.function(truth, expit(logits.astype(np.float64)), NAMES).value
+        wanted = evaluate(name, truth, expit(logits.astype(np.float64)), NAMES).value
         assert score == pytest.approx(metric.turned(wanted))
         assert score is not None
         right = np.where(np.nan_to_num(truth) > 0, 4.0, -4.0).astype(np.float32)

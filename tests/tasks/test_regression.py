@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data.targets import Targets
-from nachos_jax.metrics.regression import METRICS
+from nachos_jax.metrics.regression import METRICS, evaluate
 from nachos_jax.splits.strata import Strata
 from nachos_jax.tasks.regression import TASK, NumberDevice, quantile_groups
 from nachos_jax.tasks.task import Told
@@ -177,7 +177,7 @@ def test_watched_is_the_squared_error_and_the_metric_turned():
     for name, metric in METRICS.items():
         loss, score = TASK.watched(name, seen, targets(truth))
         assert loss == pytest.approx(np.mean((seen[:, 0] - truth) ** 2))
-        value = metric.function(truth, seen[:, 0].astype(np.float64), ("age",)).value
+        value = evaluate(name, truth, seen[:, 0].astype(np.float64), ("age",)).value
         assert score == pytest.approx(metric.turned(value))
         assert score is not None
         _, worse = TASK.watched(name, seen[::-1], targets(truth))

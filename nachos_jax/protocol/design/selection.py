@@ -11,17 +11,12 @@ from nachos_jax.records.schema import Curve
 
 
 def score_trial(curves: Mapping[int, Curve], parameters: int, last: bool = False) -> TrialScore:
-    """Scores a trial from what its inner folds saw.
+    """Scores a trial from the curve of each inner fold v, that of the fit that left v out.
 
-    Args:
-        curves: the curve of each inner fold v, from the fit that left v out.
-        parameters: number of trained parameters.
-        last: score the last epoch instead of the best one, which would have been chosen on the same fold.
-
-    Returns:
-        score = mean over v of the selection metric at best_epoch (first epoch, counted from 1, with the
-        lowest loss on v); spread = its standard deviation; n* = mean best epoch, rounded, at least 1.
-        A trial with a NaN loss or an undefined metric in any inner fold has failed.
+    score = mean over v of the selection metric at best_epoch (first epoch, counted from 1, with the lowest
+    loss on v; with `last` the last one, as the best would have been chosen on the same fold); spread = its
+    standard deviation; n* = mean best epoch, rounded, at least 1. A trial with a NaN loss or an undefined
+    metric in any inner fold has failed.
     """
     whole = {fold: curve.loss for fold, curve in curves.items() if curve.end != "nan"}
     best = {fold: len(loss) if last else best_epoch(loss) for fold, loss in whole.items()}

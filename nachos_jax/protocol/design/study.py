@@ -13,23 +13,14 @@ from nachos_jax.records.schema import FitRecord, Outcome
 
 @dataclass(frozen=True)
 class Study:
-    """The search of one outer fold, or of all cases.
+    """The search of one outer fold, or of all cases."""
 
-    Attributes:
-        outer: outer fold t, or None for a search on all cases.
-        inner: inner folds v.
-        cases: hash of the case table with its folds.
-        run: the configuration.
-        title: what it is called in messages.
-        keep_last: trials are scored at their last epoch and not at the best.
-    """
-
-    outer: int | None
-    inner: tuple[int, ...]
-    cases: str
-    run: RunConfig
-    title: str
-    keep_last: bool
+    outer: int | None  # outer fold t, or None for a search on all cases
+    inner: tuple[int, ...]  # inner folds v
+    cases: str  # hash of the case table with its folds
+    run: RunConfig  # the configuration
+    title: str  # what it is called in messages
+    keep_last: bool  # trials are scored at their last epoch and not at the best
 
     def left_out(self, inner: int) -> tuple[int, ...]:
         """{t, v}, sorted; {v} without an outer fold. (t, v) and (v, t) are one set: one fit serves both."""
@@ -82,14 +73,8 @@ class Study:
 
 @dataclass(frozen=True)
 class Ending:
-    """What follows the search of a study.
+    """What follows the search of a study."""
 
-    Attributes:
-        fits: (study, outcome) -> fits to train at the end (a refit, or the networks to deploy).
-        finish: (study, outcome, their records) -> commits the result, also of fits that diverged.
-        finished: study -> True when its result is on disk.
-    """
-
-    fits: Callable[[Study, Outcome], list[Fit]]
-    finish: Callable[[Study, Outcome, list[FitRecord]], None]
-    finished: Callable[[Study], bool]
+    fits: Callable[[Study, Outcome], list[Fit]]  # to train at the end: a refit, or networks to deploy
+    finish: Callable[[Study, Outcome, list[FitRecord]], None]  # commits, also of fits that diverged
+    finished: Callable[[Study], bool]  # whether the result is on disk

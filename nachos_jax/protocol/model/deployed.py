@@ -26,17 +26,11 @@ CURE = "run `nachos deploy` again to write it anew"
 
 @dataclass(frozen=True)
 class Network:
-    """One network of a deployed model.
+    """One network of a deployed model."""
 
-    Attributes:
-        architecture: what its weights fill.
-        weights: the weights.
-        apply: jitted, [B, H, W, C] pixels in stored range -> [B, S] seen of them, as logits.
-    """
-
-    architecture: Architecture
-    weights: Weights
-    apply: Any
+    architecture: Architecture  # what its weights fill
+    weights: Weights  # the weights
+    apply: Any  # jitted, [B, H, W, C] pixels in stored range -> [B, S] seen of them, as logits
 
 
 class DeployedModel:
@@ -152,7 +146,7 @@ class DeployedModel:
         """The images as [N, H, W, C], refused when their shape or scale is not that of training."""
         images = np.asarray(images)
         images = images[..., None] if images.ndim == 3 else images
-        wanted = (*self._size(), self.description["channels"])
+        wanted = self.predicted.shape
         if images.ndim != 4 or images.shape[1:] != wanted:
             raise UsageError(
                 f"images of shape {images.shape}: this model takes [N, {', '.join(map(str, wanted))}]; "
@@ -170,10 +164,6 @@ class DeployedModel:
         for row, image in enumerate(images if images.dtype.kind == "f" else ()):
             decode.finite(image, f"images[{row}]")
         return images
-
-    def _size(self) -> tuple[int, int]:
-        preparation = self.description["preparation"]
-        return int(preparation["height"]), int(preparation["width"])
 
     def _batch(self, images: np.ndarray, batch: int) -> np.ndarray:
         room = _filled_up(images, batch)

@@ -23,17 +23,11 @@ from nachos_jax.models.blocks import Head, Mode
 
 
 class Explained(NamedTuple):
-    """The network to look into.
+    """The network to look into."""
 
-    Attributes:
-        make: puts it together anew at each call, as `lambda: nnx.merge(graph, params, stats, frozen)` does.
-        mode: in which it predicts.
-        read: its outputs [B, O] -> logits [B, classes].
-    """
-
-    make: Callable[[], nnx.Module]
-    mode: Mode
-    read: Callable[[jax.Array], jax.Array]
+    make: Callable[[], nnx.Module]  # puts it together anew at each call
+    mode: Mode  # in which it predicts
+    read: Callable[[jax.Array], jax.Array]  # its outputs [B, O] -> logits [B, classes]
 
 
 Lens = Callable[[jax.Array], jax.Array]

@@ -15,14 +15,7 @@ FORMAT = 1
 
 
 def write(run: Run, outcome: Outcome, records: Sequence[FitRecord], folder: Path) -> None:
-    """Writes weights first and model.json last: a folder with a model.json is whole.
-
-    Args:
-        run: the opened run.
-        outcome: the study of deployment.
-        records: the fits whose networks are shipped.
-        folder: where to.
-    """
+    """Writes weights first and model.json last: a folder with a model.json is whole."""
     names = []
     for number, record in enumerate(records):
         names.append(f"weights_{number:02d}.safetensors")

@@ -46,23 +46,14 @@ _APART = 0.02
 
 @dataclass(frozen=True)
 class WrongCase:
-    """A wrong prediction.
+    """A wrong prediction."""
 
-    Attributes:
-        row: of the case in the case table.
-        outer_fold: that it was tested in.
-        fit: id of the refit that predicted it.
-        label: class number.
-        predicted: class number.
-        probability: of the predicted class.
-    """
-
-    row: int
-    outer_fold: int
-    fit: str
-    label: int
-    predicted: int
-    probability: float
+    row: int  # of the case in the case table
+    outer_fold: int  # that it was tested in
+    fit: str  # id of the refit that predicted it
+    label: int  # class number
+    predicted: int  # class number
+    probability: float  # of the predicted class
 
 
 def write_or_warn(run: Run) -> None:
@@ -82,18 +73,11 @@ def write_or_warn(run: Run) -> None:
 
 
 def write(run: Run, most: int = 12) -> Path:
-    """Writes explanations/NNN.png and explanations/gallery.json into the run directory.
+    """Writes explanations/NNN.png and explanations/gallery.json, whose path it returns.
 
-    A gallery that is there and shows the same errors by the same fits is left alone.
-
-    Args:
-        run: an opened estimation run, finished or not.
-        most: cases to show, the most confident errors over the outer folds tested so far.
-
-    Returns:
-        Path of gallery.json: "tested" (outer folds), "predictions" and "errors" (counts), "note", and
-        "items", most confident first, with case, subject, outer_fold, label, predicted, probability, fit,
-        weights_sha256 (digest of the refit's weights in the fit's record), method, peak, file and sha256.
+    At most so many cases are shown, the most confident errors over the outer folds tested so far; a gallery
+    that is there and shows the same errors by the same fits is left alone. gallery.json holds "tested" (outer
+    folds), "predictions" and "errors" (counts), "note", and "items", most confident first (see `_facts`).
 
     Raises:
         UsageError: a payload is missing or damaged, or a refit does not say again what was recorded.

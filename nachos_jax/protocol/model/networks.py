@@ -29,17 +29,11 @@ from nachos_jax.tasks.task import DeviceTask, Task, Told
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a model predicts, and of what.
+    """What a model predicts, and of what."""
 
-    Attributes:
-        task: name of the task.
-        names: of what is predicted: classes, labels, the number.
-        shape: of one case, (H, W, C) of an image.
-    """
-
-    task: str
-    names: tuple[str, ...]
-    shape: tuple[int, ...]
+    task: str  # name of the task
+    names: tuple[str, ...]  # of what is predicted: classes, labels, the number
+    shape: tuple[int, ...]  # of one case, (H, W, C) of an image
 
     @property
     def on_host(self) -> Task:
@@ -49,17 +43,11 @@ class Predicted:
 
 @dataclass(frozen=True)
 class Architecture:
-    """All but the weights; equal ones share compiled programs.
+    """All but the weights; equal ones share compiled programs."""
 
-    Attributes:
-        hparams: hyperparameters that the network or its task read when they predict, sorted by name.
-        predicted: what it predicts.
-        precision: "float32" or "bfloat16".
-    """
-
-    hparams: tuple[tuple[str, HParamValue], ...]
-    predicted: Predicted
-    precision: str
+    hparams: tuple[tuple[str, HParamValue], ...]  # those read when predicting, sorted by name
+    predicted: Predicted  # what it predicts
+    precision: str  # "float32" or "bfloat16"
 
     @property
     def task(self) -> DeviceTask:
@@ -82,19 +70,12 @@ class Architecture:
 
 
 class Weights(NamedTuple):
-    """What a training found.
+    """What a training found."""
 
-    Attributes:
-        params: parameters.
-        stats: running statistics.
-        frozen: weights that were not trained.
-        told: what the task was told of the training cases, as far as prediction needs it.
-    """
-
-    params: Any
-    stats: Any
-    frozen: Any
-    told: Told
+    params: Any  # parameters
+    stats: Any  # running statistics
+    frozen: Any  # weights that were not trained
+    told: Told  # what the task was told of the training cases, as far as prediction needs it
 
 
 def architecture(hparams: HParams, predicted: Predicted, precision: str) -> Architecture:
@@ -135,12 +116,7 @@ def predictor(of: Architecture, found: Weights) -> Callable[[np.ndarray], jax.Ar
 def explainer(of: Architecture, method: str) -> Callable[[Weights, np.ndarray, np.ndarray], Explanation]:
     """Compiled function of all networks of an architecture, so that each is not compiled anew.
 
-    Args:
-        of: the architecture, of a classification of images.
-        method: a name in `explain.METHODS`.
-
-    Returns:
-        (weights, [B, H, W, C] pixels in stored range, [B] int32 classes) -> their maps.
+    Of a classification of images: (weights, [B, H, W, C] pixels in stored range, [B] int32 classes) -> maps.
     """
     graph, task, mode = lane.graph(of.build), of.task, of.mode
 

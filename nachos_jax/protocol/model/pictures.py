@@ -119,15 +119,10 @@ def _overlay(shown: Image.Image, value: np.ndarray) -> Image.Image:
 
 def _rims(inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pixels at the border of a region, within it and around it; the border of the image is none."""
-    grown, shrunk = inside.copy(), inside.copy()
-    for axis in (0, 1):
-        for step in (-1, 1):
-            beside = np.roll(inside, step, axis)
-            edge = np.zeros_like(inside)
-            edge.swapaxes(0, axis)[0 if step == 1 else -1] = True
-            grown |= beside & ~edge
-            shrunk &= beside | edge
-    return inside & ~shrunk, grown & ~inside
+    from scipy import ndimage
+
+    shrunk = np.asarray(ndimage.binary_erosion(inside, border_value=1), bool)
+    return inside & ~shrunk, np.asarray(ndimage.binary_dilation(inside), bool) & ~inside
 
 
 def _scale(whole: Image.Image, pen: ImageDraw.ImageDraw, font: Any, left: int, height: int) -> None:

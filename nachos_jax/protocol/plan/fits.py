@@ -33,25 +33,15 @@ Last = Callable[[Study], list[tuple[int, ...]]]
 
 @dataclass(frozen=True)
 class FitCounts:
-    """Numbers of fits.
+    """Numbers of fits."""
 
-    Attributes:
-        trials: trials a study.
-        shared: trials that are the same in all studies, drawn without looking at scores.
-        inner: inner folds, summed over the outer folds that are run.
-        pairs: different sets of folds that search fits leave out: (1, 2) and (2, 1) are one.
-        refits: fits that follow the searches of the estimate.
-        deploy_search: search fits of the deployment.
-        deploy_networks: networks of the deployment.
-    """
-
-    trials: int
-    shared: int
-    inner: int
-    pairs: int
-    refits: int
-    deploy_search: int
-    deploy_networks: int
+    trials: int  # trials a study
+    shared: int  # trials that are the same in all studies, drawn without looking at scores
+    inner: int  # inner folds, summed over the outer folds that are run
+    pairs: int  # different sets of folds that search fits leave out: (1, 2) and (2, 1) are one
+    refits: int  # fits that follow the searches of the estimate
+    deploy_search: int  # search fits of the deployment
+    deploy_networks: int  # networks of the deployment
 
     @property
     def without_reuse(self) -> int:
@@ -71,32 +61,20 @@ class FitCounts:
 
 @dataclass(frozen=True)
 class Buckets:
-    """What splits the search space into buckets.
+    """What splits the search space into buckets."""
 
-    Attributes:
-        split: the searched hyperparameters that choose the bucket, with the texts of their values.
-        possible: how many buckets the space holds, the default's included; None = more than MOST_BUCKETS.
-        default: that of the default configuration.
-        drawn: buckets of the drawn trials, with their number of trials; see `drawn_trials`.
-    """
-
-    split: Mapping[str, str]
-    possible: int | None
-    default: Bucket
-    drawn: Mapping[Bucket, int]
+    split: Mapping[str, str]  # searched hyperparameters that choose the bucket, and their values as text
+    possible: int | None  # how many buckets the space and the default make; None = more than MOST_BUCKETS
+    default: Bucket  # that of the default configuration
+    drawn: Mapping[Bucket, int]  # buckets of the drawn trials (`drawn_trials`), with their number of trials
 
 
 @dataclass(frozen=True)
 class Work:
-    """The fits of a command and their order, for `nachos_jax.protocol.plan.schedule.simulate`.
+    """The fits of a command and their order, for `nachos_jax.protocol.plan.schedule.simulate`."""
 
-    Attributes:
-        jobs: by name; costs are training cases.
-        chains: one a study: its rounds, then what follows the search.
-    """
-
-    jobs: Mapping[Any, Job]
-    chains: Sequence[Chain]
+    jobs: Mapping[Any, Job]  # by name; costs are training cases
+    chains: Sequence[Chain]  # one a study: its rounds, then what follows the search
 
     @property
     def cases(self) -> float:
@@ -108,14 +86,6 @@ class Work:
     def epochs(self) -> int:
         """Epochs, summed over fits."""
         return sum(job.epochs for job in self.jobs.values())
-
-
-@dataclass(frozen=True)
-class Lengths:
-    """How many epochs the next search fit, and the next fit after a search, take."""
-
-    search: Length
-    last: Length
 
 
 def drawn_trials(run: RunConfig) -> list[HParams]:
@@ -175,8 +145,12 @@ def bucket_for(run: RunConfig, hparams: HParams) -> Bucket:
     return bucket_of(Fit(hparams, (), run.seed, run.limit, ""), run.table)
 
 
-def work(run: RunConfig, folds: Folds, studies: Sequence[Study], lengths: Lengths, last: Last) -> Work:
+def work(
+    run: RunConfig, folds: Folds, studies: Sequence[Study], last: Last, length: Length, ending: Length
+) -> Work:
     """The fits of studies, of which only those of shared trials meet, and their order.
+
+    Lengths are those of the next search fit, and of the next fit after a search.
 
     A round waits for the one before, and what follows a search for its end. Which trial will be selected is
     not known: the default stands for it.
@@ -186,16 +160,16 @@ def work(run: RunConfig, folds: Folds, studies: Sequence[Study], lengths: Length
     jobs: dict[Any, Job] = {}
     sizes: dict[tuple[int, ...], int] = {}
 
-    def add(name: Name, left_out: tuple[int, ...], bucket: Bucket, length: Length) -> Name:
+    def add(name: Name, left_out: tuple[int, ...], bucket: Bucket, epochs: Length) -> Name:
         if left_out not in sizes:
             sizes[left_out] = int(folds.training(left_out).sum())
         if name not in jobs:
-            jobs[name] = Job(length(), sizes[left_out], bucket)
+            jobs[name] = Job(epochs(), sizes[left_out], bucket)
         return name
 
     def search_fit(study: Study, number: int, inner: int) -> Name:
         left_out, owner = study.left_out(inner), None if number < parts[0].size else study.outer
-        return add((number, left_out, owner), left_out, buckets[number], lengths.search)
+        return add((number, left_out, owner), left_out, buckets[number], length)
 
     chains = []
     for study in studies:
@@ -203,7 +177,7 @@ def work(run: RunConfig, folds: Folds, studies: Sequence[Study], lengths: Length
             [search_fit(study, part.start + i, v) for i in range(part.size) for v in study.inner]
             for part in parts
         ]
-        chain.append([add(left_out, left_out, buckets[0], lengths.last) for left_out in last(study)])
+        chain.append([add(left_out, left_out, buckets[0], ending) for left_out in last(study)])
         chains.append(chain)
     return Work(jobs, chains)
 

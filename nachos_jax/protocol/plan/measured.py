@@ -15,25 +15,15 @@ from nachos_jax.splits.folds import Folds
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast fits are trained.
+    """How fast fits are trained."""
 
-    Attributes:
-        seconds: device time of a busy lane-epoch, in which idle lanes and devices are included.
-        occupancy: busy lane-epochs over lane-epochs.
-        cases: training cases of such an epoch, on average.
-        bucket_seconds: compilation and choice of the lowering of a bucket.
-        kind: the devices, e.g. "cpu cpu".
-        epochs: lane-epochs that were measured.
-        source: where the figures come from, for people.
-    """
-
-    seconds: float
-    occupancy: float
-    cases: float
-    bucket_seconds: float
-    kind: str
-    epochs: int
-    source: str
+    seconds: float  # device time of a busy lane-epoch, in which idle lanes and devices are included
+    occupancy: float  # busy lane-epochs over lane-epochs
+    cases: float  # training cases of such an epoch, on average
+    bucket_seconds: float  # compilation and choice of the lowering of a bucket
+    kind: str  # the devices, e.g. "cpu cpu".
+    epochs: int  # lane-epochs that were measured
+    source: str  # where the figures come from, for people
 
     @property
     def platform(self) -> str:
@@ -43,17 +33,11 @@ class Speed:
 
 @dataclass(frozen=True)
 class Measured:
-    """How long the fits of a run were.
+    """How long the fits of a run were."""
 
-    Attributes:
-        pair: epochs of each search fit of the estimate, which two folds watched.
-        one: epochs until each watcher stopped, had it been alone.
-        last: epochs of each refit, or of each network of the deployment.
-    """
-
-    pair: tuple[int, ...]
-    one: tuple[int, ...]
-    last: tuple[int, ...]
+    pair: tuple[int, ...]  # epochs of each search fit of the estimate, which two folds watched
+    one: tuple[int, ...]  # epochs until each watcher stopped, had it been alone
+    last: tuple[int, ...]  # epochs of each refit, or of each network of the deployment
 
 
 def lengths(records: Iterable[FitRecord]) -> Measured | None:
@@ -69,15 +53,9 @@ def lengths(records: Iterable[FitRecord]) -> Measured | None:
 
 
 def speed(sessions: Sequence[Mapping[str, Any]], records: Iterable[FitRecord], folds: Folds) -> Speed | None:
-    """Time of a lane-epoch over all sessions of the kind of device that trained most.
+    """Time of a lane-epoch over all sessions of the kind of device that trained most; None when none trained.
 
-    Args:
-        sessions: as `LanePool.spent` and its devices were written down.
-        records: the fits of these sessions.
-        folds: tell how many cases each was trained on.
-
-    Returns:
-        None when no epoch was trained.
+    Sessions are as `LanePool.spent` and its devices were written down, records the fits of these sessions.
     """
     by_kind: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for session in sessions:

@@ -24,36 +24,22 @@ NEVER = 1_000_000
 
 @dataclass(frozen=True)
 class Device:
-    """The devices of this machine.
+    """The devices of this machine."""
 
-    Attributes:
-        kind: e.g. "NVIDIA H100".
-        platform: "cpu", "gpu" or "tpu".
-        count: how many this process sees.
-        allowed: bytes a device that cases and lanes may take together.
-    """
-
-    kind: str
-    platform: str
-    count: int
-    allowed: int
+    kind: str  # e.g. "NVIDIA H100".
+    platform: str  # "cpu", "gpu" or "tpu"
+    count: int  # how many this process sees
+    allowed: int  # bytes a device that cases and lanes may take together
 
 
 @dataclass(frozen=True)
 class Network:
-    """What one lane holds between steps.
+    """What one lane holds between steps."""
 
-    Attributes:
-        parameters: trained numbers.
-        params: bytes of them.
-        stats: bytes of the batch statistics.
-        moments: bytes of the optimiser's state.
-    """
-
-    parameters: int
-    params: int
-    stats: int
-    moments: int
+    parameters: int  # trained numbers
+    params: int  # bytes of them
+    stats: int  # bytes of the batch statistics
+    moments: int  # bytes of the optimiser's state
 
     @property
     def state(self) -> int:
@@ -63,49 +49,30 @@ class Network:
 
 @dataclass(frozen=True)
 class CasesMemory:
-    """Cases on a device.
+    """Cases on a device."""
 
-    Attributes:
-        streams: True when windows pass by instead of all cases lying there.
-        nbytes: bytes a device: all cases, or two windows.
-        windows: number of windows.
-    """
-
-    streams: bool
-    nbytes: int
-    windows: int
+    streams: bool  # True when windows pass by instead of all cases lying there
+    nbytes: int  # bytes a device: all cases, or two windows
+    windows: int  # number of windows
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """A compiled bucket.
+    """A compiled bucket."""
 
-    Attributes:
-        bucket: which.
-        lanes: lanes a device that fit.
-        used: bytes a device of program and lanes, from the compiler's memory analysis; the cases are extra.
-        seconds: time to compile.
-    """
-
-    bucket: Bucket
-    lanes: int
-    used: int
-    seconds: float
+    bucket: Bucket  # which
+    lanes: int  # lanes a device that fit
+    used: int  # bytes a device of program and lanes, from the compiler's memory analysis; the cases are extra
+    seconds: float  # time to compile
 
 
 @dataclass(frozen=True)
 class Timed:
-    """Epochs timed here.
+    """Epochs timed here."""
 
-    Attributes:
-        seconds: a lane-epoch of one device: time x devices / lanes.
-        lanes: lanes a device.
-        compile_seconds: compilation and choice of the lowering.
-    """
-
-    seconds: float
-    lanes: int
-    compile_seconds: float
+    seconds: float  # a lane-epoch of one device: time x devices / lanes
+    lanes: int  # lanes a device
+    compile_seconds: float  # compilation and choice of the lowering
 
 
 def this_device(run: RunConfig) -> Device:
@@ -154,10 +121,7 @@ def in_step(run: RunConfig, platform: str, lanes: int) -> int:
 def compiled(run: Run, buckets: Sequence[Bucket], lanes: int) -> list[Compiled]:
     """Compiles buckets for this machine's devices and reads the compiler's memory analysis; trains nothing.
 
-    Args:
-        run: the opened run.
-        buckets: which.
-        lanes: lanes a device to begin with; fewer when they do not fit.
+    It begins with so many lanes a device; there are fewer when they do not fit.
 
     Raises:
         UsageError: not even one lane fits.
@@ -171,13 +135,9 @@ def compiled(run: Run, buckets: Sequence[Bucket], lanes: int) -> list[Compiled]:
 
 
 def timed(run: Run, hparams: HParams, epochs: int, lanes: int) -> Timed:
-    """Trains every lane of this machine for a few epochs, writes nothing, and tells how long that takes.
+    """Trains every lane of this machine for a few epochs after a first one, and tells how long that takes.
 
-    Args:
-        run: the opened run.
-        hparams: of the fits.
-        epochs: how many are timed, after a first one.
-        lanes: lanes a device; lanes that run in turn take as long as each of them, and one is enough.
+    It writes nothing. Lanes that run in turn take as long as each of them, and one a device is enough.
 
     Raises:
         UsageError: the device has run out of memory.

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.engine.buckets import Bucket
 from nachos_jax.protocol.design import protocols
-from nachos_jax.protocol.design.study import Study
 from nachos_jax.protocol.plan import fits as plan_fits
-from nachos_jax.protocol.plan.fits import Buckets, FitCounts, Last, Length, Lengths, Work
+from nachos_jax.protocol.plan.fits import Buckets, FitCounts, Length, Work
 from nachos_jax.protocol.plan.measured import Measured, Speed
 from nachos_jax.protocol.plan.memory import CasesMemory, Device, Network
 from nachos_jax.protocol.plan.pool_model import Lanes
@@ -25,109 +25,64 @@ from nachos_jax.splits.folds import Folds
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known beside the configuration.
+    """What is known beside the configuration."""
 
-    Attributes:
-        folds: of the cases.
-        outer: the outer folds to run.
-        networks: the state of a lane of each bucket that drawn trials fall into.
-        cases: what the cases take on a device.
-        device: the devices of this machine.
-        speed: of training, or None when no epoch was measured.
-        measured: lengths of fits, or None when none has ended.
-    """
-
-    folds: Folds
-    outer: tuple[int, ...]
-    networks: Mapping[Bucket, Network]
-    cases: CasesMemory
-    device: Device
-    speed: Speed | None = None
-    measured: Measured | None = None
+    folds: Folds  # of the cases
+    outer: tuple[int, ...]  # the outer folds to run
+    networks: Mapping[Bucket, Network]  # the state of a lane of each bucket that drawn trials fall into
+    cases: CasesMemory  # what the cases take on a device
+    device: Device  # the devices of this machine
+    speed: Speed | None = None  # of training, or None when no epoch was measured
+    measured: Measured | None = None  # lengths of fits, or None when none has ended
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A command on a number of devices.
+    """A command on a number of devices."""
 
-    Attributes:
-        lanes: where it runs.
-        schedule: its times are in training cases that a device takes in.
-        lane_epochs: its time in epochs of search fits that each device trains one after another.
-        seconds: wall time, compilation included; None without a measured speed.
-    """
-
-    lanes: Lanes
-    schedule: Schedule
-    lane_epochs: float
-    seconds: float | None
+    lanes: Lanes  # where it runs
+    schedule: Schedule  # its times are in training cases that a device takes in
+    lane_epochs: float  # its time in epochs of search fits that each device trains one after another
+    seconds: float | None  # wall time, compilation included; None without a measured speed
 
 
 @dataclass(frozen=True)
 class CommandPlan:
-    """`nachos evaluate` or `nachos deploy`.
+    """`nachos evaluate` or `nachos deploy`."""
 
-    Attributes:
-        command: its name.
-        fits: number of fits, at most.
-        most: epochs at most.
-        expected: epochs if fits are as long as those measured; None without any.
-        chain: lane-epochs of the longest chain of fits of which each waits for the one before.
-        estimates: by number of devices, with the epochs expected if they are known, else at most.
-    """
-
-    command: str
-    fits: int
-    most: int
-    expected: int | None
-    chain: float
-    estimates: tuple[Estimate, ...]
+    command: str  # its name
+    fits: int  # number of fits, at most
+    most: int  # epochs at most
+    expected: int | None  # epochs if fits are as long as those measured; None without any
+    chain: float  # lane-epochs of the longest chain of fits of which each waits for the one before
+    estimates: tuple[Estimate, ...]  # by number of devices, with the epochs expected if known
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All of it.
+    """All of it."""
 
-    Attributes:
-        run: the configuration.
-        facts: what the plan rests on.
-        counts: numbers of fits.
-        whole: the same over all outer folds.
-        alone: the same for one outer fold.
-        buckets: what splits the search space.
-        lanes: lanes a device.
-        in_step: how many of them are computed together.
-        room: lanes a device whose state fits beside the cases; gradients and activations come on top.
-        commands: the estimate and the deployment.
-    """
-
-    run: RunConfig
-    facts: Facts
-    counts: FitCounts
-    whole: FitCounts
-    alone: FitCounts
-    buckets: Buckets
-    lanes: int
-    in_step: int
-    room: int
-    commands: tuple[CommandPlan, CommandPlan]
+    run: RunConfig  # the configuration
+    facts: Facts  # what the plan rests on
+    counts: FitCounts  # numbers of fits
+    whole: FitCounts  # the same over all outer folds
+    alone: FitCounts  # the same for one outer fold
+    buckets: Buckets  # what splits the search space
+    lanes: int  # lanes a device
+    in_step: int  # how many of them are computed together
+    room: int  # lanes a device whose state fits beside the cases; gradients and activations come on top
+    commands: tuple[CommandPlan, CommandPlan]  # the estimate and the deployment
 
 
 def make(run: RunConfig, facts: Facts, devices: Sequence[int], lanes: int, in_step: int) -> Plan:
-    """Plans the estimate and the deployment.
-
-    Args:
-        run: the checked configuration.
-        facts: what is known beside it.
-        devices: numbers of devices to plan for.
-        lanes: lanes a device.
-        in_step: how many of them are computed together.
-    """
+    """Plans the estimate and the deployment on each number of devices, with so many lanes a device."""
     trials, folds, measured = plan_fits.drawn_trials(run), facts.folds, facts.measured
     protocol, limit = protocols.of(run), run.limit.epochs
-    estimation = protocol.studies(facts.outer, folds, "", run)
+    studies, whole = protocol.studies(facts.outer, folds, "", run), [protocol.deployment(folds, "", run)]
+    estimation = partial(plan_fits.work, run, folds, studies, protocol.after)
+    deployment = partial(plan_fits.work, run, folds, whole, plan_fits.networks)
     paired = measured.pair if measured and protocol.pairs else ()
-    deployment, one = [protocol.deployment(folds, "", run)], measured.one if measured else ()
+    one = measured.one if measured else ()
     where = [Lanes(number, lanes, in_step) for number in devices]
     return Plan(
         run=run,
@@ -140,8 +95,8 @@ def make(run: RunConfig, facts: Facts, devices: Sequence[int], lanes: int, in_st
         in_step=in_step,
         room=room(facts),
         commands=(
-            _command("evaluate", facts, _works(run, folds, estimation, protocol.after), paired, where, limit),
-            _command("deploy", facts, _works(run, folds, deployment, plan_fits.networks), one, where, limit),
+            _command("evaluate", facts, estimation, paired, where, limit),
+            _command("deploy", facts, deployment, one, where, limit),
         ),
     )
 
@@ -152,23 +107,18 @@ def room(facts: Facts) -> int:
     return max(0, facts.device.allowed - facts.cases.nbytes) // largest
 
 
-def _works(run: RunConfig, folds: Folds, studies: Sequence[Study], last: Last) -> Callable[[Lengths], Work]:
-    """From lengths of fits to the fits of these studies."""
-    return lambda lengths: plan_fits.work(run, folds, studies, lengths, last)
-
-
 def _command(
     command: str,
     facts: Facts,
-    works: Callable[[Lengths], Work],
+    works: Callable[[Length, Length], Work],
     search: tuple[int, ...],
     where: Sequence[Lanes],
     limit: int,
 ) -> CommandPlan:
     """Plans a command whose search fits are as long as those of `search`, or as the limit."""
-    most = works(Lengths(lambda: limit, lambda: limit))
+    most = works(lambda: limit, lambda: limit)
     last = facts.measured.last if facts.measured and search else ()
-    expected = works(Lengths(_length(search, limit), _length(last, limit)))
+    expected = works(_length(search, limit), _length(last, limit))
     return CommandPlan(
         command=command,
         fits=len(most.jobs),

@@ -19,17 +19,11 @@ Name = Hashable
 
 @dataclass(frozen=True)
 class Job:
-    """A fit, as far as its time goes.
+    """A fit, as far as its time goes."""
 
-    Attributes:
-        epochs: at least 1.
-        cost: what an epoch of it takes a device that does nothing else, in any unit; at least 1.
-        bucket: fits of one bucket share lanes.
-    """
-
-    epochs: int
-    cost: int = 1
-    bucket: Hashable = ""
+    epochs: int  # at least 1
+    cost: int = 1  # what an epoch of it takes a device that does nothing else, in any unit; at least 1
+    bucket: Hashable = ""  # fits of one bucket share lanes
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.cost < 1:
@@ -38,18 +32,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Lanes:
-    """Where the fits run: the lanes of one process, or of several that are seen as one.
+    """Where the fits run: the lanes of one process, or of several that are seen as one."""
 
-    Attributes:
-        devices: how many.
-        lanes: lanes a device.
-        in_step: lanes of a device that are computed together, and wait for the slowest of them: all with the
-            packing "vmap", 1 with "map"; `lanes` is a multiple of it.
-    """
-
-    devices: int
-    lanes: int
-    in_step: int = 1
+    devices: int  # how many
+    lanes: int  # lanes a device, a multiple of `in_step`
+    in_step: int = 1  # computed together, as long as the slowest: all with packing "vmap", 1 with "map"
 
     def __post_init__(self) -> None:
         if min(self.devices, self.lanes, self.in_step) < 1 or self.lanes % self.in_step:
@@ -62,11 +49,7 @@ class Lanes:
 
 
 class ModelPool:
-    """The lane pool's rules without its training: buckets take turns on the same devices.
-
-    Args:
-        lanes: where fits run.
-    """
+    """The lane pool's rules without its training: buckets take turns on the same devices."""
 
     def __init__(self, lanes: Lanes):
         self._lanes = lanes
@@ -138,11 +121,7 @@ class ModelPool:
 
 
 class ModelBucket:
-    """Lanes of one bucket.
-
-    Args:
-        lanes: where.
-    """
+    """Lanes of one bucket."""
 
     def __init__(self, lanes: Lanes):
         self._lanes = lanes

@@ -21,21 +21,13 @@ Chain = Sequence[Sequence[Name]]
 
 @dataclass(frozen=True)
 class Schedule:
-    """What came of it.
+    """What came of it."""
 
-    Attributes:
-        time: until the last fit has ended, in the unit of `Job.cost`.
-        work: device time of all fits, each alone on a device.
-        epochs: epochs trained, summed over fits.
-        lane_epochs: lanes x epochs run, busy or not.
-        devices: how many.
-    """
-
-    time: int
-    work: int
-    epochs: int
-    lane_epochs: int
-    devices: int
+    time: int  # until the last fit has ended, in the unit of `Job.cost`
+    work: int  # device time of all fits, each alone on a device
+    epochs: int  # epochs trained, summed over fits
+    lane_epochs: int  # lanes x epochs run, busy or not
+    devices: int  # how many
 
     @property
     def efficiency(self) -> float:
@@ -49,15 +41,9 @@ class Schedule:
 
 
 def simulate(jobs: Mapping[Any, Job], chains: Sequence[Chain], lanes: Lanes) -> Schedule:
-    """Plays through the order in which lanes take fits.
+    """Plays through the order in which lanes take fits; commits, compilation and proposals take no time here.
 
-    Args:
-        jobs: the fits by name.
-        chains: in which order they are asked for; a fit that several chains hold is trained once.
-        lanes: where.
-
-    Returns:
-        Times and counts; commits, compilation and proposals take no time here.
+    A fit that several chains hold is trained once.
 
     Raises:
         KeyError: a chain names a fit that is no job.

@@ -58,7 +58,7 @@ class Generic(Common):
     def metrics(self, run: Mapping[str, Any]) -> Recorded:
         """Those that run.json names."""
         rows = {
-            name: Metric(name, row["label"], row["higher_is_better"], _unknown, UNBOUNDED)
+            name: Metric(name, row["label"], row["higher_is_better"], UNBOUNDED)
             for name, row in run.get("metrics", {}).items()
         }
         return Recorded(rows, next(iter(rows), ""), tuple(rows), {})
@@ -98,10 +98,6 @@ class Generic(Common):
     def rows(self, _truth: np.ndarray, _predicted: np.ndarray, _names: Sequence[str]) -> list[list[Any]]:
         """None."""
         return []
-
-
-def _unknown(_truth: np.ndarray, _predicted: np.ndarray, _names: Sequence[str]) -> Value:
-    return Value(None, "this report does not know the task and cannot evaluate it")
 
 
 SECTION = Generic()

@@ -42,7 +42,7 @@ def _weights(estimates: Estimates) -> np.ndarray:
     """[R, N] replicates of whole subjects, for bands over all out-of-fold predictions."""
     cases, wanted = estimates.cases, estimates.resampling
     replicates = max(200, min(wanted.replicates, WEIGHTS // len(cases.strata)))
-    return resamples(cases.subjects, cases.strata, None, replicates, wanted.seed)
+    return resamples(cases.subjects, cases.strata, replicates, wanted.seed)
 
 
 def _ranking(evidence: Evidence, summary: Mapping[str, Any]) -> list[Figure | None]:
@@ -95,8 +95,8 @@ def _calibration(
         Reliability(
             predicted=curve.predicted,
             observed=curve.observed,
-            low=curve.low if curve.low is not None else np.full(len(curve.predicted), np.nan),
-            high=curve.high if curve.high is not None else np.full(len(curve.predicted), np.nan),
+            low=curve.low,
+            high=curve.high,
             counts=curve.count,
             edges=edges,
             histogram=np.histogram(predicted, edges)[0],
@@ -115,9 +115,7 @@ def _decision(evidence: Evidence, estimates: Estimates, weights: np.ndarray) -> 
     found = decisions.net_benefit(
         happened, np.clip(predicted, 0.0, 1.0), THRESHOLDS, weights, evidence.settings.level
     )
-    curve = DecisionCurve(
-        found.thresholds, found.model.values, found.model.low, found.model.high, found.treat_all.values
-    )
+    curve = DecisionCurve(THRESHOLDS, found.model, found.low, found.high, found.treat_all)
     return decision(curve, evidence.classes[event])
 
 

@@ -72,8 +72,8 @@ def _of_fold(evidence: Evidence, fold: int, column: int, threshold: Value) -> di
             NO_REFIT if threshold.value is not None else f"no decision without a threshold: {threshold.note}"
         )
         return row | dict.fromkeys(RATES, asdict(Value(None, note)))
-    values = multilabel.per_label(truth, predicted, [name], [threshold.value])[name]
-    return row | {key: asdict(getattr(values, key)) for key in RATES}
+    found = multilabel.rates(truth[:, 0], predicted[:, 0], name, threshold.value)
+    return row | {key: asdict(found[key]) for key in RATES}
 
 
 def _interval(evidence: Evidence, estimates: Estimates, column: int) -> dict[str, Any] | None:
