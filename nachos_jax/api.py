@@ -29,6 +29,7 @@ _INSTEAD = {
     "site_key": "pass `sites` to cohort_from_arrays",
     "fold_key": "pass `folds` to cohort_from_arrays",
     "subject": "pass one_case_per_subject=True to cohort_from_arrays",
+    "spellings": "pass `spellings` to nachos_jax.ArrayCases",
     "classes": "pass `classes` to cohort_from_arrays",
     **dict.fromkeys(("height", "width", "channels", "aspect"), _PREPARED),
 }

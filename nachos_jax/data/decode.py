@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data.pixels import Pixels, ReadCase
 from nachos_jax.data.preparation import prepare
+from nachos_jax.runtime import cores
 
 Allocate = Callable[[tuple[int, ...], np.dtype], np.ndarray]
 """Shape and dtype -> an array to fill, in memory or in a file."""
@@ -24,7 +25,7 @@ BLOCK = 32
 
 def decode(
     pixels: Pixels, preparation: Mapping[str, Any], allocate: Allocate, progress: Progress | None = None
-) -> np.ndarray:
+) -> tuple[np.ndarray, Counter[tuple[int, ...]]]:
     """Reads every case into one array.
 
     The first case fixes shape and dtype. Where a later one of 16 or more bits does not fit that dtype,
@@ -38,20 +39,26 @@ def decode(
         progress: told how far it is.
 
     Returns:
-        [N, H, W, C].
+        [N, H, W, C], and how many images had which shape as stored.
 
     Raises:
         UsageError: an image that cannot be read, or that differs from the first in size, channels or
             bits; a pixel that is NaN or infinite.
     """
-    read = pixels.open()
+    opened, shapes = pixels.open(), {}
+
+    def read(row: int) -> np.ndarray:
+        image = opened(row)
+        shapes[row] = image.shape
+        return image
+
     first = _prepared(pixels, read, 0, preparation)
     dtype: np.dtype | None = first.dtype
     images = np.empty(0)
     while dtype is not None:
         images = allocate((pixels.count, *first.shape), dtype)
         dtype = _fill(images, pixels, read, preparation, progress)
-    return images
+    return images, Counter(shapes.values())
 
 
 def _fill(
@@ -72,7 +79,7 @@ def _fill(
             images[row] = image
         return None
 
-    pool = ThreadPoolExecutor(min(16, os.cpu_count() or 1))
+    pool = ThreadPoolExecutor(min(16, cores.available()))
     try:
         # In order of the rows, so that the same data always gives the same complaint.
         for done, wider in enumerate(pool.map(block, range(0, pixels.count, BLOCK)), 1):

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from nachos_jax.core.errors import UsageError
+from nachos_jax.data import given
 from nachos_jax.data.pixels import ReadCase, narrowed, sixteen_bits
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom")
@@ -71,10 +72,8 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     except UsageError:
         raise
     except Exception as error:  # decoders of damaged files raise anything
-        raise UsageError(
-            f"{path} cannot be read as PNG, JPEG, TIFF or DICOM ({error}); replace the file by an intact "
-            "one, or drop its row."
-        ) from error
+        cure = given.cure_of_image(path) or "replace the file by an intact one, or drop its row"
+        raise UsageError(f"{path} cannot be read as PNG, JPEG, TIFF or DICOM ({error}); {cure}.") from error
 
 
 def _pixels(image: Image.Image, path: Path) -> np.ndarray:

@@ -41,10 +41,14 @@ class Source:
     Attributes:
         columns: what is known of the cases.
         pixels: how to read their images.
+        fault: what is wrong with the files of a table, to be told with what is wrong with its columns.
+        notes: what was left out and why, one sentence each.
     """
 
     columns: Columns
     pixels: Pixels
+    fault: UsageError | None = None
+    notes: tuple[str, ...] = ()
 
 
 def check_stack(shape: tuple[int, ...], dtype: np.dtype, what: str) -> None:

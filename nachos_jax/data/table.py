@@ -47,6 +47,7 @@ class Cohort:
             "channels" of every image, "aspect" ("stretch" or "pad"), "dtype" as stored, "resized" and
             "convert_channels": whether the config asked for that size and for that many channels.
         hash: digest of names, targets, subjects, sites, predefined folds and pixels.
+        notes: what people should know of how they were read: sizes, files that were left out.
     """
 
     table: CaseTable
@@ -54,6 +55,7 @@ class Cohort:
     store: Store
     preparation: dict
     hash: str
+    notes: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -11,6 +11,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from nachos_jax.runtime import cores
+
 LANE = "lane"
 
 _MOST_CPU_DEVICES = 16
@@ -26,9 +28,8 @@ def one_device_a_core() -> None:
     """
     given = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
     if not given and jax.config.jax_num_cpu_devices < 0:  # type: ignore[attr-defined]
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         with contextlib.suppress(RuntimeError):  # JAX has started: its devices stay as they are
-            jax.config.update("jax_num_cpu_devices", min(cores, _MOST_CPU_DEVICES))
+            jax.config.update("jax_num_cpu_devices", min(cores.available(), _MOST_CPU_DEVICES))
 
 
 def lane_mesh(devices: Sequence[Any] | None = None) -> Mesh:

@@ -135,6 +135,7 @@ class Classification(DenseTask):
         """
         labels = _labels(columns)
         checks.no_empty(labels, "label", columns.where, {*names, *columns.order, *columns.certain})
+        labels = columns.settled(labels, "label", names or columns.order)
         classes = checks.class_order(labels, columns.order, names, columns.where, columns.source)
         numbers = {name: number for number, name in enumerate(classes)}
         values = np.asarray([numbers[label] for label in labels], np.int32)
@@ -145,6 +146,7 @@ class Classification(DenseTask):
             strata=Strata(values, classes, needed=True),
             has=np.eye(len(classes), dtype=bool)[values],
             facts={"labels": values.tolist(), "classes": list(classes)},
+            ordered=bool(names or columns.order) or all(map(checks.whole, classes)),
         )
 
     def told(self, targets: Targets, training: np.ndarray, hparams: HParams) -> dict[str, np.ndarray]:
@@ -197,20 +199,25 @@ def _labels(columns: Columns) -> list[str]:
     labels = list(next(iter(columns.targets.values())))
     if not columns.numeric:
         return labels
-    for row, text in enumerate(labels):
-        if not text.removeprefix("-").isdecimal():
-            raise UsageError(
-                f"{columns.where(row)}: label {text} is neither text nor a whole number; give every case its "
-                "label, or set config.task.name = 'regression' to predict a number."
-            )
-    return [_named(text, row, columns) for row, text in enumerate(labels)] if columns.order else labels
-
-
-def _named(text: str, row: int, columns: Columns) -> str:
-    if not 0 <= int(text) < len(columns.order):
-        raise UsageError(
-            f"{columns.where(row)}: label {text} has no name; the label names are "
-            f"{checks.listed(columns.order)}, numbered 0 to {len(columns.order) - 1}. Mend the label or add "
-            "its name."
-        )
-    return columns.order[int(text)]
+    whole = [text.removeprefix("-").isdecimal() for text in labels]
+    checks.refuse(
+        [
+            (row, f"label {labels[row]} is neither text nor a whole number")
+            for row in np.flatnonzero(~np.asarray(whole)).tolist()
+        ],
+        columns.where,
+        "give every case its label, or set config.task.name = 'regression' to predict a number",
+    )
+    if not columns.order:
+        return labels
+    checks.refuse(
+        [
+            (row, f"label {text} has no name")
+            for row, text in enumerate(labels)
+            if not 0 <= int(text) < len(columns.order)
+        ],
+        columns.where,
+        f"mend the label or add its name: the label names are {checks.listed(columns.order)}, numbered 0 to "
+        f"{len(columns.order) - 1}",
+    )
+    return [columns.order[int(text)] for text in labels]
