@@ -85,7 +85,7 @@ DATA = Section(
             "aspect",
             "stretch",
             ("stretch", "pad"),
-            '"pad" with black to the target\'s ratio before resizing',
+            '"pad": resized within the size wanted, the rest is black',
         ),
         one_of(
             "residency",

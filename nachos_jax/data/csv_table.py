@@ -180,9 +180,11 @@ def _wanted(sheet: Sheet, key: str, default: str, field: str, neutral: tuple[str
     """The column that a required key names; its default when the key is left at a neutral name."""
     name = default if not key or (key in neutral and key not in sheet.header) else key
     if name not in sheet.header:
+        several = " (several: config.data.target_keys, with config.task.name = 'multilabel')"
         raise UsageError(
             f"{sheet.path} has no column {name!r}; its header has {checks.listed(sheet.header)}. Rename the "
-            f"column, or name it in config.data.{field}.{checks.hint(name, sheet.header)}"
+            f"column, or name it in config.data.{field}{several if default == 'label' else ''}."
+            f"{checks.hint(name, sheet.header)}"
         )
     return name
 

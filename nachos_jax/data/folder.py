@@ -153,8 +153,13 @@ def _walk(root: Path) -> list[Path]:
 
 def _labels(root: Path, names: Sequence[str]) -> list[str]:
     outside = [(row, "lies in no class folder") for row, name in enumerate(names) if "/" not in name]
-    where = lambda row: str(root / names[row])  # noqa: E731
-    checks.refuse(outside, where, "move it into the sub-folder of its class (one sub-folder a class)")
+    tables = sorted(path.name for path in root.glob("*.csv"))
+    table = f"; {tables[0]} may list them: read it with --config=csv" if tables else ""
+    checks.refuse(
+        outside,
+        lambda row: str(root / names[row]),
+        f"move it into the sub-folder of its class (one sub-folder a class){table}",
+    )
     return [name.partition("/")[0] for name in names]
 
 

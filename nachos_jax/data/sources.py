@@ -60,7 +60,7 @@ def load(data: DataConfig, reader: TargetReader, progress: decode.Progress | Non
         "height": data.height,
         "width": data.width,
         "channels": data.channels,
-        "aspect": data.aspect,
+        "aspect": "fit" if data.aspect == "pad" else data.aspect,
     }
 
     def build(allocate: decode.Allocate) -> tuple[np.ndarray, cache.Sizes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ from nachos_jax.tasks.dense import DenseDevice, DenseTask
 from nachos_jax.tasks.shared import CLASS_WEIGHT_EXPONENT, LABEL_SMOOTHING
 from nachos_jax.tasks.task import Tested, Told
 
+_BETWEEN = re.compile(r"[|;,+&/]")
 CROSS_ENTROPY, CUMULATIVE_LINK = "cross_entropy", "cumulative_link"
 LOSS = Hyperparameter(
     "classification.loss",
@@ -136,6 +138,7 @@ class Classification(DenseTask):
         labels = _labels(columns)
         checks.no_empty(labels, "label", columns.where, {*names, *columns.order, *columns.certain})
         labels = columns.settled(labels, "label", names or columns.order)
+        _refuse_several(labels, columns)
         classes = checks.class_order(labels, columns.order, names, columns.where, columns.source)
         numbers = {name: number for number, name in enumerate(classes)}
         values = np.asarray([numbers[label] for label in labels], np.int32)
@@ -186,6 +189,26 @@ class Classification(DenseTask):
 
 
 TASK = Classification()
+
+
+def _refuse_several(labels: Sequence[str], columns: Columns) -> None:
+    """Refuses labels that name several classes at once, as "edema|effusion" beside both alone."""
+    known = set(labels)
+    several = {
+        label: parts
+        for label in known
+        if len(parts := [part.strip() for part in _BETWEEN.split(label)]) > 1 and known.issuperset(parts)
+    }
+    faults = [
+        (row, f"label {label!r} names several classes")
+        for row, label in enumerate(labels)
+        if label in several
+    ]
+    cure = (
+        "make each class a column of 1 and 0, name them in config.data.target_keys, and set config.task.name = "
+        "'multilabel'; or give each case one label"
+    )
+    checks.refuse(faults, columns.where, cure)
 
 
 def _labels(columns: Columns) -> list[str]:
