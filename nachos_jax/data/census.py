@@ -27,10 +27,8 @@ def _cases(cohort: Cohort) -> Iterator[str]:
         numbers = Counter(table.subjects.tolist())
         largest, most = numbers.most_common(1)[0]
         each = sorted(numbers.values())
-        yield (
-            f"{cases} of {len(numbers):,} subjects: {each[0]} to {most} a subject, {each[len(each) // 2]} in "
-            f"the middle" + (f", most of {largest!r}" if most > each[0] else "")
-        )
+        spread = f"{each[0]} to {most} a subject, {each[len(each) // 2]} in the middle, most of {largest!r}"
+        yield f"{cases} of {len(numbers):,} subjects: {spread if most > each[0] else f'{most} a subject'}"
     if table.sites is None:
         yield "sites: not known"
     else:

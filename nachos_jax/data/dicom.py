@@ -103,8 +103,8 @@ def _refuse_stream(dataset: pydicom.Dataset, path: Path) -> None:
     found, said = jpeg.size(stream), (dataset.get("Rows"), dataset.get("Columns"))
     if dataset.file_meta.TransferSyntaxUID.is_encapsulated and found not in (None, said):
         raise UsageError(
-            f"{path} holds a picture of {found} rows and columns, and its header says {said}: the pixels would "
-            "be shuffled; export it again, or mend the header."
+            f"{path} holds a picture of {found} rows and columns, and its header says {said}: the pixels "
+            "would be shuffled; export it again, or mend the header."
         )
     if not jpeg.ends(stream):
         raise UsageError(f"{path}: its JPEG picture does not end, part of it is lost; {_INTACT}.")

@@ -91,4 +91,4 @@ def settled(
 
 
 def _shown(text: str) -> str:
-    return repr(text) if text.isascii() else f"{text!r} = {ascii(text)}"
+    return repr(text) if repr(text) == ascii(text) else f"{text!r} = {ascii(text)}"

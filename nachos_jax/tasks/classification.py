@@ -205,8 +205,8 @@ def _refuse_several(labels: Sequence[str], columns: Columns) -> None:
         if label in several
     ]
     cure = (
-        "make each class a column of 1 and 0, name them in config.data.target_keys, and set config.task.name = "
-        "'multilabel'; or give each case one label"
+        "make each class a column of 1 and 0, name them in config.data.target_keys, and set config.task.name "
+        "= 'multilabel'; or give each case one label"
     )
     checks.refuse(faults, columns.where, cure)
 

@@ -10,6 +10,7 @@ from nachos_jax.data.targets import Targets
 
 ORDERED = ("kappa", "mean_class_distance")
 """Metrics to which the order of classes means something."""
+_NEGATED = re.compile("(no|non|not|un|in|without)(?=.)")
 NOT = frozenset(("no", "non", "not", "without", "absent", "absence", "minus", "un", "free"))
 HEALTHY = frozenset(
     ("normal", "normals", "negative", "negatives", "neg", "control", "controls", "ctrl", "ctl", "healthy")
@@ -52,9 +53,11 @@ def warnings(run: RunConfig, targets: Targets) -> list[str]:
 
 def sounds_healthy(name: str, other: str) -> bool:
     """Whether a class is by its name the healthy one of two, as "no finding", "normal" or "non_covid"."""
-    words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
-    whole = "".join(words)
-    rest = "".join(re.findall(r"[a-z]+", other.lower()))
-    if rest and re.fullmatch(rf"(no|non|not|un|in|without){re.escape(rest)}", whole):
-        return True
-    return (sum(word in NOT for word in words) + sum(word in HEALTHY for word in words)) % 2 == 1
+    told, beside = _words(name), _words(other)
+    if not HEALTHY.intersection(beside) and _NEGATED.sub("", "".join(told), 1) == "".join(beside):
+        return "".join(told) != "".join(beside)
+    return sum((word in HEALTHY) + (word in NOT) for word in told) % 2 == 1
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
