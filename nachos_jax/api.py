@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from nachos_jax.engine.lane_trainer import LaneFit
     from nachos_jax.protocol.model.deployed import DeployedModel
 
-_WITH_COHORT = ("residency", "window")
-"""Fields of config.data that say how a cohort is trained, whoever read it."""
+_WITH_COHORT = ("residency", "window", "equal_images")
+"""Fields of config.data that say how a cohort is checked and trained, whoever read it."""
 _PREPARED = "prepare the images before cohort_from_arrays"
 _INSTEAD = {
     "subject_key": "pass `subjects` to cohort_from_arrays",

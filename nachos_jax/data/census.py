@@ -41,7 +41,9 @@ def _names(cohort: Cohort) -> Iterator[str]:
         values = targets.values
         yield f"{targets.names[0]}: {values.min():g} to {values.max():g}, mean {values.mean():g}"
     for name, has in list(zip(targets.names, targets.has.T, strict=False))[:MOST]:
-        text = f"{targets.noun} {name!r}: {has.sum():,} cases of {len(set(table.subjects[has])):,} subjects"
+        text = f"{targets.noun} {name!r}: {has.sum():,} cases"
+        if not table.waived:
+            text += f" of {len(set(table.subjects[has])):,} subjects"
         if targets.values.ndim == 2:
             known = int((~np.isnan(targets.values[:, targets.names.index(name)])).sum())
             text += f", known of {known:,}"

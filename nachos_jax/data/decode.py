@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nachos_jax.core.errors import UsageError
+from nachos_jax.data.checks import SHOWN
 from nachos_jax.data.pixels import Pixels, ReadCase
 from nachos_jax.data.preparation import prepare
 from nachos_jax.runtime import cores
@@ -42,8 +43,8 @@ def decode(
         [N, H, W, C], and how many images had which shape as stored.
 
     Raises:
-        UsageError: an image that cannot be read, or that differs from the first in size, channels or
-            bits; a pixel that is NaN or infinite.
+        UsageError: images that cannot be read, or that differ from the first in size, channels or
+            bits; a pixel that is NaN or infinite. It names the first ten.
     """
     opened, shapes = pixels.open(), {}
 
@@ -69,26 +70,38 @@ def _fill(
     progress: Progress | None,
 ) -> np.dtype | None:
     """Decodes all cases into `images`; returns a wider dtype if a case needs it."""
+    faults: list[str] = []
 
-    def block(start: int) -> np.dtype | None:
+    def block(start: int) -> tuple[np.dtype | None, list[str]]:
+        refused: list[str] = []
         for row in range(start, min(start + BLOCK, pixels.count)):
-            image = _prepared(pixels, read, row, preparation)
-            wider = _misfit(image, images, pixels, row)
+            try:
+                image = _prepared(pixels, read, row, preparation)
+                wider = _misfit(image, images, pixels, row)
+            except UsageError as error:
+                refused.append(str(error))
+                continue
             if wider is not None:
-                return wider
+                return wider, refused
             images[row] = image
-        return None
+        return None, refused
 
     pool = ThreadPoolExecutor(min(16, cores.available()))
     try:
         # In order of the rows, so that the same data always gives the same complaint.
-        for done, wider in enumerate(pool.map(block, range(0, pixels.count, BLOCK)), 1):
-            if wider is not None:
+        for done, (wider, refused) in enumerate(pool.map(block, range(0, pixels.count, BLOCK)), 1):
+            faults += refused
+            if len(faults) >= SHOWN:
+                faults[SHOWN:] = ["There may be more: decoding has stopped here."]
+                break
+            if wider is not None and not faults:
                 return wider
             if progress:
                 progress(min(done * BLOCK, pixels.count), pixels.count)
     finally:
         pool.shutdown(cancel_futures=True)
+    if faults:
+        raise UsageError("\n  ".join(faults))
     return None
 
 

@@ -112,7 +112,7 @@ def find_images(root: Path, include: Sequence[str] = (), exclude: Sequence[str] 
         elif path.name.lower().endswith((*OTHER_IMAGES, ".gz")):
             raise UsageError(
                 f"{path}: images of type {path.suffix} cannot be read; convert them ({cure_of_image(path)}), "
-                f"or leave them out with config.data.exclude = ('*{path.suffix}',)."
+                f"or leave them out (of training: config.data.exclude = ('*{path.suffix}',))."
             )
         else:
             others.append(name)

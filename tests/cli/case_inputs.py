@@ -13,7 +13,18 @@ import numpy as np
 from PIL import Image
 
 Cell = Callable[[int], str]
+Tried = Callable[..., str]
+"""The fixture `tried` of conftest."""
+P = r"--config.data.subject_key=(P\d+)_"
+SMALL = ("--config.data.height=8", "--config.data.width=8", "--config.training.batch_size=4")
+SMALL += ("--config.search.space.batch_size=", "--config.folds.count=3")
+READY = "would train now"
 COUNT = 24
+
+
+def says(text: str, *parts: str) -> None:
+    for part in parts:
+        assert part in text, f"{part!r} is not in {text!r}"
 
 
 def image(i: int, seed: int = 0) -> np.ndarray:
