@@ -17,7 +17,7 @@ from nachos_jax.report.words.format import duration
 SHOWN = 8
 """Buckets that are listed."""
 ORDER = (
-    "folds and batches are drawn by the order of the cases: sorted otherwise, the same cases give other folds"
+    "batches are drawn by the order of the cases: sorted otherwise, they keep their folds and train otherwise"
 )
 
 
