@@ -21,14 +21,15 @@ if TYPE_CHECKING:
     from nachos_jax.engine.lane_trainer import LaneFit
     from nachos_jax.protocol.model.deployed import DeployedModel
 
-_WITH_COHORT = ("residency", "window")
-"""Fields of config.data that say how a cohort is trained, whoever read it."""
+_WITH_COHORT = ("residency", "window", "equal_images")
+"""Fields of config.data that say how a cohort is checked and trained, whoever read it."""
 _PREPARED = "prepare the images before cohort_from_arrays"
 _INSTEAD = {
     "subject_key": "pass `subjects` to cohort_from_arrays",
     "site_key": "pass `sites` to cohort_from_arrays",
     "fold_key": "pass `folds` to cohort_from_arrays",
     "subject": "pass one_case_per_subject=True to cohort_from_arrays",
+    "spellings": "pass `spellings` to nachos_jax.ArrayCases",
     "classes": "pass `classes` to cohort_from_arrays",
     **dict.fromkeys(("height", "width", "channels", "aspect"), _PREPARED),
 }

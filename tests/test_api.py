@@ -32,6 +32,9 @@ IDLE: dict[str, tuple[Any, str]] = {
     "channels": (1, "prepare the images"),
     "aspect": ("pad", "prepare the images"),
     "cache": ("caches", "the cohort holds cases"),
+    "include": (("*",), "the cohort holds cases"),
+    "exclude": (("*",), "the cohort holds cases"),
+    "spellings": ("join", "pass `spellings` to nachos_jax.ArrayCases"),
 }
 
 

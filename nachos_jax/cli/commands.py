@@ -22,7 +22,7 @@ from nachos_jax.cli.track import FLAGS as TRACK_FLAGS
 from nachos_jax.cli.track import track
 from nachos_jax.core.errors import UsageError
 
-CONFIG = Flag("config", "FILE.py", "Python file with get_config(), like configs/smoke.py.")
+CONFIG = Flag("config", "FILE.py", "Python file with get_config(), or one that ships, like smoke or csv.")
 WORKDIR = Flag("workdir", "DIR", "Run directory; the same command again resumes what it holds.", path=True)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import pkgutil
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -21,7 +22,7 @@ def load(text: str) -> ConfigDict:
     """The config that a file's `get_config()` returns.
 
     Args:
-        text: path of the file, or path:word, which calls get_config("word").
+        text: path of the file, or the name of one that ships, like "csv"; path:word calls get_config("word").
 
     Returns:
         The config as the file made it, not checked yet.
@@ -32,7 +33,7 @@ def load(text: str) -> ConfigDict:
     from ml_collections import ConfigDict
 
     name, colon, word = text.partition(":")
-    path = Path(expanded(name))
+    path = _shipped(name) or Path(expanded(name))
     get_config = _attempt(text, path, lambda: _function(text, path))
     arguments = (word,) if colon else ()
     _callable_with(text, get_config, arguments)
@@ -47,6 +48,13 @@ def load(text: str) -> ConfigDict:
     )
 
 
+def shipped() -> list[str]:
+    """Names of the configs that ship."""
+    from nachos_jax import configs
+
+    return sorted(info.name for info in pkgutil.iter_modules(configs.__path__))
+
+
 def fields(config: Any, prefix: str = "config.") -> Iterator[tuple[str, Any]]:
     """(name, value) of every field of a config, e.g. ("config.training.epochs", 30)."""
     for key, value in config.items():
@@ -56,11 +64,21 @@ def fields(config: Any, prefix: str = "config.") -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{key}", value
 
 
+def _shipped(name: str) -> Path | None:
+    """The config that ships as "csv" or "configs/csv.py", where no file of the user is called so."""
+    from nachos_jax import configs
+
+    path = Path(name)
+    ours = str(path.parent) in (".", "configs") and path.suffix in ("", ".py") and path.stem in shipped()
+    return Path(configs.__path__[0]) / f"{path.stem}.py" if ours and not path.is_file() else None
+
+
 def _function(text: str, path: Path) -> Callable[..., Any]:
     """Runs the file and returns its get_config."""
     if not os.path.exists(path):
         raise UsageError(
-            f"--config={text}: there is no such file; name a config file, like configs/smoke.py."
+            f"--config={text}: there is no such file; name a config file, or one that ships: "
+            f"{', '.join(shipped())}."
         )
     if not path.is_file():
         raise UsageError(f"--config={text} is a folder; name a config file in it.")

@@ -64,7 +64,8 @@ def plan(values: Any, _words: list[str]) -> None:
         _prepare_jax(light=not (epochs or buckets))
         facts = _facts(run, outer, epochs, lanes)
         compiled = _compiled(run, facts, buckets, lanes)
-        print(plan_text.describe(_plan(config, facts, devices, lanes, compiled), run.cohort, compiled))
+        made = _plan(config, facts, devices, lanes, compiled)
+        print(plan_text.describe(made, run.cohort, compiled, run.warnings))
 
 
 def _facts(run: Run, outer: tuple[int, ...], epochs: int | None, lanes: int | None) -> Facts:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from nachos_jax.cli import plan_words
 from nachos_jax.cli.plan_words import PlanWords, count
+from nachos_jax.data import census
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine.buckets import Bucket
 from nachos_jax.protocol.plan.fits import MOST_BUCKETS
@@ -15,18 +16,24 @@ from nachos_jax.report.words.format import duration
 
 SHOWN = 8
 """Buckets that are listed."""
+ORDER = (
+    "batches are drawn by the order of the cases: sorted otherwise, they keep their folds and train otherwise"
+)
 
 
-def describe(plan: Plan, cohort: Cohort, compiled: Sequence[Compiled] = ()) -> str:
+def describe(
+    plan: Plan, cohort: Cohort, compiled: Sequence[Compiled] = (), warnings: Sequence[str] = ()
+) -> str:
     """All sections of the plan.
 
     Args:
         plan: the plan.
         cohort: its cases.
         compiled: buckets that were compiled on this machine.
+        warnings: of the run.
     """
     sections = {
-        "Cases": _cases(plan, cohort),
+        "Cases": [_cases(plan, cohort), *census.lines(cohort), ORDER, *(f"warning: {w}" for w in warnings)],
         "Fits": _fits(plan),
         "Buckets": _buckets(plan),
         "Memory of a device": _memory(plan, compiled),
@@ -69,12 +76,12 @@ def _named(cohort: Cohort) -> str:
     return count(len(targets.names), targets.noun) if targets.has.shape[1] else targets.names[0]
 
 
-def _cases(plan: Plan, cohort: Cohort) -> list[str]:
+def _cases(plan: Plan, cohort: Cohort) -> str:
     shape = " x ".join(map(str, cohort.shape))
-    return [
+    return (
         f"{len(cohort.table):,} cases, {_named(cohort)}, {shape} pixels as {cohort.store.dtype}; "
         f"{_words(plan).folds(plan)}"
-    ]
+    )
 
 
 def _fits(plan: Plan) -> list[str]:

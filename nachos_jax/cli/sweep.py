@@ -26,7 +26,7 @@ from nachos_jax.runtime.stopping import EXIT_CODE
 
 COLUMNS = ("run", "estimate", "standard error", "outer folds", "exit code")
 FLAGS = (
-    Flag("config", "FILE.py", "Python file with get_config(), like configs/smoke.py."),
+    Flag("config", "FILE.py", "Python file with get_config(), or one that ships, like smoke or csv."),
     Flag("workdir", "DIR", "Folder of all runs and of sweep.csv; the same command again resumes.", path=True),
     Flag(
         "sweep.FIELD",

@@ -22,6 +22,8 @@ class DataConfig:
 
     source: str
     path: str
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
     image_key: str
     label_key: str
     label_names_key: str
@@ -30,6 +32,8 @@ class DataConfig:
     site_key: str
     fold_key: str
     subject: str
+    spellings: str
+    equal_images: str
     classes: tuple[str, ...]
     height: int
     width: int

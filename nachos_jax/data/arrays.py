@@ -10,7 +10,7 @@ import numpy as np
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import digest
-from nachos_jax.data import cache, decode
+from nachos_jax.data import cache, census, checks, decode
 from nachos_jax.data.columns import Columns, case_table, check_cases, target_texts, texts
 from nachos_jax.data.pixels import Pixels, check_stack, narrowed
 from nachos_jax.data.store import Dense
@@ -32,6 +32,7 @@ class ArrayCases:
         folds: N numbers from 0.
         names: of the classes in the order wanted, or of the labels; () sorts them, or numbers them.
         one_case_per_subject: states that no subject has two cases.
+        spellings: of subjects, sites and classes, as P01 and p01: "refuse", "join" or keep "apart".
     """
 
     images: np.ndarray
@@ -41,6 +42,7 @@ class ArrayCases:
     folds: Column | None = None
     names: Sequence[str] = ()
     one_case_per_subject: bool = False
+    spellings: str = "refuse"
 
 
 def cohort(cases: ArrayCases, reader: TargetReader) -> Cohort:
@@ -57,14 +59,16 @@ def cohort(cases: ArrayCases, reader: TargetReader) -> Cohort:
     check_stack(images.shape, images.dtype, "images")
     columns = _columns(cases, len(images))
     check_cases(columns)
-    targets = reader.targets(columns, tuple(cases.names))
-    table = case_table(columns, cases.one_case_per_subject)
+    targets, table = checks.together(
+        lambda: reader.targets(columns, tuple(cases.names)),
+        lambda: case_table(columns, cases.one_case_per_subject),
+    )
     stack = narrowed(images)
     stack = stack[..., None] if stack.ndim == 3 else stack
     wanted = {"height": 0, "width": 0, "channels": 0, "aspect": "stretch"}
     pixels = Pixels(len(stack), columns.where, lambda: stack.__getitem__)
-    decoded = decode.decode(pixels, wanted, np.empty)
-    return cohort_of(table, targets, cache.Decoded(decoded, cache.pixel_digest(decoded)), wanted)
+    decoded, sizes = decode.decode(pixels, wanted, np.empty)
+    return cohort_of(table, targets, cache.Decoded(decoded, cache.pixel_digest(decoded), sizes), wanted)
 
 
 def _columns(cases: ArrayCases, count: int) -> Columns:
@@ -91,10 +95,17 @@ def _columns(cases: ArrayCases, count: int) -> Columns:
         subjects=column(cases.subjects, "subject"),
         sites=column(cases.sites, "site"),
         folds=column(cases.folds, "fold"),
+        spellings=cases.spellings,
     )
 
 
-def cohort_of(table: CaseTable, targets: Targets, pixels: cache.Decoded, wanted: Mapping[str, Any]) -> Cohort:
+def cohort_of(
+    table: CaseTable,
+    targets: Targets,
+    pixels: cache.Decoded,
+    wanted: Mapping[str, Any],
+    notes: Sequence[str] = (),
+) -> Cohort:
     """Puts a cohort of images together; `wanted` is the preparation that the config asked for."""
     height, width, channels = pixels.images.shape[1:]
     preparation = {
@@ -114,4 +125,5 @@ def cohort_of(table: CaseTable, targets: Targets, pixels: cache.Decoded, wanted:
         "folds": None if table.folds is None else table.folds.tolist(),
         "pixels": pixels.sha256,
     }
-    return Cohort(table, targets, Dense(pixels.images), preparation, digest(facts, length=32))
+    told = (census.sizes(pixels.sizes), *notes)
+    return Cohort(table, targets, Dense(pixels.images), preparation, digest(facts, length=32), told)

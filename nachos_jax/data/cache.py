@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +20,16 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import caches, expanded
 from nachos_jax.core.types import digest
 from nachos_jax.data.decode import Allocate
+from nachos_jax.runtime import cores
 
-VERSION = 1
+VERSION = 2
 """Raised whenever decoding changes, so that no cache of an older rule is used."""
 CHUNK = 1 << 26
 """Bytes hashed at a time."""
+Sizes = Counter[tuple[int, ...]]
+"""Number of images of each shape, as they were before they were prepared."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -31,10 +39,12 @@ class Decoded:
     Attributes:
         images: [N, H, W, C], read-only when mapped from the cache.
         sha256: of dtype, shape and bytes.
+        sizes: of the images as stored.
     """
 
     images: np.ndarray
     sha256: str
+    sizes: Sizes = field(default_factory=Counter)
 
 
 def folder(configured: str) -> Path:
@@ -52,21 +62,27 @@ def folder(configured: str) -> Path:
 
 
 def key(files: Sequence[Path], keys: Sequence[str], preparation: Mapping[str, Any]) -> str:
-    """Digest of all that the decoded pixels depend on: path, size and time of each file, and the options."""
-    stamps = []
-    for file in files:
-        stat = file.stat()
-        stamps.append([str(file.resolve()), stat.st_size, stat.st_mtime_ns])
-    return digest([VERSION, stamps, list(keys), dict(preparation)], length=32)
+    """Digest of all that the decoded pixels depend on: the content of each file, and the options.
+
+    Every launch reads every file for it: names, sizes and times can be equal where pixels are not.
+    """
+    with ThreadPoolExecutor(min(16, cores.available())) as pool:
+        contents = list(pool.map(_content, files))
+    return digest([VERSION, contents, list(keys), dict(preparation)], length=32)
 
 
-def decoded(place: Path, name: str, build: Callable[[Allocate], np.ndarray]) -> Decoded:
+def _content(file: Path) -> str:
+    with open(file, "rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def decoded(place: Path, name: str, build: Callable[[Allocate], tuple[np.ndarray, Sizes]]) -> Decoded:
     """The cached pixels, or those that `build` makes, which are then kept.
 
     Args:
         place: cache folder.
         name: what `key` returned.
-        build: fills the array that it asks for and returns it.
+        build: fills the array that it asks for and returns it, with the sizes of the images as stored.
 
     Returns:
         The pixels, mapped into memory.
@@ -96,17 +112,23 @@ def pixel_digest(images: np.ndarray) -> str:
 
 
 def _load(data: Path, facts: Path) -> Decoded | None:
-    """The cached pixels, or None when they are missing or damaged."""
+    """The cached pixels, or None when they are missing or damaged; every byte is read and compared."""
     try:
         known = json.loads(facts.read_text(encoding="utf-8"))
         images = np.load(data, mmap_mode="r", allow_pickle=False)
-        whole = data.stat().st_size == known["bytes"] and list(images.shape) == known["shape"]
-        return Decoded(images, known["sha256"]) if whole and str(images.dtype) == known["dtype"] else None
-    except (OSError, EOFError, ValueError, KeyError, TypeError):
+        if pixel_digest(images) == known["sha256"]:
+            return Decoded(
+                images, known["sha256"], Counter({tuple(shape): n for *shape, n in known["sizes"]})
+            )
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except (OSError, EOFError, ValueError, KeyError, TypeError):
+        pass
+    log.warning("%s is damaged: its pixels are decoded anew", data)
+    return None
 
 
-def _store(data: Path, facts: Path, build: Callable[[Allocate], np.ndarray]) -> None:
+def _store(data: Path, facts: Path, build: Callable[[Allocate], tuple[np.ndarray, Sizes]]) -> None:
     try:
         data.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=data.parent, prefix=".tmp-")
@@ -124,13 +146,11 @@ def _store(data: Path, facts: Path, build: Callable[[Allocate], np.ndarray]) -> 
         return mapped
 
     try:
-        images = build(allocate)
+        images, sizes = build(allocate)
         images.flush()  # type: ignore[attr-defined]
         known = {
             "version": VERSION,
-            "shape": list(images.shape),
-            "dtype": str(images.dtype),
-            "bytes": path.stat().st_size,
+            "sizes": [[*shape, number] for shape, number in sorted(sizes.items())],
             "sha256": pixel_digest(images),
         }
         del images

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 from nachos_jax.core.errors import UsageError
+from nachos_jax.data.spellings import NOBODY, canonical, is_missing
 
-MISSING = ("", "nan", "none")
-"""Texts that table writers leave where a value is missing, in lower case."""
+Where = Callable[[int], str]
+"""Row number from 0 -> the row as people find it."""
+SHOWN = 10
+"""Faulty rows that a message names."""
 
 
 def hint(name: str, options: Iterable[str]) -> str:
@@ -26,28 +30,60 @@ def listed(values: Iterable[object], limit: int = 8) -> str:
     return ", ".join(values[:limit]) + more
 
 
-def no_empty(
-    values: Sequence[str], what: str, where: Callable[[int], str], known: Collection[str] = ()
-) -> None:
-    """Raises UsageError at the first empty (or NaN) value of a column; what is `known` is no such value."""
-    for row, value in enumerate(values):
-        if value.lower() not in MISSING or (value and value in known):
-            continue
-        if value and what == "label":
-            raise UsageError(
-                f"{where(row)}: label {value!r} reads like a missing value; if it is a class, rename it "
-                "(e.g. 'no_finding') or list all classes in config.data.classes (in Python: `classes`), else "
-                "fill it in or drop the row."
-            )
-        cure = "write 'unknown' if it is not known" if what == "site" else "fill it in or drop the row"
-        raise UsageError(f"{where(row)}: {what} {value!r} is missing; {cure}.")
+def refuse(faults: Sequence[tuple[int, str]], where: Where, cure: str) -> None:
+    """Raises UsageError when rows of a table are faulty: it names the first ten, and how many there are.
+
+    Args:
+        faults: row numbers, and what is wrong there.
+        where: row number -> the row as people find it.
+        cure: what to do.
+    """
+    if not faults:
+        return
+    (row, told), *others = faults
+    lines = [
+        f"{where(row)}: {told}; {cure}.",
+        *(f"{where(row)}: {told}" for row, told in others[: SHOWN - 1]),
+    ]
+    if len(others) >= SHOWN:
+        lines.append(f"and {len(others) - SHOWN + 1} more")
+    raise UsageError("\n  ".join(lines) + (f"\n{len(faults)} rows in all." if others else ""))
+
+
+def together(*steps: Callable[[], Any]) -> list[Any]:
+    """What the steps give; all that they refuse is raised as one UsageError."""
+    found, told = [], []
+    for step in steps:
+        try:
+            found.append(step())
+        except UsageError as error:
+            told.append(str(error))
+    if told:
+        raise UsageError("\n".join(told))
+    return found
+
+
+def no_empty(values: Sequence[str], what: str, where: Where, known: Collection[str] = ()) -> None:
+    """Raises UsageError when values of a column are missing; what is `known` is no such value."""
+    empty = {value for value in set(values) if is_missing(value) and not (value and value in known)}
+    if what == "subject":
+        empty |= {value for value in set(values) if canonical(value) in NOBODY}
+    faults = [(row, f"{what} {value!r} is missing") for row, value in enumerate(values) if value in empty]
+    cure = "write 'unknown' if it is not known" if what == "site" else "fill it in or drop the row"
+    if what == "label" and any(empty):
+        faults = [(row, told.replace("is missing", "reads like a missing value")) for row, told in faults]
+        cure = (
+            "if it is a class, rename it (e.g. 'no_finding') or list all classes in config.data.classes (in "
+            "Python: `classes`), else fill it in or drop the row"
+        )
+    refuse(faults, where, cure)
 
 
 def class_order(
     labels: Sequence[str],
     order: Sequence[str],
     wanted: Sequence[str],
-    where: Callable[[int], str],
+    where: Where,
     source: str,
 ) -> tuple[str, ...]:
     """The class names in the order of the probabilities.
@@ -68,16 +104,16 @@ def class_order(
     present = set(labels)
     names, origin = (tuple(wanted), "config.data.classes") if wanted else (tuple(order), "label names")
     if not names:
-        names = tuple(sorted(present, key=_by_value if all(map(_whole, present)) else None))
+        names = tuple(sorted(present, key=_by_value if all(map(whole, present)) else None))
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise UsageError(f"{source}: class {twice[0]!r} stands twice in {origin}; list each class once.")
-    for row, label in enumerate(labels):
-        if label not in names:
-            raise UsageError(
-                f"{where(row)}: label {label!r} is not one of {origin} ({listed(names)}); mend the label "
-                f"or add the class.{hint(label, names)}"
-            )
+    strange = {
+        label: f"label {label!r} is not listed.{hint(label, names)}".rstrip(".")
+        for label in present.difference(names)
+    }
+    faults = [(row, strange[label]) for row, label in enumerate(labels) if label in strange]
+    refuse(faults, where, f"mend the label or add the class to {origin} ({listed(names)})")
     empty = [name for name in names if name not in present]
     if empty:
         raise UsageError(
@@ -92,7 +128,8 @@ def class_order(
     return names
 
 
-def _whole(text: str) -> bool:
+def whole(text: str) -> bool:
+    """Whether a text is a whole number."""
     return text.removeprefix("-").isdecimal()
 
 
@@ -100,7 +137,7 @@ def _by_value(text: str) -> tuple[int, str]:
     return int(text), text
 
 
-def fold_numbers(values: Sequence[str], where: Callable[[int], str], source: str) -> np.ndarray:
+def fold_numbers(values: Sequence[str], where: Where, source: str) -> np.ndarray:
     """Predefined folds as numbers.
 
     Args:
@@ -114,11 +151,12 @@ def fold_numbers(values: Sequence[str], where: Callable[[int], str], source: str
     Raises:
         UsageError: a value that is no whole number from 0, or a number below the highest without case.
     """
-    for row, value in enumerate(values):
-        if not value.isdecimal() or len(value) > 9:
-            raise UsageError(
-                f"{where(row)}: fold {value!r} is not a whole number from 0; number the folds 0, 1, 2, ..."
-            )
+    faults = [
+        (row, f"fold {value!r} is not a whole number from 0")
+        for row, value in enumerate(values)
+        if not value.isdecimal() or len(value) > 9
+    ]
+    refuse(faults, where, "number the folds 0, 1, 2, ..")
     folds = np.asarray([int(value) for value in values], np.int64)
     taken = set(folds.tolist())
     missing = next(number for number in range(len(taken) + 1) if number not in taken)
@@ -130,7 +168,7 @@ def fold_numbers(values: Sequence[str], where: Callable[[int], str], source: str
     return folds.astype(np.int32)
 
 
-def subjects_in_one_fold(subjects: Sequence[str], folds: np.ndarray, where: Callable[[int], str]) -> None:
+def subjects_in_one_fold(subjects: Sequence[str], folds: np.ndarray, where: Where) -> None:
     """Raises UsageError when a subject's cases lie in two predefined folds, naming both rows."""
     first: dict[str, int] = {}
     for row, subject in enumerate(subjects):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.data import checks
+from nachos_jax.data import checks, spellings
 from nachos_jax.data.table import CaseTable
 
 
@@ -33,6 +33,7 @@ class Columns:
         subject_cure: how this kind of source is told its subjects.
         certain: labels that are names of classes whatever they read like.
         further: N cells of each further column, by its name.
+        spellings: config.data.spellings, see `spellings.settled`.
     """
 
     source: str
@@ -48,6 +49,11 @@ class Columns:
     folds: Sequence[str] | None = None
     folds_asked: bool = True
     further: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    spellings: str = spellings.REFUSE
+
+    def settled(self, values: Sequence[str], what: str, listed: Sequence[str] = ()) -> Sequence[str]:
+        """The cells of a column, each in one spelling."""
+        return spellings.settled(values, what, self.where, self.spellings, listed)
 
 
 def case_table(columns: Columns, waived: bool) -> CaseTable:
@@ -64,23 +70,22 @@ def case_table(columns: Columns, waived: bool) -> CaseTable:
         UsageError: no rows, an empty value, subjects not known or known and waived, and if folds are asked
             for, fold numbers with a hole or a subject in two folds.
     """
-    subjects = _subjects(columns, waived)
-    if columns.sites is not None:
-        checks.no_empty(columns.sites, "site", columns.where)
+    subjects, sites = checks.together(lambda: _subjects(columns, waived), lambda: _sites(columns))
     return CaseTable(
         names=np.asarray(columns.names, str),
         subjects=np.asarray(subjects, str),
-        sites=None if columns.sites is None else np.asarray(columns.sites, str),
+        sites=None if sites is None else np.asarray(sites, str),
         folds=_folds(columns, subjects),
         waived=waived,
         columns={name: np.asarray(cells, str) for name, cells in columns.further.items()},
     )
 
 
-def check_cases(columns: Columns) -> None:
-    """Raises UsageError when a source has no case at all."""
+def check_cases(columns: Columns, notes: Sequence[str] = ()) -> None:
+    """Raises UsageError when a source has no case at all; `notes` say what was left out."""
     if not len(columns.names):
-        raise UsageError(f"{columns.source} has no case: give at least one image of each class.")
+        told = f" ({'; '.join(notes)})" if notes else ""
+        raise UsageError(f"{columns.source} has no case{told}: give at least one image of each class.")
 
 
 def _folds(columns: Columns, subjects: Sequence[str]) -> np.ndarray | None:
@@ -111,7 +116,14 @@ def _subjects(columns: Columns, waived: bool) -> Sequence[str]:
             "config.data.subject = 'one_case_per_subject'."
         )
     checks.no_empty(columns.subjects, "subject", columns.where)
-    return columns.subjects
+    return columns.settled(columns.subjects, "subject")
+
+
+def _sites(columns: Columns) -> Sequence[str] | None:
+    if columns.sites is None:
+        return None
+    checks.no_empty(columns.sites, "site", columns.where)
+    return columns.settled(columns.sites, "site")
 
 
 def texts(values: np.ndarray, what: str, where: Callable[[int], str], source: str) -> list[str]:
@@ -136,7 +148,14 @@ def texts(values: np.ndarray, what: str, where: Callable[[int], str], source: st
             f"{source}: the {what}s have shape {values.shape}, but a case has one {what}. Store one {what} a "
             "case, shape (N,) or (N, 1)."
         )
-    return [_text(value, what, where, row) for row, value in enumerate(values.tolist())]
+    found = [_text(value) for value in values.tolist()]
+    faults = [
+        (row, f"{what} {values.tolist()[row]!r} is neither text nor a whole number")
+        for row, text in enumerate(found)
+        if text is None
+    ]
+    checks.refuse(faults, where, f"give every case its {what}")
+    return [text for text in found if text is not None]
 
 
 def target_texts(values: np.ndarray, name: str, names: Sequence[str], source: str) -> dict[str, list[str]]:
@@ -193,7 +212,7 @@ def _cell(value: object) -> str:
     return "" if value is None else str(value).strip()
 
 
-def _text(value: object, what: str, where: Callable[[int], str], row: int) -> str:
+def _text(value: object) -> str | None:
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace").strip()
     if isinstance(value, str):
@@ -202,6 +221,4 @@ def _text(value: object, what: str, where: Callable[[int], str], row: int) -> st
         return str(int(value))
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    raise UsageError(
-        f"{where(row)}: {what} {value!r} is neither text nor a whole number; give every case its {what}."
-    )
+    return None

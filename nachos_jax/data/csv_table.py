@@ -53,7 +53,7 @@ def read(data: DataConfig) -> Source:
     column fold holds is checked only if `fold_key` names it or the folds are to be predefined.
 
     Raises:
-        UsageError: an unreadable table, a missing column or file, a file twice, an empty cell.
+        UsageError: an unreadable table, a missing column.
     """
     sheet = read_sheet(Path(expanded(data.path)))
     paths = sheet.column(_wanted(sheet, data.image_key, "path", "image_key", ("images",)))
@@ -62,7 +62,11 @@ def read(data: DataConfig) -> Source:
     subject = _known(sheet, data.subject_key, "subject")
     site = _known(sheet, data.site_key, "site")
     fold = _known(sheet, data.fold_key, "fold")
-    files = find_files(sheet, paths)
+    files, fault = [], None
+    try:
+        files = find_files(sheet, paths)
+    except UsageError as error:
+        fault = error
     columns = Columns(
         source=sheet.path.name,
         names=paths,
@@ -79,7 +83,7 @@ def read(data: DataConfig) -> Source:
     def where(row: int) -> str:
         return f"{sheet.where(row)} ({paths[row]})"
 
-    return Source(columns, Pixels(len(files), where, lambda: read_files(files), tuple(files)))
+    return Source(columns, Pixels(len(files), where, lambda: read_files(files), tuple(files)), fault=fault)
 
 
 def read_sheet(path: Path) -> Sheet:
@@ -99,15 +103,16 @@ def read_sheet(path: Path) -> Sheet:
     for name in header:
         if name and header.count(name) > 1:
             raise UsageError(f"{path} line {number}: column {name!r} stands twice; rename one of them.")
-    rows, numbers = [], []
-    for number, row in lines:
-        if len(row) != len(header):
-            raise UsageError(
-                f"{path} line {number}: {len(row)} cells, but the header has {len(header)}; add the missing "
-                "cells, or put a cell that holds a comma into double quotes."
-            )
-        rows.append(row)
-        numbers.append(number)
+    numbers, rows = zip(*lines, strict=True) if (lines := list(lines)) else ((), ())
+    checks.refuse(
+        [
+            (place, f"{len(row)} cells, but the header has {len(header)}")
+            for place, row in enumerate(rows)
+            if len(row) != len(header)
+        ],
+        lambda place: f"{path} line {numbers[place]}",
+        "add the missing cells, or put a cell that holds a comma into double quotes",
+    )
     return Sheet(path, header, tuple(rows), tuple(numbers))
 
 
@@ -118,23 +123,27 @@ def find_files(sheet: Sheet, paths: Sequence[str]) -> list[Path]:
         UsageError: an empty path, a file that is missing, or one that two rows name in any spelling.
     """
     checks.no_empty(paths, "path", sheet.where)
+    files = [sheet.path.parent / expanded(text) for text in paths]
+    lost = [
+        (row, f"there is no file {paths[row]!r} ({file})")
+        for row, file in enumerate(files)
+        if not os.path.isfile(file)
+    ]
+    checks.refuse(
+        lost, sheet.where, "mend the path, which starts at the folder of the table, or drop the row"
+    )
+    files = [file.resolve() for file in files]
     first: dict[Path, int] = {}
-    files = []
-    for row, text in enumerate(paths):
-        file = sheet.path.parent / expanded(text)
-        if not os.path.isfile(file):
-            raise UsageError(
-                f"{sheet.where(row)}: there is no file {text!r} ({file}); mend the path, which starts at the "
-                "folder of the table, or drop the row."
-            )
-        resolved = file.resolve()
-        before = first.setdefault(resolved, row)
-        if before != row:
-            raise UsageError(
-                f"{sheet.where(row)}: path {text!r} is the same file as {paths[before]!r} at "
-                f"{sheet.where(before)}; keep one of the two rows."
-            )
-        files.append(resolved)
+    twice = [(row, first[file]) for row, file in enumerate(files) if first.setdefault(file, row) != row]
+    checks.refuse(
+        [
+            (row, f"path {paths[row]!r} is the same file as {paths[before]!r} at {sheet.where(before)}")
+            for row, before in twice
+        ],
+        sheet.where,
+        "keep one of the two rows; if a case has several labels, make each label a column of 1 and 0 "
+        "(config.data.target_keys), and set config.task.name = 'multilabel'",
+    )
     return files
 
 
@@ -172,9 +181,11 @@ def _wanted(sheet: Sheet, key: str, default: str, field: str, neutral: tuple[str
     """The column that a required key names; its default when the key is left at a neutral name."""
     name = default if not key or (key in neutral and key not in sheet.header) else key
     if name not in sheet.header:
+        several = " (several: config.data.target_keys, with config.task.name = 'multilabel')"
         raise UsageError(
             f"{sheet.path} has no column {name!r}; its header has {checks.listed(sheet.header)}. Rename the "
-            f"column, or name it in config.data.{field}.{checks.hint(name, sheet.header)}"
+            f"column, or name it in config.data.{field}{several if default == 'label' else ''}."
+            f"{checks.hint(name, sheet.header)}"
         )
     return name
 

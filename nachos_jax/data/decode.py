@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from nachos_jax.core.errors import UsageError
+from nachos_jax.data.checks import SHOWN
 from nachos_jax.data.pixels import Pixels, ReadCase
 from nachos_jax.data.preparation import prepare
+from nachos_jax.runtime import cores
 
 Allocate = Callable[[tuple[int, ...], np.dtype], np.ndarray]
 """Shape and dtype -> an array to fill, in memory or in a file."""
@@ -24,7 +26,7 @@ BLOCK = 32
 
 def decode(
     pixels: Pixels, preparation: Mapping[str, Any], allocate: Allocate, progress: Progress | None = None
-) -> np.ndarray:
+) -> tuple[np.ndarray, Counter[tuple[int, ...]]]:
     """Reads every case into one array.
 
     The first case fixes shape and dtype. Where a later one of 16 or more bits does not fit that dtype,
@@ -38,20 +40,26 @@ def decode(
         progress: told how far it is.
 
     Returns:
-        [N, H, W, C].
+        [N, H, W, C], and how many images had which shape as stored.
 
     Raises:
-        UsageError: an image that cannot be read, or that differs from the first in size, channels or
-            bits; a pixel that is NaN or infinite.
+        UsageError: images that cannot be read, or that differ from the first in size, channels or
+            bits; a pixel that is NaN or infinite. It names the first ten.
     """
-    read = pixels.open()
+    opened, shapes = pixels.open(), {}
+
+    def read(row: int) -> np.ndarray:
+        image = opened(row)
+        shapes[row] = image.shape
+        return image
+
     first = _prepared(pixels, read, 0, preparation)
     dtype: np.dtype | None = first.dtype
     images = np.empty(0)
     while dtype is not None:
         images = allocate((pixels.count, *first.shape), dtype)
         dtype = _fill(images, pixels, read, preparation, progress)
-    return images
+    return images, Counter(shapes.values())
 
 
 def _fill(
@@ -62,26 +70,38 @@ def _fill(
     progress: Progress | None,
 ) -> np.dtype | None:
     """Decodes all cases into `images`; returns a wider dtype if a case needs it."""
+    faults: list[str] = []
 
-    def block(start: int) -> np.dtype | None:
+    def block(start: int) -> tuple[np.dtype | None, list[str]]:
+        refused: list[str] = []
         for row in range(start, min(start + BLOCK, pixels.count)):
-            image = _prepared(pixels, read, row, preparation)
-            wider = _misfit(image, images, pixels, row)
+            try:
+                image = _prepared(pixels, read, row, preparation)
+                wider = _misfit(image, images, pixels, row)
+            except UsageError as error:
+                refused.append(str(error))
+                continue
             if wider is not None:
-                return wider
+                return wider, refused
             images[row] = image
-        return None
+        return None, refused
 
-    pool = ThreadPoolExecutor(min(16, os.cpu_count() or 1))
+    pool = ThreadPoolExecutor(min(16, cores.available()))
     try:
         # In order of the rows, so that the same data always gives the same complaint.
-        for done, wider in enumerate(pool.map(block, range(0, pixels.count, BLOCK)), 1):
-            if wider is not None:
+        for done, (wider, refused) in enumerate(pool.map(block, range(0, pixels.count, BLOCK)), 1):
+            faults += refused
+            if len(faults) >= SHOWN:
+                faults[SHOWN:] = ["There may be more: decoding has stopped here."]
+                break
+            if wider is not None and not faults:
                 return wider
             if progress:
                 progress(min(done * BLOCK, pixels.count), pixels.count)
     finally:
         pool.shutdown(cancel_futures=True)
+    if faults:
+        raise UsageError("\n  ".join(faults))
     return None
 
 

@@ -2,45 +2,71 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import expanded
-from nachos_jax.data import checks
+from nachos_jax.data import checks, layout
 from nachos_jax.data.columns import Columns
+from nachos_jax.data.given import OTHER_IMAGES, cure_of_image
 from nachos_jax.data.image_files import is_image, read_files
 from nachos_jax.data.pixels import Pixels, Source
 
-OTHER_IMAGES = (
-    *(".bmp", ".gif", ".webp", ".jp2", ".heic", ".svs"),
-    *(".nii", ".gz", ".mha", ".mhd", ".nrrd", ".npy"),
-)
-"""Images that cannot be read here; leaving them out would change the study, so they are refused."""
+NO_LABEL_KEY = ("", "labels")
+"""Values of config.data.label_key with which the first folder is the class; "labels" is the default."""
 
-log = logging.getLogger(__name__)
+
+@dataclass(frozen=True)
+class Listing:
+    """What lies below a folder, as relative paths with forward slashes.
+
+    Attributes:
+        images: that are taken, sorted.
+        left_out: by the reason why.
+    """
+
+    images: list[str]
+    left_out: dict[str, list[str]]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was left out and why."""
+        return tuple(
+            f"left out {len(names)} file(s) that are {why}: {checks.listed(sorted(names))}"
+            for why, names in self.left_out.items()
+            if names
+        )
 
 
 def read(data: DataConfig) -> Source:
     """Finds the images of each class.
 
-    `subject_key`, `site_key` and `fold_key` are regular expressions with one group, searched in the
-    path below the folder, e.g. "person(\\d+)_".
+    `subject_key`, `site_key`, `fold_key`, and `label_key` where the class is not the first folder, are
+    regular expressions with one group, searched in the path below the folder, e.g. "person(\\d+)_".
 
     Raises:
         UsageError: no such folder, an image outside the class folders, a class folder without image,
-            a format that cannot be read, a file twice, a key that is no such expression or does not match.
+            folders that are no classes, masks among the images, a format that cannot be read, a file
+            twice, a key that is no such expression or does not match.
     """
     root = Path(expanded(data.path))
     if not os.path.isdir(root):
         raise UsageError(f"config.data.path = {str(root)!r}: there is no such folder; mend the path.")
-    names = find_images(root)
-    labels = [_label(name, root) for name in names]
-    _no_empty_class(root, set(labels))
+    found = find_images(root, data.include, data.exclude)
+    names = found.images
+    if not data.include:
+        layout.check_masks(root, names)
+    labels = None if data.label_key in NO_LABEL_KEY else _extracted(data.label_key, "label_key", names)
+    if labels is None:
+        labels = _labels(root, names)
+        _no_empty_class(root, {name.partition("/")[0] for name in [*names, *found.left_out[_EXCLUDED]]})
+        layout.check_classes(root, names)
     files = _distinct([root / name for name in names], names)
     columns = Columns(
         source=str(root),
@@ -53,40 +79,64 @@ def read(data: DataConfig) -> Source:
         sites=_extracted(data.site_key, "site_key", names),
         folds=_extracted(data.fold_key, "fold_key", names),
     )
-    return Source(columns, Pixels(len(files), lambda row: str(files[row]), lambda: read_files(files), files))
+    pixels = Pixels(len(files), lambda row: str(files[row]), lambda: read_files(files), files)
+    return Source(columns, pixels, notes=found.notes)
 
 
-def find_images(root: Path) -> list[str]:
-    """Paths below `root` of all images, sorted; what is left out is logged as a warning.
+_EXCLUDED = "not among those that config.data.include and config.data.exclude leave"
+
+
+def find_images(root: Path, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Listing:
+    """All images below a folder.
 
     Args:
         root: folder; links to folders are followed, each folder once.
-
-    Returns:
-        Relative paths with forward slashes.
+        include: patterns of the files to take, () for all; one without a slash is for the name alone.
+        exclude: patterns of files to leave out.
 
     Raises:
-        UsageError: an image in a format that cannot be read here, or a broken link.
+        UsageError: an image in a format that cannot be read here, a name that is no UTF-8, or a broken link.
     """
-    images, hidden, others = [], [], []
-    for path in _walk(root):
+    images, others, hidden, excluded = [], [], [], []
+    paths = _walk(root)
+    _refuse_names(root, paths)
+    for path in paths:
         name = path.relative_to(root).as_posix()
         if any(part.startswith(".") for part in Path(name).parts):
             hidden.append(name)
+        elif (include and not _matches(name, include)) or _matches(name, exclude):
+            excluded.append(name)
         elif not os.path.isfile(path):
             raise UsageError(f"{path} is a link to a file that is not there; mend or remove the link.")
         elif is_image(path):
             images.append(name)
-        elif path.suffix.lower() in OTHER_IMAGES:
+        elif path.name.lower().endswith((*OTHER_IMAGES, ".gz")):
             raise UsageError(
-                f"{path}: images of type {path.suffix} cannot be read; convert them to PNG, TIFF or DICOM, "
-                "or move them out of the folder."
+                f"{path}: images of type {path.suffix} cannot be read; convert them ({cure_of_image(path)}), "
+                f"or leave them out (of training: config.data.exclude = ('*{path.suffix}',))."
             )
         else:
             others.append(name)
-    _warn(root, hidden, "hidden")
-    _warn(root, others, "not PNG, JPEG, TIFF or DICOM")
-    return sorted(images)
+    left_out = {"hidden": hidden, "not PNG, JPEG, TIFF or DICOM": others, _EXCLUDED: excluded}
+    return Listing(sorted(images), left_out)
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    last = name.rpartition("/")[2]
+    return any(fnmatchcase(name if "/" in pattern else last, pattern) for pattern in patterns)
+
+
+def _refuse_names(root: Path, paths: Sequence[Path]) -> None:
+    """Refuses names that are no UTF-8, which no table and no record could hold."""
+    odd = [
+        path for path in paths if any("\udc80" <= mark <= "\udcff" for mark in str(path.relative_to(root)))
+    ]
+    if odd:
+        raise UsageError(
+            f"{root}: the names of {len(odd)} file(s) are no UTF-8 text ({checks.listed(map(str, odd), 3)}), "
+            "as archives of old Windows systems leave them: rename them, e.g. with `convmv -r -f cp1252 -t "
+            f"utf8 --notest {root}`, or unpack the archive again with the right code page."
+        )
 
 
 def _walk(root: Path) -> list[Path]:
@@ -102,38 +152,36 @@ def _walk(root: Path) -> list[Path]:
     return sorted(found)
 
 
-def _warn(root: Path, names: Sequence[str], why: str) -> None:
-    if names:
-        log.warning(
-            "%s: left out %d file(s) that are %s: %s", root, len(names), why, checks.listed(sorted(names))
-        )
-
-
-def _label(name: str, root: Path) -> str:
-    label, slash, _ = name.partition("/")
-    if not slash:
-        raise UsageError(
-            f"{root / name} lies in no class folder; move it into the sub-folder of its class (one "
-            "sub-folder a class)."
-        )
-    return label
+def _labels(root: Path, names: Sequence[str]) -> list[str]:
+    outside = [(row, "lies in no class folder") for row, name in enumerate(names) if "/" not in name]
+    tables = sorted(path.name for path in root.glob("*.csv"))
+    table = f"; {tables[0]} may list them: read it with --config=csv" if tables else ""
+    checks.refuse(
+        outside,
+        lambda row: str(root / names[row]),
+        f"move it into the sub-folder of its class (one sub-folder a class){table}",
+    )
+    return [name.partition("/")[0] for name in names]
 
 
 def _no_empty_class(root: Path, labels: set[str]) -> None:
-    for folder in sorted(root.iterdir()):
-        if folder.is_dir() and not folder.name.startswith(".") and folder.name not in labels:
-            raise UsageError(
-                f"{folder} holds no PNG, JPEG, TIFF or DICOM image; every sub-folder is a class. Add its "
-                "images or remove the folder."
-            )
+    empty = [
+        folder
+        for folder in sorted(root.iterdir())
+        if folder.is_dir() and not folder.name.startswith(".") and folder.name not in labels
+    ]
+    if empty:
+        raise UsageError(
+            f"{', '.join(map(str, empty[:8]))} holds no PNG, JPEG, TIFF or DICOM image; every sub-folder is "
+            "a class. Add its images or remove the folder."
+        )
 
 
 def _distinct(files: Sequence[Path], names: Sequence[str]) -> tuple[Path, ...]:
     first: dict[Path, str] = {}
-    for file, name in zip(files, names, strict=True):
-        before = first.setdefault(file.resolve(), name)
-        if before != name:
-            raise UsageError(f"{name} is the same file as {before}; keep one of the two.")
+    twice = [(row, first.setdefault(file.resolve(), names[row])) for row, file in enumerate(files)]
+    faults = [(row, f"is the same file as {before}") for row, before in twice if before != names[row]]
+    checks.refuse(faults, names.__getitem__, "keep one of the two")
     return tuple(first)
 
 
@@ -152,13 +200,13 @@ def _extracted(pattern: str, field: str, names: Sequence[str]) -> list[str] | No
             f"config.data.{field} = {pattern!r} has {expression.groups} groups; put exactly one pair of "
             r"parentheses around the part wanted, e.g. 'person(\d+)_'."
         )
-    values = []
-    for name in names:
-        match = expression.search(name)
-        if not match or not match[1]:
-            raise UsageError(
-                f"{name}: config.data.{field} = {pattern!r} finds nothing in this path; make the expression "
-                "fit every file, or rename the file."
-            )
-        values.append(match[1])
-    return values
+    values = [match[1] if (match := expression.search(name)) else None for name in names]
+    faults = [
+        (row, f"config.data.{field} = {pattern!r} finds nothing in this path")
+        for row, value in enumerate(values)
+        if not value
+    ]
+    checks.refuse(
+        faults, names.__getitem__, "make the expression fit every file, or rename or exclude the file"
+    )
+    return [value for value in values if value]

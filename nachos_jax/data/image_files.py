@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from nachos_jax.core.errors import UsageError
+from nachos_jax.data import given, jpeg
 from nachos_jax.data.pixels import ReadCase, narrowed, sixteen_bits
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom")
@@ -52,8 +53,8 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
         16 bits where they fit, else float32.
 
     Raises:
-        UsageError: no such file, not an image, damaged, several pages or frames, transparent, 16-bit
-            colour, or a colour space that has no meaning here.
+        UsageError: no such file, not an image, damaged, larger than can be meant, several pages or frames,
+            transparent, 16-bit colour, or a colour space that has no meaning here.
     """
     path = Path(path)
     if not os.path.isfile(path):
@@ -67,14 +68,26 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
         # From an open file, not a path: of a path Pillow maps plain TIFFs into memory, and those whose
         # orientation swaps the sides then come out scrambled (Pillow 13.0).
         with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
+            if image.format in ("JPEG", "MPO"):
+                _refuse_part(path)
             return _pixels(image, path)
     except UsageError:
         raise
-    except Exception as error:  # decoders of damaged files raise anything
+    except Image.DecompressionBombError as error:
         raise UsageError(
-            f"{path} cannot be read as PNG, JPEG, TIFF or DICOM ({error}); replace the file by an intact "
-            "one, or drop its row."
+            f"{path} claims more pixels than are read ({error}): scale it down, or cut out what matters."
         ) from error
+    except Exception as error:  # decoders of damaged files raise anything
+        cure = given.cure_of_image(path) or "replace the file by an intact one, or drop its row"
+        raise UsageError(f"{path} cannot be read as PNG, JPEG, TIFF or DICOM ({error}); {cure}.") from error
+
+
+def _refuse_part(path: Path) -> None:
+    if not jpeg.ends(path.read_bytes()):
+        raise UsageError(
+            f"{path} is a JPEG whose picture does not end, so part of it is lost; replace the file by an "
+            "intact one, or drop its row."
+        )
 
 
 def _pixels(image: Image.Image, path: Path) -> np.ndarray:
@@ -94,7 +107,7 @@ def _pixels(image: Image.Image, path: Path) -> np.ndarray:
 
 def _refuse(image: Image.Image, tags: Any, path: Path) -> None:
     frames = getattr(image, "n_frames", 1)
-    if frames > 1:
+    if frames > 1 and image.format != "MPO":  # a phone's first picture is the photo
         raise UsageError(f"{path} has {frames} pages or frames; save each 2-D image as a file of its own.")
     # The decoder's raw mode is the only place where Pillow tells that it would drop bits.
     raw = " ".join(str(tile[3]) for tile in getattr(image, "tile", ()))

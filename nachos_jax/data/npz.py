@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import zipfile
 import zlib
@@ -19,6 +20,8 @@ from nachos_jax.data.columns import Columns, further_texts, target_texts, texts
 from nachos_jax.data.pixels import Pixels, ReadCase, Source, check_stack, narrowed
 
 SPLITS = ("train", "val", "test")
+_DAMAGED = (ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile)
+"""What NumPy and zipfile raise of damaged archives, and of compressions that they do not know."""
 
 
 def read(data: DataConfig) -> Source:
@@ -121,10 +124,17 @@ class _Archive:
             v1 = version == (1, 0)
             read = np.lib.format.read_array_header_1_0 if v1 else np.lib.format.read_array_header_2_0
             shape, _, dtype = read(file)
+            stored = archive.getinfo(f"{key}.npy").file_size
         if dtype.hasobject:
             raise UsageError(
                 f"{self.path.name}: the array {key!r} holds pickled Python objects, which are never loaded "
                 "because they can run code; store it with a plain dtype, e.g. array.astype(str)."
+            )
+        claimed = math.prod(shape) * dtype.itemsize
+        if claimed > stored:
+            raise UsageError(
+                f"{self.path.name}: the array {key!r} claims shape {shape}, {claimed:,} bytes, and holds "
+                f"{stored:,}; write or download the file again."
             )
         return shape, dtype
 
@@ -142,7 +152,12 @@ class _Archive:
                 f"{self.path}: the array {key!r} is packed by a method that Python does not read ({error}); "
                 "write the file with numpy.savez_compressed."
             ) from error
-        except (ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        except MemoryError as error:
+            raise UsageError(
+                f"{self.path}: the array {key!r} does not fit into memory ({error}); store images as files, "
+                "and list them in a CSV table (--config=csv)."
+            ) from error
+        except _DAMAGED as error:
             raise UsageError(
                 f"{self.path}: the array {key!r} is damaged ({error}); write or download the file again."
             ) from error

@@ -13,6 +13,8 @@ from nachos_jax.data.columns import Columns
 
 ReadCase = Callable[[int], np.ndarray]
 """Row number from 0 -> pixels [H, W, C]."""
+MOST_PIXELS = 178_956_970
+"""Of one image; Pillow takes more for an attack."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,27 @@ class Source:
     Attributes:
         columns: what is known of the cases.
         pixels: how to read their images.
+        fault: what is wrong with the files of a table, to be told with what is wrong with its columns.
+        notes: what was left out and why, one sentence each.
     """
 
     columns: Columns
     pixels: Pixels
+    fault: UsageError | None = None
+    notes: tuple[str, ...] = ()
+
+
+def check_size(height: int, width: int, path: Path) -> None:
+    """Refuses an image that claims more pixels than any image for a network has.
+
+    Raises:
+        UsageError: likewise.
+    """
+    if height * width > MOST_PIXELS:
+        raise UsageError(
+            f"{path} claims {height} x {width} pixels (height x width), {height * width / 1e6:,.0f} million, "
+            f"and at most {MOST_PIXELS / 1e6:,.0f} million are read: scale it down, or cut out what matters."
+        )
 
 
 def check_stack(shape: tuple[int, ...], dtype: np.dtype, what: str) -> None:

@@ -17,7 +17,8 @@ def prepare(image: np.ndarray, preparation: Mapping[str, Any]) -> np.ndarray:
     Args:
         image: [H, W, C] of a stored dtype, C 1 or 3.
         preparation: "height" and "width" (0 = as stored), "channels" (0 = as stored, 1 or 3) and "aspect":
-            "stretch", or "pad" with black to the ratio wanted before resizing.
+            "stretch"; "fit" resizes within the size wanted and fills up with black; "pad", of models of
+            version 1, fills up with black to the ratio wanted before resizing.
 
     Returns:
         [height, width, channels] of the same dtype.
@@ -28,7 +29,11 @@ def prepare(image: np.ndarray, preparation: Mapping[str, Any]) -> np.ndarray:
         return image
     if preparation["aspect"] == "pad":
         image = _padded(image, height, width)
-    return _resized(image, height, width)
+    if preparation["aspect"] != "fit":
+        return _resized(image, height, width)
+    scale = min(height / image.shape[0], width / image.shape[1])
+    inner = [max(1, round(side * scale)) for side in image.shape[:2]]
+    return _framed(_resized(image, *inner), height, width, _black(image))
 
 
 def _with_channels(image: np.ndarray, channels: int) -> np.ndarray:
@@ -45,18 +50,22 @@ def _with_channels(image: np.ndarray, channels: int) -> np.ndarray:
 
 
 def _padded(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Centres the image on black in the smallest frame of the ratio height : width that holds it.
-
-    Black is 0 for unsigned dtypes; for others (Hounsfield units, normalised values) it is the image's
-    smallest value.
-    """
+    """Centres the image in the smallest frame of the ratio height : width that holds it."""
     h, w = image.shape[:2]
-    tall = max(h, -(-w * height // width))
-    wide = max(w, -(-h * width // height))
-    top, left = (tall - h) // 2, (wide - w) // 2
-    black = 0 if image.dtype in BLACK_IS_ZERO else image.min()
-    around = ((top, tall - h - top), (left, wide - w - left), (0, 0))
+    tall, wide = max(h, -(-w * height // width)), max(w, -(-h * width // height))
+    return _framed(image, tall, wide, _black(image))
+
+
+def _framed(image: np.ndarray, height: int, width: int, black: Any) -> np.ndarray:
+    """Centres the image on black."""
+    top, left = (height - image.shape[0]) // 2, (width - image.shape[1]) // 2
+    around = ((top, height - image.shape[0] - top), (left, width - image.shape[1] - left), (0, 0))
     return np.pad(image, around, constant_values=black)
+
+
+def _black(image: np.ndarray) -> Any:
+    """0 of unsigned dtypes; of others (Hounsfield units, normalised values) the image's smallest value."""
+    return 0 if image.dtype in BLACK_IS_ZERO else image.min()
 
 
 def _resized(image: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -15,10 +15,11 @@ from nachos_jax.config.fields import WAIVER
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import expanded
-from nachos_jax.data import cache, checks, csv_table, decode, digits, folder, npz
+from nachos_jax.data import cache, checks, csv_table, decode, digits, folder, given, npz
 from nachos_jax.data.arrays import cohort_of
 from nachos_jax.data.columns import case_table, check_cases, further_texts
 from nachos_jax.data.image_files import read_files
+from nachos_jax.data.pixels import Source
 from nachos_jax.data.preparation import prepare
 from nachos_jax.data.table import Cohort
 from nachos_jax.data.targets import TargetReader
@@ -47,27 +48,37 @@ def load(data: DataConfig, reader: TargetReader, progress: decode.Progress | Non
             f"config.data.source = {data.source!r}: such cases are passed from Python, see "
             f"nachos_jax.cohort_from_arrays; here it must be one of {', '.join(map(repr, READERS))}."
         )
+    given.check_source(data.source, Path(expanded(data.path)))
     source = READERS[data.source](data)
-    check_cases(source.columns)
-    targets = reader.targets(source.columns, data.classes)
-    table = case_table(source.columns, data.subject == WAIVER)
+    columns = replace(source.columns, spellings=data.spellings)
+    check_cases(columns, source.notes)
+    _, targets, table = checks.together(
+        lambda: _files(source),
+        lambda: reader.targets(columns, data.classes),
+        lambda: case_table(columns, data.subject == WAIVER),
+    )
     wanted = {
         "height": data.height,
         "width": data.width,
         "channels": data.channels,
-        "aspect": data.aspect,
+        "aspect": "fit" if data.aspect == "pad" else data.aspect,
     }
 
-    def build(allocate: decode.Allocate) -> np.ndarray:
+    def build(allocate: decode.Allocate) -> tuple[np.ndarray, cache.Sizes]:
         return decode.decode(source.pixels, wanted, allocate, progress)
 
     if source.pixels.files:
         name = cache.key(source.pixels.files, source.pixels.keys, wanted)
         pixels = cache.decoded(cache.folder(data.cache), name, build)
     else:
-        images = build(np.empty)
-        pixels = cache.Decoded(images, cache.pixel_digest(images))
-    return cohort_of(table, targets, pixels, wanted)
+        images, sizes = build(np.empty)
+        pixels = cache.Decoded(images, cache.pixel_digest(images), sizes)
+    return cohort_of(table, targets, pixels, wanted, source.notes)
+
+
+def _files(source: Source) -> None:
+    if source.fault:
+        raise source.fault
 
 
 def with_columns(cohort: Cohort, columns: Mapping[str, Sequence | np.ndarray]) -> Cohort:
@@ -125,7 +136,10 @@ def read_inputs(paths: Sequence[str | Path], preparation: Mapping[str, Any]) -> 
 def _expanded(path: Path) -> list[tuple[str, Path]]:
     """(name, file) of every image that one input stands for."""
     if os.path.isdir(path):
-        found = [(str(path / name), path / name) for name in folder.find_images(path)]
+        listing = folder.find_images(path)
+        for note in listing.notes:
+            log.warning("%s: %s", path, note)
+        found = [(str(path / name), path / name) for name in listing.images]
         if not found:
             raise UsageError(f"{path} holds no PNG, JPEG, TIFF or DICOM image; name another folder.")
         return found
@@ -138,6 +152,7 @@ def _expanded(path: Path) -> list[tuple[str, Path]]:
             )
         listed = sheet.column("path")
         return list(zip(listed, csv_table.find_files(sheet, listed), strict=True))
+    given.check_input(path)
     return [(str(path), path)]
 
 

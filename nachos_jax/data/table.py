@@ -44,9 +44,10 @@ class Cohort:
         targets: what is to be predicted of each.
         store: their inputs.
         preparation: how the inputs came about, as prediction repeats it. Of images: "height", "width" and
-            "channels" of every image, "aspect" ("stretch" or "pad"), "dtype" as stored, "resized" and
+            "channels" of every image, "aspect" (see `preparation.prepare`), "dtype" as stored, "resized" and
             "convert_channels": whether the config asked for that size and for that many channels.
         hash: digest of names, targets, subjects, sites, predefined folds and pixels.
+        notes: what people should know of how they were read: sizes, files that were left out.
     """
 
     table: CaseTable
@@ -54,6 +55,7 @@ class Cohort:
     store: Store
     preparation: dict
     hash: str
+    notes: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -26,6 +26,7 @@ class Targets:
         has: [N, names] bool, which of the names each case has: its class, its labels; [N, 0] of a number.
         noun: what a name is called, "class" or "label".
         facts: what of them enters the hash of the cohort.
+        ordered: False where names stand in alphabetical order because nobody has given one.
     """
 
     task: str
@@ -35,6 +36,7 @@ class Targets:
     has: np.ndarray
     noun: str = "class"
     facts: Mapping[str, Any] = field(default_factory=dict)
+    ordered: bool = True
 
     def __len__(self) -> int:
         return len(self.values)

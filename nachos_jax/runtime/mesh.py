@@ -12,6 +12,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from nachos_jax.core.errors import UsageError
+from nachos_jax.runtime import cores
 
 LANE = "lane"
 
@@ -28,9 +29,8 @@ def one_device_a_core() -> None:
     """
     given = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
     if not given and jax.config.jax_num_cpu_devices < 0:  # type: ignore[attr-defined]
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         with contextlib.suppress(RuntimeError):  # JAX has started: its devices stay as they are
-            jax.config.update("jax_num_cpu_devices", min(cores, _MOST_CPU_DEVICES))
+            jax.config.update("jax_num_cpu_devices", min(cores.available(), _MOST_CPU_DEVICES))
 
 
 def find_devices() -> None:

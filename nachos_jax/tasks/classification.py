@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from nachos_jax.splits.strata import Strata
 from nachos_jax.tasks.dense import CLASS_WEIGHT_EXPONENT, LABEL_SMOOTHING, DenseDevice, DenseTask
 from nachos_jax.tasks.task import Tested, Told
 
+_BETWEEN = re.compile(r"[|;,+&/]")
 CROSS_ENTROPY, CUMULATIVE_LINK = "cross_entropy", "cumulative_link"
 LOSS = Hyperparameter(
     "classification.loss",
@@ -125,6 +127,8 @@ class Classification(DenseTask):
         """
         labels = _labels(columns)
         checks.no_empty(labels, "label", columns.where, {*names, *columns.order, *columns.certain})
+        labels = columns.settled(labels, "label", names or columns.order)
+        _refuse_several(labels, columns)
         classes = checks.class_order(labels, columns.order, names, columns.where, columns.source)
         numbers = {name: number for number, name in enumerate(classes)}
         values = np.asarray([numbers[label] for label in labels], np.int32)
@@ -135,6 +139,7 @@ class Classification(DenseTask):
             strata=Strata(values, classes, needed=True),
             has=np.eye(len(classes), dtype=bool)[values],
             facts={"labels": values.tolist(), "classes": list(classes)},
+            ordered=bool(names or columns.order) or all(map(checks.whole, classes)),
         )
 
     def told(self, targets: Targets, training: np.ndarray, hparams: HParams) -> dict[str, np.ndarray]:
@@ -176,6 +181,26 @@ class Classification(DenseTask):
 TASK = Classification()
 
 
+def _refuse_several(labels: Sequence[str], columns: Columns) -> None:
+    """Refuses labels that name several classes at once, as "edema|effusion" beside both alone."""
+    known = set(labels)
+    several = {
+        label: parts
+        for label in known
+        if len(parts := [part.strip() for part in _BETWEEN.split(label)]) > 1 and known.issuperset(parts)
+    }
+    faults = [
+        (row, f"label {label!r} names several classes")
+        for row, label in enumerate(labels)
+        if label in several
+    ]
+    cure = (
+        "make each class a column of 1 and 0, name them in config.data.target_keys, and set config.task.name "
+        "= 'multilabel'; or give each case one label"
+    )
+    checks.refuse(faults, columns.where, cure)
+
+
 def _labels(columns: Columns) -> list[str]:
     """N class names; numbers of an array that brings names of its own are read as places in them."""
     if len(columns.targets) > 1:
@@ -187,20 +212,25 @@ def _labels(columns: Columns) -> list[str]:
     labels = list(next(iter(columns.targets.values())))
     if not columns.numeric:
         return labels
-    for row, text in enumerate(labels):
-        if not text.removeprefix("-").isdecimal():
-            raise UsageError(
-                f"{columns.where(row)}: label {text} is neither text nor a whole number; give every case its "
-                "label, or set config.task.name = 'regression' to predict a number."
-            )
-    return [_named(text, row, columns) for row, text in enumerate(labels)] if columns.order else labels
-
-
-def _named(text: str, row: int, columns: Columns) -> str:
-    if not 0 <= int(text) < len(columns.order):
-        raise UsageError(
-            f"{columns.where(row)}: label {text} has no name; the label names are "
-            f"{checks.listed(columns.order)}, numbered 0 to {len(columns.order) - 1}. Mend the label or add "
-            "its name."
-        )
-    return columns.order[int(text)]
+    whole = [text.removeprefix("-").isdecimal() for text in labels]
+    checks.refuse(
+        [
+            (row, f"label {labels[row]} is neither text nor a whole number")
+            for row in np.flatnonzero(~np.asarray(whole)).tolist()
+        ],
+        columns.where,
+        "give every case its label, or set config.task.name = 'regression' to predict a number",
+    )
+    if not columns.order:
+        return labels
+    checks.refuse(
+        [
+            (row, f"label {text} has no name")
+            for row, text in enumerate(labels)
+            if not 0 <= int(text) < len(columns.order)
+        ],
+        columns.where,
+        f"mend the label or add its name: the label names are {checks.listed(columns.order)}, numbered 0 to "
+        f"{len(columns.order) - 1}",
+    )
+    return [columns.order[int(text)] for text in labels]

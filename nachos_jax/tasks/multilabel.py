@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import HParams
 from nachos_jax.data import checks
 from nachos_jax.data.columns import Columns
+from nachos_jax.data.spellings import is_missing
 from nachos_jax.data.targets import Targets
 from nachos_jax.metrics import multilabel as metrics
 from nachos_jax.splits.strata import Strata
@@ -71,7 +73,8 @@ class Multilabel(DenseTask):
             UsageError: one label only, a cell that is none of the three, a label that never varies.
         """
         chosen = _chosen(columns, names)
-        values = np.stack([_cells(columns, name, column) for name, column in chosen.items()], axis=1)
+        steps = [functools.partial(_cells, columns, *column) for column in chosen.items()]
+        values = np.stack(checks.together(*steps), axis=1)
         for name, column in zip(chosen, values.T, strict=True):
             _varies(columns.source, name, column)
         return Targets(
@@ -160,18 +163,11 @@ def _chosen(columns: Columns, names: Sequence[str]) -> dict[str, Sequence[str]]:
 
 
 def _cells(columns: Columns, name: str, cells: Sequence[str]) -> np.ndarray:
-    values = np.empty(len(cells), np.float32)
-    for row, cell in enumerate(cells):
-        if cell.lower() in checks.MISSING:
-            values[row] = np.nan
-        elif cell.lower() in CELLS:
-            values[row] = CELLS[cell.lower()]
-        else:
-            raise UsageError(
-                f"{columns.where(row)}: label {name} is {cell!r}; write 1 where it is there, 0 where it is "
-                "not, and leave the cell empty where nobody knows."
-            )
-    return values
+    meanings = {cell: np.nan if is_missing(cell) else CELLS.get(cell.lower()) for cell in set(cells)}
+    faults = [(row, f"label {name} is {cell!r}") for row, cell in enumerate(cells) if meanings[cell] is None]
+    cure = "write 1 where it is there, 0 where it is not, and leave the cell empty where nobody knows"
+    checks.refuse(faults, columns.where, cure)
+    return np.asarray([meanings[cell] for cell in cells], np.float32)
 
 
 def _varies(source: str, name: str, values: np.ndarray) -> None:

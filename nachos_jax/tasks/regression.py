@@ -87,7 +87,10 @@ class Regression(DenseTask):
                 f"config.data.classes = {list(names)!r}: a regression has no classes; leave the field empty."
             )
         name, cells = next(iter(columns.targets.items()))
-        values = np.asarray([_number(cell, name, row, columns) for row, cell in enumerate(cells)], np.float64)
+        values = np.asarray([_number(cell) for cell in cells], np.float64)
+        unknown = np.flatnonzero(~np.isfinite(values)).tolist()
+        faults = [(row, f"{name} {cells[row]!r} is no finite number") for row in unknown]
+        checks.refuse(faults, columns.where, "fill it in (with a decimal point) or drop the row")
         if np.ptp(values) == 0:
             raise UsageError(
                 f"{columns.source}: {name!r} is {values[0]:g} for all cases; there is nothing to predict."
@@ -143,14 +146,8 @@ def quantile_groups(values: np.ndarray) -> Strata:
     return Strata(numbers.astype(np.int32), names, needed=False)
 
 
-def _number(cell: str, name: str, row: int, columns: Columns) -> float:
+def _number(cell: str) -> float:
     try:
-        value = float(cell)
+        return float(cell)
     except ValueError:
-        value = float("nan")
-    if not np.isfinite(value):
-        raise UsageError(
-            f"{columns.where(row)}: {name} {cell!r} is no finite number; fill it in (with a decimal point) "
-            "or drop the row."
-        )
-    return value
+        return float("nan")

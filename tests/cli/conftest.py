@@ -14,7 +14,10 @@ import numpy as np
 import pytest
 
 from nachos_jax.cli.main import main
+from nachos_jax.protocol.crew import crews
 from nachos_jax.protocol.study.conduct import Conductor
+from nachos_jax.runtime.stopping import StoppedError
+from tests.cli.case_inputs import READY, SMALL
 
 ROOT = Path(__file__).resolve().parents[2]
 CASES = 90
@@ -131,6 +134,31 @@ def refused(here: Path, no_training: None) -> Callable[..., str]:
         assert err.endswith("\n")
         assert "Traceback" not in err
         assert " INFO " not in err
+        return err
+
+    return run
+
+
+@pytest.fixture
+def tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Calls `nachos evaluate` up to where lanes would open; returns what was said, the message last."""
+
+    def stop(*_: object) -> None:
+        raise StoppedError(READY)
+
+    monkeypatch.setattr(crews, "gather", stop)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+
+    def run(config: str, path: str | Path, *words: str, workdir: str = "run") -> str:
+        record = tmp_path / workdir / "records/run.json"
+        before = record.exists()
+        flags = [f"--config={config}", f"--config.data.path={path}", f"--workdir={workdir}", *SMALL, *words]
+        code, out, err = said("evaluate", *flags)
+        assert out == ""
+        assert "Traceback" not in err
+        assert code == (75 if READY in err else 2), err
+        assert record.exists() == (before or code == 75), "what is refused leaves no record"
         return err
 
     return run

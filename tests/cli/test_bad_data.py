@@ -98,7 +98,7 @@ def _image(path: Path) -> None:
 
 NO_ARCHIVES: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
     "missing": (lambda path: None, ["there is no such file", "mend the path"]),
-    "folder": (Path.mkdir, ["there is no such file", "mend the path"]),
+    "folder": (Path.mkdir, ["is a folder", "--config=folder"]),
     "empty": (lambda path: path.write_bytes(b""), ["cannot be read as an NPZ file"]),
     "truncated": (_truncated, ["cannot be read as an NPZ file", "savez_compressed"]),
     "damaged": (_damaged, ["'images' is damaged", "again"]),
@@ -206,7 +206,7 @@ FOLDERS: dict[str, tuple[Callable[[Path], Any], tuple[str, ...], list[str]]] = {
     "outside": (
         lambda root: _classes(root, "a/1.png", "2.png"),
         (WAIVED,),
-        ["2.png lies in no class folder"],
+        ["2.png: lies in no class folder"],
     ),
     "one class": (
         lambda root: _classes(root, "a/1.png", "a/2.png"),

@@ -121,7 +121,7 @@ def test_config_file(name: str, refused: Refused, tmp_path: Path):
 def test_config_that_is_no_file(refused: Refused, tmp_path: Path):
     run = f"--workdir={tmp_path / 'run'}"
     missing = refused("evaluate", "--config=nowhere.py", run)
-    _says(missing, ["--config=nowhere.py: there is no such file", "configs/smoke.py"])
+    _says(missing, ["--config=nowhere.py: there is no such file", "csv, folder"])
     _says(refused("evaluate", f"--config={tmp_path}", run), ["is a folder", "name a config file"])
     _says(refused("evaluate", "--config=study.py:large", run), ["study.py:large", "leave out the colon"])
 

@@ -156,6 +156,8 @@ CHOICES = {
     "task.name": ("classification",),
     "data.source": ("digits", "npz", "folder", "csv", "arrays"),
     "data.subject": ("", WAIVER),
+    "data.spellings": ("refuse", "join", "apart"),
+    "data.equal_images": ("refuse", "accept"),
     "data.aspect": ("stretch", "pad"),
     "data.channels": (0, 1, 3),
     "folds.scheme": ("stratified", "predefined", "site"),
@@ -167,7 +169,15 @@ CHOICES = {
     "deploy.members": ("one", "folds"),
 } | {key: row.choices for key, row in ROWS.items() if row.kind == "choice"}
 
-FREE = {"data.path", "data.cache", "data.classes", "search.searcher", "search.metric"}
+FREE = {
+    "data.path",
+    "data.cache",
+    "data.classes",
+    "data.include",
+    "data.exclude",
+    "search.searcher",
+    "search.metric",
+}
 FREE |= {"data.target_keys", "report.subgroups", "report.positive", "report.threshold", "report.currency"}
 FREE |= {key for key in FIELDS if key.startswith("data.") and key.endswith("_key")}
 """Texts that only the data, or the door, can judge."""

@@ -20,6 +20,8 @@ def config(tmp_path: Path) -> Callable[..., DataConfig]:
     default = DataConfig(
         source="npz",
         path="",
+        include=(),
+        exclude=(),
         image_key="images",
         label_key="labels",
         label_names_key="label_names",
@@ -28,6 +30,8 @@ def config(tmp_path: Path) -> Callable[..., DataConfig]:
         site_key="",
         fold_key="",
         subject="",
+        spellings="refuse",
+        equal_images="refuse",
         classes=(),
         height=0,
         width=0,

@@ -6,6 +6,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from nachos_jax.core.errors import UsageError
+from nachos_jax.data import jpeg
 from nachos_jax.data.image_files import is_image, read_image
 
 RNG = np.random.default_rng(0)
@@ -163,3 +165,19 @@ def test_is_image_by_suffix_or_mark(tmp_path: Path):
     ]:
         (tmp_path / name).write_bytes(content)
         assert is_image(tmp_path / name) is answer, name
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"exif": b"Exif\0\0\xff\xd8\xff\xd9"}])
+def test_a_jpeg_whose_end_is_lost(options: dict[str, Any], tmp_path: Path):
+    path = tmp_path / "x.jpg"
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 40), np.uint8)
+    Image.fromarray(pixels).save(path, **options)
+    whole = path.read_bytes()
+    assert jpeg.size(whole) == (32, 40)
+    path.write_bytes(whole + b"trailer of a phone")
+    assert read_image(path).shape == (32, 40, 1)
+    for kept in (len(whole) // 2, len(whole) - 2):
+        for rest in (b"\0" * 500, b"\xff" * 500, b""):
+            path.write_bytes(whole[:kept] + rest)
+            with pytest.raises(UsageError, match=r"x.jpg.*(part of it is lost|truncated).*drop its row"):
+                read_image(path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -28,7 +30,7 @@ def wanted(height: int = 0, width: int = 0, channels: int = 0, aspect: str = "st
     return {"height": height, "width": width, "channels": channels, "aspect": aspect}
 
 
-@given(images(), SIDES, SIDES, st.sampled_from([0, 1, 3]), st.sampled_from(["stretch", "pad"]))
+@given(images(), SIDES, SIDES, st.sampled_from([0, 1, 3]), st.sampled_from(["stretch", "pad", "fit"]))
 def test_shape_dtype_and_range(image: np.ndarray, height: int, width: int, channels: int, aspect: str):
     got = prepare(image, wanted(height, width, channels, aspect))
     assert got.shape == (height, width, channels or image.shape[2])
@@ -45,7 +47,7 @@ def test_nothing_asked_changes_nothing(image: np.ndarray):
     assert prepare(image, wanted(*image.shape)) is image
 
 
-@given(images(), st.floats(0.001, 50), SIDES, SIDES, st.sampled_from(["stretch", "pad"]))
+@given(images(), st.floats(0.001, 50), SIDES, SIDES, st.sampled_from(["stretch", "pad", "fit"]))
 def test_constant_images_stay_constant(image: np.ndarray, value: float, height: int, width: int, aspect: str):
     flat = np.full(image.shape, value, np.float32)
     np.testing.assert_allclose(prepare(flat, wanted(height, width, 0, aspect)), value, rtol=1e-5)
@@ -84,15 +86,37 @@ def test_channels_equal_pillow_luma():
     )
 
 
-def test_padding_centres_and_keeps_the_ratio():
+@pytest.mark.parametrize("aspect", ["pad", "fit"])
+def test_padding_centres_and_keeps_the_ratio(aspect: str):
     image = np.full((10, 20, 1), 200, np.uint8)
-    got = prepare(image, wanted(20, 20, 0, "pad"))[..., 0]
+    got = prepare(image, wanted(20, 20, 0, aspect))[..., 0]
     assert (got[:5] == 0).all()
     assert (got[15:] == 0).all()
     assert (got[5:15] == 200).all()
 
 
-def test_padding_of_signed_images_takes_their_darkest_value():
+@pytest.mark.parametrize("aspect", ["pad", "fit"])
+def test_padding_of_signed_images_takes_their_darkest_value(aspect: str):
     image = np.full((10, 20, 1), 40, np.int16)
     image[0, 0] = -1024
-    assert prepare(image, wanted(20, 20, 0, "pad"))[0, 0] == -1024
+    assert prepare(image, wanted(20, 20, 0, aspect))[0, 0] == -1024
+
+
+@given(images(), SIDES, SIDES)
+def test_an_image_of_the_ratio_wanted_is_only_resized(image: np.ndarray, height: int, width: int):
+    square = image[: min(image.shape[:2]), : min(image.shape[:2])]
+    got = prepare(square, wanted(height, height, 0, "fit"))
+    np.testing.assert_array_equal(got, prepare(square, wanted(height, height)))
+    strip = prepare(image, wanted(height, width, 0, "fit")), prepare(image, wanted(height, width, 0, "pad"))
+    assert strip[0].shape == strip[1].shape
+
+
+def test_a_strip_takes_no_more_memory_than_itself_and_the_target():
+    strip = np.zeros((400_000, 1, 1), np.uint8)
+    strip[200_000:] = 200
+    tracemalloc.start()
+    got = prepare(strip, wanted(64, 64, 0, "fit"))[..., 0]
+    assert tracemalloc.get_traced_memory()[1] < 2 * strip.nbytes + got.nbytes + 10_000
+    tracemalloc.stop()
+    assert (got[40:, 31] == 200).all()
+    assert got.sum() == got[:, 31].sum()

@@ -285,7 +285,7 @@ FOLDERS = {
     "outside a class": (
         ["a/1.png", "b/2.png", "3.png"],
         {"subject": WAIVER},
-        ["3.png lies in no class folder", "sub-folder"],
+        ["3.png: lies in no class folder", "sub-folder"],
     ),
     "empty class": (
         ["a/1.png", "b/2.png", "c/x.txt"],
@@ -297,7 +297,7 @@ FOLDERS = {
     "no match": (
         ["a/p1_1.png", "b/2.png"],
         {"subject_key": r"p(\d+)_"},
-        ["b/2.png", "finds nothing", "rename the file"],
+        ["b/2.png", "finds nothing", "rename or exclude the file"],
     ),
     "no group": (["a/p1_1.png", "b/p2_1.png"], {"subject_key": r"p\d+_"}, ["0 groups", "parentheses"]),
     "no expression": (
@@ -334,7 +334,7 @@ def test_folder_that_links_a_file_twice(config: Config, tmp_path: Path):
         (tmp_path / "images" / name).mkdir(parents=True)
     Image.fromarray(np.zeros((5, 6), np.uint8)).save(tmp_path / "images/a/1.png")
     (tmp_path / "images/b/2.png").symlink_to("../a/1.png")
-    with pytest.raises(UsageError, match=r"b/2.png is the same file as a/1.png; keep one"):
+    with pytest.raises(UsageError, match=r"b/2.png: is the same file as a/1.png; keep one"):
         sources.load(config(source="folder", path=str(tmp_path / "images"), subject=WAIVER), TASK)
 
 

@@ -7,12 +7,15 @@ import itertools
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import active
+from nachos_jax.data import duplicates
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine.windows import divide
 from nachos_jax.metrics import decisions
 from nachos_jax.models import registry as models
 from nachos_jax.protocol.design import protocols
+from nachos_jax.protocol.run import class_words
 from nachos_jax.search import registry as searchers
+from nachos_jax.splits import checks
 from nachos_jax.splits.folds import Folds
 from nachos_jax.tasks import registry as tasks
 
@@ -45,12 +48,16 @@ def check_config(run: RunConfig) -> None:
     protocols.of(run).check(run)
 
 
-def check(run: RunConfig, cohort: Cohort, folds: Folds) -> None:
+def check(run: RunConfig, cohort: Cohort, folds: Folds) -> list[str]:
     """Refuses a run that would fail later.
+
+    Returns:
+        Sentences on cases that can be used but weaken the estimate.
 
     Raises:
         UsageError: too few folds, a searcher or selection metric that is unknown or cannot be computed, a
-            batch larger than a training set, images too small for a network that may be tried.
+            batch larger than a training set, images too small for a network that may be tried, an order of
+            classes that is needed and not known, equal images whose targets contradict each other.
     """
     if folds.count < MINIMUM_FOLDS:
         raise UsageError(
@@ -62,6 +69,11 @@ def check(run: RunConfig, cohort: Cohort, folds: Folds) -> None:
     _report(run, cohort)
     _batches(run, cohort, folds)
     _networks(run, cohort)
+    class_words.check_order(run, cohort.targets)
+    copies = duplicates.check(cohort, run.data.equal_images == "accept")
+    targets, sites = cohort.targets, cohort.table.sites
+    weak = checks.warnings(folds, targets.has, targets.names, targets.noun, sites)
+    return [*weak, *copies, *class_words.warnings(run, targets)]
 
 
 def _metric(run: RunConfig, cohort: Cohort, folds: Folds) -> None:

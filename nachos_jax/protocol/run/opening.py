@@ -10,7 +10,7 @@ from nachos_jax.config.differences import differences
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import digest
-from nachos_jax.data import sources
+from nachos_jax.data import census, sources
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine.resume import Checkpoints
 from nachos_jax.protocol.run import door, environment
@@ -35,6 +35,7 @@ class Run:
         folds: their folds.
         store: the run directory.
         cases: hash of the case table with its folds.
+        warnings: sentences on cases and folds that can be used but weaken the estimate.
     """
 
     config: RunConfig
@@ -42,6 +43,7 @@ class Run:
     folds: Folds
     store: RunDirectory
     cases: str
+    warnings: tuple[str, ...] = ()
 
     def checkpoints(self, session: str) -> Checkpoints:
         """Where the process of a session saves its lanes."""
@@ -73,8 +75,8 @@ def open_run(config: RunConfig, workdir: str, command: str, cohort: Cohort | Non
             f"task={config.task!r} to nachos_jax.cohort, or set config.task.name."
         )
     folds = _folds(config, cohort, store)
-    door.check(config, cohort, folds)
-    return Run(config, cohort, folds, store, digest([cohort.hash, folds.hash]))
+    warnings = door.check(config, cohort, folds)
+    return Run(config, cohort, folds, store, digest([cohort.hash, folds.hash]), tuple(warnings))
 
 
 def begin(run: Run) -> None:
@@ -129,7 +131,9 @@ def _identify(run: Run) -> None:
             f"{known['cases']}, now {run.cases}): restore the data and folds.csv, or "
             "give the new data a --workdir of their own."
         )
-    for text in value["warnings"]:
+    for text in census.lines(run.cohort):
+        log.info("%s", text)
+    for text in run.warnings:
         log.warning("%s", text)
     if run.store.cases() is None:
         run.store.commit_cases(record)
@@ -175,5 +179,5 @@ def _identity(run: Run) -> dict[str, Any]:
         "preparation": run.cohort.preparation,
         "command": environment.command(),
         "versions": environment.versions(),
-        "warnings": checks.warnings(folds, targets.has, targets.names, targets.noun, table.sites),
+        "warnings": list(run.warnings),
     }

@@ -146,7 +146,7 @@ def preparation(report: Report) -> Fact:
     channels = counted(known["channels"], "channel")
     resized = "not resized"
     if known.get("resized"):
-        way = "padded with black to their ratio" if known.get("aspect") == "pad" else "stretched"
+        way = "padded with black to their ratio" if known.get("aspect") in ("pad", "fit") else "stretched"
         resized = f"resized to this, {way} where their ratio differed"
     converted = "; channels converted where they differed" if known.get("convert_channels") else ""
     stored = f", held as {known['dtype']}" if known.get("dtype") else ""

@@ -1,0 +1,84 @@
+"""Cases whose images are equal, pixel for pixel: they leak between folds, or their labels contradict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.data.store import Store
+from nachos_jax.data.table import Cohort
+
+BLOCK = 256
+SHOWN = 5
+
+
+def equal_cases(store: Store, count: int) -> list[list[int]]:
+    """Groups of cases with the same bytes, each in ascending order.
+
+    Args:
+        store: inputs of one array, as they are trained on: resized, if the config says so.
+        count: N.
+    """
+    alike: dict[int, list[int]] = {}
+    for start in range(0, count, BLOCK):
+        block = np.asarray(store.rows(np.arange(start, min(start + BLOCK, count), dtype=np.int32)))
+        for row, values in enumerate(block, start):
+            alike.setdefault(hash(values.tobytes()), []).append(row)
+    groups: dict[bytes, list[int]] = {}
+    for rows in alike.values():
+        if len(rows) > 1:
+            for row, values in zip(rows, np.asarray(store.rows(np.asarray(rows, np.int32))), strict=True):
+                groups.setdefault(values.tobytes(), []).append(row)
+    return sorted(rows for rows in groups.values() if len(rows) > 1)
+
+
+def check(cohort: Cohort, accepted: bool) -> list[str]:
+    """Sentences on equal images that a person should read before anything trains.
+
+    Args:
+        cohort: the cases.
+        accepted: config.data.equal_images, whether targets of equal images may contradict each other.
+
+    Raises:
+        UsageError: they do, and it is not accepted.
+    """
+    groups = equal_cases(cohort.store, len(cohort.table))
+    subjects, noun = cohort.table.subjects, cohort.targets.noun
+    contrary = [rows for rows in groups if _contradict(cohort.targets.values[rows])]
+    shared = [rows for rows in groups if len(set(subjects[rows].tolist())) > 1]
+    texts = []
+    if contrary:
+        told = f"{_count(contrary)} equal pixel for pixel, with another {noun}: {_shown(cohort, contrary)}."
+        if not accepted:
+            raise UsageError(
+                f"{told} Mend the table or drop the copies, or set config.data.equal_images = 'accept'."
+            )
+        texts.append(told)
+    if shared:
+        texts.append(
+            f"{_count(shared)} equal pixel for pixel under different subjects: {_shown(cohort, shared)}. "
+            "If these are one subject, folds leak: give them one name, or drop the copies."
+        )
+    return texts
+
+
+def _contradict(values: np.ndarray) -> bool:
+    """Whether targets [n, ...] of one image differ where they are known."""
+    columns = values.reshape(len(values), -1).astype(np.float64).T
+    known = [column[~np.isnan(column)] for column in columns]
+    return any(len(set(column.tolist())) > 1 for column in known)
+
+
+def _count(groups: Sequence[Sequence[int]]) -> str:
+    return f"{sum(map(len, groups)):,} images are"
+
+
+def _shown(cohort: Cohort, groups: Sequence[Sequence[int]]) -> str:
+    names, subjects, texts = cohort.table.names, cohort.table.subjects, cohort.targets.texts()
+    shown = [
+        " = ".join(f"{names[row]} (subject {subjects[row]}, {texts[row]})" for row in rows[:3])
+        for rows in groups[:SHOWN]
+    ]
+    return "; ".join(shown) + (f"; and {len(groups) - SHOWN:,} more" if len(groups) > SHOWN else "")

@@ -1,0 +1,89 @@
+"""What a path really is, and the step that leads on from there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from nachos_jax.core.errors import UsageError
+
+VOLUMES = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".img", ".hdr", ".mgz", ".mgh", ".mnc")
+OTHER_IMAGES = (".bmp", ".gif", ".webp", ".jp2", ".heic", ".heif", ".avif", ".svs", ".ndpi", ".npy", *VOLUMES)
+"""Images that cannot be read here; leaving them out would change the study, so they are refused."""
+READS = {"npz": "an NPZ file", "csv": "a CSV table", "folder": "a folder"}
+
+_CSV = "set config.data.source = 'csv' (--config=csv)"
+_SAVE = f"save it as 'CSV UTF-8' with one line a case, and {_CSV}"
+_ONE = (
+    "name the folder that holds a sub-folder a class (--config=folder), or a CSV table that lists the images "
+    "(--config=csv)"
+)
+_FOLDER = (
+    "set config.data.source = 'folder' (--config=folder) if it holds a sub-folder a class, else list its "
+    "images in a CSV table (--config=csv)"
+)
+_KINDS = (
+    ("a CSV table", (".csv",), _CSV),
+    ("a spreadsheet", (".xlsx", ".xls", ".xlsm", ".ods", ".numbers"), _SAVE),
+    ("a table", (".parquet", ".feather", ".arrow", ".json", ".jsonl", ".sav", ".dta", ".rds"), _SAVE),
+    ("an NPZ file", (".npz",), "set config.data.source = 'npz' (--config=base)"),
+    (
+        "an array file",
+        (".npy", ".h5", ".hdf5", ".mat", ".pt", ".pth", ".pkl", ".pickle"),
+        "store images, labels and subjects with numpy.savez_compressed('cases.npz', images=..., labels=..., "
+        "subject=...), and set config.data.source = 'npz' (--config=base)",
+    ),
+    ("an archive", (".zip", ".tar", ".tgz", ".tar.gz", ".7z", ".rar", ".gz"), f"unpack it, then {_ONE}"),
+    ("an image", (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom"), _ONE),
+)
+_SLICES = "volumes are not read by this version: save slices or projections as PNG, TIFF or DICOM, then "
+
+
+def check_source(source: str, path: Path) -> None:
+    """Refuses a path that is there and is something else than its source reads, with the step that leads on.
+
+    Raises:
+        UsageError: likewise.
+    """
+    if source not in READS or not os.path.exists(path):
+        return
+    kind, cure = _kind(path)
+    if kind and kind != READS[source]:
+        raise UsageError(
+            f"config.data.path = {str(path)!r} is {kind}, and config.data.source = {source!r} reads "
+            f"{READS[source]}: {cure}."
+        )
+
+
+def check_input(path: Path) -> None:
+    """Refuses an input of `nachos predict` that is neither image, folder nor CSV table.
+
+    Raises:
+        UsageError: likewise.
+    """
+    kind, _ = _kind(path)
+    if kind in ("an NPZ file", "an array file"):
+        raise UsageError(
+            f"{path} is {kind}, of which nobody knows which array is meant: save its images as PNG or TIFF "
+            "files, or predict in Python with nachos_jax.load(model).probabilities(images)."
+        )
+    if kind in ("a spreadsheet", "a table", "an archive"):
+        raise UsageError(f"{path} is {kind}: name image files, folders, or CSV tables with a column path.")
+
+
+def cure_of_image(path: Path) -> str:
+    """What to do with an image that cannot be read here; "" where its name says nothing."""
+    name = path.name.lower()
+    if name.endswith(VOLUMES):
+        return "volumes are not read by this version: save slices or projections as PNG, TIFF or DICOM"
+    return "save it as PNG, TIFF or DICOM" if name.endswith((*OTHER_IMAGES, ".npz", ".pdf")) else ""
+
+
+def _kind(path: Path) -> tuple[str, str]:
+    """(kind, cure) of a path by its name; ("", "") for what has to be tried."""
+    if os.path.isdir(path):
+        return "a folder", _FOLDER
+    name = path.name.lower()
+    if name.endswith(VOLUMES):
+        return "a volume", _SLICES + _ONE
+    return next(((kind, cure) for kind, suffixes, cure in _KINDS if name.endswith(suffixes)), ("", ""))
