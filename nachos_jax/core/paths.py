@@ -11,11 +11,11 @@ def expanded(text: str) -> str:
     """A path with ~ replaced by the home folder, which a shell leaves alone in --flag=~/x.
 
     Raises:
-        UsageError: nobody says which folder that is.
+        UsageError: no home folder is known.
     """
     found = os.path.expanduser(text)
-    if found.startswith("~"):
-        raise UsageError(f"{text}: no home folder is known for {found.split('/')[0]}; write the whole path.")
+    if found == "~" or found.startswith("~/"):
+        raise UsageError(f"{text}: no home folder is known; write the whole path.")
     return found
 
 

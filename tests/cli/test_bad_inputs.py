@@ -94,14 +94,14 @@ FILES = {
     "returns a part": ("def get_config():\n    return {'seed': 1}\n", ["is missing", "default_config()"]),
     "misspelt field": (
         _body("config.training.lerning_rate = 0.1"),
-        ["lerning_rate", 'Did you mean "learning_rate"', "line 12"],
+        ["lerning_rate", 'Did you mean "learning_rate"', "line 13"],
     ),
-    "misspelt section": (_body("config.trainin.epochs = 1"), ['Did you mean "training"', "line 12"]),
+    "misspelt section": (_body("config.trainin.epochs = 1"), ['Did you mean "training"', "line 13"]),
     "new field": (
         _body("config.unlock(); config.training.epoch = 3"),
         ["config.training.epoch = 3: there is no such field", "Did you mean config.training.epochs?"],
     ),
-    "wrong type": (_body("config.training.epochs = 'ten'"), ["TypeError", "line 12"]),
+    "wrong type": (_body("config.training.epochs = 'ten'"), ["TypeError", "line 13"]),
     "wrong type, unlocked": (
         _body("config = config.to_dict(); config['seed'] = None"),
         ["config.seed = None: must be a whole number, like 0"],

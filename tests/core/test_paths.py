@@ -24,5 +24,5 @@ def test_without_a_home_folder_none_called_tilde_is_made(monkeypatch):
     monkeypatch.setattr(os.path, "expanduser", lambda text: text)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     assert paths.caches() is None
-    with pytest.raises(UsageError, match="~/x: no home folder is known for ~; write the whole path"):
+    with pytest.raises(UsageError, match="~/x: no home folder is known; write the whole path"):
         paths.expanded("~/x")
