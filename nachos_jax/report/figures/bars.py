@@ -4,38 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from nachos_jax.report.figures.drawing import Figure, Table, plain, sheet, widest, width
-from nachos_jax.report.figures.scales import decimals, defined
-from nachos_jax.report.figures.style import NOTE, TOP, WIDTH
+from nachos_jax.report.figures import style
+from nachos_jax.report.figures.drawing import Figure, finished, sheet
+from nachos_jax.report.figures.numbers import defined, known, teller
+from nachos_jax.report.figures.rows import rows
 from nachos_jax.report.words.format import duration, percent
-
-ROW = 24.0
 
 
 def importance(values: Mapping[str, float | None], label: str = "importance") -> Figure | None:
-    """How much each hyperparameter mattered for the score, a bar each in the order given.
+    """How much each hyperparameter mattered for the score; None when no number is known.
 
     Args:
         values: importance by hyperparameter; None where it is not known. Negative ones have no bar.
         label: what the numbers are.
-
-    Returns:
-        The figure, or None when no number is known.
     """
     title = f"Importance of {len(values)} hyperparameters"
-    return _bars("importance", title, values, label, decimals)
+    return _bars("importance", title, values, label, teller(values.values()))
 
 
 def spent(seconds: Mapping[str, float | None]) -> Figure | None:
-    """Time by what it was spent on, with its share of the whole.
-
-    Args:
-        seconds: time by kind, such as training, compiling, tuning and the rest.
-
-    Returns:
-        The figure, or None when no time is known.
-    """
-    whole = sum(max(defined(value) or 0.0, 0.0) for value in seconds.values())
+    """Time by what it was spent on, with its share of the whole; None when no time is known."""
+    whole = sum(max(value, 0.0) for value in known(seconds.values()))
 
     def told(value: float) -> str:
         return duration(value) + (f", {percent(max(value, 0.0) / whole)}" if whole > 0 else "")
@@ -46,23 +35,17 @@ def spent(seconds: Mapping[str, float | None]) -> Figure | None:
 def _bars(
     name: str, title: str, values: Mapping[str, float | None], label: str, told: Callable[[float], str]
 ) -> Figure | None:
-    rows = tuple((key, defined(value)) for key, value in values.items())
-    texts = ["not known" if value is None else told(value) for _, value in rows]
-    longest = max((value for _, value in rows if value is not None), default=None)
-    if longest is None:
+    numbers = [defined(value) for value in values.values()]
+    if not known(numbers):
         return None
-    left, high = widest(list(values), 40, 160) + 10, ROW * len(rows)
-    room = WIDTH - left - max(width(plain(text), NOTE) for text in texts) - 12
-    with sheet(TOP * 2 + high) as page:
-        axes = page.rows(left, TOP, max(room, 40.0), high, grid="")
-        axes.set_xlim(0, longest if longest > 0 else 1.0)
+    with sheet(name, 14 + 24 * len(numbers)) as (canvas, ((axes,),)):
+        places, lengths = range(len(numbers)), [max(value or 0.0, 0.0) for value in numbers]
+        drawn = axes.barh(places, lengths, height=0.6, **style.BAR)
+        texts = ["not known" if value is None else told(value) for value in numbers]
+        axes.bar_label(drawn, texts, padding=5, color=style.SOFT, fontsize=style.NOTE)
+        axes.axvline(0, **style.AXIS)
+        axes.set_xlim(0, max(lengths) or 1.0)
+        rows(axes, places, list(values), room=160)
         axes.xaxis.set_visible(False)
-        for i, ((key, value), text) in enumerate(zip(rows, texts, strict=True)):
-            y, end = TOP + ROW * (i + 0.5), max(value or 0.0, 0.0)
-            page.text(left - 8, y + 4, key, anchor="right", room=left - 8)
-            if end > 0:
-                page.box(axes, (0.0, end), (y - 7, y + 7), "bar")
-            page.text(page.x(axes, end) + 6, y + 4, text, "note", room=WIDTH - page.x(axes, end) - 6)
-        page.line(axes, [0, 0], [TOP - 2, TOP + high + 2], "axis")
-        words = f"A bar for each of {', '.join(values)}; its length is its {label}."
-        return page.finished(name, title, words, Table(("name", label), rows))
+        axes.grid(visible=False)
+        return finished(canvas, title, ("name", label), values.items())

@@ -1,0 +1,152 @@
+"""Curves of predicted probabilities: ROC and precision-recall, calibration, and net benefit of decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from nachos_jax.metrics import curves
+from nachos_jax.metrics.calibration import Reliability
+from nachos_jax.metrics.decisions import NetBenefit
+from nachos_jax.report.figures import style
+from nachos_jax.report.figures.drawing import Axes, Figure, finished, fit, legend, said, sheet, trim
+from nachos_jax.report.figures.numbers import known
+
+PANELS = 24
+"""Classes with a panel of their own; the table holds all."""
+SHARE = (-0.02, 1.02)
+"""Limits of an axis of shares: lines along its ends are seen whole."""
+
+
+class Ranked(NamedTuple):
+    """Curves of one class against the rest, one for every outer fold that defines one, of one kind.
+
+    Attributes:
+        label: the class; "" when there is only one to show.
+        lines: the curves, at least one.
+        note: area under the curve, as text.
+        prevalence: share of the class, which is chance in precision-recall; None when it is not known.
+    """
+
+    label: str
+    lines: Sequence[curves.Curve]
+    note: str = ""
+    prevalence: float | None = None
+
+    @property
+    def band(self) -> curves.Band:
+        """Mean of the curves and, of three or more, their band."""
+        return curves.band(self.lines)
+
+
+def ranking(classes: Sequence[Ranked]) -> Figure | None:
+    """ROC or precision-recall curves, a panel for each class, with what guessing gives; None of no class."""
+    if not classes:
+        return None
+    shown, more, roc = classes[:PANELS], len(classes[PANELS:]), classes[0].lines[0].kind == "roc"
+    columns = min(len(shown), 2 if len(shown) <= 4 else 3)
+    shape, high = (-(-len(shown) // columns), columns), (0, 350, 196, 138)[columns]
+    x, y = ("1 \N{MINUS SIGN} specificity", "sensitivity") if roc else ("recall", "precision")
+    name = "roc" if roc else "precision_recall"
+    with sheet(name, 62 + high * shape[0], *shape, sharex=True, sharey=True) as (canvas, panels):
+        for axes, one in zip(panels.flat, shown, strict=False):
+            _panel(axes, one, roc)
+        panels[0, 0].set(xlim=SHARE, ylim=SHARE, xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
+        trim(panels, len(shown))
+        legend(canvas)
+        canvas.supxlabel(x + (f" ({more} further classes are in the table)" if more else ""))
+        canvas.supylabel(y)
+        title = f"{'ROC' if roc else 'Precision-recall'} curves of {len(classes)} classes: {y} over {x}"
+        header = ("class", "curve", x.replace("\N{MINUS SIGN}", "-"), y, "low", "high")
+        return finished(canvas, title, header, [row for one in classes for row in _rows(one)])
+
+
+def _panel(axes: Axes, one: Ranked, roc: bool) -> None:
+    band, level = one.band, one.prevalence
+    for fold, line in enumerate(one.lines):
+        axes.plot(line.x, line.y, gid=said(f"outer fold {fold}"), **style.THIN)
+    if len(one.lines) > 2:
+        axes.fill_between(band.grid, band.low, band.high, **style.BAND)
+    axes.plot(band.grid, band.mean, label="mean", **style.STRONG)
+    if roc or level is not None:
+        ends, label = ([0, 1], "chance") if roc else ([level, level], "share of the class")
+        axes.plot([0, 1], ends, label=label, **style.REFERENCE)
+    axes.set_box_aspect(1)
+    axes.set_title("\n".join(filter(None, (fit(one.label, axes.bbox.width, style.NOTE), one.note))))
+
+
+def _rows(one: Ranked) -> list[tuple]:
+    """One class in the table: points of every fold, mean and band, prevalence."""
+    band, rows = one.band, []
+    for fold, line in enumerate(one.lines):
+        rows += [
+            (one.label, f"outer fold {fold}", x, y, None, None) for x, y in zip(line.x, line.y, strict=True)
+        ]
+    for x, y, *ends in zip(band.grid, band.mean, band.low, band.high, strict=True):
+        rows.append((one.label, "mean", x, y, *(ends if len(one.lines) > 2 else (None, None))))
+    return [*rows, (one.label, "prevalence", None, one.prevalence, None, None)]
+
+
+def calibration(curve: Reliability, predicted: np.ndarray, label: str, note: str) -> Figure | None:
+    """Observed against predicted shares, above the histogram of the predictions [N]; None without a bin.
+
+    On the diagonal predictions say what happens. `label` is the event that is predicted, `note` such as its
+    Brier score.
+    """
+    if not len(curve.predicted):
+        return None
+    low, high = _ends(curve.predicted, curve.low, curve.high)
+    heights, edges = np.histogram(predicted, 20, (0.0, 1.0))
+    with sheet("calibration", 450, 2, sharex=True, height_ratios=(4, 1)) as (canvas, ((axes,), (below,))):
+        axes.plot([0, 1], [0, 1], label="perfect calibration", **style.REFERENCE)
+        axes.fill_between(curve.predicted, low, high, **style.BAND)
+        axes.vlines(curve.predicted, low, high, color=style.BEST, lw=1, alpha=0.4)
+        axes.plot(curve.predicted, curve.observed, label="observed", **style.STRONG)
+        axes.plot(curve.predicted, curve.observed, **style.SELECTED)
+        axes.set(xlim=SHARE, ylim=SHARE, ylabel="observed share")
+        axes.set_title(fit(f"{label}: {note}", 320, style.NOTE, lines=2), color=style.SOFT)
+        below.bar(edges[:-1], heights, np.diff(edges), align="edge", **style.BAR)
+        below.set(ylabel="predictions", xlabel="predicted probability")
+        below.locator_params(axis="y", nbins=3)
+        canvas.align_ylabels()
+        legend(canvas)
+        title = f"Calibration: observed shares against predicted probabilities of {label}; {note}"
+        columns = (curve.predicted, curve.observed, low, high, curve.count.astype(float))
+        cells = [("curve", *row, None, None) for row in zip(*columns, strict=True)]
+        bins = zip(heights.astype(float), edges, edges[1:], strict=False)
+        cells += [("histogram", None, None, None, None, *row) for row in bins]
+        header = ("kind", "predicted", "observed", "low", "high", "cases", "bin_low", "bin_high")
+        return finished(canvas, title, header, cells)
+
+
+def decision(found: NetBenefit, label: str) -> Figure | None:
+    """Net benefit of acting on the model, on all cases and on none; None when the model has none at all.
+
+    Treating all goes to minus infinity as the threshold goes to 1, so losses greater than a third of the
+    highest benefit are cut off below. `label` is the class that is predicted.
+    """
+    model, everyone = found.model.values, found.treat_all.values
+    if not known(model):
+        return None
+    low, high = _ends(model, found.model.low, found.model.high)
+    benefits = known([0.0, *model, *low, *high, *everyone])
+    with sheet("decision", 320) as (canvas, ((axes,),)):
+        axes.axhline(0, label="treat none", **style.NOBODY)
+        axes.plot(found.thresholds, everyone, label="treat all", **style.REFERENCE)
+        axes.fill_between(found.thresholds, low, high, **style.BAND)
+        axes.plot(found.thresholds, model, label="model", **style.STRONG)
+        axes.set(xlim=SHARE, xlabel="threshold probability", ylabel="net benefit")
+        axes.set_ylim(1.05 * max(min(benefits), -max(max(benefits) / 3, 0.02)), 1.05 * max(benefits) + 1e-9)
+        axes.set_title(fit(label, 320))
+        legend(canvas)
+        title = f"Decision curve: net benefit over threshold probabilities of {label}"
+        columns = (found.thresholds, model, low, high, everyone, np.zeros(len(model)))
+        header = ("threshold", "model", "low", "high", "treat_all", "treat_none")
+        return finished(canvas, title, header, zip(*columns, strict=True))
+
+
+def _ends(like: np.ndarray, *ends: np.ndarray | None) -> list[np.ndarray]:
+    """Both edges of a band, NaN where there is none."""
+    return [np.full(len(like), np.nan) if end is None else end for end in ends]
