@@ -1,4 +1,4 @@
-"""What all figures share: a canvas of matplotlib, names that fit their room, and the finished figure."""
+"""What all figures share: a canvas of matplotlib, names that fit their room, numbers as they are written."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from nachos_jax.report.figures.svg import SAID, inline
 
 Axes = Canvas = Any
 """matplotlib's Axes and Figure: no other file imports it."""
-Cell = str | int | float | None
 # What XML cannot hold, and marks that would turn round the text after them.
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
@@ -29,7 +28,7 @@ class Table(NamedTuple):
     """The numbers of a figure, as they are written beside it; None where there is none."""
 
     header: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[tuple[str | int | float | None, ...], ...]
 
 
 class Figure(NamedTuple):
@@ -42,10 +41,8 @@ class Figure(NamedTuple):
 
 
 @contextmanager
-def sheet(
-    name: str, high: float, rows: int = 1, columns: int = 1, **how: Any
-) -> Iterator[tuple[Canvas, Any]]:
-    """A canvas WIDTH wide and its axes [rows, columns], to be drawn and finished inside the `with`."""
+def sheet(name: str, high: float, *shape: int, **how: Any) -> Iterator[tuple[Canvas, Any]]:
+    """A canvas WIDTH wide and its axes, of shape [rows, columns], to be drawn inside the `with`."""
     # Where the home folder cannot be written matplotlib takes a temporary one, and need not say so.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     import matplotlib
@@ -55,23 +52,31 @@ def sheet(
         # The reader's browser has letters that DejaVu Sans has not.
         warnings.filterwarnings("ignore", "Glyph .* missing")
         canvas = Blank(figsize=(WIDTH / 72, high / 72), layout="constrained", label=name)
-        yield canvas, canvas.subplots(rows, columns, squeeze=False, **how)
+        yield canvas, canvas.subplots(*shape, squeeze=False, **how)
+
+
+@contextmanager
+def grid(name: str, count: int) -> Iterator[tuple[Canvas, Any]]:
+    """A sheet of so many panels on the same scales."""
+    columns = min(count, 2 if count <= 6 else 3)
+    rows, high = -(-count // columns), (300, 185, 136)[columns - 1]
+    with sheet(name, 64 + high * rows, rows, columns, sharex=True, sharey=True) as (canvas, panels):
+        for axes in panels.flat[count:]:
+            axes.remove()
+        for axes in panels.flat[max(0, count - columns) : count]:
+            axes.tick_params(labelbottom=True)
+        yield canvas, panels.flat[:count]
 
 
 def finished(canvas: Canvas, title: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Figure:
     """The figure; the title is for those who hear it, the rows are the numbers behind it."""
-    name, title, cells = str(canvas.get_label()), plain(title), [tuple(map(_cell, row)) for row in rows]
-    return Figure(name, inline(written(canvas), name, title), title, Table(tuple(header), tuple(cells)))
-
-
-def written(canvas: Canvas) -> str:
-    """SVG text of a canvas, the same bytes every time."""
-    file = io.StringIO()
+    file, name, title = io.StringIO(), str(canvas.get_label()), plain(title)
     canvas.savefig(file, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    return file.getvalue()
+    table = Table(tuple(header), tuple(tuple(map(_cell, row)) for row in rows))
+    return Figure(name, inline(file.getvalue(), name, title), title, table)
 
 
-def _cell(value: Any) -> Cell:
+def _cell(value: Any) -> str | int | float | None:
     value = value.item() if isinstance(value, np.generic) else value
     return str(value) if isinstance(value, bool) else defined(value) if isinstance(value, float) else value
 
@@ -114,9 +119,7 @@ def _cut(whole: str, room: float, size: float) -> str:
     while kept and width(short, size) > room:
         kept -= 1
         tail = kept * 2 // 5
-        short = (
-            whole[: kept - tail].rstrip() + "\N{HORIZONTAL ELLIPSIS}" + whole[len(whole) - tail :].lstrip()
-        )
+        short = f"{whole[: kept - tail].rstrip()}\N{HORIZONTAL ELLIPSIS}{whole[len(whole) - tail :].lstrip()}"
     return short
 
 
@@ -128,11 +131,3 @@ def legend(canvas: Canvas, columns: int = 4, place: str = "outside upper center"
             marks.setdefault(name, mark)
     for line in canvas.legend(marks.values(), marks, loc=place, ncols=columns).get_lines():
         line.set_alpha(1)
-
-
-def trim(panels: Any, count: int) -> None:
-    """Takes away the panels after the first `count`; those above them then have labels below."""
-    for axes in panels.flat[count:]:
-        axes.remove()
-    for axes in panels.flat[max(0, count - panels.shape[1]) : count]:
-        axes.tick_params(labelbottom=True)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nachos_jax.report.figures import style
-from nachos_jax.report.figures.drawing import Axes, Figure, finished, fit, legend, said, sheet, trim
+from nachos_jax.report.figures.drawing import Axes, Figure, finished, fit, grid, legend, said, sheet
 from nachos_jax.report.figures.numbers import compact, defined, known
 
 LABELLED = 12
@@ -19,12 +19,14 @@ POINTS, LEAST, MOST, WEIGHT = 13_500, 6, 80, 3
 
 
 class Fit(NamedTuple):
-    """Losses of epoch 1, 2, ... of one fit, and the folds that it left out (flat: no outer one)."""
+    """Losses of epoch 1, 2, ... of a fit, the folds that it left out, and what the study chose."""
 
     outer_fold: int | None
     trial: int
     inner_fold: int | None
     losses: Sequence[float | None]
+    selected: bool = False
+    chosen_epoch: float | None = None
 
 
 def curves(lines: Mapping[str, Sequence[float | None]], title: str) -> Figure | None:
@@ -48,69 +50,49 @@ def curves(lines: Mapping[str, Sequence[float | None]], title: str) -> Figure | 
         return finished(canvas, title, ("name", "epoch", "loss"), cells)
 
 
-def learning(
-    fits: Sequence[Fit], selected: Mapping[int | None, int], chosen: Mapping[int | None, float | None]
-) -> Figure | None:
+def learning(fits: Sequence[Fit]) -> Figure | None:
     """Validation losses of all fits of the search: a panel for every outer fold, all on the same scale.
 
     All points of all fits would be tens of megabytes, so POINTS points are shared out: each curve keeps
     some of its epochs, and of very many fits only every second, third, ... of the other trials is drawn,
     which the figure says. Losses far above the usual ones (1.5 times the 95th percentile) are cut off, which
     it says as well. The table holds all numbers. None when no fit has a loss.
-
-    Args:
-        fits: all fits, those of the selected trials too.
-        selected: the selected trial of each outer fold whose study is finished.
-        chosen: n*, the chosen number of epochs, by outer fold.
     """
     values = known(value for one in fits for value in one.losses)
     if not values:
         return None
-    taken = [one for one in fits if selected.get(one.outer_fold) == one.trial]
-    others = [one for one in fits if selected.get(one.outer_fold) != one.trial]
+    taken, others = ([one for one in fits if one.selected == own] for own in (True, False))
     every = max(1, math.ceil(len(others) * LEAST / POINTS))
     kept = min(max(POINTS // (len(others[::every]) + WEIGHT * len(taken)), LEAST), MOST)
     folds = sorted({one.outer_fold for one in fits}, key=lambda fold: -1 if fold is None else fold)
-    columns = min(len(folds), 2 if len(folds) <= 10 else 3)
-    shape, high = (math.ceil(len(folds) / columns), columns), (0, 210, 140, 118)[columns]
-    with sheet("learning", 80 + high * shape[0], *shape, sharex=True, sharey=True) as (canvas, panels):
-        panel = dict(zip(folds, panels.flat, strict=False))
+    with grid("learning", len(folds)) as (canvas, panels):
+        panel = dict(zip(folds, panels, strict=True))
         for ones, points, look in ((others[::every], kept, style.FAINT), (taken, kept * WEIGHT, style.TAKEN)):
             for one in ones:
-                panel[one.outer_fold].plot(
-                    *_points(one.losses, points), gid=said(f"trial {one.trial}"), **look
-                )
+                line = _points(one.losses, points)
+                panel[one.outer_fold].plot(*line, gid=said(f"trial {one.trial}"), **look)
+        chosen = {one.outer_fold: one for one in taken}
         for fold, axes in panel.items():
-            trial, epoch = selected.get(fold), defined(chosen.get(fold))
-            head = ("search" if fold is None else f"fold {fold}") + (
-                "" if trial is None else f": trial {trial}"
-            )
-            axes.set_title(head + ("" if epoch is None else f", n* {compact(epoch)}"), color=style.SOFT)
-            axes.axvline(math.nan if epoch is None else epoch, **style.CHOSEN)
-        trim(panels, len(folds))
-        notes = [
-            "epoch",
-            f"one in {every} fits of the other trials" * (every > 1),
-            _cut(panels[0, 0], values),
-        ]
-        _epochs(panels[0, 0], max(len(one.losses) for one in fits))
+            title, one = "search" if fold is None else f"fold {fold}", chosen.get(fold)
+            title += f": trial {one.trial}" if one else ""
+            if one and (epoch := defined(one.chosen_epoch)) is not None:
+                title += f", n* {compact(epoch)}"
+                axes.axvline(epoch, **style.CHOSEN)
+            axes.set_title(title, color=style.SOFT)
+        note = _cut(panels[0], values) + f"; one in {every} fits of the other trials" * (every > 1)
+        _epochs(panels[0], max(len(one.losses) for one in fits))
         legend(canvas)
-        canvas.supxlabel("; ".join(filter(None, notes)))
+        canvas.supxlabel(f"epoch{note}")
         canvas.supylabel("validation loss")
         title = f"validation loss of {len(fits)} fits over epochs, by outer fold, with the chosen epoch"
-        cells = [
-            (
-                *one[:3],
-                epoch,
-                loss,
-                int(selected.get(one.outer_fold) == one.trial),
-                chosen.get(one.outer_fold),
-            )
-            for one in fits
+        header = ("outer_fold", "trial", "inner_fold", "epoch", "loss", "selected", "chosen_epoch")
+        ends = [(int(one.selected), defined(one.chosen_epoch)) for one in fits]
+        rows = [
+            (*one[:3], epoch, loss, *end)
+            for one, end in zip(fits, ends, strict=True)
             for epoch, loss in enumerate(one.losses, 1)
         ]
-        header = ("outer_fold", "trial", "inner_fold", "epoch", "loss", "selected", "chosen_epoch")
-        return finished(canvas, title, header, cells)
+        return finished(canvas, title, header, rows)
 
 
 def _cut(axes: Axes, values: Sequence[float]) -> str:
@@ -120,7 +102,7 @@ def _cut(axes: Axes, values: Sequence[float]) -> str:
     spare = 0.04 * (highest - lowest) or 1.0
     axes.set_ylim(lowest - spare, highest + spare)
     axes.yaxis.set_major_formatter(lambda value, _: compact(value))
-    return f"losses above {compact(highest)} are cut off" if highest < max(values) else ""
+    return f"; losses above {compact(highest)} are cut off" if highest < max(values) else ""
 
 
 def _points(losses: Sequence[float | None], most: int) -> tuple[np.ndarray, np.ndarray]:

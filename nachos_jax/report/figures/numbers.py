@@ -6,9 +6,6 @@ import math
 import re
 from collections.abc import Callable, Iterable
 
-Bounds = tuple[float, float]
-UNBOUNDED: Bounds = (-math.inf, math.inf)
-
 
 def defined(value: float | None) -> float | None:
     """The number as a Python float; None for NaN and for what no axis could hold beside others."""

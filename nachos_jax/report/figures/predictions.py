@@ -13,20 +13,14 @@ MOST = 3000
 NAMED = 5
 """Outer folds up to which each has a colour of its own."""
 SPREAD = 1.96
-"""Standard deviations from the bias to each limit of agreement: 95 % of a normal distribution."""
+"""Standard deviations from the bias to each limit of agreement."""
 
 
 def scatter(truth: np.ndarray, predicted: np.ndarray, folds: np.ndarray, name: str) -> Figure | None:
-    """Predicted against true values out of fold; on the diagonal both are the same.
+    """Predicted against true values [N] out of fold; on the diagonal both are the same.
 
-    Args:
-        truth: [N] true values.
-        predicted: [N] what the model of the outer fold that left the case out predicted.
-        folds: [N] that outer fold, whole numbers.
-        name: name of the target, such as "age".
-
-    Returns:
-        The figure, or None when no case has two numbers.
+    Each case has the colour of its outer fold [N], whose model did not see it. None when no case has two
+    numbers.
     """
     truth, predicted, folds = _known(truth, predicted, folds)
     if not len(truth):
@@ -42,12 +36,11 @@ def scatter(truth: np.ndarray, predicted: np.ndarray, folds: np.ndarray, name: s
 
 
 def bland_altman(truth: np.ndarray, predicted: np.ndarray, folds: np.ndarray, name: str) -> Figure | None:
-    """Difference of predicted and true values against their mean, with bias and 95 % limits of agreement.
+    """Differences of predicted and true values [N] against their means, with bias and limits of agreement.
 
-    Bland and Altman (1986): the bias is the mean difference; between the limits, 1.96 standard deviations
-    to both sides of it, lie about 95 % of the differences if these are normal and do not grow with the
-    mean. Cases of one subject count as if they were of several. With one case there are no limits.
-    Arguments and what is returned are those of `scatter`.
+    Bland and Altman (1986): the bias is the mean difference; between the limits lie about 95 % of the
+    differences if these are normal and do not grow with the mean. Cases of one subject count as if they were
+    of several. With one case there are no limits.
     """
     truth, predicted, folds = _known(truth, predicted, folds)
     if not len(truth):

@@ -22,13 +22,8 @@ MOST = 2000
 ROWS = 6
 """Values of a number with a row each; of more, intervals share the rows."""
 INACTIVE = "inactive"
-
-
-class SearchAxis(NamedTuple):
-    """A searched hyperparameter; its kind is "linear", "log" or "choice"."""
-
-    name: str
-    kind: str
+Kinds = Mapping[str, str]
+"""The searched hyperparameters: name and "linear", "log" or "choice"."""
 
 
 class Trial(NamedTuple):
@@ -71,7 +66,7 @@ def strip(trials: Sequence[Trial], label: str) -> Figure | None:
         return finished(canvas, "Scores of all trials of every study", header, cells)
 
 
-def parallel(searched: Sequence[SearchAxis], trials: Sequence[Trial], score: str) -> Figure | None:
+def parallel(searched: Kinds, trials: Sequence[Trial], score: str) -> Figure | None:
     """Parallel coordinates of all trials, from the hyperparameters at the top to the score at the bottom.
 
     The axes lie below each other, so that long names and many hyperparameters have room on a phone too.
@@ -79,40 +74,42 @@ def parallel(searched: Sequence[SearchAxis], trials: Sequence[Trial], score: str
     """
     if not searched or not trials:
         return None
-    columns = [(one, [trial.values.get(one.name) for trial in trials], "off") for one in searched]
-    columns.append((SearchAxis(score, "linear"), [trial.score for trial in trials], "failed"))
-    ordered = sorted(range(len(trials)), key=lambda i: trials[i].selected)
-    others = sum(not trial.selected for trial in trials)
-    every = max(1, math.ceil(others / MOST))
+    columns = [(kind, [trial.values.get(name) for trial in trials], "off") for name, kind in searched.items()]
+    columns.append(("linear", [trial.score for trial in trials], "failed"))
+    picked, others = ([i for i, one in enumerate(trials) if one.selected == own] for own in (True, False))
+    every = max(1, math.ceil(len(others) / MOST))
     with sheet("parallel", 40 + 54 * len(columns)) as (canvas, ((axes,),)):
         places = np.stack([_axis(axes, y, *column) for y, column in enumerate(columns)], 1)
-        for i in ordered[:others:every] + ordered[others:]:
-            look = {**style.PICKED, "label": "selected trial"} if trials[i].selected else dict(style.TRACE)
-            look.setdefault("label", "trial" if every == 1 else f"trial (one in {every})")
-            told = said(f"{trials[i].study}, {trials[i].told}")
+        sample = {**style.TRACE, "label": "trial" if every == 1 else f"trial (one in {every})"}
+        for i in [*others[::every], *picked]:
+            told, look = (
+                said(f"{trials[i].study}, {trials[i].told}"),
+                style.PICKED if trials[i].selected else sample,
+            )
             axes.plot(places[i], range(len(columns)), gid=told, **look)
-        rows(axes, range(len(columns)), [one.name for one, *_ in columns], lines=3)
+        rows(axes, range(len(columns)), [*searched, score], lines=3)
         axes.set_xlim(min(0.0, places.min()) - 0.12, 1.08)
         axes.xaxis.set_visible(False)
         axes.grid(visible=False)
         legend(canvas)
-        names = [one.name for one in searched]
         title = f"Hyperparameters and scores of {len(trials)} trials in parallel coordinates"
-        cells = [(t.outer_fold, t.trial, *map(t.values.get, names), t.score, int(t.selected)) for t in trials]
-        return finished(canvas, title, ("outer_fold", "trial", *names, "score", "selected"), cells)
+        cells = [
+            (t.outer_fold, t.trial, *map(t.values.get, searched), t.score, int(t.selected)) for t in trials
+        ]
+        return finished(canvas, title, ("outer_fold", "trial", *searched, "score", "selected"), cells)
 
 
-def _axis(axes: Axes, y: int, one: SearchAxis, values: Sequence[Value], absent: str) -> np.ndarray:
+def _axis(axes: Axes, y: int, kind: str, values: Sequence[Value], absent: str) -> np.ndarray:
     """Draws an axis from 0 to 1 at height y; returns the place [T] of every trial on it."""
     axes.plot([0, 1], [y, y], **style.AXIS)
     there, order = _there(values)
     ticks, raised = {}, {}
-    if one.kind == "choice":
+    if kind == "choice":
         ticks = {k: number(choice) for k, choice in enumerate(order)}
         # Lines fan out around a choice, evenly by the golden ratio, for else they would hide each other.
         raised = {i: order.index(v) + ((i * 0.618034) % 1 - 0.5) * 0.12 for i, v in there.items()}
     elif there:
-        up, down = (math.log, math.exp) if one.kind == "log" and order[0] > 0 else (float, float)
+        up, down = (math.log, math.exp) if kind == "log" and order[0] > 0 else (float, float)
         raised = {i: up(v) for i, v in there.items()}
         ticks = {x: compact(down(x)) for x in np.linspace(up(order[0]), up(order[-1]), 3)}
     first, last = min(ticks, default=0.0), max(ticks, default=0.0)
@@ -135,7 +132,7 @@ def _there(values: Sequence[Value]) -> tuple[dict[int, Any], list[Any]]:
     return there, sorted(set(there.values()), key=lambda v: (1, 0, v) if isinstance(v, str) else (0, v, ""))
 
 
-def agreement(searched: Sequence[SearchAxis], trials: Sequence[Trial]) -> Figure | None:
+def agreement(searched: Kinds, trials: Sequence[Trial]) -> Figure | None:
     """Dot matrix of the selected trials: a column for every outer fold, a row for every value that one chose.
 
     The row of the most folds, if of two or more, has large filled dots. Numbers with more than ROWS
@@ -145,7 +142,10 @@ def agreement(searched: Sequence[SearchAxis], trials: Sequence[Trial]) -> Figure
     chosen = {trial.study: trial.values for trial in trials if trial.selected}
     if not searched or not chosen:
         return None
-    votes = {one.name: _votes(one, [values.get(one.name) for values in chosen.values()]) for one in searched}
+    votes = {
+        name: _votes(kind, [values.get(name) for values in chosen.values()])
+        for name, kind in searched.items()
+    }
     shown = [(name, label, who) for name, found in votes.items() for label, who in found.items()]
     places, heads = stacked([name for name, *_ in shown], 1.0)
     with sheet("agreement", 53 + 19 * places[-1]) as (canvas, ((axes,),)):
@@ -157,9 +157,8 @@ def agreement(searched: Sequence[SearchAxis], trials: Sequence[Trial]) -> Figure
         above(axes, heads)
         rows(axes, places, [label for _, label, _ in shown])
         every = math.ceil(len(chosen) / 12)
-        axes.set_xticks(
-            range(0, len(chosen), every), [name.removeprefix("fold ") for name in chosen][::every]
-        )
+        folds = [name.removeprefix("fold ") for name in chosen]
+        axes.set_xticks(range(0, len(folds), every), folds[::every])
         axes.set(xlim=(-0.6, len(chosen) - 0.4), xlabel="outer fold")
         axes.xaxis.set_label_position("top")
         axes.xaxis.tick_top()
@@ -169,12 +168,12 @@ def agreement(searched: Sequence[SearchAxis], trials: Sequence[Trial]) -> Figure
         return finished(canvas, title, ("fold", "name", "value"), cells)
 
 
-def _votes(one: SearchAxis, values: Sequence[Value]) -> dict[str, list[int]]:
+def _votes(kind: str, values: Sequence[Value]) -> dict[str, list[int]]:
     """The folds that chose each value of a hyperparameter."""
     there, order = _there(values)
     found = {number(choice): [i for i, v in there.items() if v == choice] for choice in order}
-    if one.kind != "choice" and len(order) > ROWS:
-        space = np.geomspace if one.kind == "log" and order[0] > 0 else np.linspace
+    if kind != "choice" and len(order) > ROWS:
+        space = np.geomspace if kind == "log" and order[0] > 0 else np.linspace
         edges = space(order[0], order[-1], ROWS)
         inside = np.searchsorted(edges[1:-1], list(there.values()), side="right")
         found = {

@@ -40,9 +40,7 @@ def _line(colour: str, width: float, dashes: tuple[float, ...] = (), alpha: floa
     return {"color": colour, "lw": width, "ls": (0, dashes) if dashes else "-", "alpha": alpha}
 
 
-def _point(
-    marker: str, size: float, colour: str, edge: str, width: float, alpha: float = 1
-) -> dict[str, Any]:
+def _point(marker: str, size: float, colour: str, edge: str, width: float, alpha: float = 1) -> Mapping:
     return {
         **{"ls": "none", "marker": marker, "markersize": size, "alpha": alpha},
         **{"markerfacecolor": colour, "markeredgecolor": edge, "markeredgewidth": width},
@@ -51,7 +49,8 @@ def _point(
 
 _DOT = {"marker": "o", "markersize": 6, "markeredgecolor": PAPER, "markeredgewidth": 1}
 STRONG, THIN = _line(BEST, 2), {**_line(SOFT, 0.8, alpha=0.6), "label": "outer folds"}
-PICKED, TRACE = {**_line(BEST, 1.6, alpha=0.85), **_DOT}, _line(OTHER, 0.8, alpha=0.45)
+PICKED = {**_line(BEST, 1.6, alpha=0.85), **_DOT, "label": "selected trial"}
+TRACE = _line(OTHER, 0.8, alpha=0.45)
 TAKEN = {**_line(BEST, 1.3), "label": "selected trial"}
 FAINT = {**_line(OTHER, 0.6, alpha=0.55), "label": "other trials"}
 CHOSEN = {**_line(BAD, 1.4, (3, 2)), "label": "chosen epoch n*"}

@@ -17,15 +17,9 @@ _NAMES = {value: name for name, value in COLOURS.items()}
 
 
 def inline(drawn: str, name: str, title: str) -> str:
-    """The SVG element for a page, with the page's variables for colours and the page's font.
+    """The SVG element for a page of what was drawn with `style.COLOURS`, with the page's colours and font.
 
-    Args:
-        drawn: SVG text with the colours of `style.COLOURS`.
-        name: what the id of the title begins with.
-        title: what the figure shows, for those who hear it.
-
-    Raises:
-        KeyError: a colour is none of the page's.
+    The title says what the figure shows to those who hear it; its id begins with the name.
     """
     ElementTree.register_namespace("", _SVG[1:-1])
     root = ElementTree.fromstring(drawn)
@@ -70,37 +64,25 @@ def _rewrite(item: ElementTree.Element) -> None:
 
 
 def standalone(svg: str) -> str:
-    """What `inline` made as the text of a file, in the colours of the printed page, or in the dark ones.
+    """What `inline` made as the text of a file.
 
-    They are filled in because few programs other than browsers know variables in style sheets.
+    It has the colours of the printed page, filled in because few programs other than browsers know variables.
     """
     found = re.search(r'viewBox="0 0 (\S+) (\S+)"', svg)
     assert found is not None
     wide, high = (float(end) + 2 * MARGIN for end in found.groups())
-    size = f'width="{wide:g}" height="{high:g}"'
+    size, colours = f'width="{wide:g}" height="{high:g}"', _colours()
+    spaces = f'xmlns="{_SVG[1:-1]}" xmlns:xlink="{_LINK[1:-5]}" font-family="{colours["sans"]}"'
     # Other programs than browsers know only the older kind of reference.
     opening, body = svg.replace(' href="#', ' xlink:href="#').split(">", 1)
-    opening = opening.replace(found[0], f'viewBox="-{MARGIN} -{MARGIN} {wide:g} {high:g}" {size}')
-    opening = opening.replace("<svg", f'<svg xmlns="{_SVG[1:-1]}" xmlns:xlink="{_LINK[1:-5]}"')
-    light, dark = _palettes()
-    used = {*re.findall(r"\b(fill|stroke): var\(--(\w+)\)", svg), ("fill", "paper")}
-    # The colours of light stand in the elements, so only a rule that is important changes them.
-    rules = "\n".join(
-        f'[style*="{part}: {light[name]}"] {{ {part}: {dark[name]} !important }}'
-        for part, name in sorted(used)
-    )
-    style = f"svg {{ color-scheme: light dark; font-family: {light['sans']} }}"
-    whole = (
-        f"{opening}>\n<style>\n{style}\n@media (prefers-color-scheme: dark) {{\n{rules}\n}}\n</style>\n"
-        f'<rect x="-{MARGIN}" y="-{MARGIN}" {size} style="fill: var(--paper)"/>{body}\n'
-    )
-    return re.sub(r"var\(--(\w+)\)", lambda name: light[name[1]], whole)
+    opening = opening.replace(found[0], f'viewBox="-{MARGIN} -{MARGIN} {wide:g} {high:g}" {size} {spaces}')
+    paper = f'<rect x="-{MARGIN}" y="-{MARGIN}" {size} style="fill: var(--paper)"/>'
+    return re.sub(r"var\(--(\w+)\)", lambda name: colours[name[1]], f"{opening}>{paper}{body}\n")
 
 
 @cache
-def _palettes() -> tuple[dict[str, str], dict[str, str]]:
-    """The page's variables in print and in the dark; what only its first block has is in both."""
+def _colours() -> dict[str, str]:
+    """Variables of the page's style sheet; the last block, for print, goes before the first."""
     sheet = Path(__file__).parents[1] / "page" / "templates" / "page.css.j2"
     blocks = re.findall(r":root \{(.*?)\}", sheet.read_text(encoding="utf-8"), re.DOTALL)
-    first, dark, printed = (dict(re.findall(r"--([\w-]+): ([^;]+);", block)) for block in blocks)
-    return first | printed, first | dark
+    return dict(re.findall(r"--([\w-]+): ([^;]+);", (blocks[0] + blocks[-1]).replace('"', "'")))

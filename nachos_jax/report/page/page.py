@@ -11,7 +11,7 @@ from nachos_jax.records.store import RunDirectory, dump
 from nachos_jax.report.appendix.latex import tables as latex_tables
 from nachos_jax.report.appendix.markdown import appendix
 from nachos_jax.report.checklists.checklist import checklist
-from nachos_jax.report.figures import estimate, of_search
+from nachos_jax.report.figures import of_search, rows
 from nachos_jax.report.figures.drawing import Figure
 from nachos_jax.report.figures.svg import standalone
 from nachos_jax.report.numbers.estimates import Estimates
@@ -67,7 +67,7 @@ def write(workdir: str | os.PathLike) -> Path:
 def draw(evidence: Evidence, estimates: Estimates, summary: Mapping[str, Any]) -> list[Figure]:
     """All figures that the records have something to draw for."""
     found = [
-        *estimate.drawn(evidence, summary),
+        *rows.drawn(evidence, summary),
         *evidence.section.drawn(evidence, estimates, summary),
         *of_search.drawn(evidence, summary),
     ]

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from nachos_jax.metrics import calibration, curves, decisions
-from nachos_jax.report.figures.confusion import confusion
-from nachos_jax.report.figures.curves import Ranked, decision, ranking
-from nachos_jax.report.figures.curves import calibration as draw_calibration
+from nachos_jax.report.figures.classification import Ranked, confusion, decision, ranking
+from nachos_jax.report.figures.classification import calibration as draw_calibration
 from nachos_jax.report.figures.drawing import Figure
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.evidence import Evidence

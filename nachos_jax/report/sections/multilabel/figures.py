@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from nachos_jax.metrics import curves
-from nachos_jax.report.figures.curves import Ranked, ranking
+from nachos_jax.report.figures.classification import Ranked, ranking
 from nachos_jax.report.figures.drawing import Figure
-from nachos_jax.report.figures.estimate import Row, ends, forest
+from nachos_jax.report.figures.rows import Row, ends, forest
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.sections.multilabel import labels
 from nachos_jax.report.words.format import number
@@ -29,7 +29,7 @@ def _forest(summary: Mapping[str, Any]) -> Figure | None:
     rows = []
     for name, row in labels.rows(summary):
         rows.append(Row("", name, row["positive"], None, row["auc"]["mean"], *ends(row["auc_interval"])))
-    return forest(rows, None, "AUC", (0.0, 1.0), name="labels")
+    return forest("labels", rows, None, "AUC", (0.0, 1.0))
 
 
 def _curves(evidence: Evidence, summary: Mapping[str, Any], make: Any) -> list[Ranked]:
