@@ -15,14 +15,12 @@ from nachos_jax.report.figures.drawing import Axes, Figure, finished, fit, grid,
 from nachos_jax.report.figures.numbers import known
 from nachos_jax.report.words.format import MISSING
 
-PANELS = 24
-"""Classes with a panel of their own; the table holds all."""
-SHARE = (-0.02, 1.02)
-"""Limits of an axis of shares: lines along its ends are seen whole."""
-READABLE, NAMED = 12, 40
-"""Classes up to which the cells hold text, and up to which rows and columns have names."""
+PANELS, READABLE, NAMED = 24, 12, 40
+"""Classes with a curve of their own, with text in the cells of the confusion matrix, and with names there."""
 SHADES, ROOM = 20, 110.0
 """Of cells, and for names of classes."""
+SHARE = (-0.02, 1.02)
+"""Limits of an axis of shares: lines along its ends are seen whole."""
 
 
 class Ranked(NamedTuple):
@@ -35,11 +33,6 @@ class Ranked(NamedTuple):
     lines: Sequence[curves.Curve]
     note: str = ""
     prevalence: float | None = None
-
-    @property
-    def band(self) -> curves.Band:
-        """Mean of the curves and, of three or more, their band."""
-        return curves.band(self.lines)
 
 
 def ranking(classes: Sequence[Ranked]) -> Figure | None:
@@ -61,7 +54,7 @@ def ranking(classes: Sequence[Ranked]) -> Figure | None:
 
 
 def _panel(axes: Axes, one: Ranked, roc: bool) -> None:
-    band, level = one.band, one.prevalence
+    band, level = curves.band(one.lines), one.prevalence
     for fold, line in enumerate(one.lines):
         axes.plot(line.x, line.y, gid=said(f"outer fold {fold}"), **style.THIN)
     if len(one.lines) > 2:
@@ -76,7 +69,7 @@ def _panel(axes: Axes, one: Ranked, roc: bool) -> None:
 
 def _rows(one: Ranked) -> list[tuple]:
     """One class in the table: points of every fold, mean and band, prevalence."""
-    band, rows = one.band, []
+    band, rows = curves.band(one.lines), []
     for fold, line in enumerate(one.lines):
         rows += [
             (one.label, f"outer fold {fold}", x, y, None, None) for x, y in zip(line.x, line.y, strict=True)
@@ -94,7 +87,7 @@ def calibration(curve: Reliability, predicted: np.ndarray, label: str, note: str
     """
     if not len(curve.predicted):
         return None
-    low, high = _ends(curve.predicted, curve.low, curve.high)
+    low, high = (np.asarray(end, float) + 0 * curve.predicted for end in (curve.low, curve.high))
     heights, edges = np.histogram(predicted, 20, (0.0, 1.0))
     with sheet("calibration", 450, 2, sharex=True, height_ratios=(4, 1)) as (canvas, ((axes,), (below,))):
         axes.plot([0, 1], [0, 1], label="perfect calibration", **style.REFERENCE)
@@ -127,7 +120,7 @@ def decision(found: NetBenefit, label: str) -> Figure | None:
     model, everyone = found.model.values, found.treat_all.values
     if not known(model):
         return None
-    low, high = _ends(model, found.model.low, found.model.high)
+    low, high = (np.asarray(end, float) + 0 * model for end in (found.model.low, found.model.high))
     benefits = known([0.0, *model, *low, *high, *everyone])
     with sheet("decision", 320) as (canvas, ((axes,),)):
         axes.axhline(0, label="treat none", **style.NOBODY)
@@ -144,11 +137,6 @@ def decision(found: NetBenefit, label: str) -> Figure | None:
         return finished(canvas, title, header, zip(*columns, strict=True))
 
 
-def _ends(like: np.ndarray, *ends: np.ndarray | None) -> list[np.ndarray]:
-    """Both edges of a band, NaN where there is none."""
-    return [np.full(len(like), np.nan) if end is None else end for end in ends]
-
-
 def confusion(classes: Sequence[str], mean: np.ndarray, se: np.ndarray, counts: np.ndarray) -> Figure | None:
     """Shaded cells with the mean share in percent, its SE and the count; past READABLE classes shades only.
 
@@ -160,11 +148,12 @@ def confusion(classes: Sequence[str], mean: np.ndarray, se: np.ndarray, counts: 
     """
     if not np.isfinite(mean).any():
         return None
-    count, texts = len(classes), len(classes) <= READABLE
+    count, texts, places = len(classes), len(classes) <= READABLE, list(np.ndindex(mean.shape))
     side = (style.WIDTH - 50 - min(ROOM, max(width(name) for name in classes))) / count
     high = min(max(side, 42.0), 62.0) if texts else side
     with sheet("confusion", high * count + (125 if count > 4 else 80)) as (canvas, ((axes,),)):
         axes.set(xlim=(-0.5, count - 0.5), ylim=(count - 0.5, -0.5), ylabel="true class")
+        axes.yaxis.labelpad = 8
         axes.set_title("predicted class", fontsize=style.LABEL, loc="center")
         axes.tick_params(labeltop=True, labelbottom=False)
         axes.grid(visible=False)
@@ -172,25 +161,19 @@ def confusion(classes: Sequence[str], mean: np.ndarray, se: np.ndarray, counts: 
         _names(axes, classes if count <= NAMED else (), side)
         levels = np.round(SHADES * np.clip(np.nan_to_num(mean), 0, 1))
         for level in range(1, SHADES + 1):
-            shade = {
-                "facecolor": style.ACCENT,
-                "alpha": level / SHADES * (0.5 if texts else 1),
-                "linewidth": 0,
-            }
-            _squares(axes, np.argwhere(levels == level), **shade)
+            dark = level / SHADES * (0.5 if texts else 1)
+            _squares(axes, np.argwhere(levels == level), alpha=dark, **style.SHADE)
         said = "share of the true class, from 0 % (no colour) to 100 % (darkest)"
         if texts:
             said = "% of the true class: mean \N{PLUS-MINUS SIGN} SE over outer folds; cases below"
-            _squares(axes, np.argwhere(np.eye(count)), facecolor="none", edgecolor=style.ACCENT, lw=1.5)
-            for i, j in np.ndindex(mean.shape):
+            _squares(axes, np.argwhere(np.eye(count)), **style.RIGHT)
+            for i, j in places:
                 look = {"fontsize": style.SMALL, "color": style.INK if counts[i, j] else style.SOFT}
                 words = _words(100 * mean[i, j], 100 * se[i, j], counts[i, j], side)
                 axes.text(j, i, words, ha="center", va="center", linespacing=1.15, **look)
         canvas.supxlabel(said, fontsize=style.NOTE, color=style.SOFT)
         title = f"Confusion matrix of {count} classes: mean and SE over outer folds"
-        cells = [
-            (classes[i], classes[j], mean[i, j], se[i, j], counts[i, j]) for i, j in np.ndindex(mean.shape)
-        ]
+        cells = [(classes[i], classes[j], mean[i, j], se[i, j], counts[i, j]) for i, j in places]
         return finished(canvas, title, ("true", "predicted", "mean_share", "se_share", "cases"), cells)
 
 

@@ -24,20 +24,14 @@ Axes = Canvas = Any
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
 
-class Table(NamedTuple):
-    """The numbers of a figure, as they are written beside it; None where there is none."""
-
-    header: tuple[str, ...]
-    rows: tuple[tuple[str | int | float | None, ...], ...]
-
-
 class Figure(NamedTuple):
-    """A drawn figure: stem of its files, SVG element for a page, title for those who hear it, and numbers."""
+    """A drawn figure: name, SVG element for a page, title for those who hear it, and all its numbers."""
 
     name: str
     svg: str
     title: str
-    table: Table
+    header: tuple[str, ...]
+    rows: tuple[tuple[str | int | float | None, ...], ...]
 
 
 @contextmanager
@@ -72,8 +66,8 @@ def finished(canvas: Canvas, title: str, header: Sequence[str], rows: Iterable[S
     """The figure; the title is for those who hear it, the rows are the numbers behind it."""
     file, name, title = io.StringIO(), str(canvas.get_label()), plain(title)
     canvas.savefig(file, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    table = Table(tuple(header), tuple(tuple(map(_cell, row)) for row in rows))
-    return Figure(name, inline(file.getvalue(), name, title), title, table)
+    svg, cells = inline(file.getvalue(), name, title), tuple(tuple(map(_cell, row)) for row in rows)
+    return Figure(name, svg, title, tuple(header), cells)
 
 
 def _cell(value: Any) -> str | int | float | None:

@@ -53,10 +53,9 @@ def curves(lines: Mapping[str, Sequence[float | None]], title: str) -> Figure | 
 def learning(fits: Sequence[Fit]) -> Figure | None:
     """Validation losses of all fits of the search: a panel for every outer fold, all on the same scale.
 
-    All points of all fits would be tens of megabytes, so POINTS points are shared out: each curve keeps
-    some of its epochs, and of very many fits only every second, third, ... of the other trials is drawn,
-    which the figure says. Losses far above the usual ones (1.5 times the 95th percentile) are cut off, which
-    it says as well. The table holds all numbers. None when no fit has a loss.
+    As all points would be tens of megabytes, each curve keeps some of its epochs, and of very many fits only
+    every second, third, ... of the other trials is drawn, which the figure says. Losses far above the usual
+    ones are cut off, which it says as well. The table holds all numbers. None when no fit has a loss.
     """
     values = known(value for one in fits for value in one.losses)
     if not values:

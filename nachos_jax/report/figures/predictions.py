@@ -8,10 +8,8 @@ from nachos_jax.report.figures import style
 from nachos_jax.report.figures.drawing import Axes, Canvas, Figure, finished, fit, legend, sheet
 from nachos_jax.report.figures.numbers import teller
 
-MOST = 3000
-"""Points in a figure; of more cases a sample is drawn, the same every time."""
-NAMED = 5
-"""Outer folds up to which each has a colour of its own."""
+MOST, NAMED = 3000, 5
+"""Points in a figure (of more cases a sample is drawn), and outer folds that have a colour of their own."""
 SPREAD = 1.96
 """Standard deviations from the bias to each limit of agreement."""
 
@@ -19,8 +17,7 @@ SPREAD = 1.96
 def scatter(truth: np.ndarray, predicted: np.ndarray, folds: np.ndarray, name: str) -> Figure | None:
     """Predicted against true values [N] out of fold; on the diagonal both are the same.
 
-    Each case has the colour of its outer fold [N], whose model did not see it. None when no case has two
-    numbers.
+    Each case has the colour of its outer fold [N]. None when no case has two numbers.
     """
     truth, predicted, folds = _known(truth, predicted, folds)
     if not len(truth):

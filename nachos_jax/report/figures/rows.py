@@ -9,7 +9,6 @@ from nachos_jax.report.figures import style
 from nachos_jax.report.figures.drawing import Axes, Figure, finished, fit, said, sheet
 from nachos_jax.report.figures.numbers import defined, known, teller
 from nachos_jax.report.reading.evidence import Evidence
-from nachos_jax.report.words.format import number
 
 _AT, _POINTS = ("axes fraction", "data"), "offset points"
 _SOFT = {"color": style.SOFT, "fontsize": style.NOTE}
@@ -141,14 +140,13 @@ def ends(interval: Mapping[str, Any] | None) -> tuple[float | None, float | None
 def folds(metric: Mapping[str, Any], bounds: tuple[float, float]) -> Figure | None:
     """Value of every outer fold, their mean, and intervals of the mean, of a metric of summary.json.
 
-    The first interval is the headline: a band behind the folds and the thickest bar below them. None when
-    no fold has a value.
+    The first interval is the headline: a band and the thickest bar. None when no fold has a value.
     """
     values = {f"fold {fold}": value["value"] for fold, value in metric["folds"].items()}
     label, mean, intervals = metric["label"], metric["mean"], metric["intervals"]
     if not known(values.values()):
         return None
-    shown = [Row("", name, None, None, value, reason="undefined") for name, value in values.items()]
+    shown = [Row("", name, None, None, value) for name, value in values.items()]
     for i in intervals:
         middle = None if i["low"] is None else i["estimate"]
         name, note = f"{i['label']}, {100 * i['level']:.4g} %", i["note"] if i["low"] is None else ""
@@ -174,8 +172,7 @@ def forest(
 ) -> Figure | None:
     """Forest plot of rows, which are what `name` says; squares grow with the number of cases.
 
-    The estimate over all cases is a diamond in the last row and a line through all rows. None when there is
-    no row or no estimate at all.
+    The estimate over all cases is a diamond and a line through all rows. None when there is no estimate.
     """
     shown = [*groups, *([overall] if overall else [])]
     if not groups or not known(row.value for row in shown):
@@ -186,8 +183,8 @@ def forest(
     with sheet(name, 80 + 34 * (len(shown) + 0.75 * columns)) as (canvas, ((axes,),)):
         places = _rows(axes, shown, [*looks, style.WHOLE], bounds, lift=0.16)
         axes.grid(visible=False, axis="y")
-        counts = ((f"{number(row.cases)} cases", row.subjects) for row in shown)
-        texts = [cases if n is None else f"{cases}, {number(n)} subjects" for cases, n in counts]
+        subjects = ["" if row.subjects is None else f", {row.subjects:,} subjects" for row in shown]
+        texts = [f"{row.cases or 0:,} cases{text}" for row, text in zip(shown, subjects, strict=True)]
         axes.set_yticks([place + 0.2 for place in places], texts, minor=True)
         axes.tick_params(axis="y", which="minor", labelsize=style.SMALL)
         if overall:

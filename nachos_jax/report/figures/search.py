@@ -15,22 +15,14 @@ from nachos_jax.report.figures.rows import above, beside, point, rows, stacked, 
 from nachos_jax.report.words.format import number
 
 Value = bool | int | float | str | None
-OFF = -0.2
-"""Where inactive hyperparameters and failed trials stand; axes go from 0 to 1."""
-MOST = 2000
-"""Lines in a figure; of more trials that were not selected only some are drawn."""
-ROWS = 6
-"""Values of a number with a row each; of more, intervals share the rows."""
-INACTIVE = "inactive"
-Kinds = Mapping[str, str]
-"""The searched hyperparameters: name and "linear", "log" or "choice"."""
+OFF, INACTIVE = -0.2, "inactive"
+"""Where inactive hyperparameters and failed trials stand beside axes from 0 to 1, and their row of dots."""
+MOST, ROWS = 2000, 6
+"""Most lines of trials that were not selected, and most rows of a number: of more, intervals share rows."""
 
 
 class Trial(NamedTuple):
-    """A trial of a study: of an outer fold, or of the one search of the flat protocol (None).
-
-    A hyperparameter that is inactive has no value, a trial that failed no score.
-    """
+    """A trial of an outer fold's study (flat: None); what is inactive or failed has no value or no score."""
 
     outer_fold: int | None
     trial: int
@@ -66,11 +58,11 @@ def strip(trials: Sequence[Trial], label: str) -> Figure | None:
         return finished(canvas, "Scores of all trials of every study", header, cells)
 
 
-def parallel(searched: Kinds, trials: Sequence[Trial], score: str) -> Figure | None:
+def parallel(searched: Mapping[str, str], trials: Sequence[Trial], score: str) -> Figure | None:
     """Parallel coordinates of all trials, from the hyperparameters at the top to the score at the bottom.
 
-    The axes lie below each other, so that long names and many hyperparameters have room on a phone too.
-    None when nothing was searched, or there is no trial.
+    The axes lie below each other, so that long names have room on a phone too. `searched` is the kind by
+    name of the hyperparameter: "linear", "log" or "choice". None when nothing was searched or no trial made.
     """
     if not searched or not trials:
         return None
@@ -105,7 +97,7 @@ def _axis(axes: Axes, y: int, kind: str, values: Sequence[Value], absent: str) -
     there, order = _there(values)
     ticks, raised = {}, {}
     if kind == "choice":
-        ticks = {k: number(choice) for k, choice in enumerate(order)}
+        ticks = {k: _text(choice) for k, choice in enumerate(order)}
         # Lines fan out around a choice, evenly by the golden ratio, for else they would hide each other.
         raised = {i: order.index(v) + ((i * 0.618034) % 1 - 0.5) * 0.12 for i, v in there.items()}
     elif there:
@@ -120,9 +112,11 @@ def _axis(axes: Axes, y: int, kind: str, values: Sequence[Value], absent: str) -
     if len(there) < len(values):
         axes.plot(OFF, y, **style.HOLLOW)
         under(axes, OFF, y, absent)
-    found = np.full(len(values), OFF)
-    found[list(there)] = place(list(raised.values()))
-    return found
+    return np.array([place(raised[i]) if i in there else OFF for i in range(len(values))], float)
+
+
+def _text(value: Value) -> str:
+    return compact(value) if isinstance(value, float) else number(value)
 
 
 def _there(values: Sequence[Value]) -> tuple[dict[int, Any], list[Any]]:
@@ -132,12 +126,11 @@ def _there(values: Sequence[Value]) -> tuple[dict[int, Any], list[Any]]:
     return there, sorted(set(there.values()), key=lambda v: (1, 0, v) if isinstance(v, str) else (0, v, ""))
 
 
-def agreement(searched: Kinds, trials: Sequence[Trial]) -> Figure | None:
+def agreement(searched: Mapping[str, str], trials: Sequence[Trial]) -> Figure | None:
     """Dot matrix of the selected trials: a column for every outer fold, a row for every value that one chose.
 
-    The row of the most folds, if of two or more, has large filled dots. Numbers with more than ROWS
-    values are put into ROWS - 1 intervals of equal length, or of equal ratio on a log axis.
-    None when nothing was searched or chosen.
+    The row of the most folds, if of two or more, has filled dots. Numbers with more than ROWS values are put
+    into intervals of equal length, or of equal ratio on a log axis. None when nothing was chosen.
     """
     chosen = {trial.study: trial.values for trial in trials if trial.selected}
     if not searched or not chosen:
@@ -171,7 +164,7 @@ def agreement(searched: Kinds, trials: Sequence[Trial]) -> Figure | None:
 def _votes(kind: str, values: Sequence[Value]) -> dict[str, list[int]]:
     """The folds that chose each value of a hyperparameter."""
     there, order = _there(values)
-    found = {number(choice): [i for i, v in there.items() if v == choice] for choice in order}
+    found = {_text(choice): [i for i, v in there.items() if v == choice] for choice in order}
     if kind != "choice" and len(order) > ROWS:
         space = np.geomspace if kind == "log" and order[0] > 0 else np.linspace
         edges = space(order[0], order[-1], ROWS)

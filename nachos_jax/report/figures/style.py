@@ -12,10 +12,9 @@ WIDTH = 400.0
 LABEL, NOTE, SMALL = 12.5, 11.5, 10.5
 """Sizes of letters."""
 
-NAMES = ("paper", "ink", "soft", "rule", "grid", "accent", *(f"c{i}" for i in range(8)))
-COLOURS = {name: f"#5e{i:02x}e5" for i, name in enumerate(NAMES)}
+_NAMES = ("paper", "ink", "soft", "rule", "grid", "accent", *(f"c{i}" for i in range(8)))
+COLOURS = {name: f"#5e{i:02x}e5" for i, name in enumerate(_NAMES)}
 """What stands for each colour of the page until the SVG is written; nobody ever sees these."""
-
 PAPER, INK, SOFT, RULE, GRID, ACCENT, BEST, BAD, *_, OTHER = COLOURS.values()
 
 SETTINGS: Mapping[str, Any] = {
@@ -64,4 +63,6 @@ MIDDLE, WHOLE, SQUARE = (_point(*mark, INK, PAPER, 1) for mark in (("D", 6.5), (
 FAILED, CASE = _point("x", 7, BAD, BAD, 1.8), _point("o", 4.5, BEST, "none", 0, alpha=0.35)
 BAND = {"facecolor": BEST, "alpha": 0.17, "linewidth": 0, "label": "band"}
 BAR = {"facecolor": BEST, "alpha": 0.8, "linewidth": 0}
+SHADE = {"facecolor": ACCENT, "linewidth": 0}
+RIGHT = {"facecolor": "none", "edgecolor": ACCENT, "linewidth": 1.5}
 """Kinds of mark, as matplotlib's Line2D and Polygon take them."""

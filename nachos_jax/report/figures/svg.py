@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -71,18 +70,14 @@ def standalone(svg: str) -> str:
     found = re.search(r'viewBox="0 0 (\S+) (\S+)"', svg)
     assert found is not None
     wide, high = (float(end) + 2 * MARGIN for end in found.groups())
-    size, colours = f'width="{wide:g}" height="{high:g}"', _colours()
+    # Variables of the page's style sheet; the last block, for print, goes before the first.
+    sheet = (Path(__file__).parents[1] / "page" / "templates" / "page.css.j2").read_text(encoding="utf-8")
+    first, *_, printed = re.findall(r":root \{(.*?)\}", sheet.replace('"', "'"), re.DOTALL)
+    colours = dict(re.findall(r"--([\w-]+): ([^;]+);", first + printed))
+    size = f'width="{wide:g}" height="{high:g}"'
     spaces = f'xmlns="{_SVG[1:-1]}" xmlns:xlink="{_LINK[1:-5]}" font-family="{colours["sans"]}"'
     # Other programs than browsers know only the older kind of reference.
     opening, body = svg.replace(' href="#', ' xlink:href="#').split(">", 1)
     opening = opening.replace(found[0], f'viewBox="-{MARGIN} -{MARGIN} {wide:g} {high:g}" {size} {spaces}')
     paper = f'<rect x="-{MARGIN}" y="-{MARGIN}" {size} style="fill: var(--paper)"/>'
     return re.sub(r"var\(--(\w+)\)", lambda name: colours[name[1]], f"{opening}>{paper}{body}\n")
-
-
-@cache
-def _colours() -> dict[str, str]:
-    """Variables of the page's style sheet; the last block, for print, goes before the first."""
-    sheet = Path(__file__).parents[1] / "page" / "templates" / "page.css.j2"
-    blocks = re.findall(r":root \{(.*?)\}", sheet.read_text(encoding="utf-8"), re.DOTALL)
-    return dict(re.findall(r"--([\w-]+): ([^;]+);", (blocks[0] + blocks[-1]).replace('"', "'")))

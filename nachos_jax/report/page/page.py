@@ -81,7 +81,7 @@ def _write_figures(directory: RunDirectory, figures: Sequence[Figure]) -> None:
     written = set()
     for figure in figures:
         written.add(directory.write_text(f"{FOLDER}/figures/{figure.name}.svg", standalone(figure.svg)))
-        header, rows = list(figure.table.header), [list(row) for row in figure.table.rows]
+        header, rows = list(figure.header), [list(row) for row in figure.rows]
         written.add(directory.write_table(f"{FOLDER}/figures/{figure.name}.csv", header, rows))
     for path in folder.glob("*.[cs][sv][vg]"):
         if path not in written:
