@@ -11,11 +11,22 @@ from nachos_jax.metrics import curves
 from nachos_jax.metrics.calibration import Reliability
 from nachos_jax.metrics.decisions import NetBenefit
 from nachos_jax.report.figures import style
-from nachos_jax.report.figures.drawing import Axes, Figure, finished, fit, grid, legend, said, sheet, width
+from nachos_jax.report.figures.drawing import (
+    Axes,
+    Figure,
+    finished,
+    fit,
+    grid,
+    legend,
+    plain,
+    said,
+    sheet,
+    width,
+)
 from nachos_jax.report.figures.numbers import known
 from nachos_jax.report.words.format import MISSING
 
-PANELS, READABLE, NAMED = 24, 12, 40
+PANELS, READABLE, NAMED = 24, 12, 25
 """Classes with a curve of their own, with text in the cells of the confusion matrix, and with names there."""
 SHADES, ROOM = 20, 110.0
 """Of cells, and for names of classes."""
@@ -87,7 +98,7 @@ def calibration(curve: Reliability, predicted: np.ndarray, label: str, note: str
     """
     if not len(curve.predicted):
         return None
-    low, high = (np.asarray(end, float) + 0 * curve.predicted for end in (curve.low, curve.high))
+    low, high = (np.broadcast_to(np.array(e, float), curve.predicted.shape) for e in (curve.low, curve.high))
     heights, edges = np.histogram(predicted, 20, (0.0, 1.0))
     with sheet("calibration", 450, 2, sharex=True, height_ratios=(4, 1)) as (canvas, ((axes,), (below,))):
         axes.plot([0, 1], [0, 1], label="perfect calibration", **style.REFERENCE)
@@ -120,7 +131,9 @@ def decision(found: NetBenefit, label: str) -> Figure | None:
     model, everyone = found.model.values, found.treat_all.values
     if not known(model):
         return None
-    low, high = (np.asarray(end, float) + 0 * model for end in (found.model.low, found.model.high))
+    low, high = (
+        np.broadcast_to(np.array(e, float), model.shape) for e in (found.model.low, found.model.high)
+    )
     benefits = known([0.0, *model, *low, *high, *everyone])
     with sheet("decision", 320) as (canvas, ((axes,),)):
         axes.axhline(0, label="treat none", **style.NOBODY)
@@ -149,16 +162,22 @@ def confusion(classes: Sequence[str], mean: np.ndarray, se: np.ndarray, counts: 
     if not np.isfinite(mean).any():
         return None
     count, texts, places = len(classes), len(classes) <= READABLE, list(np.ndindex(mean.shape))
-    side = (style.WIDTH - 50 - min(ROOM, max(width(name) for name in classes))) / count
-    high = min(max(side, 42.0), 62.0) if texts else side
-    with sheet("confusion", high * count + (125 if count > 4 else 80)) as (canvas, ((axes,),)):
+    with sheet("confusion", 1) as (canvas, ((axes,),)):
+        size = style.LABEL if count <= 6 else style.SMALL
+        longest = max(width(plain(name), size) for name in classes)
+        side = (style.WIDTH - 50 - min(ROOM, longest)) / count
+        high, upright = min(max(side, 42.0), 62.0) if texts else side, longest > side - 4
+        canvas.set_figheight((high * count + 70 + (min(ROOM, longest) if upright else 20)) / 72)
         axes.set(xlim=(-0.5, count - 0.5), ylim=(count - 0.5, -0.5), ylabel="true class")
         axes.yaxis.labelpad = 8
-        axes.set_title("predicted class", fontsize=style.LABEL, loc="center")
+        axes.set_title("predicted class", fontsize=style.LABEL, loc="center", pad=10)
         axes.tick_params(labeltop=True, labelbottom=False)
         axes.grid(visible=False)
         axes.patch.set(edgecolor=style.GRID, linewidth=1)
-        _names(axes, classes if count <= NAMED else (), side)
+        named, look = classes if count <= NAMED else (), {"fontsize": size, "color": style.INK}
+        columns = [fit(name, ROOM if upright else side, size) for name in named]
+        axes.set_xticks(range(len(named)), columns, rotation=90 if upright else 0, **look)
+        axes.set_yticks(range(len(named)), [fit(name, ROOM, size) for name in named], **look)
         levels = np.round(SHADES * np.clip(np.nan_to_num(mean), 0, 1))
         for level in range(1, SHADES + 1):
             dark = level / SHADES * (0.5 if texts else 1)
@@ -169,7 +188,7 @@ def confusion(classes: Sequence[str], mean: np.ndarray, se: np.ndarray, counts: 
             _squares(axes, np.argwhere(np.eye(count)), **style.RIGHT)
             for i, j in places:
                 look = {"fontsize": style.SMALL, "color": style.INK if counts[i, j] else style.SOFT}
-                words = _words(100 * mean[i, j], 100 * se[i, j], counts[i, j], side)
+                words = _words(*(float(part[i, j]) for part in (mean, se, counts)), side)
                 axes.text(j, i, words, ha="center", va="center", linespacing=1.15, **look)
         canvas.supxlabel(said, fontsize=style.NOTE, color=style.SOFT)
         title = f"Confusion matrix of {count} classes: mean and SE over outer folds"
@@ -180,23 +199,15 @@ def confusion(classes: Sequence[str], mean: np.ndarray, se: np.ndarray, counts: 
 def _squares(axes: Axes, places: np.ndarray, **look: Any) -> None:
     """Cells [n, 2] as one path: a matrix of a hundred classes has ten thousand of them."""
     if len(places):
-        x = places[:, 1, None] + [-0.5, 0.5, 0.5, -0.5, np.nan]
-        y = places[:, 0, None] + [-0.5, -0.5, 0.5, 0.5, np.nan]
+        x = places[:, 1, None] + [-0.5, 0.5, 0.5, -0.5, -0.5, np.nan]
+        y = places[:, 0, None] + [-0.5, -0.5, 0.5, 0.5, -0.5, np.nan]
         axes.fill(x.ravel(), y.ravel(), **look)
-
-
-def _names(axes: Axes, classes: Sequence[str], side: float) -> None:
-    look = {"fontsize": style.LABEL if len(classes) <= 6 else style.SMALL, "color": style.INK}
-    upright = max((width(name, look["fontsize"]) for name in classes), default=0) > side - 4
-    texts = [fit(name, ROOM if upright else side, look["fontsize"]) for name in classes]
-    axes.set_xticks(range(len(classes)), texts, rotation=90 if upright else 0, **look)
-    axes.set_yticks(range(len(classes)), [fit(name, ROOM, look["fontsize"]) for name in classes], **look)
 
 
 def _words(share: float, error: float, number: float, side: float) -> str:
     """Share, its SE and the count below each other; only 0 where no case is."""
     if not np.isfinite(share) or not number:
         return "0" if np.isfinite(share) else MISSING
-    below = f"\N{PLUS-MINUS SIGN}{error:.{int(side >= 32)}f}\n" if np.isfinite(error) else ""
+    below = f"\N{PLUS-MINUS SIGN}{100 * error:.{int(side >= 32)}f}\n" if np.isfinite(error) else ""
     count = f"{number:,.0f}" if number < 1e4 or side >= 52 else f"{number / 1e3:.0f}k"
-    return f"{share:.{int(side >= 52)}f}\n{below}{count}"
+    return f"{100 * share:.{int(side >= 52)}f}\n{below}{count}"

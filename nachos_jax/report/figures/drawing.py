@@ -42,7 +42,8 @@ def sheet(name: str, high: float, *shape: int, **how: Any) -> Iterator[tuple[Can
     import matplotlib
     from matplotlib.figure import Figure as Blank
 
-    with matplotlib.rc_context({**SETTINGS, "svg.hashsalt": name}), warnings.catch_warnings():
+    settings: dict[Any, Any] = {**SETTINGS, "svg.hashsalt": name}
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
         # The reader's browser has letters that DejaVu Sans has not.
         warnings.filterwarnings("ignore", "Glyph .* missing")
         canvas = Blank(figsize=(WIDTH / 72, high / 72), layout="constrained", label=name)

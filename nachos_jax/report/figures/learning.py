@@ -77,7 +77,7 @@ def learning(fits: Sequence[Fit]) -> Figure | None:
             if one and (epoch := defined(one.chosen_epoch)) is not None:
                 title += f", n* {compact(epoch)}"
                 axes.axvline(epoch, **style.CHOSEN)
-            axes.set_title(title, color=style.SOFT)
+            axes.set_title(fit(title, axes.bbox.width, style.NOTE, lines=2), color=style.SOFT)
         note = _cut(panels[0], values) + f"; one in {every} fits of the other trials" * (every > 1)
         _epochs(panels[0], max(len(one.losses) for one in fits))
         legend(canvas)

@@ -33,7 +33,6 @@ def rows(axes: Axes, places: Sequence[float], names: Sequence[str], room: int = 
     axes.set_yticks(places, [fit(name, room, lines=lines) for name in names])
     axes.tick_params(axis="y", labelsize=style.LABEL, labelcolor=style.INK)
     axes.set_ylim(max(places) + 0.6, -0.6)
-    axes.locator_params(axis="x", nbins=5)
     axes.grid(axis="y", linestyle=(0, (1, 3)), color=style.RULE)
 
 
@@ -56,7 +55,7 @@ def under(axes: Axes, x: float, place: float, words: str) -> None:
     axes.annotate(words, (x, place), (0, -5), "data", _POINTS, ha="center", va="top", **_SOFT, **_OVER)
 
 
-def point(axes: Axes, place: float, value: float | None, look: dict, words: object = "") -> None:
+def point(axes: Axes, place: float, value: float | None, look: Mapping, words: object = "") -> None:
     """A point in a row, which tells words when pointed at; a cross at the left end if it has no value."""
     number = defined(value)
     if number is None:
@@ -68,7 +67,7 @@ def point(axes: Axes, place: float, value: float | None, look: dict, words: obje
 def missing(axes: Axes, place: float, why: str) -> None:
     """A cross at the left end of a row, and the reason for it over the whole row."""
     point(axes, place, None, {}, why)
-    text, look = fit(why, 240, style.NOTE, lines=2), {"va": "center", **_SOFT, **_OVER}
+    text, look = fit(why, 215, style.NOTE, lines=2), {"va": "center", **_SOFT, **_OVER}
     axes.annotate(text, (0.02, place), (9, 0), _AT, _POINTS, **look).set_in_layout(False)
 
 
@@ -158,12 +157,12 @@ def folds(metric: Mapping[str, Any], bounds: tuple[float, float]) -> Figure | No
         if intervals and len(first := known(ends(intervals[0]))) == 2:
             axes.fill_betweenx((-0.5, len(values) - 0.5), *first, **style.BAND)
             axes.plot(first, [places[len(values)]] * 2, **style.HEAVY)
-        canvas.supxlabel(fit(label, 390, lines=2))
+        canvas.supxlabel(fit(label, 340, lines=2))
         title = f"{label} of every outer fold, with its mean and {len(intervals)} intervals of the mean"
         cells = [("outer fold", name, value, None, None, "") for name, value in values.items()]
         cells.append(("mean", "mean", mean, None, None, ""))
-        for row in shown[len(values) :]:
-            cells.append(("interval", f"{row.column}, {row.subgroup}", None, row.low, row.high, row.reason))
+        told = shown[len(values) :]
+        cells += [("interval", f"{row.column}, {row.subgroup}", None, *row[5:]) for row in told]
         return finished(canvas, title, ("kind", "name", "value", "low", "high", "reason"), cells)
 
 
@@ -191,13 +190,13 @@ def forest(
             level(axes, overall.value)
             axes.axhline(places[-1] - 0.5, color=style.GRID, lw=1)
         beside(axes, -0.8, "estimate [interval]")
-        canvas.supxlabel(fit(metric, 390, lines=2))
+        canvas.supxlabel(fit(metric, 340, lines=2))
         title = f"{metric} in {len(groups)} {name}" + (" and over all cases" if overall else "")
         return finished(canvas, title, Row._fields, shown)
 
 
 def _rows(
-    axes: Axes, shown: Sequence[Row], looks: list[dict], bounds: tuple[float, float], lift: float = 0.0
+    axes: Axes, shown: Sequence[Row], looks: Sequence[Mapping], bounds: tuple[float, float], lift: float = 0.0
 ) -> list[float]:
     """A point a row with its interval, and both as text at the right; places of the rows."""
     places, heads = stacked([row.column for row in shown], 0.75)
@@ -215,6 +214,7 @@ def _rows(
             beside(axes, place, f"{told(value)} [{told(low)}, {told(high)}]")
     above(axes, heads, "bold" if lift else "normal")
     rows(axes, [place - lift for place in places], [row.subgroup for row in shown])
+    axes.locator_params(axis="x", nbins=3 if lift else 5)
     # The axis ends where the metric ends, unless a value lies beyond.
     (low, high), (least, most) = axes.get_xlim(), axes.dataLim.intervalx
     spare = 0.03 * (high - low)

@@ -15,7 +15,7 @@ from nachos_jax.report.figures.rows import above, beside, point, rows, stacked, 
 from nachos_jax.report.words.format import number
 
 Value = bool | int | float | str | None
-OFF, INACTIVE = -0.2, "inactive"
+OFF, INACTIVE = -0.32, "inactive"
 """Where inactive hyperparameters and failed trials stand beside axes from 0 to 1, and their row of dots."""
 MOST, ROWS = 2000, 6
 """Most lines of trials that were not selected, and most rows of a number: of more, intervals share rows."""
@@ -52,7 +52,8 @@ def strip(trials: Sequence[Trial], label: str) -> Figure | None:
             look = style.SELECTED if trial.selected else style.TRIAL
             point(axes, names.index(trial.study), trial.score, look, trial.told)
         rows(axes, range(len(names)), names)
-        canvas.supxlabel(fit(label, 390, lines=2))
+        axes.locator_params(axis="x", nbins=5)
+        canvas.supxlabel(fit(label, 340, lines=2))
         cells = [(trial.study, trial.score, int(trial.selected), trial.told) for trial in trials]
         header = ("row", "value", "selected", "text")
         return finished(canvas, "Scores of all trials of every study", header, cells)

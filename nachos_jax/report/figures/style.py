@@ -23,7 +23,7 @@ SETTINGS: Mapping[str, Any] = {
     **{"figure.labelsize": LABEL, "figure.constrained_layout.h_pad": 0.07},
     **{"axes.labelcolor": INK, "axes.titlesize": NOTE, "axes.titlelocation": "left", "axes.titlepad": 5},
     **{"axes.grid": True, "axes.axisbelow": True, "grid.color": GRID, "grid.linewidth": 1},
-    **{"axes.formatter.useoffset": False, "axes.formatter.limits": (-4, 5)},
+    **{"axes.formatter.useoffset": False, "axes.formatter.limits": (-5, 8)},
     "axes.prop_cycle": f"cycler('color', {[colour for name, colour in COLOURS.items() if name[0] == 'c']})",
     **{f"axes.spines.{side}": False for side in ("left", "right", "top", "bottom")},
     **{f"{axis}tick.{part}.size": 0 for axis in "xy" for part in ("major", "minor")},
@@ -39,7 +39,7 @@ def _line(colour: str, width: float, dashes: tuple[float, ...] = (), alpha: floa
     return {"color": colour, "lw": width, "ls": (0, dashes) if dashes else "-", "alpha": alpha}
 
 
-def _point(marker: str, size: float, colour: str, edge: str, width: float, alpha: float = 1) -> Mapping:
+def _point(marker: str, size: float, colour: str, edge: str, width: float, alpha: float = 1) -> dict:
     return {
         **{"ls": "none", "marker": marker, "markersize": size, "alpha": alpha},
         **{"markerfacecolor": colour, "markeredgecolor": edge, "markeredgewidth": width},
@@ -56,7 +56,7 @@ CHOSEN = {**_line(BAD, 1.4, (3, 2)), "label": "chosen epoch n*"}
 AXIS, TICK, MEAN = _line(SOFT, 1), _point("|", 6, SOFT, SOFT, 1), _line(INK, 1.25, (4, 3))
 REFERENCE, LIMIT, NOBODY = _line(SOFT, 1.3, (5, 3)), _line(BAD, 1.4, (5, 3)), _line(INK, 1.2, (1.5, 3))
 INTERVAL = {**_line(INK, 1.5), "marker": "|", "markersize": 8, "markeredgewidth": 1.5}
-HEAVY = {**_line(BEST, 5), "solid_capstyle": "butt"}
+HEAVY = {**_line(BEST, 5), "solid_capstyle": "butt", "zorder": 1.9}
 TRIAL, SELECTED = _point("o", 8, OTHER, PAPER, 0.8, alpha=0.55), _point("o", 10, BEST, PAPER, 1.2)
 HOLLOW, OPEN = _point("o", 7, PAPER, SOFT, 1.3), _point("D", 6.5, PAPER, SOFT, 1.3)
 MIDDLE, WHOLE, SQUARE = (_point(*mark, INK, PAPER, 1) for mark in (("D", 6.5), ("D", 11), ("s", 8)))
