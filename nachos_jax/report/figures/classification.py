@@ -91,11 +91,7 @@ def _rows(one: Ranked) -> list[tuple]:
 
 
 def calibration(curve: Reliability, predicted: np.ndarray, label: str, note: str) -> Figure | None:
-    """Observed against predicted shares, above the histogram of the predictions [N]; None without a bin.
-
-    On the diagonal predictions say what happens. `label` is the event that is predicted, `note` such as its
-    Brier score.
-    """
+    """Observed against predicted shares of an event, above the histogram of the predictions [N]."""
     if not len(curve.predicted):
         return None
     low, high = (np.broadcast_to(np.array(e, float), curve.predicted.shape) for e in (curve.low, curve.high))
@@ -131,9 +127,7 @@ def decision(found: NetBenefit, label: str) -> Figure | None:
     model, everyone = found.model.values, found.treat_all.values
     if not known(model):
         return None
-    low, high = (
-        np.broadcast_to(np.array(e, float), model.shape) for e in (found.model.low, found.model.high)
-    )
+    low, high = (np.full(len(model), np.nan) if e is None else e for e in (found.model.low, found.model.high))
     benefits = known([0.0, *model, *low, *high, *everyone])
     with sheet("decision", 320) as (canvas, ((axes,),)):
         axes.axhline(0, label="treat none", **style.NOBODY)

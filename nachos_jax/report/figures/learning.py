@@ -85,10 +85,9 @@ def learning(fits: Sequence[Fit]) -> Figure | None:
         canvas.supylabel("validation loss")
         title = f"validation loss of {len(fits)} fits over epochs, by outer fold, with the chosen epoch"
         header = ("outer_fold", "trial", "inner_fold", "epoch", "loss", "selected", "chosen_epoch")
-        ends = [(int(one.selected), defined(one.chosen_epoch)) for one in fits]
         rows = [
-            (*one[:3], epoch, loss, *end)
-            for one, end in zip(fits, ends, strict=True)
+            (*one[:3], epoch, loss, int(one.selected), defined(one.chosen_epoch))
+            for one in fits
             for epoch, loss in enumerate(one.losses, 1)
         ]
         return finished(canvas, title, header, rows)

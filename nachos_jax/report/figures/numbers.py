@@ -25,10 +25,7 @@ def compact(value: float) -> str:
 
 
 def teller(values: Iterable[float | None]) -> Callable[[float], str]:
-    """Writes numbers that stand below each other: alike, with three significant digits of the largest.
-
-    So shares have three decimals, and cubic millimetres none.
-    """
+    """Writes numbers alike, with three significant digits of the largest: shares with three decimals."""
     largest = max(map(abs, known(values)), default=1.0)
     if not 1e-4 <= largest < 1e6:
         return lambda value: compact(value) if value else "0"

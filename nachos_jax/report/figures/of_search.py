@@ -42,8 +42,8 @@ def mattered(values: Mapping[str, float | None]) -> Figure | None:
     """How much each hyperparameter mattered for the score; None where it is not known."""
     told = teller(values.values())
     texts = ["not known" if defined(value) is None else told(value) for value in values.values()]
-    title = f"Importance of {len(values)} hyperparameters"
-    return bars("importance", title, values, texts, "loss of R\N{SUPERSCRIPT TWO} when shuffled")
+    what, title = "loss of R\N{SUPERSCRIPT TWO} when shuffled", f"Importance of {len(values)} hyperparameters"
+    return bars("importance", what, title, values, texts)
 
 
 def time_spent(spent: Mapping[str, float]) -> Figure | None:
@@ -53,8 +53,7 @@ def time_spent(spent: Mapping[str, float]) -> Figure | None:
     told["everything else"] = max(0.0, spent["process_seconds"] - sum(told.values()))
     whole = sum(told.values())
     texts = [f"{duration(value)}, {percent(value / whole)}" for value in told.values() if whole]
-    title = "Time by what it was spent on"
-    return bars("spent", title, told, texts, "seconds") if spent["process_seconds"] else None
+    return bars("spent", "seconds", "Time by what it was spent on", told, texts) if whole else None
 
 
 def _searched(evidence: Evidence) -> dict[str, str]:

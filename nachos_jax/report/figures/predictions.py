@@ -15,10 +15,7 @@ SPREAD = 1.96
 
 
 def scatter(truth: np.ndarray, predicted: np.ndarray, folds: np.ndarray, name: str) -> Figure | None:
-    """Predicted against true values [N] out of fold; on the diagonal both are the same.
-
-    Each case has the colour of its outer fold [N]. None when no case has two numbers.
-    """
+    """Predicted against true values [N], coloured by outer fold [N]; None when no case has two numbers."""
     truth, predicted, folds = _known(truth, predicted, folds)
     if not len(truth):
         return None

@@ -10,6 +10,7 @@ from nachos_jax.report.figures.drawing import Axes, Figure, finished, fit, said,
 from nachos_jax.report.figures.numbers import defined, known, teller
 from nachos_jax.report.reading.evidence import Evidence
 
+Bounds = tuple[float, float]
 _AT, _POINTS = ("axes fraction", "data"), "offset points"
 _SOFT = {"color": style.SOFT, "fontsize": style.NOTE}
 _OVER = {"bbox": {"facecolor": style.PAPER, "linewidth": 0, "pad": 1.5}, "zorder": 4}
@@ -33,6 +34,7 @@ def rows(axes: Axes, places: Sequence[float], names: Sequence[str], room: int = 
     axes.set_yticks(places, [fit(name, room, lines=lines) for name in names])
     axes.tick_params(axis="y", labelsize=style.LABEL, labelcolor=style.INK)
     axes.set_ylim(max(places) + 0.6, -0.6)
+    axes.locator_params(axis="x", nbins=5)
     axes.grid(axis="y", linestyle=(0, (1, 3)), color=style.RULE)
 
 
@@ -78,9 +80,7 @@ def level(axes: Axes, value: float | None, words: str = "") -> None:
         axes.annotate(words, (number, 1), (0, 4), ("data", "axes fraction"), _POINTS, ha="center", **_SOFT)
 
 
-def bars(
-    name: str, title: str, values: Mapping[str, float | None], texts: Sequence[str], what: str
-) -> Figure | None:
+def bars(name: str, what: str, title: str, values: Mapping[str, Any], texts: Sequence[str]) -> Figure | None:
     """A figure of horizontal bars with texts at their ends; what is negative or not known has none."""
     lengths = [max(defined(value) or 0.0, 0.0) for value in values.values()]
     if not known(values.values()):
@@ -136,11 +136,8 @@ def ends(interval: Mapping[str, Any] | None) -> tuple[float | None, float | None
     return (interval["low"], interval["high"]) if interval else (None, None)
 
 
-def folds(metric: Mapping[str, Any], bounds: tuple[float, float]) -> Figure | None:
-    """Value of every outer fold, their mean, and intervals of the mean, of a metric of summary.json.
-
-    The first interval is the headline: a band and the thickest bar. None when no fold has a value.
-    """
+def folds(metric: Mapping[str, Any], bounds: Bounds) -> Figure | None:
+    """Values of outer folds, their mean and its intervals, of a metric of summary.json; None without a value."""
     values = {f"fold {fold}": value["value"] for fold, value in metric["folds"].items()}
     label, mean, intervals = metric["label"], metric["mean"], metric["intervals"]
     if not known(values.values()):
@@ -166,9 +163,7 @@ def folds(metric: Mapping[str, Any], bounds: tuple[float, float]) -> Figure | No
         return finished(canvas, title, ("kind", "name", "value", "low", "high", "reason"), cells)
 
 
-def forest(
-    name: str, groups: Sequence[Row], overall: Row | None, metric: str, bounds: tuple[float, float]
-) -> Figure | None:
+def forest(name: str, groups: Sequence[Row], overall: Row | None, what: str, bounds: Bounds) -> Figure | None:
     """Forest plot of rows, which are what `name` says; squares grow with the number of cases.
 
     The estimate over all cases is a diamond and a line through all rows. None when there is no estimate.
@@ -190,14 +185,12 @@ def forest(
             level(axes, overall.value)
             axes.axhline(places[-1] - 0.5, color=style.GRID, lw=1)
         beside(axes, -0.8, "estimate [interval]")
-        canvas.supxlabel(fit(metric, 340, lines=2))
-        title = f"{metric} in {len(groups)} {name}" + (" and over all cases" if overall else "")
+        canvas.supxlabel(fit(what, 340, lines=2))
+        title = f"{what} in {len(groups)} {name}" + (" and over all cases" if overall else "")
         return finished(canvas, title, Row._fields, shown)
 
 
-def _rows(
-    axes: Axes, shown: Sequence[Row], looks: Sequence[Mapping], bounds: tuple[float, float], lift: float = 0.0
-) -> list[float]:
+def _rows(axes: Axes, shown: list[Row], looks: list, bounds: Bounds, lift: float = 0.0) -> list[float]:
     """A point a row with its interval, and both as text at the right; places of the rows."""
     places, heads = stacked([row.column for row in shown], 0.75)
     told = teller(end for row in shown for end in row[4:7])

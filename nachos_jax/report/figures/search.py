@@ -52,7 +52,6 @@ def strip(trials: Sequence[Trial], label: str) -> Figure | None:
             look = style.SELECTED if trial.selected else style.TRIAL
             point(axes, names.index(trial.study), trial.score, look, trial.told)
         rows(axes, range(len(names)), names)
-        axes.locator_params(axis="x", nbins=5)
         canvas.supxlabel(fit(label, 340, lines=2))
         cells = [(trial.study, trial.score, int(trial.selected), trial.told) for trial in trials]
         header = ("row", "value", "selected", "text")
@@ -86,9 +85,7 @@ def parallel(searched: Mapping[str, str], trials: Sequence[Trial], score: str) -
         axes.grid(visible=False)
         legend(canvas)
         title = f"Hyperparameters and scores of {len(trials)} trials in parallel coordinates"
-        cells = [
-            (t.outer_fold, t.trial, *map(t.values.get, searched), t.score, int(t.selected)) for t in trials
-        ]
+        cells = [(*t[:2], *map(t.values.get, searched), t.score, int(t.selected)) for t in trials]
         return finished(canvas, title, ("outer_fold", "trial", *searched, "score", "selected"), cells)
 
 
@@ -136,10 +133,7 @@ def agreement(searched: Mapping[str, str], trials: Sequence[Trial]) -> Figure | 
     chosen = {trial.study: trial.values for trial in trials if trial.selected}
     if not searched or not chosen:
         return None
-    votes = {
-        name: _votes(kind, [values.get(name) for values in chosen.values()])
-        for name, kind in searched.items()
-    }
+    votes = {name: _votes(kind, [v.get(name) for v in chosen.values()]) for name, kind in searched.items()}
     shown = [(name, label, who) for name, found in votes.items() for label, who in found.items()]
     places, heads = stacked([name for name, *_ in shown], 1.0)
     with sheet("agreement", 53 + 19 * places[-1]) as (canvas, ((axes,),)):
@@ -165,7 +159,9 @@ def agreement(searched: Mapping[str, str], trials: Sequence[Trial]) -> Figure | 
 def _votes(kind: str, values: Sequence[Value]) -> dict[str, list[int]]:
     """The folds that chose each value of a hyperparameter."""
     there, order = _there(values)
-    found = {_text(choice): [i for i, v in there.items() if v == choice] for choice in order}
+    found: dict[str, list[int]] = {}
+    for i, value in sorted(there.items(), key=lambda item: order.index(item[1])):
+        found.setdefault(_text(value), []).append(i)
     if kind != "choice" and len(order) > ROWS:
         space = np.geomspace if kind == "log" and order[0] > 0 else np.linspace
         edges = space(order[0], order[-1], ROWS)
