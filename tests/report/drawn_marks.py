@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
+from unicodedata import east_asian_width
 from unittest.mock import patch
 from xml.etree import ElementTree
 
 import numpy as np
+from matplotlib.cbook import normalize_kwargs
+from matplotlib.figure import Figure as Canvas
+from matplotlib.lines import Line2D
 
-from nachos_jax.report.figures import drawing
 from nachos_jax.report.figures.drawing import Figure, width
 from nachos_jax.report.figures.style import WIDTH
 
 NUMBER = re.compile(r"-?\d*\.?\d+")
+TOLD = ("color", "linewidth", "marker", "markersize", "markerfacecolor", "markeredgecolor")
 
 
 @dataclass(frozen=True)
@@ -35,24 +40,30 @@ class Drawn:
     """A figure, and what matplotlib drew of it."""
 
     def __init__(self, draw: Callable[[], Figure | None]):
-        with patch.object(drawing, "written", wraps=drawing.written) as spy:
+        with patch.object(Canvas, "savefig", autospec=True, side_effect=Canvas.savefig) as spy:
             figure = draw()
         assert figure is not None
         self.figure, self.canvas = figure, spy.call_args.args[0]
         self.root = tree(figure.svg)
-        self.boxes = [box(item) for item in self.root.iter("text")]
-        self.words = {found.words for found in self.boxes}
+        boxes = [box(item) for item in self.root.iter("text")]
+        self.words = {found.words for found in boxes}
+        # matplotlib lays out what its font lacks, such as letters of East Asia, as if they were narrow.
+        self.boxes = [b for b in boxes if not any(east_asian_width(letter) in "WF" for letter in b.words)]
 
-    def data(self, kind: str) -> list[np.ndarray]:
-        """Numbers [P, 2] of every mark of a kind; places on the sheet for those on no axes."""
-        found = []
-        for artist in self.canvas.findobj(lambda a: a.get_gid() and a.get_label() == kind):
-            points = np.column_stack(artist.get_data()) if hasattr(artist, "get_data") else artist.get_xy()
-            points = np.asarray(points, float)
-            if artist.axes is None:
-                points = (np.array([0, 1]) + points * [1, -1]) * [WIDTH, self.height]
-            found.append(points)
-        return found
+    def lines(self, look: Mapping[str, Any]) -> list[Line2D]:
+        """Lines and points that look so, in the order in which they are drawn."""
+        wanted = {key: v for key, v in normalize_kwargs(dict(look), Line2D).items() if key in TOLD}
+        lines = [line for axes in self.canvas.axes for line in axes.lines]
+        return [line for line in lines if all(getattr(line, f"get_{k}")() == v for k, v in wanted.items())]
+
+    def data(self, look: Mapping[str, Any]) -> list[np.ndarray]:
+        """Numbers [P, 2] of every line or point that looks so."""
+        return [np.column_stack(line.get_data()).astype(float) for line in self.lines(look)]
+
+    def bands(self) -> list[np.ndarray]:
+        """Corners [P, 2] of every area between two lines."""
+        found = [area for axes in self.canvas.axes for area in axes.collections if area.get_label() == "band"]
+        return [path.vertices for area in found for path in area.get_paths()]
 
     @property
     def height(self) -> float:
@@ -82,11 +93,11 @@ def box(item: ElementTree.Element) -> Box:
     found = re.search(r"font-size: ([\d.]+)px", style)
     assert found is not None
     size = float(found[1])
-    wide = width(words, size, "bold" in style or "font-weight" in style)
+    wide = width(words, size)
     anchor = re.search(r"text-anchor: (\w+)", style)
     before = {"start": 0.0, "middle": wide / 2, "end": wide}[anchor[1] if anchor else "start"]
-    if "transform" in item.attrib:
-        x, y, _ = (float(n) for n in NUMBER.findall(item.attrib["transform"]))
+    turn = item.attrib["transform"]
+    x, y = (float(n) for n in NUMBER.findall(re.sub(r"rotate\(\S+", "", turn))[:2])
+    if "rotate(-90" in turn:
         return Box(words, x - 0.55 * size, y + before - wide, x + 0.1 * size, y + before)
-    x, y = float(item.attrib["x"]), float(item.attrib["y"])
     return Box(words, x - before, y - 0.55 * size, x - before + wide, y + 0.1 * size)

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
-from nachos_jax.report.figures import agreement as figure_agreement
-from nachos_jax.report.figures import bars as figure_bars
-from nachos_jax.report.figures import folds as figure_folds
-from nachos_jax.report.figures import learning as figure_learning
-from nachos_jax.report.figures import search as figure_search
-from nachos_jax.report.figures import subgroups as figure_subgroups
-from nachos_jax.report.figures.classification import calibration as figure_calibration
-from nachos_jax.report.figures.classification import confusion as figure_confusion
-from nachos_jax.report.figures.classification import decision as figure_decision
-from nachos_jax.report.figures.classification import ranking as figure_ranking
+from nachos_jax.metrics.calibration import Reliability
+from nachos_jax.metrics.curves import Curve
+from nachos_jax.metrics.decisions import Line, NetBenefit
+from nachos_jax.report.figures import classification, learning, of_search, predictions, rows, search
 from nachos_jax.report.figures.drawing import Figure
-from nachos_jax.report.figures.multilabel import labels as figure_labels
-from nachos_jax.report.figures.regression import predictions as figure_regression
+from tests.report import figure_examples as examples
 
 HOSTILE = '$\\frac$ %_</text><script>alert("1")</script>&amp;\'\x00\x1b]\u202e\ud800'
 NAMES = st.one_of(
@@ -33,6 +27,7 @@ ODD = (None, float("nan"), float("inf"), -float("inf"), 0.0, 1.0, 0.5, 1e-9, 0.9
 SCORES = st.one_of(st.sampled_from(ODD), st.floats(0, 1))
 LOSSES = st.one_of(st.sampled_from((*ODD, 1e30, 1e300)), st.floats(0, 20), st.floats(-1e6, 1e6))
 REAL = st.floats(0, 1)
+UNIT = (0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -50,85 +45,64 @@ def unique(names: list[str]) -> list[str]:
 
 @st.composite
 def folds(draw: st.DrawFn) -> Case:
-    count = draw(st.integers(2, 20))
-    values = {f"fold {i}": draw(SCORES) for i in range(count)}
+    values = {str(i): draw(SCORES) for i in range(draw(st.integers(2, 20)))}
     mean = draw(SCORES)
-    intervals = [
-        figure_folds.Interval(draw(NAMES), draw(SCORES), draw(SCORES), draw(NAMES))
-        for _ in range(draw(st.integers(0, 4)))
-    ]
-    metric = draw(NAMES)
-    numbers = [*values.values(), mean, *(end for i in intervals for end in (i.low, i.high))]
-    names = [i.label for i in intervals]
-    return Case(lambda: figure_folds.folds(values, metric, mean, intervals, (0, 1)), numbers, names)
+    intervals = []
+    for _ in range(draw(st.integers(0, 4))):
+        low, high, estimate = (draw(SCORES) for _ in range(3))
+        ends = (None, None) if None in (low, high) else (low, high)
+        intervals.append(examples.interval(draw(NAMES), *ends, estimate, draw(NAMES)))
+    metric = examples.metric(values, mean, *intervals, label=draw(NAMES))
+    numbers = [*values.values(), mean, *(end for i in intervals for end in (i["low"], i["high"]))]
+    names = [f"{i['label']}, 95 %, subjects" for i in intervals]
+    return Case(lambda: rows.folds(metric, UNIT), numbers, names)
 
 
 @st.composite
-def strip(draw: st.DrawFn) -> Case:
-    rows = {
-        name: [figure_folds.Mark(v, name, i == 1) for i, v in enumerate(draw(st.lists(LOSSES, max_size=5)))]
-        for name in unique(draw(st.lists(NAMES, min_size=1, max_size=6)))
-    }
-    label, mean = draw(NAMES), draw(SCORES)
-    numbers = [mark.value for marks in rows.values() for mark in marks]
-    return Case(lambda: figure_folds.strip(rows, label, label, mean), numbers, [])
-
-
-@st.composite
-def forest(draw: st.DrawFn) -> Case:
-    def group() -> figure_subgroups.Subgroup:
+def forest(draw: st.DrawFn, labels: bool) -> Case:
+    def row() -> rows.Row:
         whole = st.integers(0, 99_999)
         subjects = draw(st.one_of(st.none(), whole))
         ends = [draw(SCORES) for _ in range(3)]
-        return figure_subgroups.Subgroup(
-            draw(NAMES), draw(whole), subjects, *ends, reason=draw(NAMES), column=draw(NAMES)
-        )
+        return rows.Row("" if labels else draw(NAMES), draw(NAMES), draw(whole), subjects, *ends, draw(NAMES))
 
-    groups = [group() for _ in range(draw(st.integers(0, 7)))]
-    overall, metric = group(), draw(NAMES)
-    numbers = [n for g in (*groups, overall) for n in (g.value, g.low, g.high, g.cases, g.subjects)]
-    names = [text for g in (*groups, overall) for text in (g.label, g.reason, g.column)]
-    return Case(lambda: figure_subgroups.forest(groups, overall, metric, (0, 1)), numbers, names)
+    groups = [row() for _ in range(draw(st.integers(0, 7)))]
+    overall, metric = None if labels else row(), draw(NAMES)
+    whole = [*groups, *([overall] if overall else [])]
+    numbers = [n for g in whole for n in g[2:7]]
+    names = [text for g in whole for text in (g.column, g.subgroup, g.reason)]
+    name = "labels" if labels else "subgroups"
+    return Case(lambda: rows.forest(name, groups, overall, metric, UNIT), numbers, names)
 
 
 @st.composite
-def ranking(draw: st.DrawFn, roc: bool) -> Case:
-    def array(length: int) -> np.ndarray:
-        values = draw(st.lists(SCORES, min_size=length, max_size=length))
-        return np.array([np.nan if v is None else v for v in values], float)
-
+def ranking(draw: st.DrawFn, kind: Any) -> Case:
     classes = []
     for name in draw(st.lists(NAMES, max_size=8)):
-        lengths = draw(st.lists(st.integers(0, 6), max_size=3))
-        lines = [(array(n), array(n)) for n in lengths]
-        grid = draw(st.integers(0, 6))
-        low, high = draw(st.sampled_from([(None, None), (array(grid), array(grid))]))
-        mean = (array(grid), array(grid))
-        curve = figure_ranking.RankingCurve(name, lines, *mean, low, high, draw(NAMES), draw(SCORES))
-        classes.append(curve)
-    shown = [c for c in classes if len(c.grid) or any(len(x) for x, _ in c.folds)]
-    numbers = [float(v) for c in shown for pair in c.folds for line in pair for v in line]
-    numbers += [float(v) for c in shown for line in (c.grid, c.mean) for v in line]
-    figure = figure_ranking.roc if roc else figure_ranking.precision_recall
-    return Case(lambda: figure(classes), numbers, [c.label for c in shown])
+        lines = []
+        for _ in range(draw(st.integers(1, 3))):
+            count = draw(st.integers(2, 6))
+            x, y = (np.sort(draw(st.lists(REAL, min_size=count, max_size=count))) for _ in range(2))
+            x[-1] = 1.0
+            lines.append(Curve(kind, x, y if kind == "roc" else y[::-1], x))
+        classes.append(
+            classification.Ranked(name, lines, draw(st.sampled_from(["", "AUC 0.5"])), draw(SCORES))
+        )
+    numbers = [float(v) for c in classes for line in c.lines for v in (*line.x, *line.y)]
+    return Case(lambda: classification.ranking(classes), numbers, [c.label for c in classes])
 
 
 @st.composite
 def calibration(draw: st.DrawFn) -> Case:
     bins = draw(st.integers(0, 8))
-    odd = st.one_of(st.just(float("nan")), st.sampled_from([0.0, 1.0]), REAL)
-    predicted, observed, low, high = [
-        np.array(draw(st.lists(odd, min_size=bins, max_size=bins))) for _ in range(4)
-    ]
-    counts = draw(st.one_of(st.none(), st.just(np.arange(bins))))
-    histogram = np.array(draw(st.lists(st.integers(0, 10**7), min_size=1, max_size=50)))
-    edges = np.linspace(0, 1, len(histogram) + 1)
-    curve = figure_calibration.Reliability(
-        predicted, observed, low, high, counts, edges, histogram, draw(NAMES)
-    )
-    label = draw(NAMES)
-    numbers = [float(v) for column in (predicted, observed, low, high, histogram) for v in column]
-    return Case(lambda: figure_calibration.calibration(curve, label), numbers, [])
+    columns = [np.array(draw(st.lists(REAL, min_size=bins, max_size=bins)), float) for _ in range(4)]
+    predicted, observed, low, high = np.sort(columns, axis=1)
+    low = np.where(low < draw(REAL), np.nan, low)
+    ends = draw(st.sampled_from([(None, None), (low, high)]))
+    curve = Reliability(np.arange(bins), predicted, observed, *ends)
+    cases, label = np.array(draw(st.lists(REAL, max_size=40)), float), draw(NAMES)
+    numbers = [float(v) for column in (predicted, observed, *ends) if column is not None for v in column]
+    return Case(lambda: classification.calibration(curve, cases, label, "Brier 0.1"), numbers, [])
 
 
 @st.composite
@@ -136,12 +110,12 @@ def decision(draw: st.DrawFn) -> Case:
     count = draw(st.integers(0, 9))
     thresholds = np.array(sorted(draw(st.lists(st.floats(0, 0.99), min_size=count, max_size=count))))
     number = st.one_of(st.sampled_from([float("nan"), 0.0, -1e6, -float("inf")]), st.floats(-2, 1))
-    lines = [np.array(draw(st.lists(number, min_size=count, max_size=count))) for _ in range(4)]
-    low, high = draw(st.sampled_from([(None, None), (lines[1], lines[2])]))
-    curve = figure_decision.DecisionCurve(thresholds, lines[0], low, high, lines[3])
+    lines = [np.array(draw(st.lists(number, min_size=count, max_size=count)), float) for _ in range(4)]
+    model = Line(lines[0], *draw(st.sampled_from([(None, None), (lines[1], lines[2])])))
+    found = NetBenefit(thresholds, model, Line(lines[3]), Line(0 * thresholds), model)
     label = draw(NAMES)
     numbers = [float(v) for line in (thresholds, lines[0], lines[3]) for v in line]
-    return Case(lambda: figure_decision.decision(curve, label), numbers, [])
+    return Case(lambda: classification.decision(found, label), numbers, [])
 
 
 @st.composite
@@ -152,26 +126,21 @@ def confusion(draw: st.DrawFn) -> Case:
     mean = rng.dirichlet(np.ones(count) * 0.3, count)
     mean[draw(st.integers(0, count - 1))] = draw(st.sampled_from([np.nan, 0.0, 1.0]))
     se = np.where(rng.random((count, count)) < 0.2, np.nan, rng.random((count, count)))
-    counts = rng.integers(0, draw(st.sampled_from([1, 100, 10**7])), (count, count), endpoint=True)
-    matrix = figure_confusion.MeanConfusion(names, mean, se, counts)
+    counts = rng.integers(0, draw(st.sampled_from([1, 100, 10**6])), (count, count), endpoint=True)
     numbers = [float(v) for part in (mean, se, counts) for v in part.ravel()]
-    return Case(lambda: figure_confusion.confusion(matrix), numbers, names)
+    return Case(lambda: classification.confusion(names, mean, se, counts.astype(float)), numbers, names)
 
 
 @st.composite
-def learning(draw: st.DrawFn) -> Case:
-    folds = draw(st.integers(1, 12))
-    fits = [
-        figure_learning.FitCurve(fold, trial, None, draw(st.lists(LOSSES, max_size=5)))
-        for fold in range(folds)
-        for trial in range(draw(st.integers(1, 3)))
-    ]
-    selected: dict[int | None, int] = {fold: 0 for fold in range(folds) if draw(st.booleans())}
-    chosen: dict[int | None, float | None] = {
-        fold: draw(st.one_of(SCORES, st.integers(1, 2000))) for fold in selected
-    }
-    numbers = [v for fit in fits for v in fit.losses]
-    return Case(lambda: figure_learning.learning(fits, selected, chosen, "loss"), numbers, [])
+def fits(draw: st.DrawFn) -> Case:
+    made = []
+    for fold in range(draw(st.integers(1, 12))):
+        chosen = draw(st.one_of(st.none(), st.just(float("nan")), st.integers(1, 2000)))
+        for trial in range(draw(st.integers(1, 3))):
+            losses = draw(st.lists(LOSSES, max_size=5))
+            made.append(learning.Fit(fold, trial, None, losses, trial == 0 and fold > 0, chosen))
+    numbers = [v for fit in made for v in fit.losses]
+    return Case(lambda: learning.learning(made), numbers, [])
 
 
 @st.composite
@@ -179,43 +148,47 @@ def curves(draw: st.DrawFn) -> Case:
     names = unique(draw(st.lists(NAMES, max_size=20)))
     lines = {name: draw(st.lists(LOSSES, max_size=4)) for name in names}
     numbers = [v for line in lines.values() for v in line]
-    return Case(lambda: figure_learning.curves(lines, "losses"), numbers, [n for n in names if lines[n]])
+    return Case(lambda: learning.curves(lines, "losses"), numbers, [n for n in names if lines[n]])
 
 
 @st.composite
-def searched(draw: st.DrawFn, agree: bool) -> Case:
-    axes = []
-    for name in unique(draw(st.lists(NAMES, max_size=5))):
-        kind = draw(st.sampled_from(["linear", "log", "choice"]))
-        choices = tuple(unique(draw(st.lists(NAMES, min_size=1, max_size=6)))) if kind == "choice" else ()
-        axes.append(figure_search.SearchAxis(name, kind, choices))
+def trials(draw: st.DrawFn, figure: str) -> Case:
+    names = unique(draw(st.lists(NAMES, max_size=5)))
+    kinds = {name: draw(st.sampled_from(["linear", "log", "choice"])) for name in names}
+    choices = {name: draw(st.lists(NAMES, min_size=1, max_size=6)) for name in names}
 
-    def value(one: figure_search.SearchAxis) -> figure_search.Value:
-        if one.kind == "choice":
-            return draw(st.one_of(st.none(), st.sampled_from(one.choices)))
+    def value(name: str) -> search.Value:
+        if kinds[name] == "choice":
+            return draw(st.one_of(st.none(), st.sampled_from(choices[name])))
         return draw(st.one_of(LOSSES, st.integers(-3, 512)))
 
-    count = draw(st.integers(0, 20))
-    values = [{one.name: value(one) for one in axes} for _ in range(count)]
-    numbers = [v for row in values for v in row.values() if isinstance(v, int | float)]
-    names = [v for row in values for v in row.values() if isinstance(v, str)]
-    if agree:
-        chosen = {f"fold {i}": row for i, row in enumerate(values)}
-        return Case(lambda: figure_agreement.agreement(axes, chosen), numbers, names)
-    scores = [draw(LOSSES) for _ in values]
-    trials = [
-        figure_search.TrialLine(i // 4, i % 4, row, score, i % 4 == 1)
-        for i, (row, score) in enumerate(zip(values, scores, strict=True))
+    made = [
+        search.Trial(i // 4, i % 4, {name: value(name) for name in names}, draw(LOSSES), i % 4 == 1)
+        for i in range(draw(st.integers(0, 20)))
     ]
-    label = draw(NAMES)
-    return Case(lambda: figure_search.parallel(axes, trials, label), [*numbers, *scores], names)
+    shown = [trial for trial in made if trial.selected or figure != "agreement"]
+    values = [v for trial in shown for v in trial.values.values() if figure != "strip"]
+    numbers = [v for v in values if isinstance(v, int | float)]
+    numbers += [trial.score for trial in shown if figure != "agreement"]
+    texts, label = [v for v in values if isinstance(v, str)], draw(NAMES)
+    if figure == "strip":
+        return Case(lambda: search.strip(made, label), numbers, texts)
+    if figure == "agreement":
+        return Case(lambda: search.agreement(kinds, made), numbers, texts)
+    return Case(lambda: search.parallel(kinds, made, label), numbers, texts)
 
 
 @st.composite
-def bars(draw: st.DrawFn, time: bool) -> Case:
+def importance(draw: st.DrawFn) -> Case:
     values = {name: draw(LOSSES) for name in unique(draw(st.lists(NAMES, max_size=6)))}
-    figure = figure_bars.spent if time else figure_bars.importance
-    return Case(lambda: figure(values), list(values.values()), list(values))
+    return Case(lambda: of_search.mattered(values), list(values.values()), list(values))
+
+
+@st.composite
+def spent(draw: st.DrawFn) -> Case:
+    told = examples.spent(draw(st.floats(0, 1e7)), draw(st.floats(0, 1e7)))
+    whole = told["process_seconds"]
+    return Case(lambda: of_search.time_spent(told), [told["train_seconds"]] if whole else [], [])
 
 
 @st.composite
@@ -224,39 +197,30 @@ def regression(draw: st.DrawFn, figure: Callable) -> Case:
     numbers = st.lists(st.one_of(st.floats(-1e6, 1e6), st.just(float("nan"))), min_size=count, max_size=count)
     truth, predicted = np.array(draw(numbers), float), np.array(draw(numbers), float)
     folds = np.array(draw(st.lists(st.integers(0, 12), min_size=count, max_size=count)), int)
-    name, unit = draw(NAMES), draw(NAMES)
+    name = draw(NAMES)
     known = np.isfinite(truth) & np.isfinite(predicted)
-    columns = (truth, predicted) if figure is figure_regression.scatter else (predicted - truth,)
+    columns = (truth, predicted) if figure is predictions.scatter else (predicted - truth,)
     return Case(
-        lambda: figure(truth, predicted, folds, name, unit), [float(v) for c in columns for v in c[known]], []
+        lambda: figure(truth, predicted, folds, name), [float(v) for c in columns for v in c[known]], []
     )
-
-
-@st.composite
-def labels(draw: st.DrawFn) -> Case:
-    names = draw(st.lists(NAMES, max_size=6))
-    values, lows, highs = ([draw(SCORES) for _ in names] for _ in range(3))
-    counts = [draw(st.integers(0, 99_999)) for _ in names]
-    numbers = [*values, *lows, *highs, *counts]
-    return Case(lambda: figure_labels.labels(names, values, lows, highs, counts), numbers, names)
 
 
 CASES: dict[str, st.SearchStrategy[Case]] = {
     "folds": folds(),
-    "strip": strip(),
-    "forest": forest(),
-    "roc": ranking(roc=True),
-    "precision_recall": ranking(roc=False),
+    "strip": trials("strip"),
+    "forest": forest(labels=False),
+    "labels": forest(labels=True),
+    "roc": ranking("roc"),
+    "precision_recall": ranking("precision_recall"),
     "calibration": calibration(),
     "decision": decision(),
     "confusion": confusion(),
-    "learning": learning(),
+    "learning": fits(),
     "curves": curves(),
-    "parallel": searched(agree=False),
-    "agreement": searched(agree=True),
-    "importance": bars(time=False),
-    "spent": bars(time=True),
-    "scatter": regression(figure_regression.scatter),
-    "bland_altman": regression(figure_regression.bland_altman),
-    "labels": labels(),
+    "parallel": trials("parallel"),
+    "agreement": trials("agreement"),
+    "importance": importance(),
+    "spent": spent(),
+    "scatter": regression(predictions.scatter),
+    "bland_altman": regression(predictions.bland_altman),
 }

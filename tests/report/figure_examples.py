@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from nachos_jax.report.figures.agreement import agreement
-from nachos_jax.report.figures.bars import importance, spent
-from nachos_jax.report.figures.classification.calibration import Reliability, calibration
-from nachos_jax.report.figures.classification.confusion import MeanConfusion, confusion
-from nachos_jax.report.figures.classification.decision import DecisionCurve, decision
-from nachos_jax.report.figures.classification.ranking import RankingCurve, precision_recall, roc
+from nachos_jax.metrics.calibration import Reliability
+from nachos_jax.metrics.curves import Curve
+from nachos_jax.metrics.decisions import Line, NetBenefit
+from nachos_jax.report.figures.classification import Ranked, calibration, confusion, decision, ranking
 from nachos_jax.report.figures.drawing import Figure
-from nachos_jax.report.figures.folds import Interval, Mark, folds, strip
-from nachos_jax.report.figures.learning import FitCurve, curves, learning
-from nachos_jax.report.figures.multilabel.labels import labels
-from nachos_jax.report.figures.regression.predictions import bland_altman, scatter
-from nachos_jax.report.figures.search import SearchAxis, TrialLine, parallel
-from nachos_jax.report.figures.subgroups import Subgroup, forest
+from nachos_jax.report.figures.learning import Fit, curves, learning
+from nachos_jax.report.figures.of_search import mattered, time_spent
+from nachos_jax.report.figures.predictions import bland_altman, scatter
+from nachos_jax.report.figures.rows import Row, folds, forest
+from nachos_jax.report.figures.search import Trial, agreement, parallel, strip
 
 SHARES = np.linspace(0.0, 1.0, 11)
-CURVE = RankingCurve(
-    "nevus", [(SHARES, SHARES**0.4), (SHARES, SHARES**0.6)], SHARES, SHARES**0.5, SHARES**0.6, SHARES**0.4,
-    "AUC 0.67 [0.62, 0.71]", 0.3,
-)  # fmt: skip
-AXES = (SearchAxis("learning_rate", "log"), SearchAxis("optimizer", "choice", ("sgd", "adam")))
+UNIT = (0.0, 1.0)
+KINDS = {"learning_rate": "log", "optimizer": "choice"}
 TRIALS = tuple(
-    TrialLine(
+    Trial(
         fold,
         trial,
         {"learning_rate": None if trial == 2 else 10.0**-trial, "optimizer": ("sgd", "adam")[trial % 2]},
@@ -38,7 +34,7 @@ TRIALS = tuple(
 CONFUSION = np.array([[0.9, 0.1], [0.25, 0.75]])
 TRUTH, NOISE = np.linspace(20, 80, 40), np.tile([-3.0, 5.0], 20)
 FITS = tuple(
-    FitCurve(fold, trial, inner, [1 / (epoch + trial) for epoch in range(1, 9)])
+    Fit(fold, trial, inner, [1 / (epoch + trial) for epoch in range(1, 9)], trial == 1, 5.0)
     for fold in range(3)
     for trial in range(2)
     for inner in range(3)
@@ -46,11 +42,39 @@ FITS = tuple(
 )
 
 
-def mean_confusion(count: int) -> MeanConfusion:
+def ranked(kind: Any, label: str = "nevus", lines: int = 3) -> Ranked:
+    """Curves of a class; those of ROC rise, those of precision-recall fall."""
+    heights = [SHARES**0.4, SHARES**0.6, SHARES**0.8]
+    made = [Curve(kind, SHARES, h if kind == "roc" else 1 - h, SHARES) for h in heights[:lines]]
+    return Ranked(label, made, "AUC 0.67", 0.3)
+
+
+def interval(
+    label: str, low: float | None, high: float | None, estimate: float | None, note: str = ""
+) -> dict:
+    """As it stands in summary.json."""
+    row = {"label": label, "level": 0.95, "unit": "subjects", "estimate": estimate, "note": note}
+    return {**row, "low": low, "high": high}
+
+
+def metric(
+    values: dict[str, float | None], mean: float | None, *intervals: dict, label: str = "accuracy"
+) -> dict:
+    """A metric of summary.json."""
+    folds = {name: {"value": value} for name, value in values.items()}
+    return {"label": label, "mean": mean, "folds": folds, "intervals": list(intervals)}
+
+
+def mean_confusion(count: int) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:
     """The confusion matrix of many classes, most cases right."""
     mean = np.full((count, count), 0.2 / max(1, count - 1))
     np.fill_diagonal(mean, 0.8)
-    return MeanConfusion([f"class {i}" for i in range(count)], mean, mean / 10, np.round(mean * 1000))
+    return [f"class {i}" for i in range(count)], mean, mean / 10, np.round(mean * 1000)
+
+
+def spent(train: float, compiling: float) -> dict[str, float]:
+    seconds = {"train_seconds": train, "compile_seconds": compiling, "tuning_seconds": 0.0}
+    return {**seconds, "process_seconds": train + compiling}
 
 
 def drawn(figure: Figure | None) -> Figure:
@@ -58,45 +82,48 @@ def drawn(figure: Figure | None) -> Figure:
     return figure
 
 
+RELIABILITY = Reliability(np.arange(11), SHARES, SHARES**2, SHARES**2 - 0.1, SHARES**2 + 0.1)
+GAIN = Line(SHARES[:-1] / 5, SHARES[:-1] / 6, SHARES[:-1] / 4)
+BENEFIT = NetBenefit(SHARES[:-1], GAIN, Line(-SHARES[:-1]), Line(0 * SHARES[:-1]), GAIN)
 EXAMPLES: tuple[Figure, ...] = tuple(
     map(
         drawn,
         [
             folds(
-                {"fold 0": 0.8, "fold 1": 0.9, "fold 2": None},
-                "accuracy",
-                0.85,
-                [Interval("corrected t", 0.7, 0.95), Interval("BHT", None, None, "no loss")],
+                metric(
+                    {"0": 0.8, "1": 0.9, "2": None},
+                    0.85,
+                    interval("corrected t", 0.7, 0.95, 0.85),
+                    interval("BHT", None, None, None, "no loss"),
+                ),
+                UNIT,
             ),
-            strip({"fold 0": [Mark(0.5, "a", True), Mark(None, "b"), Mark(0.6, "c")]}, "score", "scores"),
+            strip(TRIALS, "score"),
             forest(
+                "subgroups",
                 [
-                    Subgroup("female", 20, 10, 0.8, 0.7, 0.9, column="sex"),
-                    Subgroup("male", 30, 20, None, reason="one class", column="sex"),
-                    Subgroup("other", 3, None, 0.5),
+                    Row("sex", "female", 20, 10, 0.8, 0.7, 0.9),
+                    Row("sex", "male", 30, 20, None, reason="one class"),
+                    Row("", "other", 3, None, 0.5),
                 ],
-                Subgroup("all", 53, 33, 0.81, 0.75, 0.85),
+                Row("", "all", 53, 33, 0.81, 0.75, 0.85),
                 "accuracy",
+                UNIT,
             ),
-            roc([CURVE]),
-            precision_recall([CURVE, CURVE]),
-            calibration(
-                Reliability(SHARES, SHARES, SHARES - 0.1, SHARES + 0.1, np.arange(11), SHARES, np.arange(10))
-            ),
-            decision(
-                DecisionCurve(SHARES[:-1], SHARES[:-1] / 5, SHARES[:-1] / 6, SHARES[:-1] / 4, -SHARES[:-1])
-            ),
-            confusion(MeanConfusion(["benign", "malignant"], CONFUSION, CONFUSION / 10, CONFUSION * 100)),
-            confusion(mean_confusion(20)),
-            learning(FITS, {0: 1, 1: 0}, {0: 5.0, 1: 4.0}),
+            ranking([ranked("roc")]),
+            ranking([ranked("precision_recall"), ranked("precision_recall")]),
+            calibration(RELIABILITY, SHARES, "nevus", "Brier 0.1"),
+            decision(BENEFIT, "nevus"),
+            confusion(["benign", "malignant"], CONFUSION, CONFUSION / 10, CONFUSION * 100),
+            learning(FITS),
             curves({f"fold {i}": (0.7, 0.5 + i / 100) for i in range(10)} | {"fold 10": (0.5,)}, "losses"),
-            parallel(AXES, TRIALS, "score"),
-            agreement(AXES, {f"fold {t.outer_fold}": t.values for t in TRIALS if t.selected}),
-            importance({"learning_rate": 0.7, "optimizer": 0.2, "depth": None}),
-            spent({"training": 3600.0, "compiling": 60.0}),
-            scatter(TRUTH, TRUTH + NOISE, np.arange(40) % 4, "age", "years"),
-            bland_altman(TRUTH, TRUTH + NOISE, np.arange(40) % 4, "age", "years"),
-            labels(["nodule", "effusion"], [0.8, None], [0.7, None], [0.9, None], [120, 3]),
+            parallel(KINDS, TRIALS, "score"),
+            agreement(KINDS, TRIALS),
+            mattered({"learning_rate": 0.7, "optimizer": 0.2, "depth": None}),
+            time_spent(spent(3600.0, 60.0)),
+            scatter(TRUTH, TRUTH + NOISE, np.arange(40) % 4, "age"),
+            bland_altman(TRUTH, TRUTH + NOISE, np.arange(40) % 4, "age"),
+            forest("labels", [Row("", "nodule", 120, None, 0.8, 0.7, 0.9)], None, "AUC", UNIT),
         ],
     )
 )

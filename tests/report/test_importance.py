@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nachos_jax.report.figures.importance import FEWEST, importance
+from nachos_jax.report.numbers.importance import FEWEST, importance
 
 NAMES = ["rate", "optimizer", "nothing", "momentum"]
 

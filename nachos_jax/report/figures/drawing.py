@@ -1,7 +1,4 @@
-"""What all figures are made of: a sheet with axes, marks and texts, drawn by matplotlib.
-
-Places on a sheet are counted from its upper left corner, in the units of `style`.
-"""
+"""What all figures share: a canvas of matplotlib, names that fit their room, numbers as they are written."""
 
 from __future__ import annotations
 
@@ -10,55 +7,73 @@ import logging
 import re
 import unicodedata
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
-from nachos_jax.report.figures.markup import inline
-from nachos_jax.report.figures.scales import Bounds, labels, widened
-from nachos_jax.report.figures.style import LABEL, MARKS, NOTE, SETTINGS, TEXTS, WIDTH
+import numpy as np
 
-if TYPE_CHECKING:
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
-else:
-    Artist = Axes = Any
+from nachos_jax.report.figures.numbers import defined
+from nachos_jax.report.figures.style import LABEL, SETTINGS, WIDTH
+from nachos_jax.report.figures.svg import SAID, inline
 
-Cell = str | int | float | None
+Axes = Canvas = Any
+"""matplotlib's Axes and Figure: no other file imports it."""
 # What XML cannot hold, and marks that would turn round the text after them.
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
-_DOTS = "\N{HORIZONTAL ELLIPSIS}"
 
 
-class Table(NamedTuple):
-    """The numbers of a figure, as they are written beside it.
-
-    Attributes:
-        header: names of the columns.
-        rows: their values; None where there is none.
-    """
-
-    header: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A drawn figure.
-
-    Attributes:
-        name: stem of its files.
-        svg: an SVG element for a page whose style sheet includes figure.css.j2.
-        title: what it shows, for those who hear it.
-        table: every number that it was drawn from.
-    """
+class Figure(NamedTuple):
+    """A drawn figure: name, SVG element for a page, title for those who hear it, and all its numbers."""
 
     name: str
     svg: str
     title: str
-    table: Table
+    header: tuple[str, ...]
+    rows: tuple[tuple[str | int | float | None, ...], ...]
+
+
+@contextmanager
+def sheet(name: str, high: float, *shape: int, **how: Any) -> Iterator[tuple[Canvas, Any]]:
+    """A canvas WIDTH wide and its axes, of shape [rows, columns], to be drawn inside the `with`."""
+    # Where the home folder cannot be written matplotlib takes a temporary one, and need not say so.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    import matplotlib
+    from matplotlib.figure import Figure as Blank
+
+    settings: dict[Any, Any] = {**SETTINGS, "svg.hashsalt": name}
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        # The reader's browser has letters that DejaVu Sans has not.
+        warnings.filterwarnings("ignore", "Glyph .* missing")
+        canvas = Blank(figsize=(WIDTH / 72, high / 72), layout="constrained", label=name)
+        yield canvas, canvas.subplots(*shape, squeeze=False, **how)
+
+
+@contextmanager
+def grid(name: str, count: int) -> Iterator[tuple[Canvas, Any]]:
+    """A sheet of so many panels on the same scales."""
+    columns = min(count, 2 if count <= 6 else 3)
+    rows, high = -(-count // columns), (300, 185, 136)[columns - 1]
+    with sheet(name, 64 + high * rows, rows, columns, sharex=True, sharey=True) as (canvas, panels):
+        for axes in panels.flat[count:]:
+            axes.remove()
+        for axes in panels.flat[max(0, count - columns) : count]:
+            axes.tick_params(labelbottom=True)
+        yield canvas, panels.flat[:count]
+
+
+def finished(canvas: Canvas, title: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Figure:
+    """The figure; the title is for those who hear it, the rows are the numbers behind it."""
+    file, name, title = io.StringIO(), str(canvas.get_label()), plain(title)
+    canvas.savefig(file, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    svg, cells = inline(file.getvalue(), name, title), tuple(tuple(map(_cell, row)) for row in rows)
+    return Figure(name, svg, title, tuple(header), cells)
+
+
+def _cell(value: Any) -> str | int | float | None:
+    value = value.item() if isinstance(value, np.generic) else value
+    return str(value) if isinstance(value, bool) else defined(value) if isinstance(value, float) else value
 
 
 def plain(words: object) -> str:
@@ -66,224 +81,48 @@ def plain(words: object) -> str:
     return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", re.sub(r"[\t\n\r]+", " ", str(words)))
 
 
-@cache
-def _fonts() -> tuple[Any, Any]:
-    # Where the home folder cannot be written matplotlib takes a temporary one, and need not say so.
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+def said(words: object) -> str:
+    """The id (`gid`) of a mark that tells these words when it is pointed at."""
+    return SAID + plain(words)
+
+
+@lru_cache(20_000)
+def width(words: str, size: float = LABEL) -> float:
+    """How wide a text is in DejaVu Sans, which is wider than what most systems have."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
-    return FontProperties, text_to_path
-
-
-@lru_cache(50_000)
-def width(words: str, size: float = LABEL, bold: bool = False) -> float:
-    """How wide a text is in DejaVu Sans, which is wider than what most systems have."""
-    properties, measure = _fonts()
     # Letters of East Asia, which that font lacks, are as wide as they are high.
-    known = "".join("@" if unicodedata.east_asian_width(letter) in "WF" else letter for letter in words)
-    font = properties(family=SETTINGS["font.family"], size=size, weight="bold" if bold else "normal")
-    with _any_letter():
-        return float(measure.get_text_width_height_descent(known, font, False)[0])
+    letters = "".join("@" if unicodedata.east_asian_width(letter) in "WF" else letter for letter in words)
+    font = FontProperties(family=SETTINGS["font.family"], size=size)
+    return text_to_path.get_text_width_height_descent(letters, font, False)[0]
 
 
-def fit(words: object, room: float, size: float = LABEL, bold: bool = False) -> str:
-    """The text, or its beginning and end when it is wider than its room.
+def fit(words: object, room: float, size: float = LABEL, lines: int = 1) -> str:
+    """The text in at most so many lines; of a line wider than its room the beginning and the end."""
+    found = [""]
+    for part in re.findall(r"[^ _./-]*[ _./-]?", plain(words)):
+        if len(found) < lines and found[-1] and width(found[-1] + part.rstrip(), size) > room:
+            found.append("")
+        found[-1] += part
+    return "\n".join(_cut(line.strip(), room, size) for line in found)
 
-    Both ends are kept because names of one table often differ in their last letters only.
-    """
-    whole = plain(words)
-    if width(whole, size, bold) <= room:
-        return whole
-    for kept in range(len(whole) - 1, 0, -1):
+
+def _cut(whole: str, room: float, size: float) -> str:
+    """Both ends are kept because names of one table often differ in their last letters only."""
+    short, kept = whole, len(whole)
+    while kept and width(short, size) > room:
+        kept -= 1
         tail = kept * 2 // 5
-        short = whole[: kept - tail].rstrip() + _DOTS + whole[len(whole) - tail :].lstrip()
-        if width(short, size, bold) <= room:
-            return short
-    return _DOTS
+        short = f"{whole[: kept - tail].rstrip()}\N{HORIZONTAL ELLIPSIS}{whole[len(whole) - tail :].lstrip()}"
+    return short
 
 
-def widest(names: Sequence[object], least: float, most: float, size: float = LABEL) -> float:
-    """Width of the widest of the names, held between two limits."""
-    return min(max([least, *(width(plain(name), size) for name in names)]), most)
-
-
-@contextmanager
-def _any_letter() -> Iterator[None]:
-    """The reader's browser has letters that DejaVu Sans has not."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")
-        yield
-
-
-@contextmanager
-def sheet(height: float) -> Iterator[Sheet]:
-    """An empty sheet, WIDTH wide, to be drawn and finished inside the `with`."""
-    _fonts()
-    import matplotlib
-    from matplotlib.figure import Figure as Canvas
-
-    with matplotlib.rc_context(dict[Any, Any](SETTINGS)):
-        yield Sheet(Canvas(figsize=(WIDTH / 72, height / 72)), height)
-
-
-class Sheet:
-    """A figure in the making."""
-
-    def __init__(self, canvas: Any, height: float):
-        self.canvas, self.height = canvas, height
-        self._marks: dict[str, tuple[str, str]] = {}
-
-    def axes(self, left: float, top: float, wide: float, high: float, grid: str = "both") -> Axes:
-        """Axes over a part of the sheet, with grid lines of "x", "y", "both" or "" for none."""
-        place = (left / WIDTH, 1 - (top + high) / self.height, wide / WIDTH, high / self.height)
-        axes = self.canvas.add_axes(place)
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.grid(grid in ("both", axis.axis_name))
-        return axes
-
-    def rows(self, left: float, top: float, wide: float, high: float, grid: str = "x") -> Axes:
-        """Axes whose vertical places are those of the sheet."""
-        axes = self.axes(left, top, wide, high, grid)
-        axes.set_ylim(top + high, top)
-        axes.yaxis.set_visible(False)
-        return axes
-
-    def _mark(self, artist: Artist, kind: str, words: object = "") -> None:
-        name = f"mark{len(self._marks)}"
-        self._marks[name] = (kind, plain(words))
-        artist.set_gid(name)
-        artist.set_label(kind)
-
-    def line(self, axes: Axes | None, x: Any, y: Any, kind: str, words: object = "", **changes: Any) -> None:
-        """A line, or points, of a kind of `style.MARKS`, on axes or, without any, at places of the sheet.
-
-        `words` are shown when it is pointed at.
-        """
-        from matplotlib.lines import Line2D
-
-        look: dict[str, Any] = {"clip_on": False, **MARKS[kind], **changes}
-        if axes is None:
-            drawn = Line2D([place / WIDTH for place in x], [1 - place / self.height for place in y], **look)
-            self.canvas.add_artist(drawn)
-        else:
-            (drawn,) = axes.plot(x, y, **look)
-        self._mark(drawn, kind, words)
-
-    def area(self, axes: Axes, x: Any, y: Any, kind: str, words: object = "", **changes: Any) -> None:
-        """Polygons of a kind, their corners [P] apart by NaN."""
-        (drawn,) = axes.fill(x, y, **{"clip_on": False, **MARKS[kind], **changes})
-        self._mark(drawn, kind, words)
-
-    def box(self, axes: Axes, x: tuple[float, float], y: tuple[float, float], kind: str, **more: Any) -> None:
-        """A rectangle of a kind between two places on each axis."""
-        self.area(axes, (x[0], x[1], x[1], x[0]), (y[0], y[0], y[1], y[1]), kind, **more)
-
-    def band(self, axes: Axes, x: Any, low: Any, high: Any, **changes: Any) -> None:
-        """The area between two lines [P] over the same places."""
-        if len(x):
-            self.area(axes, [*x, *reversed(x)], [*low, *reversed(high)], "band", **changes)
-
-    def text(self, x: float, y: float, words: object, kind: str = "label", **more: Any) -> None:
-        """A line of text.
-
-        Args:
-            x: place of its start, middle or end, moved inwards where a middle would leave the sheet.
-            y: place of its base line.
-            words: the text.
-            kind: one of `style.TEXTS`.
-            more: `room` to shorten it to, `anchor` "left", "center" or "right", `over` for a halo over
-                lines, `rotation` in degrees, and what else matplotlib's Text takes.
-        """
-        look = {**TEXTS[kind], "ha": more.pop("anchor", "left"), "va": "baseline"}
-        room, over, whole = more.pop("room", WIDTH), more.pop("over", False), plain(words)
-        bold = "weight" in look
-        short = fit(whole, room, look["size"], bold)
-        if look["ha"] == "center" and not more.get("rotation"):
-            half = width(short, look["size"], bold) / 2
-            x = max(half, min(x, WIDTH - half))
-        if short:
-            drawn = self.canvas.text(x / WIDTH, 1 - y / self.height, short, **{**look, **more})
-            self._mark(drawn, "over" if over else "", whole if short != whole else "")
-
-    def below(self, axes: Axes, words: object) -> None:
-        """Name of the horizontal axis."""
-        box = axes.bbox
-        middle, base = (box.x0 + box.x1) / 2, self.height - box.y0
-        self.text(middle, base + 36, words, anchor="center", room=WIDTH)
-
-    def beside(self, words: object, top: float, base: float) -> None:
-        """Name of vertical axes, reading upwards, at the left edge."""
-        middle = 1 - (top + base) / 2 / self.height
-        self.canvas.text(
-            12 / WIDTH, middle, fit(words, base - top + 20), rotation=90, ha="center", va="center"
-        )
-
-    def x(self, axes: Axes, value: float) -> float:
-        """Place of a number of the horizontal axis on the sheet."""
-        return float(axes.transData.transform((value, axes.get_ylim()[0]))[0])
-
-    def y(self, axes: Axes, value: float) -> float:
-        """Place of a number of the vertical axis on the sheet."""
-        return self.height - float(axes.transData.transform((axes.get_xlim()[0], value))[1])
-
-    def legend(self, top: float, *items: tuple[Any, ...], left: float = 0.0) -> None:
-        """Samples of marks, each (kind, name, what to change of its look), in a row from `left` or before."""
-        from matplotlib.lines import Line2D
-        from matplotlib.patches import Patch
-
-        handles = []
-        for kind, name, *changes in items:
-            look = {**MARKS[kind], **(changes[0] if changes else {})}
-            handles.append(
-                Patch(**look, label=name) if "facecolor" in look else Line2D([], [], **look, label=name)
-            )
-        wide = sum(width(name, NOTE) + NOTE * 2.3 for _, name, *_ in items) + NOTE * 1.2 * (len(items) - 1)
-        place = (max(0.0, min(left, WIDTH - wide)) / WIDTH, 1 - top / self.height)
-        self.canvas.legend(
-            handles=handles, loc="upper left", bbox_to_anchor=place, ncols=len(items), borderaxespad=0
-        )
-
-    def finished(self, name: str, title: str, words: str, table: Table) -> Figure:
-        """The figure; `words` say how to read it to those who hear it."""
-        svg = inline(written(self.canvas), name, plain(title), plain(words), self._marks)
-        return Figure(name, svg, plain(title), table)
-
-
-def written(canvas: Any) -> str:
-    """SVG text of a matplotlib figure, the same bytes every time."""
-    file = io.StringIO()
-    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    with _any_letter():
-        canvas.savefig(file, format="svg", metadata=nothing)
-    return file.getvalue()
-
-
-def scale(axis: Any, values: Sequence[float], bounds: Bounds = (None, None), steps: int = 5) -> None:
-    """Limits and labelled round ticks of an axis that hold all the values.
-
-    Args:
-        axis: of matplotlib, such as `axes.xaxis`.
-        values: finite numbers, at least one.
-        bounds: what no value can exceed, such as (0, 1): no tick lies beyond unless a value does.
-        steps: at most how many; fewer where the labels would touch each other, or the name of the axis.
-    """
-    low, high = widened(values, bounds)
-    locator, level = axis.get_major_locator(), axis.axis_name == "x"
-    for count in range(steps, 0, -1):
-        locator.set_params(nbins=count, steps=[1, 2, 5, 10])
-        ticks = [float(f"{tick:.12g}") for tick in locator.tick_values(low, high)]
-        room = axis.axes.bbox.width / (len(ticks) - 1) - 8 if level else axis.axes.bbox.x0 - 26
-        if max(width(text, NOTE) for text in labels(ticks)) <= room:
-            break
-    axis.set_ticks(ticks, labels(ticks))
-    (axis.axes.set_xlim if level else axis.axes.set_ylim)(ticks[0], ticks[-1])
-
-
-def epochs(axis: Any, last: float, steps: int = 5) -> None:
-    """An axis of epochs from 1 to the last one; its ticks are whole numbers."""
-    last = max(2.0, last)
-    scale(axis, [1.0, last], steps=steps)
-    ticks = [1.0, *(t for t in axis.get_ticklocs() if t == int(t) and 1 < t <= last)]
-    axis.set_ticks(ticks, labels(ticks))
-    axis.axes.set_xlim(1, last)
+def legend(canvas: Canvas, columns: int = 4, place: str = "outside upper center") -> None:
+    """Samples of all labelled marks, each once and opaque."""
+    marks: dict[str, Any] = {}
+    for axes in canvas.axes:
+        for mark, name in zip(*axes.get_legend_handles_labels(), strict=True):
+            marks.setdefault(name, mark)
+    for line in canvas.legend(marks.values(), marks, loc=place, ncols=columns).get_lines():
+        line.set_alpha(1)

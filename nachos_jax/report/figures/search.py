@@ -1,55 +1,28 @@
-"""What the search tried: all trials of all studies in parallel coordinates.
-
-The axes lie below each other instead of beside each other, so that long names and many hyperparameters
-have room on a phone too.
-"""
+"""What the search tried and chose: scores of trials, parallel coordinates, agreement of the outer folds."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from nachos_jax.report.figures.drawing import Axes, Cell, Figure, Sheet, Table, scale, sheet, width
-from nachos_jax.report.figures.scales import compact, defined, log_ticks
-from nachos_jax.report.figures.style import NOTE, TOP, WIDTH
+import numpy as np
+
+from nachos_jax.report.figures import style
+from nachos_jax.report.figures.drawing import Axes, Figure, finished, fit, legend, said, sheet
+from nachos_jax.report.figures.numbers import compact, defined, known
+from nachos_jax.report.figures.rows import above, beside, point, rows, stacked, under
 from nachos_jax.report.words.format import number
 
 Value = bool | int | float | str | None
-PITCH = 56.0
-"""Distance between axes."""
-OFF, START, END = 14.0, 64.0, WIDTH - 14
-"""Where inactive hyperparameters and failed trials stand, and where axes begin and end."""
-MOST = 2000
-"""Lines in a figure; of more trials that were not selected only some are drawn."""
+OFF, INACTIVE = -0.32, "inactive"
+"""Where inactive hyperparameters and failed trials stand beside axes from 0 to 1, and their row of dots."""
+MOST, ROWS = 2000, 6
+"""Most lines of trials that were not selected, and most rows of a number: of more, intervals share rows."""
 
 
-@dataclass(frozen=True)
-class SearchAxis:
-    """A searched hyperparameter.
-
-    Attributes:
-        name: its name.
-        kind: "linear", "log" or "choice".
-        choices: the values of a choice, in their order; () for numbers.
-    """
-
-    name: str
-    kind: str
-    choices: tuple[Value, ...] = ()
-
-
-@dataclass(frozen=True)
-class TrialLine:
-    """A trial of a study.
-
-    Attributes:
-        outer_fold: the outer fold of its study; None for the one search of the flat protocol.
-        trial: its number.
-        values: value of each hyperparameter by name; None or absent where it is inactive.
-        score: mean score over inner folds; None when the trial failed.
-        selected: whether its study selected it.
-    """
+class Trial(NamedTuple):
+    """A trial of an outer fold's study (flat: None); what is inactive or failed has no value or no score."""
 
     outer_fold: int | None
     trial: int
@@ -57,116 +30,145 @@ class TrialLine:
     score: float | None
     selected: bool = False
 
+    @property
+    def study(self) -> str:
+        """Name of its study for people."""
+        return "search" if self.outer_fold is None else f"fold {self.outer_fold}"
 
-def parallel(axes: Sequence[SearchAxis], trials: Sequence[TrialLine], score: str) -> Figure | None:
+    @property
+    def told(self) -> str:
+        """What it is, for those who point at it."""
+        score = "failed" if defined(self.score) is None else number(self.score)
+        return f"trial {self.trial}: {score}{', selected' if self.selected else ''}"
+
+
+def strip(trials: Sequence[Trial], label: str) -> Figure | None:
+    """A row of scores for every study, `label` along the axis; None when no trial has a score."""
+    if not known(trial.score for trial in trials):
+        return None
+    names = list(dict.fromkeys(trial.study for trial in trials))
+    with sheet("trials", 58 + 26 * len(names)) as (canvas, ((axes,),)):
+        for trial in sorted(trials, key=lambda trial: trial.selected):
+            look = style.SELECTED if trial.selected else style.TRIAL
+            point(axes, names.index(trial.study), trial.score, look, trial.told)
+        rows(axes, range(len(names)), names)
+        canvas.supxlabel(fit(label, 340, lines=2))
+        cells = [(trial.study, trial.score, int(trial.selected), trial.told) for trial in trials]
+        header = ("row", "value", "selected", "text")
+        return finished(canvas, "Scores of all trials of every study", header, cells)
+
+
+def parallel(searched: Mapping[str, str], trials: Sequence[Trial], score: str) -> Figure | None:
     """Parallel coordinates of all trials, from the hyperparameters at the top to the score at the bottom.
 
-    Lines of a choice fan out a little around it, for else they would hide each other.
-
-    Args:
-        axes: the hyperparameters that were searched, from top to bottom.
-        trials: the trials of all studies.
-        score: name of the score.
-
-    Returns:
-        The figure, or None when there is nothing that was searched, or no trial.
+    The axes lie below each other, so that long names have room on a phone too. `searched` is the kind by
+    name of the hyperparameter: "linear", "log" or "choice". None when nothing was searched or no trial made.
     """
-    if not axes or not trials:
+    if not searched or not trials:
         return None
-    others = [trial for trial in trials if not trial.selected]
+    columns = [(kind, [trial.values.get(name) for trial in trials], "off") for name, kind in searched.items()]
+    columns.append(("linear", [trial.score for trial in trials], "failed"))
+    picked, others = ([i for i, one in enumerate(trials) if one.selected == own] for own in (True, False))
     every = max(1, math.ceil(len(others) / MOST))
-    shown = others[::every] + [trial for trial in trials if trial.selected]
-    columns = [(one, [trial.values.get(one.name) for trial in trials]) for one in axes]
-    columns.append((SearchAxis(score, "linear"), [trial.score for trial in trials]))
-    rows = [TOP + 56 + PITCH * i for i in range(len(columns))]
-    with sheet(rows[-1] + 26) as page:
-        sample = "trial" if every == 1 else f"trial (one in {every})"
-        page.legend(TOP, ("trace", sample), ("picked", "selected trial"))
-        places = [
-            _axis(page, one, values, y, "off" if one in axes else "failed")
-            for (one, values), y in zip(columns, rows, strict=True)
-        ]
-        where = {id(trial): i for i, trial in enumerate(trials)}
-        for trial in shown:
-            x = [place[where[id(trial)]] for place in places]
-            fold = "" if trial.outer_fold is None else f"outer fold {trial.outer_fold}, "
-            told = f"{fold}trial {trial.trial}: {number(defined(trial.score))}"
-            page.line(None, x, rows, "picked" if trial.selected else "trace", told)
-            if trial.selected:
-                page.line(None, x, rows, "selected", markersize=6)
+    with sheet("parallel", 40 + 54 * len(columns)) as (canvas, ((axes,),)):
+        places = np.stack([_axis(axes, y, *column) for y, column in enumerate(columns)], 1)
+        sample = {**style.TRACE, "label": "trial" if every == 1 else f"trial (one in {every})"}
+        for i in [*others[::every], *picked]:
+            told, look = (
+                said(f"{trials[i].study}, {trials[i].told}"),
+                style.PICKED if trials[i].selected else sample,
+            )
+            axes.plot(places[i], range(len(columns)), gid=told, **look)
+        rows(axes, range(len(columns)), [*searched, score], lines=3)
+        axes.set_xlim(min(0.0, places.min()) - 0.12, 1.08)
+        axes.xaxis.set_visible(False)
+        axes.grid(visible=False)
+        legend(canvas)
         title = f"Hyperparameters and scores of {len(trials)} trials in parallel coordinates"
-        words = f"A line for every trial through its {', '.join(one.name for one, _ in columns)}."
-        return page.finished("parallel", title, words, _table([one.name for one in axes], trials))
+        cells = [(*t[:2], *map(t.values.get, searched), t.score, int(t.selected)) for t in trials]
+        return finished(canvas, title, ("outer_fold", "trial", *searched, "score", "selected"), cells)
 
 
-def _table(names: Sequence[str], trials: Sequence[TrialLine]) -> Table:
-    rows = tuple(
-        (t.outer_fold, t.trial, *(_cell(t.values.get(n)) for n in names), defined(t.score), int(t.selected))
-        for t in trials
-    )
-    return Table(("outer_fold", "trial", *names, "score", "selected"), rows)
+def _axis(axes: Axes, y: int, kind: str, values: Sequence[Value], absent: str) -> np.ndarray:
+    """Draws an axis from 0 to 1 at height y; returns the place [T] of every trial on it."""
+    axes.plot([0, 1], [y, y], **style.AXIS)
+    there, order = _there(values)
+    ticks, raised = {}, {}
+    if kind == "choice":
+        ticks = {k: _text(choice) for k, choice in enumerate(order)}
+        # Lines fan out around a choice, evenly by the golden ratio, for else they would hide each other.
+        raised = {i: order.index(v) + ((i * 0.618034) % 1 - 0.5) * 0.12 for i, v in there.items()}
+    elif there:
+        up, down = (math.log, math.exp) if kind == "log" and order[0] > 0 else (float, float)
+        raised = {i: up(v) for i, v in there.items()}
+        ticks = {x: compact(down(x)) for x in np.linspace(up(order[0]), up(order[-1]), 3)}
+    first, last = min(ticks, default=0.0), max(ticks, default=0.0)
+    place = np.vectorize(lambda x: (x - first) / (last - first) if last > first else 0.5, otypes=[float])
+    for x, text in zip(place(list(ticks)), ticks.values(), strict=True):
+        axes.plot(x, y, **style.TICK)
+        under(axes, x, y, fit(text, 220 / len(ticks), style.NOTE))
+    if len(there) < len(values):
+        axes.plot(OFF, y, **style.HOLLOW)
+        under(axes, OFF, y, absent)
+    return np.array([place(raised[i]) if i in there else OFF for i in range(len(values))], float)
 
 
-def _axis(page: Sheet, one: SearchAxis, values: Sequence[Value], y: float, absent: str) -> dict[int, float]:
-    """Draws an axis at height y; returns the place of every trial on it."""
-    axes = page.rows(START, y - 1, END - START, 2, grid="")
-    page.text(START, y - 10, one.name, "head", room=END - START, over=True)
-    page.line(None, [START, END], [y, y], "axis")
-    if one.kind == "choice":
-        found, ticks = _choices(one, values)
-    else:
-        found, ticks = _numbers(page, axes, one, values)
-    axes.xaxis.set_visible(False)
-    room = min((b - a for (a, _), (b, _) in zip(ticks, ticks[1:], strict=False)), default=END - START)
-    for place, words in ticks:
-        page.line(None, [place, place], [y - 3, y + 3], "axis")
-        page.text(place, y + 17, words, "note", anchor="center", room=room - 4, over=True)
-    missing = [i for i in range(len(values)) if i not in found]
-    if missing:
-        page.line(None, [OFF], [y], "hollow")
-        page.text(0, y + 17, absent, "note", over=True)
-    return {**dict.fromkeys(missing, OFF), **found}
+def _text(value: Value) -> str:
+    return compact(value) if isinstance(value, float) else number(value)
 
 
-Places = tuple[dict[int, float], list[tuple[float, str]]]
-"""Place of each trial on an axis, and places and texts of its ticks."""
+def _there(values: Sequence[Value]) -> tuple[dict[int, Any], list[Any]]:
+    """The values that are there, by place; and each once: numbers by size, then texts."""
+    cleaned = [defined(value) if isinstance(value, float) else value for value in values]
+    there = {i: value for i, value in enumerate(cleaned) if value is not None}
+    return there, sorted(set(there.values()), key=lambda v: (1, 0, v) if isinstance(v, str) else (0, v, ""))
 
 
-def _choices(one: SearchAxis, values: Sequence[Value]) -> Places:
-    choices = [*one.choices, *dict.fromkeys(v for v in values if v is not None and v not in one.choices)]
-    gap = (END - START) / max(1, len(choices))
-    middles = {choice: START + gap * (i + 0.5) for i, choice in enumerate(choices)}
-    fan = min(gap * 0.4, 26.0)
-    # The golden ratio spreads any number of trials evenly, and the same way every time.
-    found = {i: middles[v] + ((i * 0.618034) % 1 - 0.5) * fan for i, v in enumerate(values) if v is not None}
-    return found, [(place, number(choice)) for choice, place in middles.items()]
+def agreement(searched: Mapping[str, str], trials: Sequence[Trial]) -> Figure | None:
+    """Dot matrix of the selected trials: a column for every outer fold, a row for every value that one chose.
+
+    The row of the most folds, if of two or more, has filled dots. Numbers with more than ROWS values are put
+    into intervals of equal length, or of equal ratio on a log axis. None when nothing was chosen.
+    """
+    chosen = {trial.study: trial.values for trial in trials if trial.selected}
+    if not searched or not chosen:
+        return None
+    votes = {name: _votes(kind, [v.get(name) for v in chosen.values()]) for name, kind in searched.items()}
+    shown = [(name, label, who) for name, found in votes.items() for label, who in found.items()]
+    places, heads = stacked([name for name, *_ in shown], 1.0)
+    with sheet("agreement", 53 + 19 * places[-1]) as (canvas, ((axes,),)):
+        for (name, label, who), y in zip(shown, places, strict=True):
+            active = [len(folds) for value, folds in votes[name].items() if value != INACTIVE]
+            best = label != INACTIVE and 1 < len(who) == max(active)
+            axes.plot(who, [y] * len(who), **style.SELECTED if best else style.HOLLOW)
+            beside(axes, y, f"{len(who)} of {sum(active)}" if label != INACTIVE else "")
+        above(axes, heads)
+        rows(axes, places, [label for _, label, _ in shown])
+        every = math.ceil(len(chosen) / 12)
+        folds = [name.removeprefix("fold ") for name in chosen]
+        axes.set_xticks(range(0, len(folds), every), folds[::every])
+        axes.set(xlim=(-0.6, len(chosen) - 0.4), xlabel="outer fold")
+        axes.xaxis.set_label_position("top")
+        axes.xaxis.tick_top()
+        axes.grid(visible=False, axis="x")
+        title = f"Hyperparameters that {len(chosen)} outer folds chose"
+        cells = [(fold, name, values.get(name)) for name in votes for fold, values in chosen.items()]
+        return finished(canvas, title, ("fold", "name", "value"), cells)
 
 
-def _numbers(page: Sheet, axes: Axes, one: SearchAxis, values: Sequence[Value]) -> Places:
-    numeric = {i: v for i, value in enumerate(values) if (v := _float(value)) is not None}
-    if not numeric:
-        return {}, []
-    low, high = min(numeric.values()), max(numeric.values())
-    if one.kind == "log" and low > 0:
-        low, high = (low, high) if high > low * (1 + 1e-9) else (low / 2, high * 2)
-        axes.set_xscale("log")
-        axes.set_xlim(low, high)
-        marks = [(tick, compact(tick)) for tick in log_ticks(low, high)]
-    else:
-        scale(axes.xaxis, list(numeric.values()))
-        marks = [(tick.get_loc(), tick.label1.get_text()) for tick in axes.xaxis.get_major_ticks()]
-    ticks: list[tuple[float, str]] = []
-    for place, words in ((page.x(axes, value), words) for value, words in marks):
-        if not ticks or place - ticks[-1][0] >= 12 + max(width(text, NOTE) for _, text in marks):
-            ticks.append((place, words))
-    return {i: page.x(axes, value) for i, value in numeric.items()}, ticks
-
-
-def _float(value: Value) -> float | None:
-    return None if value is None or isinstance(value, str) else defined(value)
-
-
-def _cell(value: Value) -> Cell:
-    if isinstance(value, float):
-        return defined(value)
-    return str(value) if isinstance(value, bool) else value
+def _votes(kind: str, values: Sequence[Value]) -> dict[str, list[int]]:
+    """The folds that chose each value of a hyperparameter."""
+    there, order = _there(values)
+    found: dict[str, list[int]] = {}
+    for i, value in sorted(there.items(), key=lambda item: order.index(item[1])):
+        found.setdefault(_text(value), []).append(i)
+    if kind != "choice" and len(order) > ROWS:
+        space = np.geomspace if kind == "log" and order[0] > 0 else np.linspace
+        edges = space(order[0], order[-1], ROWS)
+        inside = np.searchsorted(edges[1:-1], list(there.values()), side="right")
+        found = {
+            f"{compact(low)} to {compact(high)}": [i for i, k in zip(there, inside, strict=True) if k == part]
+            for part, (low, high) in enumerate(zip(edges, edges[1:], strict=False))
+        }
+    absent = [i for i in range(len(values)) if i not in there]
+    return {**found, INACTIVE: absent} if absent else found

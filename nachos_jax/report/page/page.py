@@ -11,9 +11,9 @@ from nachos_jax.records.store import RunDirectory, dump
 from nachos_jax.report.appendix.latex import tables as latex_tables
 from nachos_jax.report.appendix.markdown import appendix
 from nachos_jax.report.checklists.checklist import checklist
-from nachos_jax.report.figures import of_estimate, of_search
+from nachos_jax.report.figures import of_search, rows
 from nachos_jax.report.figures.drawing import Figure
-from nachos_jax.report.figures.standalone import standalone
+from nachos_jax.report.figures.svg import standalone
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.numbers.summary import summarise
 from nachos_jax.report.page import page_tables
@@ -67,7 +67,7 @@ def write(workdir: str | os.PathLike) -> Path:
 def draw(evidence: Evidence, estimates: Estimates, summary: Mapping[str, Any]) -> list[Figure]:
     """All figures that the records have something to draw for."""
     found = [
-        *of_estimate.drawn(evidence, summary),
+        *rows.drawn(evidence, summary),
         *evidence.section.drawn(evidence, estimates, summary),
         *of_search.drawn(evidence, summary),
     ]
@@ -80,8 +80,8 @@ def _write_figures(directory: RunDirectory, figures: Sequence[Figure]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     written = set()
     for figure in figures:
-        written.add(directory.write_text(f"{FOLDER}/figures/{figure.name}.svg", standalone(figure)))
-        header, rows = list(figure.table.header), [list(row) for row in figure.table.rows]
+        written.add(directory.write_text(f"{FOLDER}/figures/{figure.name}.svg", standalone(figure.svg)))
+        header, rows = list(figure.header), [list(row) for row in figure.rows]
         written.add(directory.write_table(f"{FOLDER}/figures/{figure.name}.csv", header, rows))
     for path in folder.glob("*.[cs][sv][vg]"):
         if path not in written:

@@ -8,11 +8,8 @@ from typing import Any
 import numpy as np
 
 from nachos_jax.metrics import calibration, curves, decisions
-from nachos_jax.report.figures.classification.calibration import Reliability
-from nachos_jax.report.figures.classification.calibration import calibration as draw_calibration
-from nachos_jax.report.figures.classification.confusion import MeanConfusion, confusion
-from nachos_jax.report.figures.classification.decision import DecisionCurve, decision
-from nachos_jax.report.figures.classification.ranking import RankingCurve, precision_recall, roc
+from nachos_jax.report.figures.classification import Ranked, confusion, decision, ranking
+from nachos_jax.report.figures.classification import calibration as draw_calibration
 from nachos_jax.report.figures.drawing import Figure
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.evidence import Evidence
@@ -51,7 +48,7 @@ def _ranking(evidence: Evidence, summary: Mapping[str, Any]) -> list[Figure | No
     numbers = [event] if event is not None else list(range(len(evidence.classes)))
     auc = summary["metrics"]["auc"]
     found: list[Figure | None] = []
-    for draw, make in ((roc, curves.roc), (precision_recall, curves.precision_recall)):
+    for make in (curves.roc, curves.precision_recall):
         ranked = []
         for c in numbers:
             lines = [
@@ -62,23 +59,12 @@ def _ranking(evidence: Evidence, summary: Mapping[str, Any]) -> list[Figure | No
             known = [line for line in lines if not line.note]
             if not known:
                 continue
-            band = curves.band(known)
             labels = np.concatenate([labels for labels, _ in evidence.predictions.values()])
             label = evidence.classes[c] if len(numbers) > 1 or len(evidence.classes) > 2 else ""
-            quoted = draw is roc and len(evidence.classes) == 2 and auc["mean"] is not None
-            ranked.append(
-                RankingCurve(
-                    label=label,
-                    folds=[(line.x, line.y) for line in known],
-                    grid=band.grid,
-                    mean=band.mean,
-                    low=band.low if len(known) > 2 else None,
-                    high=band.high if len(known) > 2 else None,
-                    note=f"mean AUC {number(auc['mean'], 3)}" if quoted else "",
-                    prevalence=float(np.mean(labels == c)),
-                )
-            )
-        found.append(draw(ranked) if ranked else None)
+            quoted = make is curves.roc and len(evidence.classes) == 2 and auc["mean"] is not None
+            note = f"mean AUC {number(auc['mean'], 3)}" if quoted else ""
+            ranked.append(Ranked(label, known, note, float(np.mean(labels == c))))
+        found.append(ranking(ranked))
     return found
 
 
@@ -89,21 +75,8 @@ def _calibration(
     predicted = np.clip(predicted, 0.0, 1.0)
     bins = max(2, min(10, len(predicted) // 20))
     curve = calibration.reliability(happened, predicted, bins, weights, evidence.settings.level)
-    edges = np.linspace(0.0, 1.0, 21)
-    parts = summary["calibration"]["brier_parts"]
-    return draw_calibration(
-        Reliability(
-            predicted=curve.predicted,
-            observed=curve.observed,
-            low=curve.low,
-            high=curve.high,
-            counts=curve.count,
-            edges=edges,
-            histogram=np.histogram(predicted, edges)[0],
-            note=f"Brier score of this event {number(parts['brier'], 3)}",
-        ),
-        what.removeprefix("probability of "),
-    )
+    note = f"Brier score of this event {number(summary['calibration']['brier_parts']['brier'], 3)}"
+    return draw_calibration(curve, predicted, what.removeprefix("probability of "), note)
 
 
 def _decision(evidence: Evidence, estimates: Estimates, weights: np.ndarray) -> Figure | None:
@@ -115,19 +88,12 @@ def _decision(evidence: Evidence, estimates: Estimates, weights: np.ndarray) -> 
     found = decisions.net_benefit(
         happened, np.clip(predicted, 0.0, 1.0), THRESHOLDS, weights, evidence.settings.level
     )
-    curve = DecisionCurve(THRESHOLDS, found.model, found.low, found.high, found.treat_all)
-    return decision(curve, evidence.classes[event])
+    return decision(found, evidence.classes[event])
 
 
 def _confusion(summary: Mapping[str, Any]) -> Figure | None:
     found = summary["confusion"]
     if found["share_mean"] is None:
         return None
-    return confusion(
-        MeanConfusion(
-            found["classes"],
-            np.array(found["share_mean"], np.float64),
-            np.array(found["share_se"], np.float64),
-            np.array(found["counts"], np.int64),
-        )
-    )
+    parts = (np.array(found[key], np.float64) for key in ("share_mean", "share_se", "counts"))
+    return confusion(found["classes"], *parts)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from nachos_jax.metrics import curves
-from nachos_jax.report.figures.classification.ranking import RankingCurve, precision_recall, roc
+from nachos_jax.report.figures.classification import Ranked, ranking
 from nachos_jax.report.figures.drawing import Figure
-from nachos_jax.report.figures.multilabel.labels import labels as forest
+from nachos_jax.report.figures.rows import Row, ends, forest
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.sections.multilabel import labels
 from nachos_jax.report.words.format import number
@@ -20,24 +20,19 @@ def drawn(evidence: Evidence, summary: Mapping[str, Any]) -> list[Figure | None]
     """None for what is empty."""
     return [
         _forest(summary),
-        roc(_curves(evidence, summary, curves.roc)),
-        precision_recall(_curves(evidence, summary, curves.precision_recall)),
+        ranking(_curves(evidence, summary, curves.roc)),
+        ranking(_curves(evidence, summary, curves.precision_recall)),
     ]
 
 
 def _forest(summary: Mapping[str, Any]) -> Figure | None:
-    found = labels.rows(summary)
-    ends = [row["auc_interval"] or {"low": None, "high": None} for _, row in found]
-    return forest(
-        [name for name, _ in found],
-        [row["auc"]["mean"] for _, row in found],
-        [end["low"] for end in ends],
-        [end["high"] for end in ends],
-        [row["positive"] for _, row in found],
-    )
+    rows = []
+    for name, row in labels.rows(summary):
+        rows.append(Row("", name, row["positive"], None, row["auc"]["mean"], *ends(row["auc_interval"])))
+    return forest("labels", rows, None, "AUC", (0.0, 1.0))
 
 
-def _curves(evidence: Evidence, summary: Mapping[str, Any], make: Any) -> list[RankingCurve]:
+def _curves(evidence: Evidence, summary: Mapping[str, Any], make: Any) -> list[Ranked]:
     """A curve for each label that some outer fold defines."""
     found = []
     for column, (name, row) in enumerate(labels.rows(summary)):
@@ -49,17 +44,7 @@ def _curves(evidence: Evidence, summary: Mapping[str, Any], make: Any) -> list[R
         lines = [line for line in lines if not line.note]
         if not lines:
             continue
-        band, banded = curves.band(lines), len(lines) > 2
-        found.append(
-            RankingCurve(
-                label=name,
-                folds=[(line.x, line.y) for line in lines],
-                grid=band.grid,
-                mean=band.mean,
-                low=band.low if banded else None,
-                high=band.high if banded else None,
-                note=f"mean AUC {number(row['auc']['mean'], 3)}" if make is curves.roc else "",
-                prevalence=row["positive"] / row["known"] if row["known"] else None,
-            )
-        )
+        note = f"mean AUC {number(row['auc']['mean'], 3)}" if make is curves.roc else ""
+        share = row["positive"] / row["known"] if row["known"] else None
+        found.append(Ranked(name, lines, note, share))
     return found

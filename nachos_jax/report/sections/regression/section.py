@@ -9,7 +9,7 @@ import numpy as np
 
 from nachos_jax.metrics import regression
 from nachos_jax.report.figures.drawing import Figure
-from nachos_jax.report.figures.regression.predictions import bland_altman, scatter
+from nachos_jax.report.figures.predictions import bland_altman, scatter
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.sections.common import Common

@@ -14,7 +14,7 @@ TREES, REPEATS = 50, 10
 
 
 def importance(
-    names: Sequence[str], trials: Sequence[tuple[int | None, Mapping[str, HParamValue], float]]
+    names: Sequence[str], trials: Sequence[tuple[int | None, Mapping[str, HParamValue | None], float]]
 ) -> dict[str, float | None]:
     """Permutation importance of each hyperparameter in a random forest of the trials' scores.
 
