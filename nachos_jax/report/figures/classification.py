@@ -118,28 +118,27 @@ def calibration(curve: Reliability, predicted: np.ndarray, label: str, note: str
         return finished(canvas, title, header, cells)
 
 
-def decision(found: NetBenefit, label: str) -> Figure | None:
+def decision(thresholds: np.ndarray, found: NetBenefit, label: str) -> Figure | None:
     """Net benefit of acting on the model, on all cases and on none; None when the model has none at all.
 
     Treating all goes to minus infinity as the threshold goes to 1, so losses greater than a third of the
     highest benefit are cut off below. `label` is the class that is predicted.
     """
-    model, everyone = found.model.values, found.treat_all.values
+    model, everyone, low, high = found.model, found.treat_all, found.low, found.high
     if not known(model):
         return None
-    low, high = (np.full(len(model), np.nan) if e is None else e for e in (found.model.low, found.model.high))
     benefits = known([0.0, *model, *low, *high, *everyone])
     with sheet("decision", 320) as (canvas, ((axes,),)):
         axes.axhline(0, label="treat none", **style.NOBODY)
-        axes.plot(found.thresholds, everyone, label="treat all", **style.REFERENCE)
-        axes.fill_between(found.thresholds, low, high, **style.BAND)
-        axes.plot(found.thresholds, model, label="model", **style.STRONG)
+        axes.plot(thresholds, everyone, label="treat all", **style.REFERENCE)
+        axes.fill_between(thresholds, low, high, **style.BAND)
+        axes.plot(thresholds, model, label="model", **style.STRONG)
         axes.set(xlim=SHARE, xlabel="threshold probability", ylabel="net benefit")
         axes.set_ylim(1.05 * max(min(benefits), -max(max(benefits) / 3, 0.02)), 1.05 * max(benefits) + 1e-9)
         axes.set_title(fit(label, 320))
         legend(canvas)
         title = f"Decision curve: net benefit over threshold probabilities of {label}"
-        columns = (found.thresholds, model, low, high, everyone, np.zeros(len(model)))
+        columns = (thresholds, model, low, high, everyone, np.zeros(len(model)))
         header = ("threshold", "model", "low", "high", "treat_all", "treat_none")
         return finished(canvas, title, header, zip(*columns, strict=True))
 

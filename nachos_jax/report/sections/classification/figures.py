@@ -88,7 +88,7 @@ def _decision(evidence: Evidence, estimates: Estimates, weights: np.ndarray) -> 
     found = decisions.net_benefit(
         happened, np.clip(predicted, 0.0, 1.0), THRESHOLDS, weights, evidence.settings.level
     )
-    return decision(found, evidence.classes[event])
+    return decision(THRESHOLDS, found, evidence.classes[event])
 
 
 def _confusion(summary: Mapping[str, Any]) -> Figure | None:
