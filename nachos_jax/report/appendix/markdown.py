@@ -15,8 +15,7 @@ from nachos_jax.report.appendix.result_tables import (
     main,
     subgroups,
 )
-from nachos_jax.report.checklists.checklist import GUIDELINES, checklist, tally
-from nachos_jax.report.checklists.item import Item
+from nachos_jax.report.checklists.checklist import GUIDELINES, Item, checklist, tally
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.words.format import data_rows, duration, made_rows, number, percent
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nachos_jax.report.appendix.grid import Cell, Grid, Notes, extent, plain, uncorrected, units
+from nachos_jax.report.appendix.grid import Cell, Grid, Notes, extent, plain, uncorrected
 from nachos_jax.report.words.format import MISSING, number
+from nachos_jax.report.words.phrases import level, units
 
 WIDEST = 8
 """Most outer folds side by side in a table; further ones follow in another table."""
@@ -66,7 +67,7 @@ def intervals(summary: Mapping[str, Any]) -> Grid:
                     notes.interval(interval, method=False),
                 )
             )
-    caption = f"All intervals of {100 * summary['level']:.4g} %, from {extent(summary)}."
+    caption = f"All intervals of {level(summary)}, from {extent(summary)}."
     header = ("Metric", "Method", "Unit", "Estimate", "Interval")
     return Grid("intervals", caption, header, tuple(rows), notes=notes.told(), words=3)
 
@@ -126,7 +127,7 @@ def subgroups(summary: Mapping[str, Any]) -> Grid:
         )
     pairs = [text for name in names for text in (summary["metrics"][name]["label"], "Interval")]
     rows_with = [row["metrics"][name]["interval"] for row in summary["subgroups"] for name in names]
-    kinds = dict.fromkeys(f"{i['label']}, {100 * i['level']:.4g} %" for i in rows_with if i)
+    kinds = dict.fromkeys(f"{i['label']}, {level(i)}" for i in rows_with if i)
     caption = " ".join(
         [f"Subgroups, of out-of-fold predictions together: {extent(summary)}."]
         + [f"Intervals: {kind}." for kind in kinds]

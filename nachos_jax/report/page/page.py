@@ -22,7 +22,8 @@ from nachos_jax.report.page.gallery import read as read_gallery
 from nachos_jax.report.reading import evidence as records
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.words import tables
-from nachos_jax.report.words.format import data_rows, duration, fold_table, made_rows, number, percent
+from nachos_jax.report.words.format import data_rows, fold_table, made_rows
+from nachos_jax.report.words.templating import environment
 
 FOLDER = "report"
 FIGURES = (
@@ -99,33 +100,28 @@ def render(
         figures: what `draw` makes of both.
         gallery: the most confident errors; None when they were not made.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    own, section = Path(__file__).parent / "templates", evidence.section
+    section = evidence.section
     parts = section.parts(summary)
     names = (*FIGURES, *section.figures)
-    environment = Environment(
-        loader=FileSystemLoader([own, own.parents[1] / "sections"], encoding="utf-8"),
-        undefined=StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(number=number, percent=percent, duration=duration)
-    return environment.get_template("page.html.j2").render(
-        summary=summary,
-        headline=summary["metrics"][summary["headline"]],
-        folds=fold_table(summary),
-        intervals=page_tables.intervals(summary),
-        choices=page_tables.choices(evidence, summary),
-        # Every text in the figures has been escaped where it was drawn.
-        figures=dict.fromkeys(names) | {figure.name: Markup(figure.svg) for figure in figures},
-        gallery=gallery,
-        checklist=page_tables.by_guideline(checklist(evidence, summary)),
-        data=data_rows(summary, section),
-        made=made_rows(evidence),
-        template=parts.template,
-        on_subgroups=parts.on_subgroups,
-        **parts.context,
+    return (
+        environment(html=True)
+        .get_template("page.html.j2")
+        .render(
+            summary=summary,
+            headline=summary["metrics"][summary["headline"]],
+            folds=fold_table(summary),
+            intervals=page_tables.intervals(summary),
+            choices=page_tables.choices(evidence, summary),
+            # Every text in the figures has been escaped where it was drawn.
+            figures=dict.fromkeys(names) | {figure.name: Markup(figure.svg) for figure in figures},
+            gallery=gallery,
+            checklist=page_tables.by_guideline(checklist(evidence, summary)),
+            data=data_rows(summary, section),
+            made=made_rows(evidence),
+            template=parts.template,
+            on_subgroups=parts.on_subgroups,
+            **parts.context,
+        )
     )

@@ -10,6 +10,7 @@ from nachos_jax.report.checklists.checklist import Item
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.words import tables
 from nachos_jax.report.words.format import MISSING, number
+from nachos_jax.report.words.phrases import level, span
 
 
 def intervals(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -18,10 +19,8 @@ def intervals(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
         {
             "label": found["label"],
             "unit": f"{found['count']:,} {found['unit']}",
-            "level": f"{100 * found['level']:.4g} %",
-            "ends": MISSING
-            if found["low"] is None
-            else f"{number(found['low'], 3)} to {number(found['high'], 3)}",
+            "level": level(found),
+            "ends": span(found),
             "note": found["note"],
         }
         for found in summary["metrics"][summary["headline"]]["intervals"]

@@ -12,8 +12,6 @@ from nachos_jax.report import sections
 if TYPE_CHECKING:
     from nachos_jax.report.sections.section import Section
 
-UNKNOWN = "generic"
-
 
 @functools.cache
 def of(task: str) -> Section:
@@ -22,11 +20,9 @@ def of(task: str) -> Section:
     Args:
         task: name in `run.json`.
     """
-    found = {info.name: info.ispkg for info in pkgutil.iter_modules(sections.__path__)}
-    for name in (task, UNKNOWN):
-        if name in found:
-            inside = ".section" if found[name] else ""
-            file = importlib.import_module(f"{sections.__name__}.{name}{inside}")
+    for info in pkgutil.iter_modules(sections.__path__):
+        if info.name == task:
+            file = importlib.import_module(f"{sections.__name__}.{task}{'.section' if info.ispkg else ''}")
             if hasattr(file, "SECTION"):
                 return file.SECTION
-    raise LookupError(f"nachos_jax/report/sections/{UNKNOWN}.py is missing.")
+    return importlib.import_module(f"{sections.__name__}.section").Section()

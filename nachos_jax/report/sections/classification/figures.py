@@ -12,11 +12,12 @@ from nachos_jax.report.figures.classification.calibration import Reliability
 from nachos_jax.report.figures.classification.calibration import calibration as draw_calibration
 from nachos_jax.report.figures.classification.confusion import MeanConfusion, confusion
 from nachos_jax.report.figures.classification.decision import DecisionCurve, decision
-from nachos_jax.report.figures.classification.ranking import RankingCurve, precision_recall, roc
+from nachos_jax.report.figures.classification.ranking import precision_recall, roc
 from nachos_jax.report.figures.drawing import Figure
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.sections.classification import decided
+from nachos_jax.report.sections.ranking import curve
 from nachos_jax.report.words.format import number
 from nachos_jax.statistics.bootstrap import resamples
 
@@ -52,33 +53,21 @@ def _ranking(evidence: Evidence, summary: Mapping[str, Any]) -> list[Figure | No
     auc = summary["metrics"]["auc"]
     found: list[Figure | None] = []
     for draw, make in ((roc, curves.roc), (precision_recall, curves.precision_recall)):
-        ranked = []
-        for c in numbers:
-            lines = [
-                make(labels == c, probabilities[:, c])
-                for labels, probabilities in evidence.predictions.values()
-                if np.isfinite(probabilities).all()
-            ]
-            known = [line for line in lines if not line.note]
-            if not known:
-                continue
-            band = curves.band(known)
-            labels = np.concatenate([labels for labels, _ in evidence.predictions.values()])
-            label = evidence.classes[c] if len(numbers) > 1 or len(evidence.classes) > 2 else ""
-            quoted = draw is roc and len(evidence.classes) == 2 and auc["mean"] is not None
-            ranked.append(
-                RankingCurve(
-                    label=label,
-                    folds=[(line.x, line.y) for line in known],
-                    grid=band.grid,
-                    mean=band.mean,
-                    low=band.low if len(known) > 2 else None,
-                    high=band.high if len(known) > 2 else None,
-                    note=f"mean AUC {number(auc['mean'], 3)}" if quoted else "",
-                    prevalence=float(np.mean(labels == c)),
-                )
+        quoted = draw is roc and len(evidence.classes) == 2 and auc["mean"] is not None
+        note = f"mean AUC {number(auc['mean'], 3)}" if quoted else ""
+        labels = np.concatenate([labels for labels, _ in evidence.predictions.values()])
+        ranked = [
+            curve(
+                make,
+                [(labels == c, predicted[:, c]) for labels, predicted in evidence.predictions.values()],
+                evidence.classes[c] if len(numbers) > 1 or len(evidence.classes) > 2 else "",
+                note,
+                float(np.mean(labels == c)),
             )
-        found.append(draw(ranked) if ranked else None)
+            for c in numbers
+        ]
+        known = [line for line in ranked if line is not None]
+        found.append(draw(known) if known else None)
     return found
 
 
@@ -88,16 +77,17 @@ def _calibration(
     happened, predicted, what = decided.event_of(evidence, estimates.truth, estimates.predicted)
     predicted = np.clip(predicted, 0.0, 1.0)
     bins = max(2, min(10, len(predicted) // 20))
-    curve = calibration.reliability(happened, predicted, bins, weights, evidence.settings.level)
+    found = calibration.reliability(happened, predicted, bins, weights, evidence.settings.level)
+    unknown = np.full(len(found.predicted), np.nan)
     edges = np.linspace(0.0, 1.0, 21)
     parts = summary["calibration"]["brier_parts"]
     return draw_calibration(
         Reliability(
-            predicted=curve.predicted,
-            observed=curve.observed,
-            low=curve.low if curve.low is not None else np.full(len(curve.predicted), np.nan),
-            high=curve.high if curve.high is not None else np.full(len(curve.predicted), np.nan),
-            counts=curve.count,
+            predicted=found.predicted,
+            observed=found.observed,
+            low=found.low if found.low is not None else unknown,
+            high=found.high if found.high is not None else unknown,
+            counts=found.count,
             edges=edges,
             histogram=np.histogram(predicted, edges)[0],
             note=f"Brier score of this event {number(parts['brier'], 3)}",
@@ -115,10 +105,9 @@ def _decision(evidence: Evidence, estimates: Estimates, weights: np.ndarray) -> 
     found = decisions.net_benefit(
         happened, np.clip(predicted, 0.0, 1.0), THRESHOLDS, weights, evidence.settings.level
     )
-    curve = DecisionCurve(
-        found.thresholds, found.model.values, found.model.low, found.model.high, found.treat_all.values
-    )
-    return decision(curve, evidence.classes[event])
+    model = found.model
+    drawn = DecisionCurve(found.thresholds, model.values, model.low, model.high, found.treat_all.values)
+    return decision(drawn, evidence.classes[event])
 
 
 def _confusion(summary: Mapping[str, Any]) -> Figure | None:

@@ -1,0 +1,46 @@
+"""Curves of how well scores rank cases, by outer fold and as their mean, which several tasks draw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from nachos_jax.metrics import curves
+from nachos_jax.report.figures.classification.ranking import RankingCurve
+
+Fold = tuple[np.ndarray, np.ndarray]
+"""Whether it happened [n] bool, and the score [n], of the cases of a fold."""
+
+
+def curve(
+    make: Callable[[np.ndarray, np.ndarray], curves.Curve],
+    folds: Iterable[Fold],
+    label: str,
+    note: str,
+    prevalence: float | None,
+) -> RankingCurve | None:
+    """The curve of a class or label; None where no fold defines one.
+
+    Args:
+        make: of `nachos_jax.metrics.curves`, ROC or precision-recall.
+        folds: cases by outer fold; those with scores that are not numbers draw nothing.
+        label: name of the curve.
+        note: what stands beside it.
+        prevalence: share of the cases in which it happened.
+    """
+    lines = [make(happened, scores) for happened, scores in folds if np.isfinite(scores).all()]
+    lines = [line for line in lines if not line.note]
+    if not lines:
+        return None
+    band, banded = curves.band(lines), len(lines) > 2
+    return RankingCurve(
+        label=label,
+        folds=[(line.x, line.y) for line in lines],
+        grid=band.grid,
+        mean=band.mean,
+        low=band.low if banded else None,
+        high=band.high if banded else None,
+        note=note,
+        prevalence=prevalence,
+    )

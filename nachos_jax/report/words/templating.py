@@ -1,0 +1,60 @@
+"""Texts and pages from templates: what is said lies in files beside the code that knows it."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nachos_jax.report.words import format, phrases
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+FILTERS = {
+    format: ("duration", "in_sentence", "number", "percent"),
+    phrases: ("between", "counted", "level", "listed", "metric_quoted", "quoted", "span", "units"),
+}
+"""What templates may write behind a value, by the file that has it."""
+ROOT = Path(__file__).parents[1]
+
+
+@functools.cache
+def environment(*, html: bool) -> Environment:
+    """Templates of the report by their path below report/, or of the page by their path below its templates.
+
+    Args:
+        html: values are escaped for HTML; otherwise they stand as they are.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    found = Environment(
+        loader=FileSystemLoader([ROOT / "page/templates", ROOT / "sections", ROOT], encoding="utf-8"),
+        undefined=StrictUndefined,
+        autoescape=html,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters |= {
+        name: getattr(format, name) for name in ("number", "percent", "duration", "in_sentence")
+    }
+    names = ("between", "counted", "level", "listed", "metric_quoted", "quoted", "span", "units")
+    found.filters |= {name: getattr(phrases, name) for name in names}
+    return found
+
+
+def said(template: str, macro: str, **context: Any) -> str:
+    """What a macro of a template without HTML says, on one line.
+
+    Args:
+        template: its path below report/.
+        macro: its name; it takes no arguments and sees the context.
+        context: what the template may use.
+    """
+    module = environment(html=False).get_template(template).make_module(context)
+    return one_line(str(getattr(module, macro)()))
+
+
+def one_line(text: str) -> str:
+    """A text of a template without the line breaks that only part its source."""
+    return " ".join(filter(None, text.replace("\n", " ").split(" ")))
