@@ -51,8 +51,17 @@ def said(template: str, macro: str, **context: Any) -> str:
         macro: its name; it takes no arguments and sees the context.
         context: what the template may use.
     """
-    module = environment(html=False).get_template(template).make_module(context)
-    return one_line(str(getattr(module, macro)()))
+    return one_line(written(template, macro, context))
+
+
+def paragraphs(template: str, macro: str, **context: Any) -> list[str]:
+    """Likewise, the paragraphs that blank lines part, each on one line."""
+    return list(filter(None, map(one_line, written(template, macro, context).split("\n\n"))))
+
+
+def written(template: str, macro: str, context: dict[str, Any]) -> str:
+    """Likewise, as the template has it."""
+    return str(getattr(environment(html=False).get_template(template).make_module(context), macro)())
 
 
 def one_line(text: str) -> str:
