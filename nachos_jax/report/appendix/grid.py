@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from nachos_jax.report.reading import protocols
 from nachos_jax.report.words.format import MISSING, number
 from nachos_jax.report.words.phrases import level, span, units
 
@@ -109,6 +110,5 @@ def extent(summary: Mapping[str, Any]) -> str:
 
 
 def uncorrected(summary: Mapping[str, Any]) -> str:
-    """What must stand by numbers of the flat protocol that no correction reaches."""
-    flat = summary["protocol"] == "flat"
-    return "Values are those of the selected trial, not corrected for its selection." if flat else ""
+    """What must stand by numbers that no correction reaches."""
+    return protocols.of(summary["protocol"]).words["uncorrected"]

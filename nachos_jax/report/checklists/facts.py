@@ -101,15 +101,13 @@ def _of_results(evidence: Evidence, summary: Mapping[str, Any]) -> dict[str, Any
         "evidence": evidence,
         "summary": summary,
         "run": evidence.run,
-        "flat": evidence.flat,
+        "protocol": evidence.protocol,
         "words": section.words,
         "page": section.parts(summary).context,
         "MOST": MOST_LISTED,
         "UNTESTED": UNTESTED,
         "rest": REST if progress["outer_folds_missing"] else "",
-        "selected": (
-            "These are of the selected trial, not corrected for its selection." if evidence.flat else ""
-        ),
+        "selected": evidence.protocol.words["selected"],
         "tested_of": _tested(progress),
         "lost": section.without_numbers(summary),
         "shown": shown,

@@ -20,7 +20,7 @@ def summarise(evidence: Evidence, estimates: Estimates | None = None) -> dict[st
         "schema": SCHEMA,
         "progress": _progress(evidence),
         "data": _data(evidence),
-        "protocol": "flat" if evidence.flat else "nested",
+        "protocol": evidence.protocol.name,
         "headline": evidence.headline,
         "shown": _shown(evidence),
         "level": evidence.settings.level,
@@ -81,7 +81,7 @@ def _data(evidence: Evidence) -> dict[str, Any]:
 
 
 def _outer_fold(evidence: Evidence, fold: int) -> dict[str, Any]:
-    study = None if evidence.flat else fold
+    study = evidence.protocol.study(fold)
     test, chosen = evidence.tests[fold], evidence.selected(study)
     score = None if chosen is None else evidence.score(study, chosen.number)
     return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from nachos_jax.report.reading import protocols
 from nachos_jax.report.words.templating import paragraphs, said
 
 if TYPE_CHECKING:
@@ -24,7 +25,10 @@ def estimate(summary: Mapping[str, Any], section: Section) -> str:
     unit = section.unit(summary["headline"], summary["data"]["classes"])
     extent = section.extent(summary)
     share = _share(summary) if summary["training_share"] else ""
-    return said(TEMPLATE, "estimate", summary=summary, unit=unit, extent=extent, share=share)
+    protocol = protocols.of(summary["protocol"])
+    return said(
+        TEMPLATE, "estimate", summary=summary, protocol=protocol, unit=unit, extent=extent, share=share
+    )
 
 
 def caveats(summary: Mapping[str, Any], section: Section, warnings: Iterable[str]) -> list[str]:
@@ -40,6 +44,7 @@ def caveats(summary: Mapping[str, Any], section: Section, warnings: Iterable[str
         TEMPLATE,
         "caveats",
         summary=summary,
+        protocol=protocols.of(summary["protocol"]),
         lost=section.without_numbers(summary),
         undefined=undefined,
         qualified=qualified,
