@@ -7,6 +7,7 @@ from typing import Any
 
 from nachos_jax.report.appendix.grid import Cell, Grid, Notes, extent, plain, uncorrected
 from nachos_jax.report.reading import protocols
+from nachos_jax.report.words import phrases
 from nachos_jax.report.words.format import MISSING, number
 from nachos_jax.report.words.phrases import level, units
 
@@ -58,7 +59,7 @@ def intervals(summary: Mapping[str, Any]) -> Grid:
     notes, rows = Notes(), []
     for name in summary["shown"]:
         metric = summary["metrics"][name]
-        for interval in metric["intervals"]:
+        for interval in phrases.intervals(metric):
             rows.append(
                 (
                     *plain([metric["label"], interval["label"], units(interval)]),

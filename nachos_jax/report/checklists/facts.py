@@ -18,7 +18,7 @@ from nachos_jax.core.hparams import AUGMENTATION
 from nachos_jax.core.types import Trial
 from nachos_jax.report.reading.evidence import CaseRow, Evidence
 from nachos_jax.report.words.format import made_rows, number
-from nachos_jax.report.words.phrases import listed
+from nachos_jax.report.words.phrases import intervals, listed
 from nachos_jax.report.words.templating import environment, one_line
 
 MOST_LISTED = 12
@@ -90,7 +90,7 @@ def _of_results(evidence: Evidence, summary: Mapping[str, Any]) -> dict[str, Any
     withheld: dict[tuple[str, str], list[str]] = {}
     shown = [summary["metrics"][name] for name in summary["shown"]]
     for metric in shown:
-        for interval in metric["intervals"]:
+        for interval in intervals(metric):
             if interval["low"] is not None:
                 given.setdefault(f"{interval['label']}, unit {interval['unit']}", []).append(
                     interval["count"]

@@ -16,11 +16,11 @@ from nachos_jax.statistics.bates import PairLosses, bates
 from nachos_jax.statistics.bbc import bbc
 from nachos_jax.statistics.bootstrap import Cases, Replicates, Resampling, bca, bootstrap, percentile
 from nachos_jax.statistics.folds import summary as over_folds
-from nachos_jax.statistics.intervals import Interval, bayle, corrected_t
+from nachos_jax.statistics.intervals import Interval, bayle, corrected_t, prediction_t
 
 POOLED = "all outer folds together: scores of different models, which need not compare"
 PAIRS = "around the outer mean, not extrapolated; its inner fits were stopped on the folds that they score"
-SITES = "folds are sites: it tells how sites differ, and is meant for further sites like these"
+SITES = "folds are sites: it holds for the mean over these sites, and not for a further one"
 
 
 class Estimates:
@@ -51,6 +51,7 @@ class Estimates:
             "folds": {str(fold): asdict(value) for fold, value in values.items()},
             **asdict(over_folds(numbers, evidence.count)),
             "intervals": [asdict(interval) for interval in intervals],
+            "further_site": self._further_site(name, numbers),
             "out_of_fold": asdict(self.out_of_fold(name)),
         }
 
@@ -166,9 +167,10 @@ class Estimates:
         """The headline first: corrected t over outer folds; then those over subjects."""
         evidence, level = self._evidence, self._evidence.settings.level
         bounds = self._metrics.METRICS[name].bounds
-        first = corrected_t(values, evidence.count, level, bounds=bounds, ratio=evidence.ratio)
-        sites = evidence.run["folds"]["scheme"] == "site" and first.low is not None
-        found = [_noted(first, SITES if sites else "")]
+        first = corrected_t(
+            values, evidence.count, level, bounds=bounds, ratio=evidence.ratio, scale="inside"
+        )
+        found = [_noted(first, SITES if evidence.of_sites and first.low is not None else "")]
         if not len(self.truth):
             return found
         if name in self._wanted:
@@ -186,6 +188,14 @@ class Estimates:
                 interval = bates(pairs, level, bias=False, bounds=bounds)
                 found.append(_noted(interval, "; ".join(filter(None, (PAIRS, parts)))))
         return [*found, *evidence.section.intervals(evidence, self, name)]
+
+    def _further_site(self, name: str, values: Sequence[float | None]) -> dict[str, Any] | None:
+        """Where the score of a site that is none of these may lie; None where folds are no sites."""
+        known, evidence = [value for value in values if value is not None], self._evidence
+        if not evidence.of_sites or evidence.flat or not known:
+            return None
+        bounds = self._metrics.METRICS[name].bounds
+        return asdict(prediction_t(known, evidence.settings.level, bounds))
 
     def _pairs(self, name: str) -> list[PairLosses]:
         """Losses of refits and of the fits of pairs behind them; nothing unless a whole division has both."""

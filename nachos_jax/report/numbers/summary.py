@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nachos_jax.report.numbers.cautions import cautions
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.numbers.spent import spent
 from nachos_jax.report.numbers.subgroup_values import subgroups
@@ -33,6 +34,7 @@ def summarise(evidence: Evidence, estimates: Estimates | None = None) -> dict[st
         "training_share": _training_share(evidence),
         **evidence.section.numbers(evidence, estimates),
     }
+    summary["cautions"] = cautions(evidence, summary)
     return {
         "sentence": sentence.estimate(summary, evidence.section),
         "caveats": sentence.caveats(summary, evidence.section, evidence.run.get("warnings", ())),

@@ -110,7 +110,7 @@ def render(
         .get_template("page.html.j2")
         .render(
             summary=summary,
-        protocol=evidence.protocol,
+            protocol=evidence.protocol,
             headline=summary["metrics"][summary["headline"]],
             folds=fold_table(summary),
             intervals=page_tables.intervals(summary),

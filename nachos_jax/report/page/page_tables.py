@@ -8,7 +8,7 @@ from typing import Any
 
 from nachos_jax.report.checklists.checklist import Item
 from nachos_jax.report.reading.evidence import Evidence
-from nachos_jax.report.words import tables
+from nachos_jax.report.words import phrases, tables
 from nachos_jax.report.words.format import MISSING, number
 from nachos_jax.report.words.phrases import level, span
 
@@ -23,7 +23,7 @@ def intervals(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
             "ends": span(found),
             "note": found["note"],
         }
-        for found in summary["metrics"][summary["headline"]]["intervals"]
+        for found in phrases.intervals(summary["metrics"][summary["headline"]])
     ]
 
 

@@ -138,6 +138,14 @@ class Evidence:
         }
         return {fold: outcome for fold, outcome in found.items() if outcome is not None}
 
+    @cached_property
+    def of_sites(self) -> bool:
+        """True when each fold is a site of its own, by the scheme or because the case table has it so."""
+        pairs = {(row.site, row.folds[0]) for row in self.cases}
+        sites, folds = ({pair[place] for pair in pairs} for place in (0, 1))
+        parted = len(pairs) == len(sites) == len(folds) and "" not in sites
+        return self.run["folds"]["scheme"] == "site" or (self.repeats == 1 and len(folds) > 1 and parted)
+
     @property
     def ratio(self) -> float | None:
         """Test cases over training cases, the mean over tested outer folds: 1/(K - 1) when all are equal."""

@@ -44,6 +44,7 @@ class Words:
         output: a sentence on what a network gives.
         loss: a sentence on what training minimises.
         predicted: what a prediction is: "softmax of the network's output".
+        constant: what `Section.constant` is: "the shares of the classes".
     """
 
     noun: str
@@ -56,6 +57,7 @@ class Words:
     output: str
     loss: str
     predicted: str
+    constant: str = ""
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,18 @@ class Section:
         """Further entries of summary.json, as plain JSON values."""
         made = sum(len(truth) for truth, _ in evidence.predictions.values())
         return {"task": evidence.task, "without_numbers": made - len(estimates.truth)}
+
+    def constant(self, _targets: np.ndarray) -> np.ndarray | None:
+        """The best prediction that is the same for all cases, [...] as in `predicted`; None if unknown.
+
+        Args:
+            _targets: [N, ...] of all cases.
+        """
+        return None
+
+    def cautions(self, _evidence: Evidence, _summary: Summary) -> dict[str, Any]:
+        """Further entries of `numbers.cautions`, which `sentence.j2` says."""
+        return {}
 
     # --- what is said --------------------------------------------------------------------------------------
 

@@ -45,6 +45,17 @@ def units(interval: Mapping[str, Any]) -> str:
     return counted(interval["count"], interval["unit"][:-1])
 
 
+def intervals(metric: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """All intervals of a metric: of its mean, and where folds are sites that of a further site."""
+    return [*metric["intervals"], *filter(None, [metric["further_site"]])]
+
+
+def over_subjects(metric: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The interval over subjects to show beside the one over folds: percentiles of the bootstrap."""
+    found = [row for row in metric["intervals"] if row["method"] == "percentile" and row["low"] is not None]
+    return found[0] if found else None
+
+
 def quoted(label: str, value: float | None, interval: Mapping[str, Any] | None, note: str = "") -> str:
     """A value with its interval, or the reasons why one of them is missing."""
     if value is None:

@@ -45,10 +45,11 @@ def caveats(summary: Mapping[str, Any], section: Section, warnings: Iterable[str
         "caveats",
         summary=summary,
         protocol=protocols.of(summary["protocol"]),
+        words=section.words,
         lost=section.without_numbers(summary),
         undefined=undefined,
         qualified=qualified,
-        spread=any(summary["metrics"][name]["se"] is not None for name in summary["shown"]),
+        with_se=any(summary["metrics"][name]["se"] is not None for name in summary["shown"]),
         SE_LABEL=SE_LABEL,
     )
     return found + [

@@ -11,11 +11,9 @@ from nachos_jax.report.words import format, phrases
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-FILTERS = {
-    format: ("duration", "in_sentence", "number", "percent"),
-    phrases: ("between", "counted", "level", "listed", "metric_quoted", "quoted", "span", "units"),
-}
-"""What templates may write behind a value, by the file that has it."""
+SHOWN = ("duration", "in_sentence", "number", "percent")
+SAID = ("between", "counted", "level", "listed", "metric_quoted", "over_subjects", "quoted", "span", "units")
+"""What templates may write behind a value: of `format`, and of `phrases`."""
 ROOT = Path(__file__).parents[1]
 
 
@@ -35,11 +33,8 @@ def environment(*, html: bool) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= {
-        name: getattr(format, name) for name in ("number", "percent", "duration", "in_sentence")
-    }
-    names = ("between", "counted", "level", "listed", "metric_quoted", "quoted", "span", "units")
-    found.filters |= {name: getattr(phrases, name) for name in names}
+    found.filters |= {name: getattr(format, name) for name in SHOWN}
+    found.filters |= {name: getattr(phrases, name) for name in SAID}
     return found
 
 

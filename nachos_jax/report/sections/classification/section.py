@@ -30,6 +30,7 @@ class _Classification(Section):
         output="The output is one probability a class (softmax).",
         loss="The loss is cross-entropy.",
         predicted="softmax of the network's output",
+        constant="the shares of the classes, and so the majority class",
     )
     figures = ("roc", "precision_recall", "calibration", "decision", "confusion")
     also = ("auc",)
@@ -70,9 +71,20 @@ class _Classification(Section):
     def numbers(self, evidence: Evidence, estimates: Estimates) -> dict[str, Any]:
         return {
             "confusion": counts.matrix(evidence),
-            "decisions": decided.thresholds(evidence),
+            "decisions": decided.thresholds(evidence, estimates),
             "calibration": decided.calibrated(evidence, estimates.truth, estimates.predicted),
             "temperature": decided.temperatures(evidence),
+        }
+
+    def constant(self, targets: np.ndarray) -> np.ndarray:
+        return np.bincount(targets) / len(targets)
+
+    def cautions(self, evidence: Evidence, summary: Summary) -> dict[str, Any]:
+        return {
+            "one_class": counts.nearly_one(summary["confusion"]),
+            "positive_by_default": summary["decisions"]["class"]
+            if summary["decisions"] and not evidence.settings.positive
+            else None,
         }
 
     def extent(self, summary: Summary) -> str:

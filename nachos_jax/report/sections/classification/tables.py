@@ -91,6 +91,9 @@ def calibration(summary: Mapping[str, Any]) -> list[Grid]:
     notes, rows = Notes(), list[tuple[Cell, ...]]()
     titles = {"in_the_large": "Calibration in the large", "intercept": "Intercept", "slope": "Slope"}
     rows += [(Cell(title), notes.value(found[key])) for key, title in titles.items()]
+    ece = found["ece"]
+    chance = f"{number(ece['if_calibrated'], 3)} for a perfectly calibrated model of this size, by simulation"
+    rows.append((Cell("ECE, mean over outer folds"), notes.cell(number(ece["mean"], 3), chance)))
     for key, value in found["brier_parts"].items():
         title = (
             "Squared error (two-class Brier score)"

@@ -34,6 +34,7 @@ class _Regression(Section):
             "and standard deviation of the training cases of each fit."
         ),
         predicted="the network's output in the unit of the target",
+        constant="the mean of the target",
     )
     figures = ("scatter", "bland_altman")
     also = ("r2",)
@@ -65,6 +66,9 @@ class _Regression(Section):
             "agreement": agreement.numbers(evidence, estimates),
             "target": agreement.spread(evidence.targets),
         }
+
+    def constant(self, targets: np.ndarray) -> np.ndarray:
+        return targets.mean()
 
     def extent(self, summary: Summary) -> str:
         target = summary["target"]
