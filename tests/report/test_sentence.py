@@ -27,9 +27,9 @@ def test_a_whole_run(make_run):
     half = stats.t(4).ppf(0.975) * math.sqrt(1 / 5 + 1 / 4) * metric["sd"]
     beyond = f"{metric['mean'] - half:.3f} to {metric['mean'] + half:.3f}"
     assert told == (
-        f"Balanced accuracy {metric['mean']:.3f} (95 % interval {folds['low']} to {folds['high']}, corrected t "
-        f"on the logit scale over 5 outer folds; over 120 subjects {subjects['low']} to {subjects['high']}, "
-        f"bootstrap; SE {metric['se']:.3f}, descriptive): "
+        f"Balanced accuracy {metric['mean']:.3f} (95 % interval {folds['low']} to {folds['high']}, corrected "
+        "t on the logit scale over 5 outer folds; over 120 subjects "
+        f"{subjects['low']} to {subjects['high']}, bootstrap; SE {metric['se']:.3f}, descriptive): "
         "nested cross-validation on 240 cases of 120 subjects, 3 classes. It estimates how the whole "
         "procedure (search, training, epochs rule) performs when trained on about 4/5 of these data."
     )

@@ -15,7 +15,7 @@ from nachos_jax.report.appendix.result_tables import (
     main,
     subgroups,
 )
-from nachos_jax.report.checklists.checklist import GUIDELINES, Item, checklist, tally
+from nachos_jax.report.checklists.checklist import GUIDELINES, Item, tally
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.words.format import data_rows, duration, made_rows, number, percent
 
@@ -30,14 +30,14 @@ _ALIGNED = {"words": ":---", "numbers": "---:"}
 NOTHING = "No outer fold is tested yet, so there are no results."
 
 
-def appendix(evidence: Evidence, summary: Mapping[str, Any]) -> str:
+def appendix(evidence: Evidence, summary: Mapping[str, Any], items: Sequence[Item]) -> str:
     """The appendix as text; it depends on the records alone.
 
     Args:
         evidence: the records of a run, finished or not.
         summary: what `summary.summarise` makes of them.
+        items: the checklists of both.
     """
-    items = checklist(evidence, summary)
     parts = [
         "# Appendix: how performance was estimated",
         escape(summary["sentence"]),

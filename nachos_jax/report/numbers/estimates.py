@@ -23,6 +23,12 @@ PAIRS = "around the outer mean, not extrapolated; its inner fits were stopped on
 SITES = "folds are sites: it holds for the mean over these sites, and not for a further one"
 
 
+DRAWS = 100_000_000
+"""Most replicates times cases of a bootstrap: more than 50,000 cases get fewer than the usual 2,000,
+and no BCa, whose jackknife evaluates all cases a thousand times and which then equals percentiles."""
+FEWEST_REPLICATES = 200
+
+
 class Estimates:
     """Metrics and intervals of one run.
 
@@ -93,10 +99,12 @@ class Estimates:
             return Cases(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, str))
         numbers = [np.full(len(evidence.tests[fold].cases), fold) for fold in folds]
         subjects = [[evidence.by_case[case].subject for case in evidence.tests[fold].cases] for fold in folds]
+        names = np.concatenate([np.array(names, str) for names in subjects])
         return Cases(
             evidence.section.strata(self.truth),
             np.concatenate(numbers)[self._finite],
-            np.concatenate([np.array(names, str) for names in subjects])[self._finite],
+            # Numbers in the order of the names: they are sorted again and again.
+            np.unique(names, return_inverse=True)[1][self._finite],
         )
 
     @cached_property
@@ -119,9 +127,10 @@ class Estimates:
 
     @cached_property
     def resampling(self) -> Resampling:
-        """How subjects are drawn, the same for every number of the report."""
-        seed = int(self._evidence.run["config"].get("seed", 0))
-        return Resampling(self._evidence.settings.replicates, seed)
+        """How subjects are drawn, the same for every number of the report; fewer times of very many cases."""
+        seed, wanted = int(self._evidence.run["config"].get("seed", 0)), self._evidence.settings.replicates
+        most = max(FEWEST_REPLICATES, DRAWS // max(1, len(self.truth)))
+        return Resampling(min(wanted, most), seed)
 
     @cached_property
     def _all(self) -> tuple[np.ndarray, np.ndarray]:
@@ -175,7 +184,9 @@ class Estimates:
             return found
         if name in self._wanted:
             drawn = self.drawn(name, np.arange(len(self.truth)), self.resampling)
-            found += [percentile(drawn, level, bounds), bca(drawn, level, bounds)]
+            found.append(percentile(drawn, level, bounds))
+            if len(self.truth) * evidence.settings.replicates <= DRAWS:
+                found.append(bca(drawn, level, bounds))
         if name in self._metrics.ADDITIVE:
             losses = self._metrics.ADDITIVE[name](self.truth, self.predicted)
             if not np.isfinite(losses).all():  # the metric weighs cases by what is known of them

@@ -25,7 +25,7 @@ def summarise(evidence: Evidence, estimates: Estimates | None = None) -> dict[st
         "headline": evidence.headline,
         "shown": _shown(evidence),
         "level": evidence.settings.level,
-        "replicates": evidence.settings.replicates,
+        "replicates": estimates.resampling.replicates,
         "metrics": {name: estimates.metric(name) for name in _ordered(evidence)},
         "subgroups": subgroups(evidence, estimates),
         "outer_folds": [_outer_fold(evidence, fold) for fold in evidence.tests],

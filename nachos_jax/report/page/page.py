@@ -10,7 +10,7 @@ from typing import Any
 from nachos_jax.records.store import RunDirectory, dump
 from nachos_jax.report.appendix.latex import tables as latex_tables
 from nachos_jax.report.appendix.markdown import appendix
-from nachos_jax.report.checklists.checklist import checklist
+from nachos_jax.report.checklists.checklist import Item, checklist
 from nachos_jax.report.figures import of_estimate, of_search
 from nachos_jax.report.figures.drawing import Figure
 from nachos_jax.report.figures.standalone import standalone
@@ -60,8 +60,9 @@ def write(workdir: str | os.PathLike) -> Path:
     _write_figures(directory, figures)
     for name, text in latex_tables(summary, evidence.section).items():
         directory.write_text(f"{FOLDER}/tables/{name}.tex", text)
-    directory.write_text(f"{FOLDER}/report.md", appendix(evidence, summary))
-    page = render(evidence, summary, figures, read_gallery(directory, evidence))
+    items = checklist(evidence, summary)
+    directory.write_text(f"{FOLDER}/report.md", appendix(evidence, summary, items))
+    page = render(evidence, summary, figures, items, read_gallery(directory, evidence))
     return directory.write_text(f"{FOLDER}/index.html", page)
 
 
@@ -90,7 +91,11 @@ def _write_figures(directory: RunDirectory, figures: Sequence[Figure]) -> None:
 
 
 def render(
-    evidence: Evidence, summary: Mapping[str, Any], figures: Sequence[Figure], gallery: Gallery | None
+    evidence: Evidence,
+    summary: Mapping[str, Any],
+    figures: Sequence[Figure],
+    items: Sequence[Item],
+    gallery: Gallery | None,
 ) -> str:
     """The page as HTML text: self-contained, no script, no network.
 
@@ -98,6 +103,7 @@ def render(
         evidence: the records.
         summary: what `summary.summarise` makes of them.
         figures: what `draw` makes of both.
+        items: the checklists of both.
         gallery: the most confident errors; None when they were not made.
     """
     from markupsafe import Markup
@@ -105,24 +111,21 @@ def render(
     section = evidence.section
     parts = section.parts(summary)
     names = (*FIGURES, *section.figures)
-    return (
-        environment(html=True)
-        .get_template("page.html.j2")
-        .render(
-            summary=summary,
-            protocol=evidence.protocol,
-            headline=summary["metrics"][summary["headline"]],
-            folds=fold_table(summary),
-            intervals=page_tables.intervals(summary),
-            choices=page_tables.choices(evidence, summary),
-            # Every text in the figures has been escaped where it was drawn.
-            figures=dict.fromkeys(names) | {figure.name: Markup(figure.svg) for figure in figures},
-            gallery=gallery,
-            checklist=page_tables.by_guideline(checklist(evidence, summary)),
-            data=data_rows(summary, section),
-            made=made_rows(evidence),
-            template=parts.template,
-            on_subgroups=parts.on_subgroups,
-            **parts.context,
-        )
+    template = environment(html=True).get_template("page.html.j2")
+    return template.render(
+        summary=summary,
+        protocol=evidence.protocol,
+        headline=summary["metrics"][summary["headline"]],
+        folds=fold_table(summary),
+        intervals=page_tables.intervals(summary),
+        choices=page_tables.choices(evidence, summary),
+        # Every text in the figures has been escaped where it was drawn.
+        figures=dict.fromkeys(names) | {figure.name: Markup(figure.svg) for figure in figures},
+        gallery=gallery,
+        checklist=page_tables.by_guideline(items),
+        data=data_rows(summary, section),
+        made=made_rows(evidence),
+        template=parts.template,
+        on_subgroups=parts.on_subgroups,
+        **parts.context,
     )

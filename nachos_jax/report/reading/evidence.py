@@ -122,6 +122,11 @@ class Evidence:
         return name
 
     @cached_property
+    def _folds(self) -> np.ndarray:
+        """[N, R] fold of each case in each repeat."""
+        return np.array([row.folds for row in self.cases])
+
+    @cached_property
     def by_case(self) -> dict[str, CaseRow]:
         """The cases by name."""
         return {row.case: row for row in self.cases}
@@ -158,7 +163,7 @@ class Evidence:
 
     def members(self, fold: int) -> list[CaseRow]:
         """The cases of an outer fold."""
-        return [row for row in self.cases if row.folds[self.repeat(fold)] == fold]
+        return [self.cases[i] for i in np.flatnonzero(self._folds[:, self.repeat(fold)] == fold).tolist()]
 
     def inner_predictions(self, fold: int) -> tuple[np.ndarray, np.ndarray] | None:
         """Truth [n, ...] and outputs [n, S] of all inner folds of an outer fold; None where one is missing.
@@ -175,8 +180,7 @@ class Evidence:
 
     def truth(self, fold: int) -> np.ndarray:
         """Targets [n, ...] of the cases of a fold, in table order."""
-        repeat = self.repeat(fold)
-        return self.targets[[row.folds[repeat] == fold for row in self.cases]]
+        return self.targets[self._folds[:, self.repeat(fold)] == fold]
 
     def same_predictions(self, other: Evidence) -> bool:
         """True when the tests of both hold the same, as those of a copy do."""

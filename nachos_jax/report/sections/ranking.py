@@ -11,6 +11,8 @@ from nachos_jax.report.figures.classification.ranking import RankingCurve
 
 Fold = tuple[np.ndarray, np.ndarray]
 """Whether it happened [n] bool, and the score [n], of the cases of a fold."""
+MOST_POINTS = 2000
+"""Points of a fold's curve that are drawn and stand in the table of the figure."""
 
 
 def curve(
@@ -34,9 +36,10 @@ def curve(
     if not lines:
         return None
     band, banded = curves.band(lines), len(lines) > 2
+    kept = [np.unique(np.linspace(0, len(line.x) - 1, MOST_POINTS).astype(int)) for line in lines]
     return RankingCurve(
         label=label,
-        folds=[(line.x, line.y) for line in lines],
+        folds=[(line.x[at], line.y[at]) for line, at in zip(lines, kept, strict=True)],
         grid=band.grid,
         mean=band.mean,
         low=band.low if banded else None,

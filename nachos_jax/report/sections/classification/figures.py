@@ -22,7 +22,7 @@ from nachos_jax.report.words.format import number
 from nachos_jax.statistics.bootstrap import resamples
 
 WEIGHTS = 20_000_000
-"""Replicates times cases of a band: 80 MB; larger cohorts get fewer replicates, at least 200."""
+"""Replicates times cases of a band: 80 MB; larger cohorts get fewer replicates, at least 100."""
 THRESHOLDS = np.arange(1, 100) / 100
 
 
@@ -42,7 +42,7 @@ def drawn(evidence: Evidence, estimates: Estimates, summary: Mapping[str, Any]) 
 def _weights(estimates: Estimates) -> np.ndarray:
     """[R, N] replicates of whole subjects, for bands over all out-of-fold predictions."""
     cases, wanted = estimates.cases, estimates.resampling
-    replicates = max(200, min(wanted.replicates, WEIGHTS // len(cases.strata)))
+    replicates = max(100, min(wanted.replicates, WEIGHTS // len(cases.strata)))
     return resamples(cases.subjects, cases.strata, None, replicates, wanted.seed)
 
 
