@@ -131,7 +131,7 @@ def corrected_t(
     """
     defined = np.array([value for value in values if value is not None], np.float64)
     kind = Kind("corrected_t", "Corrected t (Nadeau and Bengio)", "outer folds", len(defined), level)
-    logit = replace(kind, method="corrected_t_logit", label=f"{kind.label}, logit scale")
+    logit = replace(kind, method="corrected_t_logit", label="Corrected t on the logit scale")
     finite = bool(np.isfinite(bounds).all())
     if scale == "logit" and not finite:
         raise ValueError(f"bounds {bounds}: the logit scale needs finite ones")
