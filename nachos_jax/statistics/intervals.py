@@ -131,33 +131,36 @@ def corrected_t(
     """
     defined = np.array([value for value in values if value is not None], np.float64)
     kind = Kind("corrected_t", "Corrected t (Nadeau and Bengio)", "outer folds", len(defined), level)
-    logit = replace(kind, method="corrected_t_logit", label="Corrected t on the logit scale")
-    finite = bool(np.isfinite(bounds).all())
-    if scale == "logit" and not finite:
+    if scale == "logit" and not np.isfinite(bounds).all():
         raise ValueError(f"bounds {bounds}: the logit scale needs finite ones")
     missing = len(values) - len(defined)
     skipped = f"{missing} of {len(values)} outer folds undefined and left out" if missing else ""
     mean = float(defined.mean()) if len(defined) else None
     reason = _no_spread_over_folds(defined, folds)
     if mean is None or reason:
-        return (logit if scale == "logit" else kind).undefined(
-            "; ".join(filter(None, (reason, skipped))), mean
-        )
+        return kind.undefined("; ".join(filter(None, (reason, skipped))), mean)
     share = 1 / (folds - 1) if ratio is None else ratio
     se = math.sqrt((1 / len(defined) + share) * defined.var(ddof=1))
     half = float(special.stdtrit(len(defined) - 1, (1 + level) / 2)) * se
-    ends, within = (mean - half, mean + half), bounds[0] < mean < bounds[1]
-    if scale == "inside":
-        beyond = ends[0] < bounds[0] or ends[1] > bounds[1]
-        scale = "logit" if beyond and finite and within else "metric"
-        if scale == "logit":
-            told = f"logit scale, for {ends[0]:.3f} to {ends[1]:.3f} would leave the metric's range"
-            skipped = "; ".join(filter(None, (told, skipped)))
-    if scale == "metric":
-        return kind.around(mean, ends, bounds, skipped)
-    if not within:
-        return logit.undefined("the mean lies on the metric's bound: its logit is infinite", mean)
-    return logit.around(mean, _logit_ends(mean, half, bounds), bounds, skipped)
+    beyond = mean - half < bounds[0] or mean + half > bounds[1]
+    if scale == "logit":
+        return _on_logit_scale(kind, mean, half, bounds, skipped)
+    if scale == "inside" and beyond and np.isfinite(bounds).all() and bounds[0] < mean < bounds[1]:
+        told = f"the plain one, {mean - half:.3f} to {mean + half:.3f}, would leave the metric's range"
+        return _on_logit_scale(kind, mean, half, bounds, "; ".join(filter(None, (told, skipped))))
+    return kind.around(mean, (mean - half, mean + half), bounds, skipped)
+
+
+def _on_logit_scale(kind: Kind, mean: float, half: float, bounds: Bounds, note: str) -> Interval:
+    """mean +- half to first order, symmetric in the logit of the mean."""
+    kind = replace(kind, method="corrected_t_logit", label="Corrected t on the logit scale")
+    if not bounds[0] < mean < bounds[1]:
+        return kind.undefined("the mean lies on the metric's bound: its logit is infinite", mean)
+    width = bounds[1] - bounds[0]
+    part = (mean - bounds[0]) / width
+    slope = 1 / (width * part * (1 - part))
+    ends = special.expit(special.logit(part) + slope * half * np.array([-1.0, 1.0]))
+    return kind.around(mean, bounds[0] + width * ends, bounds, note)
 
 
 def prediction_t(values: Sequence[float], level: float = 0.95, bounds: Bounds = UNBOUNDED) -> Interval:
@@ -180,14 +183,6 @@ def prediction_t(values: Sequence[float], level: float = 0.95, bounds: Bounds = 
     spread = math.sqrt((1 + 1 / len(defined)) * defined.var(ddof=1))
     half = float(special.stdtrit(len(defined) - 1, (1 + level) / 2)) * spread
     return kind.around(mean, (mean - half, mean + half), bounds)
-
-
-def _logit_ends(mean: float, half: float, bounds: Bounds) -> np.ndarray:
-    """Ends [2] of an interval that is mean +- half to first order and symmetric on the logit scale."""
-    width = bounds[1] - bounds[0]
-    part = (mean - bounds[0]) / width
-    slope = 1 / (width * part * (1 - part))
-    return bounds[0] + width * special.expit(special.logit(part) + slope * half * np.array([-1.0, 1.0]))
 
 
 def _no_spread_over_folds(defined: np.ndarray, folds: int) -> str:

@@ -34,7 +34,7 @@ def test_a_whole_run(make_run):
         "procedure (search, training, epochs rule) performs when trained on about 4/5 of these data."
     )
     assert caveats == (
-        f"On the interval: logit scale, for {beyond} would leave the metric's range.\n{sentence.SE_LABEL}."
+        f"On the interval: the plain one, {beyond}, would leave the metric's range.\n{sentence.SE_LABEL}."
     )
 
 

@@ -231,7 +231,7 @@ def test_the_logit_scale_is_taken_where_the_plain_interval_leaves_the_range(valu
     if free.low < 0 or free.high > 1:
         assert (found.method, both(found).tolist()) == ("corrected_t_logit", both(logit).tolist())
         assert "logit scale" in found.label
-        assert found.note.startswith(f"logit scale, for {free.low:.3f} to {free.high:.3f}")
+        assert found.note.startswith(f"the plain one, {free.low:.3f} to {free.high:.3f}, would")
     else:
         assert found == plain
 
