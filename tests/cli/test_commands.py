@@ -222,7 +222,7 @@ def test_threshold_and_temperature_are_shipped_and_applied(here: Path, finished:
     def loss(temperature: float) -> float:
         return -float(np.mean(special.log_softmax(logits / temperature, axis=1)[range(CASES), labels]))
 
-    best = optimize.minimize_scalar(loss, bounds=(0.01, 100), method="bounded", options={"xatol": 1e-8}).x
+    best = optimize.fminbound(loss, 0.01, 100, xtol=1e-8)
     assert told["temperature"] == pytest.approx(best, rel=1e-3)
 
     image = tmp_path / "0.png"

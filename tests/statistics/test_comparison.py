@@ -203,7 +203,7 @@ def test_holm_keeps_the_order_of_its_values(values, random):
 
 def test_unequal_folds_give_both_tests_the_same_ratio():
     """Folds of 200, 50, 50, 50 and 50 cases: at rope 0 the smaller tail is half of p."""
-    values, ratio = [0.02, 0.03, 0.01, 0.05, 0.015], np.mean([200 / 200, *[50 / 350] * 4])
+    values, ratio = [0.02, 0.03, 0.01, 0.05, 0.015], (200 / 200 + 4 * 50 / 350) / 5
     found, posterior = corrected_t(values, 5, ratio=ratio), correlated_t(values, 5, 0.0, ratio)
     assert found.p is not None
     assert posterior.below == pytest.approx(found.p / 2)

@@ -31,13 +31,7 @@ NOTHING = "No outer fold is tested yet, so there are no results."
 
 
 def appendix(evidence: Evidence, summary: Mapping[str, Any], items: Sequence[Item]) -> str:
-    """The appendix as text; it depends on the records alone.
-
-    Args:
-        evidence: the records of a run, finished or not.
-        summary: what `summary.summarise` makes of them.
-        items: the checklists of both.
-    """
+    """The appendix of a run, finished or not, as text; it depends on the records alone."""
     parts = [
         "# Appendix: how performance was estimated",
         escape(summary["sentence"]),

@@ -52,12 +52,7 @@ class Item:
 
 
 def checklist(evidence: Evidence, summary: Mapping[str, Any]) -> list[Item]:
-    """All items of both guidelines, in their order.
-
-    Args:
-        evidence: the records.
-        summary: what `summary.summarise` makes of them.
-    """
+    """All items of both guidelines, in their order."""
     known, words = Facts(evidence, summary), evidence.section.words
     return [
         _answered(name, row, known, row["missing"].format(each=words.each, kinds=words.kinds))

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,15 +27,8 @@ REST = "the outer folds not yet tested, or why they are left out"
 NOT_TOLD = "what this task says of it, which the report does not know"
 
 
-@dataclass(frozen=True)
-class Fact:
-    """What the records say about one thing.
-
-    Attributes:
-        text: whole sentences; "" when the records say nothing.
-        missing: what the authors must add.
-        applies: False when the text says why the question does not arise in this run.
-    """
+class Fact(NamedTuple):
+    """What the records say, what the authors must add, and whether the question arises in this run at all."""
 
     text: str
     missing: tuple[str, ...]
@@ -44,12 +36,7 @@ class Fact:
 
 
 class Facts:
-    """The facts of one run.
-
-    Args:
-        evidence: the records.
-        summary: what `summary.summarise` makes of them.
-    """
+    """The facts of one run, from its records and their summary."""
 
     def __init__(self, evidence: Evidence, summary: Mapping[str, Any]):
         self._missing: list[str] = []

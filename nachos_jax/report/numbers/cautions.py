@@ -15,12 +15,7 @@ FEW_FOLDS = 3
 
 
 def cautions(evidence: Evidence, summary: Mapping[str, Any]) -> dict[str, Any]:
-    """By name what calls for caution; None where nothing does.
-
-    Args:
-        evidence: the records.
-        summary: its metrics, outer folds and what the section counted.
-    """
+    """By name what calls for caution; None where nothing does. `summary` is without its words."""
     return {
         "epochs_at_limit": _at_limit(evidence, summary),
         "few_folds": summary["metrics"][summary["headline"]]["count"] == FEW_FOLDS and not evidence.flat,

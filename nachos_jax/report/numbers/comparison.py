@@ -80,14 +80,7 @@ def compare(workdirs: Sequence[str], metric: str | None = None, rope: float = RO
 
 
 def write(result: dict[str, Any], folder: str) -> Path:
-    """Writes comparison.json and comparison.md.
-
-    Args:
-        result: of `compare`.
-        folder: where; made if need be.
-
-    Returns:
-        The path of the Markdown file.
+    """Writes comparison.json and comparison.md into a folder, made if need be; returns the latter.
 
     Raises:
         UsageError: the folder cannot be made or written to.

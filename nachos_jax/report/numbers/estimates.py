@@ -34,9 +34,6 @@ class Estimates:
 
     "estimate" of a metric is the number to quote: the mean over outer folds, or, in the flat protocol, what
     bias correction leaves of the selected trial's mean.
-
-    Args:
-        evidence: the records.
     """
 
     def __init__(self, evidence: Evidence):

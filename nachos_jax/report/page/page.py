@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nachos_jax.records.store import RunDirectory, dump
+from nachos_jax.report.appendix import result_tables
 from nachos_jax.report.appendix.latex import tables as latex_tables
 from nachos_jax.report.appendix.markdown import appendix
 from nachos_jax.report.checklists.checklist import Item, checklist
@@ -17,12 +18,11 @@ from nachos_jax.report.figures.standalone import standalone
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.numbers.summary import summarise
 from nachos_jax.report.page import page_tables
-from nachos_jax.report.page.gallery import Gallery
 from nachos_jax.report.page.gallery import read as read_gallery
 from nachos_jax.report.reading import evidence as records
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.words import tables
-from nachos_jax.report.words.format import data_rows, fold_table, made_rows
+from nachos_jax.report.words.format import data_rows, made_rows
 from nachos_jax.report.words.templating import environment
 
 FOLDER = "report"
@@ -95,17 +95,9 @@ def render(
     summary: Mapping[str, Any],
     figures: Sequence[Figure],
     items: Sequence[Item],
-    gallery: Gallery | None,
+    gallery: Mapping[str, Any] | None,
 ) -> str:
-    """The page as HTML text: self-contained, no script, no network.
-
-    Args:
-        evidence: the records.
-        summary: what `summary.summarise` makes of them.
-        figures: what `draw` makes of both.
-        items: the checklists of both.
-        gallery: the most confident errors; None when they were not made.
-    """
+    """The page as HTML text: self-contained, no script, no network."""
     from markupsafe import Markup
 
     section = evidence.section
@@ -116,13 +108,12 @@ def render(
         summary=summary,
         protocol=evidence.protocol,
         headline=summary["metrics"][summary["headline"]],
-        folds=fold_table(summary),
-        intervals=page_tables.intervals(summary),
+        folds=result_tables.folds(summary),
         choices=page_tables.choices(evidence, summary),
         # Every text in the figures has been escaped where it was drawn.
         figures=dict.fromkeys(names) | {figure.name: Markup(figure.svg) for figure in figures},
         gallery=gallery,
-        checklist=page_tables.by_guideline(items),
+        checklist=items,
         data=data_rows(summary, section),
         made=made_rows(evidence),
         template=parts.template,

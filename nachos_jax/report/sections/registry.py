@@ -15,11 +15,7 @@ if TYPE_CHECKING:
 
 @functools.cache
 def of(task: str) -> Section:
-    """The section of a task; of one that has none, a section that shows what the task measured itself.
-
-    Args:
-        task: name in `run.json`.
-    """
+    """The section of the task of a run.json; for one that has none, what the task measured itself."""
     for info in pkgutil.iter_modules(sections.__path__):
         if info.name == task:
             file = importlib.import_module(f"{sections.__name__}.{task}{'.section' if info.ispkg else ''}")

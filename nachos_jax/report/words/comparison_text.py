@@ -14,12 +14,7 @@ TEMPLATE = "words/comparison.j2"
 
 
 def pair(result: Result, found: Mapping[str, Any]) -> str:
-    """What was found of two runs, in two or three sentences.
-
-    Args:
-        result: of `comparison.compare`, before its words.
-        found: one of its pairs.
-    """
+    """What was found of two runs, one of the pairs of a comparison, in two or three sentences."""
     return said(TEMPLATE, "pair", result=result, found=found, chance=_chance)
 
 
@@ -34,11 +29,7 @@ def caveats(result: Result) -> list[str]:
 
 
 def markdown(result: Result) -> str:
-    """The whole comparison as Markdown text.
-
-    Args:
-        result: of `comparison.compare`.
-    """
+    """The whole comparison as Markdown text."""
     runs = _table(["Run", "Mean", "SD over folds", "Outer folds"], map(_run_row, result["runs"]))
     pairs = _table(_pair_header(result), (_pair_row(result, found) for found in result["pairs"]))
     return written(TEMPLATE, "markdown", {"result": result, "runs": runs, "pairs": pairs})

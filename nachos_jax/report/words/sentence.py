@@ -16,12 +16,7 @@ SE_LABEL = "SE over folds (NACHOS), descriptive: folds share training cases, so 
 
 
 def estimate(summary: Mapping[str, Any], section: Section) -> str:
-    """One sentence or two: the headline metric, its unit and count, the data, and what it estimates.
-
-    Args:
-        summary: what `summary.summarise` builds, before its words.
-        section: of the task.
-    """
+    """The headline metric, its unit and count, the data, and what it estimates; `summary` has no words yet."""
     unit = section.unit(summary["headline"], summary["data"]["classes"])
     extent = section.extent(summary)
     share = _share(summary) if summary["training_share"] else ""
@@ -32,13 +27,7 @@ def estimate(summary: Mapping[str, Any], section: Section) -> str:
 
 
 def caveats(summary: Mapping[str, Any], section: Section, warnings: Iterable[str]) -> list[str]:
-    """What the reader must know besides the sentence, most important first.
-
-    Args:
-        summary: what `summary.summarise` builds, before its words.
-        section: of the task.
-        warnings: the run's own.
-    """
+    """What the reader must know besides the sentence, most important first, then the run's own warnings."""
     undefined, qualified = _noted(summary)
     found = paragraphs(
         TEMPLATE,

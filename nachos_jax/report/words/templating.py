@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 SHOWN = ("duration", "in_sentence", "number", "percent")
-SAID = ("between", "counted", "level", "listed", "metric_quoted", "over_subjects", "quoted", "span", "units")
+SAID = (
+    *("between", "counted", "intervals", "level", "listed", "metric_quoted", "over_subjects", "quoted"),
+    *("span", "units"),
+)
 """What templates may write behind a value: of `format`, and of `phrases`."""
 ROOT = Path(__file__).parents[1]
 
@@ -39,13 +42,7 @@ def environment(*, html: bool) -> Environment:
 
 
 def said(template: str, macro: str, **context: Any) -> str:
-    """What a macro of a template without HTML says, on one line.
-
-    Args:
-        template: its path below report/.
-        macro: its name; it takes no arguments and sees the context.
-        context: what the template may use.
-    """
+    """What a macro of a template without HTML says of the context, on one line; it takes no arguments."""
     return one_line(written(template, macro, context))
 
 

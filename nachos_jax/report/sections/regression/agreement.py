@@ -13,7 +13,7 @@ from nachos_jax.report.appendix.grid import Cell, Grid, Notes, extent, plain, un
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.words.format import number
-from nachos_jax.report.words.phrases import level, span
+from nachos_jax.report.words.phrases import span
 from nachos_jax.statistics.folds import summary as over_folds
 from nachos_jax.statistics.intervals import corrected_t
 
@@ -54,22 +54,6 @@ def numbers(evidence: Evidence, estimates: Estimates) -> dict[str, Any] | None:
         "low": None if sd is None else pooled - LIMIT * sd,
         "high": None if sd is None else pooled + LIMIT * sd,
     }
-
-
-def texts(summary: Mapping[str, Any]) -> list[tuple[str, str]] | None:
-    """The numbers as names and texts."""
-    found = summary["agreement"]
-    if found is None:
-        return None
-    interval = found["bias"]["interval"]
-    how = interval["note"] if interval["low"] is None else f"{level(interval)}, corrected t"
-    return [
-        ("Bias, mean over folds", number(found["bias"]["mean"], 3)),
-        ("Its interval", f"{span(interval)} ({how})"),
-        ("SD of differences", number(found["sd"], 3)),
-        ("Limits of agreement", span(found)),
-        ("Predictions", number(found["predictions"])),
-    ]
 
 
 def tables(summary: Mapping[str, Any]) -> list[Grid]:

@@ -94,7 +94,10 @@ class _Regression(Section):
         ]
 
     def parts(self, summary: Summary) -> Parts:
-        context = {"agreement": agreement.texts(summary), "target": summary["data"]["classes"][0]}
+        context = {
+            "agreement": next(iter(agreement.tables(summary)), None),
+            "target": summary["data"]["classes"][0],
+        }
         return Parts("regression/page.html.j2", context)
 
     def drawn(self, evidence: Evidence, estimates: Estimates, _summary: Summary) -> Sequence[Figure | None]:
