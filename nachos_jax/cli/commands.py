@@ -112,6 +112,7 @@ def predict(values: Any, _words: list[str]) -> None:
 
     method = explanations.method(values.explain_method, values.explain)
     folder = explanations.folder(values.explain, values.input)
+    from nachos_jax.protocol.model import decision
     from nachos_jax.protocol.model.deployed import load
     from nachos_jax.runtime import compile_cache
 
@@ -120,7 +121,11 @@ def predict(values: Any, _words: list[str]) -> None:
     names, images = model.read(values.input)
     predictions = model.predictions(images)
     table = folder and explanations.write(folder, model, names, images, predictions, method)
-    print(f"predictions: {write(output, names, *model.table(predictions))}")
+    shown, column = decision.applied(model.description, predictions, values.apply or ())
+    header, rows = model.table(shown)
+    if column:
+        header, rows = [*header, column[0]], [[*row, cell] for row, cell in zip(rows, column[1], strict=True)]
+    print(f"predictions: {write(output, names, header, rows)}")
     if table:
         print(f"explanations: {table}\n{explanations.NOTE}")
 
@@ -201,6 +206,14 @@ NAMES: Mapping[str, Command] = {
                 path=True,
             ),
             Flag("output", "FILE.csv", "CSV file to write.", path=True),
+            Flag(
+                "apply",
+                "temperature,threshold",
+                "What was chosen when the model was made, on cases that its fits had not seen: the "
+                "temperature softens the probabilities, the threshold adds a column with decisions.",
+                many=True,
+                required=False,
+            ),
             Flag(
                 "explain",
                 "FOLDER",

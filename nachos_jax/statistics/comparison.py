@@ -97,17 +97,21 @@ def corrected_t(
     return CorrectedTest(statistic, df, se, p, found.mean - half, found.mean + half)
 
 
-def correlated_t(differences: Sequence[float | None], folds: int, rope: float) -> Posterior:
+def correlated_t(
+    differences: Sequence[float | None], folds: int, rope: float, ratio: float | None = None
+) -> Posterior:
     """Bayesian correlated t test with a region of practical equivalence (Benavoli et al., 2017, eq. 8).
 
     The posterior of the mean difference is a Student t with J - 1 degrees of freedom, the mean of the
-    differences as location and scale^2 = (1/J + rho/(1 - rho)) s^2, rho = 1/K: the prior says nothing.
+    differences as location and scale^2 = (1/J + rho/(1 - rho)) s^2: the prior says nothing. rho/(1 - rho) is
+    n_test/n_train, as in `corrected_t`, so at rope 0 the smaller tail is half of its p.
     The limits of `corrected_t` hold here too, since rho cannot be estimated and is set.
 
     Args:
         differences: J values in the metric's unit, one an outer fold, over all repeats; None where undefined.
         folds: K, the outer folds of one repeat.
         rope: half width of the region, in the metric's unit: smaller differences do not matter in practice.
+        ratio: n_test/n_train in place of 1/(K - 1).
 
     Returns:
         The posterior, or None with the reason.
@@ -115,7 +119,7 @@ def correlated_t(differences: Sequence[float | None], folds: int, rope: float) -
     found = describe(differences, folds)
     if found.note or found.mean is None:
         return Posterior(*[None] * 6, note=found.note)
-    scale, df = _scale(found, folds, None), found.count - 1
+    scale, df = _scale(found, folds, ratio), found.count - 1
     below = float(student.cdf((-rope - found.mean) / scale, df))
     above = float(student.sf((rope - found.mean) / scale, df))
     return Posterior(df, found.mean, scale, below, max(0.0, 1.0 - below - above), above)
@@ -149,7 +153,7 @@ def _obstacle(defined: np.ndarray, total: int, folds: int, sd: float | None) -> 
 
 
 def _scale(found: Differences, folds: int, ratio: float | None) -> float:
-    """Corrected standard error of the mean; rho/(1 - rho) of the Bayesian test is the same 1/(K - 1)."""
+    """Corrected standard error of the mean."""
     assert found.sd is not None
     share = 1 / (folds - 1) if ratio is None else ratio
     return math.sqrt(1 / found.count + share) * found.sd

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 import shutil
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import load
+from scipy import optimize, special
+from sklearn.metrics import roc_curve
 
 from nachos_jax import __version__
 from nachos_jax.cli import main as main_module
 from nachos_jax.cli import parsing
 from nachos_jax.cli.commands import NAMES
+from nachos_jax.core.errors import UsageError
 from nachos_jax.engine.pool import LanePool
+from nachos_jax.protocol.model import decision
 from nachos_jax.protocol.run import progress
+from nachos_jax.records.store import RunDirectory
 from nachos_jax.runtime import compile_cache
 from tests.cli.conftest import CASES, Call, arrays, said
 
@@ -179,6 +187,70 @@ def test_second_evaluate_has_nothing_to_do(
     assert (run / "predictions.csv").read_bytes() == (finished / "predictions.csv").read_bytes()
 
 
+def held(finished: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and logits of all cases by the fits of the shipped trial that had not seen them."""
+    store = RunDirectory(finished, "deploy")
+    outcome, cases = store.outcome(None), RunDirectory(finished).cases()
+    assert outcome is not None
+    assert cases is not None
+    labels, logits = [], []
+    for fit in outcome.fits[outcome.selected]:
+        record = store.fit(fit)
+        assert record is not None
+        (fold,) = record.left_out
+        labels.append(cases.targets[cases.folds.assignment[0] == fold])
+        logits.append(load(store.payload(record, "inner.safetensors"))[str(fold)].astype(float))
+    return np.concatenate(labels), np.concatenate(logits)
+
+
+def test_threshold_and_temperature_are_shipped_and_applied(here: Path, finished: Path, tmp_path: Path):
+    """The best of all thresholds by scikit-learn, the temperature by a search of SciPy."""
+    told = json.loads((finished / "deploy" / "model.json").read_text())["decision"]
+    labels, logits = held(finished)
+    assert len(labels) == CASES
+    scores = special.softmax(logits, axis=1)[:, 1]
+    false, true, _ = roc_curve(labels, scores)
+    called = scores >= told["threshold"]
+    assert called[labels == 1].mean() - called[labels == 0].mean() == pytest.approx((true - false).max())
+    assert (told["positive"], told["rule"]) == ("1", "youden")
+
+    def loss(temperature: float) -> float:
+        return -float(np.mean(special.log_softmax(logits / temperature, axis=1)[range(CASES), labels]))
+
+    best = optimize.fminbound(loss, 0.01, 100, xtol=1e-8)
+    assert told["temperature"] == pytest.approx(best, rel=1e-3)
+
+    image = tmp_path / "0.png"
+    Image.fromarray(arrays()["images"][0]).save(image)
+
+    def predicted(*words: str) -> dict[str, str]:
+        code, _, err = said(
+            "predict", "--model=finished/deploy", f"--input={image}", f"--output={tmp_path}/o.csv", *words
+        )
+        assert (code, err) == (0, "")
+        (row,) = csv.DictReader((tmp_path / "o.csv").read_text(encoding="utf-8").splitlines())
+        return row
+
+    plain, both = predicted(), predicted("--apply=temperature,threshold")
+    p, softened = (np.array([float(row[f"probability_{i}"]) for i in (0, 1)]) for row in (plain, both))
+    np.testing.assert_allclose(softened, special.softmax(np.log(p) / told["temperature"]), atol=1e-5)
+    assert "called_1" not in plain
+    assert both["called_1"] == ("yes" if p[1] >= told["threshold"] else "no")
+    assert predicted("--apply=threshold")["probability_1"] == plain["probability_1"]
+    words = ("predict", "--model=finished/deploy", f"--input={image}", f"--output={tmp_path}/o.csv")
+    code, _, err = said(*words, "--apply=thresholds")
+    assert code == 2
+    assert "--apply=thresholds: must be one or both of temperature, threshold." in err
+
+
+def test_a_model_without_a_threshold_says_so():
+    with pytest.raises(UsageError, match="shipped without one \\(it is of another task or version\\)"):
+        decision.applied({"classes": ["a", "b"]}, np.ones((1, 2)) / 2, ["threshold"])
+    named_none = {"classes": ["a", "b", "c"], "decision": {"temperature": 1.0, "temperature_note": ""}}
+    with pytest.raises(UsageError, match="config.report.positive named no class"):
+        decision.applied(named_none, np.ones((1, 3)) / 3, ["threshold"])
+
+
 def test_predict_files_folder_and_table(here: Path, finished: Path, tmp_path: Path):
     folder = tmp_path / "images"
     folder.mkdir()
@@ -242,6 +314,8 @@ def test_ax_is_quiet(call: Call, study: Path):
 ONE_PROGRAM = """
 import os
 os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)  # where the other tests share theirs
+from nachos_jax.protocol.model import decision
+from nachos_jax.records.store import RunDirectory
 from nachos_jax.runtime import compile_cache
 compile_cache.switch_on()
 import jax

@@ -6,8 +6,7 @@ import re
 
 import pytest
 
-from nachos_jax.report.checklists.checklist import GUIDELINES, STATES, checklist, tally
-from nachos_jax.report.checklists.item import Item
+from nachos_jax.report.checklists.checklist import GUIDELINES, STATES, Item, checklist, tally
 from nachos_jax.report.words.format import number
 from tests.report.checklist_runs import FEW, flat, told
 from tests.report.rivals import edit_run

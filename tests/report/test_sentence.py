@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 
 import pytest
+from scipy import stats
 
 from nachos_jax.report.numbers.summary import summarise
 from nachos_jax.report.reading.evidence import read
@@ -21,14 +23,19 @@ def test_a_whole_run(make_run):
     directory = make_run(sites=0)
     told, caveats = words(directory)
     metric = summarise(read(directory))["metrics"]["balanced_accuracy"]
-    low, high = metric["intervals"][0]["low"], metric["intervals"][0]["high"]
+    folds, subjects = ({key: f"{i[key]:.3f}" for key in ("low", "high")} for i in metric["intervals"][:2])
+    half = stats.t(4).ppf(0.975) * math.sqrt(1 / 5 + 1 / 4) * metric["sd"]
+    beyond = f"{metric['mean'] - half:.3f} to {metric['mean'] + half:.3f}"
     assert told == (
-        f"Balanced accuracy {metric['mean']:.3f} (95 % interval {low:.3f} to {high:.3f}, corrected t over 5 "
-        f"outer folds; SE {metric['se']:.3f}, descriptive): "
+        f"Balanced accuracy {metric['mean']:.3f} (95 % interval {folds['low']} to {folds['high']}, corrected "
+        "t on the logit scale over 5 outer folds; over 120 subjects "
+        f"{subjects['low']} to {subjects['high']}, bootstrap; SE {metric['se']:.3f}, descriptive): "
         "nested cross-validation on 240 cases of 120 subjects, 3 classes. It estimates how the whole "
         "procedure (search, training, epochs rule) performs when trained on about 4/5 of these data."
     )
-    assert caveats == f"On the interval: cut at 1, the metric's bound.\n{sentence.SE_LABEL}."
+    assert caveats == (
+        f"On the interval: the plain one, {beyond}, would leave the metric's range.\n{sentence.SE_LABEL}."
+    )
 
 
 def test_a_subset_of_folds(make_run):
@@ -38,12 +45,13 @@ def test_a_subset_of_folds(make_run):
     assert "not yet: 1 and 2" in caveats
 
 
-def test_two_folds_have_no_interval(make_run):
+def test_two_folds_have_no_interval_over_folds(make_run):
     for changes in ({"folds": 2, "trials": 1}, {"tested": (0, 3)}):
         told, caveats = words(make_run(name=str(changes), **changes))
-        assert "% interval" not in told
-        assert "no interval; SE" in told
-        assert re.search(r"No interval is given: .*\b(2|two)\b", caveats), caveats
+        assert "corrected t" not in told
+        assert "bootstrap over " in told
+        assert "; no interval over folds; SE" in told
+        assert re.search(r"No interval over folds is given: .*\b(2|two)\b", caveats), caveats
 
 
 def test_sites_as_folds_qualify_the_interval(make_run):

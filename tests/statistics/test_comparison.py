@@ -199,3 +199,13 @@ def test_holm_keeps_the_order_of_its_values(values, random):
         assert (p is None) == (q is None)
         if p is not None and q is not None:
             assert p <= q <= 1
+
+
+def test_unequal_folds_give_both_tests_the_same_ratio():
+    """Folds of 200, 50, 50, 50 and 50 cases: at rope 0 the smaller tail is half of p."""
+    values, ratio = [0.02, 0.03, 0.01, 0.05, 0.015], (200 / 200 + 4 * 50 / 350) / 5
+    found, posterior = corrected_t(values, 5, ratio=ratio), correlated_t(values, 5, 0.0, ratio)
+    assert found.p is not None
+    assert posterior.below == pytest.approx(found.p / 2)
+    assert posterior.scale == pytest.approx(np.sqrt(1 / 5 + ratio) * np.std(values, ddof=1))
+    assert correlated_t(values, 5, 0.0).below != pytest.approx(found.p / 2)

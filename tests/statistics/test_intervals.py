@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from nachos_jax.statistics.intervals import SHARE, auc_influence, bayle, corrected_t
+from nachos_jax.statistics.intervals import SHARE, auc_influence, bayle, corrected_t, prediction_t
 
 SCORES = [0.8, 0.9, 0.85, 0.7, 0.75]
 SHARES = st.lists(st.floats(0.01, 0.99), min_size=3, max_size=12)
@@ -210,3 +210,45 @@ def test_corrected_t_of_unequal_folds_takes_their_ratio():
     values = [0.7, 0.8, 0.9]
     wide, narrow = both(corrected_t(values, 3, ratio=0.9)), both(corrected_t(values, 3))
     assert np.ptp(wide) / np.ptp(narrow) == pytest.approx(math.sqrt((1 / 3 + 0.9) / (1 / 3 + 0.5)))
+
+
+@given(values=SHARES)
+def test_the_logit_scale_is_taken_where_the_plain_interval_leaves_the_range(values):
+    assume(np.ptp(values) > 1e-6)
+    free = corrected_t(values, len(values))
+    plain, logit, found = (
+        corrected_t(values, len(values), bounds=SHARE, scale=scale) for scale in ("metric", "logit", "inside")
+    )
+    assert free.low is not None
+    assert free.high is not None
+    if free.low < 0 or free.high > 1:
+        assert (found.method, both(found).tolist()) == ("corrected_t_logit", both(logit).tolist())
+        assert "logit scale" in found.label
+        assert found.note.startswith(f"the plain one, {free.low:.3f} to {free.high:.3f}, would")
+    else:
+        assert found == plain
+
+
+def test_no_logit_scale_without_two_bounds_or_on_one():
+    losses = corrected_t([0.001, 0.3, 0.002], 3, bounds=(0.0, math.inf), scale="inside")
+    assert (losses.method, losses.low) == ("corrected_t", 0.0)
+    assert "cut at 0" in losses.note
+
+
+@given(values=SHARES, level=st.floats(0.5, 0.99))
+def test_a_further_site_by_the_prediction_interval_of_a_regression_on_nothing(values, level):
+    """Ordinary least squares with an intercept alone, its textbook interval for a new observation."""
+    assume(np.ptp(values) > 1e-6)
+    count, design = len(values), np.ones((len(values), 1))
+    beta, residual, _, _ = np.linalg.lstsq(design, np.array(values), rcond=None)
+    leverage = float(np.ones(1) @ np.linalg.inv(design.T @ design) @ np.ones(1))
+    se = math.sqrt(float(residual[0]) / (count - 1) * (1 + leverage))
+    expected = stats.t.interval(level, count - 1, loc=beta[0], scale=se)
+    np.testing.assert_allclose(both(prediction_t(values, level)), expected, rtol=1e-7)
+
+
+def test_a_further_site_is_covered_as_often_as_said():
+    draws = np.random.default_rng(5).normal(0.8, 0.05, (4000, 6))
+    inside = [(low <= row[5] <= high) for row in draws for low, high in [both(prediction_t(row[:5]))]]
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.015)
+    assert prediction_t([0.5, 0.6]).low is None

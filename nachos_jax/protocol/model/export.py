@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nachos_jax.protocol.model import decision
 from nachos_jax.protocol.run import environment
 from nachos_jax.protocol.run.opening import Run
 from nachos_jax.records.schema import FitRecord, Outcome
@@ -50,6 +51,7 @@ def _description(
             "score": outcome.scores[outcome.selected].score,
             "note": "the score that chose this model; it is too good to be reported",
         },
+        "decision": decision.chosen(run, outcome),
         "estimate": _estimate_sentence(run),
         "versions": environment.versions(),
     }

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from nachos_jax.report.reading import protocols
 from nachos_jax.report.words.format import MISSING, number
+from nachos_jax.report.words.phrases import level, span, units
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,7 @@ class Notes:
             return Cell(MISSING)
         kind = ""
         if method:
-            level = f"{100 * interval['level']:.4g} % interval"
-            kind = f"{interval['label']}, {level}, {units(interval)}"
+            kind = f"{interval['label']}, {level(interval)} interval, {units(interval)}"
         return self.cell(span(interval), kind, interval["note"])
 
     def told(self) -> tuple[str, ...]:
@@ -86,19 +87,6 @@ def one_line(text: str) -> str:
         hidden = unicodedata.category(sign) in ("Cc", "Cf", "Cs") and sign not in "\u200c\u200d"
         signs.append("?" if hidden and not sign.isspace() else sign)
     return " ".join("".join(signs).split())
-
-
-def units(interval: Mapping[str, Any]) -> str:
-    """What an interval counts as independent, and how many."""
-    unit = interval["unit"]
-    return f"{interval['count']:,} {unit[:-1] if interval['count'] == 1 else unit}"
-
-
-def span(interval: Mapping[str, Any]) -> str:
-    """The ends of an interval, or a dash."""
-    if interval["low"] is None:
-        return MISSING
-    return f"{number(interval['low'], 3)} to {number(interval['high'], 3)}"
 
 
 def plain(texts: Iterable[Any]) -> tuple[Cell, ...]:
@@ -122,6 +110,5 @@ def extent(summary: Mapping[str, Any]) -> str:
 
 
 def uncorrected(summary: Mapping[str, Any]) -> str:
-    """What must stand by numbers of the flat protocol that no correction reaches."""
-    flat = summary["protocol"] == "flat"
-    return "Values are those of the selected trial, not corrected for its selection." if flat else ""
+    """What must stand by numbers that no correction reaches."""
+    return protocols.of(summary["protocol"]).words["uncorrected"]

@@ -41,18 +41,9 @@ _LIGATURE = re.compile(r"(?<=([-',]))(?=\1)")
 
 
 def tables(summary: Mapping[str, Any], section: Section) -> dict[str, str]:
-    """All tables of a run, each a table environment to \\input after \\usepackage{booktabs}.
+    """All tables that have rows, by name: each a table environment to \\input after \\usepackage{booktabs}.
 
     Letters beyond ASCII stay UTF-8; a class in a script that the document's font lacks needs a font.
-
-    Args:
-        summary: what `summary.summarise` makes of the records.
-        section: of the task.
-
-    Returns:
-        LaTeX by name: "main", "intervals", "folds", "choices", "subgroups", "hyperparameters" (with a number
-        from the second on, where there are many folds), "hyperparameters_same", and those of the section;
-        only those that have rows, so nothing before the first test.
     """
     own = section.tables(summary)
     further = [grid for part in (own.results, own.further) for grids_ in part.values() for grid in grids_]

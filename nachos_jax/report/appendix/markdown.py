@@ -15,8 +15,7 @@ from nachos_jax.report.appendix.result_tables import (
     main,
     subgroups,
 )
-from nachos_jax.report.checklists.checklist import GUIDELINES, checklist, tally
-from nachos_jax.report.checklists.item import Item
+from nachos_jax.report.checklists.checklist import GUIDELINES, Item, tally
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.words.format import data_rows, duration, made_rows, number, percent
 
@@ -31,14 +30,8 @@ _ALIGNED = {"words": ":---", "numbers": "---:"}
 NOTHING = "No outer fold is tested yet, so there are no results."
 
 
-def appendix(evidence: Evidence, summary: Mapping[str, Any]) -> str:
-    """The appendix as text; it depends on the records alone.
-
-    Args:
-        evidence: the records of a run, finished or not.
-        summary: what `summary.summarise` makes of them.
-    """
-    items = checklist(evidence, summary)
+def appendix(evidence: Evidence, summary: Mapping[str, Any], items: Sequence[Item]) -> str:
+    """The appendix of a run, finished or not, as text; it depends on the records alone."""
     parts = [
         "# Appendix: how performance was estimated",
         escape(summary["sentence"]),

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nachos_jax.report.appendix.grid import Cell, Grid, Notes, extent, plain, uncorrected, units
+from nachos_jax.report.appendix.grid import Cell, Grid, Notes, extent, plain, uncorrected
+from nachos_jax.report.reading import protocols
+from nachos_jax.report.words import phrases
 from nachos_jax.report.words.format import MISSING, number
+from nachos_jax.report.words.phrases import level, units
 
 WIDEST = 8
 """Most outer folds side by side in a table; further ones follow in another table."""
@@ -24,7 +27,7 @@ def grids(summary: Mapping[str, Any]) -> list[Grid]:
 
 def main(summary: Mapping[str, Any]) -> Grid:
     """Every shown metric: the number to quote, mean, SD, SE and the first interval."""
-    notes, rows, flat = Notes(), [], summary["protocol"] == "flat"
+    notes, rows, protocol = Notes(), [], protocols.of(summary["protocol"])
     for name in summary["shown"]:
         metric = summary["metrics"][name]
         reasons = [
@@ -36,21 +39,19 @@ def main(summary: Mapping[str, Any]) -> Grid:
         rows.append(
             (
                 notes.cell(metric["label"], *reasons),
-                *plain([number(metric["estimate"], 3)] if flat else []),
+                *plain([number(metric["estimate"], 3)] if protocol.one_search else []),
                 *plain(number(metric[key], 3) for key in ("mean", "sd", "se")),
                 notes.interval(first),
                 Cell(str(metric["count"])),
             )
         )
-    first = ("Estimate", "Mean, optimistic") if flat else ("Mean",)
-    what = "Metrics of the selected trial, the estimate corrected for its selection" if flat else "Metrics"
     caption = (
-        f"{what}, mean over the outer folds where defined (column Folds), of {extent(summary)}. SE is the SE "
-        "over folds (NACHOS), descriptive: folds share training cases, so it is too small."
+        f"{protocol.words['metrics']}, mean over the outer folds where defined (column Folds), of "
+        f"{extent(summary)}. SE is the SE over folds (NACHOS), descriptive: folds share training cases, so "
+        "it is too small."
     )
-    return Grid(
-        "main", caption, ("Metric", *first, "SD", "SE", "Interval", "Folds"), tuple(rows), notes=notes.told()
-    )
+    header = ("Metric", *protocol.words["means"], "SD", "SE", "Interval", "Folds")
+    return Grid("main", caption, header, tuple(rows), notes=notes.told())
 
 
 def intervals(summary: Mapping[str, Any]) -> Grid:
@@ -58,7 +59,7 @@ def intervals(summary: Mapping[str, Any]) -> Grid:
     notes, rows = Notes(), []
     for name in summary["shown"]:
         metric = summary["metrics"][name]
-        for interval in metric["intervals"]:
+        for interval in phrases.intervals(metric):
             rows.append(
                 (
                     *plain([metric["label"], interval["label"], units(interval)]),
@@ -66,7 +67,7 @@ def intervals(summary: Mapping[str, Any]) -> Grid:
                     notes.interval(interval, method=False),
                 )
             )
-    caption = f"All intervals of {100 * summary['level']:.4g} %, from {extent(summary)}."
+    caption = f"All intervals of {level(summary)}, from {extent(summary)}."
     header = ("Metric", "Method", "Unit", "Estimate", "Interval")
     return Grid("intervals", caption, header, tuple(rows), notes=notes.told(), words=3)
 
@@ -97,8 +98,7 @@ def choices(summary: Mapping[str, Any]) -> Grid:
         )
         for row in summary["outer_folds"]
     ]
-    flat = summary["protocol"] == "flat"
-    score = "mean score over all folds" if flat else "mean score over the inner folds"
+    score = protocols.of(summary["protocol"]).words["score"]
     caption = (
         f"Selected trial of every tested outer fold: {extent(summary)}. Score is the {score}, which selected "
         "the trial, so it is optimistic."
@@ -126,7 +126,7 @@ def subgroups(summary: Mapping[str, Any]) -> Grid:
         )
     pairs = [text for name in names for text in (summary["metrics"][name]["label"], "Interval")]
     rows_with = [row["metrics"][name]["interval"] for row in summary["subgroups"] for name in names]
-    kinds = dict.fromkeys(f"{i['label']}, {100 * i['level']:.4g} %" for i in rows_with if i)
+    kinds = dict.fromkeys(f"{i['label']}, {level(i)}" for i in rows_with if i)
     caption = " ".join(
         [f"Subgroups, of out-of-fold predictions together: {extent(summary)}."]
         + [f"Intervals: {kind}." for kind in kinds]

@@ -181,7 +181,7 @@ def confusion(classes: Sequence[str], mean: np.ndarray, se: np.ndarray, counts: 
             _squares(axes, np.argwhere(np.eye(count)), **style.RIGHT)
             for i, j in places:
                 look = {"fontsize": style.SMALL, "color": style.INK if counts[i, j] else style.SOFT}
-                words = _words(*(float(part[i, j]) for part in (mean, se, counts)), side)
+                words = _words(float(mean[i, j]), float(se[i, j]), float(counts[i, j]), side)
                 axes.text(j, i, words, ha="center", va="center", linespacing=1.15, **look)
         canvas.supxlabel(said, fontsize=style.NOTE, color=style.SOFT)
         title = f"Confusion matrix of {count} classes: mean and SE over outer folds"

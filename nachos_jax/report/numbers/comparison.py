@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,32 +24,8 @@ from nachos_jax.statistics.folds import summary
 SCHEMA = 1
 LEVEL = 0.95
 ROPE = 0.01
-
-
-@dataclass(frozen=True)
-class Scores:
-    """The metric of one run.
-
-    Attributes:
-        name: of the run, as it is told.
-        values: per outer fold, in the order of their numbers.
-    """
-
-    name: str
-    values: dict[int, Value]
-
-
-@dataclass(frozen=True)
-class Division:
-    """What tests need to know of the folds.
-
-    Attributes:
-        count: K, the outer folds of one repeat.
-        ratio: test cases over training cases, the mean over folds.
-    """
-
-    count: int
-    ratio: float | None
+Scores = dict[str, dict[int, Value]]
+"""The metric of each run by its name: values by outer fold, in the order of their numbers."""
 
 
 def compare(workdirs: Sequence[str], metric: str | None = None, rope: float = ROPE) -> dict[str, Any]:
@@ -73,7 +49,7 @@ def compare(workdirs: Sequence[str], metric: str | None = None, rope: float = RO
     check(runs)
     chosen = _metric(runs, metric)
     first, table = runs[0].evidence, runs[0].evidence.metrics.METRICS
-    scores = [Scores(run.name, _values(run.evidence, chosen)) for run in runs]
+    scores = {run.name: _values(run.evidence, chosen) for run in runs}
     result = {
         "schema": SCHEMA,
         "metric": chosen,
@@ -88,6 +64,7 @@ def compare(workdirs: Sequence[str], metric: str | None = None, rope: float = RO
             "repeats": first.repeats,
             "planned": first.planned,
             "tested": sorted(first.tests),
+            "ratio": first.ratio,
         },
         "data": {
             "cases": first.run["n_cases"],
@@ -95,22 +72,15 @@ def compare(workdirs: Sequence[str], metric: str | None = None, rope: float = RO
             "subjects_waived": first.run["waived"],
             "classes": list(first.classes),
         },
-        "runs": [_run(run, score, first.count) for run, score in zip(runs, scores, strict=True)],
-        "pairs": _pairs(scores, table[chosen].higher_is_better, Division(first.count, first.ratio), rope),
+        "runs": [_run(run, scores[run.name]) for run in runs],
+        "pairs": _pairs(scores, table[chosen].higher_is_better, first, rope),
     }
     words = [comparison_text.pair(result, pair) for pair in result["pairs"]]
     return {"words": words, "caveats": comparison_text.caveats(result), **result}
 
 
 def write(result: dict[str, Any], folder: str) -> Path:
-    """Writes comparison.json and comparison.md.
-
-    Args:
-        result: of `compare`.
-        folder: where; made if need be.
-
-    Returns:
-        The path of the Markdown file.
+    """Writes comparison.json and comparison.md into a folder, made if need be; returns the latter.
 
     Raises:
         UsageError: the folder cannot be made or written to.
@@ -160,44 +130,43 @@ def _values(evidence: Evidence, metric: str) -> dict[int, Value]:
     return {fold: Estimates(evidence).of_fold(metric, fold) for fold in sorted(evidence.tests)}
 
 
-def _run(run: Compared, scores: Scores, count: int) -> dict[str, Any]:
-    values = scores.values
+def _run(run: Compared, values: dict[int, Value]) -> dict[str, Any]:
     return {
         "name": run.name,
         "workdir": run.workdir,
         "headline": run.evidence.headline,
         "folds": {str(fold): asdict(value) for fold, value in values.items()},
-        **asdict(summary([value.value for value in values.values()], count)),
+        **asdict(summary([value.value for value in values.values()], run.evidence.count)),
     }
 
 
-def _pairs(runs: Sequence[Scores], higher: bool, folds: Division, rope: float) -> list[dict[str, Any]]:
-    pairs = [_pair(a, b, higher, folds, rope) for a, b in itertools.combinations(runs, 2)]
+def _pairs(runs: Scores, higher: bool, evidence: Evidence, rope: float) -> list[dict[str, Any]]:
+    pairs = [_pair(a, b, runs, evidence, rope) for a, b in itertools.combinations(runs, 2)]
     adjusted = holm([pair["test"]["p"] for pair in pairs])
     for pair, p in zip(pairs, adjusted, strict=True):
+        better = pair["posterior"]["above"], pair["posterior"]["below"]
+        a_better, b_better = better if higher else better[::-1]
+        inside = pair["posterior"]["inside"]
+        pair["probabilities"] = {"a_better": a_better, "equivalent": inside, "b_better": b_better}
         pair["p_holm"] = p
         pair["shown"] = p is not None and p < 1 - LEVEL
     return pairs
 
 
-def _pair(a: Scores, b: Scores, higher: bool, folds: Division, rope: float) -> dict[str, Any]:
-    differences = {fold: _difference(a.values[fold], b.values[fold]) for fold in a.values}
-    values = list(differences.values())
-    posterior = correlated_t(values, folds.count, rope)
-    better = posterior.above, posterior.below
-    a_better, b_better = better if higher else better[::-1]
-    found = describe(values, folds.count)
+def _pair(a: str, b: str, runs: Scores, evidence: Evidence, rope: float) -> dict[str, Any]:
+    differences = {fold: _difference(value, runs[b][fold]) for fold, value in runs[a].items()}
+    values, count, ratio = list(differences.values()), evidence.count, evidence.ratio
+    found = describe(values, count)
     return {
-        "a": a.name,
-        "b": b.name,
+        "a": a,
+        "b": b,
         "differences": {str(fold): value for fold, value in differences.items()},
         "mean": found.mean,
         "sd": found.sd,
         "count": found.count,
         "note": found.note,
-        "test": asdict(corrected_t(values, folds.count, LEVEL, folds.ratio)),
-        "posterior": asdict(posterior),
-        "probabilities": {"a_better": a_better, "equivalent": posterior.inside, "b_better": b_better},
+        "test": asdict(corrected_t(values, count, LEVEL, ratio)),
+        "posterior": asdict(correlated_t(values, count, rope, ratio)),
     }
 
 

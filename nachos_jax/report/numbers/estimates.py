@@ -16,11 +16,17 @@ from nachos_jax.statistics.bates import PairLosses, bates
 from nachos_jax.statistics.bbc import bbc
 from nachos_jax.statistics.bootstrap import Cases, Replicates, Resampling, bca, bootstrap, percentile
 from nachos_jax.statistics.folds import summary as over_folds
-from nachos_jax.statistics.intervals import Interval, bayle, corrected_t
+from nachos_jax.statistics.intervals import Interval, bayle, corrected_t, prediction_t
 
 POOLED = "all outer folds together: scores of different models, which need not compare"
 PAIRS = "around the outer mean, not extrapolated; its inner fits were stopped on the folds that they score"
-SITES = "folds are sites: it tells how sites differ, and is meant for further sites like these"
+SITES = "folds are sites: it holds for the mean over these sites, and not for a further one"
+
+
+DRAWS = 100_000_000
+"""Most replicates times cases of a bootstrap: more than 50,000 cases get fewer than the usual 2,000,
+and no BCa, whose jackknife evaluates all cases a thousand times and which then equals percentiles."""
+FEWEST_REPLICATES = 200
 
 
 class Estimates:
@@ -28,9 +34,6 @@ class Estimates:
 
     "estimate" of a metric is the number to quote: the mean over outer folds, or, in the flat protocol, what
     bias correction leaves of the selected trial's mean.
-
-    Args:
-        evidence: the records.
     """
 
     def __init__(self, evidence: Evidence):
@@ -51,6 +54,7 @@ class Estimates:
             "folds": {str(fold): asdict(value) for fold, value in values.items()},
             **asdict(over_folds(numbers, evidence.count)),
             "intervals": [asdict(interval) for interval in intervals],
+            "further_site": self._further_site(name, numbers),
             "out_of_fold": asdict(self.out_of_fold(name)),
         }
 
@@ -92,10 +96,12 @@ class Estimates:
             return Cases(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, str))
         numbers = [np.full(len(evidence.tests[fold].cases), fold) for fold in folds]
         subjects = [[evidence.by_case[case].subject for case in evidence.tests[fold].cases] for fold in folds]
+        names = np.concatenate([np.array(names, str) for names in subjects])
         return Cases(
             evidence.section.strata(self.truth),
             np.concatenate(numbers)[self._finite],
-            np.concatenate([np.array(names, str) for names in subjects])[self._finite],
+            # Numbers in the order of the names: they are sorted again and again.
+            np.unique(names, return_inverse=True)[1][self._finite],
         )
 
     @cached_property
@@ -118,9 +124,10 @@ class Estimates:
 
     @cached_property
     def resampling(self) -> Resampling:
-        """How subjects are drawn, the same for every number of the report."""
-        seed = int(self._evidence.run["config"].get("seed", 0))
-        return Resampling(self._evidence.settings.replicates, seed)
+        """How subjects are drawn, the same for every number of the report; fewer times of very many cases."""
+        seed, wanted = int(self._evidence.run["config"].get("seed", 0)), self._evidence.settings.replicates
+        most = max(FEWEST_REPLICATES, DRAWS // max(1, len(self.truth)))
+        return Resampling(min(wanted, most), seed)
 
     @cached_property
     def _all(self) -> tuple[np.ndarray, np.ndarray]:
@@ -166,14 +173,17 @@ class Estimates:
         """The headline first: corrected t over outer folds; then those over subjects."""
         evidence, level = self._evidence, self._evidence.settings.level
         bounds = self._metrics.METRICS[name].bounds
-        first = corrected_t(values, evidence.count, level, bounds=bounds, ratio=evidence.ratio)
-        sites = evidence.run["folds"]["scheme"] == "site" and first.low is not None
-        found = [_noted(first, SITES if sites else "")]
+        first = corrected_t(
+            values, evidence.count, level, bounds=bounds, ratio=evidence.ratio, scale="inside"
+        )
+        found = [_noted(first, SITES if evidence.of_sites and first.low is not None else "")]
         if not len(self.truth):
             return found
         if name in self._wanted:
             drawn = self.drawn(name, np.arange(len(self.truth)), self.resampling)
-            found += [percentile(drawn, level, bounds), bca(drawn, level, bounds)]
+            found.append(percentile(drawn, level, bounds))
+            if len(self.truth) * evidence.settings.replicates <= DRAWS:
+                found.append(bca(drawn, level, bounds))
         if name in self._metrics.ADDITIVE:
             losses = self._metrics.ADDITIVE[name](self.truth, self.predicted)
             if not np.isfinite(losses).all():  # the metric weighs cases by what is known of them
@@ -186,6 +196,14 @@ class Estimates:
                 interval = bates(pairs, level, bias=False, bounds=bounds)
                 found.append(_noted(interval, "; ".join(filter(None, (PAIRS, parts)))))
         return [*found, *evidence.section.intervals(evidence, self, name)]
+
+    def _further_site(self, name: str, values: Sequence[float | None]) -> dict[str, Any] | None:
+        """Where the score of a site that is none of these may lie; None where folds are no sites."""
+        known, evidence = [value for value in values if value is not None], self._evidence
+        if not evidence.of_sites or evidence.flat or not known:
+            return None
+        bounds = self._metrics.METRICS[name].bounds
+        return asdict(prediction_t(known, evidence.settings.level, bounds))
 
     def _pairs(self, name: str) -> list[PairLosses]:
         """Losses of refits and of the fits of pairs behind them; nothing unless a whole division has both."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nachos_jax.report.numbers.cautions import cautions
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.numbers.spent import spent
 from nachos_jax.report.numbers.subgroup_values import subgroups
@@ -20,11 +21,11 @@ def summarise(evidence: Evidence, estimates: Estimates | None = None) -> dict[st
         "schema": SCHEMA,
         "progress": _progress(evidence),
         "data": _data(evidence),
-        "protocol": "flat" if evidence.flat else "nested",
+        "protocol": evidence.protocol.name,
         "headline": evidence.headline,
         "shown": _shown(evidence),
         "level": evidence.settings.level,
-        "replicates": evidence.settings.replicates,
+        "replicates": estimates.resampling.replicates,
         "metrics": {name: estimates.metric(name) for name in _ordered(evidence)},
         "subgroups": subgroups(evidence, estimates),
         "outer_folds": [_outer_fold(evidence, fold) for fold in evidence.tests],
@@ -33,6 +34,7 @@ def summarise(evidence: Evidence, estimates: Estimates | None = None) -> dict[st
         "training_share": _training_share(evidence),
         **evidence.section.numbers(evidence, estimates),
     }
+    summary["cautions"] = cautions(evidence, summary)
     return {
         "sentence": sentence.estimate(summary, evidence.section),
         "caveats": sentence.caveats(summary, evidence.section, evidence.run.get("warnings", ())),
@@ -81,7 +83,7 @@ def _data(evidence: Evidence) -> dict[str, Any]:
 
 
 def _outer_fold(evidence: Evidence, fold: int) -> dict[str, Any]:
-    study = None if evidence.flat else fold
+    study = evidence.protocol.study(fold)
     test, chosen = evidence.tests[fold], evidence.selected(study)
     score = None if chosen is None else evidence.score(study, chosen.number)
     return {

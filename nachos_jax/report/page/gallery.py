@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,37 +15,7 @@ from nachos_jax.report.reading.evidence import Evidence
 FOLDER, INDEX = "explanations", "gallery.json"
 
 
-@dataclass(frozen=True)
-class Picture:
-    """One error.
-
-    Attributes:
-        source: a data URI with the PNG.
-        told: its entry in gallery.json.
-    """
-
-    source: str
-    told: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Gallery:
-    """The errors that are shown.
-
-    Attributes:
-        note: what the maps mean.
-        errors: number of wrong predictions in all.
-        predictions: number of predictions.
-        pictures: the most confident errors.
-    """
-
-    note: str
-    errors: int
-    predictions: int
-    pictures: tuple[Picture, ...]
-
-
-def read(directory: RunDirectory, evidence: Evidence) -> Gallery | None:
+def read(directory: RunDirectory, evidence: Evidence) -> dict[str, Any] | None:
     """The gallery beside the records; None when none is wanted or there, or when it is of other tests.
 
     A picture whose bytes are not those of its digest, or that another fit than its fold's refit explains, is
@@ -60,13 +29,14 @@ def read(directory: RunDirectory, evidence: Evidence) -> Gallery | None:
         if index["tested"] != list(evidence.tests):
             return None
         pictures = [_picture(folder, told, evidence) for told in index["items"]]
-        kept = tuple(picture for picture in pictures if picture is not None)[:most]
-        return Gallery(str(index["note"]), int(index["errors"]), int(index["predictions"]), kept)
+        kept = [picture for picture in pictures if picture is not None][:most]
+        counts = {key: int(index[key]) for key in ("errors", "predictions")}
+        return {"note": str(index["note"]), **counts, "pictures": kept}
     except (OSError, ValueError, KeyError, TypeError):  # absent, torn or edited: it can be made anew
         return None
 
 
-def _picture(folder: Path, told: Mapping[str, Any], evidence: Evidence) -> Picture | None:
+def _picture(folder: Path, told: Mapping[str, Any], evidence: Evidence) -> dict[str, Any] | None:
     test = evidence.tests.get(told["outer_fold"])
     name = Path(told["file"]).name
     data = (folder / name).read_bytes()
@@ -76,4 +46,4 @@ def _picture(folder: Path, told: Mapping[str, Any], evidence: Evidence) -> Pictu
     weights = refit.payload.get("weights.safetensors") if refit else None
     if hashlib.sha256(data).hexdigest() != told["sha256"] or weights != told["weights_sha256"]:
         return None
-    return Picture(f"data:image/png;base64,{base64.b64encode(data).decode()}", told)
+    return {"source": f"data:image/png;base64,{base64.b64encode(data).decode()}", "told": told}

@@ -8,21 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from nachos_jax.records.store import RunDirectory, dump
+from nachos_jax.report.appendix import result_tables
 from nachos_jax.report.appendix.latex import tables as latex_tables
 from nachos_jax.report.appendix.markdown import appendix
-from nachos_jax.report.checklists.checklist import checklist
+from nachos_jax.report.checklists.checklist import Item, checklist
 from nachos_jax.report.figures import of_search, rows
 from nachos_jax.report.figures.drawing import Figure
 from nachos_jax.report.figures.svg import standalone
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.numbers.summary import summarise
 from nachos_jax.report.page import page_tables
-from nachos_jax.report.page.gallery import Gallery
 from nachos_jax.report.page.gallery import read as read_gallery
 from nachos_jax.report.reading import evidence as records
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.words import tables
-from nachos_jax.report.words.format import data_rows, duration, fold_table, made_rows, number, percent
+from nachos_jax.report.words.format import data_rows, made_rows
+from nachos_jax.report.words.templating import environment
 
 FOLDER = "report"
 FIGURES = (
@@ -59,8 +60,9 @@ def write(workdir: str | os.PathLike) -> Path:
     _write_figures(directory, figures)
     for name, text in latex_tables(summary, evidence.section).items():
         directory.write_text(f"{FOLDER}/tables/{name}.tex", text)
-    directory.write_text(f"{FOLDER}/report.md", appendix(evidence, summary))
-    page = render(evidence, summary, figures, read_gallery(directory, evidence))
+    items = checklist(evidence, summary)
+    directory.write_text(f"{FOLDER}/report.md", appendix(evidence, summary, items))
+    page = render(evidence, summary, figures, items, read_gallery(directory, evidence))
     return directory.write_text(f"{FOLDER}/index.html", page)
 
 
@@ -89,40 +91,29 @@ def _write_figures(directory: RunDirectory, figures: Sequence[Figure]) -> None:
 
 
 def render(
-    evidence: Evidence, summary: Mapping[str, Any], figures: Sequence[Figure], gallery: Gallery | None
+    evidence: Evidence,
+    summary: Mapping[str, Any],
+    figures: Sequence[Figure],
+    items: Sequence[Item],
+    gallery: Mapping[str, Any] | None,
 ) -> str:
-    """The page as HTML text: self-contained, no script, no network.
-
-    Args:
-        evidence: the records.
-        summary: what `summary.summarise` makes of them.
-        figures: what `draw` makes of both.
-        gallery: the most confident errors; None when they were not made.
-    """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    """The page as HTML text: self-contained, no script, no network."""
     from markupsafe import Markup
 
-    own, section = Path(__file__).parent / "templates", evidence.section
+    section = evidence.section
     parts = section.parts(summary)
     names = (*FIGURES, *section.figures)
-    environment = Environment(
-        loader=FileSystemLoader([own, own.parents[1] / "sections"], encoding="utf-8"),
-        undefined=StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(number=number, percent=percent, duration=duration)
-    return environment.get_template("page.html.j2").render(
+    template = environment(html=True).get_template("page.html.j2")
+    return template.render(
         summary=summary,
+        protocol=evidence.protocol,
         headline=summary["metrics"][summary["headline"]],
-        folds=fold_table(summary),
-        intervals=page_tables.intervals(summary),
+        folds=result_tables.folds(summary),
         choices=page_tables.choices(evidence, summary),
         # Every text in the figures has been escaped where it was drawn.
         figures=dict.fromkeys(names) | {figure.name: Markup(figure.svg) for figure in figures},
         gallery=gallery,
-        checklist=page_tables.by_guideline(checklist(evidence, summary)),
+        checklist=items,
         data=data_rows(summary, section),
         made=made_rows(evidence),
         template=parts.template,

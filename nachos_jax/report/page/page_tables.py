@@ -6,26 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nachos_jax.report.checklists.checklist import Item
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.words import tables
 from nachos_jax.report.words.format import MISSING, number
-
-
-def intervals(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A row for each interval of the headline metric: method, unit and count, ends, what to know of it."""
-    return [
-        {
-            "label": found["label"],
-            "unit": f"{found['count']:,} {found['unit']}",
-            "level": f"{100 * found['level']:.4g} %",
-            "ends": MISSING
-            if found["low"] is None
-            else f"{number(found['low'], 3)} to {number(found['high'], 3)}",
-            "note": found["note"],
-        }
-        for found in summary["metrics"][summary["headline"]]["intervals"]
-    ]
 
 
 def choices(evidence: Evidence, summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,11 +39,3 @@ def _choice(name: str, folds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     marked = [votes > 1 and cell == favourite for cell in cells]
     agree = f"{votes} of {len(active)}" if votes > 1 else MISSING
     return {"name": name, "cells": list(zip(cells, marked, strict=True)), "agree": agree}
-
-
-def by_guideline(items: Sequence[Item]) -> dict[str, list[Item]]:
-    """Checklist items by guideline, in their order."""
-    found: dict[str, list[Item]] = {}
-    for item in items:
-        found.setdefault(item.guideline, []).append(item)
-    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,9 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Trial, TrialScore
 from nachos_jax.records.schema import FitRecord, Outcome, OuterTest
 from nachos_jax.records.store import RunDirectory, study_name
-from nachos_jax.report.reading import cases, flat, inner
+from nachos_jax.report.reading import cases, protocols
 from nachos_jax.report.reading.cases import AGAIN, CaseRow
-from nachos_jax.report.reading.flat import FlatSearch
+from nachos_jax.report.reading.protocols import FlatSearch, Nested
 from nachos_jax.report.sections import registry
 
 if TYPE_CHECKING:
@@ -57,13 +57,18 @@ class Evidence:
     sessions: Sequence[Mapping[str, Any]]
     settings: ReportConfig
     groups: Mapping[str, Sequence[str]]
-    inner: Mapping[int, Mapping[int, np.ndarray]]
+    inner: Mapping[int, Mapping[int, np.ndarray]] = field(default_factory=dict)
     search: FlatSearch | None = None
+
+    @property
+    def protocol(self) -> Nested:
+        """The way to the estimate."""
+        return protocols.of(self.run["config"].get("protocol"))
 
     @property
     def flat(self) -> bool:
         """True when the estimate comes from one loop."""
-        return self.run["config"].get("protocol") == "flat"
+        return self.protocol.one_search
 
     @property
     def count(self) -> int:
@@ -117,6 +122,11 @@ class Evidence:
         return name
 
     @cached_property
+    def _folds(self) -> np.ndarray:
+        """[N, R] fold of each case in each repeat."""
+        return np.array([row.folds for row in self.cases])
+
+    @cached_property
     def by_case(self) -> dict[str, CaseRow]:
         """The cases by name."""
         return {row.case: row for row in self.cases}
@@ -133,6 +143,14 @@ class Evidence:
         }
         return {fold: outcome for fold, outcome in found.items() if outcome is not None}
 
+    @cached_property
+    def of_sites(self) -> bool:
+        """True when each fold is a site of its own, by the scheme or because the case table has it so."""
+        pairs = {(row.site, row.folds[0]) for row in self.cases}
+        sites, folds = ({pair[place] for pair in pairs} for place in (0, 1))
+        parted = len(pairs) == len(sites) == len(folds) and "" not in sites
+        return self.run["folds"]["scheme"] == "site" or (self.repeats == 1 and len(folds) > 1 and parted)
+
     @property
     def ratio(self) -> float | None:
         """Test cases over training cases, the mean over tested outer folds: 1/(K - 1) when all are equal."""
@@ -145,7 +163,7 @@ class Evidence:
 
     def members(self, fold: int) -> list[CaseRow]:
         """The cases of an outer fold."""
-        return [row for row in self.cases if row.folds[self.repeat(fold)] == fold]
+        return [self.cases[i] for i in np.flatnonzero(self._folds[:, self.repeat(fold)] == fold).tolist()]
 
     def inner_predictions(self, fold: int) -> tuple[np.ndarray, np.ndarray] | None:
         """Truth [n, ...] and outputs [n, S] of all inner folds of an outer fold; None where one is missing.
@@ -162,8 +180,7 @@ class Evidence:
 
     def truth(self, fold: int) -> np.ndarray:
         """Targets [n, ...] of the cases of a fold, in table order."""
-        repeat = self.repeat(fold)
-        return self.targets[[row.folds[repeat] == fold for row in self.cases]]
+        return self.targets[self._folds[:, self.repeat(fold)] == fold]
 
     def same_predictions(self, other: Evidence) -> bool:
         """True when the tests of both hold the same, as those of a copy do."""
@@ -195,8 +212,8 @@ def read(directory: RunDirectory) -> Evidence:
         )
     run = _with_newest_settings(run, directory)
     planned = range(int(run["folds"]["count"]) * int(run["folds"].get("repeats", 1)))
-    one_loop = run["config"].get("protocol") == "flat"
-    studies = [None] if one_loop else list(planned)
+    protocol = protocols.of(run["config"].get("protocol"))
+    studies = dict.fromkeys(map(protocol.study, planned))
     outcomes = {fold: directory.outcome(fold) for fold in studies}
     table = cases.table(directory, run["classes"])
     evidence = Evidence(
@@ -210,24 +227,10 @@ def read(directory: RunDirectory) -> Evidence:
         sessions=directory.sessions(),
         settings=_settings(directory),
         groups=cases.groups(directory),
-        inner={} if one_loop else inner.of_selected(directory, outcomes),
     )
-    if one_loop:
-        evidence = _with_search(evidence, directory, planned)
+    evidence = protocol.completed(evidence, directory)
     _check(evidence, directory)
     return evidence
-
-
-def _with_search(evidence: Evidence, directory: RunDirectory, folds: range) -> Evidence:
-    search = flat.read(directory, folds, evidence.section.predicted)
-    if search is None:
-        return evidence
-    held = {
-        fold: flat.Fold(tuple(row.case for row in evidence.members(fold)), evidence.truth(fold))
-        for fold in folds
-    }
-    tests = flat.tests(directory, search, held, evidence.section.recorded)
-    return replace(evidence, search=search, tests=tests)
 
 
 def _with_newest_settings(run: Mapping[str, Any], directory: RunDirectory) -> dict[str, Any]:

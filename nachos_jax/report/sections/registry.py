@@ -12,21 +12,13 @@ from nachos_jax.report import sections
 if TYPE_CHECKING:
     from nachos_jax.report.sections.section import Section
 
-UNKNOWN = "generic"
-
 
 @functools.cache
 def of(task: str) -> Section:
-    """The section of a task; of one that has none, a section that shows what the task measured itself.
-
-    Args:
-        task: name in `run.json`.
-    """
-    found = {info.name: info.ispkg for info in pkgutil.iter_modules(sections.__path__)}
-    for name in (task, UNKNOWN):
-        if name in found:
-            inside = ".section" if found[name] else ""
-            file = importlib.import_module(f"{sections.__name__}.{name}{inside}")
+    """The section of the task of a run.json; for one that has none, what the task measured itself."""
+    for info in pkgutil.iter_modules(sections.__path__):
+        if info.name == task:
+            file = importlib.import_module(f"{sections.__name__}.{task}{'.section' if info.ispkg else ''}")
             if hasattr(file, "SECTION"):
                 return file.SECTION
-    raise LookupError(f"nachos_jax/report/sections/{UNKNOWN}.py is missing.")
+    return importlib.import_module(f"{sections.__name__}.section").Section()

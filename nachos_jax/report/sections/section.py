@@ -1,29 +1,32 @@
-"""The contract of a report section: what a report says of runs of one task, and of no other.
+"""What a report says of runs of one task, and of no other.
 
 Everything that is alike for all tasks (folds, intervals, subgroups, search, time, environment) stands in the
 other rooms, which ask the section of the run (`Evidence.section`) for the rest. The section of a task called
 NAME is the file `nachos_jax/report/sections/NAME.py`, or the folder of that name with a file `section.py`,
-which has one object `SECTION` that keeps the Protocol below; see `nachos_jax.report.sections.registry`.
+which has one object `SECTION`, a `Section`; see `nachos_jax.report.sections.registry`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nachos_jax.metrics.contract import Losses, Metric
+from nachos_jax.metrics.value import Value
+from nachos_jax.statistics.intervals import UNBOUNDED, Interval
+
 if TYPE_CHECKING:
     from nachos_jax.report.appendix.grid import Grid
-    from nachos_jax.report.checklists.item import Fact, Source
     from nachos_jax.report.figures.drawing import Figure
     from nachos_jax.report.numbers.estimates import Estimates
     from nachos_jax.report.reading.evidence import Evidence
-    from nachos_jax.statistics.intervals import Interval
 
 Summary = Mapping[str, Any]
 """What `summary.summarise` makes of the records."""
+UNKNOWN = Value(None, "this report does not know the task and cannot evaluate it")
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Words:
         output: a sentence on what a network gives.
         loss: a sentence on what training minimises.
         predicted: what a prediction is: "softmax of the network's output".
+        constant: what `Section.constant` is: "the shares of the classes".
     """
 
     noun: str
@@ -53,6 +57,7 @@ class Words:
     output: str
     loss: str
     predicted: str
+    constant: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class Parts:
 
     Attributes:
         template: below `sections/`, shown between the outer folds and the search; "" for none.
-        context: what the template knows besides summary, figures and the words of the page.
+        context: what it and the facts know, besides summary, figures and the words of the page.
         on_subgroups: what must be known to read the figure of subgroups, as a sentence; "" for nothing.
     """
 
@@ -83,117 +88,160 @@ class Tables:
     further: Mapping[str, Sequence[Grid]] = field(default_factory=dict)
 
 
-class Section(Protocol):
+@dataclass(frozen=True)
+class Recorded:
+    """Metrics known by name, label and direction only, in the form of a module of `nachos_jax.metrics`."""
+
+    METRICS: Mapping[str, Metric]
+    HEADLINE: str
+    SHOWN: tuple[str, ...]
+    ADDITIVE: Mapping[str, Losses] = field(default_factory=dict)
+
+    def evaluate(self, _name: str, _truth: Any, _predicted: Any, _names: Sequence[str]) -> Value:
+        """Undefined: only the task can evaluate them."""
+        return UNKNOWN
+
+
+class Section:
     """What a task adds to a report, from what is read to what is drawn.
+
+    As it stands it is the section of a task that has none of its own, which shows what the task measured of
+    each outer fold itself; those of other tasks say what differs.
 
     Attributes:
         words: what is said in sentences that all tasks share.
         figures: names of all figures that `drawn` can make.
         also: metrics that subgroups show beside the headline.
-        facts: answers of the checklists that depend on the task, by name (see `checklists.task`).
+        facts: template with the answers of the checklists that depend on the task, a macro each.
     """
 
-    words: Words
-    figures: tuple[str, ...]
-    also: tuple[str, ...]
-    facts: Mapping[str, Source | Fact]
+    words = Words(
+        noun="target",
+        kinds="targets",
+        each="the target",
+        setting="config.data",
+        counts="cases by target",
+        strata="what the task says",
+        purpose="read images",
+        output="What the output means is a matter of the task.",
+        loss="The loss is that of the task.",
+        predicted="the task reads it from the network's output",
+    )
+    figures: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    facts = ""
 
     # --- what is read --------------------------------------------------------------------------------------
 
-    def metrics(self, run: Mapping[str, Any], /) -> Any:
-        """The metrics of a run: a module like `nachos_jax.metrics.classification`."""
-        ...
+    def metrics(self, run: Mapping[str, Any]) -> Any:
+        """The metrics of a run: a module like `nachos_jax.metrics.classification`, or those of run.json."""
+        rows = {
+            name: Metric(name, row["label"], row["higher_is_better"], UNBOUNDED)
+            for name, row in run.get("metrics", {}).items()
+        }
+        return Recorded(rows, next(iter(rows), ""), tuple(rows))
 
-    def outcome(
-        self, arrays: Mapping[str, np.ndarray], names: int, /
-    ) -> tuple[np.ndarray, np.ndarray] | None:
+    def outcome(self, _arrays: Mapping[str, np.ndarray], _names: int) -> tuple[np.ndarray, np.ndarray] | None:
         """Truth [n, ...] and predictions [n, ...] of an outer test, NaN where the refit met NaN.
 
         Args:
-            arrays: what the task recorded of n cases.
-            names: number of classes or labels.
+            _arrays: what the task recorded of n cases.
+            _names: number of classes or labels.
 
         Returns:
             What the metrics compare; None where the arrays do not say.
         """
-        ...
+        return None
 
-    def recorded(self, truth: np.ndarray, predicted: np.ndarray, /) -> Mapping[str, np.ndarray]:
+    def recorded(self, truth: np.ndarray, predicted: np.ndarray) -> Mapping[str, np.ndarray]:
         """The arrays of an outer test, of truth and predictions: what `outcome` reads."""
-        ...
+        return {"targets": truth, "predictions": predicted}
 
-    def predicted(self, outputs: np.ndarray, /) -> np.ndarray:
+    def predicted(self, outputs: np.ndarray) -> np.ndarray:
         """Predictions [n, ...] as the metrics want them, of the outputs [n, S] that search fits kept."""
-        ...
+        return outputs
 
-    def told(self, truth: np.ndarray, names: Sequence[str], /) -> list[str]:
+    def told(self, truth: np.ndarray, _names: Sequence[str]) -> list[str]:
         """What is true of n cases, in words: the name of the class of each."""
-        ...
+        return [str(target) for target in truth.tolist()]
 
-    def unit(self, name: str, names: Sequence[str], /) -> str:
+    def unit(self, _name: str, _names: Sequence[str]) -> str:
         """What follows the value of a metric in a sentence: " in the unit of age"; "" without a unit."""
-        ...
+        return ""
 
     # --- what is counted -----------------------------------------------------------------------------------
 
-    def strata(self, truth: np.ndarray, /) -> np.ndarray:
+    def strata(self, truth: np.ndarray) -> np.ndarray:
         """[N] int: of each kind as many subjects are resampled as there are."""
-        ...
+        return np.zeros(len(truth), np.int64)
 
-    def intervals(self, evidence: Evidence, estimates: Estimates, name: str, /) -> list[Interval]:
+    def intervals(self, _evidence: Evidence, _estimates: Estimates, _name: str) -> list[Interval]:
         """Further intervals of a metric, after those that every task has."""
-        ...
+        return []
 
-    def group(self, truth: np.ndarray, cases: np.ndarray, names: Sequence[str], /) -> dict[str, int]:
+    def group(self, _truth: np.ndarray, _cases: np.ndarray, _names: Sequence[str]) -> dict[str, int]:
         """What a subgroup holds: cases by class, or positive ones by label.
 
         Args:
-            truth: [n, ...] of its predictions.
-            cases: [n] names of their cases; of several repeats each stands several times.
-            names: of what is predicted.
+            _truth: [n, ...] of its predictions.
+            _cases: [n] names of their cases; of several repeats each stands several times.
+            _names: of what is predicted.
         """
-        ...
+        return {}
 
-    def numbers(self, evidence: Evidence, estimates: Estimates, /) -> dict[str, Any]:
+    def numbers(self, evidence: Evidence, estimates: Estimates) -> dict[str, Any]:
         """Further entries of summary.json, as plain JSON values."""
-        ...
+        made = sum(len(truth) for truth, _ in evidence.predictions.values())
+        return {"task": evidence.task, "without_numbers": made - len(estimates.truth)}
+
+    def constant(self, _targets: np.ndarray) -> np.ndarray | None:
+        """The best prediction that is the same for all cases, [...] as in `predicted`; None if unknown.
+
+        Args:
+            _targets: [N, ...] of all cases.
+        """
+        return None
+
+    def cautions(self, _evidence: Evidence, _summary: Summary) -> dict[str, Any]:
+        """Further entries of `numbers.cautions`, which `sentence.j2` says."""
+        return {}
 
     # --- what is said --------------------------------------------------------------------------------------
 
-    def extent(self, summary: Summary, /) -> str:
+    def extent(self, summary: Summary) -> str:
         """What is predicted, after "120 cases of 60 subjects, " in a sentence: "3 classes"."""
-        ...
+        return f"task {summary['task']}"
 
-    def without_numbers(self, summary: Summary, /) -> int:
+    def without_numbers(self, summary: Summary) -> int:
         """Predictions that are not numbers."""
-        ...
+        return summary["without_numbers"]
 
-    def data_rows(self, summary: Summary, /) -> list[tuple[str, str]]:
+    def data_rows(self, summary: Summary) -> list[tuple[str, str]]:
         """What is predicted, as name and text."""
-        ...
+        return [("Task", summary["task"]), ("Predicted", ", ".join(summary["data"]["classes"]))]
 
-    def parameters(self, names: Sequence[str], /) -> dict[str, str]:
+    def parameters(self, names: Sequence[str]) -> dict[str, str]:
         """What is predicted, as trackers log it."""
-        ...
+        return {self.words.kinds: ", ".join(names)}
 
-    def columns(self, names: Sequence[str], /) -> list[str]:
-        """Columns of predictions.csv after the outer fold; `names` are those of what is predicted."""
-        ...
+    def columns(self, _names: Sequence[str]) -> list[str]:
+        """Columns of predictions.csv after the outer fold; names are those of what is predicted."""
+        return []
 
-    def rows(self, truth: np.ndarray, predicted: np.ndarray, names: Sequence[str], /) -> list[list[Any]]:
-        """Their values for n cases of an outer test; None is an empty field."""
-        ...
+    def rows(self, _truth: np.ndarray, _predicted: np.ndarray, _names: Sequence[str]) -> list[list[Any]]:
+        """Their values for n cases of an outer test, in full; None is an empty field."""
+        return []
 
     # --- what is shown -------------------------------------------------------------------------------------
 
-    def parts(self, summary: Summary, /) -> Parts:
+    def parts(self, _summary: Summary) -> Parts:
         """The section's part of the page."""
-        ...
+        return Parts()
 
-    def drawn(self, evidence: Evidence, estimates: Estimates, summary: Summary, /) -> Sequence[Figure | None]:
+    def drawn(self, _evidence: Evidence, _estimates: Estimates, _summary: Summary) -> Sequence[Figure | None]:
         """Its figures; None for what is empty."""
-        ...
+        return []
 
-    def tables(self, summary: Summary, /) -> Tables:
+    def tables(self, _summary: Summary) -> Tables:
         """Its tables; those that have nothing in them are left out."""
-        ...
+        return Tables()

@@ -48,34 +48,6 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {whole % 60} s" if hours == 0 else f"{hours:,} h {minutes % 60} min"
 
 
-def fold_table(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """The table of outer folds: metrics of each fold, then mean, SD and SE, and footnotes.
-
-    The headline metric stands first. Each cell is (text, footnote numbers); equal notes share a number.
-    """
-    names = summary["shown"]
-    notes: dict[str, int] = {}
-
-    def cell(value: Mapping[str, Any]) -> tuple[str, int | None]:
-        note = value["note"]
-        return number(value["value"], 3), notes.setdefault(note, len(notes) + 1) if note else None
-
-    rows = [
-        {
-            **fold,
-            "values": [cell(summary["metrics"][name]["folds"][str(fold["outer_fold"])]) for name in names],
-        }
-        for fold in summary["outer_folds"]
-    ]
-    totals = [
-        (label, [number(summary["metrics"][name][key], 3) for name in names])
-        for label, key in (("mean", "mean"), ("SD", "sd"), ("SE", "se"))
-    ]
-    counts = [summary["metrics"][name]["count"] for name in names]
-    labels = [summary["metrics"][name]["label"] for name in names]
-    return {"labels": labels, "rows": rows, "totals": totals, "counts": counts, "notes": list(notes)}
-
-
 def data_rows(summary: Mapping[str, Any], section: Section) -> list[tuple[str, str]]:
     """What the run was done on, as name and text."""
     data, progress = summary["data"], summary["progress"]

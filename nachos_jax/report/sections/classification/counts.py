@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -9,6 +10,9 @@ import numpy as np
 
 from nachos_jax.metrics.classification import confusion, per_class_of_counts, predict
 from nachos_jax.report.reading.evidence import Evidence
+
+NEARLY_ALL = 0.95
+"""Share of predictions from which the reader is told that one class gets nearly all."""
 
 
 def matrix(evidence: Evidence) -> dict[str, Any]:
@@ -38,6 +42,20 @@ def matrix(evidence: Evidence) -> dict[str, Any]:
             name: asdict(value) for name, value in per_class_of_counts(counts, evidence.classes).items()
         },
     }
+
+
+def nearly_one(confusion: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The class that nearly all predictions are of, its share among them and among the cases; else None."""
+    counts = np.array(confusion["counts"])
+    total = int(counts.sum())
+    if not total or len(counts) < 2:
+        return None
+    predicted, true = counts.sum(axis=0) / total, counts.sum(axis=1) / total
+    most = int(predicted.argmax())
+    if predicted[most] < NEARLY_ALL:
+        return None
+    share, cases = float(predicted[most]), float(true[most])
+    return {"class": confusion["classes"][most], "share": share, "share_of_cases": cases}
 
 
 def _shares(stack: np.ndarray, folds: int) -> dict[str, Any]:

@@ -7,13 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from nachos_jax.core.types import digest
 from nachos_jax.metrics import calibration, decisions
 from nachos_jax.metrics.classification import SMALLEST, Value, evaluate
+from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.evidence import Evidence
+from nachos_jax.statistics.bootstrap import bootstrap, percentile
 from nachos_jax.statistics.folds import summary as over_folds
-from nachos_jax.statistics.intervals import SHARE, corrected_t
+from nachos_jax.statistics.intervals import SHARE, Interval, corrected_t
 
 RATES = ("sensitivity", "specificity", "ppv", "npv", "accuracy")
+SIMULATIONS = 200
+"""Sets of outcomes drawn for the ECE of a perfectly calibrated model."""
 NO_INNER = "the search fits of this run kept no predictions (it is of an older version)"
 
 
@@ -25,32 +30,63 @@ def positive(evidence: Evidence) -> int | None:
     return 1 if len(classes) == 2 else None
 
 
-def thresholds(evidence: Evidence) -> dict[str, Any] | None:
+def thresholds(evidence: Evidence, estimates: Estimates) -> dict[str, Any] | None:
     """What the rule of the config decides: its threshold in every outer fold, and what came of it there.
 
     The threshold of an outer fold is chosen on the inner folds' predictions, by fits that were trained on
     neither the predicted case nor the outer fold, at the epoch that was best for that inner fold; None when
-    no class is named that decisions are about, and in the flat protocol, which has no inner folds.
+    no class is named that decisions are about, and in the flat protocol, which has no inner folds. Intervals
+    are over subjects, then over folds, where few positive cases a fold make them very wide.
     """
     event = positive(evidence)
     if event is None or evidence.flat:
         return None
     rule = decisions.parse_rule(evidence.settings.threshold)
     folds = {str(fold): _decided(evidence, fold, event, rule) for fold in evidence.tests}
-    level = evidence.settings.level
+    count, level, ratio = evidence.count, evidence.settings.level, evidence.ratio
+    made = {int(fold): row["decision"] for fold, row in folds.items() if row["decision"]}
+    subjects = _over_subjects(evidence, estimates, event, made) if made else {}
     rates = {}
     for name in RATES:
         values = [row["decision"][name]["value"] if row["decision"] else None for row in folds.values()]
-        interval = corrected_t(values, evidence.count, level, bounds=SHARE, ratio=evidence.ratio)
-        rates[name] = {**asdict(over_folds(values, evidence.count)), "intervals": [asdict(interval)]}
-    made = [row["decision"] for row in folds.values() if row["decision"]]
+        interval = corrected_t(values, count, level, bounds=SHARE, ratio=ratio, scale="inside")
+        intervals = [*filter(None, [subjects.get(name)]), interval]
+        rates[name] = {**asdict(over_folds(values, count)), "intervals": [asdict(i) for i in intervals]}
     return {
         "class": evidence.classes[event],
         "rule": evidence.settings.threshold,
         "folds": folds,
         "rates": rates,
-        "counts": {key: sum(row[key] for row in made) for key in ("tp", "fp", "fn", "tn")},
+        "counts": {key: sum(row[key] for row in made.values()) for key in ("tp", "fp", "fn", "tn")},
     }
+
+
+def _over_subjects(
+    evidence: Evidence, estimates: Estimates, event: int, made: dict[int, dict[str, Any]]
+) -> dict[str, Interval]:
+    """Intervals of the rates of the decisions, which are held fixed while subjects are drawn again."""
+    rows = np.flatnonzero(np.isin(estimates.cases.folds, list(made)))
+    cases = estimates.cases.take(rows)
+    least = np.array([made[fold]["threshold"] for fold in cases.folds.tolist()])
+    happened = estimates.truth[rows] == event
+    called = estimates.predicted[rows, event] >= least
+    counted = {
+        "sensitivity": (called & happened, happened),
+        "specificity": (~called & ~happened, ~happened),
+        "ppv": (called & happened, called),
+        "npv": (~called & ~happened, ~called),
+        "accuracy": (called == happened, np.ones(len(rows), bool)),
+    }
+
+    def interval(right: np.ndarray, among: np.ndarray) -> Interval:
+        def rate(part: slice | np.ndarray, weights: np.ndarray) -> np.ndarray:
+            with np.errstate(invalid="ignore"):
+                return (weights @ right[part]) / (weights @ among[part])
+
+        drawn = bootstrap(rate, cases, estimates.resampling)
+        return percentile(drawn, evidence.settings.level, SHARE)
+
+    return {name: interval(*parts) for name, parts in counted.items()}
 
 
 def _decided(evidence: Evidence, fold: int, event: int, rule: decisions.Rule) -> dict[str, Any]:
@@ -124,6 +160,7 @@ def calibrated(evidence: Evidence, labels: np.ndarray, probabilities: np.ndarray
     happened, predicted, what = event_of(evidence, labels, probabilities)
     again = calibration.recalibration(happened, predicted)
     return {
+        "ece": calibration_error(evidence),
         "of": what,
         "predictions": len(labels),
         "brier_parts": asdict(calibration.brier_parts(happened, predicted)),
@@ -131,6 +168,28 @@ def calibrated(evidence: Evidence, labels: np.ndarray, probabilities: np.ndarray
         "intercept": asdict(again.intercept),
         "slope": asdict(again.slope),
     }
+
+
+def calibration_error(evidence: Evidence) -> dict[str, Any]:
+    """ECE over outer folds beside that of a perfectly calibrated model: what is left at this size.
+
+    Whether a prediction is right is drawn anew with its own probability, `SIMULATIONS` times a fold, by a
+    generator named "ece" and the seed of the run; then the error is the one of chance alone.
+    """
+    seed = int(digest(["ece", evidence.run["config"].get("seed", 0)]), 16)
+    found, expected = [], []
+    for fold, (labels, probabilities) in evidence.predictions.items():
+        if not np.isfinite(probabilities).all():
+            continue
+        generator, confidence = np.random.default_rng([seed, fold]), np.minimum(probabilities.max(axis=1), 1)
+        parts = calibration.equal_mass_bins(confidence, calibration.ECE_BINS)
+        promised = np.bincount(parts, weights=confidence)
+        drawn = [generator.random(len(confidence)) < confidence for _ in range(SIMULATIONS)]
+        gaps = [np.abs(np.bincount(parts, weights=right) - promised).sum() for right in drawn]
+        expected.append(float(np.mean(gaps)) / len(confidence))
+        found.append(evaluate("ece", labels, probabilities, evidence.classes).value)
+    of = over_folds(expected).mean
+    return {"mean": over_folds(found).mean, "if_calibrated": of, "simulations": SIMULATIONS}
 
 
 def event_of(

@@ -8,17 +8,18 @@ from typing import Any
 import numpy as np
 
 from nachos_jax.metrics import calibration, curves, decisions
-from nachos_jax.report.figures.classification import Ranked, confusion, decision, ranking
 from nachos_jax.report.figures.classification import calibration as draw_calibration
+from nachos_jax.report.figures.classification import confusion, decision, ranking
 from nachos_jax.report.figures.drawing import Figure
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.sections.classification import decided
+from nachos_jax.report.sections.ranking import curve
 from nachos_jax.report.words.format import number
 from nachos_jax.statistics.bootstrap import resamples
 
 WEIGHTS = 20_000_000
-"""Replicates times cases of a band: 80 MB; larger cohorts get fewer replicates, at least 200."""
+"""Replicates times cases of a band: 80 MB; larger cohorts get fewer replicates, at least 100."""
 THRESHOLDS = np.arange(1, 100) / 100
 
 
@@ -38,7 +39,7 @@ def drawn(evidence: Evidence, estimates: Estimates, summary: Mapping[str, Any]) 
 def _weights(estimates: Estimates) -> np.ndarray:
     """[R, N] replicates of whole subjects, for bands over all out-of-fold predictions."""
     cases, wanted = estimates.cases, estimates.resampling
-    replicates = max(200, min(wanted.replicates, WEIGHTS // len(cases.strata)))
+    replicates = max(100, min(wanted.replicates, WEIGHTS // len(cases.strata)))
     return resamples(cases.subjects, cases.strata, replicates, wanted.seed)
 
 
@@ -49,22 +50,20 @@ def _ranking(evidence: Evidence, summary: Mapping[str, Any]) -> list[Figure | No
     auc = summary["metrics"]["auc"]
     found: list[Figure | None] = []
     for make in (curves.roc, curves.precision_recall):
-        ranked = []
-        for c in numbers:
-            lines = [
-                make(labels == c, probabilities[:, c])
-                for labels, probabilities in evidence.predictions.values()
-                if np.isfinite(probabilities).all()
-            ]
-            known = [line for line in lines if not line.note]
-            if not known:
-                continue
-            labels = np.concatenate([labels for labels, _ in evidence.predictions.values()])
-            label = evidence.classes[c] if len(numbers) > 1 or len(evidence.classes) > 2 else ""
-            quoted = make is curves.roc and len(evidence.classes) == 2 and auc["mean"] is not None
-            note = f"mean AUC {number(auc['mean'], 3)}" if quoted else ""
-            ranked.append(Ranked(label, known, note, float(np.mean(labels == c))))
-        found.append(ranking(ranked))
+        quoted = make is curves.roc and len(evidence.classes) == 2 and auc["mean"] is not None
+        note = f"mean AUC {number(auc['mean'], 3)}" if quoted else ""
+        labels = np.concatenate([labels for labels, _ in evidence.predictions.values()])
+        ranked = [
+            curve(
+                make,
+                [(labels == c, predicted[:, c]) for labels, predicted in evidence.predictions.values()],
+                evidence.classes[c] if len(numbers) > 1 or len(evidence.classes) > 2 else "",
+                note,
+                float(np.mean(labels == c)),
+            )
+            for c in numbers
+        ]
+        found.append(ranking([line for line in ranked if line is not None]))
     return found
 
 

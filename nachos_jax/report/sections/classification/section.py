@@ -12,16 +12,13 @@ from nachos_jax.metrics.calibration import with_temperature
 from nachos_jax.report.figures.drawing import Figure
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.evidence import Evidence
-from nachos_jax.report.sections.classification import counts, decided, facts, page, tables
-from nachos_jax.report.sections.classification.figures import drawn
-from nachos_jax.report.sections.common import Common
-from nachos_jax.report.sections.section import Parts, Summary, Tables, Words
+from nachos_jax.report.sections.classification import counts, decided, figures, tables
+from nachos_jax.report.sections.section import Parts, Section, Summary, Tables, Words
+from nachos_jax.report.words.phrases import counted
 from nachos_jax.statistics.intervals import Interval, auc_influence
 
 
-class Classification(Common):
-    """See `nachos_jax.report.sections.section.Section`."""
-
+class _Classification(Section):
     words = Words(
         noun="label",
         kinds="classes",
@@ -33,22 +30,21 @@ class Classification(Common):
         output="The output is one probability a class (softmax).",
         loss="The loss is cross-entropy.",
         predicted="softmax of the network's output",
+        constant="the shares of the classes, and so the majority class",
     )
     figures = ("roc", "precision_recall", "calibration", "decision", "confusion")
     also = ("auc",)
-    facts = facts.FACTS
+    facts = "classification/facts.j2"
 
     def metrics(self, _run: Mapping[str, Any]) -> Any:
-        """Those of `nachos_jax.metrics.classification`."""
         return classification
 
-    def outcome(self, arrays: Mapping[str, np.ndarray], names: int) -> tuple[np.ndarray, np.ndarray] | None:
+    def outcome(self, arrays: Mapping[str, np.ndarray], names: int) -> tuple[np.ndarray, np.ndarray]:
         """Labels [n] int64 and probabilities [n, C] float64."""
         labels = arrays["labels"].astype(np.int64)
         return labels, arrays["probabilities"].astype(np.float64).reshape(len(labels), names)
 
     def recorded(self, truth: np.ndarray, predicted: np.ndarray) -> Mapping[str, np.ndarray]:
-        """The reverse."""
         return {"labels": truth, "probabilities": predicted}
 
     def predicted(self, outputs: np.ndarray) -> np.ndarray:
@@ -56,12 +52,10 @@ class Classification(Common):
         return with_temperature(outputs, 1.0)
 
     def told(self, truth: np.ndarray, names: Sequence[str]) -> list[str]:
-        """The name of the class of each case."""
         numbers: list[int] = truth.tolist()
         return [names[number] for number in numbers]
 
     def strata(self, truth: np.ndarray) -> np.ndarray:
-        """The classes themselves."""
         return truth
 
     def intervals(self, evidence: Evidence, estimates: Estimates, name: str) -> list[Interval]:
@@ -72,37 +66,37 @@ class Classification(Common):
         return [auc_influence(estimates.truth, estimates.predicted[:, 1], cases.folds, cases.subjects, level)]
 
     def group(self, truth: np.ndarray, cases: np.ndarray, names: Sequence[str]) -> dict[str, int]:
-        """Cases by class."""
         return {name: len(set(cases[truth == i].tolist())) for i, name in enumerate(names)}
 
     def numbers(self, evidence: Evidence, estimates: Estimates) -> dict[str, Any]:
-        """Confusion, decisions at a threshold, calibration and temperature scaling."""
         return {
             "confusion": counts.matrix(evidence),
-            "decisions": decided.thresholds(evidence),
+            "decisions": decided.thresholds(evidence, estimates),
             "calibration": decided.calibrated(evidence, estimates.truth, estimates.predicted),
             "temperature": decided.temperatures(evidence),
         }
 
+    def constant(self, targets: np.ndarray) -> np.ndarray:
+        return np.bincount(targets) / len(targets)
+
+    def cautions(self, evidence: Evidence, summary: Summary) -> dict[str, Any]:
+        return {
+            "one_class": counts.nearly_one(summary["confusion"]),
+            "positive_by_default": summary["decisions"]["class"]
+            if summary["decisions"] and not evidence.settings.positive
+            else None,
+        }
+
     def extent(self, summary: Summary) -> str:
-        """Number of classes."""
-        number = len(summary["data"]["classes"])
-        return f"{number:,} {'class' if number == 1 else 'classes'}"
+        return counted(len(summary["data"]["classes"]), "class", "classes")
 
     def without_numbers(self, summary: Summary) -> int:
-        """Predictions that no confusion matrix counts."""
         return summary["confusion"]["without_numbers"]
 
     def data_rows(self, summary: Summary) -> list[tuple[str, str]]:
-        """Cases by class."""
         return [("Classes", ", ".join(f"{name} {n:,}" for name, n in summary["data"]["counts"].items()))]
 
-    def parameters(self, names: Sequence[str]) -> dict[str, str]:
-        """Names of the classes."""
-        return {"classes": ", ".join(names)}
-
     def columns(self, names: Sequence[str]) -> list[str]:
-        """Label, predicted class, a probability a class, in full, so that every number can be recomputed."""
         return ["label", "predicted", *(f"probability_{name}" for name in names)]
 
     def rows(self, truth: np.ndarray, predicted: np.ndarray, names: Sequence[str]) -> list[list[Any]]:
@@ -115,16 +109,26 @@ class Classification(Common):
         ]
 
     def parts(self, summary: Summary) -> Parts:
-        """Ranking, calibration, decisions, confusion and the gallery of errors."""
-        return page.parts(summary)
+        noted = any(row["metrics"][summary["headline"]]["note"] for row in summary["subgroups"])
+        note = "Where a group lacks a class, its value is over the classes that it has."
+        found = summary["confusion"]
+        rows = [
+            {
+                "name": name,
+                "cells": [(n, n / sum(row) if sum(row) else None) for n in row],
+                "total": sum(row),
+                "values": found["per_class"][name],
+            }
+            for name, row in zip(found["classes"], found["counts"], strict=True)
+        ]
+        context = {"rows_of_confusion": rows, "decided": next(iter(tables.decisions(summary)), None)}
+        return Parts("classification/page.html.j2", context, note if noted else "")
 
     def drawn(self, evidence: Evidence, estimates: Estimates, summary: Summary) -> Sequence[Figure | None]:
-        """ROC, precision-recall, calibration, decisions and confusion."""
-        return drawn(evidence, estimates, summary)
+        return figures.drawn(evidence, estimates, summary)
 
     def tables(self, summary: Summary) -> Tables:
-        """Confusion, decisions, calibration and temperature scaling."""
         return tables.tables(summary)
 
 
-SECTION = Classification()
+SECTION = _Classification()

@@ -56,9 +56,8 @@ def decisions(summary: Mapping[str, Any]) -> list[Grid]:
     for fold, row in found["folds"].items():
         made, threshold = row["decision"], notes.value(row["threshold"])
         if made:
-            cells = [Cell(number(made[key])) for key in _COUNTS] + [
-                notes.value(made[name]) for name in _RATES
-            ]
+            cells = [notes.value(made[name]) for name in _RATES]
+            cells += plain(number(made[key]) for key in _COUNTS)
         else:
             cells = [notes.cell(MISSING, _undecided(row))] * (len(_COUNTS) + len(_RATES))
         rows.append((Cell(fold), threshold, *cells))
@@ -66,14 +65,14 @@ def decisions(summary: Mapping[str, Any]) -> list[Grid]:
     means = plain(number(found["rates"][name]["mean"], 3) for name in _RATES)
     ends = [notes.interval(found["rates"][name]["intervals"][0]) for name in _RATES]
     totals = (
-        (Cell("sum, mean"), Cell(""), *sums, *means),
-        (Cell("interval"), *plain([""] * 5), *ends),
+        (Cell("mean, sum"), Cell(""), *means, *sums),
+        (Cell("interval"), Cell(""), *ends, *plain([""] * 4)),
     )
     caption = (
         f"Decisions about {found['class']}. The threshold of an outer fold (rule {found['rule']}) is chosen "
         f"on its inner-fold predictions and applied to the outer fold. From {extent(summary)}."
     )
-    header = ("Outer fold", "Threshold", *(key.upper() for key in _COUNTS), *_RATES.values())
+    header = ("Outer fold", "Threshold", *_RATES.values(), *(key.upper() for key in _COUNTS))
     return [Grid("decisions", caption, header, tuple(rows), totals, notes.told())]
 
 
@@ -91,6 +90,9 @@ def calibration(summary: Mapping[str, Any]) -> list[Grid]:
     notes, rows = Notes(), list[tuple[Cell, ...]]()
     titles = {"in_the_large": "Calibration in the large", "intercept": "Intercept", "slope": "Slope"}
     rows += [(Cell(title), notes.value(found[key])) for key, title in titles.items()]
+    ece = found["ece"]
+    chance = f"{number(ece['if_calibrated'], 3)} for a perfectly calibrated model of this size, by simulation"
+    rows.append((Cell("ECE, mean over outer folds"), notes.cell(number(ece["mean"], 3), chance)))
     for key, value in found["brier_parts"].items():
         title = (
             "Squared error (two-class Brier score)"

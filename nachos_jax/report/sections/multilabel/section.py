@@ -7,20 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from nachos_jax.metrics import multilabel
+from nachos_jax.metrics import curves, multilabel
+from nachos_jax.report.figures.classification import ranking
 from nachos_jax.report.figures.drawing import Figure
+from nachos_jax.report.figures.rows import Row, ends, forest
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.evidence import Evidence
-from nachos_jax.report.sections.common import Common
-from nachos_jax.report.sections.multilabel import facts, labels, tables
-from nachos_jax.report.sections.multilabel.figures import drawn
-from nachos_jax.report.sections.section import Parts, Summary, Tables, Words
-from nachos_jax.report.words.format import MISSING, number
+from nachos_jax.report.sections.multilabel import labels, tables
+from nachos_jax.report.sections.ranking import curve
+from nachos_jax.report.sections.section import Parts, Section, Summary, Tables, Words
+from nachos_jax.report.words.format import number
 
 
-class Multilabel(Common):
-    """See `nachos_jax.report.sections.section.Section`."""
-
+class _Multilabel(Section):
     words = Words(
         noun="label",
         kinds="labels",
@@ -32,22 +31,21 @@ class Multilabel(Common):
         output="The output is one probability a label (sigmoid), each for itself.",
         loss="The loss is binary cross-entropy, mean over known labels.",
         predicted="sigmoid of the network's output",
+        constant="the share of each label",
     )
     figures = ("labels", "roc", "precision_recall")
     also = ("macro_auc",)
-    facts = facts.FACTS
+    facts = "multilabel/facts.j2"
 
     def metrics(self, _run: Mapping[str, Any]) -> Any:
-        """Those of `nachos_jax.metrics.multilabel`."""
         return multilabel
 
-    def outcome(self, arrays: Mapping[str, np.ndarray], names: int) -> tuple[np.ndarray, np.ndarray] | None:
+    def outcome(self, arrays: Mapping[str, np.ndarray], names: int) -> tuple[np.ndarray, np.ndarray]:
         """Truth [n, L] float64, NaN where not known, and probabilities [n, L] float64."""
         truth, predicted = (arrays[key].astype(np.float64) for key in ("targets", "probabilities"))
         return truth.reshape(-1, names), predicted.reshape(-1, names)
 
     def recorded(self, truth: np.ndarray, predicted: np.ndarray) -> Mapping[str, np.ndarray]:
-        """The reverse."""
         return {"targets": truth, "probabilities": predicted}
 
     def predicted(self, outputs: np.ndarray) -> np.ndarray:
@@ -64,28 +62,23 @@ class Multilabel(Common):
         return found
 
     def group(self, truth: np.ndarray, cases: np.ndarray, names: Sequence[str]) -> dict[str, int]:
-        """Cases that have each label."""
         return {name: len(set(cases[truth[:, i] == 1].tolist())) for i, name in enumerate(names)}
 
     def numbers(self, evidence: Evidence, estimates: Estimates) -> dict[str, Any]:
-        """Values of every label."""
         return {**super().numbers(evidence, estimates), "per_label": labels.numbers(evidence, estimates)}
 
+    def constant(self, targets: np.ndarray) -> np.ndarray:
+        known = ~np.isnan(targets)
+        return np.where(known, targets, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+
     def extent(self, summary: Summary) -> str:
-        """Number of labels."""
         return f"{len(summary['data']['classes']):,} labels"
 
     def data_rows(self, summary: Summary) -> list[tuple[str, str]]:
-        """Cases that have each label."""
         counts = ", ".join(f"{name} {n:,}" for name, n in summary["data"]["counts"].items())
         return [("Labels, with cases that have them", counts)]
 
-    def parameters(self, names: Sequence[str]) -> dict[str, str]:
-        """Names of the labels."""
-        return {"labels": ", ".join(names)}
-
     def columns(self, names: Sequence[str]) -> list[str]:
-        """The truth of each label, then its probability, in full."""
         return [*(f"label_{name}" for name in names), *(f"probability_{name}" for name in names)]
 
     def rows(self, truth: np.ndarray, predicted: np.ndarray, _names: Sequence[str]) -> list[list[Any]]:
@@ -97,45 +90,46 @@ class Multilabel(Common):
         return found
 
     def parts(self, summary: Summary) -> Parts:
-        """A table of labels, one of thresholds, and curves."""
-        found = [
-            {
-                "name": name,
-                "counts": [number(row["known"]), number(row["positive"])],
-                "values": [number(row[key]["mean"], 3) for key in tables.COLUMNS],
-                "ends": _ends(row["auc_interval"]),
-                "thresholds": [number(fold["threshold"]["value"], 3) for fold in row["folds"].values()],
-            }
-            for name, row in labels.rows(summary)
-        ]
         context = {
-            "labels": found,
-            "columns": list(tables.COLUMNS.values()),
-            "label_folds": labels.folds(summary),
             "decided": tables.decided(summary),
+            "labels": tables.of_labels(summary),
+            "thresholds": tables.thresholds(summary),
         }
         note = "Where a group lacks a label, its value is over the labels that it has."
         noted = any(row["metrics"][summary["headline"]]["note"] for row in summary["subgroups"])
         return Parts("multilabel/page.html.j2", context, note if noted else "")
 
-    def drawn(
-        self,
-        evidence: Evidence,
-        estimates: Estimates,
-        summary: Summary,
-    ) -> Sequence[Figure | None]:
-        """AUC of each label, ROC and precision-recall."""
-        return drawn(evidence, summary) if len(estimates.truth) else []
+    def drawn(self, evidence: Evidence, estimates: Estimates, summary: Summary) -> Sequence[Figure | None]:
+        """AUC of each label with its interval, ROC and precision-recall."""
+        if not len(estimates.truth):
+            return []
+        found = [
+            Row("", name, row["positive"], None, row["auc"]["mean"], *ends(row["auc_interval"]))
+            for name, row in labels.rows(summary)
+        ]
+        return [
+            forest("labels", found, None, "AUC", (0.0, 1.0)),
+            ranking(_curves(evidence, summary, curves.roc)),
+            ranking(_curves(evidence, summary, curves.precision_recall)),
+        ]
 
     def tables(self, summary: Summary) -> Tables:
-        """Labels and thresholds."""
         return tables.tables(summary)
 
 
-def _ends(interval: Mapping[str, Any] | None) -> str:
-    if interval is None or interval["low"] is None:
-        return MISSING
-    return f"{number(interval['low'], 3)} to {number(interval['high'], 3)}"
+def _curves(evidence: Evidence, summary: Summary, make: Any) -> list[Any]:
+    """A curve for each label that some outer fold defines."""
+    found = []
+    for column, (name, row) in enumerate(labels.rows(summary)):
+        folds = []
+        for truth, predicted in evidence.predictions.values():
+            known = ~np.isnan(truth[:, column])
+            if known.any():
+                folds.append((truth[known, column] == 1, predicted[known, column]))
+        note = f"mean AUC {number(row['auc']['mean'], 3)}" if make is curves.roc else ""
+        share = row["positive"] / row["known"] if row["known"] else None
+        found.append(curve(make, folds, name, note, share))
+    return [line for line in found if line is not None]
 
 
-SECTION = Multilabel()
+SECTION = _Multilabel()

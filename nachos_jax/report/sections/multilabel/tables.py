@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nachos_jax.report.appendix.grid import Cell, Grid, Notes, extent, plain, uncorrected
+from nachos_jax.report.reading import protocols
 from nachos_jax.report.sections.multilabel import labels
 from nachos_jax.report.sections.section import Tables
 from nachos_jax.report.words.format import number
@@ -30,7 +31,7 @@ def tables(summary: Mapping[str, Any]) -> Tables:
 
 def decided(summary: Mapping[str, Any]) -> str:
     """How decisions are made, as a sentence."""
-    if summary["protocol"] == "flat":
+    if protocols.of(summary["protocol"]).one_search:
         return "Decisions are made at a probability of 0.5."
     return (
         f"The threshold of a label (rule {summary['per_label']['rule']}) is chosen on the inner-fold "
@@ -62,7 +63,7 @@ def of_labels(summary: Mapping[str, Any]) -> Grid:
 
 def thresholds(summary: Mapping[str, Any]) -> list[Grid]:
     """The threshold of every label in every outer fold; none where all are 0.5."""
-    if summary["protocol"] == "flat":
+    if protocols.of(summary["protocol"]).one_search:
         return []
     folds, found = labels.folds(summary), []
     for start in range(0, len(folds), WIDEST):

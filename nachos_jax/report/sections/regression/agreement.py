@@ -12,7 +12,8 @@ from nachos_jax.metrics.value import Value
 from nachos_jax.report.appendix.grid import Cell, Grid, Notes, extent, plain, uncorrected
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.evidence import Evidence
-from nachos_jax.report.words.format import MISSING, number
+from nachos_jax.report.words.format import number
+from nachos_jax.report.words.phrases import span
 from nachos_jax.statistics.folds import summary as over_folds
 from nachos_jax.statistics.intervals import corrected_t
 
@@ -55,25 +56,6 @@ def numbers(evidence: Evidence, estimates: Estimates) -> dict[str, Any] | None:
     }
 
 
-def texts(summary: Mapping[str, Any]) -> list[tuple[str, str]] | None:
-    """The numbers as names and texts."""
-    found = summary["agreement"]
-    if found is None:
-        return None
-    interval = found["bias"]["interval"]
-    ends = f"{MISSING} ({interval['note']})"
-    if interval["low"] is not None:
-        ends = f"{number(interval['low'], 3)} to {number(interval['high'], 3)}"
-        ends += f" ({100 * interval['level']:.4g} %, corrected t)"
-    return [
-        ("Bias, mean over folds", number(found["bias"]["mean"], 3)),
-        ("Its interval", ends),
-        ("SD of differences", number(found["sd"], 3)),
-        ("Limits of agreement", f"{number(found['low'], 3)} to {number(found['high'], 3)}"),
-        ("Predictions", number(found["predictions"])),
-    ]
-
-
 def tables(summary: Mapping[str, Any]) -> list[Grid]:
     """Bias of every outer fold, its mean and interval, and the limits of agreement."""
     found, target = summary["agreement"], summary["data"]["classes"][0]
@@ -85,7 +67,7 @@ def tables(summary: Mapping[str, Any]) -> list[Grid]:
         plain(["mean", number(found["bias"]["mean"], 3)]),
         (Cell("interval"), notes.interval(found["bias"]["interval"])),
         plain(["SD of all differences", number(found["sd"], 3)]),
-        plain(["limits of agreement", f"{number(found['low'], 3)} to {number(found['high'], 3)}"]),
+        plain(["limits of agreement", span(found)]),
     ]
     caption = (
         f"Bias (prediction less {target}, in its unit) by outer fold, and limits of agreement of "

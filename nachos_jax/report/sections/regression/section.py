@@ -12,17 +12,14 @@ from nachos_jax.report.figures.drawing import Figure
 from nachos_jax.report.figures.predictions import bland_altman, scatter
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.evidence import Evidence
-from nachos_jax.report.sections.common import Common
-from nachos_jax.report.sections.regression import agreement, facts
-from nachos_jax.report.sections.section import Parts, Summary, Tables, Words
+from nachos_jax.report.sections.regression import agreement
+from nachos_jax.report.sections.section import Parts, Section, Summary, Tables, Words
 
 IN_UNIT = ("mae", "rmse", "median_absolute_error")
 SQUARED = ("mse",)
 
 
-class Regression(Common):
-    """See `nachos_jax.report.sections.section.Section`."""
-
+class _Regression(Section):
     words = Words(
         noun="target",
         kinds="target",
@@ -37,29 +34,24 @@ class Regression(Common):
             "and standard deviation of the training cases of each fit."
         ),
         predicted="the network's output in the unit of the target",
+        constant="the mean of the target",
     )
     figures = ("scatter", "bland_altman")
     also = ("r2",)
-    facts = facts.FACTS
+    facts = "regression/facts.j2"
 
     def metrics(self, _run: Mapping[str, Any]) -> Any:
-        """Those of `nachos_jax.metrics.regression`."""
         return regression
 
-    def outcome(self, arrays: Mapping[str, np.ndarray], _names: int) -> tuple[np.ndarray, np.ndarray] | None:
+    def outcome(self, arrays: Mapping[str, np.ndarray], _names: int) -> tuple[np.ndarray, np.ndarray]:
         """Targets and predictions [n] float64."""
         return arrays["targets"].astype(np.float64), arrays["predictions"].astype(np.float64)
-
-    def recorded(self, truth: np.ndarray, predicted: np.ndarray) -> Mapping[str, np.ndarray]:
-        """The reverse."""
-        return {"targets": truth, "predictions": predicted}
 
     def predicted(self, outputs: np.ndarray) -> np.ndarray:
         """[n] float64 of [n, 1]."""
         return outputs.astype(np.float64).reshape(len(outputs))
 
     def told(self, truth: np.ndarray, _names: Sequence[str]) -> list[str]:
-        """The number of each case."""
         return [f"{value:.15g}" for value in truth.tolist()]
 
     def unit(self, name: str, names: Sequence[str]) -> str:
@@ -69,21 +61,21 @@ class Regression(Common):
         return f" in the squared unit of {names[0]}" if name in SQUARED else ""
 
     def numbers(self, evidence: Evidence, estimates: Estimates) -> dict[str, Any]:
-        """Bias and limits of agreement."""
         return {
             **super().numbers(evidence, estimates),
             "agreement": agreement.numbers(evidence, estimates),
             "target": agreement.spread(evidence.targets),
         }
 
+    def constant(self, targets: np.ndarray) -> np.ndarray:
+        return targets.mean()
+
     def extent(self, summary: Summary) -> str:
-        """The target and its range."""
         target = summary["target"]
         name = summary["data"]["classes"][0]
         return f"target {name} (from {target['smallest']:.4g} to {target['largest']:.4g})"
 
     def data_rows(self, summary: Summary) -> list[tuple[str, str]]:
-        """Name of the target, and how it is spread over all cases."""
         target = summary["target"]
         told = f"mean {target['mean']:.4g}, SD {target['sd']:.4g}, from {target['smallest']:.4g} to "
         return [
@@ -91,12 +83,7 @@ class Regression(Common):
             ("Target over cases", f"{told}{target['largest']:.4g}"),
         ]
 
-    def parameters(self, names: Sequence[str]) -> dict[str, str]:
-        """Name of the target."""
-        return {"target": names[0]}
-
     def columns(self, names: Sequence[str]) -> list[str]:
-        """Target, prediction, and prediction less target, in full."""
         return [names[0], f"predicted_{names[0]}", "difference"]
 
     def rows(self, truth: np.ndarray, predicted: np.ndarray, _names: Sequence[str]) -> list[list[Any]]:
@@ -107,23 +94,18 @@ class Regression(Common):
         ]
 
     def parts(self, summary: Summary) -> Parts:
-        """Scatter, Bland and Altman, and the numbers of agreement."""
-        context = {"agreement": agreement.texts(summary), "target": summary["data"]["classes"][0]}
+        context = {
+            "agreement": next(iter(agreement.tables(summary)), None),
+            "target": summary["data"]["classes"][0],
+        }
         return Parts("regression/page.html.j2", context)
 
-    def drawn(
-        self,
-        evidence: Evidence,
-        estimates: Estimates,
-        _summary: Summary,
-    ) -> Sequence[Figure | None]:
-        """Predictions against targets, and differences against means."""
+    def drawn(self, evidence: Evidence, estimates: Estimates, _summary: Summary) -> Sequence[Figure | None]:
         cases = (estimates.truth, estimates.predicted, estimates.cases.folds, evidence.classes[0])
         return [scatter(*cases), bland_altman(*cases)] if len(estimates.truth) else []
 
     def tables(self, summary: Summary) -> Tables:
-        """Bias and limits of agreement by outer fold."""
         return Tables({"Agreement": agreement.tables(summary)})
 
 
-SECTION = Regression()
+SECTION = _Regression()

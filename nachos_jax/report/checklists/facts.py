@@ -1,0 +1,205 @@
+"""What a run knows of the things that checklists ask for: facts are macros of the templates in facts/.
+
+A fact prints whole sentences, and calls `authors` with what the records lack; `idle` marks a sentence that
+says why the question does not arise. Facts named "task.x" are those of the template of the run's task.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nachos_jax.config.subgroups import UNKNOWN
+from nachos_jax.core.hparams import AUGMENTATION
+from nachos_jax.core.types import Trial
+from nachos_jax.report.reading.evidence import CaseRow, Evidence
+from nachos_jax.report.words.format import made_rows, number
+from nachos_jax.report.words.phrases import intervals, listed
+from nachos_jax.report.words.templating import environment, one_line
+
+MOST_LISTED = 12
+"""Outer folds, or groups, that an answer names one by one; a longer list is left to the files."""
+UNTESTED = "the results: nothing is tested yet"
+REST = "the outer folds not yet tested, or why they are left out"
+NOT_TOLD = "what this task says of it, which the report does not know"
+
+
+class Fact(NamedTuple):
+    """What the records say, what the authors must add, and whether the question arises in this run at all."""
+
+    text: str
+    missing: tuple[str, ...]
+    applies: bool
+
+
+class Facts:
+    """The facts of one run, from its records and their summary."""
+
+    def __init__(self, evidence: Evidence, summary: Mapping[str, Any]):
+        self._missing: list[str] = []
+        self._applies = True
+        self._context = {
+            **_of_results(evidence, summary),
+            **_of_data(evidence),
+            **_of_models(evidence),
+            "authors": lambda text: self._missing.append(text) or "",
+            "idle": self._idle,
+        }
+        self._rooms = {name: f"checklists/facts/{name}.j2" for name in ("data", "model", "results")}
+        if evidence.section.facts:
+            self._rooms["task"] = evidence.section.facts
+        self._modules = {name: self._module(path) for name, path in self._rooms.items()}
+
+    def of(self, name: str) -> Fact:
+        """The fact of a name like "data.counts"."""
+        room, _, macro = name.partition(".")
+        if room not in self._modules:
+            return Fact("", (NOT_TOLD,), True)
+        self._missing.clear()
+        self._applies = True
+        text = one_line(str(getattr(self._modules[room], macro)()))
+        return Fact(text, tuple(filter(None, self._missing)), self._applies)
+
+    def _module(self, path: str) -> Any:
+        return environment(html=False).get_template(path).make_module(self._context)
+
+    def _idle(self) -> str:
+        self._applies = False
+        return ""
+
+
+def _of_results(evidence: Evidence, summary: Mapping[str, Any]) -> dict[str, Any]:
+    progress, section = summary["progress"], evidence.section
+    given: dict[str, list[int]] = {}
+    withheld: dict[tuple[str, str], list[str]] = {}
+    shown = [summary["metrics"][name] for name in summary["shown"]]
+    for metric in shown:
+        for interval in intervals(metric):
+            if interval["low"] is not None:
+                given.setdefault(f"{interval['label']}, unit {interval['unit']}", []).append(
+                    interval["count"]
+                )
+            else:
+                withheld.setdefault((interval["label"], interval["note"]), []).append(metric["label"])
+    return {
+        "evidence": evidence,
+        "summary": summary,
+        "run": evidence.run,
+        "protocol": evidence.protocol,
+        "words": section.words,
+        "page": section.parts(summary).context,
+        "MOST": MOST_LISTED,
+        "UNTESTED": UNTESTED,
+        "rest": REST if progress["outer_folds_missing"] else "",
+        "selected": evidence.protocol.words["selected"],
+        "tested_of": _tested(progress),
+        "lost": section.without_numbers(summary),
+        "shown": shown,
+        "given": given,
+        "withheld": withheld,
+        "setting": lambda name: _setting(evidence, name),
+        "diagonal": lambda counts: sum(row[i] for i, row in enumerate(counts)),
+    }
+
+
+def _of_data(evidence: Evidence) -> dict[str, Any]:
+    tests = {case for test in evidence.tests.values() for case in test.cases}
+    return {
+        "held": {fold: _holding(evidence, evidence.members(fold)) for fold in range(evidence.planned)},
+        "sites": len({row.site for row in evidence.cases if row.site}),
+        "crossings": lambda what: _crossings(evidence, what),
+        "tested_counts": lambda: _counts(evidence, tests),
+        "numbered": lambda counts: listed(f"{name} ({count:,})" for name, count in counts.items()),
+        "unknown": {name: Counter(groups)[UNKNOWN] for name, groups in evidence.groups.items()},
+        "by_group": {name: dict(sorted(Counter(cells).items())) for name, cells in evidence.groups.items()},
+    }
+
+
+def _of_models(evidence: Evidence) -> dict[str, Any]:
+    trials = [trial for study in evidence.trials.values() for trial in study]
+    chosen = [trial for fold in evidence.outcomes if (trial := evidence.selected(fold)) is not None]
+    tested = {test.fit for test in evidence.tests.values()}
+    shapes = sorted({key for trial in chosen for key in trial.hparams if "." in key or key == "norm"})
+    versions = evidence.run.get("versions") or {}
+    return {
+        "trials": trials,
+        "chosen": chosen,
+        "values": _values,
+        "hparams": lambda name: [trial.hparams.get(name) for trial in chosen],
+        "shapes": [f"{key} {', '.join(_values(chosen, key))}" for key in shapes],
+        "sizes": sorted({fit.parameters for fit in evidence.fits if fit.fit in tested}),
+        "augmented": [name for name in AUGMENTATION if any(trial.hparams.get(name) for trial in chosen)],
+        "epochs": sorted({outcome.epochs for outcome in evidence.outcomes.values()}),
+        "rules": sorted({outcome.rule for outcome in evidence.outcomes.values()}),
+        "searched": _searched(_setting(evidence, "search.space") or {}),
+        "versions": [f"{key} {value}" for key, value in sorted(versions.items()) if value != "not installed"],
+        "command": dict(made_rows(evidence)["how"]).get("Command"),
+    }
+
+
+def _tested(progress: Mapping[str, Any]) -> str:
+    """How many of the planned outer folds are tested, and in words which are not."""
+    planned, missing = progress["outer_folds_planned"], progress["outer_folds_missing"]
+    of = f"{planned:,} outer fold{'s' * (planned != 1)}"
+    if not missing:
+        return f"All {of} are tested."
+    done = f"{progress['outer_folds_tested']} of {of} are tested"
+    return f"{done}; not yet: {listed(missing)}." if progress["outer_folds_tested"] else f"{done}."
+
+
+def _holding(evidence: Evidence, rows: list[CaseRow]) -> dict[str, Any]:
+    return {
+        "size": len(rows),
+        "subjects": len({row.subject for row in rows}),
+        "sites": len({row.site for row in rows if row.site}),
+        "counts": _counts(evidence, {row.case for row in rows}, ", ".join),
+    }
+
+
+def _counts(evidence: Evidence, cases: set[str], join: Any = listed) -> str:
+    """Some of the cases by what is true of them, like "benign: 12"."""
+    inside = [row.case in cases for row in evidence.cases]
+    names = np.array([row.case for row in evidence.cases], str)[inside]
+    found = evidence.section.group(evidence.targets[inside], names, evidence.classes)
+    return join(f"{name}: {count:,}" for name, count in found.items())
+
+
+def _crossings(evidence: Evidence, what: str) -> int:
+    """Subjects or sites with cases in several folds of any one division."""
+    found = set()
+    for repeat in range(evidence.repeats):
+        where: dict[str, int] = {}
+        for row in evidence.cases:
+            name = getattr(row, what)
+            if name and where.setdefault(name, row.folds[repeat]) != row.folds[repeat]:
+                found.add(name)
+    return len(found)
+
+
+def _setting(evidence: Evidence, name: str) -> Any:
+    """A value of the config by its dotted name; None when the run did not record it."""
+    value: Any = evidence.run["config"]
+    for key in name.split("."):
+        if not isinstance(value, Mapping) or key not in value:
+            return None
+        value = value[key]
+    return value
+
+
+def _values(trials: Iterable[Trial], name: str) -> list[str]:
+    """Texts of all values of a hyperparameter, without those for which it is inactive."""
+    return sorted({number(trial.hparams[name]) for trial in trials if name in trial.hparams})
+
+
+def _searched(space: Mapping[str, Any], prefix: str = "") -> list[str]:
+    rows: list[str] = []
+    for name in sorted(space):
+        value = space[name]
+        if isinstance(value, Mapping):
+            rows += _searched(value, f"{prefix}{name}.")
+        elif value:
+            rows.append(f"{prefix}{name}: {value}")
+    return rows

@@ -1,0 +1,44 @@
+"""Curves of how well scores rank cases, by outer fold and as their mean, which several tasks draw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from nachos_jax.metrics import curves
+from nachos_jax.report.figures.classification import Ranked
+
+Fold = tuple[np.ndarray, np.ndarray]
+"""Whether it happened [n] bool, and the score [n], of the cases of a fold."""
+MOST_POINTS = 2000
+"""Points of a fold's curve that are drawn and stand in the table of the figure."""
+
+
+def curve(
+    make: Callable[[np.ndarray, np.ndarray], curves.Curve],
+    folds: Iterable[Fold],
+    label: str,
+    note: str,
+    prevalence: float | None,
+) -> Ranked | None:
+    """The curve of a class or label; None where no fold defines one.
+
+    Args:
+        make: of `nachos_jax.metrics.curves`, ROC or precision-recall.
+        folds: cases by outer fold; those with scores that are not numbers draw nothing.
+        label: name of the curve.
+        note: what stands beside it.
+        prevalence: share of the cases in which it happened.
+    """
+    lines = [make(happened, scores) for happened, scores in folds if np.isfinite(scores).all()]
+    lines = [line for line in lines if not line.note]
+    if not lines:
+        return None
+    return Ranked(label, [_thinned(line) for line in lines], note, prevalence)
+
+
+def _thinned(line: curves.Curve) -> curves.Curve:
+    at = np.unique(np.linspace(0, len(line.x) - 1, MOST_POINTS).astype(int))
+    return replace(line, x=line.x[at], y=line.y[at])
