@@ -156,7 +156,6 @@ def _identity(run: Run) -> dict[str, Any]:
     table, targets, folds = run.cohort.table, run.cohort.targets, run.folds
     metrics = tasks.of(run.config.task).metrics
     return {
-        "schema": 1,
         "task": run.config.task,
         "metrics": {
             name: {"label": row.label, "higher_is_better": row.higher_is_better}
