@@ -11,6 +11,7 @@ import json
 import os
 import re
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -157,11 +158,15 @@ class RunDirectory:
 
     def outcome(self, study: int | None) -> schema.Outcome | None:
         """The end of a study, or None while it goes on."""
-        return self._read(self._study(study) / "outcome.json", schema.outcome)
+        return self._read(self.outcome_path(study), schema.outcome)
 
     def commit_outcome(self, value: schema.Outcome) -> None:
         """Commits the end of a study."""
-        self._commit(self._study(value.study) / "outcome.json", schema.to_json(value))
+        self._commit(self.outcome_path(value.study), schema.to_json(value))
+
+    def outcome_path(self, study: int | None) -> Path:
+        """Where the end of a study lies."""
+        return self._study(study) / "outcome.json"
 
     def _study(self, study: int | None) -> Path:
         # Without an outer fold it is the study of deployment, or of an estimate by the flat protocol.
@@ -239,8 +244,11 @@ class RunDirectory:
 
     def commit_test(self, value: schema.OuterTest) -> None:
         """Commits the one test of an outer fold."""
-        name = f"{study_name(value.outer_fold)}.json"
-        self._commit(self.folder / "tests" / name, schema.test_json(value))
+        self._commit(self.test_path(value.outer_fold), schema.test_json(value))
+
+    def test_path(self, outer_fold: int | None) -> Path:
+        """Where the test of an outer fold lies."""
+        return self.folder / "tests" / f"{study_name(outer_fold)}.json"
 
     # --- what was spent (not part of the truth: times and devices) -----------------------------------
 
@@ -251,6 +259,11 @@ class RunDirectory:
     def session(self, name: str) -> dict[str, Any] | None:
         """What one process has spent so far, or None before it has begun."""
         return self._read(self.folder / "sessions" / f"{name}.json", dict)
+
+    def told_ago(self) -> float:
+        """Seconds since a process has told what it spent, by the clock of this host and that of the disk."""
+        files = (self.folder / "sessions").glob("*.json")
+        return max(0.0, time.time() - max((path.stat().st_mtime for path in files), default=0.0))
 
     def write_session(self, name: str, value: Mapping[str, Any]) -> None:
         """Writes or rewrites what this process spent so far."""

@@ -43,6 +43,10 @@ class Study:
         """The fit of each inner fold."""
         return {v: self.fit(trial, self.left_out(v), self.run.limit) for v in self.inner}
 
+    def searched(self, outcome: Outcome) -> list[Fit]:
+        """All search fits of a finished search."""
+        return [fit for trial in outcome.trials for fit in self.search_fits(trial).values()]
+
     def refit(self, trial: Trial, epochs: int) -> Fit:
         """The fit on all cases but the outer fold's, for exactly n* epochs."""
         left_out = () if self.outer is None else (self.outer,)
@@ -87,7 +91,7 @@ class Ending:
     Attributes:
         fits: (study, outcome) -> fits to train at the end (a refit, or the networks to deploy).
         finish: (study, outcome, their records) -> commits the result, also of fits that diverged.
-        finished: study -> True when its result is on disk.
+        finished: study -> True when its result is on disk, and nothing that it came from is lost.
     """
 
     fits: Callable[[Study, Outcome], list[Fit]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,11 @@ def versions() -> dict[str, str]:
     return found
 
 
+def changed(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """The versions before of packages that have another one now."""
+    return {name: version for name, version in before.items() if now.get(name, version) != version}
+
+
 def command() -> list[str]:
     """The command line, with the program's bare name."""
     return [Path(sys.argv[0]).name, *sys.argv[1:]]
@@ -72,6 +78,7 @@ def write(store: RunDirectory, config: RunConfig, cases: str) -> None:
         "seed": config.seed,
         "cases": cases,
         "versions": versions(),
+        "versions_before": changed((store.run() or {}).get("versions", {}), versions()),
         "commit": commit(),
         "platform": platform.platform(),
         "devices": [f"{device.platform} {device.device_kind}" for device in jax.local_devices()],

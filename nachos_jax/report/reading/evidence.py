@@ -14,8 +14,8 @@ from nachos_jax.config.run_config import ReportConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Trial, TrialScore
 from nachos_jax.records.schema import FitRecord, Outcome, OuterTest
-from nachos_jax.records.store import RunDirectory, study_name
-from nachos_jax.report.reading import cases, flat, inner
+from nachos_jax.records.store import RunDirectory
+from nachos_jax.report.reading import cases, crosschecks, flat, inner
 from nachos_jax.report.reading.cases import AGAIN, CaseRow
 from nachos_jax.report.reading.flat import FlatSearch
 from nachos_jax.report.sections import registry
@@ -45,6 +45,7 @@ class Evidence:
         inner: outputs [n, S] by outer fold t and inner fold v, of the fit of t's selected trial that left out
             both, at the best epoch of v (logits [n, C] of a classification); nothing of a run that kept none.
         search: the finished search of the flat protocol; None otherwise.
+        sealed: whether every record carries a digest.
     """
 
     run: Mapping[str, Any]
@@ -59,11 +60,22 @@ class Evidence:
     groups: Mapping[str, Sequence[str]]
     inner: Mapping[int, Mapping[int, np.ndarray]]
     search: FlatSearch | None = None
+    sealed: bool = True
 
     @property
     def flat(self) -> bool:
         """True when the estimate comes from one loop."""
         return self.run["config"].get("protocol") == "flat"
+
+    @cached_property
+    def versions(self) -> dict[str, list[str]]:
+        """Versions by package, in the order in which processes of this run had them: mostly one."""
+        found = {name: [str(version)] for name, version in self.run.get("versions", {}).items()}
+        for session in self.sessions:
+            for name, version in session.get("versions", {}).items():
+                known = found.setdefault(name, [])
+                known += [version] if version not in known else []
+        return found
 
     @property
     def count(self) -> int:
@@ -211,10 +223,11 @@ def read(directory: RunDirectory) -> Evidence:
         settings=_settings(directory),
         groups=cases.groups(directory),
         inner={} if one_loop else inner.of_selected(directory, outcomes),
+        sealed=directory.sealed,
     )
     if one_loop:
         evidence = _with_search(evidence, directory, planned)
-    _check(evidence, directory)
+    crosschecks.check(evidence, directory)
     return evidence
 
 
@@ -260,23 +273,3 @@ def _same(a: OuterTest, b: OuterTest) -> bool:
         and mine.keys() == others.keys()
         and all(np.array_equal(values, others[name], equal_nan=True) for name, values in mine.items())
     )
-
-
-def _check(evidence: Evidence, directory: RunDirectory) -> None:
-    for fold, test in evidence.tests.items():
-        known = {row.case for row in evidence.members(fold)} if fold < evidence.planned else set()
-        if set(test.cases) != known:
-            # Where the case table is a record, folds.csv only shows it, and the test is what was changed.
-            file = directory.folder / "tests" / f"{study_name(fold)}.json"
-            edited = "folds.csv" if directory.cases() is None else str(file)
-            raise UsageError(
-                f"{directory.path}: the test of outer fold {fold} has {len(test.cases)} cases that are not "
-                f"the {len(known)} that folds.csv shows: {edited} was edited; delete it and run the same "
-                "`nachos evaluate` command again."
-            )
-    for name, groups in evidence.groups.items():
-        if len(groups) != len(evidence.cases):
-            raise UsageError(
-                f"{directory.path / 'subgroups.csv'}: column {name!r} has {len(groups)} cases, folds.csv has "
-                f"{len(evidence.cases)}: {AGAIN}"
-            )
