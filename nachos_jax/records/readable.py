@@ -38,6 +38,19 @@ def check(workdir: str) -> None:
         _readable(directory.records / "run.json", known)
 
 
+def no_run(directory: RunDirectory) -> UsageError:
+    """What to say where there is no run.json."""
+    if any((directory.records / command).is_dir() for command in ("evaluate", "deploy")):
+        return UsageError(
+            f"{directory.records / 'run.json'} is missing: run the same `nachos evaluate` or `nachos deploy` "
+            "again, which writes it anew."
+        )
+    return UsageError(
+        f"{directory.path} holds no run (no records/run.json): give the --workdir of a `nachos evaluate`, or "
+        "start one there."
+    )
+
+
 def _readable(file: Path, known: Mapping[str, Any]) -> None:
     schema = known.get("schema")
     if isinstance(schema, int) and schema > SCHEMA:

@@ -118,7 +118,8 @@ class Alone:
         Raises:
             StoppedError: a signal asked for it; the lanes are saved.
         """
-        records = train(self._store, self._pool, self.ledger)
+        with self.ledger.now(TRAINING):
+            records = train(self._store, self._pool)
         stop_if_asked(self._pool)
         return records
 
@@ -136,11 +137,10 @@ class Alone:
         put_down(self._store, self._pool, self.ledger, seconds, failed)
 
 
-def train(store: RunDirectory, pool: LanePool, ledger: Ledger) -> list[FitRecord]:
+def train(store: RunDirectory, pool: LanePool) -> list[FitRecord]:
     """An epoch of a pool; commits what ended, and then saves the lanes that are due."""
-    with ledger.now(TRAINING):
-        records = [store.commit_fit(result.record, result.payload) for result in pool.step()]
-        pool.save()
+    records = [store.commit_fit(result.record, result.payload) for result in pool.step()]
+    pool.save()
     return records
 
 

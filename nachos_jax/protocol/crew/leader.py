@@ -14,7 +14,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Fit
 from nachos_jax.engine.pool import LanePool
 from nachos_jax.protocol.crew.crew import REST, put_down, stop_if_asked, train
-from nachos_jax.protocol.crew.ledger import COMPILING, Ledger
+from nachos_jax.protocol.crew.ledger import COMPILING, TRAINING, Ledger
 from nachos_jax.records.schema import FitRecord
 from nachos_jax.records.store import RunDirectory
 
@@ -114,7 +114,8 @@ class Leader:
         with self.ledger.now(COMPILING):
             take(self._board, self._pool, self._store, self._beat)
         if self._pool.busy or self._pool.waiting:
-            records = train(self._store, self._pool, self.ledger)
+            with self.ledger.now(TRAINING):
+                records = train(self._store, self._pool)
         else:
             time.sleep(POLL)
             records = []

@@ -19,7 +19,7 @@ from nachos_jax.engine.pool import LanePool
 from nachos_jax.protocol.crew import crews
 from nachos_jax.protocol.crew.crew import put_down, stop_if_asked, train
 from nachos_jax.protocol.crew.leader import POLL, VISIBLE, beat, take
-from nachos_jax.protocol.crew.ledger import COMPILING, Ledger
+from nachos_jax.protocol.crew.ledger import COMPILING, TRAINING, Ledger
 from nachos_jax.protocol.run import environment
 from nachos_jax.protocol.run.opening import Run, open_run
 from nachos_jax.records.store import RunDirectory
@@ -92,7 +92,9 @@ def take_part(run: Run, pool: LanePool, party: Party, ledger: Ledger) -> None:
         with ledger.now(COMPILING):
             take(board, pool, run.store, tell)
         if pool.busy or pool.waiting:
-            for record in train(run.store, pool, ledger):
+            with ledger.now(TRAINING):
+                records = train(run.store, pool)
+            for record in records:
                 board.done(record.fit)
         else:
             time.sleep(POLL)

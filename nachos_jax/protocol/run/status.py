@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from nachos_jax.core.errors import UsageError
 from nachos_jax.protocol.design.protocols import PROTOCOLS
 from nachos_jax.protocol.run.progress import ENDED, left
+from nachos_jax.records.readable import no_run
 from nachos_jax.records.store import RunDirectory
 
 UNSEALED = "records: begun by an older version, without digests: what a disk or a hand changes is not noticed"
@@ -19,9 +19,7 @@ def describe(workdir: str) -> str:
     store = RunDirectory(workdir)
     run = store.run()
     if run is None:
-        raise UsageError(
-            f"{workdir} holds no run (no records/run.json): name the --workdir of an evaluation."
-        )
+        raise no_run(store)
     folds, trials = run["folds"], run["config"]["search"]["trials"]
     planned = range(folds["count"] * folds["repeats"])
     tested = {test.outer_fold for test in store.tests()}

@@ -27,6 +27,11 @@ def check(evidence: Evidence, directory: RunDirectory) -> None:
         UsageError: a record is lost or contradicts another one; the message names it and the cure.
     """
     fits = {record.fit: record for record in evidence.fits}
+    for study, trials in evidence.trials.items():
+        for number, trial in enumerate(trials):
+            if trial.number != number:
+                folder = directory.outcome_path(study).parent
+                raise UsageError(f"{folder / f'trial_{number:04d}.json'} is missing: {AGAIN}")
     for study, outcome in evidence.outcomes.items():
         if list(outcome.trials) != list(evidence.trials[study]):
             folder = directory.outcome_path(study).parent

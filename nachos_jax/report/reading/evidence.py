@@ -13,6 +13,7 @@ from nachos_jax.config.parsing import report
 from nachos_jax.config.run_config import ReportConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Trial, TrialScore
+from nachos_jax.records.readable import no_run
 from nachos_jax.records.schema import FitRecord, Outcome, OuterTest
 from nachos_jax.records.store import RunDirectory
 from nachos_jax.report.reading import cases, crosschecks, flat, inner
@@ -201,10 +202,7 @@ def read(directory: RunDirectory) -> Evidence:
     """
     run = directory.run()
     if run is None:
-        raise UsageError(
-            f"{directory.path} holds no run (no records/run.json): give the --workdir of a "
-            "`nachos evaluate`, or start one there."
-        )
+        raise no_run(directory)
     run = _with_newest_settings(run, directory)
     planned = range(int(run["folds"]["count"]) * int(run["folds"].get("repeats", 1)))
     one_loop = run["config"].get("protocol") == "flat"
