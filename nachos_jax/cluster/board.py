@@ -48,6 +48,8 @@ class Beat:
         lanes: lanes of its largest bucket.
         busy: lanes with a fit.
         fits: fits that it ended.
+        epochs: epochs that it trained, summed over fits.
+        seconds: time that this took.
     """
 
     count: int
@@ -55,6 +57,8 @@ class Beat:
     lanes: int = 0
     busy: int = 0
     fits: int = 0
+    epochs: int = 0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ def read_inputs(paths: Sequence[str | Path], preparation: Mapping[str, Any]) -> 
     """
     files: dict[Path, str] = {}
     for path in paths:
-        for name, file in _expanded(Path(expanded(path))):
+        for name, file in _expanded(Path(expanded(os.fspath(path)))):
             if file.resolve() in files:
                 raise UsageError(f"{name} is the same file as {files[file.resolve()]}; give each image once.")
             files[file.resolve()] = name

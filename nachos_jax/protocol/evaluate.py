@@ -54,10 +54,11 @@ def evaluate(
     chosen = protocol.outer_folds(run.folds, outer_folds)
     begin(run)
     studies = protocol.studies(chosen, run.folds, run.cases, config)
-    if protocol.done(run.store, studies):
+    done = protocol.done(run.store, studies)
+    if len(done) == len(studies):
         return run
     crew = crews.gather(run, party)
-    ending = protocol.ending(run.store, functools.partial(_test, run))
+    ending = protocol.ending(done, functools.partial(_test, run))
     Conductor(run, studies, crew, ending, Progress("evaluate", quiet)).conduct()
     return run
 

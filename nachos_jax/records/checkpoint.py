@@ -7,15 +7,19 @@ of each launch writes into a folder of its own, and any of them reads all: ROOT/
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import re
 import shutil
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 log = logging.getLogger("nachos_jax")
+
+_LAUNCH = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}-p\d+")  # as crew.new_session names them
 
 
 class LaneCheckpoint:
@@ -106,17 +110,23 @@ def furthest(folders: list[Path]) -> dict[str, tuple[int, Path]]:
     return found
 
 
-def prune(root: Path, finished: Container[str]) -> None:
-    """Removes the checkpoints below a root that no unfinished fit needs; call it while nobody trains."""
-    folders = [folder for folder in root.glob("*/*") if folder.is_dir()]
+def prune(launches: Iterable[Path], finished: Container[str]) -> None:
+    """Removes the checkpoints in folders of launches that no unfinished fit needs.
+
+    Args:
+        launches: folders ROOT/LAUNCH in which nobody writes; others than ours are left alone.
+        finished: ids of fits.
+    """
+    launches = [launch for launch in launches if _LAUNCH.fullmatch(launch.name)]
+    folders = [folder for launch in launches for folder in launch.glob("*") if folder.is_dir()]
     best = furthest(folders)
     needed = {folder for fit, (_, folder) in best.items() if fit not in finished}
     for folder in folders:
         if folder not in needed:
             shutil.rmtree(folder, ignore_errors=True)
-    for launch in root.glob("*"):
-        if launch.is_dir() and not any(launch.iterdir()):
-            launch.rmdir()
+    for folder in [up for launch in launches for up in (launch, launch.parent, launch.parent.parent)]:
+        with contextlib.suppress(OSError):  # something is left in it
+            folder.rmdir()
 
 
 def _restore(folder: Path, state: bool) -> Any:

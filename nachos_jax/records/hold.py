@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from nachos_jax.core.errors import UsageError
+from nachos_jax.records import own
 from nachos_jax.runtime.periodic import every
 
 log = logging.getLogger("nachos_jax")
@@ -34,10 +35,13 @@ def made(workdir: str | os.PathLike) -> Path:
     """The run directory, made if need be.
 
     Raises:
-        UsageError: it cannot be made.
+        UsageError: it cannot be made, or holds the files of somebody else.
     """
     try:
         Path(workdir).mkdir(parents=True, exist_ok=True)
+        own.refuse_others(Path(workdir))
+    except UsageError:
+        raise
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         raise unwritable(str(workdir), error) from error
     return Path(workdir)

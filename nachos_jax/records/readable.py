@@ -11,7 +11,8 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.records.schema import SCHEMA
 from nachos_jax.records.store import RunDirectory
 
-NEEDED = ("config", "cases", "classes", "counts", "n_cases", "n_subjects", "n_sites", "waived", "folds")
+NEEDED = {"config": dict, "cases": str, "classes": list, "counts": object, "n_cases": int, "n_subjects": int}
+NEEDED |= {"n_sites": int, "waived": bool, "folds": dict}
 CURE = "delete this file and run the same `nachos evaluate` or `nachos deploy` again, which writes it anew"
 
 
@@ -37,6 +38,19 @@ def check(workdir: str) -> None:
         _readable(directory.records / "run.json", known)
 
 
+def no_run(directory: RunDirectory) -> UsageError:
+    """What to say where there is no run.json."""
+    if any((directory.records / command).is_dir() for command in ("evaluate", "deploy")):
+        return UsageError(
+            f"{directory.records / 'run.json'} is missing: run the same `nachos evaluate` or `nachos deploy` "
+            "again, which writes it anew."
+        )
+    return UsageError(
+        f"{directory.path} holds no run (no records/run.json): give the --workdir of a `nachos evaluate`, or "
+        "start one there."
+    )
+
+
 def _readable(file: Path, known: Mapping[str, Any]) -> None:
     schema = known.get("schema")
     if isinstance(schema, int) and schema > SCHEMA:
@@ -44,12 +58,12 @@ def _readable(file: Path, known: Mapping[str, Any]) -> None:
             f"{file} has schema {schema}, and this version reads {SCHEMA}: update nachos_jax, or use another "
             "--workdir."
         )
-    lacking = [name for name in NEEDED if name not in known]
-    sections = ("config", "folds")
-    lacking += [name for name in sections if name in known and not _filled(known[name])]
-    if lacking:
-        raise UsageError(f"{file} is damaged ({', '.join(lacking)} missing): {CURE}.")
-
-
-def _filled(value: Any) -> bool:
-    return isinstance(value, Mapping) and bool(value)
+    wrong = [name for name, kind in NEEDED.items() if name not in known or not isinstance(known[name], kind)]
+    wrong += [name for name in ("config", "folds") if not known.get(name)]
+    if not wrong:
+        count, repeats = known["folds"].get("count"), known["folds"].get("repeats", 1)
+        numbers = [count, repeats, known["config"].get("search", {}).get("trials")]
+        if not all(type(number) is int for number in numbers) or not 1 < count <= known["n_cases"]:
+            wrong = ["config.search.trials", "folds"]
+    if wrong:
+        raise UsageError(f"{file} is damaged (no such {' and '.join(dict.fromkeys(wrong))}): {CURE}.")

@@ -11,7 +11,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.records.case_table import CaseRecord
 from nachos_jax.splits.folds import Folds
 
-_CURE = "Delete folds.csv to draw the folds anew, or use a new --workdir."
+_CURE = "Restore it and the data of the first run, or give the new data a --workdir of their own."
 
 
 def write_rows(record: CaseRecord, texts: Sequence[str]) -> tuple[list[str], list[list[Any]]]:

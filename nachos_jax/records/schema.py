@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from nachos_jax.core.types import HParams, Trial, TrialScore
+from nachos_jax.records import decode
 
-SCHEMA = 1
+SCHEMA, SEALED = 2, 2
+"""Of run.json: the one that this version writes, and the first in which every record carries a digest."""
 
 
 @dataclass(frozen=True)
@@ -114,38 +116,24 @@ def to_json(record: Any) -> dict[str, Any]:
     return dataclasses.asdict(record)
 
 
-def _curve(value: Mapping) -> Curve:
-    return Curve(tuple(value["loss"]), tuple(value["score"]), value["end"])
-
-
 def fit_record(value: Mapping) -> FitRecord:
     """The record in the JSON form of `to_json`."""
-    return FitRecord(
-        **{
-            **value,
-            "left_out": tuple(value["left_out"]),
-            "training_loss": tuple(value["training_loss"]),
-            "curves": {int(fold): _curve(curve) for fold, curve in value["curves"].items()},
-        }
-    )
+    return decode.read(FitRecord, {**value, "curves": value["curves"]})
 
 
 def outcome(value: Mapping) -> Outcome:
-    """The record in the JSON form of `to_json`."""
-    return Outcome(
-        **{
-            **value,
-            "trials": tuple(Trial(**trial) for trial in value["trials"]),
-            "scores": tuple(trial_score(score) for score in value["scores"]),
-            "fits": tuple(tuple(fits) for fits in value["fits"]),
-        }
-    )
+    """The record in the JSON form of `to_json`.
 
-
-def trial_score(value: Mapping) -> TrialScore:
-    """The score in the JSON form of `to_json`."""
-    by_fold = {int(fold): score for fold, score in value["by_fold"].items()}
-    return TrialScore(**{**value, "by_fold": by_fold})
+    Raises:
+        ValueError: its parts do not fit together.
+    """
+    found = decode.read(Outcome, value)
+    numbers = [trial.number for trial in found.trials]
+    if numbers != list(range(len(found.scores))) or len(found.fits) != len(numbers):
+        raise ValueError("its trials, scores and fits do not fit together")
+    if found.selected not in numbers or found.epochs < 1:
+        raise ValueError(f"selected = {found.selected}, epochs = {found.epochs}")
+    return found
 
 
 _TEST = ("outer_fold", "fit", "cases", "training_loss", "values")
@@ -160,15 +148,17 @@ def test_json(record: OuterTest) -> dict[str, Any]:
 
 
 def outer_test(value: Mapping) -> OuterTest:
-    """The record in the JSON form of `test_json`."""
-    return OuterTest(
-        outer_fold=value["outer_fold"],
-        fit=value["fit"],
-        cases=tuple(value["cases"]),
-        arrays={name: array(rows) for name, rows in value.items() if name not in _TEST},
-        training_loss=tuple(value["training_loss"]),
-        values=value.get("values", {}),
-    )
+    """The record in the JSON form of `test_json`.
+
+    Raises:
+        KeyError, ValueError, TypeError: it is damaged.
+    """
+    arrays = {name: array(rows) for name, rows in value.items() if name not in _TEST}
+    plain = {"arrays": {}, "values": {}, **{name: value[name] for name in _TEST if name in value}}
+    found = decode.read(OuterTest, plain)
+    if any(values.shape[:1] != (len(found.cases),) for values in arrays.values()):
+        raise ValueError("its columns differ in length")
+    return dataclasses.replace(found, arrays=arrays)
 
 
 def listed(values: np.ndarray) -> list:

@@ -6,19 +6,23 @@ import csv
 import dataclasses
 import hashlib
 import io
+import itertools
 import json
 import os
+import re
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Trial
-from nachos_jax.records import case_table, schema
+from nachos_jax.records import case_table, decode, schema, seal
 from nachos_jax.records.case_table import CaseRecord
 
 TEMPORARY = ".tmp-"
+_TEMPORARY = re.compile(re.escape(TEMPORARY) + "[a-z0-9_]{8}")  # as tempfile names them
 
 
 class AlreadyThereError(Exception):
@@ -102,6 +106,21 @@ class RunDirectory:
         self.path = Path(path)
         self.records = self.path / "records"
         self.command, self.folder = command, self.records / command
+        self._sealed: bool | None = None
+
+    @property
+    def sealed(self) -> bool:
+        """Whether records carry digests: all of a directory that was begun with them, none of an older one.
+
+        Raises:
+            UsageError: run.json is damaged.
+        """
+        if self._sealed is None:
+            run = self.run()
+            if run is None:  # it comes first, but may have been deleted
+                return all(b'"digest"' in path.read_bytes() for path in self.records.rglob("[!.]*.json"))
+            self._sealed = bool(run.get("schema", 1) >= schema.SEALED)
+        return self._sealed
 
     # --- the run itself -------------------------------------------------------------------------
 
@@ -110,8 +129,8 @@ class RunDirectory:
         return self._read(self.records / "run.json", dict)
 
     def commit_run(self, value: Mapping[str, Any]) -> None:
-        """Writes the identity of the run, once."""
-        self._commit(self.records / "run.json", value)
+        """Writes the identity of the run, once; its schema tells whether records are sealed."""
+        self._commit(self.records / "run.json", {"schema": schema.SCHEMA if self.sealed else 1, **value})
 
     def cases(self) -> CaseRecord | None:
         """The case table with targets and folds; None in a new directory, and of runs of older versions."""
@@ -139,11 +158,15 @@ class RunDirectory:
 
     def outcome(self, study: int | None) -> schema.Outcome | None:
         """The end of a study, or None while it goes on."""
-        return self._read(self._study(study) / "outcome.json", schema.outcome)
+        return self._read(self.outcome_path(study), schema.outcome)
 
     def commit_outcome(self, value: schema.Outcome) -> None:
         """Commits the end of a study."""
-        self._commit(self._study(value.study) / "outcome.json", schema.to_json(value))
+        self._commit(self.outcome_path(value.study), schema.to_json(value))
+
+    def outcome_path(self, study: int | None) -> Path:
+        """Where the end of a study lies."""
+        return self._study(study) / "outcome.json"
 
     def _study(self, study: int | None) -> Path:
         # Without an outer fold it is the study of deployment, or of an estimate by the flat protocol.
@@ -156,6 +179,10 @@ class RunDirectory:
         """All finished fits, ordered by id."""
         for path in sorted((self.folder / "fits").glob("*.json")):
             yield self._read(path, schema.fit_record)
+
+    def fit_ids(self) -> set[str]:
+        """Ids of all finished fits."""
+        return {path.stem for path in (self.folder / "fits").glob("*.json")}
 
     def fit(self, fit: str) -> schema.FitRecord | None:
         """The record of a fit, or None while it is not finished."""
@@ -178,7 +205,8 @@ class RunDirectory:
         for suffix, data in payload.items():
             write_atomic(self.payload_path(vouched, suffix), data)
         try:
-            write_atomic(self._fit_path(value.fit), dump(schema.to_json(vouched)), replace=False)
+            path = self._fit_path(value.fit)
+            write_atomic(path, self._text(path, schema.to_json(vouched)), replace=False)
         except AlreadyThereError:
             first = self.fit(value.fit)
             assert first is not None
@@ -199,8 +227,8 @@ class RunDirectory:
         data = path.read_bytes() if path.exists() else None
         if data is None or hashlib.sha256(data).hexdigest() != record.payload[suffix]:
             raise UsageError(
-                f"{path} is missing or damaged: delete {self._fit_path(record.fit)} and run "
-                "the same command again to train this fit anew."
+                f"{path} is missing or damaged: delete {self._fit_path(record.fit)} and run the same "
+                f"`nachos {self.command}` again to train this fit anew."
             )
         return data
 
@@ -216,8 +244,11 @@ class RunDirectory:
 
     def commit_test(self, value: schema.OuterTest) -> None:
         """Commits the one test of an outer fold."""
-        name = f"{study_name(value.outer_fold)}.json"
-        self._commit(self.folder / "tests" / name, schema.test_json(value))
+        self._commit(self.test_path(value.outer_fold), schema.test_json(value))
+
+    def test_path(self, outer_fold: int | None) -> Path:
+        """Where the test of an outer fold lies."""
+        return self.folder / "tests" / f"{study_name(outer_fold)}.json"
 
     # --- what was spent (not part of the truth: times and devices) -----------------------------------
 
@@ -229,9 +260,14 @@ class RunDirectory:
         """What one process has spent so far, or None before it has begun."""
         return self._read(self.folder / "sessions" / f"{name}.json", dict)
 
+    def told_ago(self) -> float:
+        """Seconds since a process has told what it spent, by the clock of this host and that of the disk."""
+        files = (self.folder / "sessions").glob("*.json")
+        return max(0.0, time.time() - max((path.stat().st_mtime for path in files), default=0.0))
+
     def write_session(self, name: str, value: Mapping[str, Any]) -> None:
         """Writes or rewrites what this process spent so far."""
-        write_atomic(self.folder / "sessions" / f"{name}.json", dump(dict(value)))
+        self._write(self.folder / "sessions" / f"{name}.json", value)
 
     # --- what the report is to show (not part of the truth: it may change) ---------------------------------
 
@@ -241,7 +277,7 @@ class RunDirectory:
 
     def write_settings(self, value: Mapping[str, Any]) -> None:
         """Writes or rewrites them."""
-        write_atomic(self.records / "report.json", dump(dict(value)))
+        self._write(self.records / "report.json", value)
 
     def groups(self) -> dict[str, list[str]] | None:
         """The group of every case in each column of config.report.subgroups; None before the first launch."""
@@ -249,7 +285,7 @@ class RunDirectory:
 
     def write_groups(self, value: Mapping[str, list[str]]) -> None:
         """Writes or rewrites them."""
-        write_atomic(self.records / "groups.json", dump(dict(value)))
+        self._write(self.records / "groups.json", value)
 
     # --- files for people and machines ---------------------------------------------------------------
 
@@ -279,30 +315,58 @@ class RunDirectory:
 
     def sweep(self) -> None:
         """Removes what killed writers left behind; call it while no other process writes here."""
-        for path in self.records.rglob(f"{TEMPORARY}*"):
-            path.unlink(missing_ok=True)
+        folders = (self.path / name for name in ("records", "report", "deploy", "explanations"))
+        found = itertools.chain(self.path.glob("*"), *(folder.rglob("*") for folder in folders))
+        for path in list(found):
+            if _TEMPORARY.fullmatch(path.name) and path.is_file():
+                path.unlink(missing_ok=True)
 
     # --- the mechanism ------------------------------------------------------------------------------
 
     def _commit(self, path: Path, value: Mapping[str, Any]) -> None:
-        data = dump(dict(value))
+        data = self._text(path, value)
         if path.exists() and path.read_bytes() != data:
             raise UsageError(
-                f"{path} already holds another result: two runs are writing into {self.path}, or "
-                "its records were edited. Use one --workdir a run."
+                f"{path} already holds another result: it was edited, a lost fit was trained anew by another "
+                f"kind of machine, or two runs write into {self.path}. Use one --workdir a run; if nothing "
+                f"else writes there, delete this file and run {self._again(path)} again."
             )
         write_atomic(path, data)
 
-    def _read(self, path: Path, decode: Callable[[dict], Any]) -> Any:
+    def _write(self, path: Path, value: Mapping[str, Any]) -> None:
+        write_atomic(path, self._text(path, value))
+
+    def _text(self, path: Path, value: Mapping[str, Any]) -> bytes:
+        """The bytes of a record, with its digest where the directory has them."""
+        if not self.sealed:
+            return dump(dict(value))
+        return seal.fill(dump({**value, seal.KEY: seal.BLANK}), self._name(path))
+
+    def _name(self, path: Path) -> str:
+        return path.relative_to(self.records).as_posix()
+
+    def _read(self, path: Path, make: Callable[[dict], Any]) -> Any:
         if not path.exists():
             return None
+        itself = path == self.records / "run.json"  # it tells whether records are sealed
+        needed = not itself and self.sealed
         try:
-            value = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(value, dict):
-                raise ValueError(f"{type(value).__name__} instead of an object")
-            return decode(value)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            text = path.read_bytes()
+            value = decode.parse(text)
+            needed = needed or (itself and value.get("schema", 1) >= schema.SEALED)
+            seal.check(text, self._name(path), needed)
+            value.pop(seal.KEY, None)
+            return make(value)
+        except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
+            spent = path.parent.name == "sessions"
             raise UsageError(
-                f"{path} is damaged ({error}): delete this file and run the same command again; the "
-                "work behind it is done anew, all other records stay."
+                f"{path} is damaged ({error}): delete this file and run {self._again(path)} again; "
+                + ("only what it tells of time spent is lost" if spent else "the work behind it is done anew")
+                + ", all other records stay."
             ) from error
+
+    def _again(self, path: Path) -> str:
+        """The command that writes a record."""
+        command = path.relative_to(self.records).parts[0]
+        both = "the same `nachos evaluate` or `nachos deploy`"
+        return f"the same `nachos {command}`" if command in ("evaluate", "deploy") else both

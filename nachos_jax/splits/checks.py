@@ -23,7 +23,7 @@ def check_leakage(folds: Folds, subjects: np.ndarray) -> None:
         subject, where = found
         raise UsageError(
             f"Subject {subject!r} has cases in folds {', '.join(map(str, where))}, so tests would meet a "
-            "known subject: give all its cases the same fold, or delete folds.csv to draw folds anew."
+            "known subject: give all its cases the same fold, or restore the data if a run is to go on."
         )
 
 

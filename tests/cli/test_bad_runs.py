@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.cli.conftest import arrays
+from tests.records import seals
 
 Refused = Callable[..., str]
 CONFIG = ("--config=study.py",)
@@ -27,13 +28,10 @@ def _cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:20])
 
 
-def _set(path: Path, **fields: Any) -> None:
-    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **fields}), encoding="utf-8")
-
-
 def _older(run: Path) -> Path:
-    """Makes it a run of a version that kept its case table in folds.csv alone; returns that file."""
+    """Makes it a run without digests, whose case table is in folds.csv alone; returns that file."""
     (run / "records/cases.json").unlink()
+    seals.remove(run)
     return run / "folds.csv"
 
 
@@ -49,6 +47,16 @@ def _exchange_folds(run: Path) -> None:
     table = _older(run)
     text = table.read_text(encoding="utf-8").replace(",0\n", ",X\n").replace(",1\n", ",0\n")
     table.write_text(text.replace(",X\n", ",1\n"), encoding="utf-8")
+
+
+def _edit_a_label(run: Path) -> None:
+    table = _older(run)
+    table.write_text(table.read_text(encoding="utf-8").replace(",0,", ",1,", 1), encoding="utf-8")
+
+
+def _a_case_more(run: Path) -> None:
+    more = {name: np.concatenate([values, values[-1:]]) for name, values in arrays().items()}
+    np.savez(run / "other.npz", **more)  # type: ignore[arg-type]
 
 
 def _other_pixels(run: Path) -> None:
@@ -70,18 +78,31 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], tuple[str, ...], tuple[str, ...],
         ("--config.data.path=RUN/other.npz",),
         ["cases or folds of", "have changed", "hash", "--workdir"],
     ),
-    "subject in two folds": (
-        _move_a_case,
-        ("evaluate", "deploy"),
+    "subject in two folds": (_move_a_case, ("report",), (), ["folds.csv was edited; delete it and run"]),
+    "folds exchanged": (_exchange_folds, ("report",), (), ["folds.csv was edited; delete it and run"]),
+    "a label edited": (
+        _edit_a_label,
+        ("report",),
         (),
-        ["folds.csv", "'s0'", "Delete folds.csv"],
+        ["other targets", "folds.csv was edited; delete it and run"],
     ),
-    "folds exchanged": (_exchange_folds, ("evaluate", "deploy"), (), ["have changed", "folds.csv"]),
     "folds of another run": (
         lambda run: _older(run).write_text("case,subject,site,label,fold\nx,s,,0,0\n"),
-        ("evaluate", "deploy"),
+        ("report",),
         (),
-        ["folds.csv line 2", "'x'", "Delete folds.csv"],
+        ["folds.csv was edited; delete it and run"],
+    ),
+    "a case more, in an older run": (
+        lambda run: (_older(run), _a_case_more(run)),
+        ("evaluate", "deploy"),
+        ("--config.data.path=RUN/other.npz",),
+        ["folds.csv lacks 1 of the 91 cases", "Restore it and the data", "--workdir"],
+    ),
+    "a case more, in an older run without folds.csv": (
+        lambda run: (_older(run).unlink(), _a_case_more(run)),
+        ("evaluate", "deploy"),
+        ("--config.data.path=RUN/other.npz",),
+        ["cases or folds of", "have changed", "restore the data", "--workdir"],
     ),
     "binary folds": (
         lambda run: _older(run).write_bytes(bytes(range(256))),
@@ -120,10 +141,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], tuple[str, ...], tuple[str, ...],
         ["records/run.json is damaged"],
     ),
     "later schema": (
-        lambda run: _set(run / "records/run.json", schema=99),
+        lambda run: seals.edit(run / "records/run.json", schema=99),
         ("evaluate", "deploy", "status", "report"),
         (),
-        ["records/run.json has schema 99", "this version reads 1", "update nachos_jax"],
+        ["records/run.json has schema 99", "this version reads 2", "update nachos_jax"],
     ),
     "fit cut": (
         lambda run: _cut(_first(run, "fits/*.json")),
@@ -132,7 +153,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], tuple[str, ...], tuple[str, ...],
         ["records/evaluate/fits/", "is damaged", "delete this file", "all other records stay"],
     ),
     "fit of a later version": (
-        lambda run: _set(_first(run, "fits/*.json"), watts=300),
+        lambda run: seals.edit(_first(run, "fits/*.json"), watts=300),
         ("evaluate", "status", "report"),
         (),
         ["records/evaluate/fits/", "is damaged", "'watts'"],
@@ -156,7 +177,9 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], tuple[str, ...], tuple[str, ...],
         ["tests/fold_00.json is damaged", "delete this file"],
     ),
     "test of other cases": (
-        lambda run: _set(_first(run, "tests/*.json"), cases=["x"]),
+        lambda run: seals.change(
+            _first(run, "tests/*.json"), lambda v: {**v, "cases": ["x", *v["cases"][1:]]}
+        ),
         ("evaluate", "report"),
         (),
         ["outer fold 0", "folds.csv"],
@@ -281,22 +304,22 @@ MODELS: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
     "model.json lost": (lambda model: (model / "model.json").unlink(), ["no model.json", "WORKDIR/deploy"]),
     "model.json cut": (lambda model: _cut(model / "model.json"), ["model.json is damaged", "nachos deploy"]),
     "later format": (
-        lambda model: _set(model / "model.json", format=9),
+        lambda model: seals.edit(model / "model.json", format=9),
         ["format 9", "update nachos_jax"],
     ),
     "no classes": (_without("classes"), ["model.json is damaged", "'classes'", "nachos deploy"]),
     "no preparation": (_without("preparation"), ["model.json is damaged", "'preparation'"]),
     "no hash": (_without("weights_sha256"), ["model.json is damaged", "'weights_sha256'"]),
     "part of the preparation": (
-        lambda model: _set(model / "model.json", preparation={"height": 8}),
+        lambda model: seals.edit(model / "model.json", preparation={"height": 8}),
         ["model.json is damaged", "'width'"],
     ),
     "unknown network": (
-        lambda model: _set(model / "model.json", hparams={"architecture": "vit", "norm": "batch"}),
+        lambda model: seals.edit(model / "model.json", hparams={"architecture": "vit", "norm": "batch"}),
         ["cannot be built", "'vit'", "nachos deploy"],
     ),
     "other classes": (
-        lambda model: _set(model / "model.json", classes=["a", "b", "c"]),
+        lambda model: seals.edit(model / "model.json", classes=["a", "b", "c"]),
         ["does not fit weights_00", "shape", "nachos deploy"],
     ),
     "weights lost": (

@@ -20,6 +20,7 @@ from nachos_jax.records.store import RunDirectory
 from nachos_jax.report.page import page
 from nachos_jax.tasks.classification import TASK
 from tests import tiny
+from tests.records import seals
 
 
 @pytest.fixture(scope="module")
@@ -138,8 +139,12 @@ def test_all_but_the_records_can_be_deleted_and_comes_back_byte_by_byte(finished
 
 
 def test_a_run_of_an_older_version_keeps_its_folds_in_folds_csv_alone(finished: Path, tmp_path: Path):
-    run = shutil.copytree(finished, tmp_path / "run")
+    run, whole = (shutil.copytree(finished, tmp_path / name) for name in ("run", "whole"))
+    seals.remove(run)
+    seals.remove(whole)
     page.write(run)
+    assert "without digests" in (run / "report" / "index.html").read_text()
+    assert "without digests" in describe(str(run))
     (run / "records" / "cases.json").unlink()
     (run / "records" / "groups.json").unlink()
     before = readable(run)
@@ -147,7 +152,7 @@ def test_a_run_of_an_older_version_keeps_its_folds_in_folds_csv_alone(finished: 
     assert readable(run) == before
     evaluate(tiny.run_config(), str(run), None, tiny.cohort(), quiet=True)
     for name in ("cases.json", "groups.json"):
-        assert (run / "records" / name).read_bytes() == (finished / "records" / name).read_bytes()
+        assert (run / "records" / name).read_bytes() == (whole / "records" / name).read_bytes()
     (run / "records" / "cases.json").unlink()
     (run / "folds.csv").unlink()
     with pytest.raises(UsageError, match=r"folds\.csv is missing"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -57,13 +58,16 @@ class Pool:
 class Disk:
     """A run directory without records; a full one cannot write a session."""
 
-    path = "run"
+    path, command = Path("run"), "evaluate"
 
     def __init__(self, full: bool = False):
         self._full, self.sessions = full, []
 
     def fit(self, _fit: str) -> None:
         return None
+
+    def fit_ids(self) -> set[str]:
+        return set()
 
     def write_session(self, name: str, _value: Any) -> None:
         if self._full:

@@ -45,38 +45,43 @@ SCORES = st.builds(
     st.sampled_from(["done", "failed"]),
     st.dictionaries(FOLDS, MAYBE, max_size=4),
 )
-OUTCOMES = st.builds(
-    Outcome,
-    study=STUDIES,
-    metric=NAMES,
-    rule=NAMES,
-    trials=tuples(TRIALS, max_size=3),
-    scores=tuples(SCORES, max_size=3),
-    fits=tuples(tuples(IDS, max_size=3), max_size=3),
-    selected=st.integers(0, 99),
-    epochs=st.integers(1, 999),
-)
-ARRAYS = st.dictionaries(
-    st.sampled_from(["targets", "predictions", "labels", "probabilities"]),
-    st.one_of(
-        hnp.arrays(np.int64, hnp.array_shapes(max_dims=1, max_side=4), elements=st.integers(0, 9)),
-        hnp.arrays(
-            np.float64,
-            hnp.array_shapes(max_dims=2, max_side=4),
-            elements=st.one_of(st.just(float("nan")), st.floats(allow_nan=False, allow_infinity=False)),
-        ),
-    ),
-    max_size=3,
-)
-TESTS = st.builds(
-    OuterTest,
-    outer_fold=FOLDS,
-    fit=IDS,
-    cases=tuples(NAMES),
-    arrays=ARRAYS,
-    training_loss=tuples(MAYBE),
-    values=st.dictionaries(NAMES, MAYBE, max_size=3),
-)
+
+
+@st.composite
+def _outcomes(draw: st.DrawFn) -> Outcome:
+    """Trials 0 to n - 1, each with its score and fits, and one of them selected."""
+    count, study = draw(st.integers(1, 3)), draw(STUDIES)
+
+    def each(of: st.SearchStrategy) -> tuple:
+        return tuple(draw(of) for _ in range(count))
+
+    trials = tuple(Trial(study, n, draw(HPARAMS), draw(NAMES)) for n in range(count))
+    scores, fits = each(SCORES), each(tuples(IDS, max_size=3))
+    selected, epochs = draw(st.integers(0, count - 1)), draw(st.integers(1, 999))
+    return Outcome(study, draw(NAMES), draw(NAMES), trials, scores, fits, selected, epochs)
+
+
+@st.composite
+def _tests(draw: st.DrawFn) -> OuterTest:
+    """Of n cases, with arrays of n rows."""
+    cases = draw(st.lists(NAMES, max_size=4))
+
+    def rows(dims: int) -> st.SearchStrategy[tuple[int, ...]]:
+        shape = hnp.array_shapes(min_dims=0, max_dims=dims, max_side=4)
+        return shape.map(lambda further: (len(cases), *further))
+
+    numbers = st.one_of(st.just(float("nan")), st.floats(allow_nan=False, allow_infinity=False))
+    array = st.one_of(
+        hnp.arrays(np.int64, rows(0), elements=st.integers(0, 9)),
+        hnp.arrays(np.float64, rows(1), elements=numbers),
+    )
+    names = st.sampled_from(["targets", "predictions", "labels", "probabilities"])
+    arrays = draw(st.dictionaries(names, array, max_size=3)) if cases else {}
+    values = draw(st.dictionaries(NAMES, MAYBE, max_size=3))
+    return OuterTest(draw(FOLDS), draw(IDS), tuple(cases), arrays, draw(tuples(MAYBE)), values)
+
+
+OUTCOMES, TESTS = _outcomes(), _tests()
 
 
 def same(first: OuterTest, second: OuterTest) -> bool:

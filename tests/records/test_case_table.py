@@ -15,6 +15,7 @@ from nachos_jax.records import case_table
 from nachos_jax.records.case_table import CaseRecord
 from nachos_jax.records.store import RunDirectory, dump
 from nachos_jax.splits.folds import Folds
+from tests.records import seals
 
 NAN = float("nan")
 TARGETS = {
@@ -85,14 +86,18 @@ def test_a_new_directory_has_none_and_another_table_is_refused(tmp_path: Path) -
 )
 def test_a_damaged_table_is_told_by_name(tmp_path: Path, damage: dict) -> None:
     run = RunDirectory(tmp_path)
+    run.commit_run({})
     run.commit_cases(record(TARGETS["class numbers"]))
     path = tmp_path / "records" / "cases.json"
-    value = json.loads(path.read_text())
-    path.write_text(json.dumps({**value, **damage}))
+    whole = path.read_bytes()
+    seals.edit(path, **damage)
     with pytest.raises(UsageError, match="cases.json is damaged"):
         run.cases()
-    for name in value:
-        path.write_text(json.dumps({key: item for key, item in value.items() if key != name}))
+    for name in json.loads(whole):
+        path.write_bytes(whole)
+        seals.change(path, lambda value, name=name: {key: value[key] for key in value if key != name})
+        if name == "digest":
+            path.write_bytes(whole.replace(b'"digest"', b'"digesu"'))
         with pytest.raises(UsageError, match="cases.json is damaged"):
             run.cases()
 

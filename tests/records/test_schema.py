@@ -12,14 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nachos_jax.records import schema
+from nachos_jax.core.types import Trial, TrialScore
+from nachos_jax.records import decode, schema
 from nachos_jax.records.store import dump
 from tests.records import facts
 
 KINDS: dict[str, tuple[st.SearchStrategy, Callable[[Any], Any]]] = {
     "fit": (facts.FITS, schema.fit_record),
     "outcome": (facts.OUTCOMES, schema.outcome),
-    "score": (facts.SCORES, schema.trial_score),
+    "score": (facts.SCORES, lambda value: decode.read(TrialScore, value)),
 }
 
 
@@ -58,14 +59,14 @@ def vars_of(record: Any) -> Any:
 def test_a_record_that_lacks_a_field_is_not_read(kind, data):
     strategy, decode = KINDS[kind]
     record = data.draw(strategy)
-    value = schema.to_json(record)
+    value = json.loads(dump(schema.to_json(record)))
     defaults = {"payload"}
     name = data.draw(st.sampled_from([field for field in value if field not in defaults]))
     del value[name]
     with pytest.raises((KeyError, TypeError)):
         decode(value)
     with pytest.raises(TypeError):
-        decode({**schema.to_json(record), "stranger": 1})
+        decode({**json.loads(dump(schema.to_json(record))), "stranger": 1})
 
 
 def test_the_bytes_of_a_record_do_not_depend_on_the_order_of_its_dictionaries():
@@ -100,13 +101,13 @@ def test_a_test_comes_back_as_it_was(test):
 
 @given(facts.TESTS, st.sampled_from(["outer_fold", "fit", "cases", "training_loss"]))
 def test_a_test_that_lacks_a_field_is_not_read(test, name):
-    value = schema.test_json(test)
+    value = json.loads(dump(schema.test_json(test)))
     del value[name]
-    with pytest.raises(KeyError):
+    with pytest.raises(TypeError):
         schema.outer_test(value)
 
 
-@pytest.mark.parametrize("stranger", ["x", [1, "x"], [[1, 2], [3]], {"a": 1}])
+@pytest.mark.parametrize("stranger", ["x", [1, "x"], [[1, 2], [3]], {"a": 1}, 5, [1, 2]])
 def test_an_array_that_is_none_is_not_read(stranger):
     value = {"outer_fold": 0, "fit": "f", "cases": ["a"], "training_loss": [], "targets": stranger}
     with pytest.raises((TypeError, ValueError)):
@@ -136,3 +137,46 @@ def test_values_of_a_test_are_kept_and_left_out_when_there_are_none():
     assert facts.same(schema.outer_test(value), test)
     del value["values"]
     assert dict(schema.outer_test(value).values) == {}
+
+
+# --- values that no run writes -----------------------------------------------------------------------
+
+
+ABSURD = ["x", None, -1.5, True, [], {}, [["x"]], 10**400, {"0": 1}]
+FIT = schema.FitRecord(
+    "f", (0, 1), {"a": 1.0}, 9, "done", 2, 7, (0.5,), {0: schema.Curve((0.5,), (None,), "nan")}
+)
+
+
+@pytest.mark.parametrize("value", ABSURD, ids=str)
+@pytest.mark.parametrize(
+    "name", ["fit", "left_out", "hparams", "epochs", "training_loss", "curves", "payload"]
+)
+def test_a_field_of_another_kind_is_not_read(name, value):
+    there = schema.to_json(FIT)
+    fits = {"left_out": ([],), "training_loss": ([],), "hparams": ({}, {"0": 1}), "epochs": (10**400,)}
+    fits |= {"curves": ({},), "payload": ({},), "fit": ("x",)}
+    if value in fits[name] and value is not True:
+        schema.fit_record({**json.loads(dump(there)), name: value})
+        return
+    with pytest.raises((ValueError, TypeError)) as told:
+        schema.fit_record({**json.loads(dump(there)), name: value})
+    assert len(str(told.value)) < 100
+
+
+@pytest.mark.parametrize("text", ["[]", "NaN", '{"a": NaN}', '{"a": 1e999}', '{"a": -Infinity}', "[" * 10**5])
+def test_a_text_that_no_record_has_is_not_parsed(text):
+    with pytest.raises(ValueError, match=r"\w"):
+        decode.parse(text.encode())
+
+
+@pytest.mark.parametrize(
+    "change", [{"selected": 1}, {"selected": -1}, {"epochs": 0}, {"fits": []}, {"scores": []}]
+)
+def test_an_outcome_whose_parts_do_not_fit_is_not_read(change):
+    score = TrialScore(0.5, 0.0, 3, 7, "done", {1: 0.5})
+    there = schema.Outcome(0, "auc", "best", (Trial(0, 0, {}, "default"),), (score,), (("f",),), 0, 3)
+    value = json.loads(dump(schema.to_json(there)))
+    assert schema.outcome(value) == there
+    with pytest.raises(ValueError, match="fit together|selected"):
+        schema.outcome({**value, **change})

@@ -15,20 +15,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.core.types import Trial
+from nachos_jax.core.types import Trial, TrialScore
 from nachos_jax.records import schema, store
 from nachos_jax.records.store import RunDirectory, write_atomic
-from tests.records import facts
+from tests.records import facts, seals
 
 FIT = schema.FitRecord(
     "00ff00ff00ff00ff", (0, 1), {"learning_rate": 0.1}, 9, "done", 2, 70, (0.5, 0.25),
     {0: schema.Curve((0.5,), (None,), "patience")},
 )  # fmt: skip
-OUTCOME = schema.Outcome(3, "accuracy", "best", (), (), (), 0, 5)
+TRIALS = tuple(Trial(3, n, {"learning_rate": 0.1}, "default") for n in range(2))
+SCORE = TrialScore(0.5, 0.0, 5, 70, "done", {0: 0.5})
+OUTCOME = schema.Outcome(3, "accuracy", "best", TRIALS, (SCORE, SCORE), ((), ()), 0, 5)
 TEST = schema.OuterTest(
     3, FIT.fit, ("a",), {"labels": np.array([1]), "probabilities": np.array([[0.25, 0.75]])}, (0.5,)
 )
-TRIAL = Trial(3, 0, {"learning_rate": 0.1}, "default")
+TRIAL = TRIALS[0]
 
 
 def files(folder: Path) -> set[str]:
@@ -204,7 +206,7 @@ def test_estimate_and_deployment_see_nothing_of_each_other(tmp_path):
     estimate.commit_run({"seed": 1})
     estimate.commit_fit(FIT, {})
     estimate.commit_trial(TRIAL)
-    assert deployment.run() == {"seed": 1}
+    assert deployment.run() == {"seed": 1, "schema": 2}
     assert list(deployment.fits()) == deployment.trials(3) == []
 
 
@@ -231,6 +233,50 @@ def test_a_record_cut_short_or_overwritten_is_told_by_name(tmp_path):
             assert str(path) in str(refusal.value)
         path.write_bytes(whole)
         readers[kind]()
+
+
+def test_one_bit_of_any_record_is_told_by_name(tmp_path):
+    """And another record in its place, and one without digest, but not in a directory of an older version."""
+    run = RunDirectory(tmp_path)
+    for commit in COMMITS.values():
+        commit(run, False)
+    run.write_session("now", {"fits": 1})
+    run.write_settings({"gallery": 1})
+    run.write_groups({"sex": ["f"]})
+    readers = [run.run, lambda: run.outcome(3), lambda: run.trials(3), lambda: list(run.fits()), run.tests]
+    readers += [run.sessions, run.settings, run.groups]
+
+    def told() -> str:
+        with pytest.raises(
+            UsageError, match="is damaged .*delete this file and run the same `nachos "
+        ) as error:
+            [read() for read in [lambda: RunDirectory(tmp_path).run(), *readers]]
+        return str(error.value)
+
+    paths = sorted(path for path in tmp_path.rglob("*.json"))
+    assert len(paths) == 8
+    for path in paths:
+        whole = path.read_bytes()
+        for place in range(0, 8 * len(whole), 97):
+            data = bytearray(whole)
+            data[place // 8] ^= 1 << place % 8
+            path.write_bytes(data)
+            assert str(path) in told()
+        for other in paths:
+            if other != path:
+                path.write_bytes(other.read_bytes() if other.name != "run.json" else b"{}")
+                assert str(path) in told()
+        path.write_bytes(whole)
+    assert all(read() is not None for read in readers)
+    seals.remove(tmp_path)
+    older = RunDirectory(tmp_path)
+    assert not older.sealed
+    assert (older.outcome(3), older.trials(3), older.tests()[0].fit) == (OUTCOME, [TRIAL], TEST.fit)
+    older.commit_trial(TRIALS[1])
+    assert b"digest" not in b"".join(path.read_bytes() for path in tmp_path.rglob("*.json"))
+    (tmp_path / "records" / "run.json").unlink()
+    RunDirectory(tmp_path).commit_run({"seed": 0})
+    assert not RunDirectory(tmp_path).sealed, "its other records have no digests"
 
 
 @given(facts.FITS, st.data())
@@ -264,6 +310,27 @@ def test_what_a_kill_left_behind_is_not_read_as_a_record(tmp_path, monkeypatch):
                 write_atomic(tmp_path / name, b'{"half": ')
     assert sum("/.tmp-" in name for name in files(tmp_path)) == 6
     assert looked() == seen
+
+
+def test_only_left_overs_of_our_own_writers_are_swept(tmp_path):
+    run = RunDirectory(tmp_path)
+    COMMITS["fit"](run, False)
+    ours = [
+        tmp_path / ".tmp-abcdefgh",
+        run.folder / "fits" / ".tmp-a_c4efgh",
+        tmp_path / "report" / ".tmp-12345678",
+    ]
+    theirs = [
+        tmp_path / ".tmp-mine",
+        tmp_path / "mine" / ".tmp-abcdefgh",
+        tmp_path / "checkpoints" / ".tmp-abcdefgh",
+    ]
+    for path in [*ours, *theirs]:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("half")
+    kept = files(tmp_path) - {str(path.relative_to(tmp_path)) for path in ours}
+    run.sweep()
+    assert files(tmp_path) == kept
 
 
 # --- payloads ----------------------------------------------------------------------------------------
@@ -337,4 +404,4 @@ def test_a_session_is_rewritten_in_place(tmp_path):
         run.write_session("20260101", {"fits": fits})
     run.write_session("20250101", {"fits": 9})
     assert run.sessions() == [{"fits": 9}, {"fits": 2}]
-    assert json.loads((run.folder / "sessions" / "20260101.json").read_text()) == {"fits": 2}
+    assert json.loads((run.folder / "sessions" / "20260101.json").read_text())["fits"] == 2

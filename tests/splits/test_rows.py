@@ -86,7 +86,7 @@ def test_sound_rows_are_read() -> None:
 def test_other_rows_are_refused_with_the_cure(rows: list[dict[str, str]], message: str) -> None:
     with pytest.raises(UsageError, match=message) as caught:
         read_rows(rows, NAMES)
-    assert "Delete folds.csv" in str(caught.value)
+    assert "Restore it and the data of the first run" in str(caught.value)
     assert "--workdir" in str(caught.value)
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Fit
 from nachos_jax.engine.pool import LanePool
+from nachos_jax.protocol.crew.ledger import COMPILING, TRAINING, Ledger
+from nachos_jax.records import checkpoint
 from nachos_jax.records.schema import FitRecord
 from nachos_jax.records.store import RunDirectory
 from nachos_jax.runtime import stopping
@@ -36,8 +39,13 @@ class Crew(Protocol):
         ...
 
     @property
-    def trained(self) -> int:
-        """Fits ended since the start."""
+    def pace(self) -> tuple[int, float]:
+        """Epochs trained since the start, summed over fits, and how many a second while training."""
+        ...
+
+    @property
+    def ledger(self) -> Ledger:
+        """What this process does and spends."""
         ...
 
     def prepare(self) -> None:
@@ -76,7 +84,8 @@ class Alone:
     """
 
     def __init__(self, store: RunDirectory, pool: LanePool, name: str):
-        self._store, self._pool, self._name = store, pool, name
+        self._store, self._pool = store, pool
+        self.ledger = Ledger(store, pool, name)
 
     @property
     def working(self) -> bool:
@@ -89,16 +98,19 @@ class Alone:
         return self._pool.busy, self._pool.lanes
 
     @property
-    def trained(self) -> int:
+    def pace(self) -> tuple[int, float]:
         """See Crew."""
-        return self._pool.spent.fits
+        spent = self._pool.spent
+        return spent.epochs, spent.epochs / spent.train_seconds if spent.train_seconds else 0.0
 
     def prepare(self) -> None:
         """See Crew."""
+        self.ledger.open()
 
     def submit(self, fits: Sequence[Fit]) -> None:
         """See Crew."""
-        self._pool.submit(fits)
+        with self.ledger.now(COMPILING):
+            self._pool.submit(fits)
 
     def step(self) -> list[FitRecord]:
         """See Crew.
@@ -106,7 +118,8 @@ class Alone:
         Raises:
             StoppedError: a signal asked for it; the lanes are saved.
         """
-        records = train(self._store, self._pool)
+        with self.ledger.now(TRAINING):
+            records = train(self._store, self._pool)
         stop_if_asked(self._pool)
         return records
 
@@ -121,7 +134,7 @@ class Alone:
 
     def close(self, seconds: float, failed: bool = False) -> None:
         """See Crew."""
-        put_down(self._store, self._pool, self._name, seconds, failed)
+        put_down(self._store, self._pool, self.ledger, seconds, failed)
 
 
 def train(store: RunDirectory, pool: LanePool) -> list[FitRecord]:
@@ -150,13 +163,13 @@ def new_session() -> str:
     return f"{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(4)}"
 
 
-def put_down(store: RunDirectory, pool: LanePool, name: str, seconds: float, failed: bool) -> None:
-    """Closes a pool and writes what it has spent.
+def put_down(store: RunDirectory, pool: LanePool, ledger: Ledger, seconds: float, failed: bool) -> None:
+    """Closes a pool, writes what it has spent, and removes checkpoints that are needed no more.
 
     Args:
         store: the run directory.
         pool: this process's lanes.
-        name: of this session.
+        ledger: of this process.
         seconds: spent in all.
         failed: an error is on its way. What was spent is no part of the truth, so that it cannot be written
             is then only told: the error on its way says more, and gives the exit code.
@@ -171,31 +184,18 @@ def put_down(store: RunDirectory, pool: LanePool, name: str, seconds: float, fai
         raise
     finally:
         try:
-            _note_spent(store, pool, name, seconds)
+            ledger.close(seconds)
         except UsageError as error:
             if not failed:
                 raise
             log.warning("what this process has spent is not on record: %s", error)
+    if not failed:
+        checkpoint.prune(_launches(store, ledger.name), store.fit_ids())
 
 
-def _note_spent(store: RunDirectory, pool: LanePool, name: str, seconds: float) -> None:
-    """Writes what this process has spent; the part of its name before "-p" is that of its launch."""
-    spent = pool.spent
-    store.write_session(
-        name,
-        {
-            "fits": spent.fits,
-            "epochs": spent.epochs,
-            "busy_lane_epochs": spent.epochs,
-            "lane_epochs": spent.lane_epochs,
-            "compilations": spent.compilations,
-            "compile_seconds": round(spent.compile_seconds, 3),
-            "tuning_seconds": round(spent.tuning_seconds, 3),
-            "train_seconds": round(spent.train_seconds, 3),
-            "seconds": round(seconds, 3),
-            "devices": pool.devices,
-            "lanes": pool.lanes,
-            "started": name[:15],
-            "launch": name.partition("-p")[0],
-        },
-    )
+def _launches(store: RunDirectory, session: str) -> Iterator[Path]:
+    """Folders of checkpoints in which nobody else writes: process 0 takes those of other launches too."""
+    launch, _, process = session.partition("-p")
+    for folder in (store.path / "checkpoints" / store.command).glob("*"):
+        if folder.name == session or (process == "0" and not folder.name.startswith(launch)):
+            yield folder

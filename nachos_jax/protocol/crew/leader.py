@@ -14,6 +14,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Fit
 from nachos_jax.engine.pool import LanePool
 from nachos_jax.protocol.crew.crew import REST, put_down, stop_if_asked, train
+from nachos_jax.protocol.crew.ledger import COMPILING, TRAINING, Ledger
 from nachos_jax.records.schema import FitRecord
 from nachos_jax.records.store import RunDirectory
 
@@ -40,13 +41,14 @@ class Leader:
     """
 
     def __init__(self, store: RunDirectory, pool: LanePool, party: Party, name: str):
-        self._store, self._pool, self._board, self._name = store, pool, party.board, name
+        self._store, self._pool, self._board = store, pool, party.board
+        self.ledger = Ledger(store, pool, name)
         self._party, self._others = party, set(range(1, party.processes))
         self._queue: deque[Fit] = deque()  # not yet on the board
         self._out: dict[str, Fit] = {}  # on the board, and without a record that was seen here
         self._awaited: dict[str, float] = {}  # records that were told of and not yet seen, since when
         self._pulses, self._epochs = Silence(), Silence()  # who falls silent, and who hangs
-        self._trained = self._beats = 0
+        self._beats = 0
 
     @property
     def working(self) -> bool:
@@ -61,9 +63,13 @@ class Leader:
         return busy, self._pool.lanes + sum(beat.lanes for beat in beats)
 
     @property
-    def trained(self) -> int:
+    def pace(self) -> tuple[int, float]:
         """See Crew."""
-        return self._trained
+        own = self._pool.spent
+        spent = [(own.epochs, own.train_seconds)]
+        spent += [(beat.epochs, beat.seconds) for n, beat in self._board.beats().items() if n != LEADER]
+        rate = sum(epochs / seconds for epochs, seconds in spent if seconds)
+        return sum(epochs for epochs, _ in spent), rate
 
     def prepare(self) -> None:
         """Waits until every process is ready, but for those that a signal has stopped: they may come back.
@@ -72,6 +78,7 @@ class Leader:
             UsageError: one of them cannot take part; nothing has been trained.
             StoppedError: a signal asked for it.
         """
+        self.ledger.open()
         while not self._others <= self._board.are_ready():
             stop_if_asked(self._pool)  # first: what ends this process may have ended others already
             self._beat()  # or those who are ready believe that this process hangs
@@ -104,16 +111,17 @@ class Leader:
         """
         self._publish()
         self._beat()
-        take(self._board, self._pool, self._store, self._beat)
+        with self.ledger.now(COMPILING):
+            take(self._board, self._pool, self._store, self._beat)
         if self._pool.busy or self._pool.waiting:
-            records = train(self._store, self._pool)
+            with self.ledger.now(TRAINING):
+                records = train(self._store, self._pool)
         else:
             time.sleep(POLL)
             records = []
         for record in records:
             self._board.done(record.fit)
         gathered = self._gather()
-        self._trained += len(gathered)
         self._watch()
         stop_if_asked(self._pool)
         return gathered
@@ -132,7 +140,7 @@ class Leader:
     def close(self, seconds: float, failed: bool = False) -> None:
         """See Crew."""
         try:
-            put_down(self._store, self._pool, self._name, seconds, failed)
+            put_down(self._store, self._pool, self.ledger, seconds, failed)
         finally:
             self._board.rest()
 
@@ -242,7 +250,9 @@ def take(board: Board, pool: LanePool, store: RunDirectory, tell: Callable[[], o
 
 def beat(board: Board, pool: LanePool, count: int) -> None:
     """Tells the others how this process is getting on."""
-    board.beat(Beat(count, os.uname().nodename, pool.lanes, pool.busy, pool.spent.fits))
+    spent = pool.spent
+    lanes = pool.lanes, pool.busy
+    board.beat(Beat(count, os.uname().nodename, *lanes, spent.fits, spent.epochs, spent.train_seconds))
 
 
 def dismiss(party: Party, how: str) -> None:

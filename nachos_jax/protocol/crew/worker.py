@@ -19,6 +19,7 @@ from nachos_jax.engine.pool import LanePool
 from nachos_jax.protocol.crew import crews
 from nachos_jax.protocol.crew.crew import put_down, stop_if_asked, train
 from nachos_jax.protocol.crew.leader import POLL, VISIBLE, beat, take
+from nachos_jax.protocol.crew.ledger import COMPILING, TRAINING, Ledger
 from nachos_jax.protocol.run import environment
 from nachos_jax.protocol.run.opening import Run, open_run
 from nachos_jax.records.store import RunDirectory
@@ -53,20 +54,23 @@ def work(config: RunConfig, workdir: str, party: Party, cohort: Cohort | None = 
     run = _join(launch, config, workdir, cohort, board)
     name = f"{launch.name}-p{board.process}"
     pool = crews.open_pool(run, name, board.agreed)
+    ledger = Ledger(run.store, pool, name)
     board.ready()
     with contextlib.ExitStack() as closers:
-        closers.push(lambda kind, *_: put_down(run.store, pool, name, time.monotonic() - start, bool(kind)))
+        closers.push(lambda kind, *_: put_down(run.store, pool, ledger, time.monotonic() - start, bool(kind)))
+        ledger.open()
         with stopping.deferred():
-            take_part(run, pool, party)
+            take_part(run, pool, party, ledger)
 
 
-def take_part(run: Run, pool: LanePool, party: Party) -> None:
+def take_part(run: Run, pool: LanePool, party: Party, ledger: Ledger) -> None:
     """Claims and trains fits, epoch after epoch, until process 0 ends the launch.
 
     Args:
         run: the opened run.
         pool: this process's lanes.
         party: the processes of the launch.
+        ledger: of this process.
 
     Raises:
         StoppedError: the launch ended early, process 0 has given this process up or hangs, or a signal asked
@@ -85,9 +89,12 @@ def take_part(run: Run, pool: LanePool, party: Party) -> None:
         if lost_now - lost:
             pool.look_again()
         lost = lost_now
-        take(board, pool, run.store, tell)
+        with ledger.now(COMPILING):
+            take(board, pool, run.store, tell)
         if pool.busy or pool.waiting:
-            for record in train(run.store, pool):
+            with ledger.now(TRAINING):
+                records = train(run.store, pool)
+            for record in records:
                 board.done(record.fit)
         else:
             time.sleep(POLL)

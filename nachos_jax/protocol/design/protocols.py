@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Fit
+from nachos_jax.protocol.design import lost
 from nachos_jax.protocol.design.study import Ending, Study
 from nachos_jax.records.schema import FitRecord, Outcome
 from nachos_jax.records.store import RunDirectory
@@ -57,12 +58,16 @@ class Protocol(ABC):
         """The folds that each fit leaves out which is trained after the search, and only then."""
 
     @abstractmethod
-    def done(self, store: RunDirectory, studies: Sequence[Study]) -> bool:
-        """Whether nothing is left to train for these studies."""
+    def done(self, store: RunDirectory, studies: Sequence[Study]) -> set[int | None]:
+        """Outer folds of those studies whose result, and all that it came from, is on disk.
+
+        Raises:
+            UsageError: as `lost.nothing`.
+        """
 
     @abstractmethod
-    def ending(self, store: RunDirectory, test: Test) -> Ending:
-        """What follows the search of each study."""
+    def ending(self, done: set[int | None], test: Test) -> Ending:
+        """What follows the search of each study but of those that are done."""
 
     @abstractmethod
     def standing(
@@ -112,15 +117,16 @@ class _Nested(Protocol):
         assert study.outer is not None
         return [(study.outer,)]
 
-    def done(self, store: RunDirectory, studies: Sequence[Study]) -> bool:
-        return {study.outer for study in studies} <= {test.outer_fold for test in store.tests()}
+    def done(self, store: RunDirectory, studies: Sequence[Study]) -> set[int | None]:
+        tests = {test.outer_fold: test.fit for test in store.tests()}
+        tested = [study for study in studies if study.outer in tests]
+        return {study.outer for study in tested if lost.nothing(store, study, tests[study.outer or 0])}
 
-    def ending(self, store: RunDirectory, test: Test) -> Ending:
-        tested = {known.outer_fold for known in store.tests()}
+    def ending(self, done: set[int | None], test: Test) -> Ending:
         return Ending(
             fits=refits,
             finish=lambda study, _, records: test(study, records[0]),
-            finished=lambda study: study.outer in tested,
+            finished=lambda study: study.outer in done,
         )
 
     def standing(
@@ -169,13 +175,11 @@ class _Flat(Protocol):
     def after(self, study: Study) -> list[tuple[int, ...]]:  # noqa: ARG002
         return []
 
-    def done(self, store: RunDirectory, studies: Sequence[Study]) -> bool:  # noqa: ARG002
-        outcome, known = store.outcome(None), {record.fit for record in store.fits()}
-        return outcome is not None and known >= {fit for fits in outcome.fits for fit in fits}
+    def done(self, store: RunDirectory, studies: Sequence[Study]) -> set[int | None]:
+        return {study.outer for study in studies if lost.nothing(store, study)}
 
-    def ending(self, store: RunDirectory, test: Test) -> Ending:  # noqa: ARG002
-        # The report reads the predictions of all trials: a search fit whose record was lost is trained again.
-        return Ending(fits=searched, finish=lambda *_: None, finished=lambda _: False)
+    def ending(self, done: set[int | None], test: Test) -> Ending:  # noqa: ARG002
+        return Ending(fits=lambda *_: [], finish=lambda *_: None, finished=lambda study: study.outer in done)
 
     def standing(
         self,
@@ -190,11 +194,6 @@ class _Flat(Protocol):
 def refits(study: Study, outcome: Outcome) -> list[Fit]:
     """The one fit on everything but the outer fold, for n* epochs."""
     return [study.refit(outcome.trials[outcome.selected], outcome.epochs)]
-
-
-def searched(study: Study, outcome: Outcome) -> list[Fit]:
-    """All search fits of a study."""
-    return [fit for trial in outcome.trials for fit in study.search_fits(trial).values()]
 
 
 PROTOCOLS: dict[str, Protocol] = {"nested": _Nested(), "flat": _Flat()}

@@ -34,6 +34,10 @@ class Study:
         """The fit of each inner fold."""
         return {v: self.fit(trial, self.left_out(v), self.run.limit) for v in self.inner}
 
+    def searched(self, outcome: Outcome) -> list[Fit]:
+        """All search fits of a finished search."""
+        return [fit for trial in outcome.trials for fit in self.search_fits(trial).values()]
+
     def refit(self, trial: Trial, epochs: int) -> Fit:
         """The fit on all cases but the outer fold's, for exactly n* epochs."""
         left_out = () if self.outer is None else (self.outer,)
@@ -77,4 +81,4 @@ class Ending:
 
     fits: Callable[[Study, Outcome], list[Fit]]  # to train at the end: a refit, or networks to deploy
     finish: Callable[[Study, Outcome, list[FitRecord]], None]  # commits, also of fits that diverged
-    finished: Callable[[Study], bool]  # whether the result is on disk
+    finished: Callable[[Study], bool]  # whether the result is on disk, and nothing that it came from is lost

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,15 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import decode, sources
 from nachos_jax.data.pixels import check_stack, narrowed
 from nachos_jax.protocol.model import networks
-from nachos_jax.protocol.model.export import FORMAT
+from nachos_jax.protocol.model.export import FORMAT, NAME
 from nachos_jax.protocol.model.networks import Architecture, Predicted, Weights
+from nachos_jax.records import seal
+from nachos_jax.records.decode import parse
+
+SIDE = 2**16
+"""Pixels along a side, or channels, beyond which no model goes."""
 
 CURE = "run `nachos deploy` again to write it anew"
 
@@ -197,14 +200,18 @@ def predicted(description: Mapping[str, Any]) -> Predicted:
 
 
 def _description(folder: Path) -> dict[str, Any]:
-    file = folder / "model.json"
+    file = folder / NAME
     if not os.path.isfile(file):
+        if os.path.isfile(folder / "weights_00.safetensors"):
+            raise UsageError(f"{file} is missing: {CURE}.")
         raise UsageError(
             f"{folder} holds no model.json: name the folder that `nachos deploy` wrote, WORKDIR/deploy."
         )
     try:
-        description = json.loads(file.read_text(encoding="utf-8"))
+        text = file.read_bytes()
+        description = parse(text)
         known = description["format"]
+        seal.check(text, NAME, needed=False)  # older versions wrote none
         if known == FORMAT:
             _check(description)
     except (ValueError, KeyError, TypeError) as error:
@@ -223,8 +230,15 @@ def _check(description: Mapping[str, Any]) -> None:
     for name in ("height", "width", "channels", "aspect"):
         if name not in description["preparation"]:
             raise ValueError(f"its preparation has no {name!r}")
+    sizes = [description["channels"], *(description["preparation"][name] for name in ("height", "width"))]
+    if not all(type(size) is int and 0 < size <= SIDE for size in sizes):
+        raise ValueError(f"its channels, height and width are {sizes}")
+    if not all(type(name) is str for name in description["classes"]):
+        raise ValueError("its classes are no names")
     if len(description["weights"]) != len(description["weights_sha256"]):
         raise ValueError("it has not one hash for each weights file")
+    if any(type(name) is not str or Path(name).name != name for name in description["weights"]):
+        raise ValueError("its weights lie outside of its folder")
 
 
 def _networks(folder: Path, description: Mapping[str, Any]) -> Iterator[Network]:
@@ -235,7 +249,9 @@ def _networks(folder: Path, description: Mapping[str, Any]) -> Iterator[Network]
             raise UsageError(f"{file} is missing or damaged: {CURE}.")
         try:
             yield _network(description, load_arrays(data))
-        except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        except UsageError:
+            raise
+        except Exception as error:  # whatever a network of absurd hyperparameters meets
             made = description.get("versions", {}).get("nachos_jax", "unknown")
             raise UsageError(
                 f"{folder}: the network that model.json describes cannot be built or does not fit {name} "

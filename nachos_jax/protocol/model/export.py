@@ -9,10 +9,11 @@ from typing import Any
 from nachos_jax.protocol.model import decision
 from nachos_jax.protocol.run import environment
 from nachos_jax.protocol.run.opening import Run
+from nachos_jax.records import seal
 from nachos_jax.records.schema import FitRecord, Outcome
 from nachos_jax.records.store import RunDirectory, dump, write_atomic
 
-FORMAT = 1
+FORMAT, NAME = 1, "model.json"
 
 
 def write(run: Run, outcome: Outcome, records: Sequence[FitRecord], folder: Path) -> None:
@@ -21,7 +22,8 @@ def write(run: Run, outcome: Outcome, records: Sequence[FitRecord], folder: Path
     for number, record in enumerate(records):
         names.append(f"weights_{number:02d}.safetensors")
         write_atomic(folder / names[-1], run.store.payload(record, "weights.safetensors"))
-    write_atomic(folder / "model.json", dump(_description(run, outcome, records, names)))
+    text = dump({**_description(run, outcome, records, names), seal.KEY: seal.BLANK})
+    write_atomic(folder / NAME, seal.fill(text, NAME))
 
 
 def _description(

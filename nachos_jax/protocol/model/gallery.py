@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from nachos_jax.protocol.model import networks
 from nachos_jax.protocol.model.networks import Predicted
 from nachos_jax.protocol.model.pictures import legend, picture
 from nachos_jax.protocol.run.opening import Run
+from nachos_jax.records import own
 from nachos_jax.records.schema import FitRecord
 from nachos_jax.records.store import dump, write_atomic
 from nachos_jax.runtime.stopping import StoppedError
@@ -96,11 +96,18 @@ def write(run: Run, most: int = 12) -> Path:
         told = {"file": file, "sha256": hashlib.sha256(data).hexdigest()}
         items.append({**_facts(run, wrong), "method": found["method"], "peak": found["peak"], **told})
     items.sort(key=lambda item: item["file"])
+    own.remove(folder, _written(folder), {item["file"]: item["sha256"] for item in items})
     write_atomic(folder / INDEX, dump({**header, "items": items}))
-    for path in folder.glob("*.png"):
-        if re.fullmatch(r"\d{3,}\.png", path.name) and path.name not in {item["file"] for item in items}:
-            path.unlink(missing_ok=True)
     return folder / INDEX
+
+
+def _written(folder: Path) -> dict[str, str]:
+    """Digests of the pictures of the gallery that lies there, by name."""
+    try:
+        items = json.loads((folder / INDEX).read_text(encoding="utf-8"))["items"]
+        return {item["file"]: item["sha256"] for item in items}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def one_a_subject(errors: Sequence[WrongCase], subjects: np.ndarray, most: int) -> list[WrongCase]:

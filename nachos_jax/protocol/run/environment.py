@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -32,13 +34,20 @@ PACKAGES = (
 
 def versions() -> dict[str, str]:
     """Version of Python and of each package that can change a number."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+    return {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}}
+
+
+@functools.cache  # slow, and asked for by every session
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def changed(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """The versions before of packages that have another one now."""
+    return {name: version for name, version in before.items() if now.get(name, version) != version}
 
 
 def command() -> list[str]:
@@ -72,6 +81,7 @@ def write(store: RunDirectory, config: RunConfig, cases: str) -> None:
         "seed": config.seed,
         "cases": cases,
         "versions": versions(),
+        "versions_before": changed((store.run() or {}).get("versions", {}), versions()),
         "commit": commit(),
         "platform": platform.platform(),
         "devices": [f"{device.platform} {device.device_kind}" for device in jax.local_devices()],

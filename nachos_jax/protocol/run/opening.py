@@ -87,7 +87,7 @@ def begin(run: Run) -> None:
     """
     run.store.sweep()
     _identify(run)
-    checkpoint.prune(run.checkpoints("").root, {record.fit for record in run.store.fits()})
+    checkpoint.prune(run.checkpoints("").root.glob("*"), run.store.fit_ids())
 
 
 def _same_config(config: RunConfig, store: RunDirectory) -> None:
@@ -105,14 +105,15 @@ def _same_config(config: RunConfig, store: RunDirectory) -> None:
 
 def _folds(config: RunConfig, cohort: Cohort, store: RunDirectory) -> Folds:
     table, wanted, known = cohort.table, config.folds, store.cases()
-    stored = store.read_table("folds.csv") if known is None else None
     if known is not None:
         folds = known.folds_of(table.names, str(store.path))
-    elif stored:  # a run of an older version, or folds that the user has put there
-        folds = rows.read_rows(stored, table.names)
     else:
         strata = cohort.targets.strata
         folds = folding.make(table, strata, wanted.scheme, wanted.count, wanted.repeats, config.seed)
+        run, stored = store.run(), store.read_table("folds.csv")
+        as_then = store.sealed if run is None else digest([cohort.hash, folds.hash]) == run["cases"]
+        if stored and not as_then:  # a run of an older version, which may have drawn other folds
+            folds = rows.read_rows(stored, table.names)
     checks.check_leakage(folds, table.subjects)
     return folds
 
@@ -131,6 +132,9 @@ def _identify(run: Run) -> None:
             f"{known['cases']}, now {run.cases}): restore the data and folds.csv, or "
             "give the new data a --workdir of their own."
         )
+    before = environment.changed((known or value)["versions"], value["versions"])
+    for name, version in before.items():
+        log.warning("this run began with %s %s and goes on with %s", name, version, value["versions"][name])
     for text in census.lines(run.cohort):
         log.info("%s", text)
     for text in run.warnings:
@@ -160,7 +164,6 @@ def _identity(run: Run) -> dict[str, Any]:
     table, targets, folds = run.cohort.table, run.cohort.targets, run.folds
     metrics = tasks.of(run.config.task).metrics
     return {
-        "schema": 1,
         "task": run.config.task,
         "metrics": {
             name: {"label": row.label, "higher_is_better": row.higher_is_better}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from nachos_jax.core.errors import UsageError
 from nachos_jax.protocol.design.protocols import PROTOCOLS
+from nachos_jax.protocol.run.progress import ENDED, left
+from nachos_jax.records.readable import no_run
 from nachos_jax.records.store import RunDirectory
+
+UNSEALED = "records: begun by an older version, without digests: what a disk or a hand changes is not noticed"
 
 
 def describe(workdir: str) -> str:
@@ -16,9 +19,7 @@ def describe(workdir: str) -> str:
     store = RunDirectory(workdir)
     run = store.run()
     if run is None:
-        raise UsageError(
-            f"{workdir} holds no run (no records/run.json): name the --workdir of an evaluation."
-        )
+        raise no_run(store)
     folds, trials = run["folds"], run["config"]["search"]["trials"]
     planned = range(folds["count"] * folds["repeats"])
     tested = {test.outer_fold for test in store.tests()}
@@ -28,15 +29,41 @@ def describe(workdir: str) -> str:
     ]
     protocol = PROTOCOLS[run["config"].get("protocol", "nested")]
 
-    def told(study: int | None, tested: bool) -> str:
+    def stands(study: int | None, tested: bool) -> str:
         return _study(store, study, trials, tested)
 
-    lines += protocol.standing(planned, tested, told, _fits(store))
+    lines += protocol.standing(planned, tested, stands, _fits(store))
     deployment = RunDirectory(workdir, "deploy")
     built = (deployment.path / "deploy" / "model.json").exists()
     state = "exported" if built else _study(deployment, None, trials, False)
     lines.append(f"model: {state}, {_fits(deployment)}")
+    lines += [
+        f"{name}: {told}" for name in ("evaluate", "deploy") if (told := _now(RunDirectory(workdir, name)))
+    ]
+    if not store.sealed:
+        lines.append(UNSEALED)
     return "\n".join(lines)
+
+
+def _now(store: RunDirectory) -> str:
+    """What the newest launch does, or did last; "" when it has ended in order."""
+    sessions = store.sessions()
+    launch = [session for session in sessions if session.get("launch") == sessions[-1].get("launch")]
+    if not launch or all(session.get("doing", ENDED) == ENDED for session in launch):
+        return ""
+    leader = launch[0]
+
+    def total(key: str) -> int:
+        return sum(session.get(key) or 0 for session in launch)
+
+    rate = sum((s.get("epochs") or 0) / s["train_seconds"] for s in launch if s.get("train_seconds"))
+    parts = [
+        f"{leader.get('fits_ended', 0)}/{leader.get('fits_planned', '?')} fits",
+        f"{total('epochs'):,} epochs",
+    ]
+    parts += [f"lanes {total('busy')}/{total('lanes')}"] + ([f"{rate:.3g} epochs/s"] if rate else [])
+    parts += [left(leader.get("epochs_left", 0), rate), f"{leader.get('doing', ENDED)}"]
+    return f"{', '.join(parts)} (as told {store.told_ago():.0f} s ago)"
 
 
 def _fits(store: RunDirectory) -> str:
@@ -49,6 +76,10 @@ def _fits(store: RunDirectory) -> str:
 def _study(store: RunDirectory, study: int | None, trials: int, tested: bool) -> str:
     outcome = store.outcome(study)
     if outcome is None:
+        if tested:
+            return (
+                "tested, but its outcome is lost: run the same `nachos evaluate` again, which writes it anew"
+            )
         asked = len(store.trials(study))
         return f"searching, {asked} of {trials} trials asked" if asked else "not begun"
     chosen = f"trial {outcome.selected} of {len(outcome.trials)}, {outcome.epochs} epochs"

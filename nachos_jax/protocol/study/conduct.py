@@ -6,9 +6,10 @@ Everything that is left to do follows from the records, so resuming is the same 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
 from nachos_jax.core.errors import UsageError
@@ -33,13 +34,13 @@ class _Desk:
 
     study: Study
     searcher: Searcher
-    trials: list[Trial]
+    trials: dict[int, Trial]
     outcome: Outcome | None
+    closed: bool
     fits: dict[int, dict[int, Fit]] = field(default_factory=dict)
     scores: dict[int, TrialScore] = field(default_factory=dict)
     asking: Round | None = None
     exhausted: bool = False
-    closed: bool = False
 
 
 class Conductor:
@@ -60,6 +61,7 @@ class Conductor:
         self._desks = {study.outer: self._desk(study) for study in studies}
         self._background = Background()
         self._problems: list[str] = []
+        self._ended_epochs = 0  # of fits that the crew has ended
         self._news = True  # records or proposals have come in since studies were last advanced
 
     def conduct(self) -> None:
@@ -74,6 +76,7 @@ class Conductor:
             closers.callback(self._progress.close)
             closers.push(lambda kind, *_: self._crew.close(time.monotonic() - start, failed=bool(kind)))
             closers.callback(self._background.close)
+            self._progress.watch(lambda: self._crew.ledger.doing)
             with stopping.deferred():
                 self._crew.prepare()
                 self._conduct()
@@ -102,7 +105,12 @@ class Conductor:
     def _desk(self, study: Study) -> _Desk:
         store = self._run.store
         searcher = searchers.build(self._run.config.search.searcher, self._setting(study))
-        return _Desk(study, searcher, store.trials(study.outer), store.outcome(study.outer))
+        trials = {trial.number: trial for trial in store.trials(study.outer)}
+        outcome = store.outcome(study.outer)
+        for trial in outcome.trials if outcome else ():
+            if trials.get(trial.number) != trial:
+                store.commit_trial(trial)
+        return _Desk(study, searcher, trials, outcome, self._ending.finished(study))
 
     def _setting(self, study: Study) -> searchers.SearchSetting:
         config = self._run.config
@@ -118,15 +126,13 @@ class Conductor:
     def _advance(self, desk: _Desk) -> None:
         if desk.closed:
             return
-        if self._ending.finished(desk.study):
-            desk.closed = True
-        elif desk.outcome is not None:
+        if desk.outcome is not None:
             self._end(desk, desk.outcome)
         else:
             self._search(desk)
 
     def _search(self, desk: _Desk) -> None:
-        for trial in desk.trials:
+        for trial in desk.trials.values():
             if trial.number in desk.scores:
                 continue
             if trial.number not in desk.fits:
@@ -137,17 +143,16 @@ class Conductor:
                 self._submit(list(fits.values()))
             else:
                 desk.scores[trial.number] = score
-        scored = len(desk.scores)
-        asked = self._run.config.search.trials if not desk.exhausted else len(desk.trials)
-        if scored == len(desk.trials) == asked:
+        wanted = self._run.config.search.trials if not desk.exhausted else len(desk.trials)
+        if len(desk.scores) == len(desk.trials) == wanted:
             self._conclude(desk)
         elif desk.asking is None and not desk.exhausted:
-            desk.asking = due(self._run.config.search, len(desk.trials), scored)
+            desk.asking = due(self._run.config.search, _without_gap(desk.trials), _without_gap(desk.scores))
             if desk.asking is not None:
                 self._ask(desk, desk.asking)
 
     def _ask(self, desk: _Desk, due_round: Round) -> None:
-        history = [(trial, desk.scores.get(trial.number)) for trial in desk.trials[: due_round.start]]
+        history = [(desk.trials[number], desk.scores.get(number)) for number in range(due_round.start)]
         searcher, size = desk.searcher, due_round.size
         self._background.submit(desk.study.outer, lambda: searcher.ask(size, history))
 
@@ -161,16 +166,17 @@ class Conductor:
 
     def _take(self, desk: _Desk, asked: Round, proposals: Sequence[Proposal]) -> None:
         for number, proposal in enumerate(proposals, asked.start):
-            if number < len(desk.trials):
+            if number in desk.trials:
                 continue
             trial = Trial(desk.study.outer, number, dict(proposal.hparams), proposal.origin)
             self._run.store.commit_trial(trial)
-            desk.trials.append(trial)
+            desk.trials[number] = trial
         desk.exhausted = len(proposals) < asked.size
 
     def _conclude(self, desk: _Desk) -> None:
-        ordered = [desk.scores[trial.number] for trial in desk.trials]
-        outcome = desk.study.conclude(desk.trials, ordered)
+        numbers = sorted(desk.trials)
+        trials, scores = [desk.trials[n] for n in numbers], [desk.scores[n] for n in numbers]
+        outcome = desk.study.conclude(trials, scores)
         if outcome is None:
             self._give_up(desk, "every trial met NaN, infinity or an undefined metric")
             return
@@ -179,10 +185,10 @@ class Conductor:
         self._end(desk, outcome)
 
     def _end(self, desk: _Desk, outcome: Outcome) -> None:
-        fits = self._ending.fits(desk.study, outcome)
-        found = [self._records[fit.id] for fit in fits if fit.id in self._records]
-        if len(found) == len(fits):
-            self._ending.finish(desk.study, outcome, found)
+        last = self._ending.fits(desk.study, outcome)
+        fits = [*desk.study.searched(outcome), *last]  # the record of a search fit may have been lost since
+        if all(fit.id in self._records for fit in fits):
+            self._ending.finish(desk.study, outcome, [self._records[fit.id] for fit in last])
             desk.closed = True
         else:
             self._submit(fits)
@@ -202,6 +208,7 @@ class Conductor:
     def _take_in(self, records: Sequence[FitRecord]) -> None:
         for record in records:
             self._records[record.fit] = record
+            self._ended_epochs += record.epochs
             self._news = True
 
     # --- what is shown ----------------------------------------------------------------------------------
@@ -210,17 +217,18 @@ class Conductor:
         scores = [
             s.score for desk in self._desks.values() for s in desk.scores.values() if s.score is not None
         ]
-        busy, lanes = self._crew.lanes
-        self._progress.show(
-            Status(
-                fits=len(self._records),
-                planned=max(self._planned(), len(self._records)),
-                trained=self._crew.trained,
-                busy=busy,
-                lanes=lanes,
-                best=max(scores, default=None),
-            )
-        )
+        (busy, lanes), (epochs, rate) = self._crew.lanes, self._crew.pace
+        fits = len(self._records)
+        planned = max(self._planned(), fits)
+        left = max(0.0, (planned - fits) * self._usual_epochs() - max(0, epochs - self._ended_epochs))
+        self._crew.ledger.standing(fits_ended=fits, fits_planned=planned, epochs_left=round(left))
+        best = max(scores, default=None)
+        self._progress.show(Status(fits, planned, busy, lanes, best, epochs, rate, left))
+
+    def _usual_epochs(self) -> float:
+        """Epochs of a fit: the mean of those that have ended, or as many as it may take."""
+        ended = [record.epochs for record in self._records.values()]
+        return sum(ended) / len(ended) if ended else self._run.config.limit.epochs
 
     def _planned(self) -> int:
         """Fits known now, plus those of trials that are still to be proposed."""
@@ -229,3 +237,8 @@ class Conductor:
             if desk.outcome is None and not desk.closed:
                 ahead += 1 + (self._run.config.search.trials - len(desk.trials)) * len(desk.study.inner)
         return len(known) + ahead
+
+
+def _without_gap(numbers: Container[int]) -> int:
+    """How many numbers from 0 on are there before the first that is not."""
+    return next(number for number in itertools.count() if number not in numbers)

@@ -25,8 +25,8 @@ def due(search: SearchConfig, asked: int, scored: int) -> Round | None:
 
     Args:
         search: number of trials, searcher and sizes.
-        asked: trials on record.
-        scored: trials with a score.
+        asked: trials on record before the first that is not, which may have been lost.
+        scored: trials with a score, likewise.
 
     Returns:
         The next round; None when all trials were asked for, or scores of earlier rounds are missing.

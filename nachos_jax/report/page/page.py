@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nachos_jax.records import own
 from nachos_jax.records.store import RunDirectory, dump
 from nachos_jax.report.appendix import result_tables
 from nachos_jax.report.appendix.latex import tables as latex_tables
@@ -25,7 +28,7 @@ from nachos_jax.report.words import tables
 from nachos_jax.report.words.format import data_rows, made_rows
 from nachos_jax.report.words.templating import environment
 
-FOLDER = "report"
+FOLDER, WRITTEN = "report", "written.json"
 FIGURES = (
     *("folds", "subgroups", "trials", "training_loss", "learning", "parallel", "importance", "agreement"),
     "spent",
@@ -77,17 +80,23 @@ def draw(evidence: Evidence, estimates: Estimates, summary: Mapping[str, Any]) -
 
 
 def _write_figures(directory: RunDirectory, figures: Sequence[Figure]) -> None:
-    """The figures as files; those of an earlier report that are no longer drawn are removed."""
-    folder = directory.path / FOLDER / "figures"
-    folder.mkdir(parents=True, exist_ok=True)
-    written = set()
+    """The figures as files; those that an earlier report wrote and that are no longer drawn are removed."""
+    folder, paths = directory.path / FOLDER / "figures", []
     for figure in figures:
-        written.add(directory.write_text(f"{FOLDER}/figures/{figure.name}.svg", standalone(figure.svg)))
+        paths.append(directory.write_text(f"{FOLDER}/figures/{figure.name}.svg", standalone(figure.svg)))
         header, rows = list(figure.header), [list(row) for row in figure.rows]
-        written.add(directory.write_table(f"{FOLDER}/figures/{figure.name}.csv", header, rows))
-    for path in folder.glob("*.[cs][sv][vg]"):
-        if path not in written:
-            path.unlink(missing_ok=True)
+        paths.append(directory.write_table(f"{FOLDER}/figures/{figure.name}.csv", header, rows))
+    written = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    own.remove(folder, _written(folder), written)
+    directory.write_text(f"{FOLDER}/figures/{WRITTEN}", dump(written).decode())
+
+
+def _written(folder: Path) -> dict[str, str]:
+    """What the earlier report wrote; nothing is known of that of an older version."""
+    try:
+        return {name: str(digest) for name, digest in json.loads((folder / WRITTEN).read_bytes()).items()}
+    except (OSError, ValueError, AttributeError):
+        return {}
 
 
 def render(

@@ -57,6 +57,8 @@ def table(directory: RunDirectory, classes: Sequence[str]) -> CaseTable:
     record = directory.cases()
     if record is not None:
         return CaseTable(_of_record(record), record.targets)
+    if directory.sealed:
+        raise UsageError(f"{directory.records / 'cases.json'} is missing: {AGAIN}")
     found = directory.read_table("folds.csv")
     if found is None:
         raise UsageError(f"{directory.path / 'folds.csv'} is missing: {AGAIN}")
@@ -91,6 +93,8 @@ def groups(directory: RunDirectory) -> dict[str, tuple[str, ...]]:
     record = directory.groups()
     if record is not None:
         return {name: tuple(cells) for name, cells in record.items()}
+    if directory.sealed:
+        raise UsageError(f"{directory.records / 'groups.json'} is missing: {AGAIN}")
     found = directory.read_table("subgroups.csv")
     if found is None:
         raise UsageError(f"{directory.path / 'subgroups.csv'} is missing: {AGAIN}")

@@ -13,9 +13,10 @@ from nachos_jax.config.parsing import report
 from nachos_jax.config.run_config import ReportConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Trial, TrialScore
+from nachos_jax.records.readable import no_run
 from nachos_jax.records.schema import FitRecord, Outcome, OuterTest
-from nachos_jax.records.store import RunDirectory, study_name
-from nachos_jax.report.reading import cases, protocols
+from nachos_jax.records.store import RunDirectory
+from nachos_jax.report.reading import cases, crosschecks, protocols
 from nachos_jax.report.reading.cases import AGAIN, CaseRow
 from nachos_jax.report.reading.protocols import FlatSearch, Nested
 from nachos_jax.report.sections import registry
@@ -45,6 +46,7 @@ class Evidence:
         inner: outputs [n, S] by outer fold t and inner fold v, of the fit of t's selected trial that left out
             both, at the best epoch of v (logits [n, C] of a classification); nothing of a run that kept none.
         search: the finished search of the flat protocol; None otherwise.
+        sealed: whether every record carries a digest.
     """
 
     run: Mapping[str, Any]
@@ -59,6 +61,7 @@ class Evidence:
     groups: Mapping[str, Sequence[str]]
     inner: Mapping[int, Mapping[int, np.ndarray]] = field(default_factory=dict)
     search: FlatSearch | None = None
+    sealed: bool = True
 
     @property
     def protocol(self) -> Nested:
@@ -69,6 +72,16 @@ class Evidence:
     def flat(self) -> bool:
         """True when the estimate comes from one loop."""
         return self.protocol.one_search
+
+    @cached_property
+    def versions(self) -> dict[str, list[str]]:
+        """Versions by package, in the order in which processes of this run had them: mostly one."""
+        found = {name: [str(version)] for name, version in self.run.get("versions", {}).items()}
+        for session in self.sessions:
+            for name, version in session.get("versions", {}).items():
+                known = found.setdefault(name, [])
+                known += [version] if version not in known else []
+        return found
 
     @property
     def count(self) -> int:
@@ -206,10 +219,7 @@ def read(directory: RunDirectory) -> Evidence:
     """
     run = directory.run()
     if run is None:
-        raise UsageError(
-            f"{directory.path} holds no run (no records/run.json): give the --workdir of a "
-            "`nachos evaluate`, or start one there."
-        )
+        raise no_run(directory)
     run = _with_newest_settings(run, directory)
     planned = range(int(run["folds"]["count"]) * int(run["folds"].get("repeats", 1)))
     protocol = protocols.of(run["config"].get("protocol"))
@@ -227,9 +237,10 @@ def read(directory: RunDirectory) -> Evidence:
         sessions=directory.sessions(),
         settings=_settings(directory),
         groups=cases.groups(directory),
+        sealed=directory.sealed,
     )
     evidence = protocol.completed(evidence, directory)
-    _check(evidence, directory)
+    crosschecks.check(evidence, directory)
     return evidence
 
 
@@ -263,23 +274,3 @@ def _same(a: OuterTest, b: OuterTest) -> bool:
         and mine.keys() == others.keys()
         and all(np.array_equal(values, others[name], equal_nan=True) for name, values in mine.items())
     )
-
-
-def _check(evidence: Evidence, directory: RunDirectory) -> None:
-    for fold, test in evidence.tests.items():
-        known = {row.case for row in evidence.members(fold)} if fold < evidence.planned else set()
-        if set(test.cases) != known:
-            # Where the case table is a record, folds.csv only shows it, and the test is what was changed.
-            file = directory.folder / "tests" / f"{study_name(fold)}.json"
-            edited = "folds.csv" if directory.cases() is None else str(file)
-            raise UsageError(
-                f"{directory.path}: the test of outer fold {fold} has {len(test.cases)} cases that are not "
-                f"the {len(known)} that folds.csv shows: {edited} was edited; delete it and run the same "
-                "`nachos evaluate` command again."
-            )
-    for name, groups in evidence.groups.items():
-        if len(groups) != len(evidence.cases):
-            raise UsageError(
-                f"{directory.path / 'subgroups.csv'}: column {name!r} has {len(groups)} cases, folds.csv has "
-                f"{len(evidence.cases)}: {AGAIN}"
-            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -75,16 +76,20 @@ def made_rows(evidence: Evidence) -> dict[str, list[tuple[str, str]]]:
         ("Selection metric", evidence.headline),
         ("Selection rule", ", ".join(rules)),
         ("Seed", str(run["config"].get("seed", ""))),
+        (
+            "Records",
+            "" if evidence.sealed else "begun by an older version, without digests: changes go unnoticed",
+        ),
     ]
     return {
         "how": [row for row in how if row[1]],
-        "versions": [(name, str(value)) for name, value in sorted(run.get("versions", {}).items())],
+        "versions": [(name, ", then ".join(found)) for name, found in sorted(evidence.versions.items())],
         "config": [row for row in _flat(run["config"]) if row[1] not in ("", "()")],
     }
 
 
 def _command(command: Any) -> str:
-    return " ".join(map(str, command)) if isinstance(command, (list, tuple)) else str(command)
+    return shlex.join(map(str, command)) if isinstance(command, (list, tuple)) else str(command)
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
