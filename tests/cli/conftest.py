@@ -141,12 +141,15 @@ def refused(here: Path, no_training: None) -> Callable[..., str]:
 
 @pytest.fixture
 def tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Calls `nachos evaluate` up to where lanes would open; returns what was said, the message last."""
+    """Calls `nachos evaluate` up to where it would train; returns what was said, the message last."""
 
-    def stop(*_: object) -> None:
-        raise StoppedError(READY)
+    class Nobody:
+        def prepare(self) -> None:
+            raise StoppedError(READY)
 
-    monkeypatch.setattr(crews, "gather", stop)
+        def close(self, *_: object, **__: object) -> None: ...
+
+    monkeypatch.setattr(crews, "gather", lambda *_: Nobody())
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
 

@@ -47,6 +47,7 @@ def seen_from_inside(workdir: Path) -> tuple:
 @pytest.mark.parametrize("searcher", ["random", "ax"])
 def test_nothing_of_a_test_fold_reaches_its_study(searcher: str, tmp_path: Path):
     run = tiny.run_config(
+        data__equal_images="accept",
         search__searcher=searcher,
         search__trials=4 if searcher == "ax" else 3,
         search__initial=3,
@@ -65,7 +66,7 @@ def test_nothing_of_a_test_fold_reaches_its_study(searcher: str, tmp_path: Path)
 
 def test_the_spoilt_fold_would_be_noticed_if_it_were_read(tmp_path: Path):
     """The test above can fail: the same spoiling in an inner fold changes what the study sees."""
-    run = tiny.run_config(training__epochs=2, search__trials=1)
+    run = tiny.run_config(data__equal_images="accept", training__epochs=2, search__trials=1)
     clean = tiny.cohort("float32")
     evaluate(run, str(tmp_path / "clean"), [0], clean, quiet=True)
     with pytest.raises(UsageError, match="Outer fold 0 could not be finished"):

@@ -10,7 +10,7 @@ from nachos_jax.config.differences import differences
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import digest
-from nachos_jax.data import census, sources
+from nachos_jax.data import sources
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine.resume import Checkpoints
 from nachos_jax.protocol.run import door, environment
@@ -135,8 +135,6 @@ def _identify(run: Run) -> None:
     before = environment.changed((known or value)["versions"], value["versions"])
     for name, version in before.items():
         log.warning("this run began with %s %s and goes on with %s", name, version, value["versions"][name])
-    for text in census.lines(run.cohort):
-        log.info("%s", text)
     for text in run.warnings:
         log.warning("%s", text)
     if run.store.cases() is None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Fit, Trial, TrialScore
+from nachos_jax.data import census
 from nachos_jax.protocol.crew.crew import Crew
 from nachos_jax.protocol.design.study import Ending, Study
 from nachos_jax.protocol.run.opening import Run
@@ -65,12 +66,14 @@ class Conductor:
         self._news = True  # records or proposals have come in since studies were last advanced
 
     def conduct(self) -> None:
-        """Runs until every study is finished.
+        """Tells who is there, then runs until every study is finished.
 
         Raises:
             UsageError: a study could not be finished, for a reason that its message gives; all others
                 were, and their results are on disk.
         """
+        for text in census.lines(self._run.cohort):
+            log.info("%s", text)
         start = time.monotonic()
         with contextlib.ExitStack() as closers:  # each runs, whatever another one meets
             closers.callback(self._progress.close)
