@@ -37,8 +37,8 @@ def curves(lines: Mapping[str, Sequence[float | None]], title: str) -> Figure | 
     with sheet("training_loss", 285) as (canvas, ((axes,),)):
         # The legend names the lines in the order in which they end.
         for i, name in sorted(enumerate(drawn), key=lambda item: -known(drawn[item[1]])[-1]):
-            x, y = _points(drawn[name], len(drawn[name]))
-            look = {"ls": "--" if i // 8 % 2 else "-", "marker": "o" if len(x) == 1 else ""}
+            x, y = _points(drawn[name], len(drawn[name])).T
+            look = {"ls": "--" if i // 8 % 2 else "-", "marker": "o" if len(x) == 2 else ""}
             axes.plot(x, y, color=f"C{i % 8}", lw=1.9, label=fit(name, 90, style.NOTE), **look)
         axes.update_datalim([(1, 0)])
         axes.autoscale_view()
@@ -67,9 +67,11 @@ def learning(fits: Sequence[Fit]) -> Figure | None:
     with grid("learning", len(folds)) as (canvas, panels):
         panel = dict(zip(folds, panels, strict=True))
         for ones, points, look in ((others[::every], kept, style.FAINT), (taken, kept * WEIGHT, style.TAKEN)):
+            trials: dict[tuple, list[np.ndarray]] = {}
             for one in ones:
-                line = _points(one.losses, points)
-                panel[one.outer_fold].plot(*line, gid=said(f"trial {one.trial}"), **look)
+                trials.setdefault(one[:2], []).append(_points(one.losses, points))
+            for (fold, trial), lines in trials.items():
+                panel[fold].plot(*np.concatenate(lines).T, gid=said(f"trial {trial}"), **look)
         chosen = {one.outer_fold: one for one in taken}
         for fold, axes in panel.items():
             title, one = "search" if fold is None else f"fold {fold}", chosen.get(fold)
@@ -103,12 +105,11 @@ def _cut(axes: Axes, values: Sequence[float]) -> str:
     return f"; losses above {compact(highest)} are cut off" if highest < max(values) else ""
 
 
-def _points(losses: Sequence[float | None], most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Epochs [P] and losses [P] of a curve where the loss is a number, at most so many, evenly spread."""
+def _points(losses: Sequence[float | None], most: int) -> np.ndarray:
+    """Epochs and losses [P, 2] that are numbers, at most so many, evenly spread; NaN parts them from the next."""
     numbers = [(epoch, v) for epoch, value in enumerate(losses, 1) if (v := defined(value)) is not None]
     places = np.linspace(0, len(numbers) - 1, min(most, len(numbers))).round().astype(int)
-    x, y = np.array(numbers, float).reshape(-1, 2)[places].T
-    return x, y
+    return np.array([*(numbers[place] for place in places), (np.nan, np.nan)])
 
 
 def _epochs(axes: Axes, last: int) -> None:

@@ -50,7 +50,7 @@ def bland_altman(truth: np.ndarray, predicted: np.ndarray, folds: np.ndarray, na
         for kind, level in levels.items():
             axes.axhline(level, **style.MEAN if kind == "bias" else style.LIMIT)
         numbers = ", ".join(f"{kind} {told(level)}" for kind, level in levels.items())
-        axes.set_title(numbers, color=style.SOFT)
+        axes.set_title(fit(numbers, 310, style.NOTE, lines=2), color=style.SOFT)
         axes.set_xlabel(fit(f"mean of true and predicted {name}", 320))
         axes.set_ylabel(fit(f"predicted \N{MINUS SIGN} true {name}", 320))
         _cases(canvas, axes, middle, difference, folds)

@@ -137,7 +137,7 @@ def ends(interval: Mapping[str, Any] | None) -> tuple[float | None, float | None
 
 
 def folds(metric: Mapping[str, Any], bounds: Bounds) -> Figure | None:
-    """Values of outer folds, mean and intervals of a metric of summary.json; None without a value."""
+    """Values of outer folds, their mean and its intervals, of a metric of summary.json; None of none."""
     values = {f"fold {fold}": value["value"] for fold, value in metric["folds"].items()}
     label, mean, intervals = metric["label"], metric["mean"], metric["intervals"]
     if not known(values.values()):

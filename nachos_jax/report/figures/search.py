@@ -162,7 +162,7 @@ def _votes(kind: str, values: Sequence[Value]) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     for i, value in sorted(there.items(), key=lambda item: order.index(item[1])):
         found.setdefault(_text(value), []).append(i)
-    if kind != "choice" and len(order) > ROWS:
+    if kind != "choice" and len(found) > ROWS:
         space = np.geomspace if kind == "log" and order[0] > 0 else np.linspace
         edges = space(order[0], order[-1], ROWS)
         inside = np.searchsorted(edges[1:-1], list(there.values()), side="right")
