@@ -106,7 +106,7 @@ def _cut(axes: Axes, values: Sequence[float]) -> str:
 
 
 def _points(losses: Sequence[float | None], most: int) -> np.ndarray:
-    """Epochs and losses [P, 2] that are numbers, at most so many, evenly spread; NaN parts it from the next."""
+    """Epochs and losses [P, 2] that are numbers, at most so many, evenly spread; NaN parts them."""
     numbers = [(epoch, v) for epoch, value in enumerate(losses, 1) if (v := defined(value)) is not None]
     places = np.linspace(0, len(numbers) - 1, min(most, len(numbers))).round().astype(int)
     return np.array([*(numbers[place] for place in places), (np.nan, np.nan)])
