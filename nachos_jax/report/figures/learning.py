@@ -14,7 +14,7 @@ from nachos_jax.report.figures.numbers import compact, defined, known
 
 LABELLED = 12
 """Lines with a name; more would not be told apart."""
-POINTS, LEAST, MOST, WEIGHT = 13_500, 6, 80, 3
+POINTS, LEAST, MOST, WEIGHT = 12_000, 6, 80, 3
 """Points in a figure of all fits; fewest and most that a curve keeps; times as many for selected trials."""
 
 
@@ -106,7 +106,7 @@ def _cut(axes: Axes, values: Sequence[float]) -> str:
 
 
 def _points(losses: Sequence[float | None], most: int) -> np.ndarray:
-    """Epochs and losses [P, 2] that are numbers, at most so many, evenly spread; NaN parts them."""
+    """Epochs and losses [P, 2] that are numbers, at most so many, evenly spread, with NaN at the end."""
     numbers = [(epoch, v) for epoch, value in enumerate(losses, 1) if (v := defined(value)) is not None]
     places = np.linspace(0, len(numbers) - 1, min(most, len(numbers))).round().astype(int)
     return np.array([*(numbers[place] for place in places), (np.nan, np.nan)])

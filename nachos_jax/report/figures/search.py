@@ -93,24 +93,24 @@ def _axis(axes: Axes, y: int, kind: str, values: Sequence[Value], absent: str) -
     """Draws an axis from 0 to 1 at height y; returns the place [T] of every trial on it."""
     axes.plot([0, 1], [y, y], **style.AXIS)
     there, order = _there(values)
-    ticks, raised = {}, {}
+    ticks, raised, first, last = {}, {}, 0.0, 0.0
     if kind == "choice":
-        ticks = {k: _text(choice) for k, choice in enumerate(order)}
+        ticks = {k: fit(_text(choice), 160 / len(order), style.NOTE) for k, choice in enumerate(order)}
         # Lines fan out around a choice, evenly by the golden ratio, for else they would hide each other.
         raised = {i: order.index(v) + ((i * 0.618034) % 1 - 0.5) * 0.12 for i, v in there.items()}
+        first, last = -0.5, len(order) - 0.5
     elif there:
         up, down = (math.log, math.exp) if kind == "log" and order[0] > 0 else (float, float)
-        raised = {i: up(v) for i, v in there.items()}
-        ticks = {x: compact(down(x)) for x in np.linspace(up(order[0]), up(order[-1]), 3)}
-    first, last = min(ticks, default=0.0), max(ticks, default=0.0)
-    place = np.vectorize(lambda x: (x - first) / (last - first) if last > first else 0.5, otypes=[float])
-    for x, text in zip(place(list(ticks)), ticks.values(), strict=True):
-        axes.plot(x, y, **style.TICK)
-        under(axes, x, y, fit(text, 220 / len(ticks), style.NOTE))
+        raised, first, last = {i: up(v) for i, v in there.items()}, up(order[0]), up(order[-1])
+        ticks = {x: compact(down(x)) for x in np.linspace(first, last, 3)}
+    span, shift = (last - first, 0.0) if last > first else (1.0, 0.5)
+    for x, text in ticks.items():
+        axes.plot((x - first) / span + shift, y, **style.TICK)
+        under(axes, (x - first) / span + shift, y, text)
     if len(there) < len(values):
         axes.plot(OFF, y, **style.HOLLOW)
         under(axes, OFF, y, absent)
-    return np.array([place(raised[i]) if i in there else OFF for i in range(len(values))], float)
+    return np.array([(raised[i] - first) / span + shift if i in there else OFF for i in range(len(values))])
 
 
 def _text(value: Value) -> str:
