@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.data.spellings import NOBODY, canonical, is_missing
+from nachos_jax.data.spellings import MISSING, NOBODY, is_missing
 
 Where = Callable[[int], str]
 """Row number from 0 -> the row as people find it."""
@@ -65,9 +65,8 @@ def together(*steps: Callable[[], Any]) -> list[Any]:
 
 def no_empty(values: Sequence[str], what: str, where: Where, known: Collection[str] = ()) -> None:
     """Raises UsageError when values of a column are missing; what is `known` is no such value."""
-    empty = {value for value in set(values) if is_missing(value) and not (value and value in known)}
-    if what == "subject":
-        empty |= {value for value in set(values) if canonical(value) in NOBODY}
+    words = MISSING | NOBODY if what == "subject" else MISSING
+    empty = {value for value in set(values) if is_missing(value, words) and not (value and value in known)}
     faults = [(row, f"{what} {value!r} is missing") for row, value in enumerate(values) if value in empty]
     cure = "write 'unknown' if it is not known" if what == "site" else "fill it in or drop the row"
     if what == "label" and any(empty):

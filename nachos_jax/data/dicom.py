@@ -96,12 +96,14 @@ def _refuse(dataset: pydicom.Dataset, path: Path) -> None:
 
 def _refuse_stream(dataset: pydicom.Dataset, path: Path) -> None:
     """Refuses a compressed picture of another size than the header's, or without its end."""
+    if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        return
     try:
         stream = get_frame(dataset.PixelData, 0, number_of_frames=1)
-    except Exception:  # not compressed, or damaged, which the decoder tells
+    except Exception:  # the decoder tells what is damaged
         return
     found, said = jpeg.size(stream), (dataset.get("Rows"), dataset.get("Columns"))
-    if dataset.file_meta.TransferSyntaxUID.is_encapsulated and found not in (None, said):
+    if found not in (None, said):
         raise UsageError(
             f"{path} holds a picture of {found} rows and columns, and its header says {said}: the pixels "
             "would be shuffled; export it again, or mend the header."

@@ -13,7 +13,7 @@ _JPEG_2000 = b"\xff\x4f\xff\x51"
 def size(stream: bytes) -> tuple[int, int] | None:
     """(height, width) that a JPEG, JPEG-LS or JPEG 2000 stream holds, or None if it does not say."""
     if not stream.startswith(b"\xff\xd8"):
-        place = stream.find(_JPEG_2000)
+        place = stream[:4096].find(_JPEG_2000)  # behind the boxes of a JP2 file, if there are any
         if place < 0:
             return None
         right, bottom, left, top = (

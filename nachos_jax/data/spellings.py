@@ -40,9 +40,9 @@ def canonical(text: str) -> str:
     return _ZEROS.sub("", text)
 
 
-def is_missing(text: str) -> bool:
+def is_missing(text: str, words: frozenset[str] = MISSING) -> bool:
     """Whether a cell says that its value is not known."""
-    return text.isascii() and text.strip().lower() in MISSING or canonical(text) in MISSING
+    return (text.strip().lower() if text.isascii() else canonical(text)) in words
 
 
 def settled(

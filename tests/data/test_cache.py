@@ -42,6 +42,7 @@ def test_hit_gives_the_same_bytes_and_hash_and_decodes_nothing(data: DataConfig)
     assert decoded == [3]
     assert files(data) == stored
     assert second.hash == first.hash
+    assert second.notes == first.notes == ("sizes as stored (height x width x channels): 20 x 30 x 1 (3)",)
     assert isinstance(dense(second), np.memmap)
     assert not dense(second).flags.writeable
     np.testing.assert_array_equal(dense(second), dense(first))
