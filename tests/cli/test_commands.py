@@ -292,7 +292,7 @@ def test_interrupted_and_in_parts_gives_the_same(
     monkeypatch.setattr(progress, "LINE_EVERY", 0.0)
     code, out, err = said(*words, "--outer_folds=0")
     assert code == 0, err
-    assert "(from 1 of 3 outer folds, so without SE)" in out
+    assert "no interval over folds; from 1 of 3 outer folds, so without SE)" in out
     assert re.search(r"INFO evaluate: \d+/\d+ fits, lanes \d+/\d+, best [\d.-]+, ", err)
     assert all(map(OUR_LINE.match, err.splitlines()))
 
