@@ -7,6 +7,7 @@ import random
 import time
 from pathlib import Path
 
+from nachos_jax.records.store import RunDirectory
 from nachos_jax.report.page import page
 from tests import tiny
 
@@ -71,6 +72,9 @@ def test_twenty_kills_leave_the_results_of_an_undisturbed_run(tmp_path: Path):
     for name in ("predictions.csv", "trials.csv", "folds.csv"):
         assert (killed / name).read_bytes() == (calm / name).read_bytes(), name
     assert records(killed) == records(calm)
+    sessions = RunDirectory(killed).sessions()
+    assert len(sessions) > KILLS // 2, "what was spent counts the processes that were killed"
+    assert all(session["seconds"] >= 0 for session in sessions)
     assert 0 < half < len(records(calm)), "the kills fell before the first fit or after the last"
 
 
