@@ -20,6 +20,8 @@ from pathlib import Path
 
 from nachos_jax.cli import parsing
 from nachos_jax.cli.parsing import Flag
+from nachos_jax.config.differences import differences
+from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import expanded
 from nachos_jax.runtime.stopping import EXIT_CODE
@@ -84,9 +86,8 @@ def run(words: list[str], commands: Mapping[str, Sequence[Flag]]) -> int:
     if sweep.command not in commands:
         raise UsageError(f"--command={sweep.command}: must be {' or '.join(commands)}.")
     runs = combinations(sweep)
-    for flags in runs.values():
-        check(sweep.command, commands[sweep.command], flags)
-    return write_array(sweep, runs) if sweep.slurm else run_here(sweep, runs)
+    configs = {name: check(sweep.command, commands[sweep.command], flags) for name, flags in runs.items()}
+    return write_array(sweep, runs) if sweep.slurm else run_here(sweep, runs, configs)
 
 
 def read(words: list[str]) -> Sweep:
@@ -152,18 +153,20 @@ def combinations(sweep: Sweep) -> dict[str, list[str]]:
     return runs
 
 
-def check(command: str, known: Sequence[Flag], words: list[str]) -> None:
-    """Refuses flags and fields that a run would refuse.
+def check(command: str, known: Sequence[Flag], words: list[str]) -> RunConfig:
+    """The config of a run; refuses flags and fields that the run would refuse.
 
     Raises:
         UsageError: what is wrong, and the cure.
     """
     from nachos_jax.protocol.run import door
 
-    door.check_config(parsing.run_config(parsing.parse(command, known, words).config))
+    config = parsing.run_config(parsing.parse(command, known, words).config)
+    door.check_config(config)
+    return config
 
 
-def run_here(sweep: Sweep, runs: dict[str, list[str]]) -> int:
+def run_here(sweep: Sweep, runs: dict[str, list[str]], configs: Mapping[str, RunConfig]) -> int:
     """Runs all, one after another, and writes sweep.csv after each; returns the first exit code not 0.
 
     Raises:
@@ -175,7 +178,7 @@ def run_here(sweep: Sweep, runs: dict[str, list[str]]) -> int:
         command = [sys.executable, "-m", "nachos_jax", sweep.command, *words]
         code = subprocess.run(command, check=False).returncode
         first = first or code
-        rows.append([name, *estimate(words, code), code])
+        rows.append([name, *estimate(words, code, configs[name]), code])
         table = Path(sweep.workdir) / "sweep.csv"
         try:
             with open(table, "w", newline="", encoding="utf-8") as file:
@@ -188,14 +191,20 @@ def run_here(sweep: Sweep, runs: dict[str, list[str]]) -> int:
     return first
 
 
-def estimate(words: list[str], code: int) -> list[str]:
+def estimate(words: list[str], code: int, config: RunConfig) -> list[str]:
     """Estimate, standard error and outer folds of a run, as far as it has them.
 
-    A run that was refused or failed has none: what lies in its folder may be of another config.
+    A run that was refused or failed has none, nor one in whose folder lies a run of another config.
     In the flat protocol the folds' standard error is that of the mean before correction, so it is left out.
     """
-    path = Path(words[-1].removeprefix("--workdir=")) / "summary.json"
-    if code not in (0, EXIT_CODE) or not path.exists():
+    from nachos_jax.records.store import RunDirectory
+
+    workdir = words[-1].removeprefix("--workdir=")
+    path, run = (
+        Path(workdir) / "summary.json",
+        RunDirectory(workdir).run() if code in (0, EXIT_CODE) else None,
+    )
+    if run is None or differences(run["config"], config.raw, config.table) or not path.exists():
         return ["", "", ""]
     told = json.loads(path.read_text(encoding="utf-8"))
     headline = told["metrics"][told["headline"]]

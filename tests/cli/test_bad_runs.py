@@ -152,6 +152,47 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], tuple[str, ...], tuple[str, ...],
         (),
         ["records/evaluate/fits/", "is damaged", "delete this file", "all other records stay"],
     ),
+    "folds beyond number": (
+        lambda run: seals.edit(run / "records/run.json", folds={"count": 10**12, "repeats": 1}),
+        ("evaluate", "status", "report"),
+        (),
+        ["records/run.json is damaged", "folds"],
+    ),
+    "cases in words": (
+        lambda run: seals.edit(run / "records/run.json", n_cases="many"),
+        ("evaluate", "status", "report"),
+        (),
+        ["records/run.json is damaged", "n_cases"],
+    ),
+    "epochs in words": (
+        lambda run: seals.edit(_first(run, "fits/*.json"), epochs="many"),
+        ("evaluate", "status", "report"),
+        (),
+        ["records/evaluate/fits/", "is damaged (epochs = 'many')"],
+    ),
+    "a trial beyond number": (
+        lambda run: seals.edit(_first(run, "studies/fold_00/outcome.json"), selected=10**9),
+        ("evaluate", "status", "report"),
+        (),
+        ["outcome.json is damaged (selected = 1000000000"],
+    ),
+    "another trial selected": (
+        lambda run: seals.change(
+            _first(run, "studies/fold_00/outcome.json"),
+            lambda told: {**told, "selected": 1 - told["selected"]},
+        ),
+        ("evaluate", "report"),
+        (),
+        ["tests/fold_00.json is not of the fit that was selected", "delete this file"],
+    ),
+    "predictions exchanged": (
+        lambda run: seals.change(
+            _first(run, "tests/*.json"), lambda told: {**told, "probabilities": told["probabilities"][::-1]}
+        ),
+        ("report",),
+        (),
+        ["tests/fold_00.json does not tell what fit", "predicted: delete this file"],
+    ),
     "fit of a later version": (
         lambda run: seals.edit(_first(run, "fits/*.json"), watts=300),
         ("evaluate", "status", "report"),
@@ -222,6 +263,25 @@ def test_directory_that_another_process_holds(command: str, refused: Refused, fi
         handle.flush()
         message = refused(command, *CONFIG, f"--workdir={run}")
     _says(message, [f"{run} is in use by process 7 on gamma since 2026-01-02", "wait", "another --workdir"])
+
+
+@pytest.mark.parametrize("command", ["evaluate", "deploy"])
+def test_a_folder_of_other_work_stays_as_it_is(command: str, refused: Refused, tmp_path: Path):
+    names = [
+        "predictions.csv",
+        "summary.json",
+        "report/figures/mine.svg",
+        "checkpoints/evaluate/net/best/w.pt",
+    ]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("mine", encoding="utf-8")
+    message = refused(command, *CONFIG, f"--workdir={tmp_path}")
+    _says(message, [f"{tmp_path} holds other files", "and no run", "name a new or an empty folder"])
+    files = {
+        str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.rglob("*") if path.is_file()
+    }
+    assert files == dict.fromkeys(names, "mine")
 
 
 @pytest.mark.parametrize("command", ["status", "report"])
@@ -299,9 +359,24 @@ def _without(*names: str) -> Callable[[Path], Any]:
     return change
 
 
+def _absurd(name: str, value: Any) -> Callable[[Path], Any]:
+    return lambda model: seals.change(
+        model / "model.json", lambda told: {**told, "preparation": {**told["preparation"], name: value}}
+    )
+
+
+def _absurd_hparam(name: str, value: Any) -> Callable[[Path], Any]:
+    return lambda model: seals.change(
+        model / "model.json", lambda told: {**told, "hparams": {**told["hparams"], name: value}}
+    )
+
+
 WEIGHTS = "weights_00.safetensors"
 MODELS: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
-    "model.json lost": (lambda model: (model / "model.json").unlink(), ["no model.json", "WORKDIR/deploy"]),
+    "model.json lost": (
+        lambda model: (model / "model.json").unlink(),
+        ["model.json is missing", "nachos deploy"],
+    ),
     "model.json cut": (lambda model: _cut(model / "model.json"), ["model.json is damaged", "nachos deploy"]),
     "later format": (
         lambda model: seals.edit(model / "model.json", format=9),
@@ -321,6 +396,42 @@ MODELS: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
     "other classes": (
         lambda model: seals.edit(model / "model.json", classes=["a", "b", "c"]),
         ["does not fit weights_00", "shape", "nachos deploy"],
+    ),
+    "one digit": (
+        lambda model: (model / "model.json").write_bytes(
+            (model / "model.json").read_bytes().replace(b'"height": 8', b'"height": 9')
+        ),
+        ["model.json is damaged", "digest", "nachos deploy"],
+    ),
+    "weights of elsewhere": (
+        lambda model: seals.edit(model / "model.json", weights=[f"../deploy/{WEIGHTS}"]),
+        ["model.json is damaged", "outside of its folder"],
+    ),
+    "absurd height": (_absurd("height", 10**9), ["model.json is damaged", "1000000000"]),
+    "no height": (_absurd("height", 0), ["model.json is damaged", "channels, height and width"]),
+    "height in words": (_absurd("height", "eight"), ["model.json is damaged", "eight"]),
+    "absurd channels": (
+        lambda model: seals.edit(model / "model.json", channels=-1),
+        ["model.json is damaged", "channels, height and width"],
+    ),
+    "classes that are numbers": (
+        lambda model: seals.edit(model / "model.json", classes=[0, 1]),
+        ["model.json is damaged", "classes are no names"],
+    ),
+    "absurd width": (_absurd_hparam("cnn.width", 10**12), ["cannot be built", "nachos deploy"]),
+    "width in words": (_absurd_hparam("cnn.width", "wide"), ["cannot be built", "nachos deploy"]),
+    "stages below zero": (_absurd_hparam("cnn.stages", -3), ["cannot be built", "nachos deploy"]),
+    "unknown task": (
+        lambda model: seals.edit(model / "model.json", task="dowsing"),
+        ["model.json", "dowsing"],
+    ),
+    "infinity": (
+        lambda model: (model / "model.json").write_text('{"format": 1e999}'),
+        ["model.json is damaged", "1e999"],
+    ),
+    "nested": (
+        lambda model: (model / "model.json").write_text("[" * 10**5),
+        ["model.json is damaged", "nested too deeply"],
     ),
     "weights lost": (
         lambda model: (model / WEIGHTS).unlink(),

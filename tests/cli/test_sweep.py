@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from nachos_jax.cli import main, sweep
 from nachos_jax.core.errors import UsageError
+from nachos_jax.records.store import RunDirectory
+from tests import tiny
 from tests.cli.conftest import said
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -131,8 +133,12 @@ def test_the_table_gives_the_estimate_and_not_the_mean(protocol, row, tmp_path):
     told = {"protocol": protocol, "headline": "auc", "metrics": {"auc": headline}}
     told["progress"] = {"outer_folds_tested": 3}
     (tmp_path / "summary.json").write_text(json.dumps(told))
-    assert sweep.estimate([SMOKE, f"--workdir={tmp_path}"], 0) == row
-    assert sweep.estimate([SMOKE, f"--workdir={tmp_path}"], 2) == ["", "", ""], "refused: another config's"
+    config, words = tiny.run_config(), [SMOKE, f"--workdir={tmp_path}"]
+    assert sweep.estimate(words, 0, config) == ["", "", ""], "no run"
+    RunDirectory(tmp_path).commit_run({"config": config.raw})
+    assert sweep.estimate(words, 0, config) == row
+    assert sweep.estimate(words, 2, config) == ["", "", ""], "refused"
+    assert sweep.estimate(words, 75, tiny.run_config(training__epochs=9)) == ["", "", ""], "another config's"
 
 
 def test_a_slurm_array_has_a_task_for_each_run(tmp_path):

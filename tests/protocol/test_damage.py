@@ -10,6 +10,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,6 +51,11 @@ RECORDS = {
     "session": "records/evaluate/sessions/*.json",
     "folds.csv": "folds.csv",
 }
+ONE_LOOP = {
+    "flat: trial": "records/evaluate/studies/flat/trial_0001.json",
+    "flat: outcome": "records/evaluate/studies/flat/outcome.json",
+    **{kind: RECORDS[kind] for kind in ("search fit of the selected trial", "its inner predictions")},
+}
 MODEL = {
     "deploy: trial": "records/deploy/studies/deploy/trial_0001.json",
     "deploy: outcome": "records/deploy/studies/deploy/outcome.json",
@@ -62,10 +68,14 @@ SHOWN = ("predictions.csv", "trials.csv", "summary.json", "report/index.html", "
 SHOWN = (*SHOWN, "report/figures/written.json", "report/figures/folds.svg", "report/tables/folds.tex")
 """Of the files that a report is made of, some; they are damaged all at once."""
 
-VISIBLE = ("test", "model.json", "deploy: trial", "deploy: outcome", "deploy: network")
+VISIBLE = ("test", "model.json", "deploy: trial", "deploy: outcome", "deploy: network", "flat: outcome")
 """When they are deleted, it looks like a run that goes on: status and the report tell what is to come."""
 
-KINDS = [*((kind, "finished") for kind in {**RECORDS, **MODEL}), *((kind, "half") for kind in RECORDS)]
+KINDS = [
+    *((kind, "flat") for kind in ONE_LOOP),
+    *((kind, "finished") for kind in {**RECORDS, **MODEL}),
+    *((kind, "half") for kind in RECORDS),
+]
 FULL = "NACHOS_DAMAGE_MATRIX" in os.environ or os.environ.get("NACHOS_TESTS_COMPILE") == "fully"
 CASES = [
     (*kind, damage)
@@ -84,12 +94,18 @@ def _flip(path: Path) -> None:
     path.write_bytes(data)
 
 
-def _config():
-    return tiny.run_config(training__epochs=2, training__patience=2, search__trials=3, report__replicates=200)
+def _config(**changes: Any):
+    short = {"training__epochs": 2, "training__patience": 2, "search__trials": 3, "report__replicates": 200}
+    return tiny.run_config(**short, **changes)
 
 
 def _evaluate(run: Path) -> None:
     evaluate(_config(), str(run), None, tiny.cohort(), quiet=True)
+
+
+def _evaluate_flat(run: Path) -> None:
+    flat = _config(protocol="flat", training__early_stopping=False)
+    evaluate(flat, str(run), None, tiny.cohort(), quiet=True)
 
 
 def _deploy(run: Path) -> None:
@@ -116,6 +132,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def flat(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("damage") / "flat"
+    _evaluate_flat(run)
+    return run
+
+
+@pytest.fixture(scope="module")
 def half(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """As a kill leaves it: fold 0 is tested, fold 1 searched in part, no model yet."""
     run = shutil.copytree(finished, tmp_path_factory.mktemp("damage") / "half")
@@ -137,7 +160,7 @@ def half(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _path(run: Path, kind: str) -> Path | None:
     """The file of a kind; None where this run has none."""
-    name = {**RECORDS, **MODEL}[kind]
+    name = {**RECORDS, **MODEL, **ONE_LOOP}[kind]
     if "/" in name or name.endswith(".csv") or name == "summary.json":
         return next(iter(sorted(run.glob(name))), None)
     part, _, payload = name.partition(".")
@@ -185,9 +208,9 @@ def _once(step: Callable[[], object], told: list[str]) -> bool:
 
 @pytest.mark.parametrize(("kind", "state", "damage"), CASES)
 def test_what_is_told_leads_back_to_the_same_bytes(
-    kind: str, state: str, damage: str, request: pytest.FixtureRequest, finished: Path, tmp_path: Path
+    kind: str, state: str, damage: str, finished: Path, half: Path, flat: Path, tmp_path: Path
 ):
-    run = shutil.copytree(request.getfixturevalue(state), tmp_path / "run")
+    run = shutil.copytree({"finished": finished, "half": half, "flat": flat}[state], tmp_path / "run")
     path = _path(run, kind)
     if path is None:
         pytest.skip("this run has no such file")
@@ -198,14 +221,14 @@ def test_what_is_told_leads_back_to_the_same_bytes(
         kind in VISIBLE and damage == "deleted"
     ):
         assert _numbers(run) == numbers, "a number has changed in silence"
-    step = _deploy if kind in MODEL else _evaluate
+    step = _evaluate_flat if state == "flat" else _deploy if kind in MODEL else _evaluate
     if kind in ("model.json", "weights of the model"):
         _once(lambda: deployed.load(run / "deploy"), told)
     for _ in range(3):
         if _once(lambda: step(run), told):
             break
     assert _once(lambda: evidence.read(RunDirectory(run)), told), told
-    after, wanted = _content(run), _content(finished)
+    after, wanted = _content(run), _content(flat if state == "flat" else finished)
     if state == "half":
         wanted = {
             name: data for name, data in wanted.items() if not name.startswith(("deploy/", "records/deploy"))

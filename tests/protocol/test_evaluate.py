@@ -15,6 +15,7 @@ import nachos_jax
 from nachos_jax.core.errors import UsageError
 from nachos_jax.engine import pool as pools
 from nachos_jax.protocol.evaluate import evaluate
+from nachos_jax.protocol.run import environment
 from nachos_jax.protocol.run.status import describe
 from nachos_jax.records.store import RunDirectory
 from nachos_jax.report.page import page
@@ -97,6 +98,37 @@ def test_a_finished_run_is_not_trained_again(finished: Path, monkeypatch):
     monkeypatch.setattr(pools.LanePool, "step", lambda _: pytest.fail("a finished fit was trained again"))
     evaluate(tiny.run_config(), str(finished), None, tiny.cohort(), quiet=True)
     assert {path: path.read_bytes() for path in (finished / "records").rglob("*.json")} == before
+
+
+def test_nothing_is_left_over_once_nothing_is_left_to_train(finished: Path, tmp_path: Path):
+    assert not (finished / "checkpoints").exists()
+    run = shutil.copytree(finished, tmp_path / "run")
+    old = run / "checkpoints" / "evaluate" / "20260101T000000-0a0b0c0d-p0" / ("0" * 16)
+    for path in (
+        old / "state",
+        run / "checkpoints" / "mine",
+        run / ".tmp-abcd_123",
+        run / "report" / ".tmp-abcdefgh",
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    evaluate(tiny.run_config(), str(run), None, tiny.cohort(), quiet=True)
+    left = {str(path.relative_to(run)) for path in run.rglob("*")} - {
+        str(path.relative_to(finished)) for path in finished.rglob("*")
+    }
+    assert left == {"checkpoints", "checkpoints/mine"}
+
+
+def test_other_versions_of_packages_are_told_with_both(finished: Path, tmp_path: Path, caplog):
+    run = shutil.copytree(finished, tmp_path / "run")
+    now = environment.versions()["jax"]
+    seals.edit(run / "records" / "run.json", versions={**environment.versions(), "jax": "0.0.1"})
+    evaluate(tiny.run_config(), str(run), None, tiny.cohort(), quiet=True)
+    assert f"began with jax 0.0.1 and goes on with {now}" in caplog.text
+    told = json.loads((run / "environment.json").read_text())
+    assert (told["versions_before"], told["versions"]["jax"]) == ({"jax": "0.0.1"}, now)
+    page.write(run)
+    assert f"0.0.1, then {now}" in (run / "report" / "index.html").read_text()
 
 
 def test_deleted_tests_and_outcomes_are_rebuilt_from_fits(finished: Path, monkeypatch):

@@ -9,6 +9,7 @@ import signal
 import threading
 from pathlib import Path
 
+from nachos_jax.records.store import RunDirectory
 from nachos_jax.report.page import page
 from tests import tiny
 
@@ -64,6 +65,9 @@ def test_kills_leave_the_results_of_an_undisturbed_run(tmp_path: Path):
         assert (killed / name).read_bytes() == (calm / name).read_bytes(), name
     assert records(killed) == records(calm)
     assert half < len(list((calm / "records/evaluate/fits").glob("*.json"))), "no kill came before the end"
+    sessions = RunDirectory(killed).sessions()
+    assert len(sessions) > KILLS // 2, "what was spent counts the processes that were killed"
+    assert all(session["seconds"] >= 0 for session in sessions)
 
 
 def records(workdir: Path) -> dict[str, bytes]:

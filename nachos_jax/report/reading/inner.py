@@ -11,6 +11,7 @@ from safetensors.numpy import load
 from nachos_jax.core.errors import UsageError
 from nachos_jax.records.schema import Outcome
 from nachos_jax.records.store import RunDirectory
+from nachos_jax.report.reading.cases import AGAIN
 
 log = logging.getLogger("nachos_jax")
 
@@ -47,10 +48,7 @@ def of_trial(directory: RunDirectory, outcome: Outcome, trial: int) -> dict[int,
     for name in outcome.fits[trial]:
         record = directory.fit(name)
         if record is None:
-            raise UsageError(
-                f"{directory.path}: the record of fit {name} is missing: run the same command again, which "
-                "trains it anew."
-            )
+            raise UsageError(f"{directory.folder / 'fits' / name}.json is missing: {AGAIN}")
         if SUFFIX in record.payload:
             arrays = load(directory.payload(record, SUFFIX))
             found |= {int(fold): outputs for fold, outputs in arrays.items() if int(fold) != outcome.study}
