@@ -23,6 +23,7 @@ from nachos_jax.records.store import RunDirectory
 from nachos_jax.runtime.stopping import StoppedError
 from tests import tiny
 from tests.inputs import dense
+from tests.records.seals import edit
 
 MOST = 9
 """As many, because the most confident errors of the tiny study are all of one outer fold."""
@@ -48,11 +49,6 @@ def predicted(run: Run) -> networks.Predicted:
 
 def shown(path: Path) -> list[dict]:
     return json.loads(path.read_text())["items"]
-
-
-def edit(path: Path, **fields) -> None:
-    """Changes fields of a record on disk."""
-    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
 
 
 def test_it_shows_the_most_confident_errors_one_a_subject(run: Run):

@@ -241,6 +241,10 @@ def test_other_data_are_refused(make_run):
     assert "predefined" in told
     labels = rival(first, "labels")
     edit_test(labels, 0, _one_label_changed)
+    (test,) = [test for test in labels.tests() if test.outer_fold == 0]
+    name = labels.run()["classes"][test.arrays["labels"][0]]  # type: ignore[index]
+    case = {"case": test.cases[0]}
+    edit_folds(labels, lambda rows: [row.update(label=name) for row in rows if case.items() <= row.items()])
     assert "differ in the label of 1 of 240 cases" in _refused(first, labels)
     classes = rival(first, "classes")
     edit_run(classes.path, lambda run: run.update(classes=["normal", "covid19", "pneumonia"]))
