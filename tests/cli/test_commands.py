@@ -292,7 +292,7 @@ def test_interrupted_and_in_parts_gives_the_same(call: Call, finished: Path):
 
     first = call("-c", EAGER, *words, "--outer_folds=0")
     assert first.returncode == 0, first.stderr
-    assert "(from 1 of 3 outer folds, so without SE)" in first.stdout
+    assert "no interval over folds; from 1 of 3 outer folds, so without SE)" in first.stdout
     assert re.search(r"INFO evaluate: \d+/\d+ fits, lanes \d+/\d+, best [\d.-]+, ", first.stderr)
     assert all(map(OUR_LINE.match, first.stderr.splitlines()))
 

@@ -54,7 +54,7 @@ def change(directory, place, value):
 def test_pictures_are_embedded_with_their_words(directory):
     found = gallery(directory)
     assert found is not None
-    assert [picture.told["outer_fold"] for picture in found.pictures] == [0, 3]
+    assert [picture["told"]["outer_fold"] for picture in found["pictures"]] == [0, 3]
     html = page.write(directory.path).read_text(encoding="utf-8")
     assert html.count('<img src="data:image/png;base64,') == 2
     assert "7 of 240 predictions are wrong; these 2 are the most confident ones" in html
@@ -69,7 +69,7 @@ def test_a_picture_that_the_records_do_not_vouch_for_is_left_out(directory, plac
     change(directory, place, value)
     found = gallery(directory)
     assert found is not None
-    assert [picture.told["outer_fold"] for picture in found.pictures] == [3]
+    assert [picture["told"]["outer_fold"] for picture in found["pictures"]] == [3]
 
 
 def test_a_path_out_of_the_folder_is_not_followed(directory, tmp_path):
@@ -101,4 +101,4 @@ def test_a_report_without_a_gallery_shows_none(directory):
     directory.write_settings({**directory.settings(), "gallery": 1})
     found = gallery(directory)
     assert found is not None
-    assert len(found.pictures) == 1
+    assert len(found["pictures"]) == 1

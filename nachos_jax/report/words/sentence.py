@@ -16,7 +16,7 @@ SE_LABEL = "SE over folds (NACHOS), descriptive: folds share training cases, so 
 
 
 def estimate(summary: Mapping[str, Any], section: Section) -> str:
-    """The headline metric, its unit and count, the data, and what it estimates; `summary` has no words yet."""
+    """The headline metric, its unit and count, the data, and what it estimates; `summary` has no words."""
     unit = section.unit(summary["headline"], summary["data"]["classes"])
     extent = section.extent(summary)
     share = _share(summary) if summary["training_share"] else ""
