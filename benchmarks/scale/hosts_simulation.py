@@ -187,7 +187,7 @@ class World:
 
     def lead(self) -> None:
         """Process 0."""
-        run: Any = SimpleNamespace(config=self.run_config, store=self.store)
+        run: Any = SimpleNamespace(config=self.run_config, store=self.store, cohort=None)
         tested: set[int | None] = set()
         ending = Ending(
             fits=protocols.refits,
@@ -258,6 +258,7 @@ class World:
             (boards, "json", SimpleNamespace(loads=functools.cache(json.loads), dumps=json.dumps)),
             (boards, "_fit", fit),
             (lane_buckets, "bucket_of", bucket_of),
+            (conduct.census, "lines", lambda _: ()),
             (conduct, "time", self._time(self.clock.sleep)),
             (crew, "time", self._time(self.clock.sleep)),
             (leader, "time", self._time(self.clock.sleep)),
