@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from benchmarks.scale.hosts_clock import Clock
@@ -31,6 +33,9 @@ class Store:
         self.asked: Counter[int | None] = Counter()
         self.missing: dict[int | None, set[str]] = {outer: set() for outer in studies}
         """Search fits of trials on record that have no record yet, by study."""
+
+    path, command = Path("simulated"), "evaluate"
+    """Where nothing lies."""
 
     def fits(self) -> Iterator[Any]:
         """No record is there when a run begins."""
@@ -59,11 +64,34 @@ class Store:
         wanted = {fit.id for fit in self._studies[trial.study].search_fits(trial).values()}
         self.missing[trial.study] |= wanted - self.records.keys()
 
+    def fit_ids(self) -> set[str]:
+        """Of the fits on record."""
+        return set(self.records)
+
     def commit_outcome(self, _outcome: Any) -> None:
         """Nobody asks for it."""
 
-    def write_session(self, _name: str, _value: Mapping[str, Any]) -> None:
-        """Nobody asks for it."""
+
+class Notes:
+    """What a process notes of its session: nothing. Arguments as of `protocol.crew.ledger.Ledger`."""
+
+    doing = ""
+
+    def __init__(self, _store: Any, _pool: Any, name: str):
+        self.name = name
+
+    def open(self) -> None:
+        """Begins no thread, which virtual time would not know."""
+
+    def now(self, _doing: str) -> contextlib.AbstractContextManager[None]:
+        """What is done now."""
+        return contextlib.nullcontext()
+
+    def standing(self, **_figures: Any) -> None:
+        """Where the run stands."""
+
+    def close(self, _seconds: float) -> None:
+        """Writes nothing."""
 
 
 @dataclass(frozen=True)

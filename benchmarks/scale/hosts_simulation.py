@@ -24,7 +24,7 @@ import nachos_jax
 from benchmarks.scale import hosts_ledger as ledgers
 from benchmarks.scale.hosts_clock import Clock
 from benchmarks.scale.hosts_fits import Courses, Lengths
-from benchmarks.scale.hosts_parts import Costs, Devices, Learning, Pool, Proposing, Service, Store
+from benchmarks.scale.hosts_parts import Costs, Devices, Learning, Notes, Pool, Proposing, Service, Store
 from nachos_jax.cluster import board as boards
 from nachos_jax.cluster.board import Board, Party
 from nachos_jax.engine import buckets as lane_buckets
@@ -203,7 +203,8 @@ class World:
         """Any other process."""
         party, run = self._party(process), SimpleNamespace(store=self.store)
         party.board.ready()
-        worker.take_part(run, self.pools[process], party)  # type: ignore[arg-type]
+        notes: Any = Notes(self.store, self.pools[process], f"simulated-p{process}")
+        worker.take_part(run, self.pools[process], party, notes)  # type: ignore[arg-type]
 
     def _crew(self) -> Any:
         if self.case.hosts == 1:
@@ -258,6 +259,8 @@ class World:
             (boards, "json", SimpleNamespace(loads=functools.cache(json.loads), dumps=json.dumps)),
             (boards, "_fit", fit),
             (lane_buckets, "bucket_of", bucket_of),
+            (crew, "Ledger", Notes),
+            (leader, "Ledger", Notes),
             (conduct.census, "lines", lambda _: ()),
             (conduct, "time", self._time(self.clock.sleep)),
             (crew, "time", self._time(self.clock.sleep)),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 from safetensors.numpy import save
 
@@ -86,7 +84,3 @@ def _describe(directory: RunDirectory, labels: np.ndarray, subjects: int) -> Non
             "inner_metric": "balanced_accuracy",
         }
     )
-
-
-if __name__ == "__main__":
-    build(sys.argv[1], int(sys.argv[2]))

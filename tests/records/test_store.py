@@ -367,36 +367,6 @@ def test_no_record_vouches_for_a_payload_that_was_not_written(tmp_path, monkeypa
 
 # --- files for people --------------------------------------------------------------------------------
 
-CELLS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
-
-
-@given(st.lists(st.lists(CELLS, min_size=3, max_size=3), max_size=5))
-@settings(max_examples=60)
-def test_any_text_comes_back_from_a_table(rows):
-    with tempfile.TemporaryDirectory() as folder:
-        run = RunDirectory(folder)
-        run.write_table("t.csv", ["a", "b", "c"], [list(row) for row in rows])
-        back = run.read_table("t.csv")
-        assert back == [dict(zip("abc", row, strict=True)) for row in rows]
-
-
-def test_a_lone_carriage_return_does_not_end_a_row(tmp_path):
-    run = RunDirectory(tmp_path)
-    run.write_table(
-        "t.csv", ["case", "fold"], [["Icon\r", 1], ["a\r\nb", 2], ['say "x", y', None], ["", 0.5]]
-    )
-    assert run.read_table("t.csv") == [
-        {"case": "Icon\r", "fold": "1"},
-        {"case": "a\r\nb", "fold": "2"},
-        {"case": 'say "x", y', "fold": ""},
-        {"case": "", "fold": "0.5"},
-    ]
-
-
-def test_a_plain_table_stays_plain(tmp_path):
-    path = RunDirectory(tmp_path).write_table("t.csv", ["case", "p"], [["é", 0.1], [None, 1e-9]])
-    assert path.read_bytes() == "case,p\né,0.1\n,1e-09\n".encode()
-
 
 def test_a_session_is_rewritten_in_place(tmp_path):
     run = RunDirectory(tmp_path)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nachos_jax.metrics.calibration import Reliability
 from nachos_jax.metrics.curves import Curve
-from nachos_jax.metrics.decisions import Line, NetBenefit
+from nachos_jax.metrics.decisions import NetBenefit
 from nachos_jax.report.figures import classification, learning, of_search, predictions, rows, search
 from nachos_jax.report.figures.drawing import Figure
 from tests.report import figure_examples as examples
@@ -111,11 +111,12 @@ def decision(draw: st.DrawFn) -> Case:
     thresholds = np.array(sorted(draw(st.lists(st.floats(0, 0.99), min_size=count, max_size=count))))
     number = st.one_of(st.sampled_from([float("nan"), 0.0, -1e6, -float("inf")]), st.floats(-2, 1))
     lines = [np.array(draw(st.lists(number, min_size=count, max_size=count)), float) for _ in range(4)]
-    model = Line(lines[0], *draw(st.sampled_from([(None, None), (lines[1], lines[2])])))
-    found = NetBenefit(thresholds, model, Line(lines[3]), Line(0 * thresholds), model)
+    unknown = np.full(count, np.nan)
+    band = draw(st.sampled_from([(unknown, unknown), (lines[1], lines[2])]))
+    found = NetBenefit(lines[0], *band, treat_all=lines[3])
     label = draw(NAMES)
     numbers = [float(v) for line in (thresholds, lines[0], lines[3]) for v in line]
-    return Case(lambda: classification.decision(found, label), numbers, [])
+    return Case(lambda: classification.decision(thresholds, found, label), numbers, [])
 
 
 @st.composite
@@ -125,7 +126,7 @@ def confusion(draw: st.DrawFn) -> Case:
     rng = np.random.default_rng(draw(st.integers(0, 99)))
     mean = rng.dirichlet(np.ones(count) * 0.3, count)
     mean[draw(st.integers(0, count - 1))] = draw(st.sampled_from([np.nan, 0.0, 1.0]))
-    se = np.where(rng.random((count, count)) < 0.2, np.nan, rng.random((count, count)))
+    se = np.where(rng.random((count, count)) < 0.2, np.nan, rng.random((count, count)) / 2)
     counts = rng.integers(0, draw(st.sampled_from([1, 100, 10**6])), (count, count), endpoint=True)
     numbers = [float(v) for part in (mean, se, counts) for v in part.ravel()]
     return Case(lambda: classification.confusion(names, mean, se, counts.astype(float)), numbers, names)

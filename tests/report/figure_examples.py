@@ -8,7 +8,7 @@ import numpy as np
 
 from nachos_jax.metrics.calibration import Reliability
 from nachos_jax.metrics.curves import Curve
-from nachos_jax.metrics.decisions import Line, NetBenefit
+from nachos_jax.metrics.decisions import NetBenefit
 from nachos_jax.report.figures.classification import Ranked, calibration, confusion, decision, ranking
 from nachos_jax.report.figures.drawing import Figure
 from nachos_jax.report.figures.learning import Fit, curves, learning
@@ -83,8 +83,8 @@ def drawn(figure: Figure | None) -> Figure:
 
 
 RELIABILITY = Reliability(np.arange(11), SHARES, SHARES**2, SHARES**2 - 0.1, SHARES**2 + 0.1)
-GAIN = Line(SHARES[:-1] / 5, SHARES[:-1] / 6, SHARES[:-1] / 4)
-BENEFIT = NetBenefit(SHARES[:-1], GAIN, Line(-SHARES[:-1]), Line(0 * SHARES[:-1]), GAIN)
+THRESHOLDS = SHARES[:-1]
+BENEFIT = NetBenefit(THRESHOLDS / 5, THRESHOLDS / 6, THRESHOLDS / 4, treat_all=-THRESHOLDS)
 EXAMPLES: tuple[Figure, ...] = tuple(
     map(
         drawn,
@@ -113,7 +113,7 @@ EXAMPLES: tuple[Figure, ...] = tuple(
             ranking([ranked("roc")]),
             ranking([ranked("precision_recall"), ranked("precision_recall")]),
             calibration(RELIABILITY, SHARES, "nevus", "Brier 0.1"),
-            decision(BENEFIT, "nevus"),
+            decision(THRESHOLDS, BENEFIT, "nevus"),
             confusion(["benign", "malignant"], CONFUSION, CONFUSION / 10, CONFUSION * 100),
             learning(FITS),
             curves({f"fold {i}": (0.7, 0.5 + i / 100) for i in range(10)} | {"fold 10": (0.5,)}, "losses"),

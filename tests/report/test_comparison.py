@@ -247,7 +247,11 @@ def test_other_data_are_refused(make_run):
     edit_folds(labels, lambda rows: [row.update(label=name) for row in rows if case.items() <= row.items()])
     assert "differ in the label of 1 of 240 cases" in _refused(first, labels)
     classes = rival(first, "classes")
-    edit_run(classes.path, lambda run: run.update(classes=["normal", "covid19", "pneumonia"]))
+    before, after = classes.run()["classes"], ["normal", "covid19", "pneumonia"]  # type: ignore[index]
+    edit_run(classes.path, lambda run: run.update(classes=after))
+    edit_folds(
+        classes, lambda rows: [row.update(label=after[before.index(row["label"])]) for row in rows] and None
+    )
     assert "have other classes, or in another order" in _refused(first, classes)
     assert "have other cases: 2 are only in the first" in _refused(
         first, make_run("small", cases=238, seed=1)

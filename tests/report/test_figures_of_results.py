@@ -7,14 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nachos_jax.metrics.decisions import Line
+from nachos_jax.metrics.decisions import NetBenefit
 from nachos_jax.report.figures import style
 from nachos_jax.report.figures.classification import PANELS, calibration, confusion, decision, ranking
 from nachos_jax.report.figures.predictions import MOST, bland_altman, scatter
 from nachos_jax.report.figures.rows import Row, folds, forest
 from tests.report.drawn_marks import Drawn
 from tests.report.figure_examples import (
-    BENEFIT,
     RELIABILITY,
     SHARES,
     UNIT,
@@ -40,7 +39,7 @@ def test_nothing_to_draw_draws_nothing():
     assert ranking([]) is None
     none = replace(RELIABILITY, count=NAN[:0], predicted=NAN[:0], observed=NAN[:0], low=None, high=None)
     assert calibration(none, NAN[:0], "", "") is None
-    assert decision(replace(BENEFIT, model=Line(NAN)), "") is None
+    assert decision(NAN, NetBenefit(NAN, NAN, NAN, NAN), "") is None
     assert confusion(["a"], nobody, nobody, nobody) is None
     assert scatter(NAN, NAN, NAN, "age") is None
     assert bland_altman(NAN, SHARES, NAN, "age") is None
@@ -155,8 +154,8 @@ def test_the_band_of_calibration_breaks_where_it_is_undefined():
 def test_treat_all_is_cut_at_the_lower_edge():
     t = np.linspace(0.01, 0.99, 99)
     everyone = 0.3 - 0.7 * t / (1 - t)
-    line = Line(np.full(99, 0.2))
-    found = Drawn(lambda: decision(replace(BENEFIT, thresholds=t, model=line, treat_all=Line(everyone)), "a"))
+    line, unknown = np.full(99, 0.2), np.full(99, np.nan)
+    found = Drawn(lambda: decision(t, NetBenefit(line, unknown, unknown, everyone), "a"))
     (reference,) = found.lines(style.REFERENCE)
     assert reference.get_ydata() == pytest.approx(everyone)
     assert reference.get_clip_on()

@@ -173,7 +173,7 @@ def test_runs_of_one_task_are_compared_by_its_metrics(make_run, task):
 
     def worse(test):
         key = "probabilities" if task == "multilabel" else "predictions"
-        return {"arrays": {**test.arrays, key: 0.5 * test.arrays[key]}, "fit": "other"}
+        return {"arrays": {**test.arrays, key: 0.5 * test.arrays[key]}}
 
     for fold in range(5):
         edit_test(other, fold, worse)
