@@ -70,3 +70,18 @@ def test_the_interval_over_pairs_says_what_it_is_not(make_run):
 def test_repeated_predictions_are_not_called_cases(make_run):
     run = make_run(repeats=2, folds=3, cases=240, inner=False)
     assert summaries.summarise(read(run))["calibration"]["predictions"] == 480
+
+
+def test_very_many_cases_get_fewer_replicates_and_no_bca(make_run, monkeypatch):
+    run = make_run(inner=False, settings=(("replicates", 1000),))
+    whole = summaries.summarise(read(run))
+    assert whole["replicates"] == 1000
+    assert "bca" in {i["method"] for i in whole["metrics"]["accuracy"]["intervals"]}
+    monkeypatch.setattr("nachos_jax.report.numbers.estimates.DRAWS", 240 * 300)
+    bounded = summaries.summarise(read(run))
+    assert bounded["replicates"] == 300
+    methods = [i["method"] for i in bounded["metrics"]["accuracy"]["intervals"]]
+    assert "percentile" in methods
+    assert "bca" not in methods
+    monkeypatch.setattr("nachos_jax.report.numbers.estimates.DRAWS", 1)
+    assert summaries.summarise(read(run))["replicates"] == 200
