@@ -14,7 +14,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import expanded
 from nachos_jax.data import checks, layout
 from nachos_jax.data.columns import Columns
-from nachos_jax.data.given import OTHER_IMAGES, cure_of_image
+from nachos_jax.data.given import OTHER_IMAGES, cure_of_image, is_text
 from nachos_jax.data.image_files import is_image, read_files
 from nachos_jax.data.pixels import Pixels, Source
 
@@ -128,9 +128,7 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
 
 def _refuse_names(root: Path, paths: Sequence[Path]) -> None:
     """Refuses names that are no UTF-8, which no table and no record could hold."""
-    odd = [
-        path for path in paths if any("\udc80" <= mark <= "\udcff" for mark in str(path.relative_to(root)))
-    ]
+    odd = [path for path in paths if not is_text(str(path.relative_to(root)))]
     if odd:
         raise UsageError(
             f"{root}: the names of {len(odd)} file(s) are no UTF-8 text ({checks.listed(map(str, odd), 3)}), "

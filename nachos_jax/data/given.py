@@ -71,6 +71,11 @@ def check_input(path: Path) -> None:
         raise UsageError(f"{path} is {kind}: name image files, folders, or CSV tables with a column path.")
 
 
+def is_text(name: str) -> bool:
+    """Whether a name can be written as UTF-8; Python keeps the bytes of others as surrogates."""
+    return not any("\udc80" <= mark <= "\udcff" for mark in name)
+
+
 def cure_of_image(path: Path) -> str:
     """What to do with an image that cannot be read here; "" where its name says nothing."""
     name = path.name.lower()

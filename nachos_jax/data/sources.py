@@ -120,6 +120,8 @@ def read_inputs(paths: Sequence[str | Path], preparation: Mapping[str, Any]) -> 
     """
     files: dict[Path, str] = {}
     for path in paths:
+        if not given.is_text(str(path)):
+            raise UsageError(f"{str(path)!r}: the name is no UTF-8 text; rename the file or folder.")
         for name, file in _expanded(Path(expanded(os.fspath(path)))):
             if file.resolve() in files:
                 raise UsageError(f"{name} is the same file as {files[file.resolve()]}; give each image once.")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from nachos_jax.core.errors import UsageError
+from nachos_jax.data import sources
 from tests.cli import case_inputs as inputs
 from tests.cli.case_inputs import READY, SMALL, P, Tried, says
 from tests.cli.conftest import said
@@ -95,6 +98,10 @@ def test_masks_of_faces_are_a_class(tried: Tried, tmp_path: Path):
 def test_names_of_old_systems(tried: Tried, tmp_path: Path):
     inputs.old_windows_names(tmp_path / "d")
     says(tried("folder", "d", P), "24 file(s) are no UTF-8 text", r"M\udcfcller", "convmv")
+    inputs_of_predict = [tmp_path / "d", tmp_path / os.fsdecode(b"M\xfcller.png")]
+    for path in inputs_of_predict:
+        with pytest.raises(UsageError, match="no UTF-8 text"):
+            sources.read_inputs([path], {})
 
 
 WORDS = ["no finding", "mild", "moderate", "severe"]
@@ -202,9 +209,6 @@ def test_several_labels_a_case(tried: Tried, tmp_path: Path):
 
 @pytest.mark.parametrize("name", ["x.npz", "x.npy", "x.xlsx", "x.zip"])
 def test_arrays_are_no_input_of_predict(name: str, tmp_path: Path):
-    from nachos_jax.core.errors import UsageError
-    from nachos_jax.data import sources
-
     (tmp_path / name).write_bytes(b"PK")
     with pytest.raises(
         UsageError, match=rf"{name} is an? .*(\.probabilities\(images\)|image files, folders)"

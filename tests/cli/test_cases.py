@@ -56,7 +56,7 @@ def test_spellings(kind: str, tried: Tried, tmp_path: Path):
 @pytest.mark.parametrize("what", ["label", "subject"])
 def test_missing_words(what: str, word: str, tried: Tried, tmp_path: Path):
     cell = inputs.label if what == "label" else inputs.subject
-    inputs.table(tmp_path / "d", **{f"{what}s": lambda i: cell(i) if i % 4 else word})
+    inputs.table(tmp_path / "d", **{f"{what}s": lambda i: cell(i) if i % 4 else word})  # type: ignore[arg-type]
     said = tried("csv", "d/cases.csv")
     says(said, f"line 2: {what} {word!r}", "missing", "line 22", "6 rows in all", "drop the row")
 
@@ -66,7 +66,7 @@ def test_missing_words_of_arrays(what: str, tried: Tried, tmp_path: Path):
     number = np.arange(24)
     arrays = {"labels": number // 2 % 2, "subjects": number // 2}
     arrays[what] = np.where(number % 6 == 3, "<NA>", arrays[what].astype(str))
-    np.savez(tmp_path / "x.npz", images=np.stack([inputs.image(i) for i in number]), **arrays)
+    np.savez(tmp_path / "x.npz", images=np.stack([inputs.image(int(i)) for i in number]), **arrays)  # type: ignore[arg-type]
     says(tried("base", "x.npz", "--config.data.subject_key=subjects"), "row 3 ", "'<NA>'", "4 rows in all")
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
+from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGBaseline8Bit
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data.image_files import read_image
@@ -33,7 +33,7 @@ def write(tmp_path: Path) -> Write:
     def save(pixels: np.ndarray = RAMP, stream: bytes = b"", **tags: Any) -> Path:
         meta = FileMetaDataset()
         meta.TransferSyntaxUID = JPEGBaseline8Bit if stream else ExplicitVRLittleEndian
-        meta.MediaStorageSOPClassUID = meta.MediaStorageSOPInstanceUID = "1.2.840.10008.5.1.4.1.1.7"
+        meta.MediaStorageSOPClassUID = meta.MediaStorageSOPInstanceUID = UID("1.2.840.10008.5.1.4.1.1.7")
         dataset = FileDataset("", {}, file_meta=meta, preamble=bytes(128))
         dataset.SOPClassUID = dataset.SOPInstanceUID = meta.MediaStorageSOPClassUID
         dataset.Rows, dataset.Columns = pixels.shape

@@ -131,6 +131,7 @@ def test_subjects_labels_and_sites_of_a_table(config: Callable[..., DataConfig],
     assert joined.table.subjects.tolist() == ["1", "2", "1", "3"]
     assert joined.targets.names == ("A", "b")
     assert joined.table.sites is not None
+    assert apart.table.sites is not None
     assert set(joined.table.sites) == {"H"}
     assert (len(set(apart.table.subjects)), len(apart.targets.names), len(set(apart.table.sites))) == (
         4,

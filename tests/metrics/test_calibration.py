@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -120,7 +121,7 @@ def test_recalibration_is_scipys_maximum_of_the_likelihood(slope, shift, seed):
     best = optimize.minimize(negative_log_likelihood, [0, 1], (positive, predicted), tol=1e-10)
     assert found.intercept.value == pytest.approx(best.x[0], abs=1e-4)
     assert found.slope.value == pytest.approx(best.x[1], abs=1e-4)
-    alone = optimize.minimize_scalar(
+    alone: Any = optimize.minimize_scalar(
         lambda a: negative_log_likelihood((a, 1.0), positive, predicted), options={"xtol": 1e-10}
     )
     assert found.in_the_large.value == pytest.approx(alone.x, abs=1e-5)

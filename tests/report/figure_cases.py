@@ -63,8 +63,9 @@ def forest(draw: st.DrawFn, labels: bool) -> Case:
     def row() -> rows.Row:
         whole = st.integers(0, 99_999)
         subjects = draw(st.one_of(st.none(), whole))
-        ends = [draw(SCORES) for _ in range(3)]
-        return rows.Row("" if labels else draw(NAMES), draw(NAMES), draw(whole), subjects, *ends, draw(NAMES))
+        value, low, high = (draw(SCORES) for _ in range(3))
+        group, name, count = "" if labels else draw(NAMES), draw(NAMES), draw(whole)
+        return rows.Row(group, name, count, subjects, value, low, high, draw(NAMES))
 
     groups = [row() for _ in range(draw(st.integers(0, 7)))]
     overall, metric = None if labels else row(), draw(NAMES)
@@ -84,7 +85,7 @@ def ranking(draw: st.DrawFn, kind: Any) -> Case:
             count = draw(st.integers(2, 6))
             x, y = (np.sort(draw(st.lists(REAL, min_size=count, max_size=count))) for _ in range(2))
             x[-1] = 1.0
-            lines.append(Curve(kind, x, y if kind == "roc" else y[::-1], x))
+            lines.append(Curve(kind, x, y if kind == "roc" else y[::-1]))
         classes.append(
             classification.Ranked(name, lines, draw(st.sampled_from(["", "AUC 0.5"])), draw(SCORES))
         )
@@ -98,10 +99,11 @@ def calibration(draw: st.DrawFn) -> Case:
     columns = [np.array(draw(st.lists(REAL, min_size=bins, max_size=bins)), float) for _ in range(4)]
     predicted, observed, low, high = np.sort(columns, axis=1)
     low = np.where(low < draw(REAL), np.nan, low)
-    ends = draw(st.sampled_from([(None, None), (low, high)]))
+    unknown = np.full(bins, np.nan)
+    ends = draw(st.sampled_from([(unknown, unknown), (low, high)]))
     curve = Reliability(np.arange(bins), predicted, observed, *ends)
     cases, label = np.array(draw(st.lists(REAL, max_size=40)), float), draw(NAMES)
-    numbers = [float(v) for column in (predicted, observed, *ends) if column is not None for v in column]
+    numbers = [float(v) for column in (predicted, observed, *ends) for v in column if not np.isnan(v)]
     return Case(lambda: classification.calibration(curve, cases, label, "Brier 0.1"), numbers, [])
 
 

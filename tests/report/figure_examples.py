@@ -45,7 +45,7 @@ FITS = tuple(
 def ranked(kind: Any, label: str = "nevus", lines: int = 3) -> Ranked:
     """Curves of a class; those of ROC rise, those of precision-recall fall."""
     heights = [SHARES**0.4, SHARES**0.6, SHARES**0.8]
-    made = [Curve(kind, SHARES, h if kind == "roc" else 1 - h, SHARES) for h in heights[:lines]]
+    made = [Curve(kind, SHARES, h if kind == "roc" else 1 - h) for h in heights[:lines]]
     return Ranked(label, made, "AUC 0.67", 0.3)
 
 
@@ -58,7 +58,7 @@ def interval(
 
 
 def metric(
-    values: dict[str, float | None], mean: float | None, *intervals: dict, label: str = "accuracy"
+    values: Mapping[str, float | None], mean: float | None, *intervals: dict, label: str = "accuracy"
 ) -> dict:
     """A metric of summary.json."""
     folds = {name: {"value": value} for name, value in values.items()}

@@ -114,4 +114,6 @@ def test_other_processes_without_a_home_give_the_same_bytes_and_load_matplotlib_
         [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False, cwd=None
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == rows.bars("spent", "seconds", "time", {"training": 3600.0}, ["an hour"]).svg
+    here = rows.bars("spent", "seconds", "time", {"training": 3600.0}, ["an hour"])
+    assert here is not None
+    assert done.stdout == here.svg

@@ -37,7 +37,7 @@ def test_nothing_to_draw_draws_nothing():
     assert forest("subgroups", [], Row("", "all", 3, 3, 0.5), "accuracy", UNIT) is None
     assert forest("labels", [Row("", "a", 3, 3, None)], None, "accuracy", UNIT) is None
     assert ranking([]) is None
-    none = replace(RELIABILITY, count=NAN[:0], predicted=NAN[:0], observed=NAN[:0], low=None, high=None)
+    none = replace(RELIABILITY, count=NAN[:0], predicted=NAN[:0], observed=NAN[:0], low=NAN[:0], high=NAN[:0])
     assert calibration(none, NAN[:0], "", "") is None
     assert decision(NAN, NetBenefit(NAN, NAN, NAN, NAN), "") is None
     assert confusion(["a"], nobody, nobody, nobody) is None
@@ -159,6 +159,7 @@ def test_treat_all_is_cut_at_the_lower_edge():
     (reference,) = found.lines(style.REFERENCE)
     assert reference.get_ydata() == pytest.approx(everyone)
     assert reference.get_clip_on()
+    assert reference.axes is not None
     assert -0.3 < reference.axes.get_ylim()[0] < 0
     assert found.data(style.NOBODY)[0][:, 1].tolist() == [0, 0]
     assert found.figure.rows[0][2:4] == (None, None)
@@ -208,7 +209,7 @@ def test_a_scatter_has_a_point_a_case_in_the_colour_of_its_fold():
     points = {
         (*point, line.get_markerfacecolor())
         for line in cases(found)
-        for point in zip(*line.get_data(), strict=True)
+        for point in zip(*map(np.asarray, line.get_data()), strict=True)
     }
     first, second = style.COLOURS["c0"], style.COLOURS["c1"]
     assert points == {(1, 1.5, first), (2, 2, second), (3, 2.5, second)}
@@ -221,7 +222,7 @@ def test_a_scatter_has_a_point_a_case_in_the_colour_of_its_fold():
 def test_of_many_cases_a_sample_is_drawn_which_is_said():
     truth = np.arange(2.0 * MOST)
     found = Drawn(lambda: scatter(truth, truth, truth.astype(int) % 9, "age"))
-    assert sum(len(line.get_xdata()) for line in cases(found)) == MOST
+    assert sum(np.size(line.get_xdata()) for line in cases(found)) == MOST
     assert "3,000 of 6,000 cases are drawn, a random sample." in found.words
     assert len(found.figure.rows) == 2 * MOST
     assert len(found.figure.svg) < 250_000
