@@ -120,7 +120,7 @@ class RunDirectory:
             if run is None:  # it comes first, but may have been deleted
                 return all(b'"digest"' in path.read_bytes() for path in self.records.rglob("[!.]*.json"))
             self._sealed = run.get("schema", 1) >= schema.SEALED
-        return self._sealed
+        return bool(self._sealed)
 
     # --- the run itself -------------------------------------------------------------------------
 
