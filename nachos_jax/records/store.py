@@ -119,8 +119,8 @@ class RunDirectory:
             run = self.run()
             if run is None:  # it comes first, but may have been deleted
                 return all(b'"digest"' in path.read_bytes() for path in self.records.rglob("[!.]*.json"))
-            self._sealed = bool(run.get("schema", 1) >= schema.SEALED)
-        return self._sealed
+            self._sealed = run.get("schema", 1) >= schema.SEALED
+        return bool(self._sealed)
 
     # --- the run itself -------------------------------------------------------------------------
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import html
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -122,13 +124,17 @@ def test_nothing_is_left_over_once_nothing_is_left_to_train(finished: Path, tmp_
 def test_other_versions_of_packages_are_told_with_both(finished: Path, tmp_path: Path, caplog):
     run = shutil.copytree(finished, tmp_path / "run")
     now = environment.versions()["jax"]
-    seals.edit(run / "records" / "run.json", versions={**environment.versions(), "jax": "0.0.1"})
+    command = ["nachos", "evaluate", "--config.search.space.dropout=uniform(0.0, 0.5)", "--workdir=my runs"]
+    versions = {**environment.versions(), "jax": "0.0.1"}
+    seals.edit(run / "records" / "run.json", versions=versions, command=command)
     evaluate(tiny.run_config(), str(run), None, tiny.cohort(), quiet=True)
     assert f"began with jax 0.0.1 and goes on with {now}" in caplog.text
     told = json.loads((run / "environment.json").read_text())
     assert (told["versions_before"], told["versions"]["jax"]) == ({"jax": "0.0.1"}, now)
     page.write(run)
-    assert f"0.0.1, then {now}" in (run / "report" / "index.html").read_text()
+    text = html.unescape((run / "report" / "index.html").read_text())
+    assert f"0.0.1, then {now}" in text
+    assert shlex.join(command) in text, "it can be pasted into a shell"
 
 
 def test_deleted_tests_and_outcomes_are_rebuilt_from_fits(finished: Path, monkeypatch):

@@ -118,7 +118,7 @@ class _Nested(Protocol):
         return [(study.outer,)]
 
     def done(self, store: RunDirectory, studies: Sequence[Study]) -> set[int | None]:
-        tests = {test.outer_fold: test.fit for test in store.tests()}
+        tests: dict[int | None, str] = {test.outer_fold: test.fit for test in store.tests()}
         tested = [study for study in studies if study.outer in tests]
         return {study.outer for study in tested if lost.nothing(store, study, tests[study.outer or 0])}
 

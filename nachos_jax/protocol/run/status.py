@@ -37,9 +37,9 @@ def describe(workdir: str) -> str:
     built = (deployment.path / "deploy" / "model.json").exists()
     state = "exported" if built else _study(deployment, None, trials, False)
     lines.append(f"model: {state}, {_fits(deployment)}")
-    lines += [
-        f"{name}: {told}" for name in ("evaluate", "deploy") if (told := _now(RunDirectory(workdir, name)))
-    ]
+    for part in (store, deployment):
+        now = _now(part)
+        lines += [f"{part.command}: {now}"] if now else []
     if not store.sealed:
         lines.append(UNSEALED)
     return "\n".join(lines)
