@@ -70,6 +70,13 @@ def test_large_units_are_written_whole():
     assert not any("\N{HORIZONTAL ELLIPSIS}" in words for words in found.words)
 
 
+def test_tiny_units_are_told_apart():
+    tiny = interval("Corrected t (Nadeau and Bengio)", 0.0006, 0.0008, 0.0007)
+    found = Drawn(lambda: folds(metric({"0": 0.000612, "1": 0.000781}, 0.0007, tiny), (0, np.inf)))
+    assert {"0.000612", "0.000781", "0.000700 [0.000600, 0.000800]"} <= found.words
+    assert found.collisions() == []
+
+
 def test_an_axis_ends_where_the_metric_ends():
     found = Drawn(lambda: folds(metric({"0": 1.0, "1": 1.0}, 1.0), UNIT))
     low, high = found.canvas.axes[0].get_xlim()

@@ -75,7 +75,7 @@ def _panel(axes: Axes, one: Ranked, roc: bool) -> None:
         ends, label = ([0, 1], "chance") if roc else ([level, level], "share of the class")
         axes.plot([0, 1], ends, label=label, **style.REFERENCE)
     axes.set_box_aspect(1)
-    axes.set_title("\n".join(filter(None, (fit(one.label, axes.bbox.width, style.NOTE), one.note))))
+    axes.set_title("\n".join(filter(None, (fit(one.label, axes.bbox.width, style.NOTE, lines=2), one.note))))
 
 
 def _rows(one: Ranked) -> list[tuple]:
@@ -159,18 +159,20 @@ def confusion(classes: Sequence[str], mean: np.ndarray, se: np.ndarray, counts: 
         size = style.LABEL if count <= 6 else style.SMALL
         longest = max(width(plain(name), size) for name in classes)
         side = (style.WIDTH - 50 - min(ROOM, longest)) / count
-        high, upright = min(max(side, 42.0), 62.0) if texts else side, longest > side - 4
-        canvas.set_figheight((high * count + 70 + (min(ROOM, longest) if upright else 20)) / 72)
+        high, lines = (min(max(side, 42.0), 62.0), 2) if texts else (side, 1)
+        named, look = classes if count <= NAMED else (), {"fontsize": size, "color": style.INK}
+        columns = [fit(name, side - 4, size, lines) for name in named]
+        if upright := "\N{HORIZONTAL ELLIPSIS}" in "".join(columns):
+            columns = [fit(name, ROOM, size, lines) for name in named]
+        canvas.set_figheight((high * count + 75 + (min(ROOM, longest) if upright else 15 * lines)) / 72)
         axes.set(xlim=(-0.5, count - 0.5), ylim=(count - 0.5, -0.5), ylabel="true class")
         axes.yaxis.labelpad = 8
         axes.set_title("predicted class", fontsize=style.LABEL, loc="center", pad=10)
         axes.tick_params(labeltop=True, labelbottom=False)
         axes.grid(visible=False)
         axes.patch.set(edgecolor=style.GRID, linewidth=1)
-        named, look = classes if count <= NAMED else (), {"fontsize": size, "color": style.INK}
-        columns = [fit(name, ROOM if upright else side, size) for name in named]
         axes.set_xticks(range(len(named)), columns, rotation=90 if upright else 0, **look)
-        axes.set_yticks(range(len(named)), [fit(name, ROOM, size) for name in named], **look)
+        axes.set_yticks(range(len(named)), [fit(name, ROOM, size, lines) for name in named], **look)
         levels = np.round(SHADES * np.clip(np.nan_to_num(mean), 0, 1))
         for level in range(1, SHADES + 1):
             dark = level / SHADES * (0.5 if texts else 1)

@@ -48,8 +48,7 @@ def above(axes: Axes, heads: Sequence[tuple[float, str]], weight: str = "bold") 
 
 def beside(axes: Axes, place: float, words: object) -> None:
     """Text at the right of a row."""
-    text = "\n".join(fit(line, 130, style.NOTE) for line in str(words).split("\n"))
-    axes.annotate(text, (1, place), (8, 0), _AT, _POINTS, va="center", **_SOFT)
+    axes.annotate(str(words), (1, place), (8, 0), _AT, _POINTS, va="center", **_SOFT)
 
 
 def under(axes: Axes, x: float, place: float, words: str) -> None:
@@ -200,7 +199,8 @@ def _rows(axes: Axes, shown: list[Row], looks: list, bounds: Bounds, lift: float
             missing(axes, place, row.reason or "undefined")
         elif low is None or high is None:
             point(axes, place, value, style.OPEN if lift else look)
-            beside(axes, place, told(value) + (f"\n{row.reason or 'no interval'}" if lift else ""))
+            why = fit(row.reason or "no interval", 130, style.NOTE)
+            beside(axes, place, f"{told(value)}\n{why}" if lift else told(value))
         else:
             axes.plot((low, high), (place, place), **style.INTERVAL)
             point(axes, place, value, look)

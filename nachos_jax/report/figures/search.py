@@ -143,7 +143,7 @@ def agreement(searched: Mapping[str, str], trials: Sequence[Trial]) -> Figure | 
             axes.plot(who, [y] * len(who), **style.SELECTED if best else style.HOLLOW)
             beside(axes, y, f"{len(who)} of {sum(active)}" if label != INACTIVE else "")
         above(axes, heads)
-        rows(axes, places, [label for _, label, _ in shown])
+        rows(axes, places, [label for _, label, _ in shown], room=170)
         every = math.ceil(len(chosen) / 12)
         folds = [name.removeprefix("fold ") for name in chosen]
         axes.set_xticks(range(0, len(folds), every), folds[::every])

@@ -23,7 +23,7 @@ SETTINGS: Mapping[str, Any] = {
     **{"figure.labelsize": LABEL, "figure.constrained_layout.h_pad": 0.07},
     **{"axes.labelcolor": INK, "axes.titlesize": NOTE, "axes.titlelocation": "left", "axes.titlepad": 5},
     **{"axes.grid": True, "axes.axisbelow": True, "grid.color": GRID, "grid.linewidth": 1},
-    **{"axes.formatter.useoffset": False, "axes.formatter.limits": (-5, 8)},
+    **{"axes.formatter.useoffset": False, "axes.formatter.limits": (-3, 8)},
     "axes.prop_cycle": f"cycler('color', {[colour for name, colour in COLOURS.items() if name[0] == 'c']})",
     **{f"axes.spines.{side}": False for side in ("left", "right", "top", "bottom")},
     **{f"{axis}tick.{part}.size": 0 for axis in "xy" for part in ("major", "minor")},
