@@ -293,7 +293,7 @@ def test_interrupted_and_in_parts_gives_the_same(
     code, out, err = said(*words, "--outer_folds=0")
     assert code == 0, err
     assert "no interval over folds; from 1 of 3 outer folds, so without SE)" in out
-    assert re.search(r"INFO evaluate: \d+/\d+ fits, lanes \d+/\d+, best [\d.-]+, ", err)
+    assert re.search(r"INFO evaluate: \d+/\d+ fits, \d+ epochs, lanes \d+/\d+, .*best [\d.-]+, ", err)
     assert all(map(OUR_LINE.match, err.splitlines()))
 
     code, _, err = said(*words, "--outer_folds=1,2")
