@@ -21,7 +21,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_both_at_once_and_again(run: RunDirectory, tmp_path: Path):
+def test_both_at_once_and_again(run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)  # where MLflow puts files of its own
     words = ("track", f"--workdir={run.path}", f"--tensorboard={tmp_path / 'events'}")
     words += (f"--mlflow=sqlite:///{tmp_path / 'mlflow.db'}", "--experiment=tiny")
     code, out, err = said(*words)
