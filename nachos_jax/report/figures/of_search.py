@@ -8,7 +8,7 @@ from typing import Any
 from nachos_jax.config.field import flat
 from nachos_jax.report.figures.drawing import Figure
 from nachos_jax.report.figures.learning import Fit, curves, learning
-from nachos_jax.report.figures.numbers import teller
+from nachos_jax.report.figures.numbers import defined, teller
 from nachos_jax.report.figures.rows import bars
 from nachos_jax.report.figures.search import Trial, agreement, parallel, strip
 from nachos_jax.report.numbers.importance import importance
@@ -40,8 +40,8 @@ def drawn(evidence: Evidence, summary: Mapping[str, Any]) -> list[Figure | None]
 
 def mattered(values: Mapping[str, float | None]) -> Figure | None:
     """How much each hyperparameter mattered for the score; None where it is not known."""
-    told = teller(values.values())
-    texts = ["not known" if value is None else told(value) for value in values.values()]
+    told, found = teller(values.values()), map(defined, values.values())
+    texts = ["not known" if value is None else told(value) for value in found]
     what, title = "loss of R\N{SUPERSCRIPT TWO} when shuffled", f"Importance of {len(values)} hyperparameters"
     return bars("importance", what, title, values, texts)
 
