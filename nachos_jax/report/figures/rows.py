@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from nachos_jax.report.figures import style
-from nachos_jax.report.figures.drawing import Axes, Figure, finished, fit, said, sheet
+from nachos_jax.report.figures.drawing import Axes, Figure, finished, fit, said, sheet, width
 from nachos_jax.report.figures.numbers import defined, known, teller
 from nachos_jax.report.reading.evidence import Evidence
 
@@ -73,8 +73,9 @@ def missing(axes: Axes, place: float, why: str) -> None:
 
 
 def level(axes: Axes, value: float | None, words: str = "") -> None:
-    """A dashed line down through all rows, such as the mean, with words on top."""
-    if (number := defined(value)) is not None:
+    """A dashed line down through all rows, such as the mean, with words on top; none beside the axis."""
+    low, high = axes.get_xlim()
+    if (number := defined(value)) is not None and low <= number <= high:
         axes.axvline(number, **style.MEAN, zorder=1.5)
         axes.annotate(words, (number, 1), (0, 4), ("data", "axes fraction"), _POINTS, ha="center", **_SOFT)
 
@@ -180,6 +181,8 @@ def forest(name: str, groups: Sequence[Row], overall: Row | None, what: str, bou
         texts = [f"{row.cases or 0:,} cases{text}" for row, text in zip(shown, subjects, strict=True)]
         axes.set_yticks([place + 0.2 for place in places], texts, minor=True)
         axes.tick_params(axis="y", which="minor", labelsize=style.SMALL)
+        if max(width(text, style.SMALL) for text in texts) > 110:  # little room is left for the axis
+            axes.locator_params(axis="x", nbins=2)
         if overall:
             level(axes, overall.value)
             axes.axhline(places[-1] - 0.5, color=style.GRID, lw=1)
