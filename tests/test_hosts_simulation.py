@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nachos_jax.core.curves import best_epoch
 from nachos_jax.core.types import EpochLimit, Fit
-from nachos_jax.engine.watch import best_epoch
 
 FREE = {"proposal_seconds": 0.0, "message_seconds": 0.0, "service_seconds": 0.0, "text_seconds": 0.0}
 

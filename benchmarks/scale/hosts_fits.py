@@ -52,7 +52,7 @@ def recorded(workdir: Path) -> Lengths:
     Raises:
         SystemExit: there are no search fits that stopped early, or no session that ended.
     """
-    from nachos_jax.engine.watch import best_epoch
+    from nachos_jax.core.curves import best_epoch
 
     config = json.loads((workdir / "records/run.json").read_text(encoding="utf-8"))["config"]["training"]
     by_trial: dict[str, list[int]] = defaultdict(list)

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from safetensors.numpy import save
 
+from nachos_jax.core.curves import best_epoch
 from nachos_jax.core.types import Fit
 from nachos_jax.engine import lane, watch
 from nachos_jax.engine.inputs import InputMaker
@@ -230,7 +231,7 @@ class BucketLanes:
             watched[fold] = maker.task.watched(self._metric, seen[places[fold]], targets)
         after = watch.after_epoch(progress, loss, watched)
         for fold in watched:
-            if self._keep_last or watch.best_epoch(after.watchers[fold].loss) == after.epochs:
+            if self._keep_last or best_epoch(after.watchers[fold].loss) == after.epochs:
                 self._best[i][places[fold]] = seen[places[fold]]  # type: ignore[index]
         return after
 

@@ -10,13 +10,13 @@ import numpy as np
 from safetensors.numpy import load
 
 from nachos_jax.config.run_config import RunConfig
+from nachos_jax.core.curves import best_epoch
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import active, by_name, with_absent
 from nachos_jax.core.space import Dimension
 from nachos_jax.core.types import EpochLimit, Fit, HParamValue
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine.pool import LanePool
-from nachos_jax.engine.watch import best_epoch
 from nachos_jax.engine.windows import divide
 from nachos_jax.models import registry
 from nachos_jax.records.schema import FitRecord

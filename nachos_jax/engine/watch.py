@@ -7,9 +7,9 @@ and its curve ends there, exactly as if it had the fit for itself.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from nachos_jax.core.curves import waited
 from nachos_jax.core.types import EpochLimit, Fit
 from nachos_jax.records.schema import Curve
 
@@ -74,20 +74,3 @@ def _extend(curve: Curve, loss: float, score: float | None, broken: bool, limit:
     if waited(loss_curve, limit.min_delta) >= (limit.patience or 0):
         return Curve(loss_curve, score_curve, "patience")
     return Curve(loss_curve, score_curve, "limit" if len(loss_curve) >= limit.epochs else "")
-
-
-def waited(loss: Sequence[float | None], min_delta: float) -> int:
-    """Epochs since the loss last fell by more than min_delta below the last value that did so."""
-    lowest, since = math.inf, 0
-    for value in loss:
-        if value is not None and value < lowest - min_delta:
-            lowest, since = value, 0
-        else:
-            since += 1
-    return since
-
-
-def best_epoch(loss: Sequence[float | None]) -> int:
-    """First epoch, counted from 1, with the lowest loss."""
-    finite = [math.inf if value is None else value for value in loss]
-    return 1 + min(range(len(finite)), key=finite.__getitem__)

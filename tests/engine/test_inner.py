@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load
 
+from nachos_jax.core.curves import best_epoch
 from nachos_jax.engine.resume import Checkpoints, resumables
-from nachos_jax.engine.watch import best_epoch
 from nachos_jax.metrics.classification import cross_entropy_from_logits
 from tests import tiny
 

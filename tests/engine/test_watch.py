@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from nachos_jax.core import curves
 from nachos_jax.core.types import EpochLimit, Fit
 from nachos_jax.engine import watch
 from nachos_jax.records.schema import Curve
@@ -121,20 +122,20 @@ def test_a_fit_without_patience_runs_to_its_limit_unwatched(epochs, rows):
 @given(st.lists(st.integers(0, 5).map(float), min_size=1, max_size=30))
 def test_without_min_delta_the_wait_counts_from_the_best_epoch(losses):
     best = losses.index(min(losses)) + 1
-    assert watch.best_epoch(losses) == best
-    assert watch.waited(losses, 0.0) == len(losses) - best
+    assert curves.best_epoch(losses) == best
+    assert curves.waited(losses, 0.0) == len(losses) - best
 
 
 def test_best_epoch_is_the_first_lowest_and_skips_what_was_not_seen():
-    assert watch.best_epoch([0.5, 0.3, 0.4, 0.3]) == 2
-    assert watch.best_epoch([0.5, None]) == 1
-    assert watch.best_epoch([None, 0.7]) == 2
+    assert curves.best_epoch([0.5, 0.3, 0.4, 0.3]) == 2
+    assert curves.best_epoch([0.5, None]) == 1
+    assert curves.best_epoch([None, 0.7]) == 2
 
 
 def test_small_steps_count_once_they_add_up_to_more_than_min_delta():
-    assert watch.waited([1.0, 0.95, 0.9], 0.1) == 2, "0.9 is not more than 0.1 below 1.0"
-    assert watch.waited([1.0, 0.95, 0.9, 0.85], 0.1) == 0
-    assert watch.waited([], 0.0) == 0
+    assert curves.waited([1.0, 0.95, 0.9], 0.1) == 2, "0.9 is not more than 0.1 below 1.0"
+    assert curves.waited([1.0, 0.95, 0.9, 0.85], 0.1) == 0
+    assert curves.waited([], 0.0) == 0
 
 
 def test_a_fit_before_its_first_epoch():

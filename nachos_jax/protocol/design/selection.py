@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from nachos_jax.core.curves import best_epoch
 from nachos_jax.core.types import TrialScore
-from nachos_jax.engine.watch import best_epoch
 from nachos_jax.records.schema import Curve
 
 

@@ -1,0 +1,87 @@
+"""A study under its policy: what it wants trained now, and where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from nachos_jax.search.policies.policy import Asked, Cohort, Known, Policy, Stage
+
+Choose = Callable[[Known], int | None]
+"""The trial that would be selected by what is known; None when there is none."""
+
+
+class Play:
+    """Leads one study through its policy; a function of what it is told, in whatever order.
+
+    When all cohorts are through, the trial that would be selected is completed: trained on every inner fold
+    as if there had been no policy. If another one is then ahead of it, that one too, until the selected trial
+    is complete.
+
+    Args:
+        policy: how far trials are trained.
+        known: what the study knows; it is filled by `tell`.
+        choose: the trial that would be selected.
+    """
+
+    def __init__(self, policy: Policy, known: Known, choose: Choose):
+        self.known = known
+        self._policy, self._choose = policy, choose
+        self._cohorts: list[Cohort] = []
+        self._last = False
+        self._through = 0
+        self._course = self._all()
+        self._stage: Stage | None = None  # the one that is waited for
+
+    @property
+    def through(self) -> int:
+        """Number of cohorts that have been through all their stages."""
+        return self._through
+
+    over = False
+    """Whether nothing is left to ask for, now or later."""
+
+    def enter(self, trials: Sequence[int]) -> None:
+        """The next trials that were proposed together."""
+        self._cohorts.append(Cohort(len(self._cohorts), tuple(trials)))
+
+    def end(self) -> None:
+        """No other trials will follow."""
+        self._last = True
+
+    def wanted(self) -> list[Asked]:
+        """Goes on as far as what is known allows; then the fits that have not ended and are wanted now.
+
+        They are those of the stage that is waited for, and the openings of cohorts whose turn comes later.
+        """
+        while not self.over and not (missing := self._missing(self._stage.asked if self._stage else ())):
+            self._stage = next(self._course)
+            if self._stage is None:  # the next cohort is awaited, or all is over
+                return []
+            self.known.stopped.update(self._stage.stopped)
+        if self.over:
+            return []
+        ahead = [self._policy.opening(self.known, cohort) for cohort in self._cohorts[self._through + 1 :]]
+        return list(dict.fromkeys([*missing, *self._missing([asked for asks in ahead for asked in asks])]))
+
+    def _missing(self, asked: Sequence[Asked]) -> list[Asked]:
+        return [fit for fit in asked if not self.known.knows(fit)]
+
+    def _all(self) -> Iterator[Stage | None]:
+        """The stages of all cohorts, then of the trial that is selected; None while a cohort is awaited."""
+        while True:
+            while self._through == len(self._cohorts) and not self._last:
+                yield None
+            if self._through == len(self._cohorts):
+                break
+            cohort = self._cohorts[self._through]
+            self.known.trials += cohort.trials
+            yield Stage(self._policy.opening(self.known, cohort))
+            yield from self._policy.course(self.known, cohort)
+            self._through += 1
+        while (selected := self._choose(self.known)) is not None:
+            stage = Stage(self.known.completed(selected))
+            if not self._missing(stage.asked):
+                break
+            yield stage
+        self.over = True
+        yield None

@@ -1,0 +1,24 @@
+"""The policies by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.search.policies.full import Full
+from nachos_jax.search.policies.policy import Policy
+
+POLICIES: Mapping[str, Callable[[], Policy]] = {"full": Full}
+"""By their names in config.search.policy."""
+
+
+def build(name: str) -> Policy:
+    """The policy of this name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in POLICIES:
+        known = ", ".join(f'"{known}"' for known in POLICIES)
+        raise UsageError(f"config.search.policy = {name!r}: must be one of {known}.")
+    return POLICIES[name]()
