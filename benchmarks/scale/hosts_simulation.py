@@ -8,6 +8,7 @@ compilation, a proposal, a message to the coordination service. What is on disk 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import json
 import math
@@ -35,9 +36,8 @@ from nachos_jax.protocol.design import protocols
 from nachos_jax.protocol.design.study import Ending
 from nachos_jax.protocol.run.configure import checked
 from nachos_jax.protocol.run.progress import Progress
-from nachos_jax.protocol.study import conduct
+from nachos_jax.protocol.study import cohorts, conduct
 from nachos_jax.protocol.study.conduct import Conductor
-from nachos_jax.protocol.study.rounds import due
 from nachos_jax.search import registry
 from nachos_jax.splits.folds import Folds
 
@@ -155,6 +155,9 @@ def run_config(case: Case, lengths: Lengths) -> Any:
     return checked(config)
 
 
+RULE = cohorts.of
+
+
 class World:
     """All that the processes of one simulated launch share.
 
@@ -228,8 +231,9 @@ class World:
                 ready, size = asked[study.outer]
                 held[ledgers.LEADER if ready <= self.clock.now else ledgers.PROPOSALS] += size * inner
             elif known < trials and not self.store.missing[study.outer]:
-                now = due(self.run_config.search, known, known)
-                held[ledgers.LEADER] += now.size * inner if now else 0
+                rounds = self._cohorts(self.run_config.search)
+                size = len(rounds.numbers(rounds.ends.index(known) + 1)) if known else rounds.ends[0]
+                held[ledgers.LEADER] += size * inner
             else:
                 held[ledgers.ROUND] += (trials - known) * inner
         yield from held.items()
@@ -254,7 +258,7 @@ class World:
 
         replaced: list[tuple[Any, str, Any]] = [
             (conduct, "Background", lambda: self.background),
-            (conduct, "due", self._due),
+            (conduct.cohorts, "of", self._cohorts),
             (registry, "build", build),
             (boards, "json", SimpleNamespace(loads=functools.cache(json.loads), dumps=json.dumps)),
             (boards, "_fit", fit),
@@ -275,9 +279,9 @@ class World:
     def _time(self, sleep: Any) -> Any:
         return SimpleNamespace(sleep=sleep, monotonic=lambda: self.clock.now, strftime=time.strftime)
 
-    def _due(self, search: Any, asked: int, scored: int) -> Any:
-        """The rule of study/rounds.py; `lag` lets it believe that trials on their way have scores."""
-        return due(search, asked, min(asked, scored + self.case.lag * search.proposals))
+    def _cohorts(self, search: Any) -> cohorts.Cohorts:
+        """The rule of study/cohorts.py; `lag` lets a round be asked for while others are on their way."""
+        return dataclasses.replace(RULE(search), lag=self.case.lag)
 
 
 class _CountingLeader(Leader):

@@ -150,6 +150,12 @@ SEARCH = Section(
             "ax",
             '"ax" (Sobol, then Bayesian), "sobol", "random"; trial 0 is always the default',
         ),
+        text(
+            "policy",
+            "full",
+            '"full": every trial on all inner folds to its early stop; others give trials up earlier',
+            before="full",
+        ),
         whole("trials", 16, 1, 100_000, "trials of each study, the default configuration included"),
         whole(
             "initial",

@@ -62,6 +62,7 @@ class SearchConfig:
     """config.search; `space` holds only what is searched."""
 
     searcher: str
+    policy: str
     trials: int
     initial: int
     proposals: int

@@ -1,4 +1,4 @@
-"""What a learning curve says: its best epoch, how long it has waited, and where it would have been cut short."""
+"""What a learning curve says: its best epoch, how long it has waited, where a limit would have cut it."""
 
 from __future__ import annotations
 

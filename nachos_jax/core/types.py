@@ -107,12 +107,13 @@ class TrialScore:
 
     Attributes:
         score: mean over the inner folds of the selection metric at each fold's best epoch, turned
-            so that higher is better; None when the trial failed.
-        spread: standard deviation (ddof 1) over inner folds; 0.0 with one inner fold; None if failed.
-        epochs: n*, the rounded mean best epoch (at least 1); None if failed.
+            so that higher is better; None when the trial failed or was stopped.
+        spread: standard deviation (ddof 1) over inner folds; 0.0 with one inner fold; None without score.
+        epochs: n*, the rounded mean best epoch (at least 1); None without score.
         parameters: number of trained parameters of its network (ties go to the smaller).
-        status: "done" or "failed" (a training met NaN or Inf, or a metric was undefined).
-        by_fold: selection metric of each inner fold, keyed by fold number.
+        status: "done", "failed" (a training met NaN or Inf, or a metric was undefined) or "stopped" (the
+            policy gave it up before it was trained in full).
+        by_fold: selection metric of each inner fold that it was trained on, keyed by fold number.
     """
 
     score: float | None

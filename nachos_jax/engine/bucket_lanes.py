@@ -17,6 +17,7 @@ from nachos_jax.core.types import Fit
 from nachos_jax.engine import lane, watch
 from nachos_jax.engine.inputs import InputMaker
 from nachos_jax.engine.lane import LaneInput, LaneState
+from nachos_jax.engine.paused import PausedLanes
 from nachos_jax.engine.program import LaneProgram, empty_state, place
 from nachos_jax.engine.resume import Resumable, Running, Saved, resumables, snapshot
 from nachos_jax.engine.watch import FitProgress
@@ -54,10 +55,12 @@ class BucketLanes:
         checkpoint: LaneCheckpoint | None,
         saved: Saved | None = None,
         keep_last: bool = False,
+        paused: PausedLanes | None = None,
     ):
         self.program = program
         self._maker, self._metric, self._checkpoint, self._saved = maker, metric, checkpoint, saved
-        self._keep_last = keep_last
+        self._keep_last, self._paused = keep_last, paused
+        self.ran = 0  # lanes with a fit in the last epoch
         self._pending: deque[Fit] = deque()
         self._progress: list[FitProgress | None] = [None] * program.lanes
         self._told: list[LaneInput] = [maker.idle()] * program.lanes
@@ -97,6 +100,10 @@ class BucketLanes:
 
     def epoch(self) -> list[FitResult]:
         """Refills free lanes, runs one epoch of all busy ones, and returns the fits that ended."""
+        known = self._known()
+        if known:
+            self.ran = 0
+            return known
         state, fresh = self._refill()
         told = place([self._tell(i) for i in range(self.program.lanes)], self.program.mesh)
         if fresh.any():
@@ -106,15 +113,13 @@ class BucketLanes:
         losses, seen = np.asarray(output.training_loss), np.asarray(output.seen)
         # Kept only now: an accelerator tells that it ran out of memory when results are read.
         self._state = state
-        ended = []
-        for i, progress in enumerate(self._progress):
-            if progress is None:
-                continue
-            progress = self._observe(i, progress, float(losses[i]), seen[i])
-            self._progress[i] = progress
-            if progress.ended:
-                ended.append(self._finish(i, progress, seen[i]))
-        return ended
+        before, self.ran = list(self._progress), self.busy
+        for i, progress in enumerate(before):
+            if progress is not None:
+                self._progress[i] = self._observe(i, progress, float(losses[i]), seen[i])
+        self._pause(before)
+        over = [(i, progress) for i, progress in enumerate(self._progress) if progress and progress.ended]
+        return [self._finish(i, progress, seen[i]) for i, progress in over]
 
     def save(self) -> None:
         """Saves the running lanes in the background."""
@@ -140,6 +145,21 @@ class BucketLanes:
         self._state, self._placing = None, {}
         self.close()
         return found, [*(lane.progress.fit for lane in running), *self._pending]
+
+    def _pause(self, before: list[FitProgress | None]) -> None:
+        """Keeps the lanes that a longer fit may go on from."""
+        if self._paused is None or self._state is None:
+            return
+        due = [
+            lane
+            for lane in self._running()
+            if (earlier := before[lane.lane]) is not None and self._paused.due(earlier, lane.progress)
+        ]
+        if due:
+            arrays, told = snapshot(self._state, due)
+            for row, lane in enumerate(due):
+                alone = {name: np.ascontiguousarray(array[row : row + 1]) for name, array in arrays.items()}
+                self._paused.keep(lane.progress.fit.stream, alone, told[row])
 
     def _running(self) -> list[Running]:
         held = [(i, p, self._best[i]) for i, p in enumerate(self._progress) if p is not None]
@@ -169,6 +189,20 @@ class BucketLanes:
         if self._checkpoint is not None:
             self._checkpoint.close()
 
+    def _known(self) -> list[FitResult]:
+        """The next fits that a paused lane has been trained as far as they ask for."""
+        found: list[FitResult] = []
+        while self._paused is not None and self._pending and self.busy < self.program.lanes:
+            fit = self._pending[0]
+            saved = self._paused.take(fit)
+            if saved is None or not saved.progress_of(fit).ended:
+                break
+            self._pending.popleft()
+            i = self._free_lane()
+            self._best[i] = np.array(saved.best)
+            found.append(self._finish(i, saved.progress_of(fit), self._unseen()))
+        return found
+
     def _refill(self) -> tuple[LaneState, np.ndarray]:
         """Gives free lanes the next fits; returns the state, and which lanes are to start fresh."""
         placed: dict[int, Resumable] = {}
@@ -176,7 +210,7 @@ class BucketLanes:
         while self._pending and self.busy < self.program.lanes:
             i, fit = self._free_lane(), self._pending.popleft()
             self._told[i] = self._maker.make(fit, self.program.spec.batch_size)
-            saved = self._saved_state(fit.id)
+            saved = self._saved_state(fit)
             self._progress[i] = saved.progress_of(fit) if saved else watch.begin(fit)
             self._best[i] = np.array(saved.best) if saved else self._unseen()
             fresh[i] = saved is None
@@ -187,17 +221,18 @@ class BucketLanes:
             state = empty_state(program.spec, program.lanes, program.mesh)
         return self._with_rows(state, placed) if placed else state, fresh
 
-    def _saved_state(self, fit: str) -> Resumable | None:
-        adopted = self._resumable.pop(fit, None)
-        if adopted is not None or self._saved is None:
+    def _saved_state(self, fit: Fit) -> Resumable | None:
+        adopted = self._resumable.pop(fit.id, None)
+        if adopted is not None:
             return adopted
-        saved = self._saved.take(fit)
+        saved = self._saved.take(fit.id) if self._saved else None
+        saved = saved or (self._paused.take(fit) if self._paused else None)
         if saved is None or saved.matches(self._leaves, self._unseen()):
             return saved
         log.warning(
             "the checkpoint of fit %s was written by another version of this code or of its packages, whose "
             "lanes hold other arrays: the fit begins anew",
-            fit,
+            fit.id,
         )
         return None
 
@@ -252,6 +287,8 @@ class BucketLanes:
             payload = self._payload(i, seen)
         self._progress[i] = self._best[i] = None
         fit = progress.fit
+        if self._paused is not None:
+            self._paused.drop(fit)
         record = FitRecord(
             fit=fit.id,
             left_out=fit.left_out,

@@ -18,6 +18,7 @@ from nachos_jax.engine.bucket_lanes import BucketLanes, FitResult
 from nachos_jax.engine.buckets import Bucket, bucket_of
 from nachos_jax.engine.compiler import BucketCompiler
 from nachos_jax.engine.inputs import InputMaker, held_room
+from nachos_jax.engine.paused import PausedLanes
 from nachos_jax.engine.resume import Checkpoints, Saved
 from nachos_jax.engine.tuning import Agree, alone
 from nachos_jax.engine.windows import divide
@@ -167,8 +168,8 @@ class LanePool:
             return []
         self.spent.train_seconds += time.perf_counter() - start
         self.spent.fits += len(ended)
-        self.spent.epochs += lanes.busy + len(ended)
-        self.spent.lane_epochs += lanes.program.lanes
+        self.spent.epochs += lanes.ran
+        self.spent.lane_epochs += lanes.program.lanes if lanes.ran else 0
         self._since_save[bucket] += 1
         if not lanes.busy and not before:
             lanes.rest()
@@ -211,7 +212,8 @@ class LanePool:
             return BucketLanes(program, self._maker, metric, None, keep_last=self._keep_last)
         root = self._checkpoints.root
         own, saved = LaneCheckpoint(root / self._checkpoints.launch / name), Saved(root, name)
-        return BucketLanes(program, self._maker, metric, own, saved, self._keep_last)
+        paused = PausedLanes(root, self._run.limit)
+        return BucketLanes(program, self._maker, metric, own, saved, self._keep_last, paused)
 
     def _halve(self, bucket: Bucket, error: Exception) -> None:
         """Goes on with half the lanes after the device has run out of memory."""

@@ -70,7 +70,11 @@ def after_epoch(
 def _extend(curve: Curve, loss: float, score: float | None, broken: bool, limit: EpochLimit) -> Curve:
     if broken or not math.isfinite(loss):
         return Curve((*curve.loss, None), (*curve.score, None), "nan")
-    loss_curve, score_curve = (*curve.loss, loss), (*curve.score, score)
-    if waited(loss_curve, limit.min_delta) >= (limit.patience or 0):
-        return Curve(loss_curve, score_curve, "patience")
-    return Curve(loss_curve, score_curve, "limit" if len(loss_curve) >= limit.epochs else "")
+    return closed(Curve((*curve.loss, loss), (*curve.score, score), ""), limit)
+
+
+def closed(curve: Curve, limit: EpochLimit) -> Curve:
+    """A curve without NaN, closed if a watcher with this limit stops at its last epoch."""
+    if waited(curve.loss, limit.min_delta) >= (limit.patience or 0):
+        return replace(curve, end="patience")
+    return replace(curve, end="limit" if len(curve.loss) >= limit.epochs else "")

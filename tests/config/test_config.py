@@ -176,6 +176,7 @@ FREE = {
     "data.include",
     "data.exclude",
     "search.searcher",
+    "search.policy",
     "search.metric",
 }
 FREE |= {"data.target_keys", "report.subgroups", "report.positive", "report.threshold", "report.currency"}

@@ -11,7 +11,7 @@ from nachos_jax.engine.buckets import bucket_of
 from nachos_jax.protocol.design import protocols
 from nachos_jax.protocol.plan import fits as plan_fits
 from nachos_jax.protocol.plan import plan
-from nachos_jax.protocol.study.rounds import due
+from nachos_jax.protocol.study import cohorts
 from nachos_jax.search import registry as searchers
 from nachos_jax.splits.folds import Folds
 from tests import tiny
@@ -28,15 +28,14 @@ def ids_by_the_protocol(run, folds: Folds, outer, meets: bool) -> tuple[set[str]
     search, refits = set(), set()
     drawn = plan_fits.drawn_trials(run)
     for study in protocols.of(run).studies(outer, folds, "cases", run):
-        asked, trials = 0, []
-        while (now := due(run.search, asked, asked)) is not None:
-            for number in range(now.start, now.start + now.size):
+        found, trials = cohorts.of(run.search), []
+        for now in (found.numbers(index) for index in range(len(found.ends))):
+            for number in now:
                 hparams = dict(drawn[number])
                 if searchers.looks_at_scores(run.search.searcher) and now.start and not meets:
                     hparams["learning_rate"] = 1e-3 * (1 + study.outer)  # type: ignore[operator]
                     hparams["momentum"] = 0.5 + 1e-6 * number
                 trials.append(Trial(study.outer, number, hparams, "?"))
-            asked = now.start + now.size
         search |= {fit.id for trial in trials for fit in study.search_fits(trial).values()}
         refits.add(study.refit(trials[0], 7).id)
     return search, refits

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Fit
+from nachos_jax.engine import paused
 from nachos_jax.engine.pool import LanePool
 from nachos_jax.protocol.crew.ledger import COMPILING, TRAINING, Ledger
 from nachos_jax.records import checkpoint
@@ -164,7 +165,7 @@ def new_session() -> str:
 
 
 def put_down(store: RunDirectory, pool: LanePool, ledger: Ledger, seconds: float, failed: bool) -> None:
-    """Closes a pool, writes what it has spent, and removes checkpoints that are needed no more.
+    """Closes a pool, writes what it has spent, and removes saved lanes that are needed no more.
 
     Args:
         store: the run directory.
@@ -190,6 +191,7 @@ def put_down(store: RunDirectory, pool: LanePool, ledger: Ledger, seconds: float
                 raise
             log.warning("what this process has spent is not on record: %s", error)
     if not failed:
+        paused.clear(store.path / "checkpoints" / store.command)
         checkpoint.prune(_launches(store, ledger.name), store.fit_ids())
 
 

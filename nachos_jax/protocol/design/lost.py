@@ -21,8 +21,9 @@ def nothing(store: RunDirectory, study: Study, tested: str = "") -> bool:
     outcome = store.outcome(study.outer)
     if outcome is None or list(outcome.trials) != store.trials(study.outer):
         return False
-    search = [fit for fits in outcome.fits for fit in fits]
-    if search != [fit.id for fit in study.searched(outcome)]:
+    search = {fit: trial for trial, fits in zip(outcome.trials, outcome.fits, strict=True) for fit in fits}
+    records = {fit: store.fit(fit) for fit in search}
+    if any(record and not study.holds(search[fit], record) for fit, record in records.items()):
         raise UsageError(
             f"{store.outcome_path(study.outer)} is of other cases or another config: delete this file and "
             "run the same `nachos evaluate` again, or use another --workdir."

@@ -158,6 +158,12 @@ class _Flat(Protocol):
                 f"config.search.rule = {run.search.rule!r}: the correction of the flat protocol repeats the "
                 "choice of the best trial; set it to 'best', or config.protocol = 'nested'."
             )
+        if run.search.policy != "full":
+            raise UsageError(
+                f"config.search.policy = {run.search.policy!r} gives trials up, and the correction of the "
+                "flat protocol needs all of them on all folds: set it to 'full', or "
+                "config.protocol = 'nested'."
+            )
         if run.folds.repeats > 1:
             raise UsageError(
                 f"config.folds.repeats = {run.folds.repeats}: the flat protocol divides the cases once; set "

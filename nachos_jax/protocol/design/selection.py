@@ -10,13 +10,15 @@ from nachos_jax.core.types import TrialScore
 from nachos_jax.records.schema import Curve
 
 
-def score_trial(curves: Mapping[int, Curve], parameters: int, last: bool = False) -> TrialScore:
+def score_trial(
+    curves: Mapping[int, Curve], parameters: int, last: bool = False, stopped: bool = False
+) -> TrialScore:
     """Scores a trial from the curve of each inner fold v, that of the fit that left v out.
 
     score = mean over v of the selection metric at best_epoch (first epoch, counted from 1, with the lowest
     loss on v; with `last` the last one, as the best would have been chosen on the same fold); spread = its
     standard deviation; n* = mean best epoch, rounded, at least 1. A trial with a NaN loss or an undefined
-    metric in any inner fold has failed.
+    metric in any inner fold has failed. One that was `stopped` before it was trained in full is not scored.
     """
     whole = {fold: curve.loss for fold, curve in curves.items() if curve.end != "nan"}
     best = {fold: len(loss) if last else best_epoch(loss) for fold, loss in whole.items()}
@@ -24,6 +26,8 @@ def score_trial(curves: Mapping[int, Curve], parameters: int, last: bool = False
     scores = [score for score in by_fold.values() if score is not None and math.isfinite(score)]
     if not curves or len(scores) < len(curves):
         return TrialScore(None, None, None, parameters, "failed", by_fold)
+    if stopped:
+        return TrialScore(None, None, None, parameters, "stopped", by_fold)
     mean = math.fsum(scores) / len(scores)  # exact, so that equal means tie whatever the order of folds
     return TrialScore(mean, spread(scores), mean_epochs(list(best.values())), parameters, "done", by_fold)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.types import EpochLimit, Fit, Trial, TrialScore
-from nachos_jax.protocol.design.selection import score_trial, select
+from nachos_jax.protocol.design.selection import select
 from nachos_jax.records.schema import FitRecord, Outcome
 
 
@@ -34,30 +34,21 @@ class Study:
         """The fit of each inner fold."""
         return {v: self.fit(trial, self.left_out(v), self.run.limit) for v in self.inner}
 
-    def searched(self, outcome: Outcome) -> list[Fit]:
-        """All search fits of a finished search."""
-        return [fit for trial in outcome.trials for fit in self.search_fits(trial).values()]
-
     def refit(self, trial: Trial, epochs: int) -> Fit:
         """The fit on all cases but the outer fold's, for exactly n* epochs."""
         left_out = () if self.outer is None else (self.outer,)
         return self.fit(trial, left_out, EpochLimit(epochs))
 
-    def score(self, fits: Mapping[int, Fit], records: Mapping[str, FitRecord]) -> TrialScore | None:
-        """Score of the trial with these search fits, or None while one is missing.
+    def conclude(
+        self, trials: Sequence[Trial], scores: Sequence[TrialScore], fits: Sequence[tuple[str, ...]]
+    ) -> Outcome | None:
+        """Selects h* and n*; None when every trial has failed.
 
-        It reads the curves of the inner folds only: the outer fold's, which pair reuse left in the same
-        records, belong to other studies.
+        Args:
+            trials: all trials, by number.
+            scores: their scores.
+            fits: ids of their search fits, the furthest on each inner fold.
         """
-        found = {v: records[fit.id] for v, fit in fits.items() if fit.id in records}
-        if len(found) < len(fits):
-            return None
-        parameters = max(record.parameters for record in found.values())
-        curves = {v: record.curves[v] for v, record in found.items()}
-        return score_trial(curves, parameters, last=self.keep_last)
-
-    def conclude(self, trials: Sequence[Trial], scores: Sequence[TrialScore]) -> Outcome | None:
-        """Selects h* and n*; None when every trial has failed."""
         selected = select(scores, self.run.search.rule)
         if selected is None:
             return None
@@ -69,10 +60,18 @@ class Study:
             rule=self.run.search.rule,
             trials=tuple(trials),
             scores=tuple(scores),
-            fits=tuple(tuple(fit.id for fit in self.search_fits(trial).values()) for trial in trials),
+            fits=tuple(fits),
             selected=selected,
             epochs=epochs,
         )
+
+    def holds(self, trial: Trial, record: FitRecord) -> bool:
+        """Whether the record is of a search fit of this trial, trained as far as a policy may ask."""
+        if record.left_out not in map(self.left_out, self.inner):
+            return False
+        limit = self.run.limit
+        may = (EpochLimit(record.limit, p, limit.min_delta) for p in range(limit.patience or 0, 0, -1))
+        return any(self.fit(trial, record.left_out, one).id == record.fit for one in may)
 
 
 @dataclass(frozen=True)

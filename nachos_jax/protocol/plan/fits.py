@@ -16,7 +16,7 @@ from nachos_jax.protocol.design import protocols
 from nachos_jax.protocol.design.study import Study
 from nachos_jax.protocol.plan.pool_model import Job, Name
 from nachos_jax.protocol.plan.schedule import Chain
-from nachos_jax.protocol.study.rounds import Round, due
+from nachos_jax.protocol.study import cohorts
 from nachos_jax.search import registry as searchers
 from nachos_jax.search.searcher import SearchSetting
 from nachos_jax.splits.folds import Folds
@@ -99,14 +99,16 @@ def drawn_trials(run: RunConfig) -> list[HParams]:
     return [proposal.hparams for proposal in searcher.ask(run.search.trials, [])]
 
 
-def rounds(search: SearchConfig, trials: int) -> list[Round]:
-    """The rounds in which a study asks for so many trials."""
-    found: list[Round] = []
-    asked = 0
-    while (now := due(replace(search, trials=trials), asked, asked)) is not None:
-        found.append(now)
-        asked = now.start + now.size
-    return found
+def rounds(search: SearchConfig, trials: int) -> list[range]:
+    """The trials that a study of so many asks for together, in order."""
+    found = cohorts.of(replace(search, trials=trials))
+    return [found.numbers(index) for index in range(len(found.ends))]
+
+
+def shared(run: RunConfig, trials: int) -> int:
+    """How many trials of a study were drawn without looking at scores, and are the same in all studies."""
+    looks = searchers.looks_at_scores(run.search.searcher)
+    return len(rounds(run.search, trials)[0]) if looks else trials
 
 
 def count(run: RunConfig, folds: Folds, outer: Sequence[int], trials: int) -> FitCounts:
@@ -116,7 +118,7 @@ def count(run: RunConfig, folds: Folds, outer: Sequence[int], trials: int) -> Fi
     pairs = [study.left_out(v) for study in studies for v in study.inner]
     return FitCounts(
         trials=trials,
-        shared=rounds(run.search, trials)[0].size,
+        shared=shared(run, trials),
         inner=len(pairs),
         pairs=len(set(pairs)),
         refits=sum(len(protocol.after(study)) for study in studies),
@@ -157,6 +159,7 @@ def work(
     """
     trials = drawn_trials(run)
     parts, buckets = rounds(run.search, len(trials)), [bucket_for(run, hparams) for hparams in trials]
+    common = shared(run, len(trials))
     jobs: dict[Any, Job] = {}
     sizes: dict[tuple[int, ...], int] = {}
 
@@ -168,15 +171,12 @@ def work(
         return name
 
     def search_fit(study: Study, number: int, inner: int) -> Name:
-        left_out, owner = study.left_out(inner), None if number < parts[0].size else study.outer
+        left_out, owner = study.left_out(inner), None if number < common else study.outer
         return add((number, left_out, owner), left_out, buckets[number], length)
 
     chains = []
     for study in studies:
-        chain = [
-            [search_fit(study, part.start + i, v) for i in range(part.size) for v in study.inner]
-            for part in parts
-        ]
+        chain = [[search_fit(study, number, v) for number in part for v in study.inner] for part in parts]
         chain.append([add(left_out, left_out, buckets[0], ending) for left_out in last(study)])
         chains.append(chain)
     return Work(jobs, chains)

@@ -15,6 +15,7 @@ from nachos_jax.models import registry as models
 from nachos_jax.protocol.design import protocols
 from nachos_jax.protocol.run import class_words
 from nachos_jax.search import registry as searchers
+from nachos_jax.search.policies import registry as policies
 from nachos_jax.splits import checks
 from nachos_jax.splits.folds import Folds
 from nachos_jax.tasks import registry as tasks
@@ -31,6 +32,7 @@ def check_config(run: RunConfig) -> None:
             threshold that cannot be read, or what the protocol cannot stand.
     """
     searchers.check(run.search.searcher)
+    policies.build(run.search.policy)
     name = run.search.metric
     if name == "ece":
         raise UsageError(

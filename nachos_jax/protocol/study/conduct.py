@@ -6,20 +6,22 @@ Everything that is left to do follows from the records, so resuming is the same 
 from __future__ import annotations
 
 import contextlib
-import itertools
+import functools
 import logging
+import math
 import time
-from collections.abc import Container, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.core.types import Fit, Trial, TrialScore
+from nachos_jax.core.types import Fit, Trial
 from nachos_jax.data import census
 from nachos_jax.protocol.crew.crew import Crew
 from nachos_jax.protocol.design.study import Ending, Study
 from nachos_jax.protocol.run.opening import Run
 from nachos_jax.protocol.run.progress import Progress, Status
-from nachos_jax.protocol.study.rounds import Round, due
+from nachos_jax.protocol.study import cohorts, noise
+from nachos_jax.protocol.study.searching import Searching
 from nachos_jax.records.schema import FitRecord, Outcome
 from nachos_jax.runtime import stopping
 from nachos_jax.search import registry as searchers
@@ -35,13 +37,13 @@ class _Desk:
 
     study: Study
     searcher: Searcher
+    search: Searching
     trials: dict[int, Trial]
     outcome: Outcome | None
     closed: bool
-    fits: dict[int, dict[int, Fit]] = field(default_factory=dict)
-    scores: dict[int, TrialScore] = field(default_factory=dict)
-    asking: Round | None = None
-    exhausted: bool = False
+    entered: int = 0  # cohorts whose trials are all on record
+    asking: bool = False
+    exhausted: bool = False  # the space holds no other trial
 
 
 class Conductor:
@@ -59,6 +61,7 @@ class Conductor:
         self._run, self._crew, self._ending, self._progress = run, crew, ending, progress
         self._records = {record.fit: record for record in run.store.fits()}
         self._submitted: set[str] = set()
+        self._cohorts = cohorts.of(run.config.search)
         self._desks = {study.outer: self._desk(study) for study in studies}
         self._background = Background()
         self._problems: list[str] = []
@@ -113,7 +116,8 @@ class Conductor:
         for trial in outcome.trials if outcome else ():
             if trials.get(trial.number) != trial:
                 store.commit_trial(trial)
-        return _Desk(study, searcher, trials, outcome, self._ending.finished(study))
+        search = Searching(study, self._records, functools.partial(noise.between, self._run))
+        return _Desk(study, searcher, search, trials, outcome, self._ending.finished(study))
 
     def _setting(self, study: Study) -> searchers.SearchSetting:
         config = self._run.config
@@ -129,72 +133,72 @@ class Conductor:
     def _advance(self, desk: _Desk) -> None:
         if desk.closed:
             return
-        if desk.outcome is not None:
-            self._end(desk, desk.outcome)
-        else:
-            self._search(desk)
-
-    def _search(self, desk: _Desk) -> None:
-        for trial in desk.trials.values():
-            if trial.number in desk.scores:
-                continue
-            if trial.number not in desk.fits:
-                desk.fits[trial.number] = desk.study.search_fits(trial)
-            fits = desk.fits[trial.number]
-            score = desk.study.score(fits, self._records)
-            if score is None:
-                self._submit(list(fits.values()))
-            else:
-                desk.scores[trial.number] = score
-        wanted = self._run.config.search.trials if not desk.exhausted else len(desk.trials)
-        if len(desk.scores) == len(desk.trials) == wanted:
+        self._enter(desk)
+        self._submit(desk.search.wanted())
+        if desk.search.over:
             self._conclude(desk)
-        elif desk.asking is None and not desk.exhausted:
-            desk.asking = due(self._run.config.search, _without_gap(desk.trials), _without_gap(desk.scores))
-            if desk.asking is not None:
-                self._ask(desk, desk.asking)
+        elif not desk.asking and not desk.exhausted and self._cohorts.due(desk.entered, desk.search.through):
+            self._ask(desk)
 
-    def _ask(self, desk: _Desk, due_round: Round) -> None:
-        history = [(desk.trials[number], desk.scores.get(number)) for number in range(due_round.start)]
-        searcher, size = desk.searcher, due_round.size
-        self._background.submit(desk.study.outer, lambda: searcher.ask(size, history))
+    def _enter(self, desk: _Desk) -> None:
+        """Lets the cohorts in whose trials are all on record."""
+        while desk.entered < len(self._cohorts.ends):
+            numbers = self._cohorts.numbers(desk.entered)
+            trials = [desk.trials[number] for number in numbers if number in desk.trials]
+            if len(trials) < len(numbers) and not desk.exhausted:
+                return
+            desk.search.enter(trials)
+            desk.entered = len(self._cohorts.ends) if desk.exhausted else desk.entered + 1
+        desk.search.end()
+
+    def _ask(self, desk: _Desk) -> None:
+        desk.asking, searcher, numbers = True, desk.searcher, self._cohorts.numbers(desk.entered)
+        seen = self._cohorts.seen(desk.entered)
+        history = [
+            (desk.trials[number], desk.search.score(number) if number < seen else None)
+            for number in range(numbers.start)
+        ]
+        self._background.submit(desk.study.outer, lambda: searcher.ask(len(numbers), history))
 
     def _collect(self) -> None:
         """Commits proposals that have come in; trials committed before a kill are kept as they are."""
         for outer, proposals in self._background.ready():
             desk = self._desks[outer]
-            assert desk.asking is not None
-            self._take(desk, desk.asking, proposals)
-            desk.asking, self._news = None, True
+            self._take(desk, self._cohorts.numbers(desk.entered), proposals)
+            desk.asking, self._news = False, True
 
-    def _take(self, desk: _Desk, asked: Round, proposals: Sequence[Proposal]) -> None:
-        for number, proposal in enumerate(proposals, asked.start):
+    def _take(self, desk: _Desk, asked: range, proposals: Sequence[Proposal]) -> None:
+        for number, proposal in zip(asked, proposals, strict=False):
             if number in desk.trials:
                 continue
             trial = Trial(desk.study.outer, number, dict(proposal.hparams), proposal.origin)
             self._run.store.commit_trial(trial)
             desk.trials[number] = trial
-        desk.exhausted = len(proposals) < asked.size
+        desk.exhausted = len(proposals) < len(asked)
 
     def _conclude(self, desk: _Desk) -> None:
-        numbers = sorted(desk.trials)
-        trials, scores = [desk.trials[n] for n in numbers], [desk.scores[n] for n in numbers]
-        outcome = desk.study.conclude(trials, scores)
+        outcome = desk.search.outcome()
         if outcome is None:
             self._give_up(desk, "every trial met NaN, infinity or an undefined metric")
-            return
-        self._run.store.commit_outcome(outcome)
-        desk.outcome = outcome
-        self._end(desk, outcome)
+        elif desk.outcome is None:
+            self._run.store.commit_outcome(outcome)
+            desk.outcome = outcome
+        elif desk.outcome != outcome:
+            store = self._run.store
+            raise UsageError(
+                f"{store.outcome_path(desk.study.outer)} does not follow from the records of the trials and "
+                f"fits: delete this file and run the same `nachos {store.command}` again."
+            )
+        if outcome is not None:
+            self._end(desk, outcome)
 
     def _end(self, desk: _Desk, outcome: Outcome) -> None:
         last = self._ending.fits(desk.study, outcome)
-        fits = [*desk.study.searched(outcome), *last]  # the record of a search fit may have been lost since
-        if all(fit.id in self._records for fit in fits):
+        if all(fit.id in self._records for fit in last):
             self._ending.finish(desk.study, outcome, [self._records[fit.id] for fit in last])
             desk.closed = True
         else:
-            self._submit(fits)
+            self._submit(last)
 
     def _give_up(self, desk: _Desk, why: str) -> None:
         cure = "lower the learning rates in config.search.space or config.training and use a new --workdir"
@@ -217,16 +221,14 @@ class Conductor:
     # --- what is shown ----------------------------------------------------------------------------------
 
     def _show(self) -> None:
-        scores = [
-            s.score for desk in self._desks.values() for s in desk.scores.values() if s.score is not None
-        ]
+        best = max((desk.search.best for desk in self._desks.values()), default=-math.inf)
         (busy, lanes), (epochs, rate) = self._crew.lanes, self._crew.pace
         fits = len(self._records)
         planned = max(self._planned(), fits)
         left = max(0.0, (planned - fits) * self._usual_epochs() - max(0, epochs - self._ended_epochs))
         self._crew.ledger.standing(fits_ended=fits, fits_planned=planned, epochs_left=round(left))
-        best = max(scores, default=None)
-        self._progress.show(Status(fits, planned, busy, lanes, best, epochs, rate, left))
+        shown = best if math.isfinite(best) else None
+        self._progress.show(Status(fits, planned, busy, lanes, shown, epochs, rate, left))
 
     def _usual_epochs(self) -> float:
         """Epochs of a fit: the mean of those that have ended, or as many as it may take."""
@@ -240,8 +242,3 @@ class Conductor:
             if desk.outcome is None and not desk.closed:
                 ahead += 1 + (self._run.config.search.trials - len(desk.trials)) * len(desk.study.inner)
         return len(known) + ahead
-
-
-def _without_gap(numbers: Container[int]) -> int:
-    """How many numbers from 0 on are there before the first that is not."""
-    return next(number for number in itertools.count() if number not in numbers)

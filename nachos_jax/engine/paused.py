@@ -1,0 +1,122 @@
+"""Lanes of fits that ended early because a policy had asked for no more: where a longer fit may go on.
+
+Such a lane is a cache, as checkpoints are: without it the longer fit is trained from its first epoch, to the
+same bits. It is kept as it stood when the first of its watchers stopped, because from then on that watcher's
+fold is not seen any more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from nachos_jax.core.curves import stop
+from nachos_jax.core.errors import UsageError
+from nachos_jax.core.types import EpochLimit, Fit
+from nachos_jax.engine import watch
+from nachos_jax.engine.resume import Resumable, resumables
+from nachos_jax.engine.watch import FitProgress
+from nachos_jax.records.store import write_atomic
+
+log = logging.getLogger("nachos_jax")
+
+MOST_BYTES = 16 * 2**30
+"""Bytes of paused lanes that are kept; more are trained again when they are wanted."""
+
+
+class PausedLanes:
+    """The paused lanes of a command, shared by all processes.
+
+    Args:
+        root: folder of the checkpoints of all launches.
+        limit: of fits that no policy cuts short, which nothing can follow.
+    """
+
+    def __init__(self, root: Path, limit: EpochLimit):
+        self._folder, self._limit = folder(root), limit
+        self._full = False
+
+    def due(self, before: FitProgress, after: FitProgress) -> bool:
+        """Whether a lane is to be kept after an epoch: the first of its watchers has just stopped."""
+        if before.fit.limit == self._limit or len(before.watching) < len(before.watchers) or after.diverged:
+            return False
+        ends = {curve.end for curve in after.watchers.values()}
+        return bool(ends - {""}) and "nan" not in ends
+
+    def keep(self, stream: str, arrays: Mapping[str, np.ndarray], told: Mapping) -> None:
+        """Keeps a lane, or says once why that cannot be.
+
+        Args:
+            stream: of its fit.
+            arrays: its state, as `nachos_jax.engine.resume.snapshot` gives it of one lane.
+            told: what was seen of it, likewise.
+        """
+        if self._full:
+            return
+        facts = {"told": json.dumps(told), "digest": _digest(arrays)}
+        try:
+            used = sum(path.stat().st_size for path in self._folder.glob("*.safetensors"))
+            self._full = used + sum(array.nbytes for array in arrays.values()) > MOST_BYTES
+            if self._full:
+                log.info("paused lanes take %.0f GiB: no more are kept", used / 2**30)
+                return
+            write_atomic(self._path(stream), save(dict(arrays), facts))
+        except (OSError, UsageError) as error:
+            self._full = True
+            log.warning("paused lanes cannot be kept in %s (%s)", self._folder, error)
+
+    def take(self, fit: Fit) -> Resumable | None:
+        """Where this fit may go on; None where no earlier part of it is kept, or it is damaged."""
+        path = self._path(fit.stream)
+        if not path.exists():
+            return None
+        try:
+            with safe_open(path, "numpy") as file:
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                facts = file.metadata()
+            if facts["digest"] != _digest(arrays):
+                raise ValueError("its numbers are not those that were written")
+            (found,) = resumables(arrays, [json.loads(facts["told"])]).values()
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            log.warning("the paused lane %s is unreadable and left aside (%s)", path, error)
+            return None
+        ends = [stop(curve.loss, fit.limit) for curve in found.watchers.values()]
+        if any(end is not None and end < len(found.training_loss) for end in ends):
+            return None
+        watchers = {fold: watch.closed(curve, fit.limit) for fold, curve in found.watchers.items()}
+        return replace(found, watchers=watchers)
+
+    def drop(self, fit: Fit) -> None:
+        """Forgets the lane of a fit that nothing can follow."""
+        if fit.limit == self._limit:
+            self._path(fit.stream).unlink(missing_ok=True)
+
+    def _path(self, stream: str) -> Path:
+        return self._folder / f"{stream}.safetensors"
+
+
+def folder(root: Path) -> Path:
+    """Where paused lanes lie below the folder of all launches."""
+    return root / "paused"
+
+
+def clear(root: Path) -> None:
+    """Removes all paused lanes: nothing is left to train."""
+    shutil.rmtree(folder(root), ignore_errors=True)
+
+
+def _digest(arrays: Mapping[str, np.ndarray]) -> str:
+    found = hashlib.sha256()
+    for name in sorted(arrays):
+        found.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
+        found.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return found.hexdigest()

@@ -1,0 +1,67 @@
+"""How much the cases of one fold say of the difference between two trials: what the first fold of a race has.
+
+The fits of two trials predicted the same cases. Their subjects are drawn again with all their cases, the same
+draws for both, and the standard deviation of the difference of the scores is its standard error
+(Efron and Tibshirani 1993, chapter 6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+from safetensors.numpy import load
+
+from nachos_jax.core.types import digest
+from nachos_jax.protocol.run.opening import Run
+from nachos_jax.records.schema import FitRecord
+from nachos_jax.search.policies.policy import Noise
+from nachos_jax.statistics.bootstrap import resamples
+from nachos_jax.tasks.registry import of as task_of
+
+REPLICATES = 100
+"""Draws of subjects: a standard error to 7 %."""
+
+
+def between(run: Run, record: Callable[[int, int], FitRecord | None]) -> Noise:
+    """The noise of a study.
+
+    Args:
+        run: the opened run.
+        record: (trial, inner fold) -> its furthest fit.
+    """
+    task, metric = task_of(run.config.task), run.config.search.metric
+
+    @cache
+    def draws(fold: int) -> np.ndarray:
+        """[R, n] how often each case of a fold occurs in each draw."""
+        chosen = run.folds.cases(fold)
+        targets, subjects = run.cohort.targets.of(chosen), np.asarray(run.cohort.table.subjects)[chosen]
+        seed = int(digest(["noise", run.config.seed, fold], 8), 16)
+        return resamples(subjects, targets.strata.numbers, REPLICATES, seed).astype(np.int64)
+
+    @cache
+    def scores(fit: str, fold: int) -> np.ndarray | None:
+        """[R] scores of a fit on the draws of a fold; NaN where undefined."""
+        found = run.store.fit(fit)
+        if found is None or "inner.safetensors" not in found.payload:
+            return None
+        seen = load(run.store.payload(found, "inner.safetensors"))[str(fold)]
+        targets = run.cohort.targets.of(run.folds.cases(fold))
+        rows = [np.repeat(np.arange(len(seen)), counts) for counts in draws(fold)]
+        values = [task.watched(metric, seen[row], targets.of(row))[1] for row in rows]
+        return np.asarray([np.nan if value is None else value for value in values], np.float64)
+
+    def noise(first: int, second: int, fold: int) -> float | None:
+        fits = [record(trial, fold) for trial in (first, second)]
+        if any(fit is None for fit in fits):
+            return None
+        found = [scores(fit.fit, fold) for fit in fits if fit is not None]
+        if found[0] is None or found[1] is None:
+            return None
+        differences = found[0] - found[1]
+        differences = differences[np.isfinite(differences)]
+        return float(differences.std(ddof=1)) if len(differences) >= REPLICATES // 2 else None
+
+    return noise

@@ -1,0 +1,119 @@
+"""The search of one study: the fits that its policy asks for, and the scores that their records give."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from nachos_jax.core.types import Fit, Trial, TrialScore
+from nachos_jax.protocol.design.selection import score_trial, select
+from nachos_jax.protocol.design.study import Study
+from nachos_jax.records.schema import FitRecord, Outcome
+from nachos_jax.search.policies import registry as policies
+from nachos_jax.search.policies import tournament
+from nachos_jax.search.policies.play import Play
+from nachos_jax.search.policies.policy import Asked, Known, Noise
+
+Furthest = Callable[[int, int], FitRecord | None]
+"""(trial, inner fold) -> the furthest of its fits; None before the first."""
+
+
+class Searching:
+    """Where the search of a study stands; a function of the records of its fits.
+
+    Args:
+        study: the study.
+        records: of all fits that have ended, by id; it grows while the study is conducted.
+        noise: makes, from the furthest fit of a trial on a fold, the noise that its policy asks for.
+    """
+
+    def __init__(self, study: Study, records: Mapping[str, FitRecord], noise: Callable[[Furthest], Noise]):
+        self._study, self._records = study, records
+        order = tournament.order(study.outer, study.inner)
+        known = Known(order, study.run.limit, noise(self._record))
+        self._play = Play(policies.build(study.run.search.policy), known, self._choose)
+        self._trials: dict[int, Trial] = {}
+        self._scores: dict[int, TrialScore] = {}
+        self._fits: dict[Asked, Fit] = {}
+
+    @property
+    def over(self) -> bool:
+        """Whether a trial can be selected, or none is left."""
+        return self._play.over
+
+    @property
+    def through(self) -> int:
+        """How many cohorts have been decided on."""
+        return self._play.through
+
+    def enter(self, trials: Sequence[Trial]) -> None:
+        """The next trials that were proposed together."""
+        self._trials |= {trial.number: trial for trial in trials}
+        self._play.enter([trial.number for trial in trials])
+
+    def end(self) -> None:
+        """No other trials will follow."""
+        self._play.end()
+
+    def wanted(self) -> list[Fit]:
+        """The fits that are to be trained now, after all records that are there have been taken in."""
+        while True:
+            fits = {asked: self._fit(asked) for asked in self._play.wanted()}
+            ended = {asked: fit.id for asked, fit in fits.items() if fit.id in self._records}
+            if not ended:
+                return list(fits.values())
+            for asked, fit in ended.items():
+                self._play.known.tell(asked, self._records[fit].curves[asked.fold])
+                self._scores.pop(asked.trial, None)
+
+    def score(self, number: int) -> TrialScore | None:
+        """What is known of a trial that has been decided on; None before."""
+        known, trial = self._play.known, self._trials.get(number)
+        if trial is None or number not in known.trials:
+            return None
+        if number not in self._scores:
+            self._scores[number] = self._score(number)
+        score = self._scores[number]
+        return None if score.status == "stopped" and number not in known.stopped else score
+
+    @property
+    def best(self) -> float:
+        """The best score of a trial so far; minus infinity before the first."""
+        scores = [score.score for score in map(self.score, self._play.known.trials) if score is not None]
+        return max((score for score in scores if score is not None), default=-math.inf)
+
+    def outcome(self) -> Outcome | None:
+        """h* and n* of a search that is over; None when every trial has failed."""
+        scores = [self._score(number) for number in sorted(self._trials)]
+        fits = [
+            tuple(record.fit for record in self._furthest(number).values()) for number in sorted(self._trials)
+        ]
+        trials = [self._trials[number] for number in sorted(self._trials)]
+        return self._study.conclude(trials, scores, fits)
+
+    def _fit(self, asked: Asked) -> Fit:
+        if asked not in self._fits:
+            trial, left_out = self._trials[asked.trial], self._study.left_out(asked.fold)
+            self._fits[asked] = self._study.fit(trial, left_out, asked.limit)
+        return self._fits[asked]
+
+    def _record(self, number: int, fold: int) -> FitRecord | None:
+        far = self._play.known.furthest(number, fold)
+        return None if far is None else self._records[self._fit(Asked(number, fold, far[0])).id]
+
+    def _furthest(self, number: int) -> dict[int, FitRecord]:
+        """The furthest of a trial's fits on each inner fold that it has been trained on."""
+        found = {fold: self._record(number, fold) for fold in self._study.inner}
+        return {fold: record for fold, record in found.items() if record is not None}
+
+    def _score(self, number: int) -> TrialScore:
+        records = self._furthest(number)
+        curves = {fold: record.curves[fold] for fold, record in records.items()}
+        parameters = max((record.parameters for record in records.values()), default=0)
+        stopped = number in self._play.known.stopped or len(curves) < len(self._study.inner)
+        return score_trial(curves, parameters, last=self._study.keep_last, stopped=stopped)
+
+    def _choose(self, known: Known) -> int | None:
+        scores = [self._score(number) for number in known.trials]
+        place = select(scores, self._study.run.search.rule)
+        return None if place is None else known.trials[place]

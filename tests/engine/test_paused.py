@@ -1,0 +1,81 @@
+"""A fit that goes on from a paused lane ends with the bytes of one that was never paused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nachos_jax.core.types import EpochLimit, Fit
+from nachos_jax.engine import paused
+from nachos_jax.engine.bucket_lanes import FitResult
+from nachos_jax.engine.pool import LanePool
+from nachos_jax.engine.resume import Checkpoints
+from tests import tiny
+
+RUN = tiny.run_config(training__epochs=9, training__patience=4, engine__lanes=4)
+SHORT = [EpochLimit(3, 3), EpochLimit(9, 1), EpochLimit(9, 2)]
+
+
+def train(root: Path | None, fits: list[Fit]) -> tuple[dict[str, FitResult], int]:
+    """Results by fit, and epochs trained."""
+    cohort = tiny.cohort()
+    place = None if root is None else Checkpoints(root, "20260101T000000-00000000-p0")
+    pool = LanePool(cohort, tiny.folds(cohort), RUN, place)
+    pool.submit(fits)
+    found = {}
+    while pool.busy or pool.waiting:
+        found |= {result.record.fit: result for result in pool.step()}
+    pool.close()
+    return found, pool.spent.epochs
+
+
+def full() -> list[Fit]:
+    return [fit for fit in tiny.some_fits(RUN) if fit.limit == RUN.limit]
+
+
+@pytest.mark.parametrize("limit", SHORT, ids=str)
+def test_a_longer_fit_goes_on_to_the_same_bytes(limit, tmp_path):
+    short = [replace(fit, limit=limit) for fit in full()]
+    before, first = train(tmp_path, short)
+    assert len(list(paused.folder(tmp_path).iterdir())) == len(short)
+    after, second = train(tmp_path, full())
+    calm, whole = train(None, full())
+    assert after == calm
+    assert second < whole, "epochs were spared"
+    longest = {r.record.hparams["learning_rate"]: r.record for r in before.values()}
+    assert all(record.epochs <= 9 for record in longest.values())
+    assert not list(paused.folder(tmp_path).iterdir()), "nothing can follow a full fit"
+    assert first > 0
+
+
+def test_what_a_short_fit_tells_is_the_beginning_of_what_the_long_one_tells(tmp_path):
+    limit = EpochLimit(9, 2)
+    short, _ = train(tmp_path, [replace(fit, limit=limit) for fit in full()])
+    long, _ = train(None, full())
+    by_stream = {(str(r.record.hparams), r.record.left_out): r.record for r in long.values()}
+    for result in short.values():
+        other = by_stream[str(result.record.hparams), result.record.left_out]
+        for fold, curve in result.record.curves.items():
+            assert other.curves[fold].loss[: len(curve.loss)] == curve.loss
+
+
+def test_a_damaged_or_lost_lane_costs_epochs_only(tmp_path, caplog):
+    train(tmp_path, [replace(fit, limit=SHORT[0]) for fit in full()])
+    files = sorted(paused.folder(tmp_path).iterdir())
+    files[0].unlink()
+    files[1].write_bytes(files[1].read_bytes()[:-3])
+    changed = bytearray(files[2].read_bytes())
+    changed[-1] ^= 1
+    files[2].write_bytes(bytes(changed))
+    after, _ = train(tmp_path, full())
+    assert after == train(None, full())[0]
+    assert sum("is unreadable" in record.message for record in caplog.records) == 2
+
+
+def test_a_lane_does_not_serve_a_fit_that_would_have_ended_before(tmp_path):
+    fits = full()
+    train(tmp_path, [replace(fit, limit=EpochLimit(9, 2)) for fit in fits])
+    shorter = [replace(fit, limit=EpochLimit(1, 1)) for fit in fits]
+    assert train(tmp_path, shorter)[0] == train(None, shorter)[0]
