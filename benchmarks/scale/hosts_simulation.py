@@ -265,7 +265,6 @@ class World:
             (lane_buckets, "bucket_of", bucket_of),
             (crew, "Ledger", Notes),
             (leader, "Ledger", Notes),
-            (conduct.census, "lines", lambda _: ()),
             (conduct, "time", self._time(self.clock.sleep)),
             (crew, "time", self._time(self.clock.sleep)),
             (leader, "time", self._time(self.clock.sleep)),

@@ -18,6 +18,8 @@ from nachos_jax.cli.launched import FLAGS, launched
 from nachos_jax.cli.parsing import Flag
 from nachos_jax.cli.plan import FLAGS as PLAN_FLAGS
 from nachos_jax.cli.plan import plan
+from nachos_jax.cli.replay import FLAGS as REPLAY_FLAGS
+from nachos_jax.cli.replay import replay
 from nachos_jax.cli.track import FLAGS as TRACK_FLAGS
 from nachos_jax.cli.track import track
 from nachos_jax.core.errors import UsageError
@@ -235,6 +237,7 @@ NAMES: Mapping[str, Command] = {
     "plan": Command(plan, "what a run will take: fits, buckets, memory, time", (CONFIG, *PLAN_FLAGS)),
     "config": Command(fields, "every field of the config with its default and meaning", FIELDS_FLAGS),
     "report": Command(report, "summary, tables and page, written again from the records", (WORKDIR,)),
+    "replay": Command(replay, "search policies on recorded learning curves, nothing trained", REPLAY_FLAGS),
     "compare": Command(compare, "two or more runs over the same folds, with tests", COMPARE_FLAGS),
     "track": Command(track, "a run in TensorBoard or MLflow, made from its records", TRACK_FLAGS),
 }

@@ -91,6 +91,7 @@ PLACES = {
     "plan": ("workdir",),
     "config": (),
     "report": ("workdir",),
+    "replay": ("curves", "output"),
     "compare": ("runs", "output"),
     "track": ("workdir", "tensorboard"),
 }

@@ -10,12 +10,11 @@ import functools
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Fit, Trial
-from nachos_jax.data import census
 from nachos_jax.protocol.crew.crew import Crew
 from nachos_jax.protocol.design.study import Ending, Study
 from nachos_jax.protocol.run.opening import Run
@@ -55,9 +54,19 @@ class Conductor:
         crew: who trains.
         ending: what follows each search.
         progress: where progress is shown.
+        searcher: who proposes the trials of a study by its outer fold; None for what the config names.
     """
 
-    def __init__(self, run: Run, studies: Sequence[Study], crew: Crew, ending: Ending, progress: Progress):
+    def __init__(
+        self,
+        run: Run,
+        studies: Sequence[Study],
+        crew: Crew,
+        ending: Ending,
+        progress: Progress,
+        searcher: Callable[[int | None], Searcher] | None = None,
+    ):
+        self._searcher = searcher or self._built
         self._run, self._crew, self._ending, self._progress = run, crew, ending, progress
         self._records = {record.fit: record for record in run.store.fits()}
         self._submitted: set[str] = set()
@@ -69,14 +78,12 @@ class Conductor:
         self._news = True  # records or proposals have come in since studies were last advanced
 
     def conduct(self) -> None:
-        """Tells who is there, then runs until every study is finished.
+        """Runs until every study is finished.
 
         Raises:
             UsageError: a study could not be finished, for a reason that its message gives; all others
                 were, and their results are on disk.
         """
-        for text in census.lines(self._run.cohort):
-            log.info("%s", text)
         start = time.monotonic()
         with contextlib.ExitStack() as closers:  # each runs, whatever another one meets
             closers.callback(self._progress.close)
@@ -110,25 +117,27 @@ class Conductor:
 
     def _desk(self, study: Study) -> _Desk:
         store = self._run.store
-        searcher = searchers.build(self._run.config.search.searcher, self._setting(study))
         trials = {trial.number: trial for trial in store.trials(study.outer)}
         outcome = store.outcome(study.outer)
         for trial in outcome.trials if outcome else ():
             if trials.get(trial.number) != trial:
                 store.commit_trial(trial)
         search = Searching(study, self._records, functools.partial(noise.between, self._run))
-        return _Desk(study, searcher, search, trials, outcome, self._ending.finished(study))
+        searcher, closed = self._searcher(study.outer), self._ending.finished(study)
+        return _Desk(study, searcher, search, trials, outcome, closed)
 
-    def _setting(self, study: Study) -> searchers.SearchSetting:
+    def _built(self, outer: int | None) -> Searcher:
+        """The searcher that the config names."""
         config = self._run.config
-        return searchers.SearchSetting(
+        setting = searchers.SearchSetting(
             defaults=config.defaults,
             space=config.search.space,
             table=config.table,
             seed=config.seed,
-            study=study.outer,
+            study=outer,
             initial=config.search.initial,
         )
+        return searchers.build(config.search.searcher, setting)
 
     def _advance(self, desk: _Desk) -> None:
         if desk.closed:

@@ -1,0 +1,42 @@
+"""`nachos replay`: search policies on recorded learning curves, without training anything."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from nachos_jax.cli.parsing import Flag
+from nachos_jax.core.errors import UsageError
+
+FLAGS = (
+    Flag(
+        "curves",
+        "FILE.npz|RUN",
+        "Arrays NAME__curves (trials, test folds, validation folds, epochs, 4) with columns loss, accuracy, "
+        "val_loss, val_accuracy, NaN where not run; or the run directory of a finished `nachos evaluate`.",
+        path=True,
+    ),
+    Flag(
+        "policy",
+        "NAME",
+        "Policy to play, like race; the default one when left out.",
+        required=False,
+    ),
+    Flag("output", "FILE.json", "Where to write the object too.", required=False, path=True),
+)
+
+
+def replay(values: Any, _words: list[str]) -> None:
+    """`nachos replay`: prints one JSON object, {name: what the policy would have trained and chosen}."""
+    if not os.path.exists(values.curves):
+        raise UsageError(f"--curves={values.curves}: is not there.")
+    from nachos_jax.protocol.replay import recorded
+    from nachos_jax.protocol.replay.replay import replay as play
+
+    told = {name: play(found, values.policy or None) for name, found in recorded.load(values.curves).items()}
+    text = json.dumps(told, indent=2, allow_nan=False)
+    if values.output:
+        with open(values.output, "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+    print(text)
