@@ -245,9 +245,9 @@ class Conductor:
         return sum(ended) / len(ended) if ended else self._run.config.limit.epochs
 
     def _planned(self) -> int:
-        """Fits known now, plus those of trials that are still to be proposed."""
+        """Fits known now, plus the first of trials that are still to be proposed, and a refit a study."""
         known, ahead = set(self._records) | self._submitted, 0
         for desk in self._desks.values():
             if desk.outcome is None and not desk.closed:
-                ahead += 1 + (self._run.config.search.trials - len(desk.trials)) * len(desk.study.inner)
+                ahead += 1 + (self._run.config.search.trials - len(desk.trials)) * desk.search.first
         return len(known) + ahead

@@ -77,6 +77,11 @@ class Searching:
         return None if score.status == "stopped" and number not in known.stopped else score
 
     @property
+    def first(self) -> int:
+        """How many fits a trial asks for before anything is decided on it."""
+        return self._play.first
+
+    @property
     def best(self) -> float:
         """The best score of a trial so far; minus infinity before the first."""
         scores = [score.score for score in map(self.score, self._play.known.trials) if score is not None]

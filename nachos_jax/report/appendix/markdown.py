@@ -79,6 +79,7 @@ def _spent(summary: Mapping[str, Any]) -> Grid:
         ("Trials asked for", number(trials["asked"])),
         ("Trials scored", number(trials["scored"])),
         ("Trials failed", number(trials["failed"])),
+        ("Trials stopped by the policy", number(trials["stopped"])),
         ("Fits trained", number(spent["fits_trained"])),
         ("Fits that met NaN or infinity", number(spent["fits_diverged"])),
         ("Fits of finished studies and refits", number(spent["fits_of_finished_studies"])),

@@ -18,12 +18,16 @@ from nachos_jax.report.words.format import duration, in_sentence, percent
 
 
 def drawn(evidence: Evidence, summary: Mapping[str, Any]) -> list[Figure | None]:
-    """Trials, losses, learning curves, search, importance, agreement and time; None for what is empty."""
+    """Trials, losses, learning curves, search, importance, agreement and time; None for what is empty.
+
+    Trials that the policy stopped have no score on all inner folds, and are in none of them.
+    """
     axes, label = _searched(evidence), _score_label(summary)
     trials = [
         Trial(study, trial.number, trial.hparams, score.score, trial.number == outcome.selected)
         for study, outcome in evidence.outcomes.items()
         for trial, score in zip(outcome.trials, outcome.scores, strict=True)
+        if score.status != "stopped"
     ]
     scored = [(trial.outer_fold, trial.values, trial.score) for trial in trials if trial.score is not None]
     losses = {f"fold {fold}": test.training_loss for fold, test in evidence.tests.items()}

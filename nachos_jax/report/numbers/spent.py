@@ -32,7 +32,7 @@ def spent(evidence: Evidence) -> dict[str, Any]:
         "fits_diverged": sum(fit.status == "diverged" for fit in evidence.fits),
         "fits_of_finished_studies": len({fit for ids in searched for fit in ids} | refits),
         "fits_without_pair_reuse": sum(map(len, searched)) + len(refits),
-        "epochs": sum(fit.epochs for fit in evidence.fits),
+        "epochs": _epochs(evidence),
         "occupancy": total("busy_lane_epochs") / total("lane_epochs") if total("lane_epochs") else None,
         "seconds": sum(seconds.values()),
         "process_seconds": total("seconds"),
@@ -46,6 +46,15 @@ def spent(evidence: Evidence) -> dict[str, Any]:
         "device_hours": hours,
         **_rates(evidence, hours),
     }
+
+
+def _epochs(evidence: Evidence) -> int:
+    """Epochs of all fits. A search fit that goes on from a shorter one trains its own epochs only."""
+    furthest: dict[Any, int] = {}
+    for fit in evidence.fits:
+        name = (frozenset(fit.hparams.items()), fit.left_out) if fit.curves else fit.fit
+        furthest[name] = max(fit.epochs, furthest.get(name, 0))
+    return sum(furthest.values())
 
 
 def _rates(evidence: Evidence, hours: float) -> dict[str, Any]:

@@ -107,12 +107,14 @@ def _as_measured(evidence: Evidence, score: float | None) -> float | None:
     return -score if score is not None and known is not None and not known.higher_is_better else score
 
 
-def _trials(evidence: Evidence) -> dict[str, int]:
+def _trials(evidence: Evidence) -> dict[str, Any]:
     scores = [score for outcome in evidence.outcomes.values() for score in outcome.scores]
     return {
         "asked": sum(map(len, evidence.trials.values())),
-        "scored": len(scores),
+        "scored": sum(score.status != "stopped" for score in scores),
         "failed": sum(score.status == "failed" for score in scores),
+        "stopped": sum(score.status == "stopped" for score in scores),
+        "policy": evidence.run["config"].get("search", {}).get("policy", "full"),
         "studies_finished": len(evidence.outcomes),
     }
 

@@ -31,7 +31,8 @@ def predictions(evidence: Evidence) -> Table:
 def trials(evidence: Evidence) -> Table:
     """trials.csv: one row a trial of every study, then one column a hyperparameter.
 
-    Status is "done", "failed", or "open" while the study goes on; inactive hyperparameters are empty.
+    Status is "done", "failed", "stopped" by the policy, or "open" while the study goes on; inactive
+    hyperparameters are empty.
     """
     names = hyperparameters(evidence)
     header = ["study", "number", "origin", "status", "score", "spread", "epochs", "selected", *names]

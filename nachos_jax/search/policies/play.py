@@ -48,6 +48,11 @@ class Play:
         """No other trials will follow."""
         self._last = True
 
+    @property
+    def first(self) -> int:
+        """How many fits a trial asks for before anything is decided on it."""
+        return len(self._policy.opening(self.known, Cohort(0, (0,))))
+
     def wanted(self) -> list[Asked]:
         """Goes on as far as what is known allows; then the fits that have not ended and are wanted now.
 
