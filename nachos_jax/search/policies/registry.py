@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from nachos_jax.core.errors import UsageError
 from nachos_jax.search.policies.full import Full
 from nachos_jax.search.policies.policy import Policy
+from nachos_jax.search.policies.race import Race
 
-POLICIES: Mapping[str, Callable[[], Policy]] = {"full": Full}
+POLICIES: Mapping[str, Callable[[], Policy]] = {"full": Full, "race": Race}
 """By their names in config.search.policy."""
 
 
