@@ -13,7 +13,7 @@ from nachos_jax.search.policies.standing import Standing
 TOLERANCE = 0.5
 """What all that is left out may be expected to cost, in standard errors of the leader's mean over inner folds. The
 one-standard-error rule calls a whole one no difference (Breiman et al. 1984)."""
-PILOTS = 6
+PILOTS = 4
 """Trials that take a second fold to tell how much folds differ, when nothing else does."""
 
 
