@@ -15,7 +15,7 @@ class Play:
 
     When all cohorts are through, the trial that would be selected is completed: trained on every inner fold
     as if there had been no policy. If another one is then ahead of it, that one too, until the selected trial
-    is complete.
+    is complete. If all fail that were not given up, those that were are back, and the policy goes on with them.
 
     Args:
         policy: how far trials are trained.
@@ -36,6 +36,11 @@ class Play:
     def through(self) -> int:
         """Number of cohorts that have been through all their stages."""
         return self._through
+
+    @property
+    def cohorts(self) -> int:
+        """Number of cohorts that have entered."""
+        return len(self._cohorts)
 
     over = False
     """Whether nothing is left to ask for, now or later."""
@@ -71,6 +76,13 @@ class Play:
     def _missing(self, asked: Sequence[Asked]) -> list[Asked]:
         return [fit for fit in asked if not self.known.knows(fit)]
 
+    def _take_back(self) -> bool:
+        """When all have failed for whose sake others were given up, those are back; False if there are none."""
+        back = [trial for trial in self.known.stopped if not self.known.failed(trial)]
+        for trial in back:
+            del self.known.stopped[trial]
+        return bool(back)
+
     def _all(self) -> Iterator[Stage | None]:
         """The stages of all cohorts, then of the trial that is selected; None while a cohort is awaited."""
         while True:
@@ -83,10 +95,13 @@ class Play:
             yield Stage(self._policy.opening(self.known, cohort))
             yield from self._policy.course(self.known, cohort)
             self._through += 1
-        while (selected := self._choose(self.known)) is not None:
-            stage = Stage(self.known.completed(selected))
-            if not self._missing(stage.asked):
+        while True:
+            while not self.known.alive() and self._take_back():
+                yield from self._policy.course(self.known, self._cohorts[-1])
+            selected = self._choose(self.known)
+            rest = [] if selected is None else self._missing(self.known.completed(selected))
+            if not rest:
                 break
-            yield stage
+            yield Stage(rest)
         self.over = True
         yield None

@@ -88,13 +88,19 @@ class Known:
         seen = self._seen.get((trial, fold))
         return max(seen.items(), key=lambda pair: reach(pair[0])) if seen else None
 
+    def curve(self, trial: int, fold: int, limit: EpochLimit | None = None) -> Curve | None:
+        """Of the fit of a trial that was trained furthest, or of the one with this limit; None when not known."""
+        if limit is not None:
+            return self._seen.get((trial, fold), {}).get(limit)
+        found = self.furthest(trial, fold)
+        return found[1] if found else None
+
     def score(self, trial: int, fold: int, limit: EpochLimit | None = None) -> float | None:
         """Selection metric at the best epoch of the furthest fit, or of the one with this limit.
 
         None when it is not known, met NaN, or has an undefined metric.
         """
-        seen = self._seen.get((trial, fold), {})
-        curve = seen.get(limit) if limit else (self.furthest(trial, fold) or (None, None))[1]
+        curve = self.curve(trial, fold, limit)
         if curve is None or curve.end == "nan":
             return None
         value = curve.score[best_epoch(curve.loss) - 1]

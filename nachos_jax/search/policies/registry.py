@@ -6,9 +6,21 @@ from collections.abc import Callable, Mapping
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.search.policies.full import Full
+from nachos_jax.search.policies.halving import Halving
+from nachos_jax.search.policies.hyperband import Hyperband
 from nachos_jax.search.policies.policy import Policy
+from nachos_jax.search.policies.race import Race
+from nachos_jax.search.policies.race_halving import RaceHalving
+from nachos_jax.search.policies.top import Top
 
-POLICIES: Mapping[str, Callable[[], Policy]] = {"full": Full}
+POLICIES: Mapping[str, Callable[[], Policy]] = {
+    "full": Full,
+    "race": Race,
+    "race-halving": RaceHalving,
+    "halving": Halving,
+    "hyperband": Hyperband,
+    "top": Top,
+}
 """By their names in config.search.policy."""
 
 

@@ -1,0 +1,131 @@
+"""Recorded curves played through a policy: which trial it selects, and what it trains for that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from nachos_jax.core.curves import stop
+from nachos_jax.core.types import EpochLimit
+from nachos_jax.protocol.design.selection import score_trial, select
+from nachos_jax.records.schema import Curve
+from nachos_jax.search.policies.play import Play
+from nachos_jax.search.policies.policy import Asked, Known, Noise, Policy, unknown
+
+Fold = int
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The curves of one study under the full protocol.
+
+    Attributes:
+        curves: by (trial, inner fold), to its early stop.
+        folds: inner folds in the order in which they are to be taken.
+        limit: of a search fit.
+        trials: number of trials.
+        noise: see `Noise`.
+    """
+
+    curves: Mapping[tuple[int, Fold], Curve]
+    folds: tuple[Fold, ...]
+    limit: EpochLimit
+    trials: int
+    noise: Noise = unknown
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a policy comes to on one study.
+
+    Attributes:
+        selected: the trial; None when all have failed.
+        epochs: by (trial, inner fold), the furthest that was trained.
+        fraction: of the epochs of the full protocol.
+        regret: of the selected trial's full score to the best one's, in standard errors of the best trial's
+            mean over inner folds; 0 without regret, infinite when nothing is selected though a trial could be.
+        best: the trial that the full protocol selects.
+    """
+
+    selected: int | None
+    epochs: Mapping[tuple[int, Fold], int]
+    fraction: float
+    regret: float
+    best: int | None
+
+
+def replay(recorded: Recorded, policy: Policy, rounds: int | None = None) -> Outcome:
+    """Plays a study through a policy.
+
+    Args:
+        recorded: the study.
+        policy: the policy.
+        rounds: how many trials a searcher proposes together; None for all of them.
+    """
+    epochs: dict[tuple[int, Fold], int] = {}
+    play = Play(policy, Known(recorded.folds, recorded.limit, recorded.noise), choose)
+    waiting = cohorts(policy, recorded.trials, rounds)
+    while not play.over:
+        if play.through == len(waiting):
+            play.end()
+        elif play.through == play.cohorts:
+            play.enter(waiting[play.through])
+        for asked in play.wanted():
+            curve = answer(recorded.curves[asked.trial, asked.fold], asked.limit)
+            fit = asked.trial, asked.fold
+            epochs[fit] = max(epochs.get(fit, 0), len(curve.loss))
+            play.known.tell(asked, curve)
+    full = sum(len(curve.loss) for curve in recorded.curves.values())
+    selected, best = choose(play.known), everything(recorded)
+    return Outcome(selected, epochs, sum(epochs.values()) / full, regret(recorded, selected, best), best)
+
+
+def cohorts(policy: Policy, trials: int, rounds: int | None) -> list[list[int]]:
+    """The trials as they are proposed."""
+    size = rounds or trials
+    sizes = policy.sizes([min(size, trials - begin) for begin in range(0, trials, size)])
+    ends = np.cumsum(sizes)
+    return [list(range(end - size, end)) for end, size in zip(ends, sizes, strict=True)]
+
+
+def answer(curve: Curve, limit: EpochLimit) -> Curve:
+    """A recorded curve as a fit with another limit would have written it; `limit` may ask for less, not more."""
+    last = stop(curve.loss, limit) if limit.patience else limit.epochs
+    last = last or len(curve.loss)
+    if last >= len(curve.loss):
+        return curve
+    return Curve(curve.loss[:last], curve.score[:last], "patience" if limit.patience else "limit")
+
+
+def choose(known: Known) -> int | None:
+    """The trial that is selected among those that have a score on all inner folds."""
+    done = [trial for trial in known.alive() if known.complete(trial)]
+    curves = [{fold: known.curve(trial, fold) for fold in known.folds} for trial in done]
+    place = select([score_trial(by_fold, 0) for by_fold in curves])
+    return None if place is None else done[place]
+
+
+def everything(recorded: Recorded) -> int | None:
+    """The trial that the full protocol selects."""
+    by_trial = [
+        {fold: recorded.curves[trial, fold] for fold in recorded.folds} for trial in range(recorded.trials)
+    ]
+    return select([score_trial(curves, 0) for curves in by_trial])
+
+
+def regret(recorded: Recorded, selected: int | None, best: int | None) -> float:
+    """See `Outcome`. Where the best trial has the same score on all folds, the error is that of trials on average."""
+    if selected == best or best is None:
+        return 0.0
+    scores = [
+        score_trial({fold: recorded.curves[trial, fold] for fold in recorded.folds}, 0)
+        for trial in range(recorded.trials)
+    ]
+    top = scores[best]
+    if selected is None or (chosen := scores[selected].score) is None or top.score is None:
+        return float("inf")
+    lost = top.score - chosen
+    spread = top.spread or np.mean([score.spread for score in scores if score.spread is not None])
+    return float(lost / spread * np.sqrt(len(recorded.folds))) if lost > 0 else 0.0

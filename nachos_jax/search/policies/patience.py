@@ -1,0 +1,55 @@
+"""How long a trial has to be waited for, learned from those of its fits that nothing cut short."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from nachos_jax.core.curves import best_epoch
+from nachos_jax.core.types import EpochLimit
+from nachos_jax.search.policies.policy import Known
+
+LADDER = (1 / 8, 1 / 4, 1 / 2)
+"""Shares of the patience that are taken. Few, so that the two studies of a fit mostly ask for the same."""
+SHORTEST = 2
+MARGIN = 2.0
+"""Another fold may keep a trial waiting for twice as long: its flat epochs scatter by a fifth or so, seldom by half."""
+MATTERS = 1.5
+"""Steps between epochs, in medians of their sizes: what is less is taken for noise, also where nothing is learned yet."""
+
+
+def learned(known: Known, trial: int) -> EpochLimit:
+    """The limit under which the trial would be trained on its other folds.
+
+    Its patience is the shortest of the ladder that is `MARGIN` times the longest wait before an improvement that
+    mattered. A late starter has waited long on its first fold, so it is waited for.
+    """
+    whole = known.limit
+    curves = [known.curve(trial, fold, whole) for fold in known.folds]
+    waits = [longest_wait(curve.loss) for curve in curves if curve is not None]
+    if whole.patience is None or not waits:
+        return whole
+    for share in LADDER:
+        patience = max(SHORTEST, math.ceil(share * whole.patience))
+        if MARGIN * max(waits) <= patience < whole.patience:
+            return replace(whole, patience=patience)
+    return whole
+
+
+def longest_wait(loss: Sequence[float | None]) -> int:
+    """The most epochs before a loss improved by more than noise, until it was lowest.
+
+    Noise is told from the steps between epochs, so the unit of the loss does not matter.
+    """
+    values = [value for value in loss[: best_epoch(loss)] if value is not None]
+    steps = np.abs(np.diff([value for value in loss if value is not None]))
+    least = MATTERS * float(np.median(steps)) if len(steps) else 0.0
+    lowest, since, longest = math.inf, 0, 0
+    for value in values:
+        since += 1
+        if value < lowest - least:
+            lowest, longest, since = value, max(longest, since), 0
+    return longest
