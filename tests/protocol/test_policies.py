@@ -1,0 +1,97 @@
+"""Whole studies under search policies: the same after kills, nothing of a test fold, the winner trained in full."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nachos_jax.config.run_config import RunConfig
+from nachos_jax.core.errors import UsageError
+from nachos_jax.protocol.evaluate import evaluate
+from nachos_jax.records.store import RunDirectory
+from nachos_jax.runtime.stopping import StoppedError
+from nachos_jax.search.policies.registry import POLICIES
+from tests import tiny
+from tests.protocol.test_kill import records
+from tests.protocol.test_leak import OUTER, seen_from_inside, spoilt
+
+SHORT = sorted(set(POLICIES) - {"full"})
+
+
+def configured(policy: str, **changes) -> RunConfig:
+    return tiny.run_config(
+        search__policy=policy,
+        search__trials=7,
+        training__epochs=9,
+        training__patience=4,
+        engine__lanes=4,
+        **changes,
+    )
+
+
+def interrupted(run: RunConfig, workdir: Path, monkeypatch: pytest.MonkeyPatch, every: int) -> int:
+    """Runs until all is done, stopped after every so many steps of the lanes; returns how often."""
+    from nachos_jax.protocol.crew import crew
+
+    count = stops = 0
+
+    def stop(pool):
+        nonlocal count
+        count += 1
+        if count % every == 0:
+            pool.save(all_lanes=True)
+            raise StoppedError("stopped")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(crew, "stop_if_asked", stop)
+        while True:
+            try:
+                evaluate(run, str(workdir), None, tiny.cohort(), quiet=True)
+            except StoppedError:
+                stops += 1
+            else:
+                return stops
+
+
+@pytest.mark.parametrize("policy", ["race", "hyperband"])
+def test_a_run_that_is_stopped_again_and_again_ends_with_the_same_bytes(policy, tmp_path, monkeypatch):
+    run = configured(policy)
+    evaluate(run, str(tmp_path / "calm"), None, tiny.cohort(), quiet=True)
+    assert interrupted(run, tmp_path / "stopped", monkeypatch, every=5) >= 3
+    assert records(tmp_path / "stopped") == records(tmp_path / "calm")
+    assert not (tmp_path / "stopped/checkpoints").exists()
+
+
+@pytest.mark.parametrize("policy", SHORT)
+def test_the_selected_trial_is_trained_as_without_a_policy(policy, tmp_path):
+    run = configured(policy)
+    evaluate(run, str(tmp_path), [OUTER], tiny.cohort(), quiet=True)
+    outcome = RunDirectory(tmp_path).outcome(OUTER)
+    assert outcome is not None
+    fits = {record.fit: record for record in RunDirectory(tmp_path).fits()}
+    full = tiny.run_config(search__trials=7, training__epochs=9, training__patience=4, engine__lanes=4)
+    evaluate(full, str(tmp_path / "full"), [OUTER], tiny.cohort(), quiet=True)
+    whole = RunDirectory(tmp_path / "full").outcome(OUTER)
+    assert whole is not None
+    chosen = outcome.selected
+    assert outcome.scores[chosen] == whole.scores[chosen]
+    assert outcome.fits[chosen] == whole.fits[chosen]
+    assert {score.status for score in outcome.scores} <= {"done", "stopped"}
+    spent = sum(fits[fit].epochs for ids in outcome.fits for fit in ids)
+    assert spent < sum(r.epochs for r in RunDirectory(tmp_path / "full").fits() if r.curves)
+
+
+def test_nothing_of_a_test_fold_reaches_its_race(tmp_path):
+    run = configured("race", data__equal_images="accept", training__class_weight_exponent=1.0)
+    clean = tiny.cohort("float32")
+    evaluate(run, str(tmp_path / "clean"), [OUTER], clean, quiet=True)
+    with pytest.raises(UsageError, match="could not be finished"):
+        evaluate(run, str(tmp_path / "spoilt"), None, spoilt(clean), quiet=True)
+    assert seen_from_inside(tmp_path / "clean") == seen_from_inside(tmp_path / "spoilt")
+
+
+def test_the_flat_protocol_refuses_policies(tmp_path):
+    run = configured("race", protocol="flat", training__early_stopping=False)
+    with pytest.raises(UsageError, match=r"config\.search\.policy = 'race' gives trials up"):
+        evaluate(run, str(tmp_path), None, tiny.cohort(), quiet=True)
