@@ -61,7 +61,7 @@ class Case:
         message_seconds: from a call to its answer, beside what follows.
         service_seconds: that the coordination service is busy with a call.
         text_seconds: that it is busy with each text that it sends.
-        lag: what if: rounds whose scores a round does not wait for.
+        lag: config.search.lag.
         known_lanes: what if: process 0 knows from the start how many lanes there are.
         compiled: what if: nothing has to be compiled.
     """
@@ -148,6 +148,7 @@ def run_config(case: Case, lengths: Lengths) -> Any:
     config.search.searcher, config.search.trials = case.searcher, case.trials
     config.search.initial = case.initial or config.search.initial
     config.search.proposals = case.proposals or config.search.proposals
+    config.search.lag = case.lag
     if case.buckets > 1:
         config.search.space.batch_size = f"choice({', '.join(str(2**k) for k in range(3, 3 + case.buckets))})"
     config.training.epochs, config.training.patience = lengths.epochs, lengths.patience
@@ -254,7 +255,6 @@ class World:
 
         replaced: list[tuple[Any, str, Any]] = [
             (conduct, "Background", lambda: self.background),
-            (conduct, "due", self._due),
             (registry, "build", build),
             (boards, "json", SimpleNamespace(loads=functools.cache(json.loads), dumps=json.dumps)),
             (boards, "_fit", fit),
@@ -274,10 +274,6 @@ class World:
 
     def _time(self, sleep: Any) -> Any:
         return SimpleNamespace(sleep=sleep, monotonic=lambda: self.clock.now, strftime=time.strftime)
-
-    def _due(self, search: Any, asked: int, scored: int) -> Any:
-        """The rule of study/rounds.py; `lag` lets it believe that trials on their way have scores."""
-        return due(search, asked, min(asked, scored + self.case.lag * search.proposals))
 
 
 class _CountingLeader(Leader):

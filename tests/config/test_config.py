@@ -140,7 +140,8 @@ RANGES = {
     "training.min_delta": (0.0, 1e6),
     "search.trials": (1, 100_000),
     "search.initial": (1, 100_000),
-    "search.proposals": (1, 10_000),
+    "search.proposals": (0, 10_000),
+    "search.lag": (0, 1000),
     "engine.lanes": (0, 65536),
     "engine.memory_fraction": (0.01, 1.0),
     "engine.checkpoint_epochs": (0, 100_000),
@@ -177,6 +178,7 @@ FREE = {
     "data.exclude",
     "search.searcher",
     "search.metric",
+    "search.priors",
 }
 FREE |= {"data.target_keys", "report.subgroups", "report.positive", "report.threshold", "report.currency"}
 FREE |= {key for key in FIELDS if key.startswith("data.") and key.endswith("_key")}

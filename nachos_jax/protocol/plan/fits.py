@@ -16,7 +16,8 @@ from nachos_jax.protocol.design import protocols
 from nachos_jax.protocol.design.study import Study
 from nachos_jax.protocol.plan.pool_model import Job, Name
 from nachos_jax.protocol.plan.schedule import Chain
-from nachos_jax.protocol.study.rounds import Round, due
+from nachos_jax.protocol.study import rounds as study_rounds
+from nachos_jax.protocol.study.rounds import Round
 from nachos_jax.search import registry as searchers
 from nachos_jax.search.searcher import SearchSetting
 from nachos_jax.splits.folds import Folds
@@ -95,18 +96,13 @@ def drawn_trials(run: RunConfig) -> list[HParams]:
     cannot be known.
     """
     looks = searchers.looks_at_scores(run.search.searcher)
-    searcher = searchers.build("sobol" if looks else run.search.searcher, _setting(run))
+    searcher = searchers.build("sobol" if looks else run.search.searcher, SearchSetting.of(run, None))
     return [proposal.hparams for proposal in searcher.ask(run.search.trials, [])]
 
 
 def rounds(search: SearchConfig, trials: int) -> list[Round]:
     """The rounds in which a study asks for so many trials."""
-    found: list[Round] = []
-    asked = 0
-    while (now := due(replace(search, trials=trials), asked, asked)) is not None:
-        found.append(now)
-        asked = now.start + now.size
-    return found
+    return list(study_rounds.rounds(replace(search, trials=trials)))
 
 
 def count(run: RunConfig, folds: Folds, outer: Sequence[int], trials: int) -> FitCounts:
@@ -127,7 +123,7 @@ def count(run: RunConfig, folds: Folds, outer: Sequence[int], trials: int) -> Fi
 
 def split(run: RunConfig, trials: Sequence[HParams]) -> Buckets:
     """What splits the search space, and into which buckets these trials, the default first, fall."""
-    rows, setting = by_name(run.table), _setting(run)
+    rows, setting = by_name(run.table), SearchSetting.of(run, None)
     static = tuple(dimension for dimension in setting.searched if rows[dimension.name].static)
     grid = itertools.islice(replace(setting, space=static).grid(), MOST_BUCKETS + 1)
     found = [bucket_for(run, hparams) for hparams in grid]
@@ -185,14 +181,3 @@ def work(
 def networks(study: Study) -> list[tuple[int, ...]]:
     """The folds that each network of the deployment leaves out."""
     return [(v,) for v in study.inner] if study.run.members == "folds" else [()]
-
-
-def _setting(run: RunConfig) -> SearchSetting:
-    return SearchSetting(
-        defaults=run.defaults,
-        space=run.search.space,
-        table=run.table,
-        seed=run.seed,
-        study=None,
-        initial=run.search.initial,
-    )

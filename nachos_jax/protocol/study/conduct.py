@@ -24,7 +24,7 @@ from nachos_jax.records.schema import FitRecord, Outcome
 from nachos_jax.runtime import stopping
 from nachos_jax.search import registry as searchers
 from nachos_jax.search.background import Background
-from nachos_jax.search.searcher import Proposal, Searcher
+from nachos_jax.search.searcher import Proposal, Searcher, SearchSetting, heard_of
 
 log = logging.getLogger("nachos_jax")
 
@@ -107,24 +107,14 @@ class Conductor:
 
     def _desk(self, study: Study) -> _Desk:
         store = self._run.store
-        searcher = searchers.build(self._run.config.search.searcher, self._setting(study))
+        setting = SearchSetting.of(self._run.config, study.outer)
+        searcher = searchers.build(self._run.config.search.searcher, setting)
         trials = {trial.number: trial for trial in store.trials(study.outer)}
         outcome = store.outcome(study.outer)
         for trial in outcome.trials if outcome else ():
             if trials.get(trial.number) != trial:
                 store.commit_trial(trial)
         return _Desk(study, searcher, trials, outcome, self._ending.finished(study))
-
-    def _setting(self, study: Study) -> searchers.SearchSetting:
-        config = self._run.config
-        return searchers.SearchSetting(
-            defaults=config.defaults,
-            space=config.search.space,
-            table=config.table,
-            seed=config.seed,
-            study=study.outer,
-            initial=config.search.initial,
-        )
 
     def _advance(self, desk: _Desk) -> None:
         if desk.closed:
@@ -155,7 +145,10 @@ class Conductor:
                 self._ask(desk, desk.asking)
 
     def _ask(self, desk: _Desk, due_round: Round) -> None:
-        history = [(desk.trials[number], desk.scores.get(number)) for number in range(due_round.start)]
+        history = [
+            heard_of(desk.trials[number], desk.scores.get(number) if number < due_round.seen else None)
+            for number in range(due_round.start)
+        ]
         searcher, size = desk.searcher, due_round.size
         self._background.submit(desk.study.outer, lambda: searcher.ask(size, history))
 
