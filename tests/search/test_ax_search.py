@@ -6,13 +6,15 @@ import logging
 import math
 import subprocess
 import sys
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 
 from nachos_jax.core.hparams import active
 from nachos_jax.search import ax_search, registry
 from nachos_jax.search.background import Background
-from nachos_jax.search.searcher import identity
+from nachos_jax.search.searcher import Heard, identity
 from tests.search.settings import DEFAULTS, MIXED, TABLE, constant, ended, make_setting, record
 
 CONDITIONAL = {
@@ -115,6 +117,51 @@ def test_failed_trials_count_as_the_worst_and_outsiders_not_at_all():
     assert [observation.point["batch_size"] for observation in seen] == [
         [16, 32, 64].index(heard.trial.hparams["batch_size"]) for heard in history[1:]
     ]
+
+
+class _Client:
+    """Takes what the client of Ax is told."""
+
+    told: list
+
+    def __init__(self, **_):
+        _Client.told = []
+
+    def attach_trial(self, point):
+        return len(self.told)
+
+    def complete_trial(self, index, scores):
+        self.told.append(scores["score"])
+
+    def get_next_trials(self, _):
+        return {0: {"dropout": 0.1}}
+
+    def configure_experiment(self, *_, **__): ...
+
+    configure_optimization = configure_generation_strategy = configure_experiment
+
+
+@pytest.mark.parametrize(
+    ("errors", "told"),
+    [((0.0, 0.0), [0.5, 0.7, 0.5]), ((0.0, 0.02), [(0.5, 0.0), (0.7, 0.02), (0.5, 0.0)])],
+)
+def test_errors_are_told_where_there_are_any(errors, told, monkeypatch):
+    setting = make_setting({"dropout": "uniform(0.0, 0.9)"}, initial=2)
+    first, second, third, fourth = record([], registry.build("sobol", setting).ask(4, []))
+    history = [
+        Heard(first.trial, 0.5, errors[0]),
+        Heard(second.trial, 0.7, errors[1]),
+        ended(third.trial, None),
+        fourth,
+    ]
+
+    @contextmanager
+    def no_ax():
+        yield _Client, SimpleNamespace(RangeParameterConfig=lambda *_, **__: None)
+
+    monkeypatch.setattr(ax_search, "_quiet_ax", no_ax)
+    assert ax_search.learned(setting, history) == {"dropout": 0.1}
+    assert _Client.told == told
 
 
 def test_the_model_turns_away_from_where_trials_fail():
