@@ -134,10 +134,12 @@ def _parameter(axis: Dimension, configs: Any) -> Any:
 
 def _point(setting: SearchSetting, hparams: HParams) -> dict[str, float | int] | None:
     point = flat_point(setting, hparams)
-    return point and {axis.name: _encode(axis, point[axis.name]) for axis in _axes(setting)}
+    if point is None:
+        return None
+    return {axis.name: _encode(axis, point[axis.name]) for axis in _axes(setting)}
 
 
-def _encode(axis: Dimension, value: Any) -> float | int:
+def _encode(axis: Dimension, value: Any) -> Any:
     return _choices(axis).index(value) if axis.kind == "choice" else value
 
 

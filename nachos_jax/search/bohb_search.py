@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -87,9 +88,9 @@ def _scores(heard: Heard) -> Mapping[float, float]:
     """Scores by rung; where fits are not short, the score is that of the only rung."""
     if heard.failed:
         return {}
-    if heard.rungs or heard.score is None:
-        return heard.rungs
-    return {math.inf: heard.score}
+    if heard.score is not None and not heard.rungs:
+        return {math.inf: heard.score}
+    return {float(rung): score for rung, score in heard.rungs.items()}
 
 
 @dataclass(frozen=True)
@@ -98,18 +99,20 @@ class _Space:
 
     setting: SearchSetting
 
-    @property
+    @cached_property
     def dimensions(self) -> tuple[Dimension, ...]:
         return tuple(_sorted(d) for d in self.setting.searched if len(d.values) != 1)
 
-    @property
+    @cached_property
     def axes(self) -> tuple[Axis, ...]:
         return tuple(map(_axis, self.dimensions))
 
     def point(self, hparams: HParams) -> np.ndarray | None:
         """Coordinates [D] of a trial; None outside the space."""
         values = flat_point(self.setting, hparams)
-        return values and np.asarray([_coordinate(d, values[d.name]) for d in self.dimensions])
+        if values is None:
+            return None
+        return np.asarray([_coordinate(d, values[d.name]) for d in self.dimensions])
 
     def values(self, point: np.ndarray) -> dict[str, HParamValue]:
         """The inverse: a value for every searched hyperparameter."""

@@ -115,7 +115,7 @@ def test_failed_trials_count_as_the_worst_and_outsiders_not_at_all():
         heard.trial.hparams["weight_decay"] for heard in history[1:]
     ]
     assert [observation.point["batch_size"] for observation in seen] == [
-        [16, 32, 64].index(heard.trial.hparams["batch_size"]) for heard in history[1:]
+        [16, 32, 64].index(int(heard.trial.hparams["batch_size"])) for heard in history[1:]
     ]
 
 

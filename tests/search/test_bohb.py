@@ -74,8 +74,13 @@ def test_the_highest_rung_with_enough_scores_is_learned_from():
     assert proposals(enough) != whole
 
 
+def coordinates(space, hparams) -> list[float]:
+    point = space.point(hparams)
+    assert point is not None
+    return point.tolist()
+
+
 def test_running_and_failed_trials_are_turned_away_from():
-    """Where trials run or fail, the ratio of the densities falls."""
     history = drawn(30)
     space = bohb_search._Space(make_setting(BOWL))
     before = bohb_search._divided(space, history)
@@ -85,10 +90,9 @@ def test_running_and_failed_trials_are_turned_away_from():
     assert before
     assert running
     assert failed
-    points = [space.point(p.hparams) for p in tried]
     for good, rest in (running, failed):
         assert [p.tolist() for p in good] == [p.tolist() for p in before[0]]
-        assert [p.tolist() for p in rest[-2:]] == [p.tolist() for p in points]
+        assert [p.tolist() for p in rest[-2:]] == [coordinates(space, p.hparams) for p in tried]
         assert len(rest) == len(before[1]) + 2
 
 
@@ -103,6 +107,4 @@ def test_the_best_and_the_rest_are_divided_as_in_the_paper():
         assert len(parts[0]) == best
         assert len(parts[1]) == max(4, len(inside) - best)
         ranked = sorted(inside, key=lambda heard: -(heard.score or 0))
-        assert [p.tolist() for p in parts[0]] == [
-            space.point(h.trial.hparams).tolist() for h in ranked[:best]
-        ]
+        assert [p.tolist() for p in parts[0]] == [coordinates(space, h.trial.hparams) for h in ranked[:best]]

@@ -29,7 +29,7 @@ def test_every_configuration_once_the_default_first_the_rest_shuffled_by_the_see
     assert {identity(p.hparams) for p in proposals} == set(map(identity, make_setting(TEXTS).grid()))
     assert grid(study=3) == grid(study=None) == proposals
     assert grid(seed=1)[1:] != proposals[1:]
-    half = [p.hparams["cnn.width"] for p in proposals[1:60]]
+    half = [int(p.hparams["cnn.width"]) for p in proposals[1:60]]
     assert min(half) <= 5, "half of a grid reaches everywhere"
     assert max(half) >= 35
 
