@@ -17,7 +17,7 @@ from nachos_jax.engine import buckets
 from nachos_jax.engine.bucket_lanes import FitResult
 from nachos_jax.engine.pool import Spent
 from nachos_jax.protocol.plan.pool_model import Job, Lanes, ModelPool
-from nachos_jax.search.random_search import DrawnSearch, random_points, sobol_points
+from nachos_jax.search.drawn_search import DrawnSearch, random, sobol
 
 
 class Store:
@@ -218,9 +218,9 @@ class Learning:
 
     def __init__(self, setting: Any):
         self._initial = setting.initial
-        self._shared = DrawnSearch(setting, "sobol", sobol_points)
+        self._shared = DrawnSearch(setting, "sobol", sobol)
         own = replace(setting, seed=setting.seed + 1 + setting.study)
-        self._own = DrawnSearch(own, self.ORIGIN, random_points)
+        self._own = DrawnSearch(own, self.ORIGIN, random)
 
     def ask(self, count: int, history: Any) -> list[Any]:
         """See Searcher."""

@@ -8,7 +8,6 @@ compilation, a proposal, a message to the coordination service. What is on disk 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import json
 import math
@@ -61,7 +60,7 @@ class Case:
         message_seconds: from a call to its answer, beside what follows.
         service_seconds: that the coordination service is busy with a call.
         text_seconds: that it is busy with each text that it sends.
-        lag: what if: rounds whose scores a round does not wait for.
+        lag: config.search.lag.
         known_lanes: what if: process 0 knows from the start how many lanes there are.
         compiled: what if: nothing has to be compiled.
     """
@@ -148,14 +147,12 @@ def run_config(case: Case, lengths: Lengths) -> Any:
     config.search.searcher, config.search.trials = case.searcher, case.trials
     config.search.initial = case.initial or config.search.initial
     config.search.proposals = case.proposals or config.search.proposals
+    config.search.lag = case.lag
     if case.buckets > 1:
         config.search.space.batch_size = f"choice({', '.join(str(2**k) for k in range(3, 3 + case.buckets))})"
     config.training.epochs, config.training.patience = lengths.epochs, lengths.patience
     config.engine.lanes = case.lanes
     return checked(config)
-
-
-RULE = cohorts.of
 
 
 class World:
@@ -231,7 +228,7 @@ class World:
                 ready, size = asked[study.outer]
                 held[ledgers.LEADER if ready <= self.clock.now else ledgers.PROPOSALS] += size * inner
             elif known < trials and not self.store.missing[study.outer]:
-                rounds = self._cohorts(self.run_config.search)
+                rounds = cohorts.of(self.run_config.search)
                 size = len(rounds.numbers(rounds.ends.index(known) + 1)) if known else rounds.ends[0]
                 held[ledgers.LEADER] += size * inner
             else:
@@ -258,7 +255,6 @@ class World:
 
         replaced: list[tuple[Any, str, Any]] = [
             (conduct, "Background", lambda: self.background),
-            (conduct.cohorts, "of", self._cohorts),
             (registry, "build", build),
             (boards, "json", SimpleNamespace(loads=functools.cache(json.loads), dumps=json.dumps)),
             (boards, "_fit", fit),
@@ -277,10 +273,6 @@ class World:
 
     def _time(self, sleep: Any) -> Any:
         return SimpleNamespace(sleep=sleep, monotonic=lambda: self.clock.now, strftime=time.strftime)
-
-    def _cohorts(self, search: Any) -> cohorts.Cohorts:
-        """The rule of study/cohorts.py; `lag` lets a round be asked for while others are on their way."""
-        return dataclasses.replace(RULE(search), lag=self.case.lag)
 
 
 class _CountingLeader(Leader):

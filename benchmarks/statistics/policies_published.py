@@ -28,7 +28,9 @@ def studies(curves: np.ndarray, limit: EpochLimit) -> dict[int, Recorded]:
     found = {}
     for outer in range(folds):
         inner = [fold for fold in range(folds) if fold != outer]
-        by_fit = {(trial, fold): _curve(curves[trial, outer, fold]) for trial in range(trials) for fold in inner}
+        by_fit = {
+            (trial, fold): _curve(curves[trial, outer, fold]) for trial in range(trials) for fold in inner
+        }
         found[outer] = Recorded(by_fit, order(outer, inner), limit, trials)
     return found
 

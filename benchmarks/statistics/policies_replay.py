@@ -12,7 +12,7 @@ from nachos_jax.core.types import EpochLimit
 from nachos_jax.protocol.design.selection import score_trial, select
 from nachos_jax.records.schema import Curve
 from nachos_jax.search.policies.play import Play
-from nachos_jax.search.policies.policy import Asked, Known, Noise, Policy, unknown
+from nachos_jax.search.policies.policy import Known, Noise, Policy, unknown
 
 Fold = int
 

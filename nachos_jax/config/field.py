@@ -25,6 +25,7 @@ class Field:
         choices: the values allowed; () allows all of the type.
         no_result: True when no result depends on it, so that it may differ when a run is taken up again.
         before: what runs did before the field existed; None for fields of the first version.
+        items: what a list holds.
     """
 
     key: str
@@ -35,6 +36,7 @@ class Field:
     choices: tuple[Any, ...] = ()
     no_result: bool = False
     before: Any = None
+    items: type = str
 
     @property
     def bounded(self) -> bool:
@@ -57,7 +59,7 @@ class Field:
         if self.bounded and not self.low <= value <= self.high:
             raise UsageError(f"config.{self.key} = {value!r}: must be {self._range()}.")
         if isinstance(self.default, tuple):
-            return self._texts(value)
+            return self._items(value)
         return float(value) if isinstance(self.default, float) else value
 
     def _range(self) -> str:
@@ -65,10 +67,11 @@ class Field:
             return f"a number from {self.low:g} to {self.high:g}"
         return f"a whole number from {self.low} to {self.high}"
 
-    def _texts(self, values: Sequence[Any]) -> tuple[str, ...]:
-        if not all(isinstance(value, str) for value in values):
-            as_text = tuple(map(str, values))
-            raise UsageError(f"config.{self.key} = {values!r}: must be texts, like {as_text!r}.")
+    def _items(self, values: Sequence[Any]) -> tuple[Any, ...]:
+        if not all(isinstance(value, self.items) for value in values):
+            like = tuple(map(str, values)) if self.items is str else ({"learning_rate": 0.01},)
+            noun = "texts" if self.items is str else "dictionaries"
+            raise UsageError(f"config.{self.key} = {values!r}: must be {noun}, like {like!r}.")
         return tuple(values)
 
 
@@ -112,9 +115,14 @@ def one_of(name: str, default: Any, choices: Sequence[Any], meaning: str, **more
     return Field(name, default, meaning, choices=tuple(choices), **more)
 
 
-def whole(name: str, default: int, low: int, high: int, meaning: str) -> Field:
+def dictionaries(name: str, meaning: str, **more: Any) -> Field:
+    """A field that holds a list of dictionaries, empty by default."""
+    return Field(name, (), meaning, items=dict, **more)
+
+
+def whole(name: str, default: int, low: int, high: int, meaning: str, **more: Any) -> Field:
     """A field that holds a whole number."""
-    return Field(name, default, meaning, low, high)
+    return Field(name, default, meaning, low, high, **more)
 
 
 def real(name: str, default: float, low: float, high: float, meaning: str) -> Field:

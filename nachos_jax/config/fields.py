@@ -7,7 +7,7 @@ hyperparameters together.
 
 from __future__ import annotations
 
-from nachos_jax.config.field import Section, one_of, real, switch, text, texts, whole
+from nachos_jax.config.field import Section, dictionaries, one_of, real, switch, text, texts, whole
 
 WAIVER = "one_case_per_subject"
 PACKINGS = ("vmap", "map", "blocks")
@@ -148,7 +148,8 @@ SEARCH = Section(
         text(
             "searcher",
             "ax",
-            '"ax" (Sobol, then Bayesian), "sobol", "random"; trial 0 is always the default',
+            '"ax" (Sobol, then Bayesian), "bohb" (Sobol, then densities of good trials), "sobol", "random", '
+            '"grid" (all that choices hold); trial 0 is always the default',
         ),
         text(
             "policy",
@@ -162,9 +163,30 @@ SEARCH = Section(
             6,
             1,
             100_000,
-            "ax: trials drawn without looking at data, the same for all outer folds",
+            "ax, bohb: trials drawn without looking at data, the same for all outer folds",
         ),
-        whole("proposals", 2, 1, 10_000, "ax: trials proposed at a time once it looks at data"),
+        whole(
+            "proposals",
+            2,
+            0,
+            10_000,
+            "ax, bohb: trials proposed at a time, a round, once it looks at data; 0 = an eighth of those "
+            "after the initial ones",
+        ),
+        whole(
+            "lag",
+            0,
+            0,
+            1000,
+            "ax, bohb: rounds that may still train when the next is proposed, which sees the scores of those "
+            "before; more keeps lanes busy, and learns later",
+            before=0,
+        ),
+        dictionaries(
+            "priors",
+            "configurations to try after the default, before any is drawn, like ({'learning_rate': 0.01},)",
+            before=[],
+        ),
         text(
             "metric",
             "",

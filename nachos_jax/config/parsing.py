@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nachos_jax.config import subgroups
+from nachos_jax.config import priors, subgroups
 from nachos_jax.config.field import check_type, flat, nested
 from nachos_jax.config.fields import FIELDS
 from nachos_jax.config.run_config import (
@@ -53,17 +53,20 @@ def parse(
     raw, parts = nested(values), nested(checked)
     rows = of_task(table, checked["task.name"])
     names = {row.name for row in rows}
+    defaults = {name: value for name, value in hparams.items() if name in names}
+    searched = tuple(dimension for dimension in dimensions if dimension.name in names)
+    given = priors.parse(checked["search.priors"], defaults, rows, searched, checked["search.trials"])
     return RunConfig(
         seed=checked["seed"],
         task=checked["task.name"],
         protocol=checked["protocol"],
         data=_data(parts, raw["report"]["subgroups"]),
         folds=FoldsConfig(**parts["folds"]),
-        defaults={name: value for name, value in hparams.items() if name in names},
+        defaults=defaults,
         table=rows,
         limit=_limit(checked),
         precision=checked["training.precision"],
-        search=SearchConfig(**parts["search"], space=tuple(d for d in dimensions if d.name in names)),
+        search=SearchConfig(**{**parts["search"], "priors": given, "space": searched}),
         engine=EngineConfig(**parts["engine"]),
         members=checked["deploy.members"],
         report=report(raw["report"]),

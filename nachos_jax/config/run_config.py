@@ -66,6 +66,8 @@ class SearchConfig:
     trials: int
     initial: int
     proposals: int
+    lag: int
+    priors: tuple[HParams, ...]
     metric: str
     rule: str
     space: tuple[space.Dimension, ...]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import Hyperparameter
@@ -40,6 +41,26 @@ class Dimension:
             return int(self._within(math.floor(self.low + u * (self.high - self.low + 1))))
         low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
         return int(self._within(math.floor(math.exp(low + u * (high - low)) + 0.5)))
+
+    def holds(self, value: object) -> bool:
+        """True when the value is one that the dimension can take."""
+        if self.kind == "choice":
+            return value in self.values
+        return isinstance(value, (int, float)) and self.low <= value <= self.high
+
+    def cell(self, value: Any) -> tuple[float, float]:
+        """The quantiles between which `at` gives a value that the dimension holds; equal where it is real."""
+        if self.kind == "choice":
+            place, count = self.values.index(value), len(self.values)
+            return place / count, (place + 1) / count
+        if self.kind in ("integer", "log_integer"):
+            logarithmic, half = self.kind == "log_integer", 0.5
+            scale = math.log if logarithmic else float
+            low, high = scale(self.low - half), scale(self.high + half)
+            return (scale(value - half) - low) / (high - low), (scale(value + half) - low) / (high - low)
+        scale = math.log if self.kind == "log" else float
+        quantile = (scale(value) - scale(self.low)) / (scale(self.high) - scale(self.low))
+        return quantile, quantile
 
     def _within(self, value: float) -> float:
         # exp(log(low)) can be less than low, and a bound may be the bound of the hyperparameter itself.

@@ -92,7 +92,7 @@ class Trial:
         study: outer fold number, or None for the study of deployment.
         number: 0-based position in the study; 0 is always the default configuration.
         hparams: the active hyperparameters.
-        origin: who proposed it: "default", "random", "sobol", "ax".
+        origin: who proposed it: "default", "prior" (the user), or the name of a searcher.
     """
 
     study: int | None

@@ -16,58 +16,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from nachos_jax.core.hparams import with_absent
 from nachos_jax.core.space import Dimension
-from nachos_jax.core.types import HParams, HParamValue, Trial, digest
-from nachos_jax.search.random_search import DrawnSearch, sobol_points
-from nachos_jax.search.searcher import History, Proposal, SearchSetting, contains, identity
+from nachos_jax.core.types import HParams, HParamValue, digest
+from nachos_jax.search.learned_search import flat_point, in_order
+from nachos_jax.search.searcher import History, SearchSetting
 
-LOG = logging.getLogger("nachos_jax")
 NOISY = r"(ax|botorch|gpytorch|linear_operator|torch)(\.|$)"
 """Modules whose warnings are for their developers."""
 
 
-class AxSearch:
-    """The default, Sobol points up to `setting.initial` trials, then Gaussian-process proposals.
+def learned(setting: SearchSetting, history: History) -> dict[str, HParamValue] | None:
+    """Ax's next trial of a study; None while too few trials have a score to learn from.
 
-    The client is rebuilt from the history for every proposal, so an interrupted study goes on as if it
-    had not been. Sobol also goes on while fewer than half of the initial trials (at least two) have a
-    score, the number that Ax itself waits for, and where Ax fails or repeats a trial.
+    Half of the initial trials, at least two, is the number that Ax itself waits for. The client is rebuilt
+    from the history for every proposal.
     """
-
-    def __init__(self, setting: SearchSetting):
-        self._setting = setting
-        self._drawn = DrawnSearch(setting, "sobol", sobol_points)
-
-    def ask(self, count: int, history: History) -> list[Proposal]:
-        """See `Searcher.ask`."""
-        known = list(history)
-        proposals: list[Proposal] = []
-        while len(proposals) < count:
-            spare = self._drawn.ask(1, known)
-            if not spare:
-                break
-            proposal = self._learned(known) or spare[0]
-            proposals.append(proposal)
-            known.append((Trial(self._setting.study, len(known), proposal.hparams, proposal.origin), None))
-        return proposals
-
-    def _learned(self, known: History) -> Proposal | None:
-        setting, number = self._setting, len(known)
-        scored = sum(score is not None and score.score is not None for _, score in known)
-        if number < setting.initial or scored < max(2, setting.initial // 2) or not _axes(setting):
-            return None
-        seed = int(digest(["ax", setting.seed, setting.study, number], 8), 16)
-        try:
-            values = propose(setting, observations(setting, known), seed)
-        except Exception as error:
-            LOG.warning("Ax made no proposal for trial %d, Sobol did instead: %r", number, error)
-            return None
-        hparams = setting.canonical(values)
-        if any(identity(trial.hparams) == identity(hparams) for trial, _ in known):
-            LOG.warning("Ax proposed an earlier trial again as trial %d, Sobol did instead.", number)
-            return None
-        return Proposal(hparams, "ax")
+    scored = sum(heard.score is not None for heard in history)
+    if scored < max(2, setting.initial // 2) or not _axes(setting):
+        return None
+    seed = int(digest(["ax", setting.seed, setting.study, len(history)], 8), 16)
+    return propose(setting, observations(setting, history), seed)
 
 
 @dataclass(frozen=True)
@@ -76,6 +44,7 @@ class Observation:
 
     point: Mapping[str, float | int]  # Ax's value of every axis
     score: float | None  # higher is better; None while the trial runs
+    error: float = 0.0  # standard error of the score
 
 
 def observations(setting: SearchSetting, history: History) -> list[Observation]:
@@ -85,15 +54,16 @@ def observations(setting: SearchSetting, history: History) -> list[Observation]:
     space (the default, if its value is not in the range searched) is left out: the model's
     logarithms and lists of choices do not reach there.
     """
-    scores = [score.score for _, score in history if score is not None and score.score is not None]
-    worst = min(scores, default=None)
+    worst = min((heard.score for heard in history if heard.score is not None), default=None)
     seen = []
-    for trial, score in history:
-        point = _point(setting, trial.hparams)
-        if point is None:
-            continue
-        value = None if score is None else score.score
-        seen.append(Observation(point, worst if score is not None and value is None else value))
+    for heard in history:
+        point = _point(setting, heard.trial.hparams)
+        if point is not None:
+            seen.append(
+                Observation(point, worst, 0.0)
+                if heard.failed
+                else Observation(point, heard.score, heard.error)
+            )
     return seen
 
 
@@ -101,17 +71,20 @@ def propose(setting: SearchSetting, seen: list[Observation], seed: int) -> dict[
     """One proposal of Ax's default model for the space, a value for every searched hyperparameter.
 
     A Gaussian process, and the log of noisy expected improvement (Ament et al. 2023) over it; running trials
-    count as pending. The seed names the random numbers of model fit and acquisition.
+    count as pending. The seed names the random numbers of model fit and acquisition. The noise of the scores
+    is learned; it is told where the error of any score is known to be more than 0.
     """
     with _quiet_ax() as (client_class, configs):
         client = client_class(random_seed=seed)
         client.configure_experiment([_parameter(axis, configs) for axis in _axes(setting)])
         client.configure_optimization("score")
         client.configure_generation_strategy(initialization_budget=0, initialize_with_center=False)
+        told = any(observation.error > 0 for observation in seen)
         for observation in seen:
             index = client.attach_trial(observation.point)
             if observation.score is not None:
-                client.complete_trial(index, {"score": observation.score})
+                score = observation.score
+                client.complete_trial(index, {"score": (score, observation.error) if told else score})
         ((_, point),) = client.get_next_trials(1).items()
     single = {axis.name: axis.values[0] for axis in setting.searched if len(axis.values) == 1}
     return single | {axis.name: _decode(axis, point[axis.name]) for axis in _axes(setting)}
@@ -148,7 +121,7 @@ def _axes(setting: SearchSetting) -> tuple[Dimension, ...]:
 def _parameter(axis: Dimension, configs: Any) -> Any:
     if axis.kind == "choice":
         return configs.ChoiceParameterConfig(
-            axis.name, list(range(len(axis.values))), "int", is_ordered=_ordered(axis)
+            axis.name, list(range(len(axis.values))), "int", is_ordered=in_order(axis.values)
         )
     whole = axis.kind in ("integer", "log_integer")
     return configs.RangeParameterConfig(
@@ -160,18 +133,13 @@ def _parameter(axis: Dimension, configs: Any) -> Any:
 
 
 def _point(setting: SearchSetting, hparams: HParams) -> dict[str, float | int] | None:
-    point, known = {}, with_absent(hparams, setting.table)
-    for axis in setting.searched:
-        value = known.get(axis.name, setting.defaults[axis.name])
-        if not contains(axis, value):
-            if axis.name in known:
-                return None
-            value = axis.at(0.5)
-        point[axis.name] = _encode(axis, value)
-    return {axis.name: point[axis.name] for axis in _axes(setting)}
+    point = flat_point(setting, hparams)
+    if point is None:
+        return None
+    return {axis.name: _encode(axis, point[axis.name]) for axis in _axes(setting)}
 
 
-def _encode(axis: Dimension, value: Any) -> float | int:
+def _encode(axis: Dimension, value: Any) -> Any:
     return _choices(axis).index(value) if axis.kind == "choice" else value
 
 
@@ -185,8 +153,4 @@ def _decode(axis: Dimension, value: Any) -> HParamValue:
 def _choices(axis: Dimension) -> list[HParamValue]:
     # Ax gets places in this list: sizes such as 16, 32, 64 are then evenly spaced, and any mixture of
     # types will do.
-    return sorted(axis.values) if _ordered(axis) else list(axis.values)  # type: ignore[type-var]
-
-
-def _ordered(axis: Dimension) -> bool:
-    return all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in axis.values)
+    return sorted(axis.values) if in_order(axis.values) else list(axis.values)  # type: ignore[type-var]

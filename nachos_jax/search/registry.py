@@ -5,34 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.search.ax_search import AxSearch
-from nachos_jax.search.random_search import DrawnSearch, random_points, sobol_points
+from nachos_jax.search import ax_search, bohb_search
+from nachos_jax.search.drawn_search import DrawnSearch, random, sobol
+from nachos_jax.search.grid_search import grid_search
+from nachos_jax.search.learned_search import LearnedSearch, Model
 from nachos_jax.search.searcher import Searcher, SearchSetting
 
-SEARCHERS: Mapping[str, Callable[[SearchSetting], Searcher]] = {
-    "ax": AxSearch,
-    "sobol": lambda setting: DrawnSearch(setting, "sobol", sobol_points),
-    "random": lambda setting: DrawnSearch(setting, "random", random_points),
+MODELS: Mapping[str, Model] = {"ax": ax_search.learned, "bohb": bohb_search.learned}
+"""What proposes where scores are looked at, in rounds."""
+
+DRAWN: Mapping[str, Callable[[SearchSetting], Searcher]] = {
+    "sobol": lambda setting: DrawnSearch(setting, "sobol", sobol),
+    "random": lambda setting: DrawnSearch(setting, "random", random),
+    "grid": grid_search,
 }
+"""Searchers whose trials all studies share."""
 
 
 def build(name: str, setting: SearchSetting) -> Searcher:
     """The searcher of one study, by its name in the config.
 
     Raises:
-        UsageError: there is no searcher of this name.
+        UsageError: there is no searcher of this name, or it cannot search this space.
     """
-    check(name)
-    return SEARCHERS[name](setting)
-
-
-def check(name: str) -> None:
-    """Raises UsageError when there is no searcher of this name."""
-    if name not in SEARCHERS:
-        known = ", ".join(f'"{known}"' for known in SEARCHERS)
-        raise UsageError(f"config.search.searcher = {name!r}: must be one of {known}.")
+    if name in MODELS:
+        return LearnedSearch(setting, name, MODELS[name])
+    if name in DRAWN:
+        return DRAWN[name](setting)
+    known = ", ".join(f'"{known}"' for known in (*MODELS, *DRAWN))
+    raise UsageError(f"config.search.searcher = {name!r}: must be one of {known}.")
 
 
 def looks_at_scores(name: str) -> bool:
     """True when proposals depend on scores, so that trials must be asked for in rounds."""
-    return name == "ax"
+    return name in MODELS

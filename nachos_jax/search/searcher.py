@@ -3,17 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
+from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import Hyperparameter, active, by_name
 from nachos_jax.core.space import Dimension
 from nachos_jax.core.types import HParams, HParamValue, Trial, TrialScore
 
-History = Sequence[tuple[Trial, TrialScore | None]]
-"""All trials of one study in order of number, with None for the score of a running one."""
+
+@dataclass(frozen=True)
+class Heard:
+    """What a study has heard of one of its trials.
+
+    Attributes:
+        trial: the trial.
+        score: mean selection metric over all inner folds, higher is better: seen, or as the policy expects it
+            of a trial that was stopped; None while it runs or when it has failed.
+        error: standard error of that score that comes from folds not seen; 0.0 when all were seen.
+        failed: whether a training met NaN or infinity, or a metric was undefined.
+        rungs: epoch limit -> mean score under it over the folds seen, for searchers that learn from short
+            fits; that of a whole fit is the last. Empty where all fits are whole.
+    """
+
+    trial: Trial
+    score: float | None = None
+    error: float = 0.0
+    failed: bool = False
+    rungs: Mapping[int, float] = field(default_factory=dict)
+
+
+History = Sequence[Heard]
+"""What is heard of all trials of one study, in order of number."""
+
+
+def heard_of(trial: Trial, score: TrialScore | None) -> Heard:
+    """What is heard of a trial whose fits are all whole; None for the score of a running one."""
+    if score is None:
+        return Heard(trial)
+    return Heard(trial, score.score, failed=score.score is None)
 
 
 @dataclass(frozen=True)
@@ -21,7 +51,7 @@ class Proposal:
     """A trial before it has a number."""
 
     hparams: HParams  # the active hyperparameters, in the order of the table
-    origin: str  # who proposed it: "default", "random", "sobol", "ax"
+    origin: str  # who proposed it: "default", "prior", or the name of a searcher
 
 
 class Searcher(Protocol):
@@ -55,6 +85,7 @@ class SearchSetting:
     seed: int  # of the run
     study: int | None  # outer fold number, or None for deployment
     initial: int  # trials drawn without looking at data, the default included, before scores are learned from
+    priors: tuple[HParams, ...] = ()  # configurations of the user, which follow the default
 
     def __post_init__(self):
         rows = by_name(self.table)
@@ -66,6 +97,22 @@ class SearchSetting:
         for name in rows:
             if name not in self.defaults:
                 raise UsageError(f"hyperparameter {name} has no default: give it a value in the config.")
+
+    @classmethod
+    def of(cls, run: RunConfig, study: int | None) -> SearchSetting:
+        """The setting of one study of a run."""
+        search = run.search
+        return cls(run.defaults, search.space, run.table, run.seed, study, search.initial, search.priors)
+
+    @cached_property
+    def given(self) -> tuple[Proposal, ...]:
+        """The trials before any that is drawn: the default, and the priors that differ from it."""
+        first = Proposal(self.canonical({}), "default")
+        found = {identity(first.hparams): first}
+        for prior in self.priors:
+            hparams = self.canonical(prior)
+            found.setdefault(identity(hparams), Proposal(hparams, "prior"))
+        return tuple(found.values())
 
     @cached_property
     def searched(self) -> tuple[Dimension, ...]:
@@ -81,7 +128,7 @@ class SearchSetting:
         dimension = dimensions.get(name)
         if dimension is None:
             return self.defaults[name] in wanted
-        return any(contains(dimension, value) for value in wanted)
+        return any(dimension.holds(value) for value in wanted)
 
     def canonical(self, values: HParams) -> dict[str, HParamValue]:
         """Fills in defaults, gives every value its own type and drops what is inactive.
@@ -119,13 +166,6 @@ class SearchSetting:
                 yield from complete({**kept, row.name: row.check(value, row.name)}, rest)
 
         return complete({}, self.table)
-
-
-def contains(dimension: Dimension, value: object) -> bool:
-    """True when the value is one that the dimension can take."""
-    if dimension.kind == "choice":
-        return value in dimension.values
-    return isinstance(value, (int, float)) and dimension.low <= value <= dimension.high
 
 
 def levels(dimension: Dimension) -> Sequence[HParamValue]:

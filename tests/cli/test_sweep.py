@@ -72,7 +72,7 @@ def test_each_combination_has_flags_and_a_folder_of_its_own():
         ([SMOKE, "--workdir=w", "--sweep.training.epochs=3,0"], "training.epochs"),
         ([SMOKE, "--workdir=w", "--sweep.seeed=3"], "did you mean"),
         ([SMOKE, "--workdir=w", "--sweep.seed=3", "--command=predict"], "must be evaluate or deploy"),
-        ([SMOKE, "--workdir=w", "--sweep.search.searcher=ax,grid"], "config.search.searcher = 'grid'"),
+        ([SMOKE, "--workdir=w", "--sweep.search.searcher=ax,tpe"], "config.search.searcher = 'tpe'"),
         ([SMOKE, "--workdir=w", "--sweep.search.metric=auc,ece"], "config.search.metric = 'ece' would"),
         ([SMOKE, "--workdir=w", "--sweep.search.metric=auc,acc"], "config.search.metric = 'acc'"),
         ([SMOKE, "--workdir=w", "--sweep.report.threshold=youden,half"], "threshold rule 'half'"),

@@ -81,6 +81,30 @@ def test_a_higher_quantile_never_gives_a_lower_value(case, u, v):
         assert low <= high  # type: ignore[operator]
 
 
+@given(texts(), QUANTILES)
+def test_a_cell_is_where_a_dimension_gives_its_value(case, u):
+    row, text, _ = case
+    dimension = space.parse(text, row, "space")
+    value = dimension.at(u)
+    low, high = dimension.cell(value)
+    assert dimension.holds(value)
+    assert -1e-9 <= low <= high <= 1 + 1e-9
+    if dimension.kind in ("uniform", "log"):
+        assert low == high
+        spread = dimension.high - dimension.low
+        assert dimension.at(low) == pytest.approx(value, rel=1e-6, abs=1e-6 * spread)
+    else:
+        assert low - 1e-6 <= u <= high + 1e-6
+        assert dimension.at((low + high) / 2) == value
+
+
+def test_what_a_dimension_holds():
+    width = Dimension("width", "integer", 4, 9)
+    assert [width.holds(value) for value in (3, 4, 9, 10, "4")] == [False, True, True, False, False]
+    assert Dimension("optimizer", "choice", values=("sgd",)).holds("sgd")
+    assert not Dimension("optimizer", "choice", values=("sgd",)).holds("adam")
+
+
 @pytest.mark.parametrize(
     ("text", "row"),
     [

@@ -7,8 +7,8 @@ from typing import Any
 
 from nachos_jax.core import space
 from nachos_jax.core.hparams import Hyperparameter, by_name, whole_table
-from nachos_jax.core.types import Trial, TrialScore
-from nachos_jax.search.searcher import Proposal, SearchSetting
+from nachos_jax.core.types import Trial
+from nachos_jax.search.searcher import Heard, Proposal, SearchSetting
 from nachos_jax.tasks.classification import TASK as CLASSIFICATION
 
 TABLE = whole_table(
@@ -48,11 +48,11 @@ MIXED = {
 
 
 def make_setting(texts: Mapping[str, str], study: int | None = 0, **more) -> SearchSetting:
-    """The setting of the space in these texts; `more` overrides seed, initial and single defaults."""
+    """The setting of the space in these texts; `more` overrides seed, initial, priors and single defaults."""
     rows = by_name(TABLE)
     dimensions = tuple(space.parse(text, rows[name], name) for name, text in texts.items())
-    seed, initial = more.pop("seed", 0), more.pop("initial", 6)
-    return SearchSetting({**DEFAULTS, **more}, dimensions, TABLE, seed, study, initial)
+    seed, initial, priors = more.pop("seed", 0), more.pop("initial", 6), more.pop("priors", ())
+    return SearchSetting({**DEFAULTS, **more}, dimensions, TABLE, seed, study, initial, priors)
 
 
 def record(
@@ -62,15 +62,13 @@ def record(
     history = list(history)
     for proposal in proposals:
         trial = Trial(0, len(history), proposal.hparams, proposal.origin)
-        history.append((trial, None if score is None else trial_score(score(proposal.hparams))))
+        history.append(Heard(trial) if score is None else ended(trial, score(proposal.hparams)))
     return history
 
 
-def trial_score(value: float | None) -> TrialScore:
-    """A finished trial with this score, a failed one for None."""
-    if value is None:
-        return TrialScore(None, None, None, 10, "failed", {1: None})
-    return TrialScore(value, 0.0, 3, 10, "done", {1: value})
+def ended(trial: Trial, score: float | None) -> Heard:
+    """What is heard of a finished trial with this score, of a failed one for None."""
+    return Heard(trial, score, failed=score is None)
 
 
 def constant(value: Any) -> Callable[..., Any]:

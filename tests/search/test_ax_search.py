@@ -6,14 +6,16 @@ import logging
 import math
 import subprocess
 import sys
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 
 from nachos_jax.core.hparams import active
 from nachos_jax.search import ax_search, registry
 from nachos_jax.search.background import Background
-from nachos_jax.search.searcher import identity
-from tests.search.settings import DEFAULTS, MIXED, TABLE, constant, make_setting, record, trial_score
+from nachos_jax.search.searcher import Heard, identity
+from tests.search.settings import DEFAULTS, MIXED, TABLE, constant, ended, make_setting, record
 
 CONDITIONAL = {
     "optimizer": "choice('sgd', 'adam', 'adamw')",
@@ -38,7 +40,7 @@ def study(name, texts, total, score, batch=1, history=(), **more):
 
 
 def origins(history):
-    return [trial.origin for trial, _ in history]
+    return [heard.trial.origin for heard in history]
 
 
 def test_importing_the_registry_imports_neither_ax_nor_torch_nor_jax():
@@ -82,10 +84,11 @@ def test_conditional_proposals_are_canonical_and_distinct():
     assert origins(history)[6:] == ["ax"] * 2
     history = study("ax", CONDITIONAL, 9, score, history=history)
     assert origins(history)[8:] == ["ax"]
-    assert len({identity(trial.hparams) for trial, _ in history}) == 9
-    for trial, _ in history:
-        assert list(trial.hparams.items()) == list(active({**DEFAULTS, **trial.hparams}, TABLE).items())
-        assert all(type(value) in (int, float, str, bool) for value in trial.hparams.values())
+    assert len({identity(heard.trial.hparams) for heard in history}) == 9
+    for heard in history:
+        hparams = heard.trial.hparams
+        assert list(hparams.items()) == list(active({**DEFAULTS, **hparams}, TABLE).items())
+        assert all(type(value) in (int, float, str, bool) for value in hparams.values())
 
 
 def test_a_small_choice_space_is_used_up_and_then_ends():
@@ -94,7 +97,7 @@ def test_a_small_choice_space_is_used_up_and_then_ends():
     history = record([], searcher.ask(3, []), lambda hparams: float(hparams["batch_size"]))
     while proposals := searcher.ask(1, history):
         history = record(history, proposals, lambda hparams: float(hparams["batch_size"]))
-    assert len({identity(trial.hparams) for trial, _ in history}) == len(history) == 6
+    assert len({identity(heard.trial.hparams) for heard in history}) == len(history) == 6
 
 
 def test_failed_trials_count_as_the_worst_and_outsiders_not_at_all():
@@ -103,17 +106,62 @@ def test_failed_trials_count_as_the_worst_and_outsiders_not_at_all():
     proposals = registry.build("sobol", setting).ask(5, [])
     values = [9.0, 0.25, None, 0.75]
     history = [
-        (trial, None if number == 4 else trial_score(values[number]))
-        for number, (trial, _) in enumerate(record([], proposals))
+        heard if number == 4 else ended(heard.trial, values[number])
+        for number, heard in enumerate(record([], proposals))
     ]
     seen = ax_search.observations(setting, history)
     assert [observation.score for observation in seen] == [0.25, 0.25, 0.75, None]
     assert [observation.point["weight_decay"] for observation in seen] == [
-        trial.hparams["weight_decay"] for trial, _ in history[1:]
+        heard.trial.hparams["weight_decay"] for heard in history[1:]
     ]
     assert [observation.point["batch_size"] for observation in seen] == [
-        [16, 32, 64].index(trial.hparams["batch_size"]) for trial, _ in history[1:]
+        [16, 32, 64].index(int(heard.trial.hparams["batch_size"])) for heard in history[1:]
     ]
+
+
+class _Client:
+    """Takes what the client of Ax is told."""
+
+    told: list
+
+    def __init__(self, **_):
+        _Client.told = []
+
+    def attach_trial(self, point):
+        return len(self.told)
+
+    def complete_trial(self, index, scores):
+        self.told.append(scores["score"])
+
+    def get_next_trials(self, _):
+        return {0: {"dropout": 0.1}}
+
+    def configure_experiment(self, *_, **__): ...
+
+    configure_optimization = configure_generation_strategy = configure_experiment
+
+
+@pytest.mark.parametrize(
+    ("errors", "told"),
+    [((0.0, 0.0), [0.5, 0.7, 0.5]), ((0.0, 0.02), [(0.5, 0.0), (0.7, 0.02), (0.5, 0.0)])],
+)
+def test_errors_are_told_where_there_are_any(errors, told, monkeypatch):
+    setting = make_setting({"dropout": "uniform(0.0, 0.9)"}, initial=2)
+    first, second, third, fourth = record([], registry.build("sobol", setting).ask(4, []))
+    history = [
+        Heard(first.trial, 0.5, errors[0]),
+        Heard(second.trial, 0.7, errors[1]),
+        ended(third.trial, None),
+        fourth,
+    ]
+
+    @contextmanager
+    def no_ax():
+        yield _Client, SimpleNamespace(RangeParameterConfig=lambda *_, **__: None)
+
+    monkeypatch.setattr(ax_search, "_quiet_ax", no_ax)
+    assert ax_search.learned(setting, history) == {"dropout": 0.1}
+    assert _Client.told == told
 
 
 def test_the_model_turns_away_from_where_trials_fail():
@@ -121,10 +169,10 @@ def test_the_model_turns_away_from_where_trials_fail():
         return None if hparams["learning_rate"] > 0.05 else math.log10(hparams["learning_rate"])
 
     history = study("ax", {"learning_rate": "log(1e-4, 1.0)"}, 12, score, initial=7)
-    assert sum(result.score is None for _, result in history[:7]) >= 2
+    assert sum(heard.failed for heard in history[:7]) >= 2
     # A third of the space fails, and the best scores lie just before it.
-    assert sum(result.score is None for _, result in history[7:]) <= 2
-    best = [max(result.score for _, result in part if result.score) for part in (history[:7], history[7:])]
+    assert sum(heard.failed for heard in history[7:]) <= 2
+    best = [max(heard.score for heard in part if heard.score) for part in (history[:7], history[7:])]
     assert best[1] > best[0]
 
 
@@ -155,7 +203,7 @@ def test_sobol_goes_on_where_ax_fails_and_the_log_says_so(monkeypatch, caplog):
 def test_sobol_goes_on_where_ax_repeats_a_trial(monkeypatch, caplog):
     history = study("sobol", SMOOTH, 6, smooth)
     expected = registry.build("sobol", make_setting(SMOOTH)).ask(1, history)
-    monkeypatch.setattr(ax_search, "propose", constant(dict(history[3][0].hparams)))
+    monkeypatch.setattr(ax_search, "propose", constant(dict(history[3].trial.hparams)))
     with caplog.at_level(logging.WARNING, "nachos_jax"):
         assert registry.build("ax", make_setting(SMOOTH)).ask(1, history) == expected
     assert "an earlier trial again as trial 6" in caplog.text

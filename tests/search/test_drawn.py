@@ -39,7 +39,9 @@ def test_asking_in_steps_with_new_searchers_equals_asking_at_once(name, steps, s
         searcher = registry.build(name, make_setting(MIXED, seed=seed))
         history = record(history, searcher.ask(count, history), constant(0.5))
     at_once = ask(name, sum(steps), seed=seed)
-    assert [(t.hparams, t.origin) for t, _ in history] == [(p.hparams, p.origin) for p in at_once]
+    assert [(heard.trial.hparams, heard.trial.origin) for heard in history] == [
+        (p.hparams, p.origin) for p in at_once
+    ]
 
 
 @DRAWN
@@ -171,8 +173,8 @@ def test_grid_holds_each_active_configuration_once(data):
 
 
 def test_an_unknown_searcher_is_refused_with_the_list():
-    with pytest.raises(UsageError, match='\'bohb\': must be one of "ax", "sobol", "random"'):
-        registry.build("bohb", make_setting(MIXED))
+    with pytest.raises(UsageError, match='\'tpe\': must be one of "ax", "bohb", "sobol", "random", "grid"'):
+        registry.build("tpe", make_setting(MIXED))
 
 
 def test_a_setting_that_contradicts_its_table_is_refused():

@@ -12,5 +12,5 @@ def test_the_model_finds_the_top_of_a_bowl_better_than_random():
     assert origins(learned) == ["default"] + ["sobol"] * 5 + ["ax"] * 10
     assert best[0] > -0.003
     assert best[0] > best[1] / 3
-    tail = [trial.hparams for trial, _ in learned[-4:]]
+    tail = [heard.trial.hparams for heard in learned[-4:]]
     assert sum(0.004 < h["learning_rate"] < 0.025 and abs(h["dropout"] - 0.3) < 0.15 for h in tail) >= 3

@@ -146,7 +146,7 @@ class _Flat(Protocol):
         if searchers.looks_at_scores(run.search.searcher):
             raise UsageError(
                 f"config.search.searcher = {run.search.searcher!r} looks at scores, and the flat protocol "
-                "cannot correct for that: use 'sobol' or 'random', or config.protocol = 'nested'."
+                "cannot correct for that: use 'sobol', 'random' or 'grid', or config.protocol = 'nested'."
             )
         if run.limit.patience != run.limit.epochs:
             raise UsageError(

@@ -95,7 +95,7 @@ def drawn_trials(run: RunConfig) -> list[HParams]:
     cannot be known.
     """
     looks = searchers.looks_at_scores(run.search.searcher)
-    searcher = searchers.build("sobol" if looks else run.search.searcher, _setting(run))
+    searcher = searchers.build("sobol" if looks else run.search.searcher, SearchSetting.of(run, None))
     return [proposal.hparams for proposal in searcher.ask(run.search.trials, [])]
 
 
@@ -129,7 +129,7 @@ def count(run: RunConfig, folds: Folds, outer: Sequence[int], trials: int) -> Fi
 
 def split(run: RunConfig, trials: Sequence[HParams]) -> Buckets:
     """What splits the search space, and into which buckets these trials, the default first, fall."""
-    rows, setting = by_name(run.table), _setting(run)
+    rows, setting = by_name(run.table), SearchSetting.of(run, None)
     static = tuple(dimension for dimension in setting.searched if rows[dimension.name].static)
     grid = itertools.islice(replace(setting, space=static).grid(), MOST_BUCKETS + 1)
     found = [bucket_for(run, hparams) for hparams in grid]
@@ -185,14 +185,3 @@ def work(
 def networks(study: Study) -> list[tuple[int, ...]]:
     """The folds that each network of the deployment leaves out."""
     return [(v,) for v in study.inner] if study.run.members == "folds" else [()]
-
-
-def _setting(run: RunConfig) -> SearchSetting:
-    return SearchSetting(
-        defaults=run.defaults,
-        space=run.search.space,
-        table=run.table,
-        seed=run.seed,
-        study=None,
-        initial=run.search.initial,
-    )

@@ -16,6 +16,7 @@ from nachos_jax.protocol.design import protocols
 from nachos_jax.protocol.run import class_words
 from nachos_jax.search import registry as searchers
 from nachos_jax.search.policies import registry as policies
+from nachos_jax.search.searcher import SearchSetting
 from nachos_jax.splits import checks
 from nachos_jax.splits.folds import Folds
 from nachos_jax.tasks import registry as tasks
@@ -28,10 +29,10 @@ def check_config(run: RunConfig) -> None:
     """Refuses what no data could make right; a sweep asks this of every run before the first one starts.
 
     Raises:
-        UsageError: a searcher that is unknown, a metric that is unknown or cannot select, a rule for the
-            threshold that cannot be read, or what the protocol cannot stand.
+        UsageError: a searcher that is unknown or cannot search the space, a metric that is unknown or cannot
+            select, a rule for the threshold that cannot be read, or what the protocol cannot stand.
     """
-    searchers.check(run.search.searcher)
+    searchers.build(run.search.searcher, SearchSetting.of(run, None))
     policies.build(run.search.policy)
     name = run.search.metric
     if name == "ece":

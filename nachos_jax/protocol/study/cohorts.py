@@ -13,6 +13,10 @@ from nachos_jax.config.run_config import SearchConfig
 from nachos_jax.search import registry as searchers
 from nachos_jax.search.policies import registry as policies
 
+LEARNED = 8
+"""Rounds after the first where config.search.proposals = 0 leaves their size to us: never from the number of lanes,
+which would let proposals depend on the devices."""
+
 
 @dataclass(frozen=True)
 class Cohorts:
@@ -51,13 +55,15 @@ def of(search: SearchConfig) -> Cohorts:
     """The cohorts of a study."""
     blind = not searchers.looks_at_scores(search.searcher)
     sizes = policies.build(search.policy).sizes(_rounds(search, blind))
-    return Cohorts(tuple(itertools.accumulate(sizes)), blind)
+    return Cohorts(tuple(itertools.accumulate(sizes)), blind, search.lag)
 
 
 def _rounds(search: SearchConfig, blind: bool) -> list[int]:
-    """Sizes of the rounds in which the searcher would be asked."""
+    """Sizes of the rounds in which the searcher would be asked. They follow from the config alone."""
     if blind:
         return [search.trials]
-    first = min(search.initial, search.trials)
-    whole, rest = divmod(search.trials - first, search.proposals)
-    return [first, *[search.proposals] * whole, *([rest] if rest else [])]
+    first = min(max(search.initial, 1 + len(search.priors)), search.trials)
+    left = search.trials - first
+    size = search.proposals or max(1, -(-left // LEARNED))
+    whole, rest = divmod(left, size)
+    return [first, *[size] * whole, *([rest] if rest else [])]

@@ -25,7 +25,7 @@ from nachos_jax.records.schema import FitRecord, Outcome
 from nachos_jax.runtime import stopping
 from nachos_jax.search import registry as searchers
 from nachos_jax.search.background import Background
-from nachos_jax.search.searcher import Proposal, Searcher
+from nachos_jax.search.searcher import Heard, Proposal, Searcher, SearchSetting
 
 log = logging.getLogger("nachos_jax")
 
@@ -129,15 +129,7 @@ class Conductor:
     def _built(self, outer: int | None) -> Searcher:
         """The searcher that the config names."""
         config = self._run.config
-        setting = searchers.SearchSetting(
-            defaults=config.defaults,
-            space=config.search.space,
-            table=config.table,
-            seed=config.seed,
-            study=outer,
-            initial=config.search.initial,
-        )
-        return searchers.build(config.search.searcher, setting)
+        return searchers.build(config.search.searcher, SearchSetting.of(config, outer))
 
     def _advance(self, desk: _Desk) -> None:
         if desk.closed:
@@ -164,7 +156,7 @@ class Conductor:
         desk.asking, searcher, numbers = True, desk.searcher, self._cohorts.numbers(desk.entered)
         seen = self._cohorts.seen(desk.entered)
         history = [
-            (desk.trials[number], desk.search.score(number) if number < seen else None)
+            desk.search.heard(number) if number < seen else Heard(desk.trials[number])
             for number in range(numbers.start)
         ]
         self._background.submit(desk.study.outer, lambda: searcher.ask(len(numbers), history))

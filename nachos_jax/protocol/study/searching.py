@@ -11,8 +11,10 @@ from nachos_jax.protocol.design.study import Study
 from nachos_jax.records.schema import FitRecord, Outcome
 from nachos_jax.search.policies import registry as policies
 from nachos_jax.search.policies import tournament
+from nachos_jax.search.policies.expected import expected
 from nachos_jax.search.policies.play import Play
 from nachos_jax.search.policies.policy import Asked, Known, Noise
+from nachos_jax.search.searcher import Heard
 
 Furthest = Callable[[int, int], FitRecord | None]
 """(trial, inner fold) -> the furthest of its fits; None before the first."""
@@ -75,6 +77,17 @@ class Searching:
             self._scores[number] = self._score(number)
         score = self._scores[number]
         return None if score.status == "stopped" and number not in known.stopped else score
+
+    def heard(self, number: int) -> Heard:
+        """What a searcher is told of a trial."""
+        trial, score, known = self._trials[number], self.score(number), self._play.known
+        if score is None or score.status == "failed":
+            return Heard(trial, failed=score is not None)
+        rungs = known.rungs(number)
+        if score.status == "done":
+            return Heard(trial, score.score, rungs=rungs)
+        value, error = expected(known, number)
+        return Heard(trial, value, error, rungs=rungs)
 
     @property
     def first(self) -> int:

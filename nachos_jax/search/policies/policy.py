@@ -123,6 +123,18 @@ class Known:
         """Whether the trial has a score on all inner folds."""
         return len(self.scores(trial)) == len(self.folds)
 
+    def rungs(self, trial: int) -> dict[int, float]:
+        """Mean scores by epoch limit, over the folds seen under each; empty where no limit was a shorter one."""
+        found: dict[int, list[float]] = {}
+        for fold in self.folds:
+            for limit in self._seen.get((trial, fold), {}):
+                score = self.score(trial, fold, limit)
+                if score is not None:
+                    found.setdefault(limit.epochs, []).append(score)
+        if set(found) <= {self.limit.epochs}:
+            return {}
+        return {epochs: math.fsum(scores) / len(scores) for epochs, scores in sorted(found.items())}
+
     def completed(self, trial: int) -> list[Asked]:
         """The search fits of a trial that nothing cuts short."""
         return [Asked(trial, fold, self.limit) for fold in self.folds]

@@ -85,7 +85,9 @@ class Standing:
     @cached_property
     def _pooled(self) -> float | None:
         """The variance of a lead from fold to fold, over all trials; at least what the folds' cases explain."""
-        own, freedom = squares(self._leads([row for row, trial in enumerate(self.trials) if trial != self.leader]))
+        own, freedom = squares(
+            self._leads([row for row, trial in enumerate(self.trials) if trial != self.leader])
+        )
         cases = self._cases
         if not freedom.sum():
             return None if cases is None else TRAINING * cases

@@ -1,4 +1,4 @@
-"""Trials drawn without looking at data: the default, then points of a stream, Sobol's or a random one."""
+"""Trials drawn without looking at data: what is given, then a stream: Sobol's points, random ones, a grid."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import islice
 
 import numpy as np
 
-from nachos_jax.core.types import HParamValue, digest
+from nachos_jax.core.types import HParams, digest
 from nachos_jax.search.searcher import History, Proposal, SearchSetting, identity
 
 MISSES = 256
@@ -19,36 +19,37 @@ SOBOL_BLOCK = 64
 Points = Callable[[SearchSetting], Iterable[np.ndarray]]
 """From a setting with D searched dimensions: an endless stream of [D] quantiles in [0, 1)."""
 
+Stream = Callable[[SearchSetting], Iterator[HParams]]
+"""From a setting: configurations that differ from each other and from what is given."""
+
 
 class DrawnSearch:
-    """Proposes the default configuration, then the distinct configurations of a stream of points.
+    """Proposes the default configuration and the priors, then the configurations of a stream.
 
     The stream depends on the seed and the space, never on the study, so that all studies of a run
-    get the same trials and share their fits. `origin` is that of the proposals after the default.
+    get the same trials and share their fits. `origin` is that of the proposals of the stream.
     """
 
-    def __init__(self, setting: SearchSetting, origin: str, points: Points):
-        self._origin = origin
-        self._rest = _distinct(setting, points)
-        self._drawn: list[Proposal] = []
+    def __init__(self, setting: SearchSetting, origin: str, stream: Stream):
+        self._rest = (Proposal(hparams, origin) for hparams in stream(setting))
+        self._drawn = list(setting.given)
 
     def ask(self, count: int, history: History) -> list[Proposal]:
         """See `Searcher.ask`."""
-        seen = {identity(trial.hparams) for trial, _ in history}
+        seen = {identity(heard.trial.hparams) for heard in history}
         new = (proposal for proposal in self._sequence() if identity(proposal.hparams) not in seen)
         return list(islice(new, count))
 
     def _sequence(self) -> Iterator[Proposal]:
         yield from self._drawn
-        for hparams in self._rest:
-            self._drawn.append(Proposal(hparams, self._origin if self._drawn else "default"))
-            yield self._drawn[-1]
+        for proposal in self._rest:
+            self._drawn.append(proposal)
+            yield proposal
 
 
-def _distinct(setting: SearchSetting, points: Points) -> Iterator[dict[str, HParamValue]]:
-    default = setting.canonical({})
-    yield default
-    seen = {identity(default)}
+def _distinct(setting: SearchSetting, points: Points) -> Iterator[HParams]:
+    """The configurations at points; what a small space still holds when points only repeat it."""
+    seen = {identity(proposal.hparams) for proposal in setting.given}
     misses = 0
     for point in points(setting) if setting.searched else ():
         hparams = setting.at(point)
@@ -68,14 +69,24 @@ def stream_seed(purpose: str, seed: int) -> int:
     return int(digest([purpose, seed]), 16)
 
 
-def random_points(setting: SearchSetting) -> Iterator[np.ndarray]:
+def random(setting: SearchSetting) -> Iterator[HParams]:
+    """Configurations drawn independently and evenly."""
+    return _distinct(setting, _random_points)
+
+
+def sobol(setting: SearchSetting) -> Iterator[HParams]:
+    """Configurations that fill the space evenly."""
+    return _distinct(setting, _sobol_points)
+
+
+def _random_points(setting: SearchSetting) -> Iterator[np.ndarray]:
     """Independent uniform points [D], float64."""
     generator = np.random.default_rng(stream_seed("random", setting.seed))
     while True:
         yield generator.random(len(setting.searched))
 
 
-def sobol_points(setting: SearchSetting) -> Iterator[np.ndarray]:
+def _sobol_points(setting: SearchSetting) -> Iterator[np.ndarray]:
     """Points [D] float64 of the sequence of Sobol (1967), scrambled as by Matousek (1998).
 
     They fill the space evenly; point i follows from the seed and D alone, however many are drawn.
