@@ -95,7 +95,7 @@ def _refuse(dataset: pydicom.Dataset, path: Path) -> None:
 
 
 def _refuse_stream(dataset: pydicom.Dataset, path: Path) -> None:
-    """Refuses a compressed picture of another size than the header's, or without its end."""
+    """Refuses a compressed picture of another size than the header's, or a damaged one."""
     if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         return
     try:
@@ -108,8 +108,9 @@ def _refuse_stream(dataset: pydicom.Dataset, path: Path) -> None:
             f"{path} holds a picture of {found} rows and columns, and its header says {said}: the pixels "
             "would be shuffled; export it again, or mend the header."
         )
-    if not jpeg.ends(stream):
-        raise UsageError(f"{path}: its JPEG picture does not end, part of it is lost; {_INTACT}.")
+    fault = jpeg.fault(stream)
+    if fault:
+        raise UsageError(f"{path}: its JPEG picture {fault}, so part of it is lost; {_INTACT}.")
 
 
 def _decoded(dataset: pydicom.Dataset, path: Path) -> np.ndarray:

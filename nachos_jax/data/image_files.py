@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.data import given, jpeg
+from nachos_jax.data import given, jpeg, png
 from nachos_jax.data.pixels import ReadCase, narrowed, sixteen_bits
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom")
@@ -68,8 +68,8 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
         # From an open file, not a path: of a path Pillow maps plain TIFFs into memory, and those whose
         # orientation swaps the sides then come out scrambled (Pillow 13.0).
         with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
-            if image.format in ("JPEG", "MPO"):
-                _refuse_part(path)
+            if image.format in ("JPEG", "MPO", "PNG"):
+                _refuse_damage(path.read_bytes(), path)
             return _pixels(image, path)
     except UsageError:
         raise
@@ -82,11 +82,12 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
         raise UsageError(f"{path} cannot be read as PNG, JPEG, TIFF or DICOM ({error}); {cure}.") from error
 
 
-def _refuse_part(path: Path) -> None:
-    if not jpeg.ends(path.read_bytes()):
+def _refuse_damage(stream: bytes, path: Path) -> None:
+    fault = jpeg.fault(stream) or png.fault(stream)
+    if fault:
         raise UsageError(
-            f"{path} is a JPEG whose picture does not end, so part of it is lost; replace the file by an "
-            "intact one, or drop its row."
+            f"{path}: its picture {fault}, so part of it is lost; replace the file by an intact one, or drop "
+            "its row."
         )
 
 
