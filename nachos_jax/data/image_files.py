@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import given, jpeg, png
@@ -79,7 +79,9 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
         ) from error
     except Exception as error:  # decoders of damaged files raise anything
         cure = given.cure_of_image(path) or "replace the file by an intact one, or drop its row"
-        raise UsageError(f"{path} cannot be read as PNG, JPEG, TIFF or DICOM ({error}); {cure}.") from error
+        known = not isinstance(error, UnidentifiedImageError)
+        why = given.content(path) or (f"({error})" if known else "(its first bytes are those of none)")
+        raise UsageError(f"{path} cannot be read as PNG, JPEG, TIFF or DICOM {why}; {cure}.") from error
 
 
 def _refuse_damage(stream: bytes, path: Path) -> None:

@@ -143,7 +143,15 @@ def test_refusals(tiff: Callable[..., None], tmp_path: Path):
     Image.fromarray(COLOUR).convert("LAB").save(tmp_path / "lab.tif")
     refused("lab.tif", "colour mode LAB; save it as gray or RGB")
     Image.fromarray(GRAY).save(tmp_path / "bitmap.png", format="BMP")
-    refused("bitmap.png", "cannot be read as PNG")
+    refused("bitmap.png", r"cannot be read as PNG, .* \(it is a BMP image\)")
+    for content, words in [
+        (b"", "it is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"),
+        (b"\n<!DOCTYPE html>", "a web page"),
+        (b"hello", "its first bytes are those of none"),
+    ]:
+        (tmp_path / "odd.png").write_bytes(content)
+        refused("odd.png", rf"cannot be read as PNG, .* \(.*{words}.*\); replace the file")
 
 
 @given(cut=st.floats(0.0, 0.9))

@@ -16,11 +16,8 @@ from nachos_jax.protocol.design import protocols
 from nachos_jax.protocol.run import class_words
 from nachos_jax.search import registry as searchers
 from nachos_jax.splits import checks
-from nachos_jax.splits.folds import Folds
+from nachos_jax.splits.folds import FEWEST, Folds
 from nachos_jax.tasks import registry as tasks
-
-MINIMUM_FOLDS = 3
-"""Nested cross-validation tests on one fold, validates on another and trains on the rest."""
 
 
 def check_config(run: RunConfig) -> None:
@@ -59,9 +56,9 @@ def check(run: RunConfig, cohort: Cohort, folds: Folds) -> list[str]:
             batch larger than a training set, images too small for a network that may be tried, an order of
             classes that is needed and not known, equal images whose targets contradict each other.
     """
-    if folds.count < MINIMUM_FOLDS:
+    if folds.count < FEWEST:
         raise UsageError(
-            f"{folds.count} folds: nested cross-validation needs at least {MINIMUM_FOLDS} (one to test, one "
+            f"{folds.count} folds: nested cross-validation needs at least {FEWEST} (one to test, one "
             "to validate, one to train). Raise config.folds.count, or name more folds or sites in the data."
         )
     check_config(run)
