@@ -19,7 +19,7 @@ SHOWN = 10
 
 def hint(name: str, options: Iterable[str]) -> str:
     """ " Did you mean 'x'?" for the closest option, or "" when none is close."""
-    close = difflib.get_close_matches(name, list(options), 1, 0.5)
+    close = difflib.get_close_matches(name, list(options), 1, 0.6)
     return f" Did you mean {close[0]!r}?" if close else ""
 
 

@@ -11,7 +11,7 @@ from nachos_jax.core.errors import UsageError
 REFUSE, JOIN, APART = "refuse", "join", "apart"
 MISSING = frozenset(
     ("", "nan", "-nan", "none", "null", "nil", "na", "n/a", "n.a", "n.a.", "<na>", "nat", "?", "??", "???")
-    + ("(null)", "\\n", "n / a", "n/d", "not available", "not applicable", ".", "..", "--", "---")
+    + ("(null)", "\\n", "n / a", "n/d", "not available", "not applicable", ".", "--", "---")
     + ("1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan", "#nv", "#wert!", "#bezug!", "#spill!", "#calc!")
     + ("#n/a", "#na", "#n/a n/a", "#null!", "#value!", "#ref!", "#div/0!", "#num!", "#name?")
 )
@@ -31,8 +31,8 @@ def canonical(text: str) -> str:
     Unicode's compatible forms (NFKC), case, invisible marks, kinds of dashes and of digits, runs of blanks,
     quotes around, "1.0" for 1 and leading zeros of numbers are no differences.
     """
-    if not text.isascii():
-        text = "".join(mark for mark in text if unicodedata.category(mark) != "Cf" and mark not in _UNSEEN)
+    if not text.isascii() or not text.isprintable():
+        text = "".join(mark for mark in text if not _unseen(mark))
         text = unicodedata.normalize("NFKC", text)
         text = unicodedata.normalize("NFKC", text.casefold())
         text = "".join(map(_plain, text))
@@ -41,6 +41,11 @@ def canonical(text: str) -> str:
     if decimal:
         text = f"{decimal[1]}.{decimal[2]}" if decimal[2] else decimal[1]
     return _ZEROS.sub("", text)
+
+
+def _unseen(mark: str) -> bool:
+    kind = unicodedata.category(mark)
+    return kind == "Cf" or mark in _UNSEEN or (kind == "Cc" and not mark.isspace())
 
 
 def _plain(mark: str) -> str:

@@ -144,6 +144,8 @@ def test_grades_need_an_order(tried: Tried, tmp_path: Path):
         (("benign", "malignant"), False),
         (("healthy", "not healthy"), False),
         (("0", "1"), False),
+        (("HER2+", "HER2-"), True),
+        (("melanoma", "nevus"), True),
     ],
 )
 def test_a_positive_class_that_is_healthy(

@@ -19,6 +19,13 @@ from nachos_jax.splits import checks
 from nachos_jax.splits.folds import FEWEST, Folds
 from nachos_jax.tasks import registry as tasks
 
+_CURES = {
+    "stratified": "Raise config.folds.count",
+    "predefined": "Name more folds in the data, or set config.folds.scheme = 'stratified'",
+    "site": "Add cases of another site, or set config.folds.scheme = 'stratified'",
+}
+"""Of too few folds, by scheme."""
+
 
 def check_config(run: RunConfig) -> None:
     """Refuses what no data could make right; a sweep asks this of every run before the first one starts.
@@ -59,7 +66,7 @@ def check(run: RunConfig, cohort: Cohort, folds: Folds) -> list[str]:
     if folds.count < FEWEST:
         raise UsageError(
             f"{folds.count} folds: nested cross-validation needs at least {FEWEST} (one to test, one "
-            "to validate, one to train). Raise config.folds.count, or name more folds or sites in the data."
+            f"to validate, one to train). {_CURES[run.folds.scheme]}."
         )
     check_config(run)
     _metric(run, cohort, folds)
