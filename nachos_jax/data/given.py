@@ -44,6 +44,7 @@ _STARTS = (
     (b"\x1f\x8b", "packed by gzip"),
     (b"PK\x03\x04", "a ZIP archive"),
     (b"%PDF", "a PDF document"),
+    (b"\x93NUMPY", "a NumPy array"),
 )
 """First bytes of what bears the name of another format."""
 _SLICES = "volumes are not read by this version: save slices or projections as PNG, TIFF or DICOM, then "
@@ -105,6 +106,8 @@ def content(path: Path) -> str:
         return "(it is a pointer of Git LFS: fetch the images with `git lfs pull`)"
     if text.startswith((b"<!doctype html", b"<html", b"<?xml")):
         return "(it is a web page, as a failed download leaves)"
+    if start[4:8] == b"ftyp":
+        return "(it is a HEIC or AVIF image, or a film)"
     return next((f"(it is {kind})" for mark, kind in _STARTS if start.startswith(mark)), "")
 
 

@@ -148,7 +148,8 @@ def test_refusals(tiff: Callable[..., None], tmp_path: Path):
         (b"", "it is empty"),
         (b"version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"),
         (b"\n<!DOCTYPE html>", "a web page"),
-        (b"hello", "its first bytes are those of none"),
+        (b"hello", "none of them is recognised"),
+        (b"\0\0\0\x18ftypheic", "HEIC"),
     ]:
         (tmp_path / "odd.png").write_bytes(content)
         refused("odd.png", rf"cannot be read as PNG, .* \(.*{words}.*\); replace the file")
@@ -216,6 +217,16 @@ def test_a_jpeg_with_a_hole(options: str, pattern: str, tmp_path: Path):
         path.write_bytes(whole[:middle] + hole + whole[middle + 200 :])
         with pytest.raises(UsageError, match=r"x.jpg: its picture (is damaged from byte|does not end).*drop"):
             read_image(path)
+
+
+def test_a_tiff_of_jpeg_strips_with_a_hole(tmp_path: Path):
+    path = tmp_path / "x.tif"
+    Image.fromarray(PATTERNS["noise"]).save(path, compression="jpeg")
+    whole, middle = path.read_bytes(), path.stat().st_size // 2
+    assert read_image(path).shape == (512, 512, 1)
+    path.write_bytes(whole[:middle] + bytes(200) + whole[middle + 200 :])
+    with pytest.raises(UsageError, match=r"x.tif: its picture is damaged"):
+        read_image(path)
 
 
 @pytest.mark.parametrize("level", [0, 6])
