@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ import numpy as np
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.protocol.model.pictures import METHODS, legend, picture
+from nachos_jax.records.cells import csv_text
 from nachos_jax.records.store import write_atomic
 
 if TYPE_CHECKING:
@@ -106,9 +106,7 @@ def write(
         file = file_name(i, names[i])
         write_atomic(place / file, picture(images[i], heat, words))
         rows.append([names[i], name, name, way, f"{peak:.6g}", file])
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([HEADER, *rows])
-    write_atomic(place / TABLE, text.getvalue().encode())
+    write_atomic(place / TABLE, csv_text([HEADER, *rows]).encode())
     return place / TABLE
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from nachos_jax.records.cells import csv_text
 from nachos_jax.records.store import write_atomic
 
 
@@ -22,9 +21,6 @@ def write(path: Path, names: Sequence[str], header: Sequence[str], rows: Sequenc
     Returns:
         The path.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["case", *header])
-    writer.writerows([name, *row] for name, row in zip(names, rows, strict=True))
-    write_atomic(path, text.getvalue().encode())
+    lines = [[name, *row] for name, row in zip(names, rows, strict=True)]
+    write_atomic(path, csv_text([["case", *header], *lines]).encode())
     return path

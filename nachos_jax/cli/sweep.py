@@ -7,7 +7,6 @@ configs are checked before the first is run; each run then checks what depends o
 
 from __future__ import annotations
 
-import csv
 import itertools
 import json
 import re
@@ -24,6 +23,7 @@ from nachos_jax.config.differences import differences
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import expanded
+from nachos_jax.records.cells import csv_text
 from nachos_jax.runtime.stopping import EXIT_CODE
 
 COLUMNS = ("run", "estimate", "standard error", "outer folds", "exit code")
@@ -181,8 +181,7 @@ def run_here(sweep: Sweep, runs: dict[str, list[str]], configs: Mapping[str, Run
         rows.append([name, *estimate(words, code, configs[name]), code])
         table = Path(sweep.workdir) / "sweep.csv"
         try:
-            with open(table, "w", newline="", encoding="utf-8") as file:
-                csv.writer(file).writerows([COLUMNS, *rows])
+            table.write_text(csv_text([COLUMNS, *rows]), encoding="utf-8")
         except OSError as error:
             raise UsageError(
                 f"{table} cannot be written ({error.strerror}): use another --workdir."

@@ -19,7 +19,7 @@ SHOWN = 10
 
 def hint(name: str, options: Iterable[str]) -> str:
     """ " Did you mean 'x'?" for the closest option, or "" when none is close."""
-    close = difflib.get_close_matches(name, list(options), 1, 0.5)
+    close = difflib.get_close_matches(name, list(options), 1, 0.6)
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
@@ -51,7 +51,7 @@ def refuse(faults: Sequence[tuple[int, str]], where: Where, cure: str) -> None:
 
 
 def together(*steps: Callable[[], Any]) -> list[Any]:
-    """What the steps give; all that they refuse is raised as one UsageError."""
+    """What the steps give; what they refuse, the first ten and their number, is raised as one UsageError."""
     found, told = [], []
     for step in steps:
         try:
@@ -59,7 +59,8 @@ def together(*steps: Callable[[], Any]) -> list[Any]:
         except UsageError as error:
             told.append(str(error))
     if told:
-        raise UsageError("\n".join(told))
+        more = [f"and {len(told) - SHOWN} more"] if len(told) > SHOWN else []
+        raise UsageError("\n".join([*told[:SHOWN], *more]))
     return found
 
 

@@ -126,6 +126,23 @@ def _sites(columns: Columns) -> Sequence[str] | None:
     return columns.settled(columns.sites, "site")
 
 
+def decoded(values: np.ndarray, name: str, source: str) -> np.ndarray:
+    """The array, with text instead of bytes.
+
+    Raises:
+        UsageError: bytes that are no UTF-8, which could not be told apart.
+    """
+    if values.dtype.kind != "S":
+        return values
+    try:
+        return np.char.decode(values, "utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{source}: {name} holds bytes that are no UTF-8 text ({error.object!r}); store it as text, e.g. "
+            "numpy.char.decode(values, 'latin-1')."
+        ) from error
+
+
 def texts(values: np.ndarray, what: str, where: Callable[[int], str], source: str) -> list[str]:
     """A column of an array file as text.
 
@@ -141,6 +158,7 @@ def texts(values: np.ndarray, what: str, where: Callable[[int], str], source: st
     Raises:
         UsageError: several values a case, a number that is not whole, or a value of another kind.
     """
+    values = decoded(values, f"the {what}s", source)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim != 1:
@@ -174,6 +192,7 @@ def target_texts(values: np.ndarray, name: str, names: Sequence[str], source: st
     Raises:
         UsageError: more than two axes.
     """
+    values = decoded(values, name, source)
     if values.ndim > 2:
         raise UsageError(
             f"{source}: the labels have shape {values.shape}; store one target a case, shape (N,), or "
@@ -187,8 +206,6 @@ def target_texts(values: np.ndarray, name: str, names: Sequence[str], source: st
 
 
 def _number_text(value: object) -> str:
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace").strip()
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() else repr(value)
     return str(int(value)) if isinstance(value, (bool, int)) else str(value).strip()
@@ -196,6 +213,7 @@ def _number_text(value: object) -> str:
 
 def further_texts(values: np.ndarray) -> list[str]:
     """Cells of a further column [N], numbers of any kind included; one that is no number is empty."""
+    values = decoded(values, "a column of config.report.subgroups", "the data")
     values = values.reshape(len(values), -1)[:, 0] if values.size == len(values) else values
     if values.ndim != 1:
         raise UsageError(
@@ -205,16 +223,12 @@ def further_texts(values: np.ndarray) -> list[str]:
 
 
 def _cell(value: object) -> str:
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace").strip()
     if isinstance(value, float):
         return "" if math.isnan(value) else f"{value:.15g}"
     return "" if value is None else str(value).strip()
 
 
 def _text(value: object) -> str | None:
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace").strip()
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, (bool, int)):

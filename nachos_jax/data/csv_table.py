@@ -17,6 +17,9 @@ from nachos_jax.data.columns import Columns
 from nachos_jax.data.image_files import read_files
 from nachos_jax.data.pixels import Pixels, Source
 
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}
+"""That people use instead of commas."""
+
 
 @dataclass(frozen=True)
 class Sheet:
@@ -97,9 +100,12 @@ def read_sheet(path: Path) -> Sheet:
     number, header = next(lines, (0, ()))
     if not header:
         raise UsageError(f"{path} is empty; write a header line path,label,subject and one line a case.")
-    if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
-        mark = "semicolons" if ";" in header[0] else "tabs"
-        raise UsageError(f"{path} line {number}: the columns are separated by {mark}; save it with commas.")
+    if header[0].lower().startswith("sep="):
+        raise UsageError(f"{path} line {number}: {','.join(header)!r} is for Excel alone; delete this line.")
+    mark = next((mark for mark in _SEPARATORS if mark in header[0]), "") if len(header) == 1 else ""
+    if mark:
+        told = f"the columns are separated by {_SEPARATORS[mark]}"
+        raise UsageError(f"{path} line {number}: {told}; save it with commas.")
     for name in header:
         if name and header.count(name) > 1:
             raise UsageError(f"{path} line {number}: column {name!r} stands twice; rename one of them.")

@@ -20,6 +20,7 @@ Allocate = Callable[[tuple[int, ...], np.dtype], np.ndarray]
 Progress = Callable[[int, int], None]
 """Called with (cases decoded, cases in all)."""
 
+_MORE = "There may be more: decoding has stopped here."
 BLOCK = 32
 """Cases a thread decodes before it reports: small enough for a smooth progress bar."""
 
@@ -29,8 +30,8 @@ def decode(
 ) -> tuple[np.ndarray, Counter[tuple[int, ...]]]:
     """Reads every case into one array.
 
-    The first case fixes shape and dtype. Where a later one of 16 or more bits does not fit that dtype,
-    all start again as float32; 8-bit images are never mixed with others, because their values
+    The first case that can be read fixes shape and dtype. Where a later one of 16 or more bits does not fit
+    that dtype, all start again as float32; 8-bit images are never mixed with others, because their values
     mean something else.
 
     Args:
@@ -53,23 +54,38 @@ def decode(
         shapes[row] = image.shape
         return image
 
-    first = _prepared(pixels, read, 0, preparation)
+    sample, first = _first(pixels, read, preparation)
     dtype: np.dtype | None = first.dtype
     images = np.empty(0)
     while dtype is not None:
         images = allocate((pixels.count, *first.shape), dtype)
-        dtype = _fill(images, pixels, read, preparation, progress)
+        dtype = _fill(images, sample, pixels, read, preparation, progress)
     return images, Counter(shapes.values())
+
+
+def _first(pixels: Pixels, read: ReadCase, preparation: Mapping[str, Any]) -> tuple[int, np.ndarray]:
+    """The first case that can be read, prepared, with its row; those before are told with all others."""
+    refused: list[str] = []
+    for row in range(pixels.count):
+        try:
+            return row, _prepared(pixels, read, row, preparation)
+        except UsageError as error:
+            refused.append(str(error))
+        if len(refused) == SHOWN:
+            refused.append(_MORE)
+            break
+    raise UsageError("\n  ".join(refused))
 
 
 def _fill(
     images: np.ndarray,
+    sample: int,
     pixels: Pixels,
     read: ReadCase,
     preparation: Mapping[str, Any],
     progress: Progress | None,
 ) -> np.dtype | None:
-    """Decodes all cases into `images`; returns a wider dtype if a case needs it."""
+    """Decodes all cases into `images`, which fit case `sample`; returns a wider dtype if a case needs it."""
     faults: list[str] = []
 
     def block(start: int) -> tuple[np.dtype | None, list[str]]:
@@ -77,7 +93,7 @@ def _fill(
         for row in range(start, min(start + BLOCK, pixels.count)):
             try:
                 image = _prepared(pixels, read, row, preparation)
-                wider = _misfit(image, images, pixels, row)
+                wider = _misfit(image, images, pixels, row, sample)
             except UsageError as error:
                 refused.append(str(error))
                 continue
@@ -92,7 +108,7 @@ def _fill(
         for done, (wider, refused) in enumerate(pool.map(block, range(0, pixels.count, BLOCK)), 1):
             faults += refused
             if len(faults) >= SHOWN:
-                faults[SHOWN:] = ["There may be more: decoding has stopped here."]
+                faults[SHOWN:] = [_MORE]
                 break
             if wider is not None and not faults:
                 return wider
@@ -126,9 +142,9 @@ def finite(image: np.ndarray, where: str) -> None:
             )
 
 
-def _misfit(image: np.ndarray, images: np.ndarray, pixels: Pixels, row: int) -> np.dtype | None:
+def _misfit(image: np.ndarray, images: np.ndarray, pixels: Pixels, row: int, sample: int) -> np.dtype | None:
     """None when the image fits, a wider dtype when that would help; raises when nothing helps."""
-    where, first = pixels.where(row), pixels.where(0)
+    where, first = pixels.where(row), pixels.where(sample)
     (h, w, c), (height, width, channels) = image.shape, images.shape[1:]
     if c != channels:
         raise UsageError(

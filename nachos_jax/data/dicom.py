@@ -68,7 +68,7 @@ def read_dicom(path: Path) -> np.ndarray:
 
 
 def _refuse(dataset: pydicom.Dataset, path: Path) -> None:
-    if not any(name in dataset for name in PIXELS):
+    if not any(dataset.get(name) for name in PIXELS):
         uid = dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")
         kind = getattr(uid, "name", "") or "kind not said"
         if uid is None or kind == uid or "Image Storage" in kind or "Rows" in dataset:
@@ -95,8 +95,9 @@ def _refuse(dataset: pydicom.Dataset, path: Path) -> None:
 
 
 def _refuse_stream(dataset: pydicom.Dataset, path: Path) -> None:
-    """Refuses a compressed picture of another size than the header's, or without its end."""
+    """Refuses a compressed picture of another size than the header's, or a damaged one."""
     if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        _refuse_more(dataset, path)
         return
     try:
         stream = get_frame(dataset.PixelData, 0, number_of_frames=1)
@@ -108,8 +109,22 @@ def _refuse_stream(dataset: pydicom.Dataset, path: Path) -> None:
             f"{path} holds a picture of {found} rows and columns, and its header says {said}: the pixels "
             "would be shuffled; export it again, or mend the header."
         )
-    if not jpeg.ends(stream):
-        raise UsageError(f"{path}: its JPEG picture does not end, part of it is lost; {_INTACT}.")
+    fault = jpeg.fault(stream)
+    if fault:
+        raise UsageError(f"{path}: its JPEG picture {fault}, so part of it is lost; {_INTACT}.")
+
+
+def _refuse_more(dataset: pydicom.Dataset, path: Path) -> None:
+    """Refuses pixels that are a row or more beyond what the header says; less than that is padding."""
+    names = ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated")
+    rows, columns, samples, bits = (int(dataset.get(name) or 0) for name in names)
+    found = max(len(dataset.get(name) or b"") for name in PIXELS)
+    row = columns * samples * bits // 8
+    if row and rows and bits % 8 == 0 and found >= row * (rows + 1):
+        raise UsageError(
+            f"{path} holds {found:,} bytes of pixels, and its header says {rows} rows of {columns} columns, "
+            f"{row * rows:,} bytes: it is of another picture; export it again, or mend the header."
+        )
 
 
 def _decoded(dataset: pydicom.Dataset, path: Path) -> np.ndarray:
@@ -126,10 +141,9 @@ def _decoded(dataset: pydicom.Dataset, path: Path) -> np.ndarray:
         return dataset.pixel_array
     except Exception as error:  # decoders of damaged files raise anything
         reason = " ".join(str(error).split())
-        if decoder.missing_dependencies:
-            cure = f"install a decoder with: pip install {PACKAGES}; or store the file uncompressed"
-        else:
-            cure = _INTACT
+        cure = f"install a decoder with: pip install {PACKAGES}; or store the file uncompressed"
+        if decoder.is_available:
+            cure = f"{_INTACT}; or, if it is intact, {cure}" if decoder.missing_dependencies else _INTACT
         raise UsageError(
             f"{path}: the pixels cannot be decoded, transfer syntax {syntax.name} ({reason}); {cure}."
         ) from error
@@ -206,11 +220,14 @@ def _number(place: pydicom.Dataset, name: str, absent: float, path: Path) -> flo
 
 def _looked_up(stored: np.ndarray, item: pydicom.Dataset, dataset: pydicom.Dataset, path: Path) -> np.ndarray:
     """Values through a modality LUT of any depth up to 16 bits (DICOM part 3, C.11.1.1)."""
-    count, first, bits = (int(number) for number in item.LUTDescriptor)
-    count, data = count or 2**16, item.LUTData
+    try:
+        count, first, bits = (int(number) for number in item.LUTDescriptor)
+        count, data = count or 2**16, item.LUTData
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UsageError(f"{path}: its modality LUT is not whole ({error}); export it again.") from error
     if isinstance(data, bytes):
         order = "<" if dataset.file_meta.TransferSyntaxUID.is_little_endian else ">"
-        data = np.frombuffer(data, f"{order}u2" if len(data) >= 2 * count else np.uint8)
+        data = np.frombuffer(data, f"{order}u2" if bits > 8 or len(data) >= 2 * count else np.uint8)
     table = np.atleast_1d(np.asarray(data)).astype(np.uint8 if bits <= 8 else np.uint16)
     if len(table) < count or bits > 16:
         raise UsageError(

@@ -1,4 +1,8 @@
-"""Cases whose images are equal, pixel for pixel: they leak between folds, or their labels contradict."""
+"""Cases whose images are equal, pixel for pixel: they leak between folds, or their labels contradict.
+
+Judged on the images as they are trained on: what is equal as decoded is equal then, too, also where one copy
+was saved in colour and one in gray, and what only resizing makes equal no network can tell apart.
+"""
 
 from __future__ import annotations
 

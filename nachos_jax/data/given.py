@@ -36,6 +36,17 @@ _KINDS = (
     ("an archive", (".zip", ".tar", ".tgz", ".tar.gz", ".7z", ".rar", ".gz"), f"unpack it, then {_ONE}"),
     ("an image", (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom"), _ONE),
 )
+_STARTS = (
+    (b"BM", "a BMP image"),
+    (b"GIF8", "a GIF image"),
+    (b"RIFF", "a WebP image"),
+    (b"\0\0\0\x0cjP  ", "a JPEG 2000 image"),
+    (b"\x1f\x8b", "packed by gzip"),
+    (b"PK\x03\x04", "a ZIP archive"),
+    (b"%PDF", "a PDF document"),
+    (b"\x93NUMPY", "a NumPy array"),
+)
+"""First bytes of what bears the name of another format."""
 _SLICES = "volumes are not read by this version: save slices or projections as PNG, TIFF or DICOM, then "
 
 
@@ -82,6 +93,22 @@ def cure_of_image(path: Path) -> str:
     if name.endswith(VOLUMES):
         return "volumes are not read by this version: save slices or projections as PNG, TIFF or DICOM"
     return "save it as PNG, TIFF or DICOM" if name.endswith((*OTHER_IMAGES, ".npz", ".pdf")) else ""
+
+
+def content(path: Path) -> str:
+    """What a file that is no image holds instead, by its first bytes; "" where they do not tell."""
+    with open(path, "rb") as file:
+        start = file.read(512)
+    text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if not start.strip(b"\0"):
+        return "(it is empty)" if not start else "(it starts with nothing but zeros)"
+    if start.startswith(b"version https://git-lfs"):
+        return "(it is a pointer of Git LFS: fetch the images with `git lfs pull`)"
+    if text.startswith((b"<!doctype html", b"<html", b"<?xml")):
+        return "(it is a web page, as a failed download leaves)"
+    if start[4:8] == b"ftyp":
+        return "(it is a HEIC or AVIF image, or a film)"
+    return next((f"(it is {kind})" for mark, kind in _STARTS if start.startswith(mark)), "")
 
 
 def _kind(path: Path) -> tuple[str, str]:

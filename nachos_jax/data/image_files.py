@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.data import given, jpeg
+from nachos_jax.data import given, jpeg, png
 from nachos_jax.data.pixels import ReadCase, narrowed, sixteen_bits
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom")
 FORMATS = ("PNG", "JPEG", "TIFF")
-PHOTOMETRIC, SAMPLE_FORMAT, BITS = 262, 339, 258
-"""TIFF tags: PhotometricInterpretation (0 = white is zero), SampleFormat (2 = signed), BitsPerSample."""
+PHOTOMETRIC, SAMPLE_FORMAT, BITS, COMPRESSION, JPEG_TABLES = 262, 339, 258, 259, 347
+"""TIFF tags: 262 (0 = white is zero), 339 (2 = signed), 258, 259 (7 = JPEG), 347."""
 
 
 def is_image(path: Path) -> bool:
@@ -68,8 +68,10 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
         # From an open file, not a path: of a path Pillow maps plain TIFFs into memory, and those whose
         # orientation swaps the sides then come out scrambled (Pillow 13.0).
         with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
-            if image.format in ("JPEG", "MPO"):
-                _refuse_part(path)
+            if image.format in ("JPEG", "MPO", "PNG"):
+                _refuse_damage(path.read_bytes(), path)
+            for strip in _jpeg_strips(image, path):
+                _refuse_damage(strip, path)
             return _pixels(image, path)
     except UsageError:
         raise
@@ -79,15 +81,29 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
         ) from error
     except Exception as error:  # decoders of damaged files raise anything
         cure = given.cure_of_image(path) or "replace the file by an intact one, or drop its row"
-        raise UsageError(f"{path} cannot be read as PNG, JPEG, TIFF or DICOM ({error}); {cure}.") from error
+        known = not isinstance(error, UnidentifiedImageError)
+        why = given.content(path) or (f"({error})" if known else "(none of them is recognised in it)")
+        raise UsageError(f"{path} cannot be read as PNG, JPEG, TIFF or DICOM {why}; {cure}.") from error
 
 
-def _refuse_part(path: Path) -> None:
-    if not jpeg.ends(path.read_bytes()):
+def _refuse_damage(stream: bytes, path: Path) -> None:
+    fault = jpeg.fault(stream) or png.fault(stream)
+    if fault:
         raise UsageError(
-            f"{path} is a JPEG whose picture does not end, so part of it is lost; replace the file by an "
-            "intact one, or drop its row."
+            f"{path}: its picture {fault}, so part of it is lost; replace the file by an intact one, or drop "
+            "its row."
         )
+
+
+def _jpeg_strips(image: Image.Image, path: Path) -> list[bytes]:
+    """The strips or tiles of a TIFF that are JPEG streams, with the tables that they share."""
+    tags: Any = getattr(image, "tag_v2", {})
+    if tags.get(COMPRESSION) != 7:
+        return []
+    stream, tables = path.read_bytes(), bytes(tags.get(JPEG_TABLES, b""))[:-2]
+    starts, counts = (tags.get(tile) or tags.get(strip) for tile, strip in ((324, 273), (325, 279)))
+    strips = [stream[start : start + count] for start, count in zip(starts, counts, strict=True)]
+    return [tables + strip[2:] if tables else strip for strip in strips]
 
 
 def _pixels(image: Image.Image, path: Path) -> np.ndarray:

@@ -10,14 +10,17 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.data.checks import listed
 
 PARTS = re.compile(
-    r"(train(ing)?|val|valid(ation)?|test(ing)?|dev|eval(uation)?|hold_?out|fold|split|cv)"
-    r"_?(set|data|images?|imgs?|files)?_?\d*"
+    r"(\d+_)?(train(ing)?|val|valid(ation)?|test(ing)?|dev|eval(uation)?|hold_?out|fold|split|cv|part|batch)"
+    r"_?(set|data|images?|imgs?|files|[a-d])?_?\d*"
 )
 """Names of parts of a data set, in lower case with _ between words."""
+_SHORT = frozenset(("tr", "trn", "va", "vl", "te", "ts", "tst"))
+"""Names of parts only where every sub-folder has one, or holds the name of a part as a word."""
 ABOVE = r"([^/]+)/[^/]+$"
 """Finds the folder right above a file."""
 MASK_WORDS = frozenset(
     ("mask", "masks", "seg", "segs", "segm", "segmentation", "segmentations", "annotation", "annotations")
+    + ("label", "labels", "lesion", "lesions", "manual", "annotated", "bbox", "heatmap")
     + ("gt", "groundtruth", "roi", "rois", "contour", "contours", "overlay", "overlays", "labelmap")
 )
 IMAGE_WORDS = frozenset(("image", "images", "img", "imgs", "original", "orig", "raw", "scan", "scans"))
@@ -37,7 +40,10 @@ def check_classes(root: Path, names: Sequence[str]) -> None:
     """
     folders = sorted({name.partition("/")[0] for name in names})
     deep = all(name.count("/") > 1 for name in names)
-    parts = [name for name in folders if PARTS.fullmatch(re.sub(r"[\W_]+", "_", name.lower()).strip("_"))]
+    titles = {name: re.sub(r"[\W_]+", "_", name.lower()).strip("_") for name in folders}
+    parts = [name for name, title in titles.items() if PARTS.fullmatch(title)]
+    if all(any(word in _SHORT or PARTS.fullmatch(word) for word in t.split("_")) for t in titles.values()):
+        parts = folders
     if parts:
         above = f"set config.data.label_key = '{ABOVE}', which takes the folder right above each image"
         table = "list the images with their classes in a CSV table (--config=csv)"

@@ -104,6 +104,8 @@ class _Archive:
             raise UsageError(
                 f"{path} cannot be read as an NPZ file ({error}); write it with numpy.savez_compressed."
             ) from error
+        if not self.keys:
+            raise UsageError(f"{path} holds no array at all; write it with numpy.savez_compressed.")
 
     def header(self, key: str, field: str) -> tuple[tuple[int, ...], np.dtype]:
         """Shape and dtype of the array that a field of config.data names, without reading its values."""
@@ -139,17 +141,17 @@ class _Archive:
         return shape, dtype
 
     def _read_array(self, key: str) -> np.ndarray:
-        with np.load(self.path, allow_pickle=False) as archive:
-            return archive[key]
+        with zipfile.ZipFile(self.path) as archive, archive.open(f"{key}.npy") as file:
+            return np.lib.format.read_array(file, allow_pickle=False)
 
     def _attempt(self, key: str, read: Callable):
         try:
             return read(key)
         except UsageError:
             raise
-        except NotImplementedError as error:
+        except RuntimeError as error:  # of an encrypted file, or of a compression that is not known
             raise UsageError(
-                f"{self.path}: the array {key!r} is packed by a method that Python does not read ({error}); "
+                f"{self.path}: the array {key!r} is packed in a way that Python does not read ({error}); "
                 "write the file with numpy.savez_compressed."
             ) from error
         except MemoryError as error:

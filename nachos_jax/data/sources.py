@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from nachos_jax.data import cache, checks, csv_table, decode, digits, folder, gi
 from nachos_jax.data.arrays import cohort_of
 from nachos_jax.data.columns import case_table, check_cases, further_texts
 from nachos_jax.data.image_files import read_files
-from nachos_jax.data.pixels import Source
+from nachos_jax.data.pixels import ReadCase, Source
 from nachos_jax.data.preparation import prepare
 from nachos_jax.data.table import Cohort
 from nachos_jax.data.targets import TargetReader
@@ -130,7 +131,9 @@ def read_inputs(paths: Sequence[str | Path], preparation: Mapping[str, Any]) -> 
         raise UsageError("there is no image to predict; name image files, folders or CSV tables.")
     names = list(files.values())
     read = read_files(list(files))
-    images = [_prepared(read(row), names[row], preparation) for row in range(len(names))]
+    images = checks.together(
+        *(partial(_prepared, read, row, name, preparation) for row, name in enumerate(names))
+    )
     dtype = np.dtype(preparation.get("dtype", images[0].dtype))
     return names, np.stack(images).astype(dtype if all(decode.fits(i, dtype) for i in images) else np.float32)
 
@@ -158,7 +161,8 @@ def _expanded(path: Path) -> list[tuple[str, Path]]:
     return [(str(path), path)]
 
 
-def _prepared(image: np.ndarray, name: str, preparation: Mapping[str, Any]) -> np.ndarray:
+def _prepared(read: ReadCase, row: int, name: str, preparation: Mapping[str, Any]) -> np.ndarray:
+    image = read(row)
     decode.finite(image, name)
     channels, wanted = image.shape[2], preparation["channels"]
     if wanted and channels != wanted and not preparation.get("convert_channels", False):

@@ -10,11 +10,13 @@ from nachos_jax.core.errors import UsageError
 
 REFUSE, JOIN, APART = "refuse", "join", "apart"
 MISSING = frozenset(
-    ("", "nan", "-nan", "none", "null", "nil", "na", "n/a", "n.a.", "<na>", "nat", "?", "??")
+    ("", "nan", "-nan", "none", "null", "nil", "na", "n/a", "n.a", "n.a.", "<na>", "nat", "?", "??", "???")
+    + ("(null)", "\\n", "n / a", "n/d", "not available", "not applicable", ".", "--", "---")
+    + ("1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan", "#nv", "#wert!", "#bezug!", "#spill!", "#calc!")
     + ("#n/a", "#na", "#n/a n/a", "#null!", "#value!", "#ref!", "#div/0!", "#num!", "#name?")
 )
 """What table writers leave where a value is missing, canonical."""
-NOBODY = frozenset(("-", "--", ".", "unknown", "unk", "missing", "anonymous", "anonymized", "anonymised"))
+NOBODY = frozenset(("-", "unknown", "not known", "unk", "missing", "anonymous", "anonymized", "anonymised"))
 """What stands for a subject that nobody knows: as one subject it would be the largest of all."""
 SHOWN = 10
 _DECIMAL = re.compile(r"([+-]?\d+)\.(\d*?)0*")
@@ -26,18 +28,31 @@ _UNSEEN = frozenset(map(chr, (0x34F, 0x115F, 0x1160, 0x3164, 0xFFA0, *range(0xFE
 def canonical(text: str) -> str:
     """What all spellings of a text have in common.
 
-    Unicode's compatible forms (NFKC), case, invisible marks, runs of blanks, "1.0" for 1 and leading zeros of
-    numbers are no differences.
+    Unicode's compatible forms (NFKC), case, invisible marks, kinds of dashes and of digits, runs of blanks,
+    quotes around, "1.0" for 1 and leading zeros of numbers are no differences.
     """
-    if not text.isascii():
-        text = "".join(mark for mark in text if unicodedata.category(mark) != "Cf" and mark not in _UNSEEN)
+    if not text.isascii() or not text.isprintable():
+        text = "".join(mark for mark in text if not _unseen(mark))
         text = unicodedata.normalize("NFKC", text)
         text = unicodedata.normalize("NFKC", text.casefold())
-    text = " ".join(text.casefold().split())
+        text = "".join(map(_plain, text))
+    text = " ".join(text.casefold().split()).strip("'\" ")
     decimal = _DECIMAL.fullmatch(text)
     if decimal:
         text = f"{decimal[1]}.{decimal[2]}" if decimal[2] else decimal[1]
     return _ZEROS.sub("", text)
+
+
+def _unseen(mark: str) -> bool:
+    kind = unicodedata.category(mark)
+    return kind == "Cf" or mark in _UNSEEN or (kind == "Cc" and not mark.isspace())
+
+
+def _plain(mark: str) -> str:
+    """The ASCII form of a dash or of a digit of any script."""
+    if mark == "\N{MINUS SIGN}" or unicodedata.category(mark) == "Pd":
+        return "-"
+    return str(unicodedata.decimal(mark, mark))
 
 
 def is_missing(text: str, words: frozenset[str] = MISSING) -> bool:

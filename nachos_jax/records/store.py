@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import hashlib
-import io
 import itertools
 import json
 import os
@@ -18,7 +16,7 @@ from typing import Any
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Trial
-from nachos_jax.records import case_table, decode, schema, seal
+from nachos_jax.records import case_table, cells, decode, schema, seal
 from nachos_jax.records.case_table import CaseRecord
 
 TEMPORARY = ".tmp-"
@@ -295,15 +293,8 @@ class RunDirectory:
         return self.path / name
 
     def write_table(self, name: str, header: list[str], rows: list[list[Any]]) -> Path:
-        """Writes a CSV file; None becomes an empty field."""
-        text = io.StringIO()
-        plain = csv.writer(text, lineterminator="\n")
-        # The plain writer leaves a lone carriage return bare, and a reader takes it for the end of a row.
-        quoted = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
-        for row in (header, *rows):
-            cells = ["" if cell is None else str(cell) for cell in row]
-            (quoted if any("\r" in cell for cell in cells) else plain).writerow(cells)
-        return self.write_text(name, text.getvalue())
+        """Writes a CSV file; None becomes an empty cell."""
+        return self.write_text(name, cells.csv_text([header, *rows]))
 
     def read_table(self, name: str) -> list[dict[str, str]] | None:
         """Rows of a CSV file by column name, or None when there is none."""
@@ -311,7 +302,7 @@ class RunDirectory:
         if not path.exists():
             return None
         with open(path, newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
+            return cells.rows(file)
 
     def sweep(self) -> None:
         """Removes what killed writers left behind; call it while no other process writes here."""

@@ -15,6 +15,8 @@ from nachos_jax.core.types import digest
 from nachos_jax.splits.strata import Strata
 
 ATTEMPTS = 20
+FEWEST = 3
+"""Nested cross-validation tests on one fold, validates on another and trains on the rest."""
 _SEED_STEP = 1000003
 
 
@@ -229,15 +231,16 @@ def _check_enough(table: Cases, strata: Strata, count: int) -> None:
         of_class = strata.numbers == number
         subjects = len(np.unique(table.subjects[of_class]))
         if subjects < min(count, everyone):
-            cure = f"set config.folds.count to at most {subjects}, or " if subjects > 1 else ""
+            cure = f"set config.folds.count to at most {subjects}, or " if subjects >= FEWEST else ""
             raise UsageError(
                 f"config.folds.count = {count}, but class {name!r} has {int(of_class.sum())} cases of "
                 f"{subjects} subjects, too few for {count} folds: {cure}merge the class or leave it out."
             )
     if everyone < count:
+        cure = f"set config.folds.count to at most {everyone}, or " if everyone >= FEWEST else ""
         raise UsageError(
             f"config.folds.count = {count}, but there are {everyone} subjects, and a subject lies in one "
-            f"fold: set config.folds.count to at most {everyone}, or add subjects."
+            f"fold: {cure}add subjects."
         )
 
 

@@ -126,7 +126,8 @@ class Classification(DenseTask):
                 one class only.
         """
         labels = _labels(columns)
-        checks.no_empty(labels, "label", columns.where, {*names, *columns.order, *columns.certain})
+        named = {name for name in columns.order if name.lower() not in _ENCODED}
+        checks.no_empty(labels, "label", columns.where, {*names, *named, *columns.certain})
         labels = columns.settled(labels, "label", names or columns.order)
         _refuse_several(labels, columns)
         classes = checks.class_order(labels, columns.order, names, columns.where, columns.source)
@@ -179,6 +180,10 @@ class Classification(DenseTask):
 
 
 TASK = Classification()
+
+
+_ENCODED = frozenset(("nan", "<na>", "nat"))
+"""What encoders of labels make of missing values, and list with the names of classes."""
 
 
 def _refuse_several(labels: Sequence[str], columns: Columns) -> None:

@@ -54,7 +54,11 @@ ARCHIVES: dict[str, tuple[dict[str, Any], tuple[str, ...], list[str]]] = {
         BY_SITE,
         ["Subject 's0'", "one site"],
     ),
-    "few subjects": ({"subjects": NUMBER % 4}, (), ["config.folds.count = 3", "2 subjects", "at most 2"]),
+    "few subjects": (
+        {"subjects": NUMBER % 4},
+        (),
+        ["config.folds.count = 3", "2 subjects", "merge the class"],
+    ),
     "class without case": (
         {},
         ("data.classes=('0','1','2')",),
@@ -168,7 +172,10 @@ TABLES = {
     "sizes": (HEADER + BODY + "large.png,a,z\n", ["line 92", "9x8", "8x8", "config.data.height"]),
     "channels": (HEADER + BODY + "colour.png,a,z\n", ["line 92", "is colour", "config.data.channels"]),
     "bit depths": (HEADER + BODY + "deep.png,a,z\n", ["line 92", "uint16", "bit depth"]),
-    "cut image": (HEADER + BODY + "cut.png,a,z\n", ["line 92", "cut.png cannot be read", "drop its row"]),
+    "cut image": (
+        HEADER + BODY + "cut.png,a,z\n",
+        ["line 92", "cut.png: its picture does not end", "drop its row"],
+    ),
     "text as image": (HEADER + BODY + "text.png,a,z\n", ["line 92", "text.png cannot be read"]),
     "fold text": (
         "path,label,subject,fold\n" + BODY.replace("\n", ",first\n"),

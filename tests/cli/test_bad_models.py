@@ -79,12 +79,10 @@ def test_output(output: str, parts: list[str], refused: Refused, finished: Path,
 
 
 def _without(*names: str) -> Callable[[Path], Any]:
-    def change(model: Path) -> None:
-        file = model / "model.json"
-        value = json.loads(file.read_text(encoding="utf-8"))
-        file.write_text(json.dumps({key: kept for key, kept in value.items() if key not in names}))
-
-    return change
+    return lambda model: seals.change(
+        model / "model.json",
+        lambda told: {key: kept for key, kept in told.items() if key not in names},
+    )
 
 
 def _absurd(name: str, value: Any) -> Callable[[Path], Any]:
@@ -128,6 +126,12 @@ MODELS: dict[str, tuple[Callable[[Path], Any], list[str]]] = {
     "one digit": (
         lambda model: (model / "model.json").write_bytes(
             (model / "model.json").read_bytes().replace(b'"height": 8', b'"height": 9')
+        ),
+        ["model.json is damaged", "digest", "nachos deploy"],
+    ),
+    "written anew": (
+        lambda model: (model / "model.json").write_text(
+            json.dumps(json.loads((model / "model.json").read_bytes()))
         ),
         ["model.json is damaged", "digest", "nachos deploy"],
     ),

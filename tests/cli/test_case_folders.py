@@ -31,12 +31,21 @@ def test_parts_of_a_data_set_are_no_classes(tried: Tried, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "part", ["Train", "training", "VALID", "validation", "testing", "test_set", "fold_1"]
+    "part", ["Train", "training", "VALID", "validation", "testing", "test_set", "fold_1", "trainA", "1_train"]
 )
 def test_any_name_of_a_part(part: str, tried: Tried, tmp_path: Path):
     inputs.class_folders(tmp_path / "d", lambda i: f"{['benign', part][i // 2 % 2]}/P{i // 2:02d}_{i}.png")
     says(tried("folder", "d", P), repr(part), "parts of a data set", "CSV table")
     says(tried("folder", "d", P, "--config.data.label_key=^([^/]+)/"), f"class {part!r}: 12 cases", READY)
+
+
+@pytest.mark.parametrize("parts", [("brain_train", "brain_test"), ("HAM_part_1", "HAM_part_2"), ("tr", "te")])
+def test_names_of_parts_in_every_folder(parts: tuple[str, str], tried: Tried, tmp_path: Path):
+    def name(i: int) -> str:
+        return f"{parts[i // 2 % 2]}/{inputs.label(i // 2)}/P{i // 2:02d}_{i}.png"
+
+    inputs.class_folders(tmp_path / "d", name)
+    says(tried("folder", "d", P), repr(parts[0]), repr(parts[1]), "parts of a data set", "label_key")
 
 
 def test_a_folder_around_the_classes(tried: Tried, tmp_path: Path):
@@ -49,6 +58,7 @@ def test_a_folder_around_the_classes(tried: Tried, tmp_path: Path):
     [
         ("{c}/P{p}_{i}_mask.png", "*_mask*"),
         ("{c}/P{p}_{i}_mask_1.png", "*_mask*"),
+        ("{c}/P{p}_{i}_label.png", "*_label*"),
         ("{c}/mask_P{p}_{i}.png", "mask*"),
         ("{c}/P{p}_{i} segmentation.png", "* segmentation*"),
         ("{c}/masks/P{p}_{i}.png", "*masks/*"),
@@ -134,6 +144,8 @@ def test_grades_need_an_order(tried: Tried, tmp_path: Path):
         (("benign", "malignant"), False),
         (("healthy", "not healthy"), False),
         (("0", "1"), False),
+        (("HER2+", "HER2-"), True),
+        (("melanoma", "nevus"), True),
     ],
 )
 def test_a_positive_class_that_is_healthy(

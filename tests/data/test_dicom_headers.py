@@ -129,6 +129,12 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"ModalityLUTSequence": _item(LUTDescriptor=[4096, 0, 12], LUTData=bytes(100))},
         "modality LUT holds .* of 4096 entries",
     ),
+    "table without values": (
+        {"ModalityLUTSequence": _item(LUTDescriptor=[4096, 0, 12])},
+        "modality LUT is not whole",
+    ),
+    "a row too few": ({"Rows": 15}, r"512 bytes of pixels.*15 rows of 16 columns, 480 bytes"),
+    "no values": ({"pixels": RAMP[:0], "Rows": 16}, "ends before its pixels"),
     "swapped": ({"pixels": GRAY, "stream": _jpeg(), "Rows": 32, "Columns": 8}, r"\(8, 32\) rows.*\(32, 8\)"),
     "half a JPEG": ({"pixels": GRAY, "stream": _jpeg()[:-20] + bytes(20)}, "does not end"),
     "too large": ({"Rows": 65535, "Columns": 65535}, "65535 x 65535 pixels.*4,295 million"),

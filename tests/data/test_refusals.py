@@ -352,36 +352,6 @@ def test_digits_have_no_columns(key: str, config: Config):
         sources.load(config(source="digits", **{key: "x"}), TASK)
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"\x93NUMPY", b"\x80\x04]."])
-def test_file_that_is_no_archive(content: bytes, config: Config, tmp_path: Path):
-    (tmp_path / "x.npz").write_bytes(content)
-    with pytest.raises(UsageError, match=r"x.npz cannot be read as an NPZ file.*savez_compressed"):
-        sources.load(config(path=str(tmp_path / "x.npz"), subject=WAIVER), TASK)
-
-
-def test_damaged_array(config: Config, tmp_path: Path):
-    path = tmp_path / "x.npz"
-    noise = np.random.default_rng(0).integers(0, 256, (4, 50, 60), np.uint8)
-    np.savez_compressed(path, **{**GOOD, "images": noise})
-    raw = bytearray(path.read_bytes())
-    raw[2000:2100] = bytes(100)
-    path.write_bytes(raw)
-    with pytest.raises(UsageError, match=r"x.npz: the array 'images' is damaged .*again"):
-        sources.load(config(path=str(path), subject=WAIVER), TASK)
-
-
-def test_array_packed_by_an_unknown_method(config: Config, tmp_path: Path):
-    path = tmp_path / "x.npz"
-    np.savez(path, **GOOD)
-    raw, deflate64 = path.read_bytes(), b"\x09\x00"  # what Windows packs large files with
-    for mark, place in ((b"PK\x01\x02", 10), (b"PK\x03\x04", 8)):
-        pieces = raw.split(mark)
-        raw = mark.join([pieces[0], *(p[: place - 4] + deflate64 + p[place - 2 :] for p in pieces[1:])])
-    path.write_bytes(raw)
-    with pytest.raises(UsageError, match=r"packed by a method that Python does not read .*savez_compressed"):
-        sources.load(config(path=str(path), subject=WAIVER), TASK)
-
-
 def test_arrays_in_memory():
     images, labels = GOOD["images"], GOOD["labels"]
     with pytest.raises(UsageError, match=r"3 of them for 4 images; give one an image"):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from nachos_jax.records.store import RunDirectory
 
 CELLS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+CELLS |= st.text("'=+-@\t\r1.e", max_size=4)
 
 
 @given(st.lists(st.lists(CELLS, min_size=3, max_size=3), max_size=5))
@@ -38,3 +39,10 @@ def test_a_lone_carriage_return_does_not_end_a_row(tmp_path):
 def test_a_plain_table_stays_plain(tmp_path):
     path = RunDirectory(tmp_path).write_table("t.csv", ["case", "p"], [["é", 0.1], [None, 1e-9]])
     assert path.read_bytes() == "case,p\né,0.1\n,1e-09\n".encode()
+
+
+def test_what_a_spreadsheet_would_run_is_guarded(tmp_path):
+    path = RunDirectory(tmp_path).write_table(
+        "t.csv", ["case", "p"], [["=1+2", -0.5], ["@x", "+1e3"], ["-", "-a"]]
+    )
+    assert path.read_text() == "case,p\n'=1+2,-0.5\n'@x,+1e3\n-,'-a\n"

@@ -72,6 +72,13 @@ def test_a_picture_that_the_records_do_not_vouch_for_is_left_out(directory, plac
     assert [picture["told"]["outer_fold"] for picture in found["pictures"]] == [3]
 
 
+@pytest.mark.parametrize("place", ["label", "predicted", "probability"])
+def test_the_words_of_a_picture_are_those_of_the_records(directory, place):
+    right = gallery(directory)
+    change(directory, place, "edited")
+    assert gallery(directory) == right
+
+
 def test_a_path_out_of_the_folder_is_not_followed(directory, tmp_path):
     (tmp_path / "secret.png").write_bytes(PNG)
     change(directory, "file", "../../secret.png")

@@ -194,7 +194,7 @@ def test_rare_class_is_refused_with_its_numbers_and_a_cure() -> None:
 @pytest.mark.parametrize("needed", [True, False])
 def test_fewer_subjects_than_folds_are_refused_whatever_the_strata(needed: bool) -> None:
     table = table_of(np.arange(4) % 2, np.array(list("ppqq")))
-    with pytest.raises(UsageError, match=r"count = 3, but there are 2 subjects.*at most 2, or add subjects"):
+    with pytest.raises(UsageError, match=r"count = 3, but there are 2 subjects.*fold: add subjects"):
         made(table, "stratified", 3, 1, 0, needed)
 
 

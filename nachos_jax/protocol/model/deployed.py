@@ -211,7 +211,7 @@ def _description(folder: Path) -> dict[str, Any]:
         text = file.read_bytes()
         description = parse(text)
         known = description["format"]
-        seal.check(text, NAME, needed=False)  # older versions wrote none
+        seal.check(text, NAME, needed=seal.KEY in description)  # older versions wrote none
         if known == FORMAT:
             _check(description)
     except (ValueError, KeyError, TypeError) as error:

@@ -15,6 +15,8 @@ NOT = frozenset(("no", "non", "not", "without", "absent", "absence", "minus", "u
 HEALTHY = frozenset(
     ("normal", "normals", "negative", "negatives", "neg", "control", "controls", "ctrl", "ctl", "healthy")
     + ("benign", "unaffected", "uninfected", "unremarkable", "false", "background", "hc", "cn", "nc", "wnl")
+    + ("norm", "nevus", "nevi", "naevus", "naevi", "intact", "volunteer", "volunteers", "asymptomatic")
+    + ("physiological", "nothing", "well", "clear", "gesund", "sain", "sano", "normale")
     + ("nofinding", "nofindings", "notumor", "notumour", "nodisease", "nonmalignant", "noncovid", "health")
 )
 
@@ -54,6 +56,8 @@ def warnings(run: RunConfig, targets: Targets) -> list[str]:
 def sounds_healthy(name: str, other: str) -> bool:
     """Whether a class is by its name the healthy one of two, as "no finding", "normal" or "non_covid"."""
     told, beside = _words(name), _words(other)
+    if told == beside:  # as "+" and "-", "HER2+" and "HER2-"
+        return name.endswith(("-", "\N{MINUS SIGN}")) and other.endswith("+")
     if not HEALTHY.intersection(beside) and _NEGATED.sub("", "".join(told), 1) == "".join(beside):
         return "".join(told) != "".join(beside)
     return sum((word in HEALTHY) + (word in NOT) for word in told) % 2 == 1

@@ -18,11 +18,15 @@ from nachos_jax.search import registry as searchers
 from nachos_jax.search.policies import registry as policies
 from nachos_jax.search.searcher import SearchSetting
 from nachos_jax.splits import checks
-from nachos_jax.splits.folds import Folds
+from nachos_jax.splits.folds import FEWEST, Folds
 from nachos_jax.tasks import registry as tasks
 
-MINIMUM_FOLDS = 3
-"""Nested cross-validation tests on one fold, validates on another and trains on the rest."""
+_CURES = {
+    "stratified": "Raise config.folds.count",
+    "predefined": "Name more folds in the data, or set config.folds.scheme = 'stratified'",
+    "site": "Add cases of another site, or set config.folds.scheme = 'stratified'",
+}
+"""Of too few folds, by scheme."""
 
 
 def check_config(run: RunConfig) -> None:
@@ -62,10 +66,10 @@ def check(run: RunConfig, cohort: Cohort, folds: Folds) -> list[str]:
             batch larger than a training set, images too small for a network that may be tried, an order of
             classes that is needed and not known, equal images whose targets contradict each other.
     """
-    if folds.count < MINIMUM_FOLDS:
+    if folds.count < FEWEST:
         raise UsageError(
-            f"{folds.count} folds: nested cross-validation needs at least {MINIMUM_FOLDS} (one to test, one "
-            "to validate, one to train). Raise config.folds.count, or name more folds or sites in the data."
+            f"{folds.count} folds: nested cross-validation needs at least {FEWEST} (one to test, one "
+            f"to validate, one to train). {_CURES[run.folds.scheme]}."
         )
     check_config(run)
     _metric(run, cohort, folds)

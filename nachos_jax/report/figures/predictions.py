@@ -22,7 +22,9 @@ def scatter(truth: np.ndarray, predicted: np.ndarray, folds: np.ndarray, name: s
     with sheet("scatter", 400) as (canvas, ((axes,),)):
         ends = [min(truth.min(), predicted.min()), max(truth.max(), predicted.max())]
         axes.plot(ends, ends, **style.REFERENCE)
-        axes.set(xlabel=fit(f"true {name}", 320), ylabel=fit(f"predicted {name}", 320), aspect="equal")
+        axes.set(
+            xlabel=fit(f"true {name}", _room(truth)), ylabel=fit(f"predicted {name}", 320), aspect="equal"
+        )
         _cases(canvas, axes, truth, predicted, folds)
         title = f"Predicted against true {name} of {len(truth)} cases, out of fold"
         cells = zip(folds, truth, predicted, strict=True)
@@ -51,7 +53,7 @@ def bland_altman(truth: np.ndarray, predicted: np.ndarray, folds: np.ndarray, na
             axes.axhline(level, **style.MEAN if kind == "bias" else style.LIMIT)
         numbers = ", ".join(f"{kind} {told(level)}" for kind, level in levels.items())
         axes.set_title(fit(numbers, 310, style.NOTE, lines=2), color=style.SOFT)
-        axes.set_xlabel(fit(f"mean of true and predicted {name}", 320))
+        axes.set_xlabel(fit(f"mean of true and predicted {name}", _room(middle)))
         axes.set_ylabel(fit(f"predicted \N{MINUS SIGN} true {name}", 320))
         _cases(canvas, axes, middle, difference, folds)
         title = f"Agreement of predicted and true {name} of {len(truth)} cases (Bland and Altman): {numbers}"
@@ -64,6 +66,11 @@ def _known(truth: np.ndarray, predicted: np.ndarray, folds: np.ndarray) -> tuple
     """The cases of which both values are numbers."""
     known = np.isfinite(truth) & np.isfinite(predicted)
     return truth[known].astype(np.float64), predicted[known].astype(np.float64), folds[known]
+
+
+def _room(values: np.ndarray) -> float:
+    """Width of the label of an axis, less where a power of ten stands beside it."""
+    return 320 if 2e-2 <= np.abs(values).max() <= 2e7 else 240
 
 
 def _cases(canvas: Canvas, axes: Axes, x: np.ndarray, y: np.ndarray, folds: np.ndarray) -> None:
