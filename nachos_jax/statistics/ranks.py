@@ -1,4 +1,4 @@
-"""Statistics of ranks: how far two rankings agree (Kendall), and whether groups differ (Kruskal and Wallis)."""
+"""Statistics of ranks: how far two rankings agree (Kendall), whether groups differ (Kruskal and Wallis)."""
 
 from __future__ import annotations
 
