@@ -187,17 +187,9 @@ def test_an_analysis_tells_f_and_the_corrected_p_and_its_table_is_whole():
     found = Drawn(lambda: mattered(analysis_of({"a": 0.6, "b": None})))
     assert [bar.get_width() for bar in found.canvas.axes[0].patches] == [0.6, 0]
     assert {"F 0.6, p 0.600", "no spread"} <= found.words
-    assert found.figure.header == (
-        "name",
-        "f",
-        "df",
-        "residual_df",
-        "p",
-        "p_bonferroni",
-        "eta_squared",
-        "note",
-    )
-    assert found.figure.rows[0] == ("a", 0.6, 2, 9, 0.6, 0.6, 0.6, "")
+    columns = ("f", "df", "residual_df", "p", "p_bonferroni", "note")
+    assert found.figure.header == ("name", "partial eta squared", *columns)
+    assert found.figure.rows[0] == ("a", 0.6, 0.6, 2, 9, 0.6, 0.6, "")
 
 
 def test_each_study_has_a_thin_line_below_the_mean():

@@ -16,6 +16,8 @@ from nachos_jax.report.words.format import number, p_value
 
 MOST = 40
 """Lines of single studies; of more, every second, third, ... is drawn, which the figure says."""
+ANALYSIS = ("f", "df", "residual_df", "p", "p_bonferroni", "note")
+"""Columns of the table of an analysis of variance."""
 FEW = 8
 """Groups with a colour of their own."""
 
@@ -93,10 +95,8 @@ def mattered(found: Mapping[str, Any]) -> Figure | None:
         told = {name: row["eta_squared"] for name, row in values.items()}
         ends = [r["note"] or f"F {number(r['f'])}, p {p_value(r['p_bonferroni'])}" for r in values.values()]
         texts = [fit(text, 150, style.NOTE) for text in ends]
-        columns = tuple(next(iter(values.values()), ()))
-        cells = tuple((name, *row.values()) for name, row in values.items())
-        figure = bars("importance", "partial eta squared", title, told, texts)
-        return figure and figure._replace(header=("name", *columns), rows=cells)
+        more = {key: [row[key] for row in values.values()] for key in ANALYSIS}
+        return bars("importance", "partial eta squared", title, told, texts, more)
     told = {name: row["importance"] for name, row in values.items()}
     write, defined_ones = teller(told.values()), map(defined, told.values())
     texts = ["not known" if value is None else write(value) for value in defined_ones]

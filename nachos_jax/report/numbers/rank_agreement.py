@@ -33,14 +33,14 @@ def rank_agreement(searches: Sequence[Search]) -> dict[str, Any]:
     epochs = np.unique(np.linspace(1, longest, min(MOST, longest)).round().astype(int)) if longest else []
     studies = [{"run": s.run, "study": s.study, **_study(s, epochs)} for s in searches]
     mean = [_mean([study["tau"][place] for study in studies]) for place in range(len(epochs))]
-    notes = dict.fromkeys(study.pop("note") for study in studies)
+    notes = "; ".join(dict.fromkeys(filter(None, (study.pop("note") for study in studies))))
     return {
         "level": TRUSTED,
         "epochs": [int(epoch) for epoch in epochs],
         "studies": studies,
         "mean": mean,
         "trusted_from": _trusted_from(epochs, mean),
-        "note": "" if any(value is not None for value in mean) else "; ".join(filter(None, notes)),
+        "note": "" if any(value is not None for value in mean) else notes or "no study has ended",
     }
 
 
