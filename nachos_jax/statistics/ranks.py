@@ -46,10 +46,9 @@ def kendall(first: Sequence[float], second: Sequence[float]) -> Agreement:
         return Agreement(None, None, None, count, f"{count} to rank: at least {FEWEST} are needed")
     if len(set(first)) < 2 or len(set(second)) < 2:
         return Agreement(None, None, None, count, "all are equal")
-    found = stats.kendalltau(first, second)
-    tau = float(found.statistic)
+    tau, p = map(float, stats.kendalltau(first, second))
     z = tau / math.sqrt(2 * (2 * count + 5) / (9 * count * (count - 1)))
-    return Agreement(tau, z, float(found.pvalue), count)
+    return Agreement(tau, z, p, count)
 
 
 def kruskal_wallis(groups: Mapping[str, Sequence[float]]) -> GroupTest:

@@ -26,7 +26,10 @@ CURVES = st.lists(st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=6),
 
 def curved(number, *lines):
     """A trial of these curves [(loss, score), ...] by inner fold, scored as the protocol does."""
-    curves = {v: Curve(*map(tuple, zip(*line, strict=True)), "patience") for v, line in enumerate(lines)}
+    curves = {
+        v: Curve(tuple(loss for loss, _ in line), tuple(score for _, score in line), "patience")
+        for v, line in enumerate(lines)
+    }
     told = score_trial(curves, 1)
     return searched(number, {}, told.by_fold, score=told.score, curves=curves)
 

@@ -33,15 +33,15 @@ def test_tau_is_that_of_its_definition_ties_included(pairs):
         assert (found.tau, found.z, found.p, found.note) == (None, None, None, "all are equal")
     else:
         assert found.tau == pytest.approx(by_pairs(a, b))
-        assert found.p == pytest.approx(stats.kendalltau(a, b).pvalue)
+        assert found.p == pytest.approx(tuple(stats.kendalltau(a, b))[1])
 
 
 @given(SCORES, st.randoms())
 def test_z_without_ties_gives_the_p_of_the_normal_distribution(a, random):
     b = random.sample(a, len(a))
-    found, known = kendall(a, b), stats.kendalltau(a, b, method="asymptotic")
+    found, (_, p) = kendall(a, b), stats.kendalltau(a, b, method="asymptotic")
     assert found.z is not None
-    assert 2 * stats.norm.sf(abs(found.z)) == pytest.approx(known.pvalue)
+    assert 2 * stats.norm.sf(abs(found.z)) == pytest.approx(p)
 
 
 def test_the_order_itself_and_its_reverse():

@@ -57,7 +57,7 @@ def _grid(trials: Mapping[int, HParams], names: Sequence[str]) -> dict[int, HPar
     """Every combination of the values of each name, once each."""
     if any(name not in hparams for hparams in trials.values() for name in names):
         return {}
-    levels = {number: {name: hparams[name] for name in names} for number, hparams in trials.items()}
+    levels: dict[int, HParams] = {n: {name: one[name] for name in names} for n, one in trials.items()}
     sizes = [len({one[name] for one in levels.values()}) for name in names]
     different = {tuple(one.values()) for one in levels.values()}
     whole = min(sizes, default=1) > 1 and prod(sizes) == len(different) == len(levels)

@@ -30,13 +30,13 @@ def rank_agreement(searches: Sequence[Search]) -> dict[str, Any]:
         if it does so only at the end or is undefined; `note`, why there is nothing, or "".
     """
     longest = max((len(c.loss) for s in searches for t in s.scored for c in t.curves.values()), default=0)
-    epochs = np.unique(np.linspace(1, longest, min(MOST, longest)).round().astype(int)) if longest else []
+    epochs = np.unique(np.linspace(1, longest, min(MOST, longest)).round().astype(int)).tolist()
     studies = [{"run": s.run, "study": s.study, **_study(s, epochs)} for s in searches]
     mean = [_mean([study["tau"][place] for study in studies]) for place in range(len(epochs))]
     notes = "; ".join(dict.fromkeys(filter(None, (study.pop("note") for study in studies))))
     return {
         "level": TRUSTED,
-        "epochs": [int(epoch) for epoch in epochs],
+        "epochs": epochs,
         "studies": studies,
         "mean": mean,
         "trusted_from": _trusted_from(epochs, mean),
@@ -82,4 +82,4 @@ def _after(curve: Curve, epochs: Sequence[int], at_last_epoch: bool) -> np.ndarr
 def _trusted_from(epochs: Sequence[int], mean: Sequence[float | None]) -> int | None:
     below = [i for i, value in enumerate(mean) if value is None or value < TRUSTED]
     first = below[-1] + 1 if below else 0
-    return int(epochs[first]) if first < len(epochs) else None
+    return epochs[first] if first < len(epochs) else None
