@@ -92,6 +92,7 @@ PLACES = {
     "config": (),
     "report": ("workdir",),
     "compare": ("runs", "output"),
+    "study": ("workdir", "output"),
     "track": ("workdir", "tensorboard"),
 }
 

@@ -18,6 +18,7 @@ from nachos_jax.report.numbers.importance import mattering
 from nachos_jax.report.numbers.lessons import lessons
 from nachos_jax.report.numbers.rank_agreement import MOST, rank_agreement, scores_after
 from nachos_jax.report.reading import evidence, searches
+from nachos_jax.report.words import lessons_text
 from tests.report.search_runs import edit_outcomes, rescored, search, searched
 
 NUMBERS = st.floats(0, 1)
@@ -69,6 +70,24 @@ def test_a_ranking_is_trusted_only_where_it_stays_so():
     assert found["mean"][0] == 1.0
     assert found["mean"][1] < 0.8
     assert found["trusted_from"] == 3
+
+
+def test_the_epoch_from_which_a_ranking_is_trusted_is_said():
+    order = [0.1, 0.2, 0.3]
+
+    def told(*epochs):
+        study = with_scores(*zip(*epochs, strict=True))
+        return lessons_text.said(lessons([study]), "score")["ranks"]
+
+    assert told(order, order).endswith(
+        "from epoch 1 of 2 on it stays at 0.8 or more, where nine in ten pairs of "
+        "trials are in their final order."
+    )
+    assert "; only at the end, after epoch 2, it is 0.8 or more" in told(order[::-1], order)
+    assert told(order[::-1], order).startswith(
+        "Kendall's tau between the ranking of the trials after an epoch "
+        "and at the end: \N{MINUS SIGN}1.00 after epoch 1;"
+    )
 
 
 def test_means_are_over_the_studies_in_which_tau_is_defined():

@@ -27,7 +27,7 @@ def rank_agreement(searches: Sequence[Search]) -> dict[str, Any]:
     Returns:
         Plain JSON values: `epochs` [E]; by study `tau`, `z` and `p` [E], None where undefined; the `mean` of
         tau over studies; `trusted_from`, the first epoch from which that mean stays at least at `level`, None
-        if it does so only at the end or is undefined; `note`, why there is nothing, or "".
+        if it never does; `note`, why there is nothing, or "".
     """
     longest = max((len(c.loss) for s in searches for t in s.scored for c in t.curves.values()), default=0)
     epochs = np.unique(np.linspace(1, longest, min(MOST, longest)).round().astype(int)).tolist()
