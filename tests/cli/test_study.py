@@ -43,7 +43,7 @@ def test_one_run(first: RunDirectory, tmp_path: Path):
     folder = first.path / "study"
     assert out.endswith(f"tables and figures: {folder}\n")
     assert out.startswith("# What the search of first teaches\n\nScored by the mean balanced accuracy of the")
-    assert "3 studies with 12 trials; 1 failed without a score, left out." in out
+    assert "3 studies with 12 trials; left out, as they have no score: 1 failed." in out
     assert "Kendall's tau between the ranking" in out
     assert "## Runs" not in out
     assert (
