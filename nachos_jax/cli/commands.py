@@ -20,6 +20,8 @@ from nachos_jax.cli.plan import FLAGS as PLAN_FLAGS
 from nachos_jax.cli.plan import plan
 from nachos_jax.cli.replay import FLAGS as REPLAY_FLAGS
 from nachos_jax.cli.replay import replay
+from nachos_jax.cli.study import FLAGS as STUDY_FLAGS
+from nachos_jax.cli.study import study
 from nachos_jax.cli.track import FLAGS as TRACK_FLAGS
 from nachos_jax.cli.track import track
 from nachos_jax.core.errors import UsageError
@@ -239,5 +241,6 @@ NAMES: Mapping[str, Command] = {
     "report": Command(report, "summary, tables and page, written again from the records", (WORKDIR,)),
     "replay": Command(replay, "search policies on recorded learning curves, nothing trained", REPLAY_FLAGS),
     "compare": Command(compare, "two or more runs over the same folds, with tests", COMPARE_FLAGS),
+    "study": Command(study, "what finished searches teach: rankings, importance, progress", STUDY_FLAGS),
     "track": Command(track, "a run in TensorBoard or MLflow, made from its records", TRACK_FLAGS),
 }

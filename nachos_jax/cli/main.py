@@ -18,6 +18,7 @@ nachos sweep    --config=FILE.py --workdir=DIR --sweep.seed=0,1,2    a run for e
 nachos status   --workdir=DIR                                        where a run stands
 nachos report   --workdir=DIR                                        writes the report again
 nachos compare  --runs=DIR,DIR[,DIR...] [--metric=auc]                tests of their differences
+nachos study    --workdir=DIR[,DIR...] [--output=FOLDER]             what finished searches teach
 nachos track    --workdir=DIR [--tensorboard=FOLDER] [--mlflow=URI]   for TensorBoard or MLflow
 nachos config   [--section=NAME]                                     every field with its default and meaning
 

@@ -36,7 +36,7 @@ class Flag:
 
     Attributes:
         name: without dashes; "config" brings the fields of the config file with it.
-        value: what stands for its value in help, e.g. "DIR".
+        value: what stands for its value in help, e.g. "DIR"; "" of a switch, which needs none.
         help: what it means.
         many: whether it takes several values with commas between.
         required: whether the command needs it.
@@ -50,10 +50,15 @@ class Flag:
     required: bool = True
     path: bool = False
 
+    @property
+    def form(self) -> str:
+        """As it is written, e.g. "--workdir=DIR"."""
+        return f"--{self.name}={self.value}" if self.value else f"--{self.name}"
+
 
 def help_text(command: str, summary: str, known: Sequence[Flag]) -> str:
     """What `nachos COMMAND --help` shows."""
-    forms = [f"--{flag.name}={flag.value}" for flag in known]
+    forms = [flag.form for flag in known]
     usage = [form if flag.required else f"[{form}]" for form, flag in zip(forms, known, strict=True)]
     call, first = f"  nachos {command} ", " " * len(f"  nachos {command} ")
     shown = textwrap.wrap(" ".join(usage), 100 - len(call), break_on_hyphens=False)
@@ -179,7 +184,8 @@ def _define(values: flags.FlagValues, command: str, known: Sequence[Flag], words
         if flag.name == "config":
             words = _define_config(values, command, flag, words)
         else:
-            define = flags.DEFINE_list if flag.many else flags.DEFINE_string
+            one = flags.DEFINE_string if flag.value else flags.DEFINE_bool
+            define = flags.DEFINE_list if flag.many else one
             define(flag.name, None, flag.help, flag_values=values)
     return words
 
@@ -226,7 +232,7 @@ def _none_twice(words: Sequence[str]) -> None:
 
 def _none_without_value(known: Sequence[Flag], words: Sequence[str]) -> None:
     """Refuses `--workdir --config=...`, of which absl would make a folder called "--config=..."."""
-    forms = {f"{dashes}{flag.name}": flag for flag in known for dashes in ("-", "--")}
+    forms = {f"{dashes}{flag.name}": flag for flag in known if flag.value for dashes in ("-", "--")}
     for word, after in itertools.pairwise([*words, "--"]):
         if word in forms and after.startswith("--"):
             flag = forms[word]

@@ -93,6 +93,7 @@ PLACES = {
     "report": ("workdir",),
     "replay": ("curves", "output"),
     "compare": ("runs", "output"),
+    "study": ("workdir", "output"),
     "track": ("workdir", "tensorboard"),
 }
 

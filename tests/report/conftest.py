@@ -45,6 +45,7 @@ class FakeRun:
     settings: tuple[tuple[str, Any], ...] = ()
     seed: int = 0
     task: str = "classification"
+    grid: bool = False
 
     @property
     def outer_folds(self) -> tuple[int, ...]:
@@ -77,8 +78,8 @@ def _division(fake: FakeRun, rng: np.random.Generator) -> tuple[np.ndarray, np.n
 
 
 def _hparams(fake: FakeRun, study: int, number: int) -> dict:
-    if number == 0:
-        rate, width, optimizer = 0.02, 16, "sgd"
+    if fake.grid or number == 0:
+        rate, width, optimizer = 0.02 + 0.03 * (number % 2), 16 * (1 + number // 2), "sgd"
     else:
         rng = np.random.default_rng([fake.seed, number, 0 if number < 3 else study])
         rate, width = float(10 ** rng.uniform(-3, -1)), int(rng.choice([8, 16, 32]))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nachos_jax.metrics.calibration import Reliability
 from nachos_jax.metrics.curves import Curve
 from nachos_jax.metrics.decisions import NetBenefit
-from nachos_jax.report.figures import classification, learning, of_search, predictions, rows, search
+from nachos_jax.report.figures import classification, learning, lessons, of_search, predictions, rows, search
 from nachos_jax.report.figures.drawing import Figure
 from tests.report import figure_examples as examples
 
@@ -184,7 +184,36 @@ def trials(draw: st.DrawFn, figure: str) -> Case:
 @st.composite
 def importance(draw: st.DrawFn) -> Case:
     values = {name: draw(LOSSES) for name in unique(draw(st.lists(NAMES, max_size=6)))}
-    return Case(lambda: of_search.mattered(values), list(values.values()), list(values))
+    told = draw(st.sampled_from([examples.forest_of, examples.analysis_of]))(values)
+    return Case(lambda: lessons.mattered(told), list(values.values()), list(values))
+
+
+@st.composite
+def ranks(draw: st.DrawFn) -> Case:
+    count = draw(st.integers(1, 6))
+    tau = st.one_of(st.sampled_from(ODD), st.floats(-1, 1))
+    taus = draw(st.lists(st.lists(tau, min_size=count, max_size=count), max_size=50))
+    told = examples.ranked_studies(
+        taus, sorted(draw(st.sets(st.integers(1, 5000), min_size=count, max_size=count)))
+    )
+    return Case(lambda: lessons.ranks(told), [value for one in taus for value in one], [])
+
+
+@st.composite
+def best_so_far(draw: st.DrawFn) -> Case:
+    bests = draw(st.lists(st.lists(LOSSES, min_size=1, max_size=5), max_size=50))
+    groups, label = unique(draw(st.lists(NAMES, max_size=10))), draw(NAMES)
+    told = examples.progress(bests, groups)
+    names = groups if len(groups) > 1 and bests else []
+    return Case(lambda: lessons.best_so_far(told, label), [v for one in bests for v in one], names)
+
+
+@st.composite
+def grouped(draw: st.DrawFn) -> Case:
+    groups = draw(st.lists(NAMES, max_size=8))
+    scores, label = [draw(LOSSES) for _ in groups], draw(NAMES)
+    told = examples.run_scores(groups, scores)
+    return Case(lambda: lessons.grouped(told, label), scores, groups)
 
 
 @st.composite
@@ -223,6 +252,9 @@ CASES: dict[str, st.SearchStrategy[Case]] = {
     "parallel": trials("parallel"),
     "agreement": trials("agreement"),
     "importance": importance(),
+    "ranks": ranks(),
+    "best_so_far": best_so_far(),
+    "grouped": grouped(),
     "spent": spent(),
     "scatter": regression(predictions.scatter),
     "bland_altman": regression(predictions.bland_altman),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ from nachos_jax.metrics.decisions import NetBenefit
 from nachos_jax.report.figures.classification import Ranked, calibration, confusion, decision, ranking
 from nachos_jax.report.figures.drawing import Figure
 from nachos_jax.report.figures.learning import Fit, curves, learning
-from nachos_jax.report.figures.of_search import mattered, time_spent
+from nachos_jax.report.figures.lessons import best_so_far, grouped, mattered, ranks
+from nachos_jax.report.figures.of_search import time_spent
 from nachos_jax.report.figures.predictions import bland_altman, scatter
 from nachos_jax.report.figures.rows import Row, folds, forest
 from nachos_jax.report.figures.search import Trial, agreement, parallel, strip
@@ -78,6 +79,47 @@ def spent(train: float, compiling: float) -> dict[str, float]:
     return {**seconds, "process_seconds": train + compiling}
 
 
+def forest_of(values: Mapping[str, float | None]) -> dict[str, Any]:
+    """Importance of hyperparameters in a forest, as `mattering` tells it."""
+    return {"method": "forest", "rows": {name: {"importance": value} for name, value in values.items()}}
+
+
+def analysis_of(values: Mapping[str, float | None]) -> dict[str, Any]:
+    """Effects of hyperparameters in an analysis of variance, as `mattering` tells it."""
+    rows = {}
+    for name, value in values.items():
+        test = {"f": value, "df": 2, "residual_df": 9, "p": value, "p_bonferroni": value}
+        rows[name] = {**test, "eta_squared": value, "note": "no spread" if value is None else ""}
+    return {"method": "anova", "rows": rows}
+
+
+def ranked_studies(taus: Sequence[Sequence[float | None]], epochs: Sequence[int]) -> dict[str, Any]:
+    """As `rank_agreement` tells it."""
+    told = [
+        {"run": "", "study": f"fold {i}", "trials": 9, "tau": tau, "z": tau, "p": tau}
+        for i, tau in enumerate(taus)
+    ]
+    return {"level": 0.8, "epochs": epochs, "studies": told, "mean": taus[0] if taus else []}
+
+
+def progress(bests: Sequence[Sequence[float | None]], groups: Sequence[str] = ()) -> dict[str, Any]:
+    """As `best_so_far` tells it; each study is of a run of its own."""
+    studies = []
+    for i, best in enumerate(bests):
+        numbers = list(range(len(best)))
+        epochs = [10 * n + 10 + i for n in numbers]
+        told = {"trials": numbers, "epochs": epochs, "score": best, "best": best}
+        studies.append({"run": f"run{i}", "study": "fold 0", **told})
+    mean = {"epochs": studies[0]["epochs"], "best": bests[0]} if bests else {"epochs": [], "best": []}
+    return {"studies": studies, "mean": mean, "groups": dict.fromkeys(groups, mean)}
+
+
+def run_scores(groups: Sequence[str], scores: Sequence[float | None]) -> list[dict[str, Any]]:
+    """Runs in groups, as `of_runs` tells them."""
+    runs = enumerate(zip(groups, scores, strict=True))
+    return [{"name": f"run{i}", "group": group, "inner": score, "outer": score} for i, (group, score) in runs]
+
+
 def drawn(figure: Figure | None) -> Figure:
     assert figure is not None
     return figure
@@ -120,7 +162,10 @@ EXAMPLES: tuple[Figure, ...] = tuple(
             curves({f"fold {i}": (0.7, 0.5 + i / 100) for i in range(10)} | {"fold 10": (0.5,)}, "losses"),
             parallel(KINDS, TRIALS, "score"),
             agreement(KINDS, TRIALS),
-            mattered({"learning_rate": 0.7, "optimizer": 0.2, "depth": None}),
+            mattered(forest_of({"learning_rate": 0.7, "optimizer": 0.2, "depth": None})),
+            ranks(ranked_studies([[0.2, 0.5, 1.0], [None, 0.9, 1.0]], [1, 2, 3])),
+            best_so_far(progress([[0.6, 0.7, 0.9], [0.5, 0.5]]), "mean accuracy of the inner folds"),
+            grouped(run_scores(["ax", "ax", "random", "random"], [0.8, 0.81, 0.7, 0.72]), "accuracy"),
             time_spent(spent(3600.0, 60.0)),
             scatter(TRUTH, TRUTH + NOISE, np.arange(40) % 4, "age"),
             bland_altman(TRUTH, TRUTH + NOISE, np.arange(40) % 4, "age"),

@@ -25,6 +25,7 @@ RUNS = {
         classes=("adenocarcinoma in situ, lepidic", "normal", "squamous cell carcinoma of the lung"),
         folds=10,
         sites=6,
+        grid=True,
     ),
     "flat": FakeRun(tested=()),
     "partial": FakeRun(tested=(0, 3), failed=((0, 1),), absent_in_fold=3),

@@ -9,10 +9,20 @@ import pytest
 
 from nachos_jax.report.figures import style
 from nachos_jax.report.figures.learning import Fit, curves, learning
-from nachos_jax.report.figures.of_search import mattered, time_spent
+from nachos_jax.report.figures.lessons import MOST as STUDIES
+from nachos_jax.report.figures.lessons import best_so_far, grouped, mattered, ranks
+from nachos_jax.report.figures.of_search import time_spent
 from nachos_jax.report.figures.search import INACTIVE, MOST, OFF, ROWS, Trial, agreement, parallel, strip
 from tests.report.drawn_marks import Drawn
-from tests.report.figure_examples import KINDS, TRIALS, spent
+from tests.report.figure_examples import (
+    KINDS,
+    TRIALS,
+    analysis_of,
+    forest_of,
+    progress,
+    ranked_studies,
+    spent,
+)
 
 RATE = {"learning_rate": "log"}
 CURVE = {"linewidth": 1.9}
@@ -33,7 +43,13 @@ def test_nothing_to_draw_draws_nothing():
     assert parallel(KINDS, [], "score") is None
     assert agreement({}, TRIALS) is None
     assert agreement(KINDS, [Trial(0, 0, {}, 0.5)]) is None
-    assert mattered({"a": None}) is None
+    assert mattered(forest_of({"a": None})) is None
+    assert mattered(analysis_of({"a": None})) is None
+    assert mattered(forest_of({})) is None
+    assert ranks(ranked_studies([[None]], [1])) is None
+    assert ranks(ranked_studies([], [])) is None
+    assert best_so_far(progress([[None, None]]), "score") is None
+    assert grouped([], "accuracy") is None
     assert time_spent(spent(0.0, 0.0)) is None
 
 
@@ -157,7 +173,7 @@ def test_many_numbers_share_rows_that_hold_all_folds(values):
 
 
 def test_bars_are_as_long_as_their_numbers():
-    found = Drawn(lambda: mattered({"a": 0.6, "b": 0.3, "c": -0.1, "d": None}))
+    found = Drawn(lambda: mattered(forest_of({"a": 0.6, "b": 0.3, "c": -0.1, "d": None})))
     assert [bar.get_width() for bar in found.canvas.axes[0].patches] == [0.6, 0.3, 0, 0]
     assert {"0.600", "\N{MINUS SIGN}0.100", "not known"} <= found.words
 
@@ -165,3 +181,64 @@ def test_bars_are_as_long_as_their_numbers():
 def test_time_is_told_with_its_share():
     found = Drawn(lambda: time_spent(spent(5400.0, 600.0)))
     assert {"1 h 30 min, 90\N{NO-BREAK SPACE}%", "10 min 0 s, 10\N{NO-BREAK SPACE}%"} <= found.words
+
+
+def test_an_analysis_tells_f_and_the_corrected_p_and_its_table_is_whole():
+    found = Drawn(lambda: mattered(analysis_of({"a": 0.6, "b": None})))
+    assert [bar.get_width() for bar in found.canvas.axes[0].patches] == [0.6, 0]
+    assert {"F 0.6, p 0.600", "no spread"} <= found.words
+    columns = ("f", "df", "residual_df", "p", "p_bonferroni", "note")
+    assert found.figure.header == ("name", "partial eta squared", *columns)
+    assert found.figure.rows[0] == ("a", 0.6, 0.6, 2, 9, 0.6, 0.6, "")
+
+
+def test_each_study_has_a_thin_line_below_the_mean():
+    found = Drawn(lambda: ranks(ranked_studies([[0.2, 0.5], [None, 0.9]], [1, 4])))
+    assert np.nan_to_num(found.data(style.THIN), nan=-9).tolist() == [
+        [[1, 0.2], [4, 0.5]],
+        [[1, -9], [4, 0.9]],
+    ]
+    assert found.data(style.STRONG)[0].tolist() == [[1, 0.2], [4, 0.5]]
+    assert found.data(style.REFERENCE)[0][:, 1].tolist() == [0.8, 0.8]
+    one = Drawn(lambda: ranks(ranked_studies([[0.2, 0.5]], [1, 4])))
+    assert (len(one.lines(style.THIN)), len(one.lines(style.STRONG))) == (0, 1)
+    assert {"studies", "mean"} <= found.words
+    assert "search" in one.words
+
+
+def test_many_studies_are_thinned_out_and_the_table_stays_whole():
+    found = Drawn(lambda: ranks(ranked_studies([[0.5]] * (STUDIES + 2), [1])))
+    assert len(found.lines(style.THIN)) == STUDIES // 2 + 1
+    assert any("one in 2 studies" in words for words in found.words)
+    assert len(found.figure.rows) == STUDIES + 2 + 1
+
+
+def test_the_best_so_far_goes_up_in_steps_with_a_colour_a_group():
+    found = Drawn(lambda: best_so_far(progress([[None, 0.6, 0.8], [0.7]]), "score"))
+    (mean,) = found.lines(style.STRONG)
+    assert mean.get_drawstyle() == "steps-post"
+    first = found.data(style.THIN)[0]
+    assert first[1:].tolist() == [[20, 0.6], [30, 0.8]]
+    several = Drawn(lambda: best_so_far(progress([[0.6]], ["ax", "random"]), "score"))
+    assert {"ax", "random"} <= several.words
+    assert not {"mean", "search"} & several.words
+
+
+def test_every_run_is_a_point_in_the_row_of_its_group_for_each_score():
+    told = [
+        {"name": "r0", "group": "ax", "inner": 0.9, "outer": 0.8},
+        {"name": "r1", "group": "random", "inner": 0.7, "outer": None},
+        {"name": "r2", "group": "ax", "inner": 0.95, "outer": 0.85},
+    ]
+    found = Drawn(lambda: grouped(told, "accuracy"))
+    outer = [point[0].tolist() for point in found.data(style.SELECTED)]
+    inner = [point[0].tolist() for point in found.data(style.TRIAL)]
+    assert [x for x, _ in outer] == [0.8, 0.85]
+    assert len({y for _, y in outer}) == 1, "both are of one group"
+    assert sorted(x for x, _ in inner) == [0.7, 0.9, 0.95]
+    assert len(found.lines(style.FAILED)) == 1
+    assert found.figure.rows == (
+        ("r0", "ax", 0.9, 0.8),
+        ("r1", "random", 0.7, None),
+        ("r2", "ax", 0.95, 0.85),
+    )

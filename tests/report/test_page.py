@@ -186,3 +186,17 @@ def test_agreement_counts_active_choices_only(whole):
     row = re.findall(r"<code>cnn\.width</code>.*?</tr>", html, re.DOTALL)[0]
     assert row.count('class="agrees"') == (most if most > 1 else 0)
     assert (f"{most} of 5" in row) == (most > 1)
+
+
+def test_what_the_search_teaches_is_told_and_a_grid_has_its_analysis(make_run, whole):
+    free, grid = html_of(whole), page.write(make_run(grid=True).path).read_text(encoding="utf-8")
+    for html in (free, grid):
+        learnt = re.findall(r'<section aria-labelledby="learnt">.*?</section>', html, re.DOTALL)[0]
+        assert "5 studies with 20 trials." in learnt
+        assert "Kendall&#39;s tau between the ranking" in learnt
+        assert "so far against epochs spent" in learnt
+        assert learnt.count("<svg") == 2
+    assert ("Partial eta squared" in free, "random forest" in free) == (False, True)
+    rows = re.findall(r"<tr><th scope=\"row\"><code>(.*?)</code></th><td>[\d.,]+</td><td>1, 13</td>", grid)
+    assert rows == ["cnn.width", "learning_rate"]
+    assert "Analysis of variance of 20 scored trials (full grid) in blocks, which are studies" in grid

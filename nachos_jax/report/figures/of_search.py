@@ -8,46 +8,44 @@ from typing import Any
 from nachos_jax.config.field import flat
 from nachos_jax.report.figures.drawing import Figure
 from nachos_jax.report.figures.learning import Fit, curves, learning
-from nachos_jax.report.figures.numbers import defined, teller
+from nachos_jax.report.figures.lessons import best_so_far, mattered, ranks
 from nachos_jax.report.figures.rows import bars
 from nachos_jax.report.figures.search import Trial, agreement, parallel, strip
-from nachos_jax.report.numbers.importance import importance
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.words import tables
-from nachos_jax.report.words.format import duration, in_sentence, percent
+from nachos_jax.report.words.format import duration, percent
+from nachos_jax.report.words.phrases import score_label
 
 
-def drawn(evidence: Evidence, summary: Mapping[str, Any]) -> list[Figure | None]:
-    """Trials, losses, learning curves, search, importance, agreement and time; None for what is empty.
+def drawn(evidence: Evidence, summary: Mapping[str, Any], learnt: Mapping[str, Any]) -> list[Figure | None]:
+    """Trials, losses, curves, search, what it teaches, agreement and time; None for what is empty.
 
     Trials that the policy stopped have no score on all inner folds, and are in none of them.
+
+    Args:
+        evidence: the records.
+        summary: summary.json.
+        learnt: the `lessons` of its finished studies.
     """
-    axes, label = _searched(evidence), _score_label(summary)
+    axes, label = _searched(evidence), score_label(evidence)
     trials = [
         Trial(study, trial.number, trial.hparams, score.score, trial.number == outcome.selected)
         for study, outcome in evidence.outcomes.items()
         for trial, score in zip(outcome.trials, outcome.scores, strict=True)
         if score.status != "stopped"
     ]
-    scored = [(trial.outer_fold, trial.values, trial.score) for trial in trials if trial.score is not None]
     losses = {f"fold {fold}": test.training_loss for fold, test in evidence.tests.items()}
     return [
         strip(trials, label),
         curves(losses, f"Training loss of the {'fits' if evidence.flat else 'refits'} over epochs"),
         learning(_fits(evidence)),
         parallel(axes, trials, label),
-        mattered(importance(list(axes), scored)),
+        mattered(learnt["importance"]),
+        ranks(learnt["ranks"]),
+        best_so_far(learnt["best_so_far"], label),
         agreement(axes, trials),
         time_spent(summary["spent"]),
     ]
-
-
-def mattered(values: Mapping[str, float | None]) -> Figure | None:
-    """How much each hyperparameter mattered for the score; None where it is not known."""
-    told, found = teller(values.values()), map(defined, values.values())
-    texts = ["not known" if value is None else told(value) for value in found]
-    what, title = "loss of R\N{SUPERSCRIPT TWO} when shuffled", f"Importance of {len(values)} hyperparameters"
-    return bars("importance", what, title, values, texts)
 
 
 def time_spent(spent: Mapping[str, float]) -> Figure | None:
@@ -69,15 +67,6 @@ def _searched(evidence: Evidence) -> dict[str, str]:
         if len(set(map(str, values))) > 1:
             axes[name] = "choice" if choice else str(space.get(name, "")).partition("(")[0]
     return axes
-
-
-def _score_label(summary: Mapping[str, Any]) -> str:
-    """What the inner folds scored trials by; losses are turned round so that higher is better."""
-    metric = summary["metrics"][summary["headline"]]
-    label = in_sentence(metric["label"])
-    mean = "" if label.startswith("mean ") else "mean "
-    folds = "folds" if summary["protocol"] == "flat" else "inner folds"
-    return f"{'' if metric['higher_is_better'] else 'minus '}{mean}{label} of the {folds}"
 
 
 def _fits(evidence: Evidence) -> list[Fit]:

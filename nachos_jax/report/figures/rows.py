@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from nachos_jax.report.figures import style
@@ -80,8 +81,18 @@ def level(axes: Axes, value: float | None, words: str = "") -> None:
         axes.annotate(words, (number, 1), (0, 4), ("data", "axes fraction"), _POINTS, ha="center", **_SOFT)
 
 
-def bars(name: str, what: str, title: str, values: Mapping[str, Any], texts: Sequence[str]) -> Figure | None:
-    """A figure of horizontal bars with texts at their ends; what is negative or not known has none."""
+def bars(
+    name: str,
+    what: str,
+    title: str,
+    values: Mapping[str, Any],
+    texts: Sequence[str],
+    more: Mapping[str, Sequence[Any]] = MappingProxyType({}),
+) -> Figure | None:
+    """A figure of horizontal bars with texts at their ends; what is negative or not known has none.
+
+    Its table holds the values, and `more` columns by their names.
+    """
     lengths = [max(defined(value) or 0.0, 0.0) for value in values.values()]
     if not known(values.values()):
         return None
@@ -93,7 +104,8 @@ def bars(name: str, what: str, title: str, values: Mapping[str, Any], texts: Seq
         rows(axes, range(len(values)), list(values), room=160)
         axes.xaxis.set_visible(False)
         axes.grid(visible=False)
-        return finished(canvas, title, ("name", what), values.items())
+        cells = zip(values, values.values(), *more.values(), strict=True)
+        return finished(canvas, title, ("name", what, *more), cells)
 
 
 class Row(NamedTuple):

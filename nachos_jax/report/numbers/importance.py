@@ -3,14 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
 from nachos_jax.core.types import HParamValue
+from nachos_jax.report.numbers.design import Design, design, varied
+from nachos_jax.report.reading.searches import Search
+from nachos_jax.statistics.anova import main_effects
 
 FEWEST = 8
 """Scored trials below which nothing is said."""
 TREES, REPEATS = 50, 10
+
+
+def mattering(searches: Sequence[Search]) -> dict[str, Any]:
+    """Which hyperparameters the scores hang on: analysis of variance of a design, else a forest.
+
+    Where the trials form a design that all studies share, each study is a block of it with one score a trial;
+    of one study alone, each inner fold is. Values of a block are compared with each other only, so that easy
+    folds do not count; but folds share training cases, so p is too small.
+
+    Returns:
+        Plain JSON values: `method` "anova" or "forest"; `design`, its kind or "free"; `blocks`, what they
+        are; `trials`, scored ones used; `rows` by name: of an analysis `f`, `df`, `residual_df`, `p`,
+        `p_bonferroni`, `eta_squared` and `note`, of a forest `importance`, None with fewer than 8 trials.
+    """
+    names = varied(searches)
+    found = design(searches, names)
+    if found is not None:
+        return _analysis(searches, found, names)
+    scored = [
+        (i, t.hparams, t.score) for i, s in enumerate(searches) for t in s.scored if t.score is not None
+    ]
+    told = importance(names, scored)
+    return {
+        "method": "forest",
+        "design": "free",
+        "blocks": "studies",
+        "trials": len(scored),
+        "rows": {name: {"importance": value} for name, value in told.items()},
+    }
+
+
+def _analysis(searches: Sequence[Search], found: Design, names: Sequence[str]) -> dict[str, Any]:
+    """The analysis of variance of a design."""
+    used = [(s, t) for s in searches for t in s.scored if t.number in found.levels]
+    if len(searches) > 1:
+        cells = [((s.run, s.study), t.number, t.score) for s, t in used]
+    else:
+        cells = [(fold, t.number, value) for _, t in used for fold, value in t.by_fold.items()]
+    factors = {name: [found.levels[number][name] for _, number, _ in cells] for name in names}
+    blocks, _, values = zip(*cells, strict=True) if cells else ((), (), ())
+    tests = main_effects(values, factors, blocks) if cells else {}
+    return {
+        "method": "anova",
+        "design": found.kind,
+        "blocks": "studies" if len(searches) > 1 else "inner folds",
+        "trials": len(used),
+        "rows": {name: asdict(test) for name, test in tests.items()},
+    }
 
 
 def importance(

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nachos_jax.records import own
 from nachos_jax.records.store import RunDirectory, dump
 from nachos_jax.report.appendix import result_tables
 from nachos_jax.report.appendix.latex import tables as latex_tables
@@ -17,21 +14,22 @@ from nachos_jax.report.appendix.markdown import appendix
 from nachos_jax.report.checklists.checklist import Item, checklist
 from nachos_jax.report.figures import of_search, rows
 from nachos_jax.report.figures.drawing import Figure
-from nachos_jax.report.figures.svg import standalone
 from nachos_jax.report.numbers.estimates import Estimates
+from nachos_jax.report.numbers.lessons import lessons
 from nachos_jax.report.numbers.summary import summarise
-from nachos_jax.report.page import page_tables
+from nachos_jax.report.page import figure_files, page_tables
 from nachos_jax.report.page.gallery import read as read_gallery
 from nachos_jax.report.reading import evidence as records
+from nachos_jax.report.reading import searches
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.words import tables
 from nachos_jax.report.words.format import data_rows, made_rows
 from nachos_jax.report.words.templating import environment
 
-FOLDER, WRITTEN = "report", "written.json"
+FOLDER = "report"
 FIGURES = (
     *("folds", "subgroups", "trials", "training_loss", "learning", "parallel", "importance", "agreement"),
-    "spent",
+    *("ranks", "best_so_far", "spent"),
 )
 """Names of the figures that a page of any task can hold."""
 
@@ -59,44 +57,28 @@ def write(workdir: str | os.PathLike) -> Path:
     directory.write_text("summary.json", dump(summary).decode())
     directory.write_table("predictions.csv", *tables.predictions(evidence))
     directory.write_table("trials.csv", *tables.trials(evidence))
-    figures = draw(evidence, estimates, summary)
-    _write_figures(directory, figures)
+    learnt = lessons(searches.of(evidence))
+    figures = draw(evidence, estimates, summary, learnt)
+    figure_files.write(directory.path / FOLDER / "figures", figures)
     for name, text in latex_tables(summary, evidence.section).items():
         directory.write_text(f"{FOLDER}/tables/{name}.tex", text)
     items = checklist(evidence, summary)
     directory.write_text(f"{FOLDER}/report.md", appendix(evidence, summary, items))
-    page = render(evidence, summary, figures, items, read_gallery(directory, evidence))
+    gallery = read_gallery(directory, evidence)
+    page = render(evidence, summary, figures, items, gallery, learnt)
     return directory.write_text(f"{FOLDER}/index.html", page)
 
 
-def draw(evidence: Evidence, estimates: Estimates, summary: Mapping[str, Any]) -> list[Figure]:
+def draw(
+    evidence: Evidence, estimates: Estimates, summary: Mapping[str, Any], learnt: Mapping[str, Any]
+) -> list[Figure]:
     """All figures that the records have something to draw for."""
     found = [
         *rows.drawn(evidence, summary),
         *evidence.section.drawn(evidence, estimates, summary),
-        *of_search.drawn(evidence, summary),
+        *of_search.drawn(evidence, summary, learnt),
     ]
     return [figure for figure in found if figure is not None]
-
-
-def _write_figures(directory: RunDirectory, figures: Sequence[Figure]) -> None:
-    """The figures as files; those that an earlier report wrote and that are no longer drawn are removed."""
-    folder, paths = directory.path / FOLDER / "figures", []
-    for figure in figures:
-        paths.append(directory.write_text(f"{FOLDER}/figures/{figure.name}.svg", standalone(figure.svg)))
-        header, rows = list(figure.header), [list(row) for row in figure.rows]
-        paths.append(directory.write_table(f"{FOLDER}/figures/{figure.name}.csv", header, rows))
-    written = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
-    own.remove(folder, _written(folder), written)
-    directory.write_text(f"{FOLDER}/figures/{WRITTEN}", dump(written).decode())
-
-
-def _written(folder: Path) -> dict[str, str]:
-    """What the earlier report wrote; nothing is known of that of an older version."""
-    try:
-        return {name: str(digest) for name, digest in json.loads((folder / WRITTEN).read_bytes()).items()}
-    except (OSError, ValueError, AttributeError):
-        return {}
 
 
 def render(
@@ -105,6 +87,7 @@ def render(
     figures: Sequence[Figure],
     items: Sequence[Item],
     gallery: Mapping[str, Any] | None,
+    learnt: Mapping[str, Any],
 ) -> str:
     """The page as HTML text: self-contained, no script, no network."""
     from markupsafe import Markup
@@ -119,6 +102,7 @@ def render(
         headline=summary["metrics"][summary["headline"]],
         folds=result_tables.folds(summary),
         choices=page_tables.choices(evidence, summary),
+        learnt=page_tables.learnt(evidence, learnt),
         # Every text in the figures has been escaped where it was drawn.
         figures=dict.fromkeys(names) | {figure.name: Markup(figure.svg) for figure in figures},
         gallery=gallery,

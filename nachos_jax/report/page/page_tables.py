@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nachos_jax.report.reading.evidence import Evidence
-from nachos_jax.report.words import tables
+from nachos_jax.report.words import lessons_text, tables
 from nachos_jax.report.words.format import MISSING, number
+from nachos_jax.report.words.phrases import score_label
 
 
 def choices(evidence: Evidence, summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,3 +40,14 @@ def _choice(name: str, folds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     marked = [votes > 1 and cell == favourite for cell in cells]
     agree = f"{votes} of {len(active)}" if votes > 1 else MISSING
     return {"name": name, "cells": list(zip(cells, marked, strict=True)), "agree": agree}
+
+
+def learnt(evidence: Evidence, lessons: Mapping[str, Any]) -> dict[str, Any]:
+    """Sentences on what the search teaches, and the rows of an analysis of variance if there is one."""
+    importance = lessons["importance"]
+    rows = lessons_text.analysis_rows(importance) if importance["method"] == "anova" else []
+    return {
+        "said": lessons_text.said(lessons, score_label(evidence)),
+        "header": lessons_text.ANALYSIS,
+        "analysis": rows,
+    }

@@ -58,7 +58,7 @@ def check(runs: Sequence[Compared]) -> None:
         _nested(run)
     for place, run in enumerate(runs):
         for other in runs[:place]:
-            _not_the_same(other, run)
+            not_the_same(other, run, "--runs")
     for run in runs[1:]:
         _same_data(runs[0], run)
         _same_tests(runs[0], run)
@@ -77,9 +77,14 @@ def _nested(run: Compared) -> None:
         )
 
 
-def _not_the_same(a: Compared, b: Compared) -> None:
+def not_the_same(a: Compared, b: Compared, flag: str) -> None:
+    """Refuses a run that is given twice, or beside a copy of it, with the flag that names runs.
+
+    Raises:
+        UsageError: they are the same.
+    """
     if os.path.realpath(a.workdir) == os.path.realpath(b.workdir):
-        raise UsageError(f"--runs: {b.workdir} stands twice; name each run once.")
+        raise UsageError(f"{flag}: {b.workdir} stands twice; name each run once.")
     tests = a.evidence.tests
     same_config = a.evidence.run["config"] == b.evidence.run["config"]
     if same_config and tests and a.evidence.same_predictions(b.evidence):

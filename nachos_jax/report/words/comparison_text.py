@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from nachos_jax.report.words.format import MISSING, number
+from nachos_jax.report.words.format import MISSING, markdown_table, number, p_value
 from nachos_jax.report.words.phrases import span
 from nachos_jax.report.words.templating import paragraphs, said, written
 
@@ -30,8 +30,8 @@ def caveats(result: Result) -> list[str]:
 
 def markdown(result: Result) -> str:
     """The whole comparison as Markdown text."""
-    runs = _table(["Run", "Mean", "SD over folds", "Outer folds"], map(_run_row, result["runs"]))
-    pairs = _table(_pair_header(result), (_pair_row(result, found) for found in result["pairs"]))
+    runs = markdown_table(["Run", "Mean", "SD over folds", "Outer folds"], map(_run_row, result["runs"]))
+    pairs = markdown_table(_pair_header(result), (_pair_row(result, found) for found in result["pairs"]))
     return written(TEMPLATE, "markdown", {"result": result, "runs": runs, "pairs": pairs})
 
 
@@ -50,27 +50,10 @@ def _pair_header(result: Result) -> list[str]:
 
 def _pair_row(result: Result, found: Mapping[str, Any]) -> list[str]:
     interval = MISSING if found["note"] else span(found["test"])
-    row = [found["a"], found["b"], number(found["mean"], 3), interval, _p(found["test"]["p"])]
+    row = [found["a"], found["b"], number(found["mean"], 3), interval, p_value(found["test"]["p"])]
     if len(result["pairs"]) > 1:
-        row.append(_p(found["p_holm"]))
+        row.append(p_value(found["p_holm"]))
     return [*row, *(_chance(found["probabilities"][key]) for key in ("a_better", "equivalent", "b_better"))]
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table whose columns also line up in a terminal."""
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in (header, *rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
-        for row in cells
-    ]
-    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
-
-
-def _p(value: float | None) -> str:
-    if value is None:
-        return MISSING
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _chance(value: float | None) -> str:

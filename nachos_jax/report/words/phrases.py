@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nachos_jax.report.words.format import number
+from nachos_jax.report.words.format import in_sentence, number
+
+if TYPE_CHECKING:
+    from nachos_jax.report.reading.evidence import Evidence
 
 
 def counted(count: int, noun: str, plural: str | None = None) -> str:
@@ -78,3 +81,12 @@ def metric_quoted(metric: Mapping[str, Any]) -> str:
     if metric["estimate"] is None and reasons and len(reasons) == len(metric["folds"]):
         note = reasons[0]
     return quoted(metric["label"], metric["estimate"], first, note)
+
+
+def score_label(evidence: Evidence) -> str:
+    """What the inner folds scored trials by; losses are turned round so that higher is better."""
+    metric = evidence.metrics.METRICS[evidence.headline]
+    label = in_sentence(metric.label)
+    mean = "" if label.startswith("mean ") else "mean "
+    folds = "folds" if evidence.flat else "inner folds"
+    return f"{'' if metric.higher_is_better else 'minus '}{mean}{label} of the {folds}"
