@@ -17,7 +17,12 @@ ROOT = Path(__file__).resolve().parents[1]
 # Tests compile the same tiny programs again and again: workers, subprocesses and later runs share them.
 PROGRAMS = ROOT / ".cache" / "tests" / f"jax-{metadata.version('jaxlib')}-{compile_cache.folder().name}"
 PROGRAMS_MIB = 500
-LONGEST = ("tests/cli/test_launch.py", "tests/test_docs.py", "tests/engine/test_pool.py")
+LONGEST = (
+    "tests/cli/test_launch.py",
+    "tests/report/test_page.py",
+    "tests/test_docs.py",
+    "tests/cli/test_commands.py",
+)
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(PROGRAMS)
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")

@@ -13,7 +13,7 @@ from nachos_jax.records.store import RunDirectory
 from nachos_jax.report.page import page
 from tests import painting, tiny
 
-KILLS = 3
+KILLS = 5 if os.environ.get("NACHOS_TESTS_COMPILE") == "fully" else 2
 
 
 def once(workdir: str, taken, last: int, delay: float) -> None:
