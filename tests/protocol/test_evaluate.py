@@ -25,7 +25,7 @@ from nachos_jax.tasks.classification import TASK
 from tests import tiny
 from tests.records import seals
 
-pytestmark = pytest.mark.usefixtures("figures_unpainted")
+pytestmark = pytest.mark.usefixtures("all_unpainted")
 
 
 @pytest.fixture(scope="module")
