@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
@@ -16,10 +17,20 @@ ROOT = Path(__file__).resolve().parents[1]
 # Tests compile the same tiny programs again and again: workers, subprocesses and later runs share them.
 PROGRAMS = ROOT / ".cache" / "tests" / f"jax-{metadata.version('jaxlib')}-{compile_cache.folder().name}"
 PROGRAMS_MIB = 500
-LONGEST = ("tests/cli/test_launch.py", "tests/test_docs.py", "tests/engine/test_pool.py")
+LONGEST = (
+    "tests/cli/test_launch.py",
+    "tests/report/test_page.py",
+    "tests/test_docs.py",
+    "tests/cli/test_commands.py",
+)
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(PROGRAMS)
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["JAX_TRACEBACK_IN_LOCATIONS_LIMIT"] = "0"  # nobody reads where an operation was written
+
+# Every worker and subprocess would compile all sources anew where an environment forbids to keep them.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Compiling takes most of the time, and code that is made quickly computes the same here. `make soak` runs all
 # tests once more with the compiler as users have it.
@@ -31,6 +42,8 @@ if not FULLY:
 import hypothesis  # noqa: E402
 import jax  # noqa: E402
 import pytest  # noqa: E402
+
+from tests import painting  # noqa: E402
 
 # Before any backend starts: later, JAX refuses it. (The XLA_FLAGS variable would be ignored silently.)
 jax.config.update("jax_num_cpu_devices", 8)
@@ -87,6 +100,20 @@ def quick_compilation() -> Iterator[None]:
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", before)
+
+
+@pytest.fixture
+def figures_unpainted() -> Iterator[None]:
+    """No picture is painted in this test."""
+    with painting.unpainted():
+        yield
+
+
+@pytest.fixture(scope="module")
+def all_unpainted() -> Iterator[None]:
+    """No picture is painted in this file."""
+    with painting.unpainted():
+        yield
 
 
 @pytest.fixture(scope="session")

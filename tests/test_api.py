@@ -15,6 +15,7 @@ from nachos_jax.records.hold import held
 from tests import tiny
 from tests.fields import put
 
+pytestmark = pytest.mark.usefixtures("figures_unpainted")
 IDLE: dict[str, tuple[Any, str]] = {
     "source": ("csv", "the cohort holds cases"),
     "path": ("cases.csv", "the cohort holds cases"),

@@ -9,10 +9,12 @@ import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.datasets import load_digits
 
 import nachos_jax
 from nachos_jax import models
@@ -123,6 +125,10 @@ def test_python_examples_run(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = blocks("docs/python.md", "python", "run")[number]
+    code = re.sub(r"(training\.epochs) = \d+", r"\1 = 2", code)
+    digits = load_digits()
+    few = SimpleNamespace(images=digits.images[:300], target=digits.target[:300])
+    monkeypatch.setattr("sklearn.datasets.load_digits", lambda: few)
     monkeypatch.chdir(tmp_path)
     config = nachos_jax.default_config()
     config.engine.packing, config.engine.convolution = "map", "custom"  # to time them all takes longest

@@ -17,6 +17,7 @@ from nachos_jax.cli.main import main
 from nachos_jax.protocol.crew import crews
 from nachos_jax.protocol.study.conduct import Conductor
 from nachos_jax.runtime.stopping import StoppedError
+from tests import painting
 from tests.cli.case_inputs import READY, SMALL
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,6 +55,11 @@ def arrays() -> dict[str, np.ndarray]:
     }
 
 
+@pytest.fixture(autouse=True)
+def unpainted(figures_unpainted: None) -> None:
+    """The figures of commands that run in this process; those of processes of their own are painted."""
+
+
 @pytest.fixture(scope="session")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with cases.npz and study.py; nothing in it may be changed."""
@@ -85,7 +91,7 @@ def call(study: Path, caches: Path) -> Call:
 @pytest.fixture(scope="session")
 def finished(study: Path, caches: Path) -> Path:
     """Run directory after evaluate and deploy; copy it before you change it."""
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, painting.unpainted():
         patch.chdir(study)
         patch.setenv("XDG_CACHE_HOME", str(caches))
         for command in ("evaluate", "deploy"):

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from launch.local import free_port
+from tests import painting
 from tests.cli.conftest import CONFIG, arrays, said
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,7 +44,7 @@ def prepare(folder: Path) -> Path:
 
 def alone(folder: Path, workdir: Path) -> dict[str, bytes]:
     """What the command gives in this process, which has its imports and programs already."""
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, painting.unpainted():
         patch.syspath_prepend(str(folder))
         patch.chdir(folder)
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))

@@ -205,7 +205,6 @@ def test_refusals_in_a_shell(call: Call, tmp_path: Path):
     """The real exit code, and no traceback from anything that runs before or after `main`."""
     for words in (
         ("evaluate", "--config=study.py"),
-        ("evaluate", "--config=nowhere.py", f"--workdir={tmp_path}"),
         ("evaluate", "--config=study.py", f"--workdir={tmp_path}", "--config.folds.count=2"),
     ):
         done = call("-m", "nachos_jax", *words)

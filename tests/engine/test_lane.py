@@ -37,6 +37,18 @@ def plain_loop(
     pixels = dense(cohort).astype(np.float64)
     pixels = ((pixels - pixels[keep].mean()) / pixels[keep].std()).astype(np.float32)
     unused, size, losses = rng.key(stream, Purpose.DROPOUT, 0), int(fit.hparams["batch_size"]), []
+
+    @nnx.jit
+    def step(network: nnx.Module, trainer: nnx.Optimizer, images: jax.Array, labels: jax.Array) -> jax.Array:
+        def loss(net):
+            logits = net(images, Mode(True, 0.0, unused, {}))
+            return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+
+        value, gradients = nnx.value_and_grad(loss)(network)
+        with jax.numpy_dtype_promotion("standard"):  # Optax does not keep to the strict rules
+            trainer.update(network, gradients)
+        return value
+
     for epoch in range(fit.limit.epochs):
         batches, seen = [], []
         for number, rows in enumerate(windows, start=epoch * len(windows)):
@@ -44,16 +56,7 @@ def plain_loop(
             order = [case for case in rows[np.argsort(draws)] if case >= 0 and keep[case]]
             batches += [order[i : i + size] for i in range(0, len(order) - size + 1, size)]
         for batch in map(np.asarray, batches):
-
-            def loss(net, batch=batch):
-                logits = net(jnp.asarray(pixels[batch]), Mode(True, 0.0, unused, {}))
-                labels = jnp.asarray(cohort.targets.values[batch])
-                return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
-
-            value, gradients = nnx.value_and_grad(loss)(network)
-            with jax.numpy_dtype_promotion("standard"):  # Optax does not keep to the strict rules
-                trainer.update(network, gradients)
-            seen.append(float(value))
+            seen.append(float(step(network, trainer, pixels[batch], cohort.targets.values[batch])))
         losses.append(np.mean(seen))
     held = jnp.asarray(pixels[cohort.table.folds == 1])
     return losses, np.asarray(network(held, evaluation({})))

@@ -110,16 +110,15 @@ def test_one_trace_a_bucket_and_none_on_the_second_round(cohort):
     run = tiny.run_config(training__epochs=2)
     mixed = [
         tiny.fit(run, (0, 1), **{"cnn.width": width, "optimizer": optimizer})
-        for width in (4, 6)
-        for optimizer in ("sgd", "adam", "adamw")
+        for width, optimizer in ((4, "sgd"), (4, "adam"), (4, "adamw"), (6, "sgd"))
     ]
     _, _, pool = tiny.train(mixed, run, cohort)
-    assert len(pool.traces) == 4, "adam and adamw share a bucket"
+    assert len(pool.traces) == 3, "adam and adamw share a bucket"
     pool.submit([dataclasses.replace(fit, seed=1) for fit in mixed])
     while pool.busy or pool.waiting:
         pool.step()
     assert set(pool.traces.values()) == {1}
-    assert pool.spent.compilations == 4
+    assert pool.spent.compilations == 3
 
 
 def test_lanes_are_refilled_at_epoch_boundaries(cohort):

@@ -113,7 +113,7 @@ def _deploy(run: Path) -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def matrix() -> Iterator[None]:
+def matrix(all_unpainted: None) -> Iterator[None]:
     """The table, when it is asked for."""
     yield
     if "NACHOS_DAMAGE_MATRIX" in os.environ:
@@ -123,7 +123,7 @@ def matrix() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(all_unpainted: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("damage") / "run"
     _evaluate(run)
     _deploy(run)

@@ -25,6 +25,8 @@ from nachos_jax.tasks.classification import TASK
 from tests import tiny
 from tests.records import seals
 
+pytestmark = pytest.mark.usefixtures("all_unpainted")
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:

@@ -21,6 +21,7 @@ from nachos_jax.report.page import page
 from nachos_jax.tasks.classification import TASK
 from tests import tiny
 
+pytestmark = pytest.mark.usefixtures("figures_unpainted")
 FLAT = {"protocol": "flat", "training__early_stopping": False, "report__replicates": 200, "search__trials": 3}
 
 

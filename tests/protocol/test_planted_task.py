@@ -75,7 +75,7 @@ def planted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     registry._found.cache_clear()
 
 
-@pytest.mark.usefixtures("planted")
+@pytest.mark.usefixtures("planted", "figures_unpainted")
 def test_a_planted_task_goes_from_arrays_to_report_and_predictions(tmp_path: Path) -> None:
     images, labels, folds = tiny.arrays()
     pairs = np.stack([labels, images.mean(axis=(1, 2)) / 100], axis=1)

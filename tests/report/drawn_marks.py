@@ -36,13 +36,18 @@ class Box:
         return wide > 1.0 and high > 1.0
 
 
+class NothingDrawnError(AssertionError):
+    """The numbers leave nothing to draw."""
+
+
 class Drawn:
     """A figure, and what matplotlib drew of it."""
 
     def __init__(self, draw: Callable[[], Figure | None]):
         with patch.object(Canvas, "savefig", autospec=True, side_effect=Canvas.savefig) as spy:
             figure = draw()
-        assert figure is not None
+        if figure is None:
+            raise NothingDrawnError
         self.figure, self.canvas = figure, spy.call_args.args[0]
         self.root = tree(figure.svg)
         boxes = [box(item) for item in self.root.iter("text")]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -128,48 +129,49 @@ def drawn(figure: Figure | None) -> Figure:
 RELIABILITY = Reliability(np.arange(11), SHARES, SHARES**2, SHARES**2 - 0.1, SHARES**2 + 0.1)
 THRESHOLDS = SHARES[:-1]
 BENEFIT = NetBenefit(THRESHOLDS / 5, THRESHOLDS / 6, THRESHOLDS / 4, treat_all=-THRESHOLDS)
-EXAMPLES: tuple[Figure, ...] = tuple(
-    map(
-        drawn,
+EXAMPLES: tuple[Callable[[], Figure | None], ...] = (
+    lambda: folds(
+        metric(
+            {"0": 0.8, "1": 0.9, "2": None},
+            0.85,
+            interval("corrected t", 0.7, 0.95, 0.85),
+            interval("BHT", None, None, None, "no loss"),
+        ),
+        UNIT,
+    ),
+    lambda: strip(TRIALS, "score"),
+    lambda: forest(
+        "subgroups",
         [
-            folds(
-                metric(
-                    {"0": 0.8, "1": 0.9, "2": None},
-                    0.85,
-                    interval("corrected t", 0.7, 0.95, 0.85),
-                    interval("BHT", None, None, None, "no loss"),
-                ),
-                UNIT,
-            ),
-            strip(TRIALS, "score"),
-            forest(
-                "subgroups",
-                [
-                    Row("sex", "female", 20, 10, 0.8, 0.7, 0.9),
-                    Row("sex", "male", 30, 20, None, reason="one class"),
-                    Row("", "other", 3, None, 0.5),
-                ],
-                Row("", "all", 53, 33, 0.81, 0.75, 0.85),
-                "accuracy",
-                UNIT,
-            ),
-            ranking([ranked("roc")]),
-            ranking([ranked("precision_recall"), ranked("precision_recall")]),
-            calibration(RELIABILITY, SHARES, "nevus", "Brier 0.1"),
-            decision(THRESHOLDS, BENEFIT, "nevus"),
-            confusion(["benign", "malignant"], CONFUSION, CONFUSION / 10, CONFUSION * 100),
-            learning(FITS),
-            curves({f"fold {i}": (0.7, 0.5 + i / 100) for i in range(10)} | {"fold 10": (0.5,)}, "losses"),
-            parallel(KINDS, TRIALS, "score"),
-            agreement(KINDS, TRIALS),
-            mattered(forest_of({"learning_rate": 0.7, "optimizer": 0.2, "depth": None})),
-            ranks(ranked_studies([[0.2, 0.5, 1.0], [None, 0.9, 1.0]], [1, 2, 3])),
-            best_so_far(progress([[0.6, 0.7, 0.9], [0.5, 0.5]]), "mean accuracy of the inner folds"),
-            grouped(run_scores(["ax", "ax", "random", "random"], [0.8, 0.81, 0.7, 0.72]), "accuracy"),
-            time_spent(spent(3600.0, 60.0)),
-            scatter(TRUTH, TRUTH + NOISE, np.arange(40) % 4, "age"),
-            bland_altman(TRUTH, TRUTH + NOISE, np.arange(40) % 4, "age"),
-            forest("labels", [Row("", "nodule", 120, None, 0.8, 0.7, 0.9)], None, "AUC", UNIT),
+            Row("sex", "female", 20, 10, 0.8, 0.7, 0.9),
+            Row("sex", "male", 30, 20, None, reason="one class"),
+            Row("", "other", 3, None, 0.5),
         ],
-    )
+        Row("", "all", 53, 33, 0.81, 0.75, 0.85),
+        "accuracy",
+        UNIT,
+    ),
+    lambda: ranking([ranked("roc")]),
+    lambda: ranking([ranked("precision_recall"), ranked("precision_recall")]),
+    lambda: calibration(RELIABILITY, SHARES, "nevus", "Brier 0.1"),
+    lambda: decision(THRESHOLDS, BENEFIT, "nevus"),
+    lambda: confusion(["benign", "malignant"], CONFUSION, CONFUSION / 10, CONFUSION * 100),
+    lambda: learning(FITS),
+    lambda: curves({f"fold {i}": (0.7, 0.5 + i / 100) for i in range(10)} | {"fold 10": (0.5,)}, "losses"),
+    lambda: parallel(KINDS, TRIALS, "score"),
+    lambda: agreement(KINDS, TRIALS),
+    lambda: mattered(forest_of({"learning_rate": 0.7, "optimizer": 0.2, "depth": None})),
+    lambda: ranks(ranked_studies([[0.2, 0.5, 1.0], [None, 0.9, 1.0]], [1, 2, 3])),
+    lambda: best_so_far(progress([[0.6, 0.7, 0.9], [0.5, 0.5]]), "mean accuracy of the inner folds"),
+    lambda: grouped(run_scores(["ax", "ax", "random", "random"], [0.8, 0.81, 0.7, 0.72]), "accuracy"),
+    lambda: time_spent(spent(3600.0, 60.0)),
+    lambda: scatter(TRUTH, TRUTH + NOISE, np.arange(40) % 4, "age"),
+    lambda: bland_altman(TRUTH, TRUTH + NOISE, np.arange(40) % 4, "age"),
+    lambda: forest("labels", [Row("", "nodule", 120, None, 0.8, 0.7, 0.9)], None, "AUC", UNIT),
 )
+
+
+@cache
+def example(number: int) -> Figure:
+    """The figure that an example draws; once in a process, for painting takes long."""
+    return drawn(EXAMPLES[number]())

@@ -113,6 +113,7 @@ def test_nothing_is_cut_overlaps_or_comes_from_elsewhere(html, width):
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on the PATH")
+@pytest.mark.parametrize("html", ["flat"], indirect=True)
 def test_the_measure_finds_what_is_wrong(html):
     """Else the test above could pass on any page."""
     spoilt = (

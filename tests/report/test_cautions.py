@@ -162,10 +162,10 @@ def test_the_interval_over_subjects_is_told_where_one_fold_is_all_there_is(make_
 
 
 RATES = {
-    "sensitivity": lambda y, called, w: sk.recall_score(y, called, sample_weight=w),
-    "specificity": lambda y, called, w: sk.recall_score(~y, ~called, sample_weight=w),
-    "ppv": lambda y, called, w: sk.precision_score(y, called, sample_weight=w),
-    "npv": lambda y, called, w: sk.precision_score(~y, ~called, sample_weight=w),
+    "sensitivity": lambda tn, fp, fn, tp: tp / (tp + fn),
+    "specificity": lambda tn, fp, fn, tp: tn / (tn + fp),
+    "ppv": lambda tn, fp, fn, tp: tp / (tp + fp),
+    "npv": lambda tn, fp, fn, tp: tn / (tn + fn),
 }
 
 
@@ -180,11 +180,12 @@ def test_rates_of_decisions_have_intervals_over_subjects(make_run):
     y, scores = estimates.truth[order] == 1, estimates.predicted[order, 1]
     least = {fold: summary["decisions"]["folds"][str(fold)]["threshold"]["value"] for fold in range(5)}
     called = np.array([score >= least[fold] for fold, score in zip(folds, scores, strict=True)])
+    of_fold = [folds == fold for fold in range(5)]
+    counts = [
+        [sk.confusion_matrix(y[f], called[f], sample_weight=w[f]).ravel() for f in of_fold] for w in weights
+    ]
     for name, rate in RATES.items():
-        values = [
-            np.mean([rate(y[folds == f], called[folds == f], w[folds == f]) for f in range(5)])
-            for w in weights
-        ]
+        values = [np.mean([rate(*fold) for fold in replicate]) for replicate in counts]
         first, second = summary["decisions"]["rates"][name]["intervals"]
         assert (first["unit"], second["unit"]) == ("subjects", "outer folds")
         assert [first["low"], first["high"]] == pytest.approx(np.quantile(values, [0.025, 0.975]))

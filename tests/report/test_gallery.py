@@ -14,6 +14,8 @@ from nachos_jax.report.reading import evidence as records
 
 PNG = b"\x89PNG\r\n\x1a\n and the rest of a picture"
 
+pytestmark = pytest.mark.usefixtures("figures_unpainted")
+
 
 @pytest.fixture
 def directory(make_run):

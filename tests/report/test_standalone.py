@@ -8,12 +8,12 @@ from xml.etree import ElementTree
 import pytest
 
 from nachos_jax.report.figures.svg import standalone
-from tests.report.figure_examples import EXAMPLES
+from tests.report.figure_examples import EXAMPLES, example
 
 
-@pytest.mark.parametrize("figure", EXAMPLES, ids=lambda figure: figure.name)
-def test_a_file_needs_nothing_else(figure):
-    file = standalone(figure.svg)
+@pytest.mark.parametrize("number", range(len(EXAMPLES)))
+def test_a_file_needs_nothing_else(number):
+    file = standalone(example(number).svg)
     assert "var(" not in file
     assert "http" not in re.sub(r"http://www.w3.org/(2000/svg|1999/xlink)", "", file)
     root = ElementTree.fromstring(file)

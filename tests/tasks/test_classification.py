@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -55,6 +54,8 @@ LOSS = jax.jit(loss)
 
 @given(LOGITS, LABELS, WEIGHTS)
 def test_weighted_loss_is_that_of_pytorch(logits, labels, weights):
+    import torch  # late: it takes seconds
+
     found = float(LOSS(logits, labels, weights, np.float32(0.0)))
     torch_loss = torch.nn.CrossEntropyLoss(weight=torch.tensor(weights))
     expected = float(torch_loss(torch.tensor(logits), torch.tensor(labels, dtype=torch.int64)))
@@ -63,6 +64,8 @@ def test_weighted_loss_is_that_of_pytorch(logits, labels, weights):
 
 @given(LOGITS, LABELS, st.floats(0, 0.5, width=32))
 def test_smoothed_loss_is_that_of_pytorch_and_of_optax(logits, labels, smoothing):
+    import torch  # late: it takes seconds
+
     found = float(LOSS(logits, labels, np.ones(4, np.float32), np.float32(smoothing)))
     torch_loss = torch.nn.CrossEntropyLoss(label_smoothing=float(smoothing))
     expected = float(torch_loss(torch.tensor(logits), torch.tensor(labels, dtype=torch.int64)))
@@ -73,6 +76,8 @@ def test_smoothed_loss_is_that_of_pytorch_and_of_optax(logits, labels, smoothing
 
 
 def test_the_gradient_of_the_loss_is_that_of_pytorch():
+    import torch  # late: it takes seconds
+
     draw = np.random.default_rng(3)
     logits, labels = draw.normal(size=(12, 4)).astype(np.float32), draw.integers(0, 4, 12)
     weights = np.asarray([0.5, 1.0, 2.0, 3.0], np.float32)
@@ -142,6 +147,8 @@ def test_far_cumulative_outputs_have_finite_gradients(outputs, labels):
 @settings(max_examples=30)
 @given(hnp.arrays(np.float32, (6, 1), elements=st.floats(-60, 60, width=32)))
 def test_two_ordered_classes_are_logistic_regression(outputs):
+    import torch  # late: it takes seconds
+
     labels = jnp.asarray([0, 1, 0, 1, 1, 0], jnp.int32)
     found = TWO(outputs, labels)
     expected = torch.nn.BCEWithLogitsLoss()(

@@ -7,7 +7,6 @@ import math
 import jax
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -49,6 +48,8 @@ def targets(values) -> Targets:
 @settings(max_examples=50)
 @given(LOGITS, TRUTHS, WEIGHTS)
 def test_weighted_loss_is_that_of_pytorch_on_the_known_labels(logits, truth, weights):
+    import torch  # late: it takes seconds
+
     value, slope = loss(logits, truth, weights, np.float32(0.0))
     known = ~np.isnan(truth)
     there = np.where(known, truth, 0).astype(int)
@@ -70,6 +71,8 @@ def test_weighted_loss_is_that_of_pytorch_on_the_known_labels(logits, truth, wei
     LOGITS, hnp.arrays(np.float32, (8, 3), elements=st.sampled_from([0.0, 1.0])), st.floats(0, 0.5, width=32)
 )
 def test_unweighted_loss_is_plain_and_smoothing_moves_the_targets(logits, truth, smoothing):
+    import torch  # late: it takes seconds
+
     wanted = torch.tensor(truth * (1 - smoothing) + smoothing / 2)
     expected = float(torch.nn.BCEWithLogitsLoss()(torch.tensor(logits), wanted))
     assert float(loss(logits, truth, ONES, np.float32(smoothing))[0]) == pytest.approx(
@@ -209,6 +212,8 @@ def sound(seed: int = 0) -> np.ndarray:
 
 
 def test_watched_is_the_plain_loss_of_the_known_labels_and_the_metric_turned():
+    import torch  # late: it takes seconds
+
     truth, logits = sound(), np.random.default_rng(1).normal(size=(40, 3)).astype(np.float32)
     known = torch.tensor(~np.isnan(truth))
     expected = torch.nn.BCEWithLogitsLoss()(torch.tensor(logits)[known], torch.tensor(truth)[known])

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -24,7 +23,7 @@ from tests.tasks.columns import columns
 OUTPUTS = hnp.arrays(np.float32, (12, 1), elements=st.floats(-4, 4, width=32))
 VALUES = hnp.arrays(np.float32, 12, elements=st.floats(-100, 100, width=32))
 MEAN, SD = 12.0, 30.0
-TORCH = {"squared": torch.nn.MSELoss(), "absolute": torch.nn.L1Loss(), "huber": torch.nn.HuberLoss()}
+TORCH = {"squared": "MSELoss", "absolute": "L1Loss", "huber": "HuberLoss"}
 
 
 def told(mean: float = MEAN, sd: float = SD) -> Told:
@@ -48,10 +47,12 @@ def losses(outputs, values):
 @settings(max_examples=30)
 @given(OUTPUTS, VALUES)
 def test_losses_and_gradients_are_those_of_pytorch(outputs, values):
+    import torch  # late: it takes seconds
+
     wanted = torch.tensor((values.astype(np.float64) - MEAN) / SD, dtype=torch.float32)
     for kind, (loss, slope) in losses(outputs, values).items():
         theirs = torch.tensor(outputs, requires_grad=True)
-        expected = TORCH[kind](theirs[:, 0], wanted)
+        expected = getattr(torch.nn, TORCH[kind])()(theirs[:, 0], wanted)
         expected.backward()
         assert float(loss) == pytest.approx(float(expected.detach()), rel=1e-4, abs=1e-6)
         if kind != "absolute":  # at a corner either slope is right
