@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -126,7 +127,7 @@ def test_python_examples_run(
 ) -> None:
     code = blocks("docs/python.md", "python", "run")[number]
     code = re.sub(r"(training\.epochs) = \d+", r"\1 = 2", code)
-    digits = load_digits()
+    digits: Any = load_digits()
     few = SimpleNamespace(images=digits.images[:300], target=digits.target[:300])
     monkeypatch.setattr("sklearn.datasets.load_digits", lambda: few)
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""Whole studies under search policies: the same after kills, nothing of a test fold, the winner trained in full."""
+"""Whole studies under search policies: the same after kills, blind to the test fold, the winner in full."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ from nachos_jax.search import registry as searchers
 from nachos_jax.search.policies import registry as policies
 
 LEARNED = 8
-"""Rounds after the first where config.search.proposals = 0 leaves their size to us: never from the number of lanes,
-which would let proposals depend on the devices."""
+"""Rounds after the first where config.search.proposals = 0 leaves their size to us: never from the number of
+lanes, which would let proposals depend on the devices."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The score that a trial would have had on all inner folds, for searchers that learn from trials given up early."""
+"""The score that a trial would have had on all inner folds: what searchers hear of trials given up early."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from nachos_jax.search.policies.policy import Known
 def expected(known: Known, trial: int) -> tuple[float | None, float]:
     """Expected mean score of a trial over all inner folds, and its standard error.
 
-    The trial is compared with the best trial that is known on all folds, on the folds that it has seen and as far
-    as it was trained there: the leader's mean and the mean difference are added. m of the M folds seen leave a
-    variance of s^2/m (1 - m/M) (Cochran 1977, eq. 2.12), where s^2 is drawn to that of all trials.
+    The trial is compared with the best one that is known on all folds, on the folds that it has seen and as
+    far as it was trained there: the leader's mean and the mean difference are added. m of the M folds seen
+    leave a variance of s^2/m (1 - m/M) (Cochran 1977, eq. 2.12), where s^2 is drawn to that of all trials.
 
     Returns:
         (None, 0.0) where nothing can be compared.

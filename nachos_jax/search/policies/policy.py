@@ -124,7 +124,7 @@ class Known:
         return len(self.scores(trial)) == len(self.folds)
 
     def rungs(self, trial: int) -> dict[int, float]:
-        """Mean scores by epoch limit, over the folds seen under each; empty where no limit was a shorter one."""
+        """Mean scores by epoch limit, over the folds seen under each; empty where all had the whole one."""
         found: dict[int, list[float]] = {}
         for fold in self.folds:
             for limit in self._seen.get((trial, fold), {}):
