@@ -20,7 +20,8 @@ def studies(curves: np.ndarray, limit: EpochLimit) -> dict[int, Recorded]:
     """The study of each outer fold.
 
     Args:
-        curves: of shape (trials, outer folds, inner folds, epochs, 4); columns are loss, accuracy, and both on
+        curves: of shape (trials, outer folds, inner folds, epochs, 4); columns are loss, accuracy, and both
+        on
             the inner fold; NaN where a fit had ended.
         limit: under which they were recorded.
     """
@@ -28,7 +29,9 @@ def studies(curves: np.ndarray, limit: EpochLimit) -> dict[int, Recorded]:
     found = {}
     for outer in range(folds):
         inner = [fold for fold in range(folds) if fold != outer]
-        by_fit = {(trial, fold): _curve(curves[trial, outer, fold]) for trial in range(trials) for fold in inner}
+        by_fit = {
+            (trial, fold): _curve(curves[trial, outer, fold]) for trial in range(trials) for fold in inner
+        }
         found[outer] = Recorded(by_fit, order(outer, inner), limit, trials)
     return found
 

@@ -12,7 +12,7 @@ from nachos_jax.core.types import EpochLimit
 from nachos_jax.protocol.design.selection import score_trial, select
 from nachos_jax.records.schema import Curve
 from nachos_jax.search.policies.play import Play
-from nachos_jax.search.policies.policy import Asked, Known, Noise, Policy, unknown
+from nachos_jax.search.policies.policy import Known, Noise, Policy, unknown
 
 Fold = int
 
@@ -45,7 +45,8 @@ class Outcome:
         epochs: by (trial, inner fold), the furthest that was trained.
         fraction: of the epochs of the full protocol.
         regret: of the selected trial's full score to the best one's, in standard errors of the best trial's
-            mean over inner folds; 0 without regret, infinite when nothing is selected though a trial could be.
+            mean over inner folds; 0 without regret, infinite when nothing is selected though a trial could
+            be.
         best: the trial that the full protocol selects.
     """
 
@@ -91,7 +92,7 @@ def cohorts(policy: Policy, trials: int, rounds: int | None) -> list[list[int]]:
 
 
 def answer(curve: Curve, limit: EpochLimit) -> Curve:
-    """A recorded curve as a fit with another limit would have written it; `limit` may ask for less, not more."""
+    """A recorded curve as a fit with a nearer limit would have written it."""
     last = stop(curve.loss, limit) if limit.patience else limit.epochs
     last = last or len(curve.loss)
     if last >= len(curve.loss):
@@ -116,7 +117,7 @@ def everything(recorded: Recorded) -> int | None:
 
 
 def regret(recorded: Recorded, selected: int | None, best: int | None) -> float:
-    """See `Outcome`. Where the best trial has the same score on all folds, the error is that of trials on average."""
+    """See `Outcome`. Where the best trial scores the same on all folds, the error is that of all trials."""
     if selected == best or best is None:
         return 0.0
     scores = [

@@ -1,7 +1,7 @@
 """The order of inner folds: a round-robin tournament by the circle method.
 
-In round r outer folds t and v are each other's inner fold, so a fit that leaves both out serves the two studies
-at the same time, and policies that stop after some folds still share all that they train.
+In round r outer folds t and v are each other's inner fold, so a fit that leaves both out serves the two
+studies at the same time, and policies that stop after some folds still share all that they train.
 """
 
 from __future__ import annotations
