@@ -103,8 +103,9 @@ def answer(curve: Curve, limit: EpochLimit) -> Curve:
 def choose(known: Known) -> int | None:
     """The trial that is selected among those that have a score on all inner folds."""
     done = [trial for trial in known.alive() if known.complete(trial)]
-    curves = [{fold: known.curve(trial, fold) for fold in known.folds} for trial in done]
-    place = select([score_trial(by_fold, 0) for by_fold in curves])
+    found = [{fold: known.curve(trial, fold) for fold in known.folds} for trial in done]
+    whole = [{fold: curve for fold, curve in by_fold.items() if curve} for by_fold in found]
+    place = select([score_trial(curves, 0) for curves in whole])
     return None if place is None else done[place]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy import integrate, stats
@@ -21,8 +23,8 @@ def test_a_gain_is_the_integral_over_what_may_be_gained(leads, variance, freedom
     folds = 5
     shown = np.array([leads + [np.nan] * (folds - len(leads))])
     error = np.sqrt(variance / len(leads) * (1 - len(leads) / folds))
-    ahead = stats.t(freedom, loc=-np.mean(leads), scale=error)
-    expected = integrate.quad(lambda gain: gain * ahead.pdf(gain), 0, np.inf)[0]
+    density = partial(stats.t.pdf, df=freedom, loc=-np.mean(leads), scale=error)
+    expected = integrate.quad(lambda gain: gain * density(gain), 0, np.inf)[0]
     found = expected_gain(shown, np.array([variance]), np.array([freedom]), folds)
     assert found[0] == pytest.approx(expected, rel=1e-5)
 

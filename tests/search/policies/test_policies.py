@@ -136,7 +136,9 @@ def test_neither_units_nor_numbers_of_trials_decide(name, drawn, shift, power, s
     world = on_a_grid(replace(drawn.world(), noise=unknown))
     names = random.Random(seed).sample(range(world.trials), world.trials)
     curves = {
-        (names[trial], fold): replace(found, score=tuple(shift + 2.0**power * value for value in found.score))
+        (names[trial], fold): replace(
+            found, score=tuple(shift + 2.0**power * value for value in found.score if value is not None)
+        )
         for (trial, fold), found in world.curves.items()
     }
     outcome, other = replay(world, build(name)), replay(replace(world, curves=curves), build(name))
@@ -149,7 +151,9 @@ def on_a_grid(world: Recorded) -> Recorded:
     """Scores that computers shift and scale without rounding, and that no two trials share."""
     curves = {}
     for (trial, fold), found in world.curves.items():
-        score = [round(value * 2**8) / 2**8 + (trial + 1) / 2**16 for value in found.score]
+        score = [
+            round(value * 2**8) / 2**8 + (trial + 1) / 2**16 for value in found.score if value is not None
+        ]
         curves[trial, fold] = replace(found, score=tuple(score))
     return replace(world, curves=curves)
 
