@@ -16,7 +16,18 @@ from typing import Any
 from benchmarks.shared import measure
 
 BEGIN, END = "<!-- results -->", "<!-- /results -->"
-ORDER = ("steps", "protocol", "overhead", "scaling", "hosts", "soak", "stream", "intervals", "rates")
+ORDER = (
+    "steps",
+    "protocol",
+    "overhead",
+    "scaling",
+    "hosts",
+    "soak",
+    "stream",
+    "intervals",
+    "policies",
+    "rates",
+)
 
 
 def rendered(readme: str, results: Mapping[str, Mapping[str, Any]]) -> str:

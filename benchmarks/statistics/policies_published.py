@@ -20,7 +20,8 @@ def studies(curves: np.ndarray, limit: EpochLimit) -> dict[int, Recorded]:
     """The study of each outer fold.
 
     Args:
-        curves: of shape (trials, outer folds, inner folds, epochs, 4); columns are loss, accuracy, and both on
+        curves: of shape (trials, outer folds, inner folds, epochs, 4); columns are loss, accuracy, and both
+        on
             the inner fold; NaN where a fit had ended.
         limit: under which they were recorded.
     """

@@ -45,7 +45,8 @@ class Outcome:
         epochs: by (trial, inner fold), the furthest that was trained.
         fraction: of the epochs of the full protocol.
         regret: of the selected trial's full score to the best one's, in standard errors of the best trial's
-            mean over inner folds; 0 without regret, infinite when nothing is selected though a trial could be.
+            mean over inner folds; 0 without regret, infinite when nothing is selected though a trial could
+            be.
         best: the trial that the full protocol selects.
     """
 
@@ -91,7 +92,7 @@ def cohorts(policy: Policy, trials: int, rounds: int | None) -> list[list[int]]:
 
 
 def answer(curve: Curve, limit: EpochLimit) -> Curve:
-    """A recorded curve as a fit with another limit would have written it; `limit` may ask for less, not more."""
+    """A recorded curve as a fit with a nearer limit would have written it."""
     last = stop(curve.loss, limit) if limit.patience else limit.epochs
     last = last or len(curve.loss)
     if last >= len(curve.loss):
@@ -102,8 +103,9 @@ def answer(curve: Curve, limit: EpochLimit) -> Curve:
 def choose(known: Known) -> int | None:
     """The trial that is selected among those that have a score on all inner folds."""
     done = [trial for trial in known.alive() if known.complete(trial)]
-    curves = [{fold: known.curve(trial, fold) for fold in known.folds} for trial in done]
-    place = select([score_trial(by_fold, 0) for by_fold in curves])
+    found = [{fold: known.curve(trial, fold) for fold in known.folds} for trial in done]
+    whole = [{fold: curve for fold, curve in by_fold.items() if curve} for by_fold in found]
+    place = select([score_trial(curves, 0) for curves in whole])
     return None if place is None else done[place]
 
 
@@ -116,7 +118,7 @@ def everything(recorded: Recorded) -> int | None:
 
 
 def regret(recorded: Recorded, selected: int | None, best: int | None) -> float:
-    """See `Outcome`. Where the best trial has the same score on all folds, the error is that of trials on average."""
+    """See `Outcome`. Where the best trial scores the same on all folds, the error is that of all trials."""
     if selected == best or best is None:
         return 0.0
     scores = [

@@ -104,7 +104,7 @@ def _draw(
 
 
 def _counted(final: np.ndarray, cases: int | None, rng: np.random.Generator) -> tuple[np.ndarray, float]:
-    """Scores with the luck of the fold's cases, half of it shared by all trials; and what it does to a difference."""
+    """Scores with the luck of cases, half of it shared by all trials, and its part in a difference."""
     if not cases:
         return final, 0.0
     luck = np.sqrt(final * (1 - final) / cases)

@@ -56,7 +56,9 @@ def plain_loop(
             order = [case for case in rows[np.argsort(draws)] if case >= 0 and keep[case]]
             batches += [order[i : i + size] for i in range(0, len(order) - size + 1, size)]
         for batch in map(np.asarray, batches):
-            seen.append(float(step(network, trainer, pixels[batch], jnp.asarray(cohort.targets.values[batch]))))
+            seen.append(
+                float(step(network, trainer, pixels[batch], jnp.asarray(cohort.targets.values[batch])))
+            )
         losses.append(np.mean(seen))
     held = jnp.asarray(pixels[cohort.table.folds == 1])
     return losses, np.asarray(network(held, evaluation({})))

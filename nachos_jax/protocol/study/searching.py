@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from nachos_jax.core.types import Fit, Trial, TrialScore
 from nachos_jax.protocol.design.selection import score_trial, select
 from nachos_jax.protocol.design.study import Study
-from nachos_jax.records.schema import FitRecord, Outcome
+from nachos_jax.records.schema import Curve, FitRecord, Outcome
 from nachos_jax.search.policies import registry as policies
 from nachos_jax.search.policies import tournament
 from nachos_jax.search.policies.expected import expected
@@ -36,6 +36,9 @@ class Searching:
         self._play = Play(policies.build(study.run.search.policy), known, self._choose)
         self._trials: dict[int, Trial] = {}
         self._scores: dict[int, TrialScore] = {}
+        self._stages = 0  # those of the policy when scores were last thought of
+        self._shown: dict[int, dict[int, Curve]] = {}
+        self.best = -math.inf  # the best score of a trial so far, for people: no stage is waited for
         self._fits: dict[Asked, Fit] = {}
 
     @property
@@ -65,14 +68,17 @@ class Searching:
             if not ended:
                 return list(fits.values())
             for asked, fit in ended.items():
-                self._play.known.tell(asked, self._records[fit].curves[asked.fold])
-                self._scores.pop(asked.trial, None)
+                curve = self._records[fit].curves[asked.fold]
+                self._play.known.tell(asked, curve)
+                self._show(asked, curve)
 
     def score(self, number: int) -> TrialScore | None:
         """What is known of a trial that has been decided on; None before."""
         known, trial = self._play.known, self._trials.get(number)
         if trial is None or number not in known.trials:
             return None
+        if self._stages != self._play.stages:
+            self._scores, self._stages = {}, self._play.stages
         if number not in self._scores:
             self._scores[number] = self._score(number)
         score = self._scores[number]
@@ -94,12 +100,6 @@ class Searching:
         """How many fits a trial asks for before anything is decided on it."""
         return self._play.first
 
-    @property
-    def best(self) -> float:
-        """The best score of a trial so far; minus infinity before the first."""
-        scores = [score.score for score in map(self.score, self._play.known.trials) if score is not None]
-        return max((score for score in scores if score is not None), default=-math.inf)
-
     def outcome(self) -> Outcome | None:
         """h* and n* of a search that is over; None when every trial has failed."""
         scores = [self._score(number) for number in sorted(self._trials)]
@@ -108,6 +108,13 @@ class Searching:
         ]
         trials = [self._trials[number] for number in sorted(self._trials)]
         return self._study.conclude(trials, scores, fits)
+
+    def _show(self, asked: Asked, curve: Curve) -> None:
+        curves = self._shown.setdefault(asked.trial, {})
+        curves[asked.fold] = curve
+        if len(curves) == len(self._study.inner):
+            score = score_trial(curves, 0, last=self._study.keep_last).score
+            self.best = max(self.best, -math.inf if score is None else score)
 
     def _fit(self, asked: Asked) -> Fit:
         if asked not in self._fits:

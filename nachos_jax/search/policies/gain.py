@@ -1,4 +1,4 @@
-"""What trials may still gain on the leader: the expected improvement of a mean over a finite number of folds."""
+"""What trials may still gain on the leader: expected improvement of a mean over a finite number of folds."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ def expected_gain(leads: np.ndarray, variance: np.ndarray, freedom: np.ndarray, 
     """How much each rival is expected to end above the leader, counting 0 where it ends below.
 
     Of `folds` inner folds m are known, and all that counts is the mean over all of them. So the variance of a
-    lead's mean is s^2/m (1 - m/M) (Cochran 1977, eq. 2.12): with all folds known nothing is left to gain. The gain
-    is the expected improvement of a t distribution (Jones et al. 1998; Williams, Santner and Notz 2000).
+    lead's mean is s^2/m (1 - m/M) (Cochran 1977, eq. 2.12): with all folds known nothing is left to gain.
+    The gain is the expected improvement of a t distribution (Jones et al. 1998; Williams, Santner and Notz
+    2000).
 
     Args:
-        leads: what the leader's score is above the rival's, of shape (rivals, folds); NaN where one is not known.
-        variance: of one fold's lead, of shape (rivals,).
-        freedom: degrees of freedom of the variances, more than 1, of shape (rivals,).
-        folds: M.
+        leads: what the leader's score is above the rival's, of shape (rivals, folds); NaN where one is not
+        known. variance: of one fold's lead, of shape (rivals,). freedom: degrees of freedom of the
+        variances, more than 1, of shape (rivals,). folds: M.
 
     Returns:
         Expected gains in units of the score, of shape (rivals,).

@@ -10,8 +10,8 @@ from nachos_jax.search.policies.policy import Cohort
 from nachos_jax.search.policies.rungs import ETA
 
 LOWEST = 2
-"""Rungs below the whole one in the first bracket. Two give brackets of 9, 5 and 3 trials, so that a search of some
-tens of trials goes through all of them."""
+"""Rungs below the whole one in the first bracket. Two give brackets of 9, 5 and 3 trials, so that a search
+of some tens of trials goes through all of them."""
 
 
 class Hyperband(Halving):

@@ -13,19 +13,20 @@ from nachos_jax.core.types import EpochLimit
 from nachos_jax.search.policies.policy import Known
 
 LADDER = (1 / 8, 1 / 4, 1 / 2)
-"""Shares of the patience that are taken. Few, so that the two studies of a fit mostly ask for the same."""
+"""Shares of the patience that are taken: few, so that the two studies of a fit mostly ask for the same."""
 SHORTEST = 2
 MARGIN = 2.0
-"""Another fold may keep a trial waiting for twice as long: its flat epochs scatter by a fifth or so, seldom by half."""
-MATTERS = 1.5
-"""Steps between epochs, in medians of their sizes: what is less is taken for noise, also where nothing is learned yet."""
+"""Another fold may keep a trial waiting for twice as long."""
+MATTERS = 3.0
+"""A fall of the loss in medians of its steps from epoch to epoch. What is less may be noise: if the loss
+scatters normally around a level, this is 2.9 of its standard deviations."""
 
 
 def learned(known: Known, trial: int) -> EpochLimit:
     """The limit under which the trial would be trained on its other folds.
 
-    Its patience is the shortest of the ladder that is `MARGIN` times the longest wait before an improvement that
-    mattered. A late starter has waited long on its first fold, so it is waited for.
+    Its patience is the shortest of the ladder that is `MARGIN` times the trial's longest wait before the loss
+    fell by something that mattered. Who starts late on the first fold is waited for on all others.
     """
     whole = known.limit
     curves = [known.curve(trial, fold, whole) for fold in known.folds]
@@ -40,15 +41,14 @@ def learned(known: Known, trial: int) -> EpochLimit:
 
 
 def longest_wait(loss: Sequence[float | None]) -> int:
-    """The most epochs before a loss improved by more than noise, until it was lowest.
+    """The most epochs from one fall of the loss that mattered to the next, until it was lowest.
 
     Noise is told from the steps between epochs, so the unit of the loss does not matter.
     """
-    values = [value for value in loss[: best_epoch(loss)] if value is not None]
-    steps = np.abs(np.diff([value for value in loss if value is not None]))
-    least = MATTERS * float(np.median(steps)) if len(steps) else 0.0
+    finite = [value for value in loss if value is not None]
+    least = MATTERS * float(np.median(np.abs(np.diff(finite)))) if len(finite) > 1 else 0.0
     lowest, since, longest = math.inf, 0, 0
-    for value in values:
+    for value in finite[: best_epoch(loss)]:
         since += 1
         if value < lowest - least:
             lowest, longest, since = value, max(longest, since), 0

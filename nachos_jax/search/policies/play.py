@@ -15,7 +15,8 @@ class Play:
 
     When all cohorts are through, the trial that would be selected is completed: trained on every inner fold
     as if there had been no policy. If another one is then ahead of it, that one too, until the selected trial
-    is complete. If all fail that were not given up, those that were are back, and the policy goes on with them.
+    is complete. If all fail that were not given up, those that were are back, and the policy goes on with
+    them.
 
     Args:
         policy: how far trials are trained.
@@ -45,6 +46,9 @@ class Play:
     over = False
     """Whether nothing is left to ask for, now or later."""
 
+    stages = 0
+    """How many stages have begun; what the study knows changes with them only."""
+
     def enter(self, trials: Sequence[int]) -> None:
         """The next trials that were proposed together."""
         self._cohorts.append(Cohort(len(self._cohorts), tuple(trials)))
@@ -64,7 +68,9 @@ class Play:
         They are those of the stage that is waited for, and the openings of cohorts whose turn comes later.
         """
         while not self.over and not (missing := self._missing(self._stage.asked if self._stage else ())):
+            self.known.look(self._stage.asked if self._stage else ())
             self._stage = next(self._course)
+            self.stages += 1
             if self._stage is None:  # the next cohort is awaited, or all is over
                 return []
             self.known.stopped.update(self._stage.stopped)
@@ -77,7 +83,7 @@ class Play:
         return [fit for fit in asked if not self.known.knows(fit)]
 
     def _take_back(self) -> bool:
-        """When all have failed for whose sake others were given up, those are back; False if there are none."""
+        """Those that were given up for the sake of trials that have all failed are back; False if none."""
         back = [trial for trial in self.known.stopped if not self.known.failed(trial)]
         for trial in back:
             del self.known.stopped[trial]

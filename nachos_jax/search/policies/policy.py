@@ -60,6 +60,9 @@ def unknown(first: int, second: int, fold: int) -> None:  # noqa: ARG001
 class Known:
     """What a study knows of its search fits.
 
+    A fit that has ended counts when its stage is over. So a run that was killed, which is told all at once,
+    sees at each stage what it saw before.
+
     Attributes:
         folds: inner folds in the order in which they are to be taken (see `tournament.order`).
         limit: of a search fit that no policy cuts short.
@@ -73,23 +76,29 @@ class Known:
     noise: Noise = unknown
     trials: list[int] = field(default_factory=list)
     stopped: dict[int, str] = field(default_factory=dict)
+    _told: dict[Asked, Curve] = field(default_factory=dict)
     _seen: dict[tuple[int, int], dict[EpochLimit, Curve]] = field(default_factory=dict)
 
     def tell(self, asked: Asked, curve: Curve) -> None:
         """What a fit that was asked for has said of its inner fold."""
-        self._seen.setdefault((asked.trial, asked.fold), {})[asked.limit] = curve
+        self._told[asked] = curve
 
     def knows(self, asked: Asked) -> bool:
         """Whether this very fit has ended."""
-        return asked.limit in self._seen.get((asked.trial, asked.fold), {})
+        return asked in self._told
+
+    def look(self, asked: Sequence[Asked]) -> None:
+        """Fits that have ended count from here on: those of a stage, when all of them have."""
+        for fit in asked:
+            self._seen.setdefault((fit.trial, fit.fold), {})[fit.limit] = self._told[fit]
 
     def furthest(self, trial: int, fold: int) -> tuple[EpochLimit, Curve] | None:
-        """The fit of a trial that was trained furthest, among those asked for; None before the first."""
+        """The fit of a trial that was trained furthest, among those that count; None before the first."""
         seen = self._seen.get((trial, fold))
         return max(seen.items(), key=lambda pair: reach(pair[0])) if seen else None
 
     def curve(self, trial: int, fold: int, limit: EpochLimit | None = None) -> Curve | None:
-        """Of the fit of a trial that was trained furthest, or of the one with this limit; None when not known."""
+        """Of the furthest fit of a trial on a fold, or of the one with this limit; None when not known."""
         if limit is not None:
             return self._seen.get((trial, fold), {}).get(limit)
         found = self.furthest(trial, fold)

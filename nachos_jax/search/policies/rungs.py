@@ -11,7 +11,7 @@ from nachos_jax.core.types import EpochLimit
 from nachos_jax.search.policies.policy import Asked, Known, Stage
 
 ETA = 3
-"""One in so many goes on, for so many times as many epochs: what Hyperband's authors take (Li et al. 2018, 2.6)."""
+"""One in so many goes on, for so many times as many epochs, as in Hyperband (Li et al. 2018, 2.6)."""
 
 
 def below(limit: EpochLimit, number: int) -> list[EpochLimit]:

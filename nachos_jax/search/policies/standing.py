@@ -12,13 +12,14 @@ from nachos_jax.search.policies.gain import WEIGHT, expected_gain, squares
 from nachos_jax.search.policies.policy import Known
 
 TRAINING = 2.0
-"""The variance of a lead on one fold, in variances that its cases explain: what training adds is no more than the
-cases do (Bouthillier et al. 2021)."""
+"""The variance of a lead on one fold, in variances that its cases explain: what training adds is no more
+than the cases do (Bouthillier et al. 2021)."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """The scores of all trials that have not failed, those that were given up too: they tell how much folds differ.
+    """The scores of all trials that have not failed, those that were given up too: they tell how much folds
+    differ.
 
     Attributes:
         known: what the study knows.
@@ -57,7 +58,7 @@ class Standing:
         return sorted(trials, key=lambda trial: -self.scores[self._row(trial), 0])
 
     def gains(self) -> np.ndarray | None:
-        """What each rival is expected to gain on the leader; None when nothing tells how much folds differ."""
+        """What each rival may be expected to gain; None when nothing tells how much folds differ."""
         pooled = self._pooled
         if pooled is None:
             return None
@@ -69,8 +70,8 @@ class Standing:
     def error(self) -> float:
         """Standard error of the leader's mean over all inner folds.
 
-        Few folds tell little of how much it scatters. It is at least what sets it apart from others, which is half
-        the variance of leads, so it is drawn to that.
+        Few folds tell little of how much it scatters. It is at least what sets it apart from others, which
+        is half the variance of leads, so it is drawn to that.
         """
         pooled = self._pooled or 0.0
         own, freedom = squares(self.scores[[self._row(self.leader)]])
@@ -78,13 +79,13 @@ class Standing:
         return math.sqrt(variance / len(self.known.folds))
 
     def _freedom(self) -> float:
-        """Of the variance of leads. Trials share their folds, so it counts folds, however many trials there are."""
+        """Of the variance of leads: it counts folds, not trials, as all trials share the same folds."""
         folds = max(self.seen.values())
         return float(folds if self._cases is None else folds + WEIGHT)
 
     @cached_property
     def _pooled(self) -> float | None:
-        """The variance of a lead from fold to fold, over all trials; at least what the folds' cases explain."""
+        """The variance of a lead from fold to fold, over all trials; at least what its cases explain."""
         own, freedom = squares(
             self._leads([row for row, trial in enumerate(self.trials) if trial != self.leader])
         )
