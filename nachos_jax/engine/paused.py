@@ -7,6 +7,7 @@ fold is not seen any more.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -112,6 +113,9 @@ def folder(root: Path) -> Path:
 def clear(root: Path) -> None:
     """Removes all paused lanes: nothing is left to train."""
     shutil.rmtree(folder(root), ignore_errors=True)
+    for up in (root, root.parent):
+        with contextlib.suppress(OSError):  # something is left in it
+            up.rmdir()
 
 
 def _digest(arrays: Mapping[str, np.ndarray]) -> str:

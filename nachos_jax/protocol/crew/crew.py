@@ -191,8 +191,8 @@ def put_down(store: RunDirectory, pool: LanePool, ledger: Ledger, seconds: float
                 raise
             log.warning("what this process has spent is not on record: %s", error)
     if not failed:
-        paused.clear(store.path / "checkpoints" / store.command)
         checkpoint.prune(_launches(store, ledger.name), store.fit_ids())
+        paused.clear(store.path / "checkpoints" / store.command)
 
 
 def _launches(store: RunDirectory, session: str) -> Iterator[Path]:
