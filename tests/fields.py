@@ -21,7 +21,10 @@ def plain(**changes: Any) -> dict[str, Any]:
     """The default config on the digits as nested dictionaries; names like training__epochs set fields."""
     values = json.loads(default_config().to_json_best_effort())
     values["data"]["source"] = "digits"
-    values["search"]["metric"] = "balanced_accuracy"  # as a checked config names it
+    values["search"]["metric"], values["search"]["policy"] = (
+        "balanced_accuracy",
+        "race",
+    )  # as a checked one has
     for name, value in changes.items():
         put(values, name, value)
     return values

@@ -47,6 +47,7 @@ def config(**changes: Any):
     values.model.cnn.stages, values.model.cnn.width = 1, 4
     values.training.batch_size, values.training.epochs, values.training.patience = 16, 4, 2
     values.search.searcher, values.search.trials = "random", 3
+    values.search.policy = "full"
     values.engine.lanes = 1
     # Timed choices would differ from run to run, and take seconds.
     values.engine.packing, values.engine.convolution = "map", "custom"

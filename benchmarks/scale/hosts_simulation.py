@@ -147,7 +147,7 @@ def run_config(case: Case, lengths: Lengths) -> Any:
     config.search.searcher, config.search.trials = case.searcher, case.trials
     config.search.initial = case.initial or config.search.initial
     config.search.proposals = case.proposals or config.search.proposals
-    config.search.lag = case.lag
+    config.search.lag, config.search.policy = case.lag, "full"
     if case.buckets > 1:
         config.search.space.batch_size = f"choice({', '.join(str(2**k) for k in range(3, 3 + case.buckets))})"
     config.training.epochs, config.training.patience = lengths.epochs, lengths.patience
@@ -187,7 +187,7 @@ class World:
 
     def lead(self) -> None:
         """Process 0."""
-        run: Any = SimpleNamespace(config=self.run_config, store=self.store, cohort=None)
+        run: Any = SimpleNamespace(config=self.run_config, store=self.store, cohort=None, census=())
         tested: set[int | None] = set()
         ending = Ending(
             fits=protocols.refits,

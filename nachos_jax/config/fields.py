@@ -153,8 +153,9 @@ SEARCH = Section(
         ),
         text(
             "policy",
-            "full",
-            '"full": every trial on all inner folds to its early stop; others give trials up earlier',
+            "",
+            'how far trials are trained: "race", "race-halving", "halving", "hyperband", "top", or "full" (all on '
+            'all inner folds); "" = "race" if nested, "full" if flat',
             before="full",
         ),
         whole("trials", 16, 1, 100_000, "trials of each study, the default configuration included"),

@@ -35,7 +35,7 @@ def parse(
         headlines: the metric that each task selects by unless the config names one.
 
     Returns:
-        The run, with the hyperparameters of its task; `raw` names the selection metric.
+        The run, with the hyperparameters of its task; `raw` names the selection metric and the policy.
 
     Raises:
         UsageError: an unknown or missing key, a value of the wrong type or out of range.
@@ -44,6 +44,7 @@ def parse(
     _check_keys(values, flat(reference))
     _check_task(values["task.name"], tuple(headlines))
     values["search.metric"] = values["search.metric"] or headlines[values["task.name"]]
+    values["search.policy"] = values["search.policy"] or ("full" if values["protocol"] == "flat" else "race")
     checked = {key: field.check(values[key]) for key, field in FIELDS.items()}
     hparams = {row.name: row.check(values[row.key], f"config.{row.key}") for row in table}
     dimensions = _dimensions(values, table)

@@ -143,7 +143,8 @@ def test_runs_that_differ_are_refused(
 def test_a_run_of_the_program_itself(finished: Path, tmp_path: Path):
     code, out, err = said("study", f"--workdir={finished}", f"--output={tmp_path}")
     assert (code, err) == (0, "")
-    assert "Rankings cannot be compared: 2 to rank: at least 3 are needed." in out
+    assert "Rankings cannot be compared: 1 to rank: at least 3 are needed." in out
+    assert "3 stopped" in out
     assert {path.stem for path in tmp_path.glob("*.svg")} == {"best_so_far"}
 
 

@@ -15,6 +15,8 @@ SEARCHES = st.builds(
     trials=st.integers(1, 40),
     initial=st.integers(1, 12),
     proposals=st.integers(1, 7),
+    lag=st.integers(0, 2),
+    priors=st.just(()),
     metric=st.just("accuracy"),
     rule=st.just("best"),
     space=st.just(()),
@@ -43,4 +45,13 @@ def test_a_cohort_is_due_when_all_earlier_ones_are_decided_and_none_once_all_are
     found = cohorts.of(search)
     asked = data.draw(st.integers(0, len(found.ends)))
     through = data.draw(st.integers(0, asked))
-    assert found.due(asked, through) == (asked < len(found.ends) and (found.blind or through == asked))
+    ready = found.blind or through >= asked - search.lag
+    assert found.due(asked, through) == (asked < len(found.ends) and ready)
+
+
+@given(SEARCHES)
+def test_a_cohort_sees_the_trials_of_all_but_the_last_ones_before_it(search):
+    found = cohorts.of(search)
+    for index in range(len(found.ends)):
+        decided = max(0, index - search.lag)
+        assert found.seen(index) == sum(len(found.numbers(earlier)) for earlier in range(decided))

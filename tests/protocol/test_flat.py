@@ -109,7 +109,7 @@ def test_a_lost_search_fit_is_trained_again_by_the_same_command(finished: Path, 
 @pytest.mark.parametrize(
     ("changes", "cure"),
     [
-        ({"search__searcher": "ax"}, "'sobol' or 'random'"),
+        ({"search__searcher": "ax"}, "use 'sobol'"),
         ({"search__rule": "one-se"}, "set it to 'best'"),
         ({"training__early_stopping": True}, "config.training.early_stopping = False"),
         ({"folds__repeats": 2, "folds__scheme": "stratified"}, "set it to 1"),

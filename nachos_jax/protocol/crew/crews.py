@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-
 from nachos_jax.cluster.board import Launch, Party
 from nachos_jax.core.types import digest
-from nachos_jax.data import census
 from nachos_jax.engine.pool import LanePool
 from nachos_jax.engine.tuning import Agree, alone
 from nachos_jax.protocol.crew.crew import Alone, Crew, new_session
@@ -15,18 +12,14 @@ from nachos_jax.protocol.design import protocols
 from nachos_jax.protocol.run import environment
 from nachos_jax.protocol.run.opening import Run
 
-log = logging.getLogger("nachos_jax")
-
 
 def gather(run: Run, party: Party | None) -> Crew:
-    """Tells who is there; then the lanes of this process, or of all of its launch, which are called in.
+    """The lanes of this process, or of all processes of its launch, which are then called in.
 
     Args:
         run: the opened run.
         party: the processes of this launch, or None when this one is alone.
     """
-    for text in census.lines(run.cohort):
-        log.info("%s", text)
     launch = new_session()
     name = f"{launch}-p0"
     if party is None:

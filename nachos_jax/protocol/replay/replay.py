@@ -77,7 +77,7 @@ def _play(
 ) -> tuple[int, Memory]:
     """Epochs trained, and the ends of the studies, which stand alone or share their fits."""
     memory, answers = Memory(), Answers(recorded, alone)
-    run, crew = cast(Any, SimpleNamespace(config=config, store=memory)), cast(Any, answers)
+    run, crew = cast(Any, SimpleNamespace(config=config, store=memory, census=())), cast(Any, answers)
     studies = [Study(t, recorded.inner[t], "", config, f"Outer fold {t}", keep_last=False) for t in outer]
     ending = Ending(lambda *_: [], lambda *_: None, lambda _: False)
     conductor = Conductor(

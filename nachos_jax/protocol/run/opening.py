@@ -10,7 +10,7 @@ from nachos_jax.config.differences import differences
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import digest
-from nachos_jax.data import sources
+from nachos_jax.data import census, sources
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine.resume import Checkpoints
 from nachos_jax.protocol.run import door, environment
@@ -44,6 +44,11 @@ class Run:
     store: RunDirectory
     cases: str
     warnings: tuple[str, ...] = ()
+
+    @property
+    def census(self) -> list[str]:
+        """Who is there, for people."""
+        return census.lines(self.cohort)
 
     def checkpoints(self, session: str) -> Checkpoints:
         """Where the process of a session saves its lanes."""

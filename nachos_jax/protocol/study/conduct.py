@@ -78,12 +78,14 @@ class Conductor:
         self._news = True  # records or proposals have come in since studies were last advanced
 
     def conduct(self) -> None:
-        """Runs until every study is finished.
+        """Tells who is there, then runs until every study is finished.
 
         Raises:
             UsageError: a study could not be finished, for a reason that its message gives; all others
                 were, and their results are on disk.
         """
+        for text in self._run.census:
+            log.info("%s", text)
         start = time.monotonic()
         with contextlib.ExitStack() as closers:  # each runs, whatever another one meets
             closers.callback(self._progress.close)
