@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
 import sys
 
 from nachos_jax.core.errors import UsageError
@@ -19,6 +21,7 @@ nachos status   --workdir=DIR                                        where a run
 nachos report   --workdir=DIR                                        writes the report again
 nachos compare  --runs=DIR,DIR[,DIR...] [--metric=auc]                tests of their differences
 nachos study    --workdir=DIR[,DIR...] [--output=FOLDER]             what finished searches teach
+nachos replay   --curves=FILE.npz|RUN [--policy=race]                what a search policy would have saved
 nachos track    --workdir=DIR [--tensorboard=FOLDER] [--mlflow=URI]   for TensorBoard or MLflow
 nachos config   [--section=NAME]                                     every field with its default and meaning
 
@@ -47,13 +50,18 @@ def main(argv: list[str], guarded: bool = False) -> int:
         process, 130 interrupted; of a sweep, the first of its runs' codes that is not 0.
     """
     try:
-        return _dispatch(argv[1:], guarded)
+        code = _dispatch(argv[1:], guarded)
+        sys.stdout.flush()
+        return code
     except StoppedError as error:
         print(f"nachos: {error}", file=sys.stderr)
         return EXIT_CODE
     except UsageError as error:
         print(f"nachos: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # who reads the output, like head, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except OSError as error:
         if error.filename is None:
             raise
