@@ -9,8 +9,10 @@ import pytest
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.protocol.evaluate import evaluate
+from nachos_jax.protocol.run import door
 from nachos_jax.records.store import RunDirectory
 from nachos_jax.runtime.stopping import StoppedError
+from nachos_jax.search import registry
 from nachos_jax.search.policies.registry import POLICIES
 from tests import tiny
 from tests.protocol.test_kill import records
@@ -30,7 +32,13 @@ def configured(policy: str, **changes) -> RunConfig:
     )
 
 
-def interrupted(run: RunConfig, workdir: Path, monkeypatch: pytest.MonkeyPatch, every: int) -> int:
+def interrupted(
+    run: RunConfig,
+    workdir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    every: int,
+    outer: list[int] | None = None,
+) -> int:
     """Runs until all is done, stopped after every so many steps of the lanes; returns how often."""
     from nachos_jax.protocol.crew import crew
 
@@ -47,7 +55,7 @@ def interrupted(run: RunConfig, workdir: Path, monkeypatch: pytest.MonkeyPatch, 
         patched.setattr(crew, "stop_if_asked", stop)
         while True:
             try:
-                evaluate(run, str(workdir), None, tiny.cohort(), quiet=True)
+                evaluate(run, str(workdir), outer, tiny.cohort(), quiet=True)
             except StoppedError:
                 stops += 1
             else:
@@ -95,3 +103,32 @@ def test_the_flat_protocol_refuses_policies(tmp_path):
     run = configured("race", protocol="flat", training__early_stopping=False)
     with pytest.raises(UsageError, match=r"config\.search\.policy = 'race' gives trials up"):
         evaluate(run, str(tmp_path), None, tiny.cohort(), quiet=True)
+
+
+def test_a_searcher_hears_the_same_after_stops_and_what_is_expected_of_trials_that_left(
+    tmp_path, monkeypatch
+):
+    build, heard = registry.build, {}
+
+    class Listening:
+        def __init__(self, setting):
+            self._drawn = build("random", setting)
+
+        def ask(self, count, history):
+            heard.setdefault(len(history), []).append(tuple(history))
+            return self._drawn.ask(count, history)
+
+    run = configured("race", search__initial=3, search__proposals=2, search__lag=1)
+    monkeypatch.setattr(registry, "looks_at_scores", lambda _: True)
+    monkeypatch.setattr(registry, "build", lambda _, setting: Listening(setting))
+    monkeypatch.setattr(door, "check_config", lambda _: None)
+    evaluate(run, str(tmp_path / "calm"), [OUTER], tiny.cohort(), quiet=True)
+    calm = {number: told for number, (told,) in heard.items()}
+    assert sorted(calm) == [0, 3, 5], "three trials, then two and two"
+    assert all(one.score is None for one in calm[3]), "with a lag of one nothing is known yet"
+    assert all(one.score is not None for one in calm[5][:3])
+    assert any(one.error > 0 for one in calm[5][:3]), "a trial has left, and its score is expected"
+    assert all(one.score is None for one in calm[5][3:])
+    assert interrupted(run, tmp_path / "stopped", monkeypatch, every=4, outer=[OUTER]) > 2
+    assert all(told == calm[number] for number, all_told in heard.items() for told in all_told)
+    assert records(tmp_path / "stopped") == records(tmp_path / "calm")

@@ -45,10 +45,9 @@ class Cohorts:
         """
         return asked < len(self.ends) and (self.blind or through >= asked - self.lag)
 
-    def seen(self, index: int) -> int:
-        """How many trials, from the first on, have shown their scores when a cohort is asked for."""
-        decided = index - self.lag
-        return self.ends[decided - 1] if decided > 0 else 0
+    def decided(self, asked: int) -> int:
+        """How many cohorts the next one sees the scores of, even if more are known."""
+        return max(0, asked - self.lag)
 
 
 def of(search: SearchConfig) -> Cohorts:

@@ -25,7 +25,7 @@ from nachos_jax.records.schema import FitRecord, Outcome
 from nachos_jax.runtime import stopping
 from nachos_jax.search import registry as searchers
 from nachos_jax.search.background import Background
-from nachos_jax.search.searcher import Heard, Proposal, Searcher, SearchSetting
+from nachos_jax.search.searcher import Proposal, Searcher, SearchSetting
 
 log = logging.getLogger("nachos_jax")
 
@@ -156,11 +156,8 @@ class Conductor:
 
     def _ask(self, desk: _Desk) -> None:
         desk.asking, searcher, numbers = True, desk.searcher, self._cohorts.numbers(desk.entered)
-        seen = self._cohorts.seen(desk.entered)
-        history = [
-            desk.search.heard(number) if number < seen else Heard(desk.trials[number])
-            for number in range(numbers.start)
-        ]
+        decided = self._cohorts.decided(desk.entered)
+        history = [desk.search.heard(number, decided) for number in range(numbers.start)]
         self._background.submit(desk.study.outer, lambda: searcher.ask(len(numbers), history))
 
     def _collect(self) -> None:

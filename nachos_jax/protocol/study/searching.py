@@ -33,13 +33,14 @@ class Searching:
         self._study, self._records = study, records
         order = tournament.order(study.outer, study.inner)
         known = Known(order, study.run.limit, noise(self._record))
-        self._play = Play(policies.build(study.run.search.policy), known, self._choose)
+        self._play = Play(policies.build(study.run.search.policy), known, self._choose, self._listen)
         self._trials: dict[int, Trial] = {}
         self._scores: dict[int, TrialScore] = {}
-        self._stages = 0  # those of the policy when scores were last thought of
+        self._changes = 0  # of what the policy knows, when scores were last thought of
         self._shown: dict[int, dict[int, Curve]] = {}
         self.best = -math.inf  # the best score of a trial so far, for people: no stage is waited for
         self._fits: dict[Asked, Fit] = {}
+        self._heard: dict[int, dict[int, Heard]] = {}  # by how many cohorts had been decided on, and by trial
 
     @property
     def over(self) -> bool:
@@ -77,15 +78,23 @@ class Searching:
         known, trial = self._play.known, self._trials.get(number)
         if trial is None or number not in known.trials:
             return None
-        if self._stages != self._play.stages:
-            self._scores, self._stages = {}, self._play.stages
+        if self._changes != self._play.changes:
+            self._scores, self._changes = {}, self._play.changes
         if number not in self._scores:
             self._scores[number] = self._score(number)
         score = self._scores[number]
         return None if score.status == "stopped" and number not in known.stopped else score
 
-    def heard(self, number: int) -> Heard:
-        """What a searcher is told of a trial."""
+    def heard(self, number: int, decided: int) -> Heard:
+        """What a searcher is told of a trial once so many cohorts were decided on, whatever came since."""
+        found = self._heard.get(decided, {}).get(number)
+        return found or Heard(self._trials[number])
+
+    def _listen(self) -> None:
+        known = self._play.known
+        self._heard[self._play.through] = {number: self._hear(number) for number in known.trials}
+
+    def _hear(self, number: int) -> Heard:
         trial, score, known = self._trials[number], self.score(number), self._play.known
         if score is None or score.status == "failed":
             return Heard(trial, failed=score is not None)

@@ -22,10 +22,13 @@ class Play:
         policy: how far trials are trained.
         known: what the study knows; it is filled by `tell`.
         choose: the trial that would be selected.
+        passed: is called whenever a cohort has been through all its stages.
     """
 
-    def __init__(self, policy: Policy, known: Known, choose: Choose):
-        self.known = known
+    def __init__(
+        self, policy: Policy, known: Known, choose: Choose, passed: Callable[[], None] = lambda: None
+    ):
+        self.known, self._passed = known, passed
         self._policy, self._choose = policy, choose
         self._cohorts: list[Cohort] = []
         self._last = False
@@ -46,8 +49,8 @@ class Play:
     over = False
     """Whether nothing is left to ask for, now or later."""
 
-    stages = 0
-    """How many stages have begun; what the study knows changes with them only."""
+    changes = 0
+    """How often what the study knows has changed."""
 
     def enter(self, trials: Sequence[int]) -> None:
         """The next trials that were proposed together."""
@@ -69,11 +72,12 @@ class Play:
         """
         while not self.over and not (missing := self._missing(self._stage.asked if self._stage else ())):
             self.known.look(self._stage.asked if self._stage else ())
+            self.changes += 1
             self._stage = next(self._course)
-            self.stages += 1
             if self._stage is None:  # the next cohort is awaited, or all is over
                 return []
             self.known.stopped.update(self._stage.stopped)
+            self.changes += 1
         if self.over:
             return []
         ahead = [self._policy.opening(self.known, cohort) for cohort in self._cohorts[self._through + 1 :]]
@@ -101,6 +105,7 @@ class Play:
             yield Stage(self._policy.opening(self.known, cohort))
             yield from self._policy.course(self.known, cohort)
             self._through += 1
+            self._passed()
         while True:
             while not self.known.alive() and self._take_back():
                 yield from self._policy.course(self.known, self._cohorts[-1])
