@@ -190,17 +190,15 @@ class BucketLanes:
             self._checkpoint.close()
 
     def _known(self) -> list[FitResult]:
-        """The next fits that a paused lane has been trained as far as they ask for."""
+        """Those of the next fits that a paused lane has been trained as far as they ask for."""
         found: list[FitResult] = []
-        while self._paused is not None and self._pending and self.busy < self.program.lanes:
-            fit = self._pending[0]
-            saved = self._paused.take(fit)
-            if saved is None or not saved.progress_of(fit).ended:
-                break
-            self._pending.popleft()
-            i = self._free_lane()
-            self._best[i] = np.array(saved.best)
-            found.append(self._finish(i, saved.progress_of(fit), self._unseen()))
+        for fit in list(self._pending)[: self.program.lanes - self.busy]:
+            saved = self._paused.take(fit) if self._paused else None
+            if saved is not None and saved.progress_of(fit).ended:
+                self._pending.remove(fit)
+                i = self._free_lane()
+                self._best[i] = np.array(saved.best)
+                found.append(self._finish(i, saved.progress_of(fit), self._unseen()))
         return found
 
     def _refill(self) -> tuple[LaneState, np.ndarray]:

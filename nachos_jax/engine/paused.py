@@ -88,7 +88,8 @@ class PausedLanes:
                 raise ValueError("its numbers are not those that were written")
             (found,) = resumables(arrays, [json.loads(facts["told"])]).values()
         except (OSError, ValueError, KeyError, SafetensorError) as error:
-            log.warning("the paused lane %s is unreadable and left aside (%s)", path, error)
+            log.warning("the paused lane %s is unreadable and removed (%s)", path, error)
+            path.unlink(missing_ok=True)
             return None
         ends = [stop(curve.loss, fit.limit) for curve in found.watchers.values()]
         if any(end is not None and end < len(found.training_loss) for end in ends):

@@ -79,3 +79,16 @@ def test_a_lane_does_not_serve_a_fit_that_would_have_ended_before(tmp_path):
     train(tmp_path, [replace(fit, limit=EpochLimit(9, 2)) for fit in fits])
     shorter = [replace(fit, limit=EpochLimit(1, 1)) for fit in fits]
     assert train(tmp_path, shorter)[0] == train(None, shorter)[0]
+
+
+def test_a_fit_that_was_paused_and_not_recorded_is_not_trained_on(tmp_path):
+    """As after a kill between the two: all orders of fits with such a lane and of fits without."""
+    limit = EpochLimit(2, 2)
+    short = [replace(fit, limit=limit) for fit in full()]
+    calm, _ = train(None, short)
+    train(tmp_path, short[1::2])
+    for order in (short, short[::-1]):
+        after, epochs = train(tmp_path, order)
+        assert after == calm
+        assert all(result.record.epochs <= 2 for result in after.values())
+        assert epochs <= 2 * len(short)
