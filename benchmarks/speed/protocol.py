@@ -37,6 +37,7 @@ def get_config():
     config.data.source, config.data.path, config.data.subject = "npz", "{data}", "one_case_per_subject"
     config.folds.count, config.search.trials, config.training.epochs = {folds}, {trials}, {epochs}
     config.training.early_stopping, config.search.searcher = False, "random"
+    config.search.policy = "full"  # the same work as the other side
     config.search.space.nesterov = "choice(True, False)"
     return config
 """
