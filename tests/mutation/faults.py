@@ -56,9 +56,9 @@ FAULTS = (
     ),
     Fault(
         "a trial is scored on the outer fold",
-        "protocol/design/study.py",
-        "curves = {v: record.curves[v] for v, record in found.items()}",
-        "curves = {v: record.curves[max(record.curves)] for v, record in found.items()}",
+        "protocol/study/searching.py",
+        "curves = {fold: record.curves[fold] for fold, record in records.items()}",
+        "curves = {fold: record.curves[max(record.curves)] for fold, record in records.items()}",
         ("protocol/test_evaluate.py::test_outcomes_follow_from_the_fit_records_by_the_rule",),
     ),
     Fault(
@@ -71,7 +71,7 @@ FAULTS = (
     # --- rules of stopping and selection -----------------------------------------------------------------
     Fault(
         "the best epoch is counted from 0",
-        "engine/watch.py",
+        "core/curves.py",
         "return 1 + min(range(",
         "return min(range(",
         ("engine/test_watch.py",),
