@@ -115,3 +115,14 @@ def test_what_is_no_recording_is_refused(tmp_path, capsys):
     ):
         assert main(["nachos", "replay", f"--curves={tmp_path / place}"]) == 2
         assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("output", "message"), [("curves.npz", "ends in .json"), ("nowhere/x.json", "make it first")]
+)
+def test_an_output_that_would_cost_the_curves_or_has_no_folder_is_refused(tmp_path, capsys, output, message):
+    path = Path(stored(tmp_path, one__curves=curves()))
+    before = path.read_bytes()
+    assert main(["nachos", "replay", f"--curves={path}", f"--output={tmp_path / output}"]) == 2
+    assert message in capsys.readouterr().err
+    assert path.read_bytes() == before
