@@ -140,6 +140,17 @@ def test_runs_that_differ_are_refused(
     assert told in refused("study", f"--workdir={first.path},{other.path}", "--output=x")
 
 
+def test_a_folder_of_other_work_is_refused_and_an_earlier_one_written_again(finished: Path, tmp_path: Path):
+    (tmp_path / "importance.csv").write_text("mine")
+    code, _, err = said("study", f"--workdir={finished}", f"--output={tmp_path}")
+    assert code == 2
+    assert "holds other files (e.g. importance.csv)" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["importance.csv"]
+    assert (tmp_path / "importance.csv").read_text() == "mine"
+    for _ in range(2):
+        assert said("study", f"--workdir={finished}", f"--output={tmp_path / 'new'}")[0] == 0
+
+
 def test_a_run_of_the_program_itself(finished: Path, tmp_path: Path):
     code, out, err = said("study", f"--workdir={finished}", f"--output={tmp_path}")
     assert (code, err) == (0, "")
