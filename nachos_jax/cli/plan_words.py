@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from nachos_jax.protocol.plan.plan import Plan
 
 PLAYED = {
-    "race": (0.31, 0.37),
+    "race": (0.32, 0.37),
     "halving": (0.25, 0.39),
     "hyperband": (0.25, 0.39),
     "top": (0.34, 0.36),

@@ -11,7 +11,7 @@ from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import Hyperparameter, active, by_name
 from nachos_jax.core.space import Dimension
-from nachos_jax.core.types import HParams, HParamValue, Trial, TrialScore
+from nachos_jax.core.types import HParams, HParamValue, Trial
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,6 @@ class Heard:
 
 History = Sequence[Heard]
 """What is heard of all trials of one study, in order of number."""
-
-
-def heard_of(trial: Trial, score: TrialScore | None) -> Heard:
-    """What is heard of a trial whose fits are all whole; None for the score of a running one."""
-    if score is None:
-        return Heard(trial)
-    return Heard(trial, score.score, failed=score.score is None)
 
 
 @dataclass(frozen=True)
