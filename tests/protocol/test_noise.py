@@ -25,9 +25,8 @@ def between(outputs: dict[str, np.ndarray | None]) -> Any:
     )
     run: Any = SimpleNamespace(config=config, cohort=cohort, folds=tiny.folds(cohort), store=store)
     names = list(outputs)
-    return noise.between(
-        run, lambda trial, _: SimpleNamespace(fit=names[trial]) if trial < len(names) else None
-    )  # type: ignore[arg-type,return-value]
+    record: Any = lambda trial, _: SimpleNamespace(fit=names[trial]) if trial < len(names) else None  # noqa: E731
+    return noise.between(run, record)
 
 
 def logits(right: np.ndarray) -> np.ndarray:
