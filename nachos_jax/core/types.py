@@ -53,6 +53,7 @@ class Fit:
         seed: run seed.
         limit: when it ends.
         cases: hash of the case table with its folds.
+        asked: those of the folds left out that a study asks about; None for all of them.
     """
 
     hparams: HParams
@@ -60,26 +61,31 @@ class Fit:
     seed: int
     limit: EpochLimit
     cases: str
+    asked: tuple[int, ...] | None = None
 
     @cached_property
     def id(self) -> str:
         """Hash of exactly the fields of this fit: 16 hexadecimal characters."""
-        return digest(
-            {
-                "hparams": dict(self.hparams),
-                "left_out": list(self.left_out),
-                "seed": self.seed,
-                "limit": [self.limit.epochs, self.limit.patience, self.limit.min_delta],
-                "cases": self.cases,
-            }
-        )
+        told = {
+            "hparams": dict(self.hparams),
+            "left_out": list(self.left_out),
+            "seed": self.seed,
+            "limit": [self.limit.epochs, self.limit.patience, self.limit.min_delta],
+            "cases": self.cases,
+        }
+        return digest(told if self.asked is None else {**told, "asked": list(self.asked)})
+
+    @property
+    def held(self) -> tuple[int, ...]:
+        """The folds whose cases it predicts."""
+        return self.left_out if self.asked is None else self.asked
 
     @cached_property
     def stream(self) -> str:
         """Hash that names the random streams: (seed, folds left out, hyperparameters).
 
-        It leaves out the epoch limit and the case table, so a refit for n epochs is the prefix of
-        the same fit for more epochs, and targets cannot reach the random numbers.
+        It leaves out the epoch limit, the folds asked about and the case table, so a refit for n epochs is
+        the prefix of the same fit for more epochs, and targets cannot reach the random numbers.
         """
         return digest([self.seed, list(self.left_out), dict(self.hparams)], length=32)
 

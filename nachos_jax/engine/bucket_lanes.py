@@ -159,7 +159,7 @@ class BucketLanes:
             arrays, told = snapshot(self._state, due)
             for row, lane in enumerate(due):
                 alone = {name: np.ascontiguousarray(array[row : row + 1]) for name, array in arrays.items()}
-                self._paused.keep(lane.progress.fit.stream, alone, told[row])
+                self._paused.keep(lane.progress.fit, alone, told[row])
 
     def _running(self) -> list[Running]:
         held = [(i, p, self._best[i]) for i, p in enumerate(self._progress) if p is not None]
@@ -251,28 +251,26 @@ class BucketLanes:
         progress, told = self._progress[i], self._told[i]
         if progress is None:
             return self._maker.idle()
+        told = told._replace(epoch=np.int32(progress.epochs))
+        if progress.watchers:  # a fold whose watcher has stopped is not predicted any more
+            if progress.watching != progress.fit.held:
+                held, n_held = self._maker.held(progress.watching)
+                told = told._replace(held=held, n_held=n_held)
+            return told
         # A refit predicts its fold once, after its last epoch: nothing sees the test cases before.
-        unwatched = not progress.watchers and progress.epochs + 1 < progress.fit.limit.epochs
-        held = np.int32(0) if unwatched else told.n_held
-        return told._replace(epoch=np.int32(progress.epochs), n_held=held)
+        return told if progress.epochs + 1 == progress.fit.limit.epochs else told._replace(n_held=np.int32(0))
 
     def _observe(self, i: int, progress: FitProgress, loss: float, seen: np.ndarray) -> FitProgress:
-        maker, places = self._maker, self._places(progress.fit)
-        watched = {}
-        for fold in progress.watching:
+        maker, watched = self._maker, {}
+        now = maker.places(progress.watching)
+        for fold, rows in now.items():
             targets = maker.cohort.targets.of(maker.folds.cases(fold))
-            watched[fold] = maker.task.watched(self._metric, seen[places[fold]], targets)
-        after = watch.after_epoch(progress, loss, watched)
-        for fold in watched:
+            watched[fold] = maker.task.watched(self._metric, seen[rows], targets)
+        after, kept = watch.after_epoch(progress, loss, watched), maker.places(progress.fit.held)
+        for fold, rows in now.items():
             if self._keep_last or best_epoch(after.watchers[fold].loss) == after.epochs:
-                self._best[i][places[fold]] = seen[places[fold]]  # type: ignore[index]
+                self._best[i][kept[fold]] = seen[rows]  # type: ignore[index]
         return after
-
-    def _places(self, fit: Fit) -> dict[int, slice]:
-        """Where the cases of each fold left out lie among the held ones."""
-        sizes = [int(self._maker.folds.cases(fold).sum()) for fold in fit.left_out]
-        ends = np.cumsum([0, *sizes]).tolist()
-        return {fold: slice(*ends[k : k + 2]) for k, fold in enumerate(fit.left_out)}
 
     def _unseen(self) -> np.ndarray:
         return np.zeros((self._maker.held_size, self.program.spec.task.seen), np.float32)
@@ -302,7 +300,7 @@ class BucketLanes:
 
     def _inner(self, i: int, progress: FitProgress) -> dict[str, bytes]:
         """Predictions of the folds that were watched to their end; none of a fold that met NaN."""
-        best, places = self._best[i], self._places(progress.fit)
+        best, places = self._best[i], self._maker.places(progress.fit.held)
         folds = [fold for fold, curve in progress.watchers.items() if curve.end != "nan"]
         arrays = {str(fold): np.ascontiguousarray(best[places[fold]]) for fold in folds}  # type: ignore[index]
         return {"inner.safetensors": save(arrays)} if arrays else {}

@@ -14,7 +14,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from nachos_jax.config.run_config import RunConfig
-from nachos_jax.core.types import Fit
+from nachos_jax.core.types import Fit, digest
 from nachos_jax.engine import memory, tuning
 from nachos_jax.engine.buckets import Bucket
 from nachos_jax.engine.inputs import PREDICT_BATCH, InputMaker
@@ -22,7 +22,7 @@ from nachos_jax.engine.lane import LaneInput, LaneSpec
 from nachos_jax.engine.program import LaneProgram, fitting_program
 from nachos_jax.engine.resident import Resident
 from nachos_jax.engine.streamed import Streamed
-from nachos_jax.engine.tuning import Agree, Choice
+from nachos_jax.engine.tuning import Agree, Asker, Choice
 from nachos_jax.engine.windows import Windows
 from nachos_jax.models import registry
 from nachos_jax.tasks import registry as tasks
@@ -101,11 +101,20 @@ class BucketCompiler:
         while True:
             try:
                 prepare = functools.partial(self._few_steps, bucket, told, lanes)
-                return tuning.choose({**key, "lanes": lanes}, choices, prepare, self._agree)
+                asker = self._asker(bucket, told, lanes)
+                return tuning.choose({**key, "lanes": lanes}, choices, prepare, self._agree, asker)
             except Exception as error:
                 if lanes == 1 or not memory.exhausted(error):
                     raise
                 lanes //= 2
+
+    def _asker(self, bucket: Bucket, told: LaneInput, lanes: int) -> Asker:
+        """This run and the steps that it is expected to take: half of its epochs, as most fits stop early."""
+        run, folds = self._run, self._maker.folds
+        fits = run.search.trials * len(folds.numbers()) * max(1, folds.count - 1) / 2
+        steps = fits * run.limit.epochs / 2 * int(told.steps)
+        name = digest([self._maker.cohort.hash, repr(run), [list(pair) for pair in bucket]])
+        return Asker(name, steps, _TRIAL_STEPS * lanes * self._mesh.size)
 
     def _few_steps(self, bucket: Bucket, told: LaneInput, lanes: int, choice: Choice) -> Callable[[], None]:
         """Compiles a candidate over the first cases of one window; the function runs a few steps of it."""
@@ -154,4 +163,5 @@ def lane_spec(
         predict_batch=1,
         window=1,
         frozen=registry.frozen(static),
+        bfloat16=run.precision == "bfloat16",
     )

@@ -41,17 +41,23 @@ class InputMaker:
     held_size: int  # E: see `held_room`
     table: Sequence[Hyperparameter]  # the hyperparameters of the run
 
-    def held(self, left_out: tuple[int, ...]) -> np.ndarray:
-        """[n] int32: cases of the left-out folds, fold after fold."""
-        parts = [np.flatnonzero(self.folds.cases(fold)) for fold in left_out]
-        return np.concatenate([*parts, np.empty(0, np.int64)]).astype(np.int32)
+    def held(self, folds: Sequence[int]) -> tuple[np.ndarray, np.int32]:
+        """Rows [E] int32 of the cases of some folds, fold after fold, and how many there are."""
+        parts = [np.flatnonzero(self.folds.cases(fold)) for fold in folds]
+        held, room = np.concatenate([*parts, np.empty(0, np.int64)]), np.zeros(self.held_size, np.int32)
+        room[: len(held)] = self.windows.rows[held]
+        return room, np.int32(len(held))
+
+    def places(self, folds: Sequence[int]) -> dict[int, slice]:
+        """Where the cases of each fold lie among those of `held`."""
+        ends = np.cumsum([0, *(int(self.folds.cases(fold).sum()) for fold in folds)]).tolist()
+        return {fold: slice(*ends[k : k + 2]) for k, fold in enumerate(folds)}
 
     def make(self, fit: Fit, batch_size: int) -> LaneInput:
         """The input of a fit before its first epoch."""
         training = self.folds.training(fit.left_out)
         mean, sd = self.sums.mean_sd(training)
-        held, room = self.held(fit.left_out), np.zeros(self.held_size, np.int32)
-        room[: len(held)] = self.windows.rows[held]
+        held, n_held = self.held(fit.held)
         return LaneInput(
             streams=rng.streams(fit),
             epoch=np.int32(0),
@@ -60,8 +66,8 @@ class InputMaker:
             mean=mean,
             sd=sd,
             task=self.task.told(self.cohort.targets, training, fit.hparams),
-            held=room,
-            n_held=np.int32(len(held)),
+            held=held,
+            n_held=n_held,
             traced=traced(fit, self.table),
         )
 

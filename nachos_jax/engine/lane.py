@@ -35,6 +35,7 @@ class LaneSpec:
     predict_batch: int  # cases a prediction step
     window: int  # rows that are shuffled together, see engine/windows.py
     frozen: Any  # weights of the network that no lane trains, nested dictionaries of arrays; {} without
+    bfloat16: bool = False  # whether convolutions are computed in it
 
 
 class Shared(NamedTuple):

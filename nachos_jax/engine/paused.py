@@ -53,11 +53,11 @@ class PausedLanes:
         ends = {curve.end for curve in after.watchers.values()}
         return bool(ends - {""}) and "nan" not in ends
 
-    def keep(self, stream: str, arrays: Mapping[str, np.ndarray], told: Mapping) -> None:
+    def keep(self, fit: Fit, arrays: Mapping[str, np.ndarray], told: Mapping) -> None:
         """Keeps a lane, or says once why that cannot be.
 
         Args:
-            stream: of its fit.
+            fit: which it trained.
             arrays: its state, as `nachos_jax.engine.resume.snapshot` gives it of one lane.
             told: what was seen of it, likewise.
         """
@@ -70,14 +70,14 @@ class PausedLanes:
             if self._full:
                 log.info("paused lanes take %.0f GiB: no more are kept", used / 2**30)
                 return
-            write_atomic(self._path(stream), save(dict(arrays), facts))
+            write_atomic(self._path(fit), save(dict(arrays), facts))
         except (OSError, UsageError) as error:
             self._full = True
             log.warning("paused lanes cannot be kept in %s (%s)", self._folder, error)
 
     def take(self, fit: Fit) -> Resumable | None:
         """Where this fit may go on; None where no earlier part of it is kept, or it is damaged."""
-        path = self._path(fit.stream)
+        path = self._path(fit)
         if not path.exists():
             return None
         try:
@@ -100,10 +100,11 @@ class PausedLanes:
     def drop(self, fit: Fit) -> None:
         """Forgets the lane of a fit that nothing can follow."""
         if fit.limit == self._limit:
-            self._path(fit.stream).unlink(missing_ok=True)
+            self._path(fit).unlink(missing_ok=True)
 
-    def _path(self, stream: str) -> Path:
-        return self._folder / f"{stream}.safetensors"
+    def _path(self, fit: Fit) -> Path:
+        asked = "" if fit.asked is None else "-" + "-".join(map(str, fit.asked))
+        return self._folder / f"{fit.stream}{asked}.safetensors"
 
 
 def folder(root: Path) -> Path:

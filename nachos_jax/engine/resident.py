@@ -18,6 +18,7 @@ from nachos_jax.engine.program import (
     LaneProgram,
     TraceCount,
     compile_start,
+    compiler_options,
     empty_state,
     place,
     program_bytes,
@@ -72,7 +73,8 @@ class Resident:
         state = stacked(lane.abstract_state(spec), total, by_lane)
         many = stacked(told, total, by_lane)
         shared = self._shared(spec)
-        return jax.jit(counted.counting(epoch), donate_argnums=(1,)).lower(shared, state, many).compile()
+        lowered = jax.jit(counted.counting(epoch), donate_argnums=(1,)).lower(shared, state, many)
+        return lowered.compile(compiler_options=compiler_options(spec, mesh, packing))
 
     def _shared(self, spec: LaneSpec) -> Shared:
         return Shared(self._cases, jax.device_put(spec.frozen, meshes.everywhere(self._mesh)))

@@ -25,6 +25,7 @@ from nachos_jax.engine.program import (
     LaneProgram,
     TraceCount,
     compile_start,
+    compiler_options,
     program_bytes,
     sharded,
     stacked,
@@ -69,7 +70,8 @@ class Streamed:
         training = jax.jit(counted.counting(train), donate_argnums=(2,)).lower(shapes, number, progress, many)
         predict = vectorised(functools.partial(lane.predict, spec), packing, shared=1)
         predicting = jax.jit(sharded(predict, mesh, shared=1)).lower(shapes, state, many)
-        compiled = training.compile(), predicting.compile()
+        options = compiler_options(spec, mesh, packing)
+        compiled = [one.compile(compiler_options=options) for one in (training, predicting)]
         passes = _Passes(
             functools.partial(self._read, frozen), *compiled, self._windows, mesh, spec.task.seen
         )

@@ -1,4 +1,7 @@
-"""Which lowering and packing are fastest here: timed once per (device kind, bucket), then remembered."""
+"""Which lowering and packing are fastest here: known, or timed once per (device kind, bucket) and remembered.
+
+Timing compiles every candidate, so a run that would not win that time back takes the first of them.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,26 @@ _clock = time.perf_counter
 
 
 @dataclass(frozen=True)
+class Asker:
+    """A run that wants to know."""
+
+    name: str  # unlike that of any other run
+    steps: float  # training steps, summed over lanes, that it is expected to take
+    few: int  # those of a candidate's few steps
+
+    def repays(self, others: int, compiling: float = 0.0, few_steps: float | None = None) -> bool:
+        """Whether so many other candidates are worth compiling and timing.
+
+        Args:
+            others: their number.
+            compiling: seconds that compiling the first one took.
+            few_steps: seconds of its few steps; without them, whether it is worth asking.
+        """
+        step = LONGEST if few_steps is None else few_steps / self.few
+        return others * (compiling + _SECONDS) <= SHARE * self.steps * step
+
+
+@dataclass(frozen=True)
 class Choice:
     """How the lanes of a bucket are computed."""
 
@@ -45,16 +68,20 @@ class Choice:
 _TABLES = {
     "cpu": (Choice("map", "custom"), Choice("map", "im2col")),
     "tpu": (Choice("vmap", "lax"), Choice("map", "lax"), Choice("blocks", "lax")),
-    "gpu": (
-        Choice("vmap", "lax"),
-        Choice("map", "lax"),
-        Choice("blocks", "lax"),
-        Choice("vmap", "im2col"),
-        Choice("blocks", "custom"),
-    ),
+    "gpu": (Choice("vmap", "custom"), Choice("map", "lax"), Choice("vmap", "lax")),
 }
 """Worth timing, the one expected to win first. What always loses is left out: on a CPU, XLA's own gradients
-in a loop take 15 times as long, lanes in step twice."""
+in a loop take 15 times as long, lanes in step twice. On an H100 small networks are fastest in step (0.07 ms
+against 0.31 ms in turn), wide ones in turn (3.0 against 3.8 ms); see benchmarks/results."""
+
+_SETTLED = {"cpu": Choice("map", "custom")}
+"""Where nothing is timed: what has won, or was level, for every network in benchmarks/results."""
+
+SHARE = 0.03
+"""Part of what a run is expected to take that timing may cost."""
+
+LONGEST = 0.02
+"""Seconds that a step of a lane hardly takes on an accelerator, for runs too short to look."""
 
 Agree = Callable[[str, Callable[[], str]], str]
 """(question, what this process would answer) -> the answer of all processes."""
@@ -80,7 +107,8 @@ def candidates(platform: str, packing: str, convolution: str) -> tuple[Choice, .
         )
         for choice in table
     ]
-    return tuple(dict.fromkeys(wanted))
+    settled = _SETTLED.get(platform)
+    return (settled,) if settled in wanted else tuple(dict.fromkeys(wanted))
 
 
 def choose(
@@ -88,6 +116,7 @@ def choose(
     choices: Sequence[Choice],
     prepare: Callable[[Choice], _Steps],
     agree: Agree = alone,
+    asker: Asker | None = None,
 ) -> Choice:
     """The fastest choice, from memory or by timing.
 
@@ -98,10 +127,11 @@ def choose(
             their end. A choice that raises, here or there, is out. What the functions hold on the devices
             is held for all choices at once.
         agree: makes several processes take the same choice, on which the last digits of results depend.
+        asker: the run, if it may be too short to be worth the timing.
 
     Returns:
         The first choice, or one that is clearly faster. It is remembered in this process and, where JAX keeps
-        its compiled programs, beside them.
+        its compiled programs, beside them: for all runs, or for this one if it was too short.
 
     Raises:
         Exception: that of the first choice, when all raise.
@@ -109,31 +139,57 @@ def choose(
     if len(choices) == 1:
         return choices[0]
     name = digest([key, [str(choice) for choice in choices]])
-    if name not in _remembered:
+    own = digest([name, asker.name]) if asker else name
+    if own not in _remembered:
         milliseconds: dict[str, float] = {}
 
         def mine() -> str:
-            return str(_read(name, key, choices) or _fastest(choices, prepare, milliseconds))
+            known = _read(own, key, choices) or _read(name, key, choices)
+            return str(known or _fastest(choices, prepare, milliseconds, asker))
 
         answer = agree(name, mine)
-        agreed = _remembered[name] = next(choice for choice in choices if str(choice) == answer)
+        agreed = _remembered[own] = next(choice for choice in choices if str(choice) == answer)
         # Only now: the same command must go on with what all have taken.
-        if milliseconds or agreed != _read(name, key, choices):
+        if milliseconds or agreed not in (_read(own, key, choices), _read(name, key, choices)):
             made = datetime.now(UTC).isoformat(timespec="seconds")
             told = {"key": dict(key), "choice": asdict(agreed), "milliseconds": milliseconds, "made": made}
-            _write(name, told)
-    return _remembered[name]
+            _write(name if milliseconds else own, told)
+    return _remembered[own]
 
 
 def _fastest(
-    choices: Sequence[Choice], prepare: Callable[[Choice], _Steps], milliseconds: dict[str, float]
+    choices: Sequence[Choice],
+    prepare: Callable[[Choice], _Steps],
+    milliseconds: dict[str, float],
+    asker: Asker | None,
 ) -> Choice:
-    """The choice that wins the timing; fills in what each has taken."""
+    """The choice that wins the timing; fills in what each has taken. The first where timing does not pay."""
+    if asker is not None and not _pays(choices, prepare, asker):
+        log.info("%s is taken: this run is too short to win back what timing others would take", choices[0])
+        return choices[0]
     seconds = _timed(choices, prepare)
     chosen = _winner(seconds)
     milliseconds |= {str(choice): round(1e3 * value, 3) for choice, value in seconds.items()}
     log.info("chosen: %s (a few steps took, in ms: %s)", chosen, milliseconds)
     return chosen
+
+
+def _pays(choices: Sequence[Choice], prepare: Callable[[Choice], _Steps], asker: Asker) -> bool:
+    """Whether the others are to be timed; they are if the first one does not work."""
+    try:
+        if not asker.repays(len(choices) - 1):
+            return False
+        began = _clock()
+        steps = prepare(choices[0])
+        compiling = _clock() - began
+        steps()
+        began = _clock()
+        steps()
+        return asker.repays(len(choices) - 1, compiling, _clock() - began)
+    except Exception as error:
+        log.info("%s may be out: %s", choices[0], (str(error) or repr(error)).splitlines()[0])
+        traceback.clear_frames(error.__traceback__)
+        return True
 
 
 def _timed(choices: Sequence[Choice], prepare: Callable[[Choice], _Steps]) -> dict[Choice, float]:

@@ -47,7 +47,7 @@ class FitProgress:
 
 def begin(fit: Fit) -> FitProgress:
     """A fit before its first epoch; only a fit with patience has watchers."""
-    folds = fit.left_out if fit.limit.patience is not None else ()
+    folds = fit.held if fit.limit.patience is not None else ()
     return FitProgress(fit, (), {fold: Curve((), (), "") for fold in folds})
 
 

@@ -37,5 +37,9 @@ def build(name: str, setting: SearchSetting) -> Searcher:
 
 
 def looks_at_scores(name: str) -> bool:
-    """True when proposals depend on scores, so that trials must be asked for in rounds."""
+    """True when proposals depend on scores, so that trials must be asked for in rounds.
+
+    Args:
+        name: a searcher, or the origin of a trial.
+    """
     return name in MODELS

@@ -22,6 +22,7 @@ FITS = st.builds(
     st.integers(0, 2**31 - 1),
     st.builds(EpochLimit, st.integers(1, 999), st.one_of(st.none(), st.integers(1, 99)), st.floats(0, 10)),
     st.text(max_size=8),
+    st.one_of(st.none(), st.lists(st.integers(0, 30), max_size=2, unique=True).map(tuple)),
 )
 
 CHANGES = {
@@ -29,6 +30,7 @@ CHANGES = {
     "left_out": lambda fit: (*fit.left_out, 99),
     "seed": lambda fit: fit.seed + 1,
     "cases": lambda fit: fit.cases + "x",
+    "asked": lambda fit: (*(fit.asked or ()), 99),
     "limit": lambda fit: dataclasses.replace(fit.limit, epochs=fit.limit.epochs + 1),
     "patience": lambda fit: dataclasses.replace(fit.limit, patience=(fit.limit.patience or 0) + 1),
     "min_delta": lambda fit: dataclasses.replace(fit.limit, min_delta=fit.limit.min_delta + 1),

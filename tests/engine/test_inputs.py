@@ -136,7 +136,12 @@ def test_held_cases_stand_fold_after_fold_in_table_order(run, left_out):
     assert told.held[: int(told.n_held)].tolist() == wanted
     assert int(told.n_held) == len(wanted)
     assert not told.held[len(wanted) :].any()
-    np.testing.assert_array_equal(made.held(left_out), wanted)
+    held, n_held = made.held(left_out)
+    assert held[:n_held].tolist() == wanted
+    assert made.places(left_out) == {
+        fold: slice(wanted.index(rows[0]), wanted.index(rows[-1]) + 1)
+        for fold, rows in ((fold, np.flatnonzero(folds == fold).tolist()) for fold in left_out)
+    }
 
 
 def test_a_fold_of_a_later_repeat_is_held_by_its_global_number(run):

@@ -9,9 +9,10 @@ import math
 import jax
 import numpy as np
 import pytest
+from safetensors.numpy import load
 
 from nachos_jax.data.store import Dense
-from nachos_jax.engine import bucket_lanes, lane, watch
+from nachos_jax.engine import bucket_lanes, lane
 from nachos_jax.engine.program import empty_state, place
 from nachos_jax.engine.resume import Checkpoints
 from nachos_jax.records.schema import Curve
@@ -83,27 +84,45 @@ def test_nan_in_one_watched_fold_ends_that_watcher_only():
     assert with_nan.status == "done"
 
 
-def test_a_shared_pair_gives_what_two_separate_trainings_give(cohort, monkeypatch):
-    run = tiny.run_config(training__epochs=9, training__patience=1, training__min_delta=0.03)
+@pytest.mark.parametrize(("packing", "devices"), [("map", 1), ("vmap", 3)])
+def test_a_fit_asked_about_both_folds_gives_what_two_fits_asked_about_one_give(cohort, packing, devices):
+    run = tiny.run_config(
+        training__epochs=9, training__patience=1, training__min_delta=0.03, engine__packing=packing
+    )
     fits = [tiny.fit(run, pair, learning_rate=rate) for pair in ((0, 1), (1, 3)) for rate in (0.05, 0.3)]
-    shared, _, _ = tiny.train(fits, run, cohort)
+    shared, together, _ = tiny.train(fits, run, cohort, devices)
     ends = {(fit.id, fold): len(shared[fit.id].curves[fold].loss) for fit in fits for fold in fit.left_out}
     assert any(ends[fit.id, fit.left_out[0]] != ends[fit.id, fit.left_out[1]] for fit in fits), (
         "no watcher left early"
     )
-    whole = watch.begin
     for side in (0, 1):
-
-        def one_watcher(fit, side=side):
-            both = whole(fit)
-            fold = fit.left_out[side]
-            return dataclasses.replace(both, watchers={fold: both.watchers[fold]})
-
-        monkeypatch.setattr(bucket_lanes.watch, "begin", one_watcher)
-        alone, _, _ = tiny.train(fits, run, cohort)
+        narrow = {fit.id: dataclasses.replace(fit, asked=(fit.left_out[side],)) for fit in fits}
+        alone, own, _ = tiny.train(list(narrow.values()), run, cohort, devices)
         for fit in fits:
-            fold = fit.left_out[side]
-            assert alone[fit.id].curves == {fold: shared[fit.id].curves[fold]}
+            one, fold = narrow[fit.id], fit.left_out[side]
+            assert alone[one.id].curves == {fold: shared[fit.id].curves[fold]}
+            assert alone[one.id].epochs == ends[fit.id, fold], "no epoch for the fold that is not asked about"
+            assert inner(own[one.id]) == {str(fold): inner(together[fit.id])[str(fold)]}
+
+
+def inner(payload):
+    return {fold: seen.tobytes() for fold, seen in load(payload["inner.safetensors"]).items()}
+
+
+def test_a_fold_whose_watcher_has_stopped_is_not_predicted_any_more(cohort):
+    run = tiny.run_config(training__epochs=9, training__patience=1, training__min_delta=0.03)
+    pool = tiny.LanePool(cohort, tiny.folds(cohort), run, devices=jax.devices()[:1])
+    pool.submit(
+        [tiny.fit(run, pair, learning_rate=rate) for pair in ((0, 1), (1, 3)) for rate in (0.05, 0.3)]
+    )
+    lanes, counts = next(iter(pool._buckets.values())), set()
+    while pool.busy or pool.waiting:
+        pool.step()
+        told = [lanes._tell(i) for i, progress in enumerate(lanes._progress) if progress is not None]
+        watching = [len(progress.watching) for progress in lanes._progress if progress is not None]
+        assert [int(one.n_held) for one in told] == [24 * count for count in watching]
+        counts |= set(watching)
+    assert counts == {1, 2}
 
 
 def test_one_trace_a_bucket_and_none_on_the_second_round(cohort):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.types import EpochLimit, Fit, Trial, TrialScore
 from nachos_jax.protocol.design.selection import select
 from nachos_jax.records.schema import FitRecord, Outcome
+from nachos_jax.search import registry as searchers
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,20 @@ class Study:
         """A fit of this run."""
         return Fit(dict(trial.hparams), left_out, self.run.seed, limit, self.cases)
 
+    def search_fit(self, trial: Trial, inner: int, limit: EpochLimit) -> Fit:
+        """The fit of an inner fold.
+
+        A trial that was drawn is one of every study, so its fit is asked about both folds that it leaves out
+        and serves two studies. One that a model proposed is shared by chance only: its fit is asked about the
+        inner fold alone.
+        """
+        fit = self.fit(trial, self.left_out(inner), limit)
+        alone = len(fit.left_out) > 1 and searchers.looks_at_scores(trial.origin)
+        return replace(fit, asked=(inner,)) if alone else fit
+
     def search_fits(self, trial: Trial) -> dict[int, Fit]:
         """The fit of each inner fold."""
-        return {v: self.fit(trial, self.left_out(v), self.run.limit) for v in self.inner}
+        return {v: self.search_fit(trial, v, self.run.limit) for v in self.inner}
 
     def refit(self, trial: Trial, epochs: int) -> Fit:
         """The fit on all cases but the outer fold's, for exactly n* epochs."""
@@ -67,11 +79,18 @@ class Study:
 
     def holds(self, trial: Trial, record: FitRecord) -> bool:
         """Whether the record is of a search fit of this trial, trained as far as a policy may ask."""
-        if record.left_out not in map(self.left_out, self.inner):
+        inner = next((v for v in self.inner if self.left_out(v) == record.left_out), None)
+        if inner is None:
             return False
         limit = self.run.limit
         may = (EpochLimit(record.limit, p, limit.min_delta) for p in range(limit.patience or 0, 0, -1))
-        return any(self.fit(trial, record.left_out, one).id == record.fit for one in may)
+        fits = (self.search_fit(trial, inner, one) for one in may)
+        return any(record.fit in (fit.id, of_all(fit).id) for fit in fits)
+
+
+def of_all(fit: Fit) -> Fit:
+    """The same fit asked about every fold that it leaves out, as earlier versions trained it."""
+    return replace(fit, asked=None)
 
 
 @dataclass(frozen=True)

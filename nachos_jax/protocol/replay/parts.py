@@ -57,7 +57,8 @@ class Answers:
 
     def _record(self, fit: Fit) -> FitRecord:
         name = key(fit.hparams, fit.left_out)
-        curves = {v: cut(c, fit.limit) for v, c in self._recorded.curves[name].items() if v != self._outer}
+        known = self._recorded.curves[name]
+        curves = {v: cut(known[v], fit.limit) for v in fit.held if v in known and v != self._outer}
         epochs = max(len(curve.loss) for curve in curves.values())
         self._epochs[name] = max(epochs, self._epochs.get(name, 0))
         return FitRecord(

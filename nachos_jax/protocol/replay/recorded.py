@@ -154,10 +154,13 @@ def run(workdir: str) -> Recorded:
     searched = [record for record in records.values() if record.curves]
     training = config["training"]
     patience = training["patience"] if training.get("early_stopping", True) else training["epochs"]
+    curves: dict[Key, dict[int, Curve]] = {}
+    for record in searched:
+        curves.setdefault(key(record.hparams, record.left_out), {}).update(record.curves)
     return Recorded(
         trials={t: tuple(trial.hparams for trial in o.trials) for t, o in outcomes.items()},
         inner={t: tuple(v for v in o.scores[0].by_fold) for t, o in outcomes.items()},
-        curves={key(record.hparams, record.left_out): record.curves for record in searched},
+        curves=curves,
         limit=EpochLimit(training["epochs"], patience, training["min_delta"]),
         parameters={key(record.hparams, record.left_out): record.parameters for record in searched},
         rule=config["search"]["rule"],

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from nachos_jax.core.types import Fit, Trial, TrialScore
 from nachos_jax.protocol.design.selection import score_trial, select
-from nachos_jax.protocol.design.study import Study
+from nachos_jax.protocol.design.study import Study, of_all
 from nachos_jax.records.schema import Curve, FitRecord, Outcome
 from nachos_jax.search.policies import registry as policies
 from nachos_jax.search.policies import tournament
@@ -127,8 +127,8 @@ class Searching:
 
     def _fit(self, asked: Asked) -> Fit:
         if asked not in self._fits:
-            trial, left_out = self._trials[asked.trial], self._study.left_out(asked.fold)
-            self._fits[asked] = self._study.fit(trial, left_out, asked.limit)
+            fit = self._study.search_fit(self._trials[asked.trial], asked.fold, asked.limit)
+            self._fits[asked] = of_all(fit) if of_all(fit).id in self._records else fit
         return self._fits[asked]
 
     def _record(self, number: int, fold: int) -> FitRecord | None:

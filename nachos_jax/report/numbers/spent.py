@@ -52,7 +52,8 @@ def _epochs(evidence: Evidence) -> int:
     """Epochs of all fits. A search fit that goes on from a shorter one trains its own epochs only."""
     furthest: dict[Any, int] = {}
     for fit in evidence.fits:
-        name = (frozenset(fit.hparams.items()), fit.left_out) if fit.curves else fit.fit
+        asked = frozenset(fit.curves)
+        name = (frozenset(fit.hparams.items()), fit.left_out, asked) if asked else fit.fit
         furthest[name] = max(fit.epochs, furthest.get(name, 0))
     return sum(furthest.values())
 
