@@ -31,11 +31,11 @@ docs: $(VENV)/.installed-docs
 	$(VENV)/bin/mkdocs build --strict
 
 bench: $(VENV)/.installed
-	$(VENV)/bin/python -m benchmarks.speed.steps --suite
-	$(VENV)/bin/python -m benchmarks.speed.protocol
-	$(VENV)/bin/python -m benchmarks.scale.scaling --cases 1000,10000 --rounds 3
-	$(VENV)/bin/python -m benchmarks.speed.stream --cases 8000 --window 2048 --epochs 4
-	$(VENV)/bin/python -m benchmarks.speed.overhead --trials 4 --epochs 5
+	$(VENV)/bin/python -m benchmarks.speed.steps --suite --wait
+	$(VENV)/bin/python -m benchmarks.speed.protocol --wait
+	$(VENV)/bin/python -m benchmarks.scale.scaling --cases 1000,10000 --rounds 3 --wait
+	$(VENV)/bin/python -m benchmarks.speed.stream --cases 8000 --window 2048 --epochs 4 --wait
+	$(VENV)/bin/python -m benchmarks.speed.overhead --trials 4 --epochs 5 --wait
 	$(VENV)/bin/python -m benchmarks.render
 
 soak: $(VENV)/.installed-dev

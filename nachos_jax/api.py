@@ -155,12 +155,13 @@ def evaluate(
     """
     from nachos_jax.protocol.evaluate import evaluate as run
     from nachos_jax.protocol.model import gallery
-    from nachos_jax.report.page import page
 
     _prepare()
     checked = _checked(config, cohort)
     with _held(checked, workdir, "evaluate", cohort) as cases:
         gallery.write_or_warn(run(checked, str(workdir), outer_folds, cases, quiet))
+        from nachos_jax.report.page import page
+
         page.write(workdir)
     return json.loads((Path(workdir) / "summary.json").read_text(encoding="utf-8"))
 

@@ -201,8 +201,10 @@ def test_inner_time_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
     inner = timers.timed(lambda: None, "inner")
     timers.timed(lambda: (inner(), inner()), "outer")()
     assert timers.seconds == {"inner": 2.0, "outer": 3.0}
-    parts = overhead.split(wall=9.0, command=7.0, seconds={**timers.seconds, overhead.BESIDE: 4.0})
-    assert parts == {"inner": 2.0, "outer": 3.0, overhead.OTHER: 2.0, overhead.STARTUP: 2.0}
+    seconds = {**timers.seconds, overhead.TRAINING: 1.0, overhead.BESIDE: 4.0, overhead.PROBING: 5.0}
+    parts = overhead.split(wall=9.0, command=7.0, seconds=seconds, share=0.25)
+    trained = {overhead.TRAINING: 0.75, overhead.PREDICTION: 0.25}
+    assert parts == {"inner": 2.0, "outer": 3.0, **trained, overhead.OTHER: 1.0, overhead.STARTUP: 2.0}
 
 
 def test_wall_time_is_reuse_times_speed(tmp_path: Path) -> None:
@@ -283,10 +285,26 @@ def test_a_stored_result_can_be_rendered(tmp_path: Path, monkeypatch: pytest.Mon
         [f"{folder}/benchmarks/speed/steps.py", f"--data={folder}/x.npz", f"{folder}/y", "--width=4"],
     )
     table = measure.Table(("a", "b"), (("1", "2"),))
+    monkeypatch.setattr(measure, "LOAD", 0.1)
     path = measure.store(tmp_path / "out", "name", "A title", table, {"ms": 1.0})
     stored = json.loads(path.read_text())
+    assert stored["title"] == "A title"
     assert stored["command"] == "python -m benchmarks.speed.steps --data=x.npz y --width=4"
     assert "| 1 | 2 |" in module("render").section("name.json", stored)
+
+
+def test_timings_of_a_busy_machine_are_stored_only_on_request_and_then_say_so(tmp_path, monkeypatch, capsys):
+    measure, table = module("shared.measure"), module("shared.measure").Table(("a",), (("1",),))
+    monkeypatch.setattr(measure, "LOAD", 99.0)
+    assert measure.store(tmp_path, "timed", "A title", table, {}) is None
+    assert "not stored" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+    assert "busy" not in measure.store(tmp_path, "counted", "A title", table, {}, timed=False).read_text()
+    monkeypatch.setattr(measure, "LOADED", True)
+    assert (
+        "(the machine was busy before: load 99.0)"
+        in measure.store(tmp_path, "timed", "A title", table, {}).read_text()
+    )
 
 
 @pytest.mark.parametrize("path", sorted((FOLDER / "results").glob("*.json")), ids=lambda p: p.name)

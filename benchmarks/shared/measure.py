@@ -22,10 +22,24 @@ FOLDER = Path(__file__).resolve().parents[1]
 """Of all benchmarks."""
 RESULTS = FOLDER / "results"
 PACKAGES = ("nachos_jax", "jax", "jaxlib", "flax", "optax", "torch", "numpy")
-LOAD = os.getloadavg()[0]
-"""Of the minute before the benchmark began."""
 BUSY = 0.25
 """Load per core above which others were computing; PyTorch's threads, waiting for each other, suffer most."""
+PATIENCE = 600.0
+"""Seconds that --wait waits for a quiet machine, which one that has just measured takes some of."""
+
+
+def _load() -> float:
+    """Load of the minute before; with --wait, once it is low or patience has ended."""
+    until = time.monotonic() + PATIENCE * ("--wait" in sys.argv)
+    while (found := os.getloadavg()[0]) / (os.cpu_count() or 1) > BUSY and time.monotonic() < until:
+        time.sleep(5)
+    return found
+
+
+LOAD = _load()
+"""Of the minute before the benchmark began."""
+LOADED = "--loaded" in sys.argv
+"""Whether timings of a busy machine are stored all the same."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +72,8 @@ def parser(text: str | None) -> argparse.ArgumentParser:
     """A parser that shows a module's docstring as it is; every benchmark can store its result elsewhere."""
     made = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--out", type=Path, default=RESULTS, help="folder for the JSON result")
+    made.add_argument("--loaded", action="store_true", help="store timings of a busy machine, and say so")
+    made.add_argument("--wait", action="store_true", help="wait for a quiet machine, up to 10 minutes")
     return made
 
 
@@ -161,6 +177,15 @@ def machine() -> dict[str, Any]:
     }
 
 
+def suffix() -> str:
+    """For names of results: "" on a processor, else "_gpu" or "_tpu"."""
+    start_jax()
+    import jax
+
+    platform = jax.local_devices()[0].platform
+    return "" if platform == "cpu" else f"_{platform}"
+
+
 def version(name: str) -> str:
     """Version of an installed package."""
     try:
@@ -181,8 +206,13 @@ def _relative(word: str) -> str:
     return (f"{flag}=" if flag else "") + (os.path.basename(value) if os.path.isabs(value) else value)
 
 
-def store(folder: Path, name: str, title: str, table: Table, value: Mapping[str, Any]) -> Path:
+def store(
+    folder: Path, name: str, title: str, table: Table, value: Mapping[str, Any], timed: bool = True
+) -> Path | None:
     """Prints a result and writes it as JSON.
+
+    Timings of a machine that was busy before are not kept, unless --loaded says that they shall be; the table
+    then says so.
 
     Args:
         folder: where to.
@@ -191,18 +221,21 @@ def store(folder: Path, name: str, title: str, table: Table, value: Mapping[str,
         table: what people see.
         value: everything measured; "notes" in it is a list of sentences that are shown below the table.
     """
+    busy = timed and LOAD / (os.cpu_count() or 1) > BUSY
     made = {
-        "title": title,
+        "title": f"{title} (the machine was busy before: load {LOAD:.1f})" if busy else title,
         "command": command(),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": machine(),
         "table": {"columns": table.columns, "rows": table.rows},
         **value,
     }
+    print("\n".join([made["title"], table.text(), *value.get("notes", ())]))
+    if busy and not LOADED:
+        print(f"not stored: the machine was busy before (load {LOAD:.1f}); see --wait and --loaded.")
+        return None
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
     path.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
-    if LOAD / (os.cpu_count() or 1) > BUSY:
-        print(f"The machine was busy before this began (load {LOAD:.1f}): measure again when it is quiet.")
-    print("\n".join([title, table.text(), *value.get("notes", ()), f"stored: {os.path.relpath(path)}", ""]))
+    print(f"stored: {os.path.relpath(path)}\n")
     return path

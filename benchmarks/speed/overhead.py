@@ -1,12 +1,14 @@
 """Time not spent training: one whole run of `nachos evaluate`, its seconds told apart.
 
     python -m benchmarks.speed.overhead [--data FILE.npz] [--folds 5] [--trials 8] [--epochs 10]
+    python -m benchmarks.speed.overhead --demo
 
-It is the run of protocol.py in a fresh process with an empty compilation cache. Inside, functions are wrapped
-by timers; time in one of them within another counts for the inner one alone. What the process takes beside
-the command itself (the interpreter, imports before it, its end) is start-up. Proposals are made in a thread
-while lanes train: they have a row of their own, which is no part of the wall time, unless training waits for
-them.
+It is the run of protocol.py, or of `make demo`, in a fresh process with an empty compilation cache. Inside,
+functions are wrapped by timers; time in one of them within another counts for the inner one alone. Training
+and prediction are one program: an epoch of full lanes is run again with and without prediction to tell its
+share. What the process takes beside the command itself (the interpreter, imports before it, its end) is
+start-up. Proposals are made in a thread while lanes train: they have a row of their own, which is no part of
+the wall time, unless training waits for them.
 """
 
 from __future__ import annotations
@@ -28,7 +30,10 @@ from benchmarks.shared import measure
 from benchmarks.speed import protocol
 
 OTHER, STARTUP = "everything else", "start-up and imports"
-TRAINING, BESIDE = "training", "proposals, beside training"
+TRAINING, PREDICTION, BESIDE = "training", "predicting watched folds", "proposals, beside training"
+PROBING = "measuring the share of prediction"
+ROUNDS = 3
+"""Epochs with and without prediction that tell its share."""
 
 
 class Timers:
@@ -36,9 +41,11 @@ class Timers:
 
     Attributes:
         seconds: total of each name, without what was spent on inner ones.
+        share: of prediction in an epoch; None before it was measured.
     """
 
     def __init__(self):
+        self.share: float | None = None
         self.seconds: dict[str, float] = defaultdict(float)
         self._inner: list[float] = []
 
@@ -85,11 +92,12 @@ def install(timers: Timers) -> None:
     from nachos_jax.engine import tuning
     from nachos_jax.engine.pool import LanePool
     from nachos_jax.protocol import evaluate as evaluation
-    from nachos_jax.protocol.design.study import Study
+    from nachos_jax.protocol.study.searching import Searching
     from nachos_jax.records.store import RunDirectory
     from nachos_jax.report.page import page
     from nachos_jax.search.background import Background
 
+    _probe(timers)
     timers.wrap(LanePool, "step", TRAINING)
     timers.wrap(LanePool, "submit", "compilation")
     timers.wrap(LanePool, "__init__", "cases to the devices")
@@ -102,7 +110,8 @@ def install(timers: Timers) -> None:
     timers.wrap(sources, "load", "reading the cases")
     timers.wrap(evaluation, "open_run", "opening the run")
     timers.wrap(evaluation, "begin", "opening the run")
-    timers.wrap(Study, "score", "scores of trials")
+    for method in ("wanted", "outcome", "heard"):
+        timers.wrap(Searching, method, "what to train next")
     timers.wrap(time, "sleep", "waiting for proposals")
     timers.wrap(tuning, "choose", "timing of lowerings")
     submit: Any = Background.submit
@@ -111,6 +120,43 @@ def install(timers: Timers) -> None:
         submit(self, study, timers.beside(function))
 
     Background.submit = noted
+
+
+def _probe(timers: Timers) -> None:
+    """Measures the share of prediction once, after the first epoch whose lanes all had a fit."""
+    from nachos_jax.engine.bucket_lanes import BucketLanes
+
+    real: Any = BucketLanes.epoch
+    measured = timers.timed(_share, PROBING)
+
+    def epoch(self: Any) -> Any:
+        ended = real(self)
+        if timers.share is None and self.busy == self.program.lanes:
+            timers.share = measured(self)
+        return ended
+
+    BucketLanes.epoch = epoch
+
+
+def _share(lanes: Any) -> float:
+    """The part of an epoch that the prediction of watched folds takes."""
+    import jax
+    import jax.numpy as jnp
+
+    from nachos_jax.engine.program import place
+
+    told = place([lanes._tell(i) for i in range(lanes.program.lanes)], lanes.program.mesh)
+    blind = told._replace(n_held=told.n_held * 0)
+
+    def call(given: Any) -> Callable[[], None]:
+        def once() -> None:
+            state = jax.tree.map(jnp.copy, lanes._state)  # the program takes what it is given
+            jax.block_until_ready(lanes.program.epoch(state, given))
+
+        return once
+
+    seconds = measure.in_turn({"with": call(told), "without": call(blind)}, ROUNDS)
+    return max(0.0, 1 - measure.median(seconds["without"]) / measure.median(seconds["with"]))
 
 
 def inside(words: list[str], told: Path) -> None:
@@ -123,27 +169,32 @@ def inside(words: list[str], told: Path) -> None:
     start = time.perf_counter()
     code = nachos(["nachos", *words])
     seconds = time.perf_counter() - start
-    told.write_text(json.dumps({"command": seconds, "seconds": timers.seconds}))
+    found = {"command": seconds, "seconds": timers.seconds, "share": timers.share}
+    told.write_text(json.dumps(found))
     sys.exit(code)
 
 
-def split(wall: float, command: float, seconds: dict[str, float]) -> dict[str, float]:
+def split(wall: float, command: float, seconds: dict[str, float], share: float | None) -> dict[str, float]:
     """Seconds by name, which add up to the wall time but for what ran beside.
 
     Args:
-        wall: of the whole process.
-        command: of the command in it.
+        wall: of the whole process, without what measuring took.
+        command: of the command in it, likewise.
         seconds: of the timers.
+        share: of prediction in an epoch, if it could be measured.
     """
-    parts = {name: value for name, value in seconds.items() if name not in (STARTUP, BESIDE)}
+    parts = {name: value for name, value in seconds.items() if name not in (STARTUP, BESIDE, PROBING)}
     other = command - sum(parts.values())
-    return {**parts, OTHER: other, STARTUP: wall - command}
+    trained = parts.pop(TRAINING, 0.0)
+    told = {PREDICTION: trained * share} if share is not None else {}
+    return {**parts, TRAINING: trained * (1 - (share or 0.0)), **told, OTHER: other, STARTUP: wall - command}
 
 
 def main() -> None:
     """Runs the process, prints and stores the table."""
     flags = measure.parser(__doc__)
     protocol.add_flags(flags)
+    flags.add_argument("--demo", action="store_true", help="the run of make demo")
     flags.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
     given, words = flags.parse_known_args()
     if given.inside:
@@ -152,26 +203,32 @@ def main() -> None:
         flags.error(f"unknown: {' '.join(words)}")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        name = protocol.prepare(given, folder)
+        name = "demo" if given.demo else protocol.prepare(given, folder)
         environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
         told = folder / "told.json"
-        command = protocol.words(given, folder, str(folder / "run"))
+        config = "configs/smoke.py" if given.demo else folder / "config.py"
+        command = ["evaluate", f"--config={config}", f"--workdir={folder / 'run'}", *given.override]
         finished = measure.run([*measure.script("speed.overhead"), f"--inside={told}", *command], environment)
         found = json.loads(told.read_text())
         spent = json.loads((folder / "run/summary.json").read_text())["spent"]
-    parts = split(finished.seconds, found["command"], found["seconds"])
+    probing = found["seconds"].get(PROBING, 0.0)
+    wall, command = finished.seconds - probing, found["command"] - probing
+    parts = split(wall, command, found["seconds"], found["share"])
     lines = [
-        (part, f"{value:.2f} s", f"{100 * value / finished.seconds:.1f} %")
+        (part, f"{value:.2f} s", f"{100 * value / wall:.1f} %")
         for part, value in sorted(parts.items(), key=lambda item: -item[1])
     ]
-    lines.append(("all", f"{finished.seconds:.2f} s", "100 %"))
+    lines.append(("all", f"{wall:.2f} s", "100 %"))
     beside = found["seconds"].get(BESIDE, 0.0)
     lines.append((BESIDE, f"{beside:.2f} s", "-"))
-    lost = 1 - parts.get(TRAINING, 0.0) / finished.seconds
-    notes = [f"{100 * lost:.1f} % of the wall time is not training ({spent['fits_trained']} fits)."]
+    lost = 1 - (parts[TRAINING] + parts.get(PREDICTION, 0.0)) / wall
+    notes = [
+        f"{100 * lost:.1f} % of the wall time is neither training nor prediction "
+        f"({spent['fits_trained']} fits)."
+    ]
     measure.start_jax()
-    value = {"wall": finished.seconds, "seconds": parts, "beside": beside, "spent": spent, "notes": notes}
-    size = f"{given.folds} folds, {given.trials} trials, {given.epochs} epochs"
+    value = {"wall": wall, "seconds": parts, "beside": beside, "spent": spent, "notes": notes}
+    size = "make demo" if given.demo else f"{given.folds} folds, {given.trials} trials, {given.epochs} epochs"
     table = measure.Table(("what", "time", "of the wall time"), tuple(lines))
     measure.store(given.out, f"overhead_{name}", f"Where the time goes: {name}, {size}", table, value)
 

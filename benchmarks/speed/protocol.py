@@ -211,7 +211,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         name = prepare(given, Path(temporary))
         if given.more:
-            runs = earlier(Path(given.out) / f"protocol_{name}.json", runs)
+            runs = earlier(Path(given.out) / f"protocol_{name}{measure.suffix()}.json", runs)
         for _ in range(given.rounds):
             runs["nachos_jax"].append(ours(given, Path(temporary)))
             runs["PyTorch"].append(pytorch(given))
@@ -226,7 +226,7 @@ def main() -> None:
     measure.start_jax()
     title = f"Nested cross-validation of {name}: {words_of_size}"
     value = {"runs": runs, "factors": found, "notes": notes}
-    measure.store(given.out, f"protocol_{name}", title, table(medians), value)
+    measure.store(given.out, f"protocol_{name}{measure.suffix()}", title, table(medians), value)
 
 
 if __name__ == "__main__":

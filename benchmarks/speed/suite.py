@@ -51,7 +51,10 @@ def run(given: argparse.Namespace) -> None:
     if unknown:
         sys.exit(f"--suite: there is no case {', '.join(unknown)}; there are {', '.join(CASES)}.")
     shared = [f"--out={given.out}", f"--budget={given.budget}", f"--precision={given.precision}"]
-    shared += [f"--processes={given.processes}"]
+    shared += [
+        f"--processes={given.processes}",
+        *[f"--{name}" for name in ("loaded", "wait") if getattr(given, name)],
+    ]
     failed, late = [], []
     for name in names:
         print(f"--- {name}", flush=True)

@@ -139,10 +139,12 @@ def intervals(given: argparse.Namespace) -> None:
         }
         title = f"{name}: coverage of 95 % intervals, models / procedure"
         table = measure.Table(("setting", "true", *columns), tuple(rows))
-        measure.store(given.out, f"intervals_{metric}", title, table, value)
+        measure.store(given.out, f"intervals_{metric}", title, table, value, timed=False)
         title = f"{name}: mean width of 95 % intervals"
         table = measure.Table(("setting", *columns), tuple(widths))
-        measure.store(given.out, f"intervals_{metric}_width", title, table, {"notes": [_what(given)]})
+        measure.store(
+            given.out, f"intervals_{metric}_width", title, table, {"notes": [_what(given)]}, timed=False
+        )
     print(f"drawn: {intervals_figure.draw(settings, found, given.out).name}")
 
 
@@ -208,7 +210,9 @@ def _practice(
         rows.append((describe(setting), f"{one['truth']['mean']:.3f}", *cells))
     note = f"Reported less true, {given.studies} studies a setting; missed: off by more than {MISS}."
     value = {"settings": [asdict(s) for s in settings], "found": found, "notes": [note]}
-    measure.store(given.out, f"intervals_{name}", title, measure.Table(columns, tuple(rows)), value)
+    measure.store(
+        given.out, f"intervals_{name}", title, measure.Table(columns, tuple(rows)), value, timed=False
+    )
 
 
 def tuning(given: argparse.Namespace) -> None:

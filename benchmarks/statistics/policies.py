@@ -97,7 +97,7 @@ def store(folder: Path, name: str, title: str, rows: Sequence[Mapping[str, Any]]
         for each in rows
     ]
     table = measure.Table(tuple(shown.values()), tuple(lines))
-    measure.store(folder, name, title, table, {"rows": rows, "notes": [NOTE]})
+    measure.store(folder, name, title, table, {"rows": rows, "notes": [NOTE]}, timed=False)
 
 
 def main() -> None:

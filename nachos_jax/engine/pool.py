@@ -203,7 +203,10 @@ class LanePool:
     def _open(self, bucket: Bucket, example: Fit, most: int = 0) -> BucketLanes:
         used = sum(lanes.state_bytes for lanes in self._buckets.values())
         began = time.perf_counter()
+        name, size = dict(bucket)["architecture"], dict(bucket)["batch_size"]
+        log.info("compiling %s for batches of %s; later runs find it in the cache", name, size)
         program = self._compiler.program(bucket, example, used, most)
+        log.info("compiled in %.0f s: %d lanes train", time.perf_counter() - began, program.lanes)
         self.spent.compilations += 1
         self.spent.compile_seconds += program.compile_seconds
         self.spent.tuning_seconds += max(0.0, time.perf_counter() - began - program.compile_seconds)

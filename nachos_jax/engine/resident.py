@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -27,6 +28,7 @@ from nachos_jax.engine.program import (
     vectorised,
 )
 from nachos_jax.engine.windows import Windows
+from nachos_jax.runtime import beside
 from nachos_jax.runtime import mesh as meshes
 from nachos_jax.tasks.task import Cases
 
@@ -58,8 +60,10 @@ class Resident:
             The program, and the bytes that it takes on each device beside the cases.
         """
         counted, began = TraceCount(), time.perf_counter()
-        run = self.compile_epoch(spec, told, lanes, packing, counted)
-        start = compile_start(spec, told, self._mesh, lanes, packing)
+        with ThreadPoolExecutor(1) as other:
+            starting = other.submit(compile_start, spec, told, self._mesh, lanes, packing)
+            run = self.compile_epoch(spec, told, lanes, packing, counted)
+            start = starting.result()
         seconds, epoch = time.perf_counter() - began, functools.partial(run, self._shared(spec))
         program = LaneProgram(epoch, start, self._mesh, lanes * self._mesh.size, spec, counted, seconds)
         return program, program_bytes(run) - self.nbytes
@@ -74,6 +78,7 @@ class Resident:
         many = stacked(told, total, by_lane)
         shared = self._shared(spec)
         lowered = jax.jit(counted.counting(epoch), donate_argnums=(1,)).lower(shared, state, many)
+        beside.begin()
         return lowered.compile(compiler_options=compiler_options(spec, mesh, packing))
 
     def _shared(self, spec: LaneSpec) -> Shared:

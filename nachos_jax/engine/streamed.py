@@ -32,6 +32,7 @@ from nachos_jax.engine.program import (
     vectorised,
 )
 from nachos_jax.engine.windows import Windows
+from nachos_jax.runtime import beside
 from nachos_jax.runtime import mesh as meshes
 from nachos_jax.tasks.task import Cases
 
@@ -70,6 +71,7 @@ class Streamed:
         training = jax.jit(counted.counting(train), donate_argnums=(2,)).lower(shapes, number, progress, many)
         predict = vectorised(functools.partial(lane.predict, spec), packing, shared=1)
         predicting = jax.jit(sharded(predict, mesh, shared=1)).lower(shapes, state, many)
+        beside.begin()
         options = compiler_options(spec, mesh, packing)
         compiled = [one.compile(compiler_options=options) for one in (training, predicting)]
         passes = _Passes(

@@ -90,6 +90,12 @@ def propose(setting: SearchSetting, seen: list[Observation], seed: int) -> dict[
     return single | {axis.name: _decode(axis, point[axis.name]) for axis in _axes(setting)}
 
 
+def prepare() -> None:
+    """Imports Ax."""
+    with _quiet_ax():
+        pass
+
+
 @contextmanager
 def _quiet_ax() -> Iterator[tuple[Any, Any]]:
     """Ax's client class and configs, with one thread and without messages below an error."""

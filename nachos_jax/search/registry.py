@@ -36,6 +36,12 @@ def build(name: str, setting: SearchSetting) -> Searcher:
     raise UsageError(f"config.search.searcher = {name!r}: must be one of {known}.")
 
 
+def prepare(name: str) -> None:
+    """Imports what a searcher needs; for Ax that takes seconds, which fit beside training."""
+    if name == "ax":
+        ax_search.prepare()
+
+
 def looks_at_scores(name: str) -> bool:
     """True when proposals depend on scores, so that trials must be asked for in rounds.
 

@@ -22,7 +22,7 @@ from nachos_jax.protocol.run.progress import Progress, Status
 from nachos_jax.protocol.study import cohorts, noise
 from nachos_jax.protocol.study.searching import Searching
 from nachos_jax.records.schema import FitRecord, Outcome
-from nachos_jax.runtime import stopping
+from nachos_jax.runtime import beside, stopping
 from nachos_jax.search import registry as searchers
 from nachos_jax.search.background import Background
 from nachos_jax.search.searcher import Proposal, Searcher, SearchSetting
@@ -87,6 +87,8 @@ class Conductor:
         for text in self._run.census:
             log.info("%s", text)
         start = time.monotonic()
+        if any(desk.outcome is None and not desk.closed for desk in self._desks.values()):
+            beside.later(functools.partial(searchers.prepare, self._run.config.search.searcher))
         with contextlib.ExitStack() as closers:  # each runs, whatever another one meets
             closers.callback(self._progress.close)
             closers.push(lambda kind, *_: self._crew.close(time.monotonic() - start, failed=bool(kind)))
