@@ -111,7 +111,8 @@ def test_when_process_0_is_stopped_as_a_whole_all_end_and_the_same_command_goes_
     assert [one.wait(90) for one in launch.processes[1:]] == [75, 75], launch.output()
     assert "lost touch with process 0" in launch.logs[1].read_text()
     os.kill(hung, signal.SIGCONT)
-    assert launch.processes[0].wait(PATIENCE) == 75, launch.output()
+    # It ends as the others did, unless it could take over their fits before it noticed that they were gone.
+    assert launch.processes[0].wait(PATIENCE) in (0, 75), launch.output()
     again = Launch(folder, launch.workdir, 2)
     assert again.wait() == [0, 0], again.output()
     assert result(launch.workdir) == calm

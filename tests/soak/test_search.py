@@ -8,7 +8,7 @@ from tests.search.test_ax_search import SMOOTH, origins, smooth, study
 def test_the_model_finds_the_top_of_a_bowl_better_than_random():
     learned = study("ax", SMOOTH, 16, smooth, batch=2, initial=6)
     random = study("random", SMOOTH, 16, smooth)
-    best = [max(score.score for _, score in history) for history in (learned, random)]
+    best = [max(heard.score for heard in history) for history in (learned, random)]
     assert origins(learned) == ["default"] + ["sobol"] * 5 + ["ax"] * 10
     assert best[0] > -0.003
     assert best[0] > best[1] / 3
