@@ -73,7 +73,7 @@ class Streamed:
         predicting = jax.jit(sharded(predict, mesh, shared=1)).lower(shapes, state, many)
         beside.begin()
         options = compiler_options(spec, mesh, packing)
-        compiled = [one.compile(compiler_options=options) for one in (training, predicting)]
+        compiled = training.compile(options), predicting.compile(options)
         passes = _Passes(
             functools.partial(self._read, frozen), *compiled, self._windows, mesh, spec.task.seen
         )
