@@ -23,8 +23,8 @@ def arrays(missing: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
     draw = np.random.default_rng(3)
     labels = np.arange(CASES) // 2 % CLASSES
     centres = draw.normal(0, 1.0, (CLASSES, FEATURES))
-    values = (centres[labels] + draw.normal(0, 1.0, (CASES, FEATURES))) * np.logspace(-3, 3, FEATURES)
-    values += np.linspace(0, 5000, FEATURES)
+    values = centres[labels] + draw.normal(0, 1.0, (CASES, FEATURES)) + np.linspace(0, 20, FEATURES)
+    values *= np.logspace(-3, 3, FEATURES)
     values[draw.random(values.shape) < missing] = np.nan
     subjects = np.asarray([f"s{i // 2:02d}" for i in range(CASES)])
     return values.astype(np.float32), labels, subjects, np.arange(CASES) // 6 % FOLDS

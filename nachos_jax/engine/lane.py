@@ -98,14 +98,14 @@ def epoch(spec: LaneSpec, shared: Shared, state: LaneState, told: LaneInput) -> 
 def init(spec: LaneSpec, told: LaneInput) -> LaneState:
     """Fresh weights; a function of the fit's random streams alone."""
     params, stats, _ = parts(spec.build(nnx.Rngs(rng.key(told.streams, Purpose.INIT, 0))))
-    return LaneState(params, stats, optimizer.init(spec.family, params))
+    return LaneState(params, stats, _moments(spec, params))
 
 
 def train(spec: LaneSpec, shared: Shared, state: LaneState, told: LaneInput) -> tuple[LaneState, jax.Array]:
     """All training steps of an epoch, window after window; returns the mean loss too."""
     if spec.convex is not None:
-        params, loss = solving.solve(spec, shared, state.params, told)
-        return state._replace(params=params), loss
+        params, going, loss = solving.solve(spec, shared, state.params, state.moments, told)
+        return LaneState(params, state.stats, going), loss
     progress = Progress(state, jnp.float32(0.0), jnp.int32(0))
     windows = told.training.shape[0] // spec.window
     if windows == 1:
@@ -198,7 +198,11 @@ def predict(spec: LaneSpec, shared: Shared, state: LaneState, told: LaneInput) -
 def abstract_state(spec: LaneSpec) -> LaneState:
     """Shapes and dtypes of a lane's state."""
     params, stats, _ = parts(nnx.eval_shape(lambda: spec.build(nnx.Rngs(0))))
-    return LaneState(params, stats, jax.eval_shape(lambda p: optimizer.init(spec.family, p), params))
+    return LaneState(params, stats, jax.eval_shape(lambda p: _moments(spec, p), params))
+
+
+def _moments(spec: LaneSpec, params: Any) -> Any:
+    return optimizer.init(spec.family, params) if spec.convex is None else solving.init()
 
 
 def parts(network: nnx.Module) -> tuple[Any, Any, Any]:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.scipy.sparse.linalg import cg
 
-TOLERANCE = 1e-6
+TOLERANCE = 1e-8
 """Largest entry of the gradient at which a point counts as the minimum."""
 STEPS, CONJUGATE_STEPS, HALVINGS = 100, 250, 20
 _ENOUGH = 1e-4
@@ -43,20 +43,21 @@ class _Trial(NamedTuple):
     halvings: jax.Array  # int32 scalar
 
 
-def minimise(objective: Objective, start: Any) -> Minimum:
+def minimise(objective: Objective, start: Any, going: jax.Array | bool = True) -> Minimum:
     """The minimum of a convex function, found from a start.
 
     Truncated Newton: directions from conjugate gradients that stop early far from the minimum (Nocedal and
     Wright 2006, algorithm 7.1), steps halved until the value falls enough. Near the minimum, where rounding
-    hides the fall of the value, a step counts whose gradient is smaller. From a minimum, nothing changes.
+    hides the fall of the value, a step counts whose gradient is smaller.
 
     Args:
         objective: from a tree of float32 arrays to a float32 scalar.
         start: such a tree.
+        going: of the point from which to go on; where it is False nothing changes.
     """
     both = jax.value_and_grad(objective)
     value, slope = both(start)
-    going = jnp.isfinite(value) & (_largest(slope) > TOLERANCE)
+    going = jnp.asarray(going) & jnp.isfinite(value) & (_largest(slope) > TOLERANCE)
     first = Minimum(start, value, slope, jnp.int32(0), going)
     return lax.while_loop(lambda m: m.going & (m.steps < STEPS), functools.partial(_step, both), first)
 
@@ -68,10 +69,10 @@ def _step(both: Callable[[Any], tuple[jax.Array, Any]], before: Minimum) -> Mini
     def attempt(length: jax.Array, halvings: jax.Array) -> _Trial:
         point = jax.tree.map(lambda p, d: p + length * d, before.point, direction)
         value, slope = both(point)
-        lower = value <= before.value + _ENOUGH * length * fall
-        level = value <= before.value + _NOISE * jnp.abs(before.value)
-        taken = (lower | (level & (_largest(slope) < 0.9 * _largest(before.slope)))) & jnp.isfinite(value)
-        return _Trial(length, point, value, slope, taken, halvings)
+        noise = _NOISE * jnp.abs(before.value)
+        lower = (-length * fall > noise) & (value <= before.value + _ENOUGH * length * fall)
+        flatter = (value <= before.value + noise) & (_largest(slope) < 0.9 * _largest(before.slope))
+        return _Trial(length, point, value, slope, lower | flatter, halvings)
 
     found = lax.while_loop(
         lambda t: ~t.taken & (t.halvings < HALVINGS),

@@ -18,14 +18,25 @@ if TYPE_CHECKING:
     from nachos_jax.engine.lane import LaneInput, LaneSpec, Shared
 
 
-def solve(spec: LaneSpec, shared: Shared, params: Any, told: LaneInput) -> tuple[Any, jax.Array]:
+def init() -> jax.Array:
+    """What a fit carries beside its parameters: bool scalar, whether they can still be improved."""
+    return jnp.bool_(True)
+
+
+def solve(
+    spec: LaneSpec, shared: Shared, params: Any, going: jax.Array, told: LaneInput
+) -> tuple[Any, jax.Array, jax.Array]:
     """The parameters that minimise penalty and summed training loss, and the mean training loss.
 
     Args:
         spec: of a network that is convex.
         shared: the cases, all of them.
         params: from which to go on.
+        going: what the fit carries, see `init`.
         told: the lane's input.
+
+    Returns:
+        Parameters, what the fit carries on, and the loss, float32 scalar.
     """
     convex, fit, chosen = spec.convex, told.fit, told.training
     assert convex is not None
@@ -46,10 +57,10 @@ def solve(spec: LaneSpec, shared: Shared, params: Any, told: LaneInput) -> tuple
         total, weight = totals(point)
         return (total + convex.penalty(point, fit.traced)) / jnp.maximum(weight, 1.0)
 
-    solution = newton.minimise(objective, params).point
-    total, weight = totals(solution)
+    found = newton.minimise(objective, params, going)
+    total, weight = totals(found.point)
     loss = jnp.where(broken, jnp.nan, total / jnp.maximum(weight, 1e-30))
-    return solution, loss
+    return found.point, found.going, loss
 
 
 def _only(values: jax.Array, chosen: jax.Array) -> jax.Array:

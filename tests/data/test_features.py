@@ -154,7 +154,7 @@ def test_tables_that_cannot_be_used_are_refused(tmp_path, rows, fields, told):
 @pytest.mark.parametrize(
     ("arrays", "told"),
     [
-        ({"images": np.zeros((4, 3))}, r"no array 'features'; it has 'images', 'labels'"),
+        ({"images": np.zeros((4, 3))}, r"no array 'features'; it has 'labels', 'subject', 'images'"),
         ({"features": np.zeros((4, 3, 2))}, r"shape \(4, 3, 2\); store a row a case and a column a feature"),
         ({"features": np.zeros((4, 3)).astype(str)}, "store features as numbers"),
         ({"features": np.zeros((4, 2)), "feature_names": ["a", "a"]}, "2 names, 1 of them different"),

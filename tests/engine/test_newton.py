@@ -48,7 +48,7 @@ def test_it_is_the_minimum_that_scipy_finds(strength):
 def test_from_the_minimum_nothing_changes_by_a_bit():
     objective = logistic(1e-3)
     first = minimise(objective, ZERO)
-    again = minimise(objective, first.point)
+    again = minimise(objective, first.point, first.going)
     for a, b in zip(jax.tree.leaves(first.point), jax.tree.leaves(again.point), strict=True):
         np.testing.assert_array_equal(a, b)
 

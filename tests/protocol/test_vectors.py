@@ -67,9 +67,10 @@ def test_a_table_to_report_and_prediction(table, tmp_path, capsys):
     summary = json.loads((tmp_path / "run/summary.json").read_text())
     assert summary["metrics"]["accuracy"]["mean"] > 0.6
     assert not (tmp_path / "run/explanations").exists()
-    checklist = (tmp_path / "run/report/checklist_tripod_ai.md").read_text()
-    assert "median of the fit's own training cases" in checklist
-    assert "pixels" not in checklist
+    page = (tmp_path / "run/report/index.html").read_text()
+    assert "Every fit standardises features" in page
+    assert "Linear models with an L2 penalty (linear) that classify cases." in page
+    assert "pixels" not in page
     new = tmp_path / "new.csv"
     new.write_text(table.read_text().replace("label,", "note,"))
     words = [f"--model={tmp_path / 'run/deploy'}", f"--output={tmp_path / 'p.csv'}"]
