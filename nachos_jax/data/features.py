@@ -78,6 +78,7 @@ def cohort_of(
             f"{cells:,} values of {int(missing.sum()):,} features are missing: imputed by the {store.impute} "
             "of each fit's training cases"
         )
+    told += vectors.far_from_zero(store.values, names)
     preparation = {**preparation, "features": list(names), "impute": store.impute, "dtype": "float32"}
     return Cohort(table, targets, store, preparation, digest(facts, length=32), (*told, *notes))
 

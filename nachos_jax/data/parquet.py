@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from pathlib import Path
 from typing import Any
@@ -31,14 +32,14 @@ class ParquetTable:
 
 def _read(path: Path) -> Any:
     try:
-        from pyarrow import ArrowException, parquet
+        pyarrow, parquet = map(importlib.import_module, ("pyarrow", "pyarrow.parquet"))
     except ImportError as error:
         raise UsageError(
             f"{path} is a Parquet table, which pyarrow reads: `pip install pyarrow`, or save it as CSV."
         ) from error
     try:
         return parquet.read_table(path)
-    except (ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError) as error:
         raise UsageError(f"{path} cannot be read as a Parquet table ({error}): write it again.") from error
 
 

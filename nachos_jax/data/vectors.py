@@ -14,6 +14,8 @@ from nachos_jax.data.store import Dense
 
 _MIDDLES: dict[str, Callable[[np.ndarray], np.floating]] = {"mean": np.mean, "median": np.median}
 """Ways to impute a column, by their names in config.data.impute."""
+FAR = 10_000
+"""Mean over spread of a column beyond which float32 keeps too few digits of its differences."""
 _LEAVE = "or leave it out with config.data.exclude"
 
 
@@ -95,11 +97,11 @@ def checked(values: np.ndarray, names: Sequence[str], where: Where, impute: str)
     found = stored(values, names, where, impute)
     known = ~np.isnan(found)
     empty = ~known.any(axis=0)
-    constant = np.where(known, found, np.inf).min(axis=0) == np.where(known, found, -np.inf).max(axis=0)
+    low, high = np.where(known, found, np.inf).min(axis=0), np.where(known, found, -np.inf).max(axis=0)
     _refuse(names, empty, "hold no value at all", "leave them out with config.data.exclude")
     _refuse(
         names,
-        constant & ~empty,
+        np.equal(low, high),
         "are the same for all cases (or differ by less than float32 tells apart)",
         "leave them out with config.data.exclude",
     )
@@ -119,6 +121,21 @@ def stored(values: np.ndarray, names: Sequence[str], where: Where, impute: str) 
         cure = f"fill it in, set config.data.impute = 'median' or 'mean' (of the training cases), {_LEAVE}"
         _refuse_cells(np.isnan(found), names, where, "missing", cure)
     return found
+
+
+def far_from_zero(values: np.ndarray, names: Sequence[str]) -> list[str]:
+    """A sentence on columns whose spread float32 hardly tells apart; [] where there is none."""
+    with np.errstate(invalid="ignore"):
+        far = np.abs(np.nanmean(values, axis=0, dtype=np.float64)) > FAR * np.nanstd(
+            values, axis=0, dtype=np.float64
+        )
+    columns = [name for name, wrong in zip(names, far.tolist(), strict=True) if wrong]
+    if not columns:
+        return []
+    return [
+        f"{len(columns)} feature(s) vary by less than 1 / {FAR:,} of their mean, which float32 hardly tells "
+        f"apart: {checks.listed(columns)}; subtract a constant from them"
+    ]
 
 
 def _refuse(names: Sequence[str], bad: np.ndarray, told: str, cure: str) -> None:

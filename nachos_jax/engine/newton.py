@@ -79,12 +79,10 @@ def _step(both: Callable[[Any], tuple[jax.Array, Any]], before: Minimum) -> Mini
         lambda t: attempt(0.5 * t.length, t.halvings + 1),
         attempt(jnp.float32(1.0), jnp.int32(0)),
     )
-    after = (found.point, found.value, found.slope)
-    kept = jax.tree.map(
-        lambda new, old: jnp.where(found.taken, new, old), after, (before.point, before.value, before.slope)
-    )
+    after, kept = (found.point, found.value, found.slope), (before.point, before.value, before.slope)
+    point, value, slope = jax.tree.map(lambda new, old: jnp.where(found.taken, new, old), after, kept)
     going = found.taken & (_largest(found.slope) > TOLERANCE)
-    return Minimum(*kept, before.steps + 1, going)
+    return Minimum(point, value, slope, before.steps + 1, going)
 
 
 def _direction(slope_of: Callable[[Any], Any], at: Minimum) -> Any:
@@ -95,7 +93,7 @@ def _direction(slope_of: Callable[[Any], Any], at: Minimum) -> Any:
 
 
 def _dot(a: Any, b: Any) -> jax.Array:
-    return sum(jax.tree.leaves(jax.tree.map(lambda x, y: jnp.sum(x * y), a, b)), jnp.float32(0.0))
+    return functools.reduce(jnp.add, jax.tree.leaves(jax.tree.map(lambda x, y: jnp.sum(x * y), a, b)))
 
 
 def _largest(tree: Any) -> jax.Array:

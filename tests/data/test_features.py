@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,7 +83,7 @@ def test_npz_arrays_are_read_with_and_without_names(tmp_path):
     assert names(plain)[:2] == ["feature_0", "feature_1"]
     assert names(known) == ["f2", "f3", "f4"]
     np.testing.assert_array_equal(vectors.values_of(known), values[:, 2:5])
-    half = {"train_features": values[:60], "val_features": values[60:]}
+    half: dict[str, Any] = {"train_features": values[:60], "val_features": values[60:]}
     half |= {"train_labels": labels[:60], "val_labels": labels[60:]}
     np.savez(tmp_path / "parts.npz", **half, train_subject=subjects[:60], val_subject=subjects[60:])
     assert load(tmp_path / "parts.npz").hash == plain.hash
@@ -100,10 +101,11 @@ def test_arrays_from_python_are_the_same_cases(tmp_path):
 
 def test_parquet_is_read_where_pyarrow_is_installed(tmp_path):
     pyarrow = pytest.importorskip("pyarrow")
-    from pyarrow import parquet
-
+    parquet = pytest.importorskip("pyarrow.parquet")
     columns = dict(zip(HEADER, zip(*ROWS, strict=True), strict=True))
-    table = {name: cells for name, cells in columns.items() if not name.startswith("original")}
+    table: dict[str, Any] = {
+        name: cells for name, cells in columns.items() if not name.startswith("original")
+    }
     table["original_a"] = [float(cell) for cell in columns["original_a"]]
     table["original_b"] = [int(cell) for cell in columns["original_b"]]
     parquet.write_table(pyarrow.table(table), tmp_path / "t.parquet")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,7 +13,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import StandardScaler
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.data.vectors import ColumnStatistics, Vectors, checked, numbers, stored
+from nachos_jax.data.vectors import ColumnStatistics, Vectors, checked, far_from_zero, numbers, stored
 
 NAMES = ("a", "b", "c")
 tables = hnp.arrays(np.float32, (12, 3), elements=st.floats(-1000, 1000, width=32))
@@ -33,9 +35,9 @@ def test_statistics_are_those_of_scikit_learn_on_the_training_cases(values, miss
     if not chosen.any() or not known.any():
         return
     training = values[chosen][:, known].astype(np.float64)
-    imputer = SimpleImputer(strategy=impute).fit(training)
+    imputer: Any = SimpleImputer(strategy=impute).fit(training)
     np.testing.assert_allclose(fill[known], imputer.statistics_, rtol=1e-6, atol=1e-6)
-    scaler = StandardScaler().fit(imputer.transform(training))
+    scaler: Any = StandardScaler().fit(imputer.transform(training))
     np.testing.assert_allclose(mean[known], scaler.mean_, rtol=1e-5, atol=1e-4)
     varies = np.isfinite(sd[known])
     np.testing.assert_allclose(sd[known][varies], np.sqrt(scaler.var_)[varies], rtol=1e-4, atol=1e-4)
@@ -99,3 +101,10 @@ def test_cells_are_numbers_or_missing():
     np.testing.assert_array_equal(found, [1, 2500, np.nan, np.nan, -4, np.nan])
     with pytest.raises(ValueError, match="1"):
         numbers(["1", "low"], frozenset())
+
+
+def test_columns_far_from_zero_are_told():
+    values = np.asarray(FINE, np.float32)
+    assert far_from_zero(values, NAMES) == []
+    values[:, 0] += 1e5
+    assert "1 feature(s) vary by less than" in far_from_zero(values, NAMES)[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -160,7 +161,7 @@ def test_an_mlp_is_the_one_of_scikit_learn(changes):
     params, stats, rest = create(jax.random.key(0))
     assert not jax.tree.leaves((stats, rest))
     x = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
-    twin = MLPClassifier([changes["mlp_width"]] * changes["mlp_layers"], max_iter=1, random_state=0)
+    twin: Any = MLPClassifier([changes["mlp_width"]] * changes["mlp_layers"], max_iter=1, random_state=0)
     with warnings.catch_warnings(action="ignore"):
         twin.fit(x, np.arange(6) % 3)
     layers = [*dict(params["hidden"]).values(), params["last"]]

@@ -22,11 +22,11 @@ def table(arrays: Mapping[str, np.ndarray], features: Sequence[str], names: Sequ
         features: names of the D columns.
         names: of the outputs: classes, labels, the number.
     """
-    scaled, bias = (np.float64(arrays[f"params/{name}"]) for name in ("kernel", "bias"))
+    scaled, bias = (arrays[f"params/{name}"].astype(np.float64) for name in ("kernel", "bias"))
     if "task/target_sd" in arrays:  # a number, which is predicted in its standard deviations
         scaled, bias = scaled * arrays["task/target_sd"], bias * arrays["task/target_sd"]
         bias = bias + arrays["task/target_mean"]
-    raw = scaled / np.float64(arrays["pixel_sd"])[:, None]
+    raw = scaled / arrays["pixel_sd"].astype(np.float64)[:, None]
     values = np.vstack([bias - arrays["pixel_mean"] @ raw, raw])
     per_sd = np.vstack([bias, scaled])
     rows = [
