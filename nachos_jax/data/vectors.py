@@ -101,7 +101,7 @@ def checked(values: np.ndarray, names: Sequence[str], where: Where, impute: str)
     _refuse(names, empty, "hold no value at all", "leave them out with config.data.exclude")
     _refuse(
         names,
-        np.equal(low, high),
+        np.asarray(low == high),
         "are the same for all cases (or differ by less than float32 tells apart)",
         "leave them out with config.data.exclude",
     )
@@ -126,9 +126,8 @@ def stored(values: np.ndarray, names: Sequence[str], where: Where, impute: str) 
 def far_from_zero(values: np.ndarray, names: Sequence[str]) -> list[str]:
     """A sentence on columns whose spread float32 hardly tells apart; [] where there is none."""
     with np.errstate(invalid="ignore"):
-        far = np.abs(np.nanmean(values, axis=0, dtype=np.float64)) > FAR * np.nanstd(
-            values, axis=0, dtype=np.float64
-        )
+        mean, spread = (find(values, axis=0, dtype=np.float64) for find in (np.nanmean, np.nanstd))
+        far = np.abs(mean) > FAR * spread
     columns = [name for name, wrong in zip(names, far.tolist(), strict=True) if wrong]
     if not columns:
         return []

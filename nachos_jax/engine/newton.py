@@ -87,7 +87,7 @@ def _step(both: Callable[[Any], tuple[jax.Array, Any]], before: Minimum) -> Mini
 
 def _direction(slope_of: Callable[[Any], Any], at: Minimum) -> Any:
     _, curvature = jax.linearize(slope_of, at.point)
-    exactness = jnp.minimum(0.1, jnp.sqrt(jnp.sqrt(_dot(at.slope, at.slope))))
+    exactness: Any = jnp.minimum(0.1, jnp.sqrt(jnp.sqrt(_dot(at.slope, at.slope))))
     direction, _ = cg(curvature, jax.tree.map(jnp.negative, at.slope), tol=exactness, maxiter=CONJUGATE_STEPS)
     return direction
 

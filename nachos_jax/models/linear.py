@@ -2,7 +2,8 @@
 
 Its loss is convex, so a fit has one solution, which `nachos_jax.engine.solving` finds; the optimiser, batches
 and epochs of the config do nothing. What is minimised is what scikit-learn's LogisticRegression minimises
-with the same C: sum of losses + |w|^2 / (2 C), of standardised features, the intercept without penalty.
+with the same C: sum of losses + |w|^2 / (2 C), of standardised features, the intercept without penalty. Of
+a number, standardised too, that is its Ridge with alpha = 1 / (2 C); of labels, one regression a label.
 """
 
 from __future__ import annotations
