@@ -28,7 +28,7 @@ def test_rows_and_defaults_agree():
     assert nested["cnn"] == {"stages": 3, "width": 16}
     assert nested["resnet"] == {"depth": 18, "version": 1, "width": 64, "stem": "small"}
     for row in rows:
-        assert row.static
+        assert row.static != (row.name == "linear.c"), "one solution serves all strengths of a penalty"
         assert row.check(row.default, row.name) == row.default
 
 
