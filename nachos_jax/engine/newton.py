@@ -13,7 +13,7 @@ from jax.scipy.sparse.linalg import cg
 
 TOLERANCE = 1e-8
 """Largest entry of the gradient at which a point counts as the minimum."""
-STEPS, CONJUGATE_STEPS, HALVINGS = 100, 250, 20
+STEPS, CONJUGATE_STEPS, HALVINGS = 100, 150, 20
 _ENOUGH = 1e-4
 """Part of the decrease that the slope promises which a step must bring."""
 _NOISE = 1e-6
@@ -81,7 +81,8 @@ def _step(both: Callable[[Any], tuple[jax.Array, Any]], before: Minimum) -> Mini
     )
     after, kept = (found.point, found.value, found.slope), (before.point, before.value, before.slope)
     point, value, slope = jax.tree.map(lambda new, old: jnp.where(found.taken, new, old), after, kept)
-    going = found.taken & (_largest(found.slope) > TOLERANCE)
+    # A step that promised little was the last: what is left is a small part of what it promised.
+    going = found.taken & (-fall > _NOISE * jnp.abs(value)) & (_largest(slope) > TOLERANCE)
     return Minimum(point, value, slope, before.steps + 1, going)
 
 
