@@ -155,8 +155,10 @@ def check_preparation(preparation: Mapping[str, Any], count: int) -> None:
 
 
 def _names(file: FeatureFile, preparation: Mapping[str, Any], several: bool) -> list[str]:
-    key = preparation.get("case_key", "")
-    cases = file.cases(key if key in file.header else "")
+    try:
+        cases = file.cases(preparation.get("case_key", ""))
+    except UsageError:  # what names the cases of training need not be there
+        cases = file.cases("")
     return [f"{file.path.name}: {case}" for case in cases] if several else cases
 
 

@@ -210,6 +210,15 @@ def test_columns_are_found_by_name_in_any_order_and_beside_others(tmp_path):
     assert found[0] == "new.csv: n1"
 
 
+def test_cases_are_named_by_the_column_that_named_those_of_training(tmp_path):
+    cohort = load(write(tmp_path / "t.csv"), features=("original_*",), case_key="age")
+    assert cohort.table.names[0] == "40"
+    columns = ["original_a", "original_b"]
+    for header, name in (([*columns, "age"], "7"), ([*columns, "case"], "7"), (columns, "row-000000")):
+        new = write(tmp_path / "new.csv", [["1", "2", "7"][: len(header)]], header)
+        assert features.read_inputs([new], cohort.preparation)[0] == [name]
+
+
 @pytest.mark.parametrize(
     ("header", "told"),
     [
