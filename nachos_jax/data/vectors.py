@@ -96,7 +96,7 @@ def checked(values: np.ndarray, names: Sequence[str], where: Where, impute: str)
     """
     found = stored(values, names, where, impute)
     known = ~np.isnan(found)
-    empty = ~known.any(axis=0)
+    empty = np.asarray(~known.any(axis=0))
     low, high = np.where(known, found, np.inf).min(axis=0), np.where(known, found, -np.inf).max(axis=0)
     _refuse(names, empty, "hold no value at all", "leave them out with config.data.exclude")
     _refuse(
