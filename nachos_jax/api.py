@@ -31,6 +31,8 @@ _INSTEAD = {
     "subject": "pass one_case_per_subject=True to cohort_from_arrays",
     "spellings": "pass `spellings` to nachos_jax.ArrayCases",
     "classes": "pass `classes` to cohort_from_arrays",
+    "features": "pass `features` to nachos_jax.ArrayCases",
+    "impute": "pass `impute` to nachos_jax.ArrayCases",
     **dict.fromkeys(("height", "width", "channels", "aspect"), _PREPARED),
 }
 """What takes the place of a field when the cases are given."""
@@ -65,7 +67,7 @@ def cohort_from_arrays(
     """A checked case table with its pixels, from arrays.
 
     Args:
-        images: [N, H, W] or [N, H, W, 1 or 3]; integers or floats.
+        images: [N, H, W] or [N, H, W, 1 or 3], integers or floats; or vectors [N, D] of features.
         labels: [N] class names or numbers.
         subjects: [N] subject of each case.
         sites: [N] site of each case.

@@ -35,6 +35,9 @@ IDLE: dict[str, tuple[Any, str]] = {
     "cache": ("caches", "the cohort holds cases"),
     "include": (("*",), "the cohort holds cases"),
     "exclude": (("*",), "the cohort holds cases"),
+    "features": (("*",), "pass `features` to nachos_jax.ArrayCases"),
+    "impute": ("mean", "pass `impute` to nachos_jax.ArrayCases"),
+    "case_key": ("id", "the cohort holds cases"),
     "spellings": ("join", "pass `spellings` to nachos_jax.ArrayCases"),
 }
 

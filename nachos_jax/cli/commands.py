@@ -214,7 +214,8 @@ NAMES: Mapping[str, Command] = {
             Flag(
                 "input",
                 "PATH[,PATH...]",
-                "Image files, folders, or CSVs with a column path.",
+                "Image files, folders, or CSVs with a column path; of a model of vectors, npz, csv, tsv or "
+                "parquet files with its features.",
                 many=True,
                 path=True,
             ),

@@ -122,8 +122,10 @@ def _plan(
 
 def _lanes_here(config: RunConfig, platform: str, lanes: int | None) -> int:
     from nachos_jax.engine import memory
+    from nachos_jax.models import registry
 
-    return lanes or memory.lanes_to_try(platform, config.engine.lanes)
+    solved = registry.solved(config.candidates("architecture"))
+    return lanes or memory.lanes_to_try(platform, config.engine.lanes, solved)
 
 
 @contextlib.contextmanager

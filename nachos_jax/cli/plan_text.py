@@ -78,8 +78,9 @@ def _named(cohort: Cohort) -> str:
 
 def _cases(plan: Plan, cohort: Cohort) -> str:
     shape = " x ".join(map(str, cohort.shape))
+    what = f"{shape} pixels" if len(cohort.shape) > 1 else f"vectors of {shape} features"
     return (
-        f"{len(cohort.table):,} cases, {_named(cohort)}, {shape} pixels as {cohort.store.dtype}; "
+        f"{len(cohort.table):,} cases, {_named(cohort)}, {what} as {cohort.store.dtype}; "
         f"{_words(plan).folds(plan)}"
     )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from nachos_jax.config.field import Section, dictionaries, one_of, real, switch, text, texts, whole
 
 WAIVER = "one_case_per_subject"
+IMPUTE = ("", "mean", "median")
 PACKINGS = ("vmap", "map", "blocks")
 LOWERINGS = ("lax", "custom", "shift", "im2col")
 
@@ -41,12 +42,29 @@ DATA = Section(
         one_of(
             "source",
             "npz",
-            ("digits", "npz", "folder", "csv", "arrays"),
-            '"folder": one sub-folder a class; "digits": embedded; "arrays": given from Python',
+            ("digits", "npz", "folder", "csv", "vectors", "arrays"),
+            '"folder": one sub-folder a class; "vectors": features from npz, csv, tsv or parquet; "digits": '
+            'embedded; "arrays": given from Python',
         ),
         text("path", "", "file or folder; relative to the working directory", no_result=True),
         texts("include", "folder: patterns of the files to take, like '*.png'; () = all images", before=[]),
-        texts("exclude", "folder: patterns of files to leave out, like '*_mask*'", before=[]),
+        texts(
+            "exclude",
+            "folder: patterns of files to leave out, like '*_mask*'; vectors: of columns",
+            before=[],
+        ),
+        texts(
+            "features",
+            "vectors: patterns of the columns to take, like 'original_*'; () = the whole array of an npz",
+            before=[],
+        ),
+        one_of(
+            "impute",
+            "",
+            IMPUTE,
+            'vectors: what stands for a missing value, of the training cases of each fit; "" refuses them',
+            before="",
+        ),
         text("image_key", "images", 'npz: array [N, H, W] or [N, H, W, 3]; csv: column "path" is used'),
         text(
             "label_key",
@@ -62,6 +80,12 @@ DATA = Section(
         ),
         text("site_key", "", 'npz: array, csv: column (default "site"); folder: likewise'),
         text("fold_key", "", 'npz: array, csv: column (default "fold"); folder: likewise'),
+        text(
+            "case_key",
+            "",
+            'vectors: array or column of the case names (default "case"; without it row numbers)',
+            before="",
+        ),
         one_of("subject", "", ("", WAIVER), "the waiver states that no subject has two cases"),
         one_of(
             "spellings",
@@ -268,3 +292,7 @@ SECTIONS = (
 )  # fmt: skip
 FIELDS = {field.key: field for section in SECTIONS for field in section.fields}
 """All fields by key."""
+OF_IMAGES = ("include", "image_key", "height", "width", "channels", "aspect", "cache")
+"""Fields of config.data that vectors have no use for."""
+OF_VECTORS = ("features", "impute", "case_key")
+"""Fields of config.data that images have no use for."""

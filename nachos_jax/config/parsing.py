@@ -8,7 +8,7 @@ from typing import Any
 
 from nachos_jax.config import priors, subgroups
 from nachos_jax.config.field import check_type, flat, nested
-from nachos_jax.config.fields import FIELDS
+from nachos_jax.config.fields import FIELDS, OF_IMAGES, OF_VECTORS
 from nachos_jax.config.run_config import (
     DataConfig,
     EngineConfig,
@@ -51,6 +51,7 @@ def parse(
     _check_idle(values, table, checked["task.name"])
     _check_size(checked)
     _check_path(checked)
+    _check_vectors(checked)
     raw, parts = nested(values), nested(checked)
     rows = of_task(table, checked["task.name"])
     names = {row.name for row in rows}
@@ -130,6 +131,21 @@ def _check_path(values: Mapping[str, Any]) -> None:
     source = values["data.source"]
     if source not in ("digits", "arrays") and not values["data.path"]:
         raise UsageError(f"config.data.path is empty: name the file or folder that source {source!r} reads.")
+
+
+def _check_vectors(values: Mapping[str, Any]) -> None:
+    """Refuses fields of images beside vectors, and of vectors beside images: nothing would read them."""
+    source = values["data.source"]
+    vectors = source == "vectors"
+    for name in OF_IMAGES if vectors else OF_VECTORS:
+        key = f"data.{name}"
+        value, idle = values[key], FIELDS[key].default
+        if value != idle:
+            kind = "images" if vectors else "vectors (config.data.source = 'vectors')"
+            raise UsageError(
+                f"config.{key} = {value!r} does nothing for config.data.source = {source!r}: it belongs to "
+                f"{kind}. Set it back to {idle!r}."
+            )
 
 
 def _data(parts: Mapping[str, Any], groups: Sequence[str]) -> DataConfig:

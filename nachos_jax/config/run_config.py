@@ -24,6 +24,8 @@ class DataConfig:
     path: str
     include: tuple[str, ...]
     exclude: tuple[str, ...]
+    features: tuple[str, ...]
+    impute: str
     image_key: str
     label_key: str
     label_names_key: str
@@ -31,6 +33,7 @@ class DataConfig:
     subject_key: str
     site_key: str
     fold_key: str
+    case_key: str
     subject: str
     spellings: str
     equal_images: str

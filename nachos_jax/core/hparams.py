@@ -29,6 +29,8 @@ class Hyperparameter:
             before the row existed. None leaves out none.
         tasks: the tasks that have it; () stands for all.
         section: section of the config that holds its value, where the name has no dot.
+        idles: (value, names of rows that do nothing beside it), as the learning rate of what is not trained
+            step by step.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Hyperparameter:
     absent: HParamValue | None = None
     tasks: tuple[str, ...] = ()
     section: str = "training"
+    idles: tuple[tuple[HParamValue, tuple[str, ...]], ...] = ()
 
     @property
     def key(self) -> str:
@@ -59,6 +62,10 @@ class Hyperparameter:
     def applies(self, values: HParams) -> bool:
         """True when it matters beside the values of the rows before it that matter."""
         return self.when is None or values.get(self.when[0]) in self.when[1]
+
+    def idle(self, value: HParamValue | None) -> tuple[str, ...]:
+        """Names of rows that do nothing beside this value."""
+        return next((names for one, names in self.idles if one == value), ())
 
     def check(self, value: object, where: str) -> HParamValue:
         """Returns the value in its own type, or raises UsageError with the value and the cure."""
@@ -162,8 +169,9 @@ def active(values: HParams, table: Iterable[Hyperparameter]) -> dict[str, HParam
     The table's `when` refers to rows before; values at their `absent` value are dropped too.
     """
     rows, matter = by_name(table), {}
+    idle = {name for row in rows.values() if row.idles for name in row.idle(values[row.name])}
     for row in rows.values():
-        if row.applies(matter):
+        if row.name not in idle and row.applies(matter):
             matter[row.name] = values[row.name]
     return {n: value for n, value in matter.items() if rows[n].absent is None or value != rows[n].absent}
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import digest
-from nachos_jax.data import cache, census, checks, decode
+from nachos_jax.data import cache, census, checks, decode, features
 from nachos_jax.data.columns import Columns, case_table, check_cases, target_texts, texts
 from nachos_jax.data.pixels import Pixels, check_stack, narrowed
 from nachos_jax.data.store import Dense
@@ -25,7 +25,7 @@ class ArrayCases:
     """N cases given from Python.
 
     Attributes:
-        images: [N, H, W] or [N, H, W, C], C 1 or 3, whole or real numbers.
+        images: [N, H, W] or [N, H, W, C], C 1 or 3, whole or real numbers; or vectors [N, D].
         targets: N class names or numbers; of a task with several, [N, labels], NaN where one is not known.
         subjects: N names or numbers, or None if `one_case_per_subject`.
         sites: N names or numbers.
@@ -33,6 +33,8 @@ class ArrayCases:
         names: of the classes in the order wanted, or of the labels; () sorts them, or numbers them.
         one_case_per_subject: states that no subject has two cases.
         spellings: of subjects, sites and classes, as P01 and p01: "refuse", "join" or keep "apart".
+        features: names of the D columns of vectors; () numbers them.
+        impute: of vectors, what stands for NaN: "mean" or "median" of each fit's training cases, "" refuses.
     """
 
     images: np.ndarray
@@ -43,6 +45,8 @@ class ArrayCases:
     names: Sequence[str] = ()
     one_case_per_subject: bool = False
     spellings: str = "refuse"
+    features: Sequence[str] = ()
+    impute: str = ""
 
 
 def cohort(cases: ArrayCases, reader: TargetReader) -> Cohort:
@@ -56,13 +60,19 @@ def cohort(cases: ArrayCases, reader: TargetReader) -> Cohort:
         UsageError: what the tables and images have wrong, with row (counted from 0) and cure.
     """
     images = np.asarray(cases.images)
-    check_stack(images.shape, images.dtype, "images")
+    vectors = images.ndim == 2
+    if not vectors:
+        check_stack(images.shape, images.dtype, "images")
     columns = _columns(cases, len(images))
     check_cases(columns)
     targets, table = checks.together(
         lambda: reader.targets(columns, tuple(cases.names)),
         lambda: case_table(columns, cases.one_case_per_subject),
     )
+    if vectors:
+        return features.given(table, targets, images, cases.features, cases.impute)
+    if cases.features or cases.impute:
+        raise UsageError(f"features and impute belong to vectors [N, D], and the images are {images.shape}.")
     stack = narrowed(images)
     stack = stack[..., None] if stack.ndim == 3 else stack
     wanted = {"height": 0, "width": 0, "channels": 0, "aspect": "stretch"}

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
@@ -19,6 +20,28 @@ from nachos_jax.data.pixels import Pixels, Source
 
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}
 """That people use instead of commas."""
+
+
+class Table(Protocol):
+    """Named columns of N rows in a file."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        ...
+
+    @property
+    def header(self) -> tuple[str, ...]:
+        """Names of the columns, each once."""
+        ...
+
+    def where(self, row: int) -> str:
+        """Row number from 0 -> the row as people find it."""
+        ...
+
+    def column(self, name: str) -> list[str]:
+        """[N] cells of a column, as text."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -60,43 +83,76 @@ def read(data: DataConfig) -> Source:
     """
     sheet = read_sheet(Path(expanded(data.path)))
     paths = sheet.column(_wanted(sheet, data.image_key, "path", "image_key", ("images",)))
-    wanted = [(key, "target_keys") for key in data.target_keys] or [(data.label_key, "label_key")]
-    labels = [_wanted(sheet, key, "label", field, ("labels",)) for key, field in wanted]
-    subject = _known(sheet, data.subject_key, "subject")
-    site = _known(sheet, data.site_key, "site")
-    fold = _known(sheet, data.fold_key, "fold")
+    roles = found_roles(sheet, data)
     files, fault = [], None
     try:
         files = find_files(sheet, paths)
     except UsageError as error:
         fault = error
-    columns = Columns(
-        source=sheet.path.name,
-        names=paths,
-        targets={label: sheet.column(label) for label in labels},
-        where=sheet.where,
-        subject_cure="add a column 'subject', or name the one there is in config.data.subject_key",
-        subjects=sheet.column(subject) if subject else None,
-        sites=sheet.column(site) if site else None,
-        folds=sheet.column(fold) if fold else None,
-        folds_asked=bool(data.fold_key) or data.predefined,
-        further={name: sheet.column(_further(sheet, name)) for name in data.columns},
-    )
 
     def where(row: int) -> str:
         return f"{sheet.where(row)} ({paths[row]})"
 
-    return Source(columns, Pixels(len(files), where, lambda: read_files(files), tuple(files)), fault=fault)
+    pixels = Pixels(len(files), where, lambda: read_files(files), tuple(files))
+    return Source(columns_of(sheet, data, roles, paths), pixels, fault=fault)
 
 
-def read_sheet(path: Path) -> Sheet:
+@dataclass(frozen=True)
+class Roles:
+    """Which columns of a table say who the cases are and what is known of them; "" where there is none."""
+
+    targets: tuple[str, ...]
+    subject: str
+    site: str
+    fold: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them."""
+        return tuple(filter(None, (*self.targets, self.subject, self.site, self.fold)))
+
+
+def found_roles(sheet: Table, data: DataConfig) -> Roles:
+    """The columns that the config names, or those that bear the usual names.
+
+    Raises:
+        UsageError: a column that is named or needed is not there.
+    """
+    wanted = [(key, "target_keys") for key in data.target_keys] or [(data.label_key, "label_key")]
+    return Roles(
+        targets=tuple(_wanted(sheet, key, "label", field, ("labels",)) for key, field in wanted),
+        subject=known_column(sheet, data.subject_key, "subject"),
+        site=known_column(sheet, data.site_key, "site"),
+        fold=known_column(sheet, data.fold_key, "fold"),
+    )
+
+
+def columns_of(sheet: Table, data: DataConfig, roles: Roles, names: Sequence[str]) -> Columns:
+    """The columns of a table whose cases have these names."""
+    return Columns(
+        source=sheet.path.name,
+        names=names,
+        targets={label: sheet.column(label) for label in roles.targets},
+        where=sheet.where,
+        subject_cure="add a column 'subject', or name the one there is in config.data.subject_key",
+        subjects=sheet.column(roles.subject) if roles.subject else None,
+        sites=sheet.column(roles.site) if roles.site else None,
+        folds=sheet.column(roles.fold) if roles.fold else None,
+        folds_asked=bool(data.fold_key) or data.predefined,
+        further={name: sheet.column(_further(sheet, name)) for name in data.columns},
+    )
+
+
+def read_sheet(path: Path, separator: str = ",") -> Sheet:
     """Reads a CSV file: UTF-8 (a byte-order mark is fine), commas, a header line; blank lines are skipped.
+
+    Another separator reads a table of another kind, as a TSV file.
 
     Raises:
         UsageError: no such file, another encoding or separator, no or a double header, a row whose
             number of cells is not that of the header.
     """
-    lines = _lines(path)
+    lines = _lines(path, separator)
     number, header = next(lines, (0, ()))
     if not header:
         raise UsageError(f"{path} is empty; write a header line path,label,subject and one line a case.")
@@ -169,9 +225,9 @@ def _text(path: Path) -> str:
         ) from error
 
 
-def _lines(path: Path) -> Iterator[tuple[int, tuple[str, ...]]]:
+def _lines(path: Path, separator: str) -> Iterator[tuple[int, tuple[str, ...]]]:
     """(line number, cells) of each row that is not blank."""
-    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True, delimiter=separator)
     start = 1
     try:
         for row in reader:
@@ -183,7 +239,7 @@ def _lines(path: Path) -> Iterator[tuple[int, tuple[str, ...]]]:
         raise UsageError(f"{path} line {start} cannot be read ({error}); mend its quotes.") from error
 
 
-def _wanted(sheet: Sheet, key: str, default: str, field: str, neutral: tuple[str, ...]) -> str:
+def _wanted(sheet: Table, key: str, default: str, field: str, neutral: tuple[str, ...]) -> str:
     """The column that a required key names; its default when the key is left at a neutral name."""
     name = default if not key or (key in neutral and key not in sheet.header) else key
     if name not in sheet.header:
@@ -196,7 +252,7 @@ def _wanted(sheet: Sheet, key: str, default: str, field: str, neutral: tuple[str
     return name
 
 
-def _further(sheet: Sheet, name: str) -> str:
+def _further(sheet: Table, name: str) -> str:
     if name not in sheet.header:
         raise UsageError(
             f"{sheet.path} has no column {name!r}; its header has {checks.listed(sheet.header)}. Add the "
@@ -205,7 +261,7 @@ def _further(sheet: Sheet, name: str) -> str:
     return name
 
 
-def _known(sheet: Sheet, key: str, default: str) -> str:
+def known_column(sheet: Table, key: str, default: str) -> str:
     """The column of an optional key, or "" when the table has none."""
     if key:
         return _wanted(sheet, key, default, f"{default}_key", ())

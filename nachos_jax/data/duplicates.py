@@ -1,4 +1,4 @@
-"""Cases whose images are equal, pixel for pixel: they leak between folds, or their labels contradict.
+"""Cases whose images or vectors are equal: they leak between folds, or their labels contradict.
 
 Judged on the images as they are trained on: what is equal as decoded is equal then, too, also where one copy
 was saved in colour and one in gray, and what only resizing makes equal no network can tell apart.
@@ -49,12 +49,13 @@ def check(cohort: Cohort, accepted: bool) -> list[str]:
         UsageError: they do, and it is not accepted.
     """
     groups = equal_cases(cohort.store, len(cohort.table))
+    alike = "vectors are equal" if len(cohort.shape) == 1 else "images are equal pixel for pixel"
     subjects, noun = cohort.table.subjects, cohort.targets.noun
     contrary = [rows for rows in groups if _contradict(cohort.targets.values[rows])]
     shared = [rows for rows in groups if len(set(subjects[rows].tolist())) > 1]
     texts = []
     if contrary:
-        told = f"{_count(contrary)} equal pixel for pixel, with another {noun}: {_shown(cohort, contrary)}."
+        told = f"{_count(contrary)} {alike}, with another {noun}: {_shown(cohort, contrary)}."
         if not accepted:
             raise UsageError(
                 f"{told} Mend the table or drop the copies, or set config.data.equal_images = 'accept'."
@@ -62,7 +63,7 @@ def check(cohort: Cohort, accepted: bool) -> list[str]:
         texts.append(told)
     if shared:
         texts.append(
-            f"{_count(shared)} equal pixel for pixel under different subjects: {_shown(cohort, shared)}. "
+            f"{_count(shared)} {alike} under different subjects: {_shown(cohort, shared)}. "
             "If these are one subject, folds leak: give them one name, or drop the copies."
         )
     return texts
@@ -76,7 +77,7 @@ def _contradict(values: np.ndarray) -> bool:
 
 
 def _count(groups: Sequence[Sequence[int]]) -> str:
-    return f"{sum(map(len, groups)):,} images are"
+    return f"{sum(map(len, groups)):,}"
 
 
 def _shown(cohort: Cohort, groups: Sequence[Sequence[int]]) -> str:

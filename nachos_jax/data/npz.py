@@ -7,7 +7,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from nachos_jax.data.columns import Columns, further_texts, target_texts, texts
 from nachos_jax.data.pixels import Pixels, ReadCase, Source, check_stack, narrowed
 
 SPLITS = ("train", "val", "test")
+FEATURES, NAMES = "features", "feature_names"
 _DAMAGED = (ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile)
 """What NumPy and zipfile raise of damaged archives, and of compressions that they do not know."""
 
@@ -36,11 +37,73 @@ def read(data: DataConfig) -> Source:
             volumes.
     """
     archive = _Archive(Path(expanded(data.path)))
-    parts = _parts(archive, data.image_key or "images")
+    parts = _parts(archive, data.image_key or "images", check_stack)
     where = _Rows(archive.path.name, [(part.images, part.count) for part in parts])
+    keys = tuple(part.images for part in parts)
+
+    def open_images() -> ReadCase:
+        images = narrowed(np.concatenate([archive.array(key) for key in keys]))
+        return (images[..., None] if images.ndim == 3 else images).__getitem__
+
+    columns = _columns(archive, parts, data, where)
+    return Source(columns, Pixels(where.count, where, open_images, (archive.path,), keys))
+
+
+class FeatureArchive:
+    """The vectors of an NPZ file: `features` [N, D], and `feature_names` [D] if there are such.
+
+    The layout of parts, `train_features` and so on, is read as that of images is.
+
+    Raises:
+        UsageError: no such arrays, or of another shape.
+    """
+
+    def __init__(self, path: Path):
+        self._archive = _Archive(path)
+        held = self._archive.keys
+        if not {FEATURES, *(f"{split}_{FEATURES}" for split in SPLITS)} & set(held):
+            raise UsageError(
+                f"{path.name} has no array {FEATURES!r}; it has {checks.listed(held, 20)}. Store the vectors "
+                f"[N, D] under this name, and the names of their columns as {NAMES!r}."
+            )
+        self._parts = _parts(self._archive, FEATURES, _check_vectors)
+        self.path, self.where = path, _Rows(path.name, [(part.images, part.count) for part in self._parts])
+        self.header = self._names()
+
+    def values(self, names: Sequence[str]) -> np.ndarray:
+        """[N, D] numbers of these columns."""
+        values = np.concatenate([self._archive.array(part.images) for part in self._parts])
+        return values[:, [self.header.index(name) for name in names]]
+
+    def cases(self, key: str) -> list[str]:
+        """N names of the cases: those of the array called so, or "case"; else the row numbers."""
+        found = _known(self._archive, self._parts, key, "case", self.where)
+        return found or [f"row-{row:06d}" for row in range(self.where.count)]
+
+    def columns(self, data: DataConfig) -> Columns:
+        """What else is known of the cases."""
+        columns = _columns(self._archive, self._parts, data, self.where)
+        return replace(columns, names=self.cases(data.case_key))
+
+    def _names(self) -> tuple[str, ...]:
+        first = self._parts[0].images
+        (_, count), _ = self._archive.header(first, "path")
+        if NAMES not in self._archive.keys:
+            return tuple(f"feature_{column}" for column in range(count))
+        file, array = self.path.name, self._archive.array(NAMES)
+        names = tuple(texts(array, "feature name", lambda row: f"{file}, {NAMES}[{row}]", file))
+        if len(names) != count or len(set(names)) != count:
+            raise UsageError(
+                f"{file}: {NAMES} holds {len(names)} names, {len(set(names))} of them different, and {first} "
+                f"has {count} columns; store one name a column."
+            )
+        return names
+
+
+def _columns(archive: _Archive, parts: list[_Part], data: DataConfig, where: _Rows) -> Columns:
     names = _label_names(archive, data.label_names_key or "label_names")
     labels = _column(archive, parts, data.label_key or "labels", "label")
-    columns = Columns(
+    return Columns(
         source=archive.path.name,
         names=[f"row-{row:06d}" for row in range(where.count)],
         targets=target_texts(labels, data.label_key or "labels", names, archive.path.name),
@@ -54,18 +117,11 @@ def read(data: DataConfig) -> Source:
         folds_asked=_folds_asked(data),
         further={name: further_texts(_further(archive, parts, name)) for name in data.columns},
     )
-    keys = tuple(part.images for part in parts)
-
-    def open_images() -> ReadCase:
-        images = narrowed(np.concatenate([archive.array(key) for key in keys]))
-        return (images[..., None] if images.ndim == 3 else images).__getitem__
-
-    return Source(columns, Pixels(where.count, where, open_images, (archive.path,), keys))
 
 
 @dataclass(frozen=True)
 class _Part:
-    """One array of images: its key, the split it makes up ("" for all cases) and its length."""
+    """One array of images or vectors: its key, the split it makes up ("" for all) and its length."""
 
     images: str
     split: str
@@ -165,20 +221,29 @@ class _Archive:
             ) from error
 
 
-def _parts(archive: _Archive, image_key: str) -> list[_Part]:
+def _check_vectors(shape: tuple[int, ...], dtype: np.dtype, what: str) -> None:
+    if dtype.kind not in "biuf":
+        raise UsageError(f"{what} holds values of type {dtype}; store features as numbers.")
+    if len(shape) != 2 or not shape[1]:
+        raise UsageError(f"{what} has shape {shape}; store a row a case and a column a feature, (N, D).")
+
+
+def _parts(
+    archive: _Archive, image_key: str, check: Callable[[tuple[int, ...], np.dtype, str], None]
+) -> list[_Part]:
     splits = [split for split in SPLITS if f"{split}_{image_key}" in archive.keys]
     keys = {image_key: ""} if image_key in archive.keys or not splits else {}
     keys = keys or {f"{split}_{image_key}": split for split in splits}
     shapes = {}
     for key in keys:
         shapes[key], dtype = archive.header(key, "image_key")
-        check_stack(shapes[key], dtype, f"{archive.path.name}: {key}")
+        check(shapes[key], dtype, f"{archive.path.name}: {key}")
     first = next(iter(keys))
     for key in keys:
         if shapes[key][1:] != shapes[first][1:]:
             raise UsageError(
                 f"{archive.path.name}: {first} has shape {shapes[first]}, {key} has {shapes[key]}; store "
-                "images of one size and number of channels."
+                "cases of one shape."
             )
     return [_Part(key, split, shapes[key][0]) for key, split in keys.items()]
 

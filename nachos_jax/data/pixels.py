@@ -92,7 +92,10 @@ def check_stack(shape: tuple[int, ...], dtype: np.dtype, what: str) -> None:
             "(N, H, W) or (N, H, W, 3). Store slices, or a projection."
         )
     if len(shape) < 3:
-        raise UsageError(f"{what} has shape {shape}; images are stored as (N, H, W) or (N, H, W, 3).")
+        raise UsageError(
+            f"{what} has shape {shape}; images are stored as (N, H, W) or (N, H, W, 3). Vectors (N, D) are "
+            "read by config.data.source = 'vectors' (--config=vectors)."
+        )
     if shape[0] and 0 in shape[1:]:
         raise UsageError(f"{what} has shape {shape}: images of size zero; store images with pixels.")
 

@@ -16,7 +16,7 @@ from nachos_jax.config.fields import WAIVER
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import expanded
-from nachos_jax.data import cache, checks, csv_table, decode, digits, folder, given, npz
+from nachos_jax.data import cache, checks, csv_table, decode, digits, features, folder, given, npz
 from nachos_jax.data.arrays import cohort_of
 from nachos_jax.data.columns import case_table, check_cases, further_texts
 from nachos_jax.data.image_files import read_files
@@ -26,6 +26,7 @@ from nachos_jax.data.table import Cohort
 from nachos_jax.data.targets import TargetReader
 
 READERS = {"digits": digits.read, "npz": npz.read, "folder": folder.read, "csv": csv_table.read}
+"""Of images; `nachos_jax.data.features` reads the source "vectors"."""
 
 log = logging.getLogger(__name__)
 
@@ -39,15 +40,19 @@ def load(data: DataConfig, reader: TargetReader, progress: decode.Progress | Non
         progress: called with (cases decoded, cases in all); not when the cache serves.
 
     Returns:
-        The cohort; its images are mapped from the cache, except those of the source "digits".
+        The cohort; its images are mapped from the cache, except those of the source "digits"; its vectors lie
+        in memory.
 
     Raises:
         UsageError: anything that the case table or the images have wrong, with row and cure.
     """
+    if data.source == "vectors":
+        return features.load(data, reader)
     if data.source not in READERS:
+        known = ", ".join(map(repr, (*READERS, "vectors")))
         raise UsageError(
             f"config.data.source = {data.source!r}: such cases are passed from Python, see "
-            f"nachos_jax.cohort_from_arrays; here it must be one of {', '.join(map(repr, READERS))}."
+            f"nachos_jax.cohort_from_arrays; here it must be one of {known}."
         )
     given.check_source(data.source, Path(expanded(data.path)))
     source = READERS[data.source](data)
@@ -105,20 +110,23 @@ def with_columns(cohort: Cohort, columns: Mapping[str, Sequence | np.ndarray]) -
 
 
 def read_inputs(paths: Sequence[str | Path], preparation: Mapping[str, Any]) -> tuple[list[str], np.ndarray]:
-    """Reads images for prediction, prepared as those of training were.
+    """Reads cases for prediction, prepared as those of training were.
 
     Args:
-        paths: image files, folders (searched at any depth), or CSV tables with a column `path`.
+        paths: image files, folders (searched at any depth), or CSV tables with a column `path`; of vectors,
+            the files of `nachos_jax.data.features`.
         preparation: `Cohort.preparation` of the training data.
 
     Returns:
         Their paths as given or found, and the images [N, H, W, C]: in the stored dtype of training, or
-        float32 if that cannot hold the values.
+        float32 if that cannot hold the values; of vectors, names and features [N, D].
 
     Raises:
-        UsageError: nothing to read, a file twice, or an image that cannot be read or whose channels or
-            bit depth are not those of training.
+        UsageError: nothing to read, a file twice, an image that cannot be read or whose channels or bit depth
+            are not those of training, or features that are not those of training.
     """
+    if is_vectors(preparation):
+        return features.read_inputs([Path(path) for path in paths], preparation)
     files: dict[Path, str] = {}
     for path in paths:
         if not given.is_text(str(path)):
@@ -136,6 +144,11 @@ def read_inputs(paths: Sequence[str | Path], preparation: Mapping[str, Any]) -> 
     )
     dtype = np.dtype(preparation.get("dtype", images[0].dtype))
     return names, np.stack(images).astype(dtype if all(decode.fits(i, dtype) for i in images) else np.float32)
+
+
+def is_vectors(preparation: Mapping[str, Any]) -> bool:
+    """Whether cases that were prepared so are vectors, and no images."""
+    return "features" in preparation
 
 
 def _expanded(path: Path) -> list[tuple[str, Path]]:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from nachos_jax.data.sums import PixelSums, pixel_sums
+from nachos_jax.data.sums import TrainingStatistics, pixel_sums
 
 
 class Store(Protocol):
@@ -40,8 +40,8 @@ class Store(Protocol):
         """Arrays of the shapes and dtypes that `rows` gives of so many cases, which take no memory."""
         ...
 
-    def sums(self) -> PixelSums:
-        """Sums of the values of each case and channel."""
+    def sums(self) -> TrainingStatistics:
+        """What training cases tell of the values, channel by channel."""
         ...
 
 
@@ -50,8 +50,9 @@ class Dense:
     """Inputs of one shape.
 
     Attributes:
-        values: [N, H, W, C] images, [N, D, H, W, C] volumes or [N, D] vectors; images in uint8, uint16,
-            int16, float16 or float32, possibly memory-mapped.
+        values: [N, H, W, C] images, [N, D, H, W, C] volumes or [N, D] vectors (see
+            `nachos_jax.data.vectors`); images in uint8, uint16, int16, float16 or float32, possibly
+            memory-mapped.
     """
 
     values: np.ndarray
@@ -84,6 +85,6 @@ class Dense:
         """So many rows of zeros that take no memory."""
         return np.broadcast_to(np.zeros((), self.dtype), (count, *self.shape))
 
-    def sums(self) -> PixelSums:
+    def sums(self) -> TrainingStatistics:
         """Sums of the values of each case and channel, the last axis."""
         return pixel_sums(self.values)

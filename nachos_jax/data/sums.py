@@ -4,8 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
+
+
+class TrainingStatistics(Protocol):
+    """What a fit learns of its inputs, from the training cases chosen by [N] bool alone."""
+
+    def mean_sd(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation, each [C] float32; a value is standardised by them."""
+        ...
+
+    def fill(self, chosen: np.ndarray) -> np.ndarray | None:
+        """[C] float32, what stands for a missing value; None where none may be missing."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -30,6 +43,9 @@ class PixelSums:
         # A channel that never varies would divide by 0; 1 leaves it at its (zero) deviation.
         sd = np.where(variance > 1e-12 * np.maximum(mean**2, 1e-12), np.sqrt(np.maximum(variance, 0)), 1.0)
         return mean.astype(np.float32), sd.astype(np.float32)
+
+    def fill(self, chosen: np.ndarray) -> None:  # noqa: ARG002
+        """No pixel is missing."""
 
 
 def pixel_sums(images: np.ndarray, block: int = 256) -> PixelSums:

@@ -45,7 +45,8 @@ class Cohort:
         store: their inputs.
         preparation: how the inputs came about, as prediction repeats it. Of images: "height", "width" and
             "channels" of every image, "aspect" (see `preparation.prepare`), "dtype" as stored, "resized" and
-            "convert_channels": whether the config asked for that size and for that many channels.
+            "convert_channels": whether the config asked for that size and for that many channels. Of vectors:
+            "features", the names of the columns, "patterns" that chose them from "others", and "impute".
         hash: digest of names, targets, subjects, sites, predefined folds and pixels.
         notes: what people should know of how they were read: sizes, files that were left out.
     """

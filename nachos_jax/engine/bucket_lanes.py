@@ -311,6 +311,7 @@ class BucketLanes:
         groups = {"params": state.params, "stats": state.stats, "frozen": self.program.spec.frozen}
         arrays = {name: leaf for group, tree in groups.items() for name, leaf in named(group, tree).items()}
         arrays |= {"pixel_mean": told.mean, "pixel_sd": told.sd}
+        arrays |= {} if told.fill is None else {"fill": told.fill}
         arrays |= {f"task/{name}": np.asarray(told.task[name]) for name in task.kept}
         files = {"weights": arrays, task.kind: {task.kind: seen[:n_held]}}
         return {f"{name}.safetensors": save(arrays) for name, arrays in files.items()}

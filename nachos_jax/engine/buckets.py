@@ -16,5 +16,6 @@ def bucket_of(fit: Fit, table: Sequence[Hyperparameter]) -> Bucket:
     """The bucket of a fit: fits with equal buckets can take turns in the same lanes."""
     static = [row.name for row in table if row.static and row.name in fit.hparams]
     values = {name: fit.hparams[name] for name in static}
-    values["optimizer"] = FAMILIES[str(fit.hparams["optimizer"])]
+    if "optimizer" in values:
+        values["optimizer"] = FAMILIES[str(values["optimizer"])]
     return tuple(values.items())

@@ -14,6 +14,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from nachos_jax.config.run_config import RunConfig
+from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Fit, digest
 from nachos_jax.engine import memory, tuning
 from nachos_jax.engine.buckets import Bucket
@@ -54,8 +55,9 @@ class BucketCompiler:
         Raises:
             UsageError: not even one lane fits.
         """
-        want = most or self._lanes_to_try()
-        told = self._maker.make(example, int(dict(bucket)["batch_size"]))
+        self._check(bucket)
+        want = most or self._lanes_to_try(bucket)
+        told = self._maker.make(example, batch_size(bucket))
         return self._fitting(bucket, told, self._choice(bucket, told, want), want, used)[0]
 
     def expected(self, bucket: Bucket) -> tuple[LaneProgram, int]:
@@ -66,14 +68,23 @@ class BucketCompiler:
         Raises:
             UsageError: not even one lane fits.
         """
-        return self._fitting(bucket, self._maker.idle(), self._choices()[0], self._lanes_to_try())
+        self._check(bucket)
+        told, choice = self._maker.idle(), self._choices(bucket)[0]
+        return self._fitting(bucket, told, choice, self._lanes_to_try(bucket))
 
-    def _lanes_to_try(self) -> int:
-        return memory.lanes_to_try(self._device.platform, self._run.engine.lanes)
+    def _check(self, bucket: Bucket) -> None:
+        if self.streams and registry.convex(str(dict(bucket)["architecture"])):
+            raise UsageError(
+                f"{dict(bucket)['architecture']} is solved over all cases at once, and they do not fit on a "
+                "device: raise config.engine.memory_fraction, or set config.model.architecture = 'mlp'."
+            )
 
-    def _choices(self) -> tuple[Choice, ...]:
-        engine = self._run.engine
-        return tuning.candidates(self._device.platform, engine.packing, engine.convolution)
+    def _lanes_to_try(self, bucket: Bucket) -> int:
+        solved = registry.convex(str(dict(bucket)["architecture"])) is not None
+        return memory.lanes_to_try(self._device.platform, self._run.engine.lanes, solved)
+
+    def _choices(self, bucket: Bucket) -> tuple[Choice, ...]:
+        return choices(self._run, self._device.platform, str(dict(bucket)["architecture"]))
 
     def _fitting(
         self, bucket: Bucket, told: LaneInput, choice: Choice, lanes: int, used: int = 0
@@ -84,7 +95,7 @@ class BucketCompiler:
         )
 
     def _choice(self, bucket: Bucket, told: LaneInput, lanes: int) -> Choice:
-        cohort, choices = self._maker.cohort, self._choices()
+        cohort, choices = self._maker.cohort, self._choices(bucket)
         key = {
             "device": self._device.device_kind,
             "devices": self._mesh.size,
@@ -137,6 +148,22 @@ class BucketCompiler:
         return replace(spec, predict_batch=batch, window=self._maker.windows.size)
 
 
+def batch_size(bucket: Bucket) -> int:
+    """Cases a training step; 1 of what has no steps."""
+    return int(dict(bucket).get("batch_size", 1))
+
+
+def choices(run: RunConfig, platform: str, architecture: str) -> tuple[Choice, ...]:
+    """The ways to compute the lanes of an architecture that are worth timing, the expected one first."""
+    engine = run.engine
+    found = tuning.candidates(platform, engine.packing, engine.convolution)
+    if registry.convex(architecture) and engine.packing == "auto":
+        return (replace(found[0], packing="vmap"),)  # one product of the shared inputs serves all lanes
+    if not registry.convolutions(architecture):
+        found = tuple(dict.fromkeys(replace(one, convolution=found[0].convolution) for one in found))
+    return found
+
+
 def lane_spec(
     run: RunConfig, bucket: Bucket, shape: tuple[int, ...], names: Sequence[str], lowering: str = "lax"
 ) -> LaneSpec:
@@ -155,8 +182,8 @@ def lane_spec(
     return LaneSpec(
         build=functools.partial(registry.build, static, shape, task.outputs, dtype, lowering),
         task=task,
-        batch_size=int(static["batch_size"]),
-        family=str(static["optimizer"]),
+        batch_size=batch_size(bucket),
+        family=str(static.get("optimizer", "sgd")),
         augmentations=run.augmentations,
         dropout=run.uses("dropout"),
         horizon=run.limit.epochs,
@@ -164,4 +191,5 @@ def lane_spec(
         window=1,
         frozen=registry.frozen(static),
         bfloat16=run.precision == "bfloat16",
+        convex=registry.convex(str(static["architecture"])),
     )

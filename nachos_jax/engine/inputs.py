@@ -10,7 +10,7 @@ import numpy as np
 from nachos_jax.core import rng
 from nachos_jax.core.hparams import Hyperparameter, with_absent
 from nachos_jax.core.types import Fit, HParamValue
-from nachos_jax.data.sums import PixelSums
+from nachos_jax.data.sums import TrainingStatistics
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine.lane import LaneInput
 from nachos_jax.engine.windows import Windows
@@ -37,7 +37,7 @@ class InputMaker:
     cohort: Cohort  # the cases
     folds: Folds  # their folds
     windows: Windows  # the rows in which they lie on a device
-    sums: PixelSums  # pixel sums of the cohort
+    sums: TrainingStatistics  # of the inputs of the cohort
     held_size: int  # E: see `held_room`
     table: Sequence[Hyperparameter]  # the hyperparameters of the run
 
@@ -69,12 +69,14 @@ class InputMaker:
             held=held,
             n_held=n_held,
             traced=traced(fit, self.table),
+            fill=self.sums.fill(training),
         )
 
     def idle(self) -> LaneInput:
         """The input of a lane without a fit: it trains and predicts nothing."""
         channels, targets = self.cohort.shape[-1], self.cohort.targets
-        told = self.task.told(targets, np.zeros(len(targets), bool), {})
+        none = np.zeros(len(targets), bool)
+        told = self.task.told(targets, none, {})
         return LaneInput(
             streams=np.zeros((len(rng.Purpose), 2), np.uint32),
             epoch=np.int32(0),
@@ -86,6 +88,7 @@ class InputMaker:
             held=np.zeros(self.held_size, np.int32),
             n_held=np.int32(0),
             traced=dict.fromkeys(traced_names(self.table), np.float32(0.0)),
+            fill=self.sums.fill(none),
         )
 
 
@@ -101,7 +104,7 @@ def traced(fit: Fit, table: Sequence[Hyperparameter]) -> dict[str, np.float32]:
     """
     known = with_absent(fit.hparams, table)
     values = {row.name: as_number(row, known.get(row.name)) for row in table if not row.static}
-    return {**values, "decoupled": np.float32(fit.hparams["optimizer"] == "adamw")}
+    return {**values, "decoupled": np.float32(fit.hparams.get("optimizer") == "adamw")}
 
 
 def as_number(row: Hyperparameter, value: HParamValue | None) -> np.float32:

@@ -16,8 +16,8 @@ from jax import lax
 
 from nachos_jax.core import rng
 from nachos_jax.core.rng import Purpose
-from nachos_jax.engine import optimizer, schedule
-from nachos_jax.models.blocks import Frozen, Mode, evaluation
+from nachos_jax.engine import optimizer, schedule, solving
+from nachos_jax.models.blocks import Convex, Frozen, Mode, evaluation
 from nachos_jax.tasks.task import Cases, DeviceTask, Told
 
 
@@ -36,6 +36,7 @@ class LaneSpec:
     window: int  # rows that are shuffled together, see engine/windows.py
     frozen: Any  # weights of the network that no lane trains, nested dictionaries of arrays; {} without
     bfloat16: bool = False  # whether convolutions are computed in it
+    convex: Convex | None = None  # what makes the network one that is solved, see engine/solving.py
 
 
 class Shared(NamedTuple):
@@ -60,17 +61,18 @@ class LaneInput(NamedTuple):
     epoch: Any  # int32 scalar, epochs done
     training: Any  # [rows] bool, rows of all windows to train on
     steps: Any  # int32 scalar, training steps an epoch; 0 in an idle lane
-    mean: Any  # [C] float32, pixel mean of the training cases
-    sd: Any  # [C] float32, pixel standard deviation of the training cases
+    mean: Any  # [C] float32, mean of the training inputs by channel
+    sd: Any  # [C] float32, their standard deviation
     task: dict[str, Any]  # what the task tells, see `nachos_jax.tasks.task.Task.told`
     held: Any  # [E] int32, rows to predict after the epoch, padded at the end
     n_held: Any  # int32 scalar, how many of them are real; 0 predicts nothing
     traced: dict[str, Any]  # hyperparameters that keep shapes, float32 scalars
+    fill: Any = None  # [C] float32, what stands for missing values; None where none may be missing
 
     @property
     def fit(self) -> Told:
         """What the task's device functions are told."""
-        return Told(self.mean, self.sd, self.task, self.traced)
+        return Told(self.mean, self.sd, self.task, self.traced, self.fill)
 
 
 class Progress(NamedTuple):
@@ -97,11 +99,14 @@ def epoch(spec: LaneSpec, shared: Shared, state: LaneState, told: LaneInput) -> 
 def init(spec: LaneSpec, told: LaneInput) -> LaneState:
     """Fresh weights; a function of the fit's random streams alone."""
     params, stats, _ = parts(spec.build(nnx.Rngs(rng.key(told.streams, Purpose.INIT, 0))))
-    return LaneState(params, stats, optimizer.init(spec.family, params))
+    return LaneState(params, stats, _moments(spec, params))
 
 
 def train(spec: LaneSpec, shared: Shared, state: LaneState, told: LaneInput) -> tuple[LaneState, jax.Array]:
     """All training steps of an epoch, window after window; returns the mean loss too."""
+    if spec.convex is not None:
+        params, going, loss = solving.solve(spec, shared, state.params, state.moments, told)
+        return LaneState(params, state.stats, going), loss
     progress = Progress(state, jnp.float32(0.0), jnp.int32(0))
     windows = told.training.shape[0] // spec.window
     if windows == 1:
@@ -194,7 +199,11 @@ def predict(spec: LaneSpec, shared: Shared, state: LaneState, told: LaneInput) -
 def abstract_state(spec: LaneSpec) -> LaneState:
     """Shapes and dtypes of a lane's state."""
     params, stats, _ = parts(nnx.eval_shape(lambda: spec.build(nnx.Rngs(0))))
-    return LaneState(params, stats, jax.eval_shape(lambda p: optimizer.init(spec.family, p), params))
+    return LaneState(params, stats, jax.eval_shape(lambda p: _moments(spec, p), params))
+
+
+def _moments(spec: LaneSpec, params: Any) -> Any:
+    return optimizer.init(spec.family, params) if spec.convex is None else solving.init()
 
 
 def parts(network: nnx.Module) -> tuple[Any, Any, Any]:

@@ -105,7 +105,7 @@ def _hparams(configuration: Mapping[str, Any], place: int, run: RunConfig) -> di
 
 def _check_fits(fits: Sequence[Fit], cases: int, cohort: Cohort) -> None:
     for place, fit in enumerate(fits):
-        if int(fit.hparams["batch_size"]) > cases:
+        if int(fit.hparams.get("batch_size", 1)) > cases:
             raise UsageError(
                 f"configurations[{place}]: batch_size {fit.hparams['batch_size']} and only {cases} training "
                 "cases: lower it."

@@ -8,9 +8,9 @@ until `draw_weights` fills all those of a network at once.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -50,6 +50,27 @@ class Mode(NamedTuple):
 def evaluation(traced: Mapping[str, jax.Array | float]) -> Mode:
     """The mode in which a network predicts."""
     return Mode(False, 0.0, rng.unused(), traced)
+
+
+class Convex(NamedTuple):
+    """What a network offers whose training loss is convex in its parameters, so that it can be solved.
+
+    `outputs` reads inputs as they are stored, which all lanes share, and folds the standardisation of a fit
+    into its parameters. `penalty` is added to the sum of the losses.
+    """
+
+    outputs: Callable[[Any, Stored], jax.Array]  # (parameters, inputs) -> [N, O], as of standardised inputs
+    penalty: Callable[[Any, Mapping[str, Any]], jax.Array]  # (parameters, traced) -> scalar
+
+
+class Stored(NamedTuple):
+    """Vectors as they are stored, and what standardises them."""
+
+    values: jax.Array  # [N, D] float32, 0 where one is missing
+    missing: jax.Array | None  # [N, D] float32, 1 where a value is missing; None where none may be
+    mean: jax.Array  # [D] float32
+    sd: jax.Array  # [D] float32
+    fill: jax.Array | None  # [D] float32, what stands for a missing value
 
 
 class Frozen(nnx.Variable):
@@ -103,12 +124,12 @@ class Conv(nnx.Module):
 class Linear(nnx.Module):
     """Linear layer in float32, whatever the computing dtype of the convolutions before it.
 
-    Its weights start with variance 1 / fan_in (LeCun et al. 1998, "Efficient BackProp", equation 16),
-    the bias at zero.
+    Its weights start with variance gain / fan_in, where 1 is right before an output (LeCun et al. 1998,
+    "Efficient BackProp", equation 16) and 2 before a ReLU (He et al. 2015); the bias at zero.
     """
 
-    def __init__(self, inputs: int, outputs: int) -> None:
-        self.kernel = Kernel(jnp.zeros((inputs, outputs), jnp.float32), gain=1.0)
+    def __init__(self, inputs: int, outputs: int, gain: float = 1.0) -> None:
+        self.kernel = Kernel(jnp.zeros((inputs, outputs), jnp.float32), gain=gain)
         self.bias = nnx.Param(jnp.zeros((outputs,), jnp.float32))
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -136,12 +157,31 @@ def image_size(architecture: str, shape: tuple[int, ...]) -> tuple[int, int]:
     Raises:
         UsageError: a case is no image [H, W, C].
     """
+    if len(shape) == 1:
+        raise UsageError(
+            f"architecture {architecture!r} takes images [H, W, C], and a case here is a vector of "
+            f"{shape[0]} features: set config.model.architecture = 'linear' or 'mlp' (--config=vectors)."
+        )
     if len(shape) != 3:
         raise UsageError(
             f"architecture {architecture!r} takes images [H, W, C], and a case here has the shape "
             f"{list(shape)}: choose another one in config.model.architecture."
         )
     return shape[0], shape[1]
+
+
+def vector_size(architecture: str, shape: tuple[int, ...]) -> int:
+    """Features of the vectors that a network is given.
+
+    Raises:
+        UsageError: a case is no vector [D].
+    """
+    if len(shape) != 1:
+        raise UsageError(
+            f"architecture {architecture!r} takes vectors of features [D], and a case here has the shape "
+            f"{list(shape)}: set config.model.architecture = 'cnn' or 'resnet'."
+        )
+    return shape[0]
 
 
 def norm(channels: int, setting: Setting, zero_scale: bool = False) -> BatchNorm | GroupNorm:

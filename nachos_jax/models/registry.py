@@ -18,6 +18,10 @@ An architecture called NAME is the file `nachos_jax/models/NAME.py` with
         raises UsageError when such cases do not suit such hyperparameters.
     frozen(hparams) -> dict  (where the network has Frozen weights)
         their values, nested as `nnx.to_pure_dict` has them: the same for every fit, passed once to all lanes.
+    CONVEX: blocks.Convex  (where the training loss is convex in the parameters)
+        an epoch is then a whole solution over all training cases at once, see `nachos_jax.engine.solving`.
+    CONVOLUTIONS = False  (where the network has none)
+        so that no way of computing them is timed.
 """
 
 from __future__ import annotations
@@ -25,17 +29,19 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from nachos_jax import models
-from nachos_jax.core.hparams import Hyperparameter
+from nachos_jax.core.hparams import OPTIMISATION, REGULARISATION, Hyperparameter
 from nachos_jax.core.types import HParams, HParamValue
 
 if TYPE_CHECKING:
     from flax import nnx
     from jax.typing import DTypeLike
+
+    from nachos_jax.models.blocks import Convex
 
 DEFAULT = "cnn"
 
@@ -52,10 +58,16 @@ def hyperparameters() -> tuple[Hyperparameter, ...]:
     row = functools.partial(Hyperparameter, kind="choice", static=True, section="model")
     norms, meaning = tuple(NORMS), "normalisation of the layers"
     shared = (
-        row("architecture", choices=names(), default=DEFAULT, meaning="network"),
+        row("architecture", choices=names(), default=DEFAULT, meaning="network", idles=_idles()),
         row("norm", choices=norms, default=norms[0], meaning=meaning),
     )
     return (*shared, *(row for file in _files().values() for row in file.HYPERPARAMETERS))
+
+
+def _idles() -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """What does nothing for a network that is solved."""
+    stepwise = (*(row.name for row in (*OPTIMISATION, *REGULARISATION)), "norm")
+    return tuple((name, stepwise) for name in names() if convex(name) is not None)
 
 
 def defaults() -> dict[str, HParamValue | dict[str, HParamValue]]:
@@ -74,7 +86,7 @@ def build(
 
     Args:
         hparams: flat values, at least "architecture", "norm" and the rows of that architecture.
-        shape: of one case, (H, W, C) of an image.
+        shape: of one case, (H, W, C) of an image, (D,) of a vector.
         outputs: width of the head.
         dtype: float32 or bfloat16, in which convolutions are computed.
         lowering: how, see `nachos_jax.models.convolution`.
@@ -95,6 +107,21 @@ def frozen(hparams: HParams) -> dict:
     """Weights of the network that no fit trains, nested by module; {} of one that is trained whole."""
     file = _files()[str(hparams["architecture"])]
     return file.frozen(hparams) if hasattr(file, "frozen") else {}
+
+
+def convex(architecture: str) -> Convex | None:
+    """What makes the network one that is solved; None of one that is trained step by step."""
+    return getattr(_files()[architecture], "CONVEX", None)
+
+
+def solved(architectures: Iterable[HParamValue]) -> bool:
+    """Whether all of these networks are solved."""
+    return all(convex(str(name)) is not None for name in architectures)
+
+
+def convolutions(architecture: str) -> bool:
+    """Whether the network has convolutions."""
+    return getattr(_files()[architecture], "CONVOLUTIONS", True)
 
 
 @functools.cache

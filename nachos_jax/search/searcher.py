@@ -158,7 +158,12 @@ class SearchSetting:
             for value in [self.defaults[row.name]] if dimension is None else levels(dimension):
                 yield from complete({**kept, row.name: row.check(value, row.name)}, rest)
 
-        return complete({}, self.table)
+        seen: set[frozenset] = set()
+        for found in complete({}, self.table):
+            # Values that do nothing beside another one make equal configurations of different ones.
+            if identity(found) not in seen:
+                seen.add(identity(found))
+                yield found
 
 
 def levels(dimension: Dimension) -> Sequence[HParamValue]:

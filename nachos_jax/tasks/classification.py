@@ -85,6 +85,11 @@ class ClassDevice(DenseDevice):
         """A logit a class."""
         return self.classes
 
+    @property
+    def convex(self) -> bool:  # type: ignore[override]
+        """Of a cumulative link it is not."""
+        return not self.ordered
+
     def loss(self, outputs: jax.Array, targets: jax.Array, told: Told) -> jax.Array:
         """Weighted cross-entropy with label smoothing, mean over the batch.
 
@@ -97,12 +102,24 @@ class ClassDevice(DenseDevice):
         Returns:
             Scalar: sum of weighted losses over sum of weights, as PyTorch's cross-entropy takes its mean.
         """
+        each, weights = self._each(outputs, targets, told)
+        return jnp.sum(weights * each) / jnp.sum(weights)
+
+    def total(
+        self, outputs: jax.Array, targets: jax.Array, chosen: jax.Array, told: Told
+    ) -> tuple[jax.Array, jax.Array]:
+        """See `nachos_jax.tasks.task.DeviceTask`."""
+        each, weights = self._each(outputs, targets, told)
+        weights = jnp.where(chosen, weights, 0.0)
+        return jnp.sum(weights * each), jnp.sum(weights)
+
+    def _each(self, outputs: jax.Array, targets: jax.Array, told: Told) -> tuple[jax.Array, jax.Array]:
+        """Loss and weight [B] of each case."""
         log_p = jax.nn.log_softmax(self.readout(outputs, told))
         smoothing = told.traced["label_smoothing"]
         picked = jnp.take_along_axis(log_p, targets[:, None], axis=1)[:, 0]
         each = -(1.0 - smoothing) * picked - smoothing * jnp.mean(log_p, axis=1)
-        weights = told.task["class_weights"][targets]
-        return jnp.sum(weights * each) / jnp.sum(weights)
+        return each, told.task["class_weights"][targets]
 
     def readout(self, outputs: jax.Array, told: Told) -> jax.Array:  # noqa: ARG002
         """Logits [B, C]; log-probabilities of ordered classes, which are logits too."""

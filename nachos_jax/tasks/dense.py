@@ -29,7 +29,10 @@ def normalised(inputs: jax.Array, told: Told) -> jax.Array:
     """[B, ..., C] float32: inputs of any stored dtype with training mean 0 and SD 1 in every channel."""
     axes = tuple(range(inputs.ndim - 1))
     mean, sd = jnp.expand_dims(told.mean, axes), jnp.expand_dims(told.sd, axes)
-    return (inputs.astype(jnp.float32) - mean) / sd
+    values = inputs.astype(jnp.float32)
+    if told.fill is not None:
+        values = jnp.where(jnp.isnan(values), jnp.expand_dims(told.fill, axes), values)
+    return (values - mean) / sd
 
 
 class DenseDevice:
@@ -37,6 +40,7 @@ class DenseDevice:
 
     outputs: int
     seen: int
+    convex = True  # whether the loss is smooth and convex in the outputs
 
     def batch(
         self, cases: Cases, rows: jax.Array, told: Told, key: jax.Array, augmentations: frozenset[str]

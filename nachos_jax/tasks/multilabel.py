@@ -47,14 +47,26 @@ class LabelsDevice(DenseDevice):
         Returns:
             Scalar: sum of weighted losses over sum of weights; 0 of a batch in which no label is known.
         """
+        each, weights = self._each(outputs, targets, told)
+        total = jnp.sum(weights)
+        return jnp.sum(weights * each) / jnp.where(total > 0, total, 1.0)
+
+    def total(
+        self, outputs: jax.Array, targets: jax.Array, chosen: jax.Array, told: Told
+    ) -> tuple[jax.Array, jax.Array]:
+        """See `nachos_jax.tasks.task.DeviceTask`."""
+        each, weights = self._each(outputs, targets, told)
+        weights = jnp.where(chosen[:, None], weights, 0.0)
+        return jnp.sum(weights * each), jnp.sum(weights)
+
+    def _each(self, outputs: jax.Array, targets: jax.Array, told: Told) -> tuple[jax.Array, jax.Array]:
+        """Loss and weight [B, labels] of each label."""
         known = ~jnp.isnan(targets)
         there = jnp.where(known, targets, 0.0)
         wanted = there + told.traced["label_smoothing"] * (0.5 - there)
         each = jax.nn.softplus(outputs) - wanted * outputs
         absent, present = told.task["weights"][None, :, 0], told.task["weights"][None, :, 1]
-        weights = jnp.where(known, jnp.where(there > 0.5, present, absent), 0.0)
-        total = jnp.sum(weights)
-        return jnp.sum(weights * each) / jnp.where(total > 0, total, 1.0)
+        return each, jnp.where(known, jnp.where(there > 0.5, present, absent), 0.0)
 
 
 class Multilabel(DenseTask):

@@ -46,15 +46,31 @@ class NumberDevice(DenseDevice):
     outputs: int = 1
     seen: int = 1
 
+    @property
+    def convex(self) -> bool:  # type: ignore[override]
+        """An absolute loss has an edge."""
+        return self.kind != ABSOLUTE
+
     def loss(self, outputs: jax.Array, targets: jax.Array, told: Told) -> jax.Array:
         """Mean loss of the batch: outputs [B, 1] against targets [B], in training SDs."""
+        return jnp.mean(self._each(outputs, targets, told))
+
+    def total(
+        self, outputs: jax.Array, targets: jax.Array, chosen: jax.Array, told: Told
+    ) -> tuple[jax.Array, jax.Array]:
+        """See `nachos_jax.tasks.task.DeviceTask`."""
+        each = jnp.where(chosen, self._each(outputs, targets, told), 0.0)
+        return jnp.sum(each), jnp.sum(chosen, dtype=jnp.float32)
+
+    def _each(self, outputs: jax.Array, targets: jax.Array, told: Told) -> jax.Array:
+        """Loss [B] of each case."""
         away = outputs[:, 0] - (targets - told.task["target_mean"]) / told.task["target_sd"]
         size = jnp.abs(away)
         if self.kind == ABSOLUTE:
-            return jnp.mean(size)
+            return size
         if self.kind == HUBER:
-            return jnp.mean(jnp.where(size <= 1.0, 0.5 * away**2, size - 0.5))
-        return jnp.mean(away**2)
+            return jnp.where(size <= 1.0, 0.5 * away**2, size - 0.5)
+        return away**2
 
     def readout(self, outputs: jax.Array, told: Told) -> jax.Array:
         """[B, 1]: predictions in the unit of the target."""

@@ -44,6 +44,7 @@ class Told(NamedTuple):
     sd: Any  # [C] float32, their standard deviation
     task: Mapping[str, Any]  # what `Task.told` said, float32 arrays by name
     traced: Mapping[str, Any]  # hyperparameters that keep shapes, float32 scalars; inactive ones are 0
+    fill: Any = None  # [C] float32, what stands for a missing value; None where none may be missing
 
 
 class DeviceTask(Protocol):
@@ -75,6 +76,20 @@ class DeviceTask(Protocol):
 
     def loss(self, outputs: jax.Array, targets: Any, told: Told) -> jax.Array:
         """Training loss, float32 scalar, of outputs [B, O] and the targets of a batch."""
+        ...
+
+    def total(self, outputs: jax.Array, targets: Any, chosen: jax.Array, told: Told) -> tuple[Any, Any]:
+        """Sum of weighted losses, and sum of weights, over the cases chosen: float32 scalars.
+
+        Their ratio is the loss of all those cases as one batch. Only networks that are solved ask for it, and
+        only of tasks whose device says `convex = True`; others may leave it out.
+
+        Args:
+            outputs: [N, O] float32.
+            targets: of all N cases; zeros where a case is not chosen.
+            chosen: [N] bool.
+            told: of the fit.
+        """
         ...
 
     def observe(self, apply: Apply, cases: Cases, rows: jax.Array, told: Told) -> jax.Array:

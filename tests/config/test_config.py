@@ -155,7 +155,8 @@ RANGES = {
 CHOICES = {
     "protocol": ("nested", "flat"),
     "task.name": ("classification",),
-    "data.source": ("digits", "npz", "folder", "csv", "arrays"),
+    "data.source": ("digits", "npz", "folder", "csv", "vectors", "arrays"),
+    "data.impute": ("", "mean", "median"),
     "data.subject": ("", WAIVER),
     "data.spellings": ("refuse", "join", "apart"),
     "data.equal_images": ("refuse", "accept"),
@@ -176,6 +177,7 @@ FREE = {
     "data.classes",
     "data.include",
     "data.exclude",
+    "data.features",
     "search.searcher",
     "search.policy",
     "search.metric",
@@ -226,7 +228,7 @@ def test_a_value_that_is_no_choice_is_refused_with_the_choices(key):
     assert all(repr(choice) in message for choice in CHOICES[key] if choice != 0)
     for choice in CHOICES[key]:
         values = with_value(key, choice)
-        values["data"]["path"] = "somewhere"
+        values["data"] |= {"path": "somewhere"} | ({"source": "vectors"} if key == "data.impute" else {})
         assert checked(values).raw == values
 
 
@@ -242,7 +244,7 @@ def test_class_names_are_texts():
         checked(plain(data__classes=[0, 1]))
 
 
-@pytest.mark.parametrize("source", ["npz", "folder", "csv"])
+@pytest.mark.parametrize("source", ["npz", "folder", "csv", "vectors"])
 def test_a_source_that_reads_files_needs_a_path(source):
     with pytest.raises(UsageError, match=f"config.data.path is empty: .* source '{source}' reads"):
         checked(plain(data__source=source))
@@ -318,7 +320,7 @@ def test_inactive_hyperparameters_are_dropped(architecture):
     kept = active(run.defaults, run.table)
     assert {name.partition(".")[0] for name in kept if "." in name} == {architecture}
     assert not {"momentum", "nesterov", "decay"} & set(kept)
-    assert {"beta1", "beta2", "norm", "architecture"} <= set(kept)
+    assert ({"beta1", "beta2", "norm", "architecture"} <= set(kept)) != bool(registry.convex(architecture))
 
 
 # --- rows of the table, whatever is given to them ----------------------------------------------------

@@ -48,6 +48,20 @@ FAULTS = (
         ("engine/test_inputs.py",),
     ),
     Fault(
+        "missing values are imputed from all cases",
+        "engine/inputs.py",
+        "fill=self.sums.fill(training)",
+        "fill=self.sums.fill(np.ones_like(training))",
+        ("engine/test_solving.py::test_a_fit_reads_its_training_cases_alone",),
+    ),
+    Fault(
+        "a network is solved over all cases",
+        "engine/solving.py",
+        "convex, fit, chosen = spec.convex, told.fit, told.training",
+        "convex, fit, chosen = spec.convex, told.fit, told.training | True",
+        ("engine/test_solving.py::test_a_fit_reads_its_training_cases_alone",),
+    ),
+    Fault(
         "cases of a subject are drawn into different folds",
         "splits/folds.py",
         "alone = len(np.unique(subjects)) == len(subjects)",

@@ -92,8 +92,20 @@ def _check_device(device: DeviceTask, task: Task, targets: Targets, hparams: HPa
     assert (seen.shape, seen.dtype) == ((4, device.seen), jnp.float32), "observe: [B, S] float32"
     new = device.predict(apply, jax.tree.map(lambda leaf: leaf[rows], cases.inputs), told)
     np.testing.assert_allclose(new, seen, rtol=1e-5, atol=1e-6, err_msg="predict and observe differ")
+    if getattr(device, "convex", False):
+        _check_total(device, outputs, wanted, told)
     two = jax.vmap(lambda x: device.loss(x, wanted, told))(jnp.stack([outputs, outputs]))
     np.testing.assert_allclose(two, loss, rtol=1e-5, err_msg="loss: lanes differ from a fit alone")
+
+
+def _check_total(device: DeviceTask, outputs: jax.Array, wanted: jax.Array, told: Told) -> None:
+    for chosen in ([True] * 4, [True, False, False, True]):
+        rows = np.flatnonzero(chosen)
+        total, weight = device.total(outputs, wanted, jnp.asarray(chosen), told)
+        loss = device.loss(outputs[rows], wanted[rows], told)
+        np.testing.assert_allclose(
+            total / weight, loss, rtol=1e-5, err_msg="total: not the loss of those chosen"
+        )
 
 
 def _on_device(device: DeviceTask, task: Task, targets: Targets, hparams: HParams) -> tuple:

@@ -13,7 +13,7 @@ import numpy as np
 from safetensors.numpy import load as load_arrays
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.data import decode, sources
+from nachos_jax.data import decode, features, sources
 from nachos_jax.data.pixels import check_stack, narrowed
 from nachos_jax.protocol.model import networks
 from nachos_jax.protocol.model.export import FORMAT, NAME
@@ -51,12 +51,18 @@ class DeployedModel:
         self.classes = self.predicted.names
         self._networks = networks
 
+    @property
+    def vectors(self) -> bool:
+        """Whether a case is a vector of features, and no image."""
+        return sources.is_vectors(self.description["preparation"])
+
     def predictions(self, images: np.ndarray, batch: int = 256) -> np.ndarray:
         """Predictions of prepared images: probabilities of classes or labels, or numbers.
 
         Args:
             images: [N, H, W, C] in the range and size of the training pixels (see
-                `description["preparation"]`); [N, H, W] for gray.
+                `description["preparation"]`); [N, H, W] for gray. Of a model of vectors, [N, D] in the order
+                of `description["preparation"]["features"]`.
             batch: images at a time.
 
         Returns:
@@ -111,6 +117,8 @@ class DeployedModel:
                 "maps explain the class of a classification, and this model is one of "
                 f"{self.predicted.task}: leave --explain out."
             )
+        if self.vectors:
+            raise UsageError("maps explain images, and this model reads vectors: leave --explain out.")
         images, classes = self._fitting(images), np.asarray(classes, np.int32)
         maps = np.zeros(images.shape[:3], np.float32)
         peaks = np.zeros(len(images), np.float32)
@@ -124,7 +132,7 @@ class DeployedModel:
         return maps, peaks
 
     def predict(self, paths: Sequence[str | os.PathLike]) -> tuple[list[str], np.ndarray]:
-        """`predictions` of files, folders, or CSVs with a `path` column.
+        """`predictions` of files, folders, or CSVs with a `path` column; of files of features, by name.
 
         Args:
             paths: what to predict.
@@ -139,7 +147,7 @@ class DeployedModel:
         return names, self.predictions(images)
 
     def read(self, paths: Sequence[str | os.PathLike]) -> tuple[list[str], np.ndarray]:
-        """Names and images [N, H, W, C] of what `predict` takes, prepared as those of training were."""
+        """Names and images [N, H, W, C], or vectors [N, D], of what `predict` takes, as for training."""
         names, images = sources.read_inputs(
             [Path(path) for path in paths], dict(self.description["preparation"])
         )
@@ -147,6 +155,8 @@ class DeployedModel:
 
     def _fitting(self, images: np.ndarray) -> np.ndarray:
         """The images as [N, H, W, C], refused when their shape or scale is not that of training."""
+        if self.vectors:
+            return features.fitting(images, self.description["preparation"])
         images = np.asarray(images)
         images = images[..., None] if images.ndim == 3 else images
         wanted = self.predicted.shape
@@ -195,7 +205,9 @@ def load(path: str | os.PathLike) -> DeployedModel:
 def predicted(description: Mapping[str, Any]) -> Predicted:
     """What the model of a model.json predicts; the first versions knew classification only."""
     preparation = description["preparation"]
-    shape = (int(preparation["height"]), int(preparation["width"]), int(description["channels"]))
+    shape: tuple[int, ...] = (int(description["channels"]),)
+    if not sources.is_vectors(preparation):
+        shape = (int(preparation["height"]), int(preparation["width"]), *shape)
     return Predicted(description.get("task", "classification"), tuple(description["classes"]), shape)
 
 
@@ -227,10 +239,15 @@ def _check(description: Mapping[str, Any]) -> None:
     for name, kind in {**needed, "weights": list, "weights_sha256": list}.items():
         if not isinstance(description.get(name), kind) or not description[name]:
             raise ValueError(f"its field {name!r} is missing or empty")
-    for name in ("height", "width", "channels", "aspect"):
-        if name not in description["preparation"]:
-            raise ValueError(f"its preparation has no {name!r}")
-    sizes = [description["channels"], *(description["preparation"][name] for name in ("height", "width"))]
+    preparation = description["preparation"]
+    if sources.is_vectors(preparation):
+        features.check_preparation(preparation, description["channels"])
+        sizes = [description["channels"]]
+    else:
+        for name in ("height", "width", "channels", "aspect"):
+            if name not in preparation:
+                raise ValueError(f"its preparation has no {name!r}")
+        sizes = [description["channels"], *(preparation[name] for name in ("height", "width"))]
     if not all(type(size) is int and 0 < size <= SIDE for size in sizes):
         raise ValueError(f"its channels, height and width are {sizes}")
     if not all(type(name) is str for name in description["classes"]):

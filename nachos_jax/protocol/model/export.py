@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nachos_jax.protocol.model import decision
+from safetensors.numpy import load
+
+from nachos_jax.protocol.model import coefficients, decision
 from nachos_jax.protocol.run import environment
 from nachos_jax.protocol.run.opening import Run
 from nachos_jax.records import seal
@@ -21,7 +23,12 @@ def write(run: Run, outcome: Outcome, records: Sequence[FitRecord], folder: Path
     names = []
     for number, record in enumerate(records):
         names.append(f"weights_{number:02d}.safetensors")
-        write_atomic(folder / names[-1], run.store.payload(record, "weights.safetensors"))
+        weights = run.store.payload(record, "weights.safetensors")
+        write_atomic(folder / names[-1], weights)
+        if record.hparams["architecture"] == "linear":
+            features, classes = run.cohort.preparation["features"], run.cohort.targets.names
+            text = coefficients.table(load(weights), features, classes)
+            write_atomic(folder / f"coefficients_{number:02d}.csv", text.encode())
     text = dump({**_description(run, outcome, records, names), seal.KEY: seal.BLANK})
     write_atomic(folder / NAME, seal.fill(text, NAME))
 
@@ -43,7 +50,7 @@ def _description(
         "channels": int(store.shape[-1]),
         "dtype": str(store.dtype),
         "preparation": dict(run.cohort.preparation),
-        "normalisation": "(pixel - pixel_mean) / pixel_sd, statistics in the weights files",
+        "normalisation": _normalisation(run),
         "cases": run.cases,
         "n_cases": len(table),
         "n_subjects": len(set(table.subjects.tolist())),
@@ -57,6 +64,13 @@ def _description(
         "estimate": _estimate_sentence(run),
         "versions": environment.versions(),
     }
+
+
+def _normalisation(run: Run) -> str:
+    impute = run.cohort.preparation.get("impute")
+    what = "pixel" if len(run.cohort.shape) > 1 else "feature"
+    filled = f"; a missing value is its fill, the {impute} of the training cases" if impute else ""
+    return f"({what} - pixel_mean) / pixel_sd, statistics in the weights files{filled}"
 
 
 def _estimate_sentence(run: Run) -> str:

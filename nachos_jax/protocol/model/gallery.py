@@ -60,10 +60,12 @@ def write_or_warn(run: Run) -> None:
     """`write`, whose failure is a warning: the estimate does not depend on it.
 
     Nothing is written while no outer fold is tested, as in the flat protocol, which keeps no weights, when
-    config.report.gallery is 0, or for another task than classification.
+    config.report.gallery is 0, for another task than classification, or of vectors, which nobody can look at.
     """
     try:
-        wanted = run.config.report.gallery and run.config.task == "classification"
+        wanted = (
+            run.config.report.gallery and run.config.task == "classification" and len(run.cohort.shape) > 1
+        )
         if wanted and run.store.tests():
             write(run, run.config.report.gallery)
     except StoppedError:

@@ -97,7 +97,8 @@ def weights(of: Architecture, arrays: Mapping[str, np.ndarray]) -> Weights:
     filled = [_filled(prefix, part, arrays) for prefix, part in groups]
     task = {name: arrays[f"task/{name}"] for name in of.predicted.on_host.kept}
     params, stats, frozen = filled
-    return Weights(params, stats, frozen, Told(arrays["pixel_mean"], arrays["pixel_sd"], task, {}))
+    told = Told(arrays["pixel_mean"], arrays["pixel_sd"], task, {}, arrays.get("fill"))
+    return Weights(params, stats, frozen, told)
 
 
 def predictor(of: Architecture, found: Weights) -> Callable[[np.ndarray], jax.Array]:

@@ -11,9 +11,9 @@ import jax
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.types import EpochLimit, Fit, HParams
 from nachos_jax.data.table import Cohort
-from nachos_jax.engine import lane, memory, program, tuning
+from nachos_jax.engine import lane, memory, program
 from nachos_jax.engine.buckets import Bucket
-from nachos_jax.engine.compiler import lane_spec
+from nachos_jax.engine.compiler import choices, lane_spec
 from nachos_jax.engine.pool import LanePool
 from nachos_jax.engine.windows import divide
 from nachos_jax.protocol.run.opening import Run
@@ -114,7 +114,7 @@ def cases_memory(run: RunConfig, cohort: Cohort, allowed: int) -> CasesMemory:
 
 def in_step(run: RunConfig, platform: str, lanes: int) -> int:
     """Lanes of a device that are computed together under the packing configured, or the one expected."""
-    choice = tuning.candidates(platform, run.engine.packing, run.engine.convolution)[0]
+    choice = choices(run, platform, str(run.defaults["architecture"]))[0]
     return program.in_step(choice.packing, lanes)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ml_collections import ConfigDict
 
@@ -10,6 +11,7 @@ from nachos_jax.config import parsing
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.configs import base
 from nachos_jax.core.errors import UsageError
+from nachos_jax.models import registry as models
 from nachos_jax.tasks import registry as tasks
 from nachos_jax.tasks.task import Task
 
@@ -40,4 +42,7 @@ def checked(config: Mapping | ConfigDict) -> RunConfig:
     """
     values = config.to_dict() if isinstance(config, ConfigDict) else config
     headlines = {name: tasks.of(name).headline for name in tasks.names()}
-    return parsing.parse(values, base.get_config().to_dict(), base.table(), headlines)
+    run = parsing.parse(values, base.get_config().to_dict(), base.table(), headlines)
+    # What is solved needs no second epoch.
+    solved = models.solved(run.candidates("architecture"))
+    return replace(run, limit=replace(run.limit, epochs=1, patience=1)) if solved else run

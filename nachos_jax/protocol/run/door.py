@@ -6,7 +6,7 @@ import itertools
 
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
-from nachos_jax.core.hparams import active
+from nachos_jax.core.hparams import active, by_name
 from nachos_jax.data import duplicates
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine.windows import divide
@@ -74,8 +74,11 @@ def check(run: RunConfig, cohort: Cohort, folds: Folds) -> list[str]:
     check_config(run)
     _metric(run, cohort, folds)
     _report(run, cohort)
-    _batches(run, cohort, folds)
+    _vectors(run, cohort)
     _networks(run, cohort)
+    _solved(run, cohort)
+    if not models.solved(run.candidates("architecture")):
+        _batches(run, cohort, folds)
     class_words.check_order(run, cohort.targets)
     copies = duplicates.check(cohort, run.data.equal_images == "accept")
     targets, sites = cohort.targets, cohort.table.sites
@@ -110,6 +113,44 @@ def _report(run: RunConfig, cohort: Cohort) -> None:
     if wanted.positive and wanted.positive not in names:
         raise UsageError(
             f"config.report.positive = {wanted.positive!r}: must be a class: {', '.join(names)}."
+        )
+
+
+def _solved(run: RunConfig, cohort: Cohort) -> None:
+    """A network that is solved needs all cases at once, a convex loss, and no learning rate."""
+    names = run.candidates("architecture")
+    found = [str(name) for name in names if models.convex(str(name))]
+    if not found:
+        return
+    if run.data.residency == "stream":
+        raise UsageError(
+            f"config.data.residency = 'stream': {found[0]} is solved over all cases at once; set it to "
+            "'auto'."
+        )
+    for row in run.table:
+        for value in run.candidates(row.name) if row.tasks and row.static else ():
+            device = tasks.of(run.task).device(cohort.targets.names, {row.name: value})
+            if not getattr(device, "convex", False):
+                raise UsageError(
+                    f"config.{row.key} = {value!r} cannot be solved by {found[0]}: take another loss, or "
+                    "config.model.architecture = 'mlp'."
+                )
+    nothing = by_name(run.table)["architecture"].idle(found[0])
+    idle = [dimension.name for dimension in run.search.space if dimension.name in nothing]
+    if idle and len(found) == len(names):
+        raise UsageError(
+            f"config.search.space.{idle[0]}: {found[0]} is solved and not trained step by step, so it does "
+            f"nothing. Set {', '.join(f'config.search.space.{name}' for name in idle)} to ''."
+        )
+
+
+def _vectors(run: RunConfig, cohort: Cohort) -> None:
+    """What only images have."""
+    if len(cohort.shape) == 1 and run.augmentations:
+        name = sorted(run.augmentations)[0]
+        raise UsageError(
+            f"config.augmentation.{name} changes images, and these cases are vectors of features: set it to "
+            f"0 and config.search.space.{name} to ''."
         )
 
 

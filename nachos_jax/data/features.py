@@ -1,0 +1,188 @@
+"""Cohorts of vectors, from files and from Python, and the vectors to predict: the same columns by name."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nachos_jax.config.fields import IMPUTE, WAIVER
+from nachos_jax.config.run_config import DataConfig
+from nachos_jax.core.errors import UsageError
+from nachos_jax.core.paths import expanded
+from nachos_jax.core.types import digest
+from nachos_jax.data import cache, checks, vectors
+from nachos_jax.data.columns import Columns, case_table, check_cases
+from nachos_jax.data.feature_files import FeatureFile, chosen, matches, opened
+from nachos_jax.data.npz import FeatureArchive
+from nachos_jax.data.table import CaseTable, Cohort
+from nachos_jax.data.targets import TargetReader, Targets
+from nachos_jax.data.vectors import Vectors
+
+
+def load(data: DataConfig, reader: TargetReader) -> Cohort:
+    """Reads and checks the cases of a config whose source is "vectors".
+
+    Args:
+        data: config.data.
+        reader: the task, which reads its targets from the columns.
+
+    Raises:
+        UsageError: anything that the case table or the features have wrong, with row or column and cure.
+    """
+    file = opened(Path(expanded(data.path)), data)
+    columns = replace(file.columns(data), spellings=data.spellings)
+    check_cases(columns)
+    names = chosen(file, data.features, data.exclude)
+    values, targets, table, _ = checks.together(
+        lambda: vectors.checked(file.values(names), names, file.where, data.impute),
+        lambda: reader.targets(columns, data.classes),
+        lambda: case_table(columns, data.subject == WAIVER),
+        lambda: _different(columns),
+    )
+    others = [name for name in file.header if name not in names]
+    notes = [f"left out of the features: {checks.listed(others, 20)}"] if others else []
+    preparation = {"patterns": list(data.features), "others": others, "case_key": data.case_key}
+    return cohort_of(table, targets, Vectors(values, data.impute), names, preparation, notes)
+
+
+def cohort_of(
+    table: CaseTable,
+    targets: Targets,
+    store: Vectors,
+    names: Sequence[str],
+    preparation: Mapping[str, Any],
+    notes: Sequence[str] = (),
+) -> Cohort:
+    """Puts a cohort of vectors together, whose columns have these names."""
+    facts = {
+        "names": table.names.tolist(),
+        **targets.facts,
+        "subjects": table.subjects.tolist(),
+        "sites": None if table.sites is None else table.sites.tolist(),
+        "folds": None if table.folds is None else table.folds.tolist(),
+        "features": list(names),
+        "values": cache.pixel_digest(store.values),
+        "impute": store.impute,
+    }
+    told = [f"{len(names):,} features: {checks.listed(names)}"]
+    missing = np.isnan(store.values).any(axis=0)
+    if missing.any():
+        cells = int(np.isnan(store.values).sum())
+        told.append(
+            f"{cells:,} values of {int(missing.sum()):,} features are missing: imputed by the {store.impute} "
+            "of each fit's training cases"
+        )
+    told += vectors.far_from_zero(store.values, names)
+    preparation = {**preparation, "features": list(names), "impute": store.impute, "dtype": "float32"}
+    return Cohort(table, targets, store, preparation, digest(facts, length=32), (*told, *notes))
+
+
+def given(
+    table: CaseTable, targets: Targets, values: np.ndarray, names: Sequence[str], impute: str
+) -> Cohort:
+    """The cohort of vectors [N, D] given from Python, whose columns have these names; () numbers them.
+
+    Raises:
+        UsageError: they are no numbers, not one name a column, or as `nachos_jax.data.vectors.checked`.
+    """
+    if values.dtype.kind not in "biuf" or not values.shape[1]:
+        raise UsageError(f"vectors of shape {values.shape}, type {values.dtype}: give numbers [N, D].")
+    names = tuple(names) or tuple(f"feature_{column}" for column in range(values.shape[1]))
+    if len(names) != values.shape[1] or len(set(names)) != len(names):
+        raise UsageError(
+            f"features: {len(names)} names, {len(set(names))} of them different, for {values.shape[1]} "
+            "columns; give each column its own."
+        )
+    if impute not in IMPUTE:
+        raise UsageError(f"impute = {impute!r}: must be one of {', '.join(map(repr, IMPUTE))}.")
+    found = vectors.checked(values, names, lambda row: f"row {row} (counted from 0)", impute)
+    return cohort_of(table, targets, Vectors(found, impute), names, {"patterns": [], "others": []})
+
+
+def read_inputs(paths: Sequence[Path], preparation: Mapping[str, Any]) -> tuple[list[str], np.ndarray]:
+    """Reads cases to predict, whose columns are those of training by name.
+
+    Args:
+        paths: files as training reads them; labels and the like are not needed.
+        preparation: `Cohort.preparation` of the training data.
+
+    Returns:
+        Names of the cases, and their features [N, D] float32.
+
+    Raises:
+        UsageError: nothing to read, a column that is missing, or one that training did not have.
+    """
+    if not paths:
+        raise UsageError("there is nothing to predict; name files with the features of the cases.")
+    files = [opened(Path(expanded(os.fspath(path)))) for path in paths]
+    names, parts = list(preparation["features"]), []
+    for file in files:
+        _same_columns(file, names, preparation)
+        parts.append(vectors.stored(file.values(names), names, file.where, preparation["impute"]))
+    return [case for file in files for case in _names(file, preparation, len(files) > 1)], np.concatenate(
+        parts
+    )
+
+
+def fitting(values: np.ndarray, preparation: Mapping[str, Any]) -> np.ndarray:
+    """[N, D] float32: vectors to predict, whose columns stand in the order of training.
+
+    Raises:
+        UsageError: another shape, no numbers, or as `nachos_jax.data.vectors.stored`.
+    """
+    values, names = np.asarray(values), preparation["features"]
+    if values.ndim != 2 or values.shape[1] != len(names) or values.dtype.kind not in "biuf":
+        raise UsageError(
+            f"vectors of shape {values.shape}, type {values.dtype}: this model takes numbers "
+            f"[N, {len(names)}], a column a feature: {checks.listed(names)}."
+        )
+    return vectors.stored(values, names, lambda row: f"row {row} (counted from 0)", preparation["impute"])
+
+
+def check_preparation(preparation: Mapping[str, Any], count: int) -> None:
+    """Raises ValueError where a preparation that was stored is not one of so many features."""
+    names = preparation["features"]
+    if type(names) is not list or any(type(name) is not str for name in names) or len(names) != count:
+        raise ValueError("its features are no names, or not as many as its channels")
+    if preparation.get("impute") not in IMPUTE:
+        raise ValueError("its preparation does not say how values are imputed")
+
+
+def _names(file: FeatureFile, preparation: Mapping[str, Any], several: bool) -> list[str]:
+    try:
+        cases = file.cases(preparation.get("case_key", ""))
+    except UsageError:  # what names the cases of training need not be there
+        cases = file.cases("")
+    return [f"{file.path.name}: {case}" for case in cases] if several else cases
+
+
+def _same_columns(file: FeatureFile, names: Sequence[str], preparation: Mapping[str, Any]) -> None:
+    missing = [name for name in names if name not in file.header]
+    if missing:
+        raise UsageError(
+            f"{file.path.name} lacks {len(missing)} of the model's {len(names)} features: "
+            f"{checks.listed(missing)}; it has {checks.listed(file.header)}. Compute them as for training."
+        )
+    patterns, known = preparation.get("patterns") or ("*",), {*names, *preparation.get("others", ())}
+    others = [name for name in file.header if name not in known and matches(name, patterns)]
+    if others and (isinstance(file, FeatureArchive) or "*" not in patterns):
+        raise UsageError(
+            f"{file.path.name} has {len(others)} feature(s) that the model was not trained on: "
+            f"{checks.listed(others)}; leave them out, or compute the features as for training."
+        )
+
+
+def _different(columns: Columns) -> None:
+    """Refuses a case name that stands twice."""
+    counts = Counter(columns.names)
+    twice = [
+        (row, f"case {name!r} stands twice") for row, name in enumerate(columns.names) if counts[name] > 1
+    ]
+    checks.refuse(twice, columns.where, "name each case once, or name another column in config.data.case_key")
+    checks.no_empty(columns.names, "case", columns.where)
