@@ -17,7 +17,7 @@ from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.types import Fit
 from nachos_jax.engine import memory, tuning
 from nachos_jax.engine.buckets import Bucket
-from nachos_jax.engine.inputs import PREDICT_BATCH, InputMaker
+from nachos_jax.engine.inputs import InputMaker
 from nachos_jax.engine.lane import LaneInput, LaneSpec
 from nachos_jax.engine.program import LaneProgram, fitting_program
 from nachos_jax.engine.resident import Resident
@@ -26,6 +26,7 @@ from nachos_jax.engine.tuning import Agree, Choice
 from nachos_jax.engine.windows import Windows
 from nachos_jax.models import registry
 from nachos_jax.tasks import registry as tasks
+from nachos_jax.tasks.task import Setting
 
 _TRIAL_STEPS = 4
 """Training steps that tell one candidate from another."""
@@ -73,7 +74,8 @@ class BucketCompiler:
 
     def _choices(self) -> tuple[Choice, ...]:
         engine = self._run.engine
-        return tuning.candidates(self._device.platform, engine.packing, engine.convolution)
+        shape = self._maker.cohort.shape
+        return tuning.candidates(self._device.platform, engine.packing, engine.convolution, shape)
 
     def _fitting(
         self, bucket: Bucket, told: LaneInput, choice: Choice, lanes: int, used: int = 0
@@ -90,7 +92,7 @@ class BucketCompiler:
             "devices": self._mesh.size,
             "jax": [jax.__version__, metadata.version("jaxlib")],
             "bucket": [list(pair) for pair in bucket],
-            "image": list(cohort.shape),
+            "image": list(tasks.of(self._run.task).network_shape(cohort.shape, dict(bucket))),
             "classes": len(cohort.targets.names),
             "precision": self._run.precision,
             "augmentations": sorted(self._run.augmentations),
@@ -124,7 +126,7 @@ class BucketCompiler:
     def _spec(self, bucket: Bucket, lowering: str) -> LaneSpec:
         cohort = self._maker.cohort
         spec = lane_spec(self._run, bucket, cohort.shape, cohort.targets.names, lowering)
-        batch = min(PREDICT_BATCH, self._maker.held_size)
+        batch = min(spec.task.held_batch, self._maker.held_size)
         return replace(spec, predict_batch=batch, window=self._maker.windows.size)
 
 
@@ -136,12 +138,15 @@ def lane_spec(
     Args:
         run: the checked configuration.
         bucket: which.
-        shape: of one case, (H, W, C) of an image.
+        shape: of one case of the store, (H, W, C) of an image.
         names: of what is predicted.
         lowering: of convolutions, see models/convolution.py.
     """
-    static = dict(bucket)
-    task = tasks.of(run.task).device(names, static)
+    static, task_of_run = dict(bucket), tasks.of(run.task)
+    shape = task_of_run.network_shape(shape, static)
+    traced = (row for row in task_of_run.hyperparameters if row.kind == "choice" and not row.static)
+    tried = {row.name: run.candidates(row.name) for row in traced}
+    task = task_of_run.device(names, static, Setting(shape, tried))
     dtype = jnp.bfloat16 if run.precision == "bfloat16" else jnp.float32
     return LaneSpec(
         build=functools.partial(registry.build, static, shape, task.outputs, dtype, lowering),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import statistics
 import tempfile
@@ -19,6 +20,7 @@ from typing import Any
 import jax
 
 from nachos_jax.core.types import digest
+from nachos_jax.models.convolution import spatial_axes
 
 log = logging.getLogger("nachos_jax")
 
@@ -56,6 +58,19 @@ _TABLES = {
 """Worth timing, the one expected to win first. What always loses is left out: on a CPU, XLA's own gradients
 in a loop take 15 times as long, lanes in step twice."""
 
+_LARGE_TABLES = {"cpu": (Choice("map", "slab"), Choice("map", "im2col"))}
+"""The same for images of which one alone is too large for a cache; elsewhere they make no difference."""
+
+_VOLUME_TABLES = {
+    "cpu": (Choice("map", "fold"), Choice("map", "slab")),
+    "tpu": (Choice("map", "lax"), Choice("vmap", "lax")),
+    "gpu": (Choice("map", "lax"), Choice("vmap", "lax"), Choice("map", "fold"), Choice("map", "custom")),
+}
+"""The same for volumes. Lanes in step make a grouped 3-D convolution, which not every card can do."""
+
+_LARGE = 64 * 64
+"""Pixels of a large image: the patches of 16 channels take 2 MiB from there on."""
+
 Agree = Callable[[str, Callable[[], str]], str]
 """(question, what this process would answer) -> the answer of all processes."""
 
@@ -67,12 +82,20 @@ def alone(_: str, answer: Callable[[], str]) -> str:
     return answer()
 
 
-def candidates(platform: str, packing: str, convolution: str) -> tuple[Choice, ...]:
+def candidates(
+    platform: str, packing: str, convolution: str, shape: Sequence[int] = ()
+) -> tuple[Choice, ...]:
     """The choices to time, the one to take when nothing is clearly faster first; "auto" leaves a part free.
 
     An unknown platform is treated as a GPU.
+
+    Args:
+        platform: "cpu", "gpu" or "tpu".
+        packing: as in the config.
+        convolution: as in the config.
+        shape: of a case, or of a patch of one: (H, W, C) or (D, H, W, C).
     """
-    table = _TABLES.get(platform, _TABLES["gpu"])
+    table = _table(platform, shape)
     wanted = [
         Choice(
             choice.packing if packing == "auto" else packing,
@@ -81,6 +104,13 @@ def candidates(platform: str, packing: str, convolution: str) -> tuple[Choice, .
         for choice in table
     ]
     return tuple(dict.fromkeys(wanted))
+
+
+def _table(platform: str, shape: Sequence[int]) -> tuple[Choice, ...]:
+    if spatial_axes(shape) == 3:
+        return _VOLUME_TABLES.get(platform, _VOLUME_TABLES["gpu"])
+    large = platform in _LARGE_TABLES and math.prod(shape[:-1]) >= _LARGE
+    return _LARGE_TABLES[platform] if large else _TABLES.get(platform, _TABLES["gpu"])
 
 
 def choose(

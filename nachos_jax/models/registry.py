@@ -7,8 +7,8 @@ An architecture called NAME is the file `nachos_jax/models/NAME.py` with
         network; the others ride the lane axis and are read in the call.
     build(hparams, shape, outputs, dtype, lowering, rngs) -> nnx.Module
         from static flat hyperparameters ("NAME.x" and "norm") and the shape of one case, (H, W, C) of an
-        image. Modules of `nachos_jax.models.blocks` get their initial weights from a last call of
-        `draw_weights(network, rngs)`. The module is called as
+        image, or of a patch of one. Modules of `nachos_jax.models.blocks` get their initial weights from a
+        last call of `draw_weights(network, rngs)`. The module is called as
         module(x [B, H, W, C] float32, mode: blocks.Mode) -> [B, outputs] float32, where mode.traced["NAME.x"]
         holds the values of rows that are not static. Its state is nnx.Param, nnx.BatchStat and blocks.Frozen,
         float32, with no random state; evaluation (mode.train False) changes none of it.
@@ -18,6 +18,8 @@ An architecture called NAME is the file `nachos_jax/models/NAME.py` with
         raises UsageError when such cases do not suit such hyperparameters.
     frozen(hparams) -> dict  (where the network has Frozen weights)
         their values, nested as `nnx.to_pure_dict` has them: the same for every fit, passed once to all lanes.
+    MAPS = True  (where the network gives numbers for every pixel)
+        the module's result is [B, H, W, outputs] float32 instead of [B, outputs], with the input's sides.
 """
 
 from __future__ import annotations
@@ -95,6 +97,11 @@ def frozen(hparams: HParams) -> dict:
     """Weights of the network that no fit trains, nested by module; {} of one that is trained whole."""
     file = _files()[str(hparams["architecture"])]
     return file.frozen(hparams) if hasattr(file, "frozen") else {}
+
+
+def maps(architecture: str) -> bool:
+    """True when the architecture gives numbers for every pixel of a case, as segmentation needs."""
+    return getattr(_files()[architecture], "MAPS", False)
 
 
 @functools.cache

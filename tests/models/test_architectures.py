@@ -219,7 +219,7 @@ def test_images_that_are_too_small_are_refused(changes, side, message):
     registry.check(hparams(**changes), (2 * side, 2 * side, 3))
 
 
-@pytest.mark.parametrize("architecture", registry.names())
+@pytest.mark.parametrize("architecture", ["cnn", "resnet"])
 @pytest.mark.parametrize("shape", [(30,), (28, 28), (28, 28, 28, 1)])
 def test_cases_that_are_no_images_are_refused(architecture, shape):
     with pytest.raises(
