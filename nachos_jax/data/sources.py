@@ -16,7 +16,7 @@ from nachos_jax.config.fields import WAIVER
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import expanded
-from nachos_jax.data import cache, checks, csv_table, decode, digits, folder, given, npz
+from nachos_jax.data import cache, checks, csv_table, decode, digits, folder, given, masks, npz
 from nachos_jax.data.arrays import cohort_of
 from nachos_jax.data.columns import case_table, check_cases, further_texts
 from nachos_jax.data.image_files import read_files
@@ -26,6 +26,7 @@ from nachos_jax.data.table import Cohort
 from nachos_jax.data.targets import TargetReader
 
 READERS = {"digits": digits.read, "npz": npz.read, "folder": folder.read, "csv": csv_table.read}
+WITH_MASKS = {"npz": npz.read_masks}
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,8 @@ def load(data: DataConfig, reader: TargetReader, progress: decode.Progress | Non
             f"nachos_jax.cohort_from_arrays; here it must be one of {', '.join(map(repr, READERS))}."
         )
     given.check_source(data.source, Path(expanded(data.path)))
+    if reader.masks:
+        return _with_masks(data, reader, progress)
     source = READERS[data.source](data)
     columns = replace(source.columns, spellings=data.spellings)
     check_cases(columns, source.notes)
@@ -75,6 +78,21 @@ def load(data: DataConfig, reader: TargetReader, progress: decode.Progress | Non
         images, sizes = build(np.empty)
         pixels = cache.Decoded(images, cache.pixel_digest(images), sizes)
     return cohort_of(table, targets, pixels, wanted, source.notes)
+
+
+def _with_masks(data: DataConfig, reader: TargetReader, progress: decode.Progress | None) -> Cohort:
+    if data.source not in WITH_MASKS:
+        raise UsageError(
+            f"config.data.source = {data.source!r} gives no masks, which the task learns from: it must be "
+            f"one of {', '.join(map(repr, WITH_MASKS))}."
+        )
+    for name in ("height", "width", "channels"):
+        if getattr(data, name):
+            raise UsageError(
+                f"config.data.{name} = {getattr(data, name)}: images with masks are taken as they are "
+                "stored; set it to 0, and choose the part that a step sees in config.task.segmentation."
+            )
+    return masks.cohort(WITH_MASKS[data.source](data), data, reader, progress)
 
 
 def _files(source: Source) -> None:
