@@ -67,14 +67,14 @@ class BucketCompiler:
         Raises:
             UsageError: not even one lane fits.
         """
-        return self._fitting(bucket, self._maker.idle(), self._choices()[0], self._lanes_to_try())
+        return self._fitting(bucket, self._maker.idle(), self._choices(bucket)[0], self._lanes_to_try())
 
     def _lanes_to_try(self) -> int:
         return memory.lanes_to_try(self._device.platform, self._run.engine.lanes)
 
-    def _choices(self) -> tuple[Choice, ...]:
+    def _choices(self, bucket: Bucket) -> tuple[Choice, ...]:
         engine = self._run.engine
-        shape = self._maker.cohort.shape
+        shape = tasks.of(self._run.task).network_shape(self._maker.cohort.shape, dict(bucket))
         return tuning.candidates(self._device.platform, engine.packing, engine.convolution, shape)
 
     def _fitting(
@@ -86,7 +86,7 @@ class BucketCompiler:
         )
 
     def _choice(self, bucket: Bucket, told: LaneInput, lanes: int) -> Choice:
-        cohort, choices = self._maker.cohort, self._choices()
+        cohort, choices = self._maker.cohort, self._choices(bucket)
         key = {
             "device": self._device.device_kind,
             "devices": self._mesh.size,
