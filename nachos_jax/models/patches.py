@@ -16,6 +16,9 @@ _CACHE = 2 * 2**20
 """Bytes of patches made at once: what a core of a processor finds again in its cache. Patches of a whole
 batch of 64 images of 28 x 28 x 16 take 29 MB, and twice the time."""
 
+_SLAB = 2**19
+"""Bytes of patches of a slab: 40 ms instead of 70 with slabs of a whole cache, 8 images of 128 x 128 x 16."""
+
 
 @dataclass(frozen=True)
 class Geometry:
@@ -65,7 +68,7 @@ def slab_weight_gradient(
     def add(i: jax.Array, total: jax.Array) -> jax.Array:
         case, first = i // count, i % count * rows
         part = _slab(padded, case, first * step, seen), _slab(gradient, case, first, rows)
-        return total + _weight_product(*part, kernel, inner).astype(total.dtype)
+        return total + _slab_product(*part, kernel, inner).astype(total.dtype)
 
     # Many slabs are added up: a half-precision sum would lose the later ones.
     start = jnp.zeros(kernel.shape, _exact(kernel.dtype))
@@ -82,6 +85,15 @@ def _weight_product(x: jax.Array, gradient: jax.Array, kernel: jax.Array, geomet
     patches = _patches(x, kernel.shape[:-2], geometry)
     rows = tuple(range(patches.ndim - 1))
     return _product(patches, gradient, ((rows, rows), ((), ()))).reshape(kernel.shape)
+
+
+def _slab_product(x: jax.Array, gradient: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
+    """As `_weight_product`, with the narrower factor first, which takes XLA's CPU backend half the time."""
+    patches = _patches(x, kernel.shape[:-2], geometry)
+    if patches.shape[-1] <= gradient.shape[-1]:
+        return _weight_product(x, gradient, kernel, geometry)
+    rows = tuple(range(patches.ndim - 1))
+    return _product(gradient, patches, ((rows, rows), ((), ()))).T.reshape(kernel.shape)
 
 
 def _product(a: jax.Array, b: jax.Array, numbers: lax.DotDimensionNumbers) -> jax.Array:
@@ -114,10 +126,12 @@ def _blocks(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> int:
 
 
 def _rows(x: jax.Array, kernel: jax.Array, gradient: jax.Array, geometry: Geometry) -> int:
-    """Rows of a slab, equal in all, whose patches stay in the cache; all rows where those of a case do."""
+    """Rows of a slab, as many in all; all rows where the patches of a case stay in the cache."""
     case, rows = _case_bytes(x, kernel, geometry), gradient.shape[1]
+    if case <= _CACHE:
+        return rows
     divisors = [n for n in range(1, rows + 1) if rows % n == 0]
-    return rows // next((n for n in divisors if case // n <= _CACHE), rows)
+    return rows // next((n for n in divisors if case // n <= _SLAB), rows)
 
 
 def _case_bytes(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> int:

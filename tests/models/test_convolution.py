@@ -52,7 +52,8 @@ def every_lowering(problem, x, kernel):
     """Value and gradients of all lowerings from one compiled program."""
     run = lambda a, b: {name: value_and_gradients(problem, name, a, b) for name in LOWERINGS}  # noqa: E731
     # A cache of one byte makes a block of every case.
-    with mock.patch.object(patches, "_CACHE", problem.get("cache", patches._CACHE)):
+    cache = problem.get("cache", patches._CACHE)
+    with mock.patch.multiple(patches, _CACHE=cache, _SLAB=cache):
         return jax.jit(run)(x, kernel)
 
 
@@ -73,7 +74,7 @@ def test_lowerings_agree_with_lax(problem):
 def test_in_double_precision_they_agree_to_the_last_digits(lowering, cache, x, window, strides):
     padding = [(k // 2, k // 2) for k in window]
     problem = {"x": x, "window": window, "outputs": 4, "strides": strides, "padding": padding, "seed": 1}
-    with jax.enable_x64(True), mock.patch.object(patches, "_CACHE", cache):
+    with jax.enable_x64(True), mock.patch.multiple(patches, _CACHE=cache, _SLAB=cache):
         given = operands(problem, np.float64)
         found, wanted = (value_and_gradients(problem, name, *given) for name in (lowering, "lax"))
         for mine, theirs in zip(found, wanted, strict=True):
@@ -82,13 +83,20 @@ def test_in_double_precision_they_agree_to_the_last_digits(lowering, cache, x, w
 
 
 def test_slabs_are_as_many_as_the_cache_asks():
-    problem = {"x": (2, 12, 6, 3), "window": (3, 3), "outputs": 4, "strides": (1, 1), "seed": 1}
+    problem = {"x": (2, 12, 6, 3), "window": (3, 3), "outputs": 4, "seed": 1}
     geometry = patches.Geometry((1, 1), ((1, 1), (1, 1)))
     x, kernel = operands(problem)
     gradient = jnp.zeros((2, 12, 6, 4))
     case = 12 * 6 * 9 * 3 * 4
-    for cache, rows in ((case, 12), (case - 1, 6), (case // 3, 4), (case // 12, 1), (1, 1)):
-        with mock.patch.object(patches, "_CACHE", cache):
+    for cache, slab, rows in (
+        (case, 1, 12),
+        (1, case // 2, 6),
+        (1, case // 3, 4),
+        (1, case // 3 - 1, 3),
+        (1, case // 12, 1),
+        (1, 1, 1),
+    ):
+        with mock.patch.multiple(patches, _CACHE=cache, _SLAB=slab):
             assert patches._rows(x, kernel, gradient, geometry) == rows
 
 
