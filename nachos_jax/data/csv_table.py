@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nachos_jax.config.run_config import DataConfig
@@ -15,6 +15,8 @@ from nachos_jax.core.paths import expanded
 from nachos_jax.data import checks
 from nachos_jax.data.columns import Columns
 from nachos_jax.data.image_files import read_files
+from nachos_jax.data.masks import MaskSource, Pair
+from nachos_jax.data.pair_files import read_pair
 from nachos_jax.data.pixels import Pixels, Source
 
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}
@@ -59,21 +61,55 @@ def read(data: DataConfig) -> Source:
         UsageError: an unreadable table, a missing column.
     """
     sheet = read_sheet(Path(expanded(data.path)))
-    paths = sheet.column(_wanted(sheet, data.image_key, "path", "image_key", ("images",)))
+    paths = _paths(sheet, data)
     wanted = [(key, "target_keys") for key in data.target_keys] or [(data.label_key, "label_key")]
     labels = [_wanted(sheet, key, "label", field, ("labels",)) for key, field in wanted]
-    subject = _known(sheet, data.subject_key, "subject")
-    site = _known(sheet, data.site_key, "site")
-    fold = _known(sheet, data.fold_key, "fold")
     files, fault = [], None
     try:
         files = find_files(sheet, paths)
     except UsageError as error:
         fault = error
-    columns = Columns(
+    columns = replace(_columns(sheet, data, paths), targets={name: sheet.column(name) for name in labels})
+
+    def where(row: int) -> str:
+        return f"{sheet.where(row)} ({paths[row]})"
+
+    return Source(columns, Pixels(len(files), where, lambda: read_files(files), tuple(files)), fault=fault)
+
+
+def read_masks(data: DataConfig) -> MaskSource:
+    """Reads a table whose columns `path` and `mask` name the image and the mask of each case.
+
+    Raises:
+        UsageError: as `read`, or a file that is missing or named twice.
+    """
+    sheet = read_sheet(Path(expanded(data.path)))
+    paths = _paths(sheet, data)
+    named = sheet.column(_wanted(sheet, data.mask_key, "mask", "mask_key", ("masks",)))
+    images, masks = checks.together(lambda: find_files(sheet, paths), lambda: find_files(sheet, named))
+
+    def where(row: int) -> str:
+        return f"{sheet.where(row)} ({paths[row]})"
+
+    def open_pairs() -> Callable[[int], Pair]:
+        return lambda row: read_pair([images[row]], masks[row])
+
+    return MaskSource(_columns(sheet, data, paths), where, open_pairs)
+
+
+def _paths(sheet: Sheet, data: DataConfig) -> list[str]:
+    return sheet.column(_wanted(sheet, data.image_key, "path", "image_key", ("images",)))
+
+
+def _columns(sheet: Sheet, data: DataConfig, names: Sequence[str]) -> Columns:
+    """Who the cases are; without targets."""
+    subject = _known(sheet, data.subject_key, "subject")
+    site = _known(sheet, data.site_key, "site")
+    fold = _known(sheet, data.fold_key, "fold")
+    return Columns(
         source=sheet.path.name,
-        names=paths,
-        targets={label: sheet.column(label) for label in labels},
+        names=names,
+        targets={},
         where=sheet.where,
         subject_cure="add a column 'subject', or name the one there is in config.data.subject_key",
         subjects=sheet.column(subject) if subject else None,
@@ -82,11 +118,6 @@ def read(data: DataConfig) -> Source:
         folds_asked=bool(data.fold_key) or data.predefined,
         further={name: sheet.column(_further(sheet, name)) for name in data.columns},
     )
-
-    def where(row: int) -> str:
-        return f"{sheet.where(row)} ({paths[row]})"
-
-    return Source(columns, Pixels(len(files), where, lambda: read_files(files), tuple(files)), fault=fault)
 
 
 def read_sheet(path: Path) -> Sheet:

@@ -16,7 +16,7 @@ from nachos_jax.config.fields import WAIVER
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import expanded
-from nachos_jax.data import cache, checks, csv_table, decode, digits, folder, given, masks, npz
+from nachos_jax.data import cache, checks, csv_table, decode, digits, folder, given, mask_folder, masks, npz
 from nachos_jax.data.arrays import cohort_of
 from nachos_jax.data.columns import case_table, check_cases, further_texts
 from nachos_jax.data.image_files import read_files
@@ -26,7 +26,7 @@ from nachos_jax.data.table import Cohort
 from nachos_jax.data.targets import TargetReader
 
 READERS = {"digits": digits.read, "npz": npz.read, "folder": folder.read, "csv": csv_table.read}
-WITH_MASKS = {"npz": npz.read_masks}
+WITH_MASKS = {"npz": npz.read_masks, "folder": mask_folder.read_masks, "csv": csv_table.read_masks}
 
 log = logging.getLogger(__name__)
 
