@@ -9,11 +9,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nachos_jax.config.fields import WAIVER
-from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import digest
-from nachos_jax.data import checks, decode
+from nachos_jax.data import checks, decode, spellings
 from nachos_jax.data.columns import Columns, MaskCounts, case_table, check_cases
 from nachos_jax.data.pixels import narrowed
 from nachos_jax.data.ragged import Ragged, Volume, stored
@@ -60,24 +58,39 @@ class MaskSource:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Rules:
+    """What is asked of the case table.
+
+    Attributes:
+        classes: names of the classes 1, 2, ...; () takes those of the source, or the numbers.
+        waived: every case is a subject of its own.
+        spellings: config.data.spellings.
+    """
+
+    classes: tuple[str, ...] = ()
+    waived: bool = False
+    spellings: str = spellings.REFUSE
+
+
 def cohort(
-    source: MaskSource, data: DataConfig, reader: TargetReader, progress: decode.Progress | None = None
+    source: MaskSource, rules: Rules, reader: TargetReader, progress: decode.Progress | None = None
 ) -> Cohort:
     """Reads and checks the cases of a source.
 
     Raises:
         UsageError: anything that the case table, the images or the masks have wrong, with row and cure.
     """
-    columns = replace(source.columns, spellings=data.spellings)
+    columns = replace(source.columns, spellings=rules.spellings)
     check_cases(columns, source.notes)
     table, pairs = checks.together(
-        lambda: case_table(columns, data.subject == WAIVER), lambda: _pairs(source, progress)
+        lambda: case_table(columns, rules.waived), lambda: _pairs(source, progress)
     )
     pairs, notes = _numbered(pairs)
     axes = _axes(pairs)
     volumes = [_turned(pair, axes) for pair in pairs]
     columns = replace(columns, masks=_counts(volumes, all(pair.spacing for pair in pairs)))
-    targets = reader.targets(columns, data.classes)
+    targets = reader.targets(columns, rules.classes)
     store = stored(volumes, len(targets.names))
     facts = {
         "names": table.names.tolist(),
@@ -153,10 +166,10 @@ def _numbered(pairs: list[Pair]) -> tuple[list[Pair], tuple[str, ...]]:
 
 def _axes(pairs: Sequence[Pair]) -> tuple[int, ...]:
     """The axes of space, that of the widest spacing first: slices are taken across it."""
-    rank = pairs[0].mask.ndim
-    if rank == 2 or pairs[0].spacing is None:
+    rank, known = pairs[0].mask.ndim, [pair.spacing for pair in pairs if pair.spacing is not None]
+    if rank == 2 or not known:
         return tuple(range(rank))
-    median = np.median([pair.spacing for pair in pairs], axis=0)
+    median = np.median(np.asarray(known), axis=0)
     widest = int(np.argmax(median))
     return (widest, *(axis for axis in range(rank) if axis != widest))
 

@@ -47,7 +47,7 @@ def read(path: Path) -> Nifti:
     try:
         image: Any = nibabel.load(path)
         values = np.asanyarray(image.dataobj)
-        spacing = tuple(float(step) for step in image.header.get_zooms()[:3])
+        steps = [float(step) for step in image.header.get_zooms()[:3]]
     except Exception as error:  # whatever a damaged file makes of its parts
         raise UsageError(f"{path} cannot be read as NIfTI ({error}); replace it by an intact one.") from error
     if values.ndim == 5 and values.shape[3] == 1:  # vectors stand behind an axis of time
@@ -56,7 +56,7 @@ def read(path: Path) -> Nifti:
         raise UsageError(
             f"{path} has shape {values.shape}; a volume has the axes X, Y, Z, and one of channels."
         )
-    return Nifti(values, (*spacing, *(1.0,) * (3 - len(spacing))), np.asarray(image.affine, np.float64))
+    return Nifti(values, (steps[0], steps[1], steps[2]), np.asarray(image.affine, np.float64))
 
 
 def write(path: Path, values: np.ndarray, affine: np.ndarray) -> None:

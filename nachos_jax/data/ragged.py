@@ -90,9 +90,15 @@ class Ragged:
 
     def one(self, case: int) -> np.ndarray:
         """[D, H, W, C]: the image of a case."""
+        return self.voxels[self._places(case)].reshape(*self.sides[case].tolist(), -1)
+
+    def mask(self, case: int) -> np.ndarray:
+        """[D, H, W] uint8: the mask of a case."""
+        return self.labels[self._places(case)].reshape(self.sides[case].tolist())
+
+    def _places(self, case: int) -> slice:
         first = int(self.sizes[:case].sum())
-        sides = self.sides[case].tolist()
-        return self.voxels[first : first + int(self.sizes[case])].reshape(*sides, -1)
+        return slice(first, first + int(self.sizes[case]))
 
     def rows(self, cases: np.ndarray) -> Volumes:
         """Some cases, [n] int32: as many voxels as the n largest have, so that any n give equal shapes.

@@ -92,7 +92,8 @@ def _with_masks(data: DataConfig, reader: TargetReader, progress: decode.Progres
                 f"config.data.{name} = {getattr(data, name)}: images with masks are taken as they are "
                 "stored; set it to 0, and choose the part that a step sees in config.task.segmentation."
             )
-    return masks.cohort(WITH_MASKS[data.source](data), data, reader, progress)
+    rules = masks.Rules(data.classes, data.subject == WAIVER, data.spellings)
+    return masks.cohort(WITH_MASKS[data.source](data), rules, reader, progress)
 
 
 def _files(source: Source) -> None:
