@@ -13,7 +13,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.data.ragged import Ragged
 from nachos_jax.data.table import Cohort
 from nachos_jax.protocol.evaluate import evaluate
-from nachos_jax.protocol.model import gallery, mask_gallery
+from nachos_jax.protocol.model import gallery, mask_gallery, segmenter
 from nachos_jax.protocol.run.configure import checked
 from nachos_jax.protocol.run.opening import open_run
 from nachos_jax.records.store import RunDirectory
@@ -79,6 +79,12 @@ def test_the_test_of_a_fold_tells_volumes_of_all_its_cases(cohort: Cohort, finis
         np.testing.assert_allclose(test.arrays["reference"], cohort.targets.values[rows])
         parts = test.arrays["volumes"]
         np.testing.assert_allclose(parts[..., 0] + parts[..., 2], test.arrays["reference"], rtol=1e-4)
+        windows = test.arrays["window_volumes"]
+        np.testing.assert_allclose(windows[..., 0] + windows[..., 2], test.arrays["reference"], rtol=1e-6)
+        # Seen in windows that overlap a mask is much the same.
+        assert np.abs(windows - parts).sum() < 0.5 * parts.sum()
+        assert (test.arrays["hd95"] >= 0).all()
+        assert ((test.arrays["nsd"] >= 0) & (test.arrays["nsd"] <= 1)).all()
 
 
 def test_the_report_shows_every_class_and_case(cohort: Cohort, finished: Path):
@@ -90,7 +96,8 @@ def test_the_report_shows_every_class_and_case(cohort: Cohort, finished: Path):
     assert counts == cohort.targets.has.sum(axis=0).tolist()
     names = {interval["method"] for interval in summary["metrics"]["mean_dice"]["intervals"]}
     assert {"percentile", "bayle", "bates"} <= names
-    assert all(words in text for words in ("Classes and cases", "left", "right", "Lowest mean Dice"))
+    words = ("Classes and cases", "left", "right", "Lowest mean Dice", "HD95", "NSD")
+    assert all(word in text for word in words)
     known = evidence.read(RunDirectory(finished))
     dice = [2 * p[..., 0] / (2 * p[..., 0] + p[..., 1] + p[..., 2]) for _, p in known.predictions.values()]
     wanted = float(np.mean([fold.mean() for fold in dice]))
@@ -133,7 +140,7 @@ def test_worst_middle_and_best_case_are_shown_with_their_masks(cohort: Cohort, r
     item = index["items"][-1]
     record = opened.store.fit(item["fit"])
     assert record is not None
-    mask = mask_gallery.segmented(opened, record, rows[item["case"]])
+    mask = segmenter.segmenter(opened, record)(rows[item["case"]])
     assert isinstance(cohort.store, Ragged)
     assert mask.shape == tuple(cohort.store.sides[rows[item["case"]]])
     assert set(np.unique(mask)) <= {0, 1, 2}

@@ -6,34 +6,24 @@ anew. Nothing is trained or chosen by them.
 
 from __future__ import annotations
 
-import functools
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import nnx
-from safetensors.numpy import load
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.core.types import HParams
 from nachos_jax.data.ragged import Ragged
-from nachos_jax.engine import lane
-from nachos_jax.engine.inputs import as_number
 from nachos_jax.metrics import overlap
-from nachos_jax.protocol.model import networks
 from nachos_jax.protocol.model.gallery_files import FOLDER, INDEX, known, written
 from nachos_jax.protocol.model.mask_pictures import picture
-from nachos_jax.protocol.model.networks import Architecture, Predicted, Weights
+from nachos_jax.protocol.model.segmenter import segmenter
 from nachos_jax.protocol.run.opening import Run
 from nachos_jax.records import own
 from nachos_jax.records.schema import FitRecord
 from nachos_jax.records.store import dump, write_atomic
-from nachos_jax.tasks import registry as tasks
 
 FORMAT, SHOWN = 1, 3
 """Of gallery.json, and how many cases: the worst, the middle and the best."""
@@ -42,8 +32,6 @@ NOTE = (
     "reference. These masks are made anew, in windows that overlap; the numbers are those of the test, in "
     "tiles that do not."
 )
-_FLIPS = ("segmentation.flip_depth", "flip_vertical", "flip_horizontal")
-"""Probabilities of mirroring along each axis."""
 
 
 @dataclass(frozen=True)
@@ -96,55 +84,6 @@ def spread(tested: Sequence[Shown], most: int) -> list[Shown]:
     return [ranked[place] for place in np.linspace(0, len(ranked) - 1, most).round().astype(int)]
 
 
-def segmented(run: Run, record: FitRecord, row: int) -> np.ndarray:
-    """The mask [D, H, W] uint8 that a fit gives a case of the run's cohort, see `MaskDevice.segment`.
-
-    Raises:
-        UsageError: its weights are missing or damaged.
-    """
-    store, task = run.cohort.store, tasks.of(run.config.task)
-    assert isinstance(store, Ragged)
-    shape = task.network_shape(store.shape, record.hparams)
-    told_of = Predicted(task.name, run.cohort.targets.names, shape)
-    of = networks.architecture(record.hparams, told_of, run.config.precision)
-    found = networks.weights(of, load(run.store.payload(record, "weights.safetensors")))
-    traced = {
-        name.name: jnp.asarray(as_number(name, record.hparams[name.name]))
-        for name in task.hyperparameters
-        if not name.static and name.name in record.hparams
-    }
-    found = found._replace(told=found.told._replace(traced=traced))
-    canvas = tuple(np.maximum(store.sides.max(axis=0), shape[:-1]).tolist())
-    make = _segmenter(of, canvas, _mirrored(record.hparams, shape))
-    return np.asarray(make(found, store.rows(np.asarray([row], np.int32))))[_inside(store, row)]
-
-
-def _mirrored(hparams: HParams, shape: Sequence[int]) -> tuple[int, ...]:
-    """Axes along which training mirrored, other than that of single slices."""
-    return tuple(
-        axis for axis, name in enumerate(_FLIPS) if float(hparams.get(name, 0)) > 0 and shape[axis] > 1
-    )
-
-
-@functools.lru_cache(maxsize=32)
-def _segmenter(
-    of: Architecture, canvas: tuple[int, ...], axes: tuple[int, ...]
-) -> Callable[[Weights, Any], jax.Array]:
-    """Compiled function of all networks of an architecture: (weights, one case) -> mask on a canvas."""
-    graph, task, mode = lane.graph(of.build), of.task, of.mode
-
-    @jax.jit
-    def apply(found: Weights, volumes: Any) -> jax.Array:
-        network = nnx.merge(graph, found.params, found.stats, found.frozen)
-        return task.segment(lambda x: network(x, mode), volumes, found.told, canvas, axes)  # type: ignore
-
-    return apply
-
-
-def _inside(store: Ragged, row: int) -> tuple[slice, ...]:
-    return tuple(slice(0, side) for side in store.sides[row].tolist())
-
-
 def _tested(run: Run) -> list[Shown]:
     """All cases with a prediction."""
     rows = {name: row for row, name in enumerate(run.cohort.table.names.tolist())}
@@ -181,5 +120,5 @@ def _facts(run: Run, case: Shown) -> dict[str, Any]:
 def _drawn(run: Run, case: Shown) -> bytes:
     store = run.cohort.store
     assert isinstance(store, Ragged)
-    predicted = segmented(run, _refit(run, case), case.row)
+    predicted = segmenter(run, _refit(run, case))(case.row)
     return picture(store.one(case.row), store.mask(case.row), predicted, store.spacing[case.row].tolist())
