@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jax.typing import DTypeLike
 
 from nachos_jax.config.fields import LOWERINGS
 from nachos_jax.models import convolution, patches
@@ -34,7 +35,7 @@ def problems(draw):
     }
 
 
-def operands(problem, dtype=np.float32):
+def operands(problem, dtype: DTypeLike = np.float32):
     rng = np.random.default_rng(problem["seed"])
     shape = (*problem["window"], problem["x"][-1], problem["outputs"])
     x, kernel = (rng.normal(size=s).astype(np.float32) for s in (problem["x"], shape))

@@ -29,7 +29,7 @@ FORMS = {
 def hparams(**changes):
     """The defaults of a small U-Net with changes, as flat active hyperparameters."""
     rows = registry.hyperparameters()
-    values = {row.name: row.default for row in rows}
+    values = {row.name: row.default for row in rows if row.default is not None}
     small = {"architecture": "unet", "norm": "instance", "unet.depth": 3, "unet.width": 8}
     return active({**values, **small, **changes}, rows)
 
@@ -260,6 +260,7 @@ def test_widths_follow_the_multiplier_within_bounds():
     def widths(shape, **changes):
         chosen = hparams(**{f"unet.{name}": value for name, value in changes.items()})
         network = nnx.eval_shape(lambda: built(chosen, shape))
+        assert isinstance(network, unet.UNet)
         return [stage.convs[0].kernel.shape[-1] for stage in network.down]
 
     assert widths((32, 32, 1), depth=4, width=16) == [16, 32, 64, 128]
