@@ -17,46 +17,50 @@ def cells(shape, classes, phase=0.0):
     return (np.floor(place * 1.3).astype(np.int32) % classes).astype(np.int32)
 
 
+FLAT, VOLUME = (8, 7), (5, 6, 4)
+"""Few shapes, so that few programs are compiled."""
+
+
 def _of(shape, classes, scale=2.0):
     labels = np.stack([cells(shape, classes, phase) for phase in (0.2, 1.1)])
     return waves((2, *shape, classes), scale), labels
 
 
 def _absent():
-    outputs, labels = _of((7, 6), 4)
+    outputs, labels = _of(FLAT, 3)
     labels[1][labels[1] == 2] = 0
     return outputs, labels
 
 
 def _empty():
-    outputs, labels = _of((5, 4, 3), 3)
+    outputs, labels = _of(VOLUME, 3)
     labels[0] = 0
     return outputs, labels
 
 
 def _full():
-    outputs, labels = _of((6, 5), 3)
+    outputs, labels = _of(FLAT, 3)
     labels[1] = 1
     return outputs, labels
 
 
 def _silent():
     """An item for which nothing but the background is predicted, and one that is all of one class."""
-    outputs, labels = _of((6, 5), 3)
+    outputs, labels = _of(FLAT, 3)
     outputs[0, ..., 0] = 9.0
     outputs[1, ..., 2] = 9.0
     return outputs, labels
 
 
 EXAMPLES = {
-    "flat": _of((8, 7), 3),
-    "volume": _of((5, 6, 4), 3),
-    "two classes": _of((9, 8), 2, 4.0),
+    "flat": _of(FLAT, 3),
+    "volume": _of(VOLUME, 3),
+    "two classes": _of(FLAT, 2, 4.0),
     "absent": _absent(),
     "empty": _empty(),
     "full": _full(),
     "silent": _silent(),
-    "sure": _of((6, 6), 3, 40.0),
+    "sure": _of(FLAT, 3, 40.0),
 }
 """(outputs [2, *space, K] float32, labels [2, *space] int32) by name."""
 
