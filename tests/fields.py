@@ -43,7 +43,8 @@ def with_value(key: str, value: Any) -> dict[str, Any]:
     """The plain config with one dotted key set."""
     values = plain()
     owner = key.removeprefix("search.space.").removeprefix("task.").partition(".")[0]
-    if owner in ("multilabel", "regression"):  # else nothing would read the field, and it is refused
+    # Else nothing would read the field, and it is refused.
+    if owner in ("multilabel", "regression", "segmentation"):
         values["task"]["name"] = owner
     put(values, key, value)
     return values

@@ -66,7 +66,7 @@ def run_config(**changes: Any) -> RunConfig:
 def folds(of: Cohort) -> Folds:
     """The predefined folds."""
     assert of.table.folds is not None
-    return Folds(of.table.folds[None], FOLDS)
+    return Folds(of.table.folds[None], int(of.table.folds.max()) + 1)
 
 
 def fit(run: RunConfig, left_out: tuple[int, ...] = (0, 1), epochs: int | None = None, **hparams: Any) -> Fit:

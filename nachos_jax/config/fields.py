@@ -12,7 +12,7 @@ from nachos_jax.config.field import Section, dictionaries, one_of, real, switch,
 WAIVER = "one_case_per_subject"
 IMPUTE = ("", "mean", "median")
 PACKINGS = ("vmap", "map", "blocks")
-LOWERINGS = ("lax", "custom", "shift", "im2col")
+LOWERINGS = ("lax", "custom", "slab", "fold", "shift", "im2col")
 
 RUN = Section(
     "",
@@ -72,6 +72,13 @@ DATA = Section(
             'npz: array of labels; csv: column "label" is used; folder: expression, else first sub-folder',
         ),
         text("label_names_key", "label_names", "npz: array of class names, used when it is there"),
+        text("mask_key", "masks", "npz: array of masks, 0 = background (segmentation)", before="masks"),
+        text(
+            "shape_key", "shape", "npz: array of sides [N, axes], what lies beyond is cut off", before="shape"
+        ),
+        text(
+            "spacing_key", "spacing", "npz: array of mm a voxel [N, axes], used when there", before="spacing"
+        ),
         texts("target_keys", "arrays or columns of the targets, where a task has several", before=[]),
         text(
             "subject_key",

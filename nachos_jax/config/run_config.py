@@ -29,6 +29,9 @@ class DataConfig:
     image_key: str
     label_key: str
     label_names_key: str
+    mask_key: str
+    shape_key: str
+    spacing_key: str
     target_keys: tuple[str, ...]
     subject_key: str
     site_key: str

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import digest
-from nachos_jax.data import cache, census, checks, decode, features
+from nachos_jax.data import cache, census, checks, decode, features, masks
 from nachos_jax.data.columns import Columns, case_table, check_cases, target_texts, texts
 from nachos_jax.data.pixels import Pixels, check_stack, narrowed
 from nachos_jax.data.store import Dense
@@ -25,20 +25,23 @@ class ArrayCases:
     """N cases given from Python.
 
     Attributes:
-        images: [N, H, W] or [N, H, W, C], C 1 or 3, whole or real numbers; or vectors [N, D].
-        targets: N class names or numbers; of a task with several, [N, labels], NaN where one is not known.
+        images: [N, H, W] or [N, H, W, C], C 1 or 3, whole or real numbers; or vectors [N, D]; of cases with
+            masks N arrays [H, W, C] or [D, H, W, C] of any size, the channels may be left out.
+        targets: N class names or numbers; of a task with several, [N, labels], NaN where one is not known; of
+            masks N arrays of whole numbers on the grids of the images, 0 the background.
         subjects: N names or numbers, or None if `one_case_per_subject`.
         sites: N names or numbers.
         folds: N numbers from 0.
         names: of the classes in the order wanted, or of the labels; () sorts them, or numbers them.
         one_case_per_subject: states that no subject has two cases.
+        spacing: of cases with masks, N times mm of a voxel along each axis.
         spellings: of subjects, sites and classes, as P01 and p01: "refuse", "join" or keep "apart".
         features: names of the D columns of vectors; () numbers them.
         impute: of vectors, what stands for NaN: "mean" or "median" of each fit's training cases, "" refuses.
     """
 
-    images: np.ndarray
-    targets: Column
+    images: np.ndarray | Sequence[np.ndarray]
+    targets: Column | Sequence[np.ndarray]
     subjects: Column | None = None
     sites: Column | None = None
     folds: Column | None = None
@@ -47,6 +50,7 @@ class ArrayCases:
     spellings: str = "refuse"
     features: Sequence[str] = ()
     impute: str = ""
+    spacing: Sequence[Sequence[float]] | None = None
 
 
 def cohort(cases: ArrayCases, reader: TargetReader) -> Cohort:
@@ -59,6 +63,8 @@ def cohort(cases: ArrayCases, reader: TargetReader) -> Cohort:
     Raises:
         UsageError: what the tables and images have wrong, with row (counted from 0) and cure.
     """
+    if reader.masks:
+        return _with_masks(cases, reader)
     images = np.asarray(cases.images)
     vectors = images.ndim == 2
     if not vectors:
@@ -81,25 +87,51 @@ def cohort(cases: ArrayCases, reader: TargetReader) -> Cohort:
     return cohort_of(table, targets, cache.Decoded(decoded, cache.pixel_digest(decoded), sizes), wanted)
 
 
+def _with_masks(cases: ArrayCases, reader: TargetReader) -> Cohort:
+    count = len(cases.images)
+    for what, given in (("masks", cases.targets), ("spacings", cases.spacing)):
+        if given is not None and len(given) != count:
+            raise UsageError(f"{what}: {len(given)} of them for {count} images; give one an image.")
+
+    def pair(row: int) -> masks.Pair:
+        image, mask = np.asarray(cases.images[row]), np.asarray(cases.targets[row])
+        image = image[..., None] if image.ndim == mask.ndim else image
+        return masks.Pair(image, mask, None if cases.spacing is None else tuple(cases.spacing[row]))
+
+    columns = _who(cases, count)
+    rules = masks.Rules(tuple(cases.names), cases.one_case_per_subject, cases.spellings)
+    return masks.cohort(masks.MaskSource(columns, columns.where, lambda: pair), rules, reader)
+
+
 def _columns(cases: ArrayCases, count: int) -> Columns:
+    labels = _array(cases.targets, "label", count)
+    return replace(
+        _who(cases, count),
+        targets=target_texts(labels, "label", cases.names, "the arrays"),
+        numeric=labels.dtype.kind in "biuf",
+    )
+
+
+def _array(values: Any, what: str, count: int) -> np.ndarray:
+    found = np.asarray(values)
+    if len(found) != count:
+        raise UsageError(f"{what}s: {len(found)} of them for {count} images; give one an image.")
+    return found
+
+
+def _who(cases: ArrayCases, count: int) -> Columns:
+    """Who the cases are; without targets."""
+
     def where(row: int) -> str:
         return f"row {row} (counted from 0)"
 
-    def array(values: Column, what: str) -> np.ndarray:
-        found = np.asarray(values)
-        if len(found) != count:
-            raise UsageError(f"{what}s: {len(found)} of them for {count} images; give one an image.")
-        return found
-
     def column(values: Column | None, what: str) -> list[str] | None:
-        return None if values is None else texts(array(values, what), what, where, "the arrays")
+        return None if values is None else texts(_array(values, what, count), what, where, "the arrays")
 
-    labels = array(cases.targets, "label")
     return Columns(
         source="the arrays",
         names=[f"row-{row:06d}" for row in range(count)],
-        targets=target_texts(labels, "label", cases.names, "the arrays"),
-        numeric=labels.dtype.kind in "biuf",
+        targets={},
         where=where,
         subject_cure="pass them as `subjects`",
         subjects=column(cases.subjects, "subject"),

@@ -13,6 +13,21 @@ from nachos_jax.data import checks, spellings
 from nachos_jax.data.table import CaseTable
 
 
+@dataclass(frozen=True, eq=False)
+class MaskCounts:
+    """What the masks of N cases hold.
+
+    Attributes:
+        voxels: [N, 256] int64, voxels of each label, 0 the background.
+        size: [N] float64, volume of a voxel in `unit`.
+        unit: "mm³", "mm²" of images, or "voxels" where the spacing is not known.
+    """
+
+    voxels: np.ndarray
+    size: np.ndarray
+    unit: str
+
+
 @dataclass(frozen=True)
 class Columns:
     """What a source says of its N cases, as text, before any check across rows.
@@ -34,6 +49,7 @@ class Columns:
         certain: labels that are names of classes whatever they read like.
         further: N cells of each further column, by its name.
         spellings: config.data.spellings, see `spellings.settled`.
+        masks: what the masks of the cases hold; None of a source without masks.
     """
 
     source: str
@@ -50,6 +66,7 @@ class Columns:
     folds_asked: bool = True
     further: Mapping[str, Sequence[str]] = field(default_factory=dict)
     spellings: str = spellings.REFUSE
+    masks: MaskCounts | None = None
 
     def settled(self, values: Sequence[str], what: str, listed: Sequence[str] = ()) -> Sequence[str]:
         """The cells of a column, each in one spelling."""

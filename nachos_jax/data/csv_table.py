@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +16,8 @@ from nachos_jax.core.paths import expanded
 from nachos_jax.data import checks
 from nachos_jax.data.columns import Columns
 from nachos_jax.data.image_files import read_files
+from nachos_jax.data.masks import MaskSource, Pair
+from nachos_jax.data.pair_files import read_pair
 from nachos_jax.data.pixels import Pixels, Source
 
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}
@@ -82,7 +84,7 @@ def read(data: DataConfig) -> Source:
         UsageError: an unreadable table, a missing column.
     """
     sheet = read_sheet(Path(expanded(data.path)))
-    paths = sheet.column(_wanted(sheet, data.image_key, "path", "image_key", ("images",)))
+    paths = _paths(sheet, data)
     roles = found_roles(sheet, data)
     files, fault = [], None
     try:
@@ -95,6 +97,32 @@ def read(data: DataConfig) -> Source:
 
     pixels = Pixels(len(files), where, lambda: read_files(files), tuple(files))
     return Source(columns_of(sheet, data, roles, paths), pixels, fault=fault)
+
+
+def read_masks(data: DataConfig) -> MaskSource:
+    """Reads a table whose columns `path` and `mask` name the image and the mask of each case.
+
+    Raises:
+        UsageError: as `read`, or a file that is missing or named twice.
+    """
+    sheet = read_sheet(Path(expanded(data.path)))
+    paths = _paths(sheet, data)
+    named = sheet.column(_wanted(sheet, data.mask_key, "mask", "mask_key", ("masks",)))
+    images, masks = checks.together(lambda: find_files(sheet, paths), lambda: find_files(sheet, named))
+
+    def where(row: int) -> str:
+        return f"{sheet.where(row)} ({paths[row]})"
+
+    def open_pairs() -> Callable[[int], Pair]:
+        return lambda row: read_pair([images[row]], masks[row])
+
+    return MaskSource(
+        columns_of(sheet, data, found_roles(sheet, data, targets=False), paths), where, open_pairs
+    )
+
+
+def _paths(sheet: Sheet, data: DataConfig) -> list[str]:
+    return sheet.column(_wanted(sheet, data.image_key, "path", "image_key", ("images",)))
 
 
 @dataclass(frozen=True)
@@ -112,15 +140,15 @@ class Roles:
         return tuple(filter(None, (*self.targets, self.subject, self.site, self.fold)))
 
 
-def found_roles(sheet: Table, data: DataConfig) -> Roles:
-    """The columns that the config names, or those that bear the usual names.
+def found_roles(sheet: Table, data: DataConfig, targets: bool = True) -> Roles:
+    """The columns that the config names, or those that bear the usual names; targets may be files instead.
 
     Raises:
         UsageError: a column that is named or needed is not there.
     """
     wanted = [(key, "target_keys") for key in data.target_keys] or [(data.label_key, "label_key")]
     return Roles(
-        targets=tuple(_wanted(sheet, key, "label", field, ("labels",)) for key, field in wanted),
+        targets=tuple(_wanted(sheet, key, "label", field, ("labels",)) for key, field in wanted if targets),
         subject=known_column(sheet, data.subject_key, "subject"),
         site=known_column(sheet, data.site_key, "site"),
         fold=known_column(sheet, data.fold_key, "fold"),

@@ -14,7 +14,6 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.data.store import Store
 from nachos_jax.data.table import Cohort
 
-BLOCK = 256
 SHOWN = 5
 
 
@@ -22,19 +21,15 @@ def equal_cases(store: Store, count: int) -> list[list[int]]:
     """Groups of cases with the same bytes, each in ascending order.
 
     Args:
-        store: inputs of one array, as they are trained on: resized, if the config says so.
+        store: inputs, as they are trained on: resized, if the config says so.
         count: N.
     """
     alike: dict[int, list[int]] = {}
-    for start in range(0, count, BLOCK):
-        block = np.asarray(store.rows(np.arange(start, min(start + BLOCK, count), dtype=np.int32)))
-        for row, values in enumerate(block, start):
-            alike.setdefault(hash(values.tobytes()), []).append(row)
-    groups: dict[bytes, list[int]] = {}
-    for rows in alike.values():
-        if len(rows) > 1:
-            for row, values in zip(rows, np.asarray(store.rows(np.asarray(rows, np.int32))), strict=True):
-                groups.setdefault(values.tobytes(), []).append(row)
+    for row in range(count):
+        alike.setdefault(hash(_content(store.one(row))), []).append(row)
+    groups: dict[tuple, list[int]] = {}
+    for row in [row for rows in alike.values() if len(rows) > 1 for row in rows]:
+        groups.setdefault(_content(store.one(row)), []).append(row)
     return sorted(rows for rows in groups.values() if len(rows) > 1)
 
 
@@ -67,6 +62,10 @@ def check(cohort: Cohort, accepted: bool) -> list[str]:
             "If these are one subject, folds leak: give them one name, or drop the copies."
         )
     return texts
+
+
+def _content(values: np.ndarray) -> tuple:
+    return values.shape, values.tobytes()
 
 
 def _contradict(values: np.ndarray) -> bool:

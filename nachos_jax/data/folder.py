@@ -62,7 +62,7 @@ def read(data: DataConfig) -> Source:
     names = found.images
     if not data.include:
         layout.check_masks(root, names)
-    labels = None if data.label_key in NO_LABEL_KEY else _extracted(data.label_key, "label_key", names)
+    labels = None if data.label_key in NO_LABEL_KEY else extracted(data.label_key, "label_key", names)
     if labels is None:
         labels = _labels(root, names)
         _no_empty_class(root, {name.partition("/")[0] for name in [*names, *found.left_out[_EXCLUDED]]})
@@ -75,9 +75,9 @@ def read(data: DataConfig) -> Source:
         where=names.__getitem__,
         certain=set(labels),
         subject_cure=r"say where the paths hold them in config.data.subject_key, e.g. 'person(\d+)_'",
-        subjects=_extracted(data.subject_key, "subject_key", names),
-        sites=_extracted(data.site_key, "site_key", names),
-        folds=_extracted(data.fold_key, "fold_key", names),
+        subjects=extracted(data.subject_key, "subject_key", names),
+        sites=extracted(data.site_key, "site_key", names),
+        folds=extracted(data.fold_key, "fold_key", names),
     )
     pixels = Pixels(len(files), lambda row: str(files[row]), lambda: read_files(files), files)
     return Source(columns, pixels, notes=found.notes)
@@ -183,7 +183,7 @@ def _distinct(files: Sequence[Path], names: Sequence[str]) -> tuple[Path, ...]:
     return tuple(first)
 
 
-def _extracted(pattern: str, field: str, names: Sequence[str]) -> list[str] | None:
+def extracted(pattern: str, field: str, names: Sequence[str]) -> list[str] | None:
     """The group of a regular expression in each path; None without expression."""
     if not pattern:
         return None

@@ -17,12 +17,15 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import expanded
 from nachos_jax.data import checks
 from nachos_jax.data.columns import Columns, further_texts, target_texts, texts
+from nachos_jax.data.masks import MaskSource, Pair
 from nachos_jax.data.pixels import Pixels, ReadCase, Source, check_stack, narrowed
 
 SPLITS = ("train", "val", "test")
 FEATURES, NAMES = "features", "feature_names"
 _DAMAGED = (ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile)
 """What NumPy and zipfile raise of damaged archives, and of compressions that they do not know."""
+Check = Callable[[tuple[int, ...], np.dtype, str], None]
+"""(shape, dtype, what it is called); raises UsageError."""
 
 
 def read(data: DataConfig) -> Source:
@@ -100,17 +103,82 @@ class FeatureArchive:
         return names
 
 
-def _columns(archive: _Archive, parts: list[_Part], data: DataConfig, where: _Rows) -> Columns:
+def read_masks(data: DataConfig) -> MaskSource:
+    """Reads the columns of an NPZ file of images with masks; both are read when they are needed.
+
+    Images are [N, H, W], [N, D, H, W], or either with channels at the end; masks have the same shape without
+    channels. Arrays of shapes cut off what cases were padded with at the end of their axes.
+
+    Raises:
+        UsageError: as `read`, or images and masks that do not belong together.
+    """
+    archive = _Archive(Path(expanded(data.path)))
+    image_key, mask_key = data.image_key or "images", data.mask_key or "masks"
+    parts = _parts(archive, image_key)
+    for part in parts:
+        _check_pair(archive, part.images, part.key(mask_key))
+    where = _Rows(archive.path.name, [(part.images, part.count) for part in parts])
+    names = _label_names(archive, data.label_names_key or "label_names")
+    columns = replace(_who(archive, parts, data, where), order=names)
+    shape, _ = archive.header(parts[0].key(mask_key), "mask_key")
+    sides = _of_axes(archive, parts, data.shape_key, "shape", len(shape) - 1)
+    spacing = _of_axes(archive, parts, data.spacing_key, "spacing", len(shape) - 1)
+
+    def open_pairs() -> Callable[[int], Pair]:
+        images = np.concatenate([archive.array(part.images) for part in parts])
+        masks = np.concatenate([archive.array(part.key(mask_key)) for part in parts])
+        images = narrowed(images if images.ndim > masks.ndim else images[..., None])
+
+        def pair(row: int) -> Pair:
+            step = None if spacing is None else spacing[row].tolist()
+            if sides is None:
+                return Pair(images[row], masks[row], step)
+            inside = tuple(slice(0, int(side)) for side in sides[row])
+            if np.count_nonzero(masks[row][inside]) != np.count_nonzero(masks[row]):
+                raise UsageError(
+                    f"{where(row)}: the mask goes on beyond the shape {sides[row].tolist()} that "
+                    f"{data.shape_key} gives; mend the shape."
+                )
+            return Pair(images[row][inside], masks[row][inside], step)
+
+        return pair
+
+    return MaskSource(columns, where, open_pairs)
+
+
+def _of_axes(archive: _Archive, parts: Sequence[_Part], key: str, what: str, axes: int) -> np.ndarray | None:
+    """[N, axes]: numbers of each case along its axes, or None where the file has no such array."""
+    if not key or (key == what and not all(part.key(key) in archive.keys for part in parts)):
+        return None
+    found = _column(archive, parts, key, what, f"{what}_key")
+    if found.shape[1:] != (axes,) or found.dtype.kind not in "iuf":
+        raise UsageError(
+            f"{archive.path.name}: {key} has shape {found.shape} and type {found.dtype}, and the masks have "
+            f"{axes} axes a case: store {axes} numbers a case, or set config.data.{what}_key = ''."
+        )
+    return found
+
+
+def _columns(archive: _Archive, parts: Sequence[_Part], data: DataConfig, where: _Rows) -> Columns:
+    """Who the cases are, and their targets."""
     names = _label_names(archive, data.label_names_key or "label_names")
     labels = _column(archive, parts, data.label_key or "labels", "label")
+    return replace(
+        _who(archive, parts, data, where),
+        targets=target_texts(labels, data.label_key or "labels", names, archive.path.name),
+        numeric=labels.dtype.kind in "biuf",
+        order=names,
+    )
+
+
+def _who(archive: _Archive, parts: Sequence[_Part], data: DataConfig, where: _Rows) -> Columns:
+    """Who the cases are; without targets."""
     return Columns(
         source=archive.path.name,
         names=[f"row-{row:06d}" for row in range(where.count)],
-        targets=target_texts(labels, data.label_key or "labels", names, archive.path.name),
-        numeric=labels.dtype.kind in "biuf",
+        targets={},
         where=where,
         subject_cure="add an array 'subject', or name the one there is in config.data.subject_key",
-        order=names,
         subjects=_known(archive, parts, data.subject_key, "subject", where),
         sites=_known(archive, parts, data.site_key, "site", where),
         folds=_folds(archive, parts, data, where),
@@ -228,16 +296,15 @@ def _check_vectors(shape: tuple[int, ...], dtype: np.dtype, what: str) -> None:
         raise UsageError(f"{what} has shape {shape}; store a row a case and a column a feature, (N, D).")
 
 
-def _parts(
-    archive: _Archive, image_key: str, check: Callable[[tuple[int, ...], np.dtype, str], None]
-) -> list[_Part]:
+def _parts(archive: _Archive, image_key: str, check: Check | None = None) -> list[_Part]:
     splits = [split for split in SPLITS if f"{split}_{image_key}" in archive.keys]
     keys = {image_key: ""} if image_key in archive.keys or not splits else {}
     keys = keys or {f"{split}_{image_key}": split for split in splits}
     shapes = {}
     for key in keys:
         shapes[key], dtype = archive.header(key, "image_key")
-        check(shapes[key], dtype, f"{archive.path.name}: {key}")
+        if check:
+            check(shapes[key], dtype, f"{archive.path.name}: {key}")
     first = next(iter(keys))
     for key in keys:
         if shapes[key][1:] != shapes[first][1:]:
@@ -246,6 +313,24 @@ def _parts(
                 "cases of one shape."
             )
     return [_Part(key, split, shapes[key][0]) for key, split in keys.items()]
+
+
+def _check_pair(archive: _Archive, image_key: str, mask_key: str) -> None:
+    """Refuses images and masks that cannot belong together, by their headers."""
+    file, (images, dtype) = archive.path.name, archive.header(image_key, "image_key")
+    masks, kind = archive.header(mask_key, "mask_key")
+    for key, found in ((image_key, dtype), (mask_key, kind)):
+        if found.kind not in "biuf":
+            raise UsageError(f"{file}: {key} holds values of type {found}; store numbers.")
+    if len(masks) not in (3, 4) or 0 in masks[1:]:
+        raise UsageError(
+            f"{file}: {mask_key} has shape {masks}; store masks as (N, H, W), or (N, D, H, W) of volumes."
+        )
+    if masks not in (images, images[:-1]):
+        raise UsageError(
+            f"{file}: {mask_key} has shape {masks} and {image_key} {images}: store a mask on the grid of "
+            "each image, and channels of images as their last axis."
+        )
 
 
 def _label_names(archive: _Archive, key: str) -> tuple[str, ...]:

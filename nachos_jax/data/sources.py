@@ -16,7 +16,19 @@ from nachos_jax.config.fields import WAIVER
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import expanded
-from nachos_jax.data import cache, checks, csv_table, decode, digits, features, folder, given, npz
+from nachos_jax.data import (
+    cache,
+    checks,
+    csv_table,
+    decode,
+    digits,
+    features,
+    folder,
+    given,
+    mask_folder,
+    masks,
+    npz,
+)
 from nachos_jax.data.arrays import cohort_of
 from nachos_jax.data.columns import case_table, check_cases, further_texts
 from nachos_jax.data.image_files import read_files
@@ -27,6 +39,7 @@ from nachos_jax.data.targets import TargetReader
 
 READERS = {"digits": digits.read, "npz": npz.read, "folder": folder.read, "csv": csv_table.read}
 """Of images; `nachos_jax.data.features` reads the source "vectors"."""
+WITH_MASKS = {"npz": npz.read_masks, "folder": mask_folder.read_masks, "csv": csv_table.read_masks}
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +68,8 @@ def load(data: DataConfig, reader: TargetReader, progress: decode.Progress | Non
             f"nachos_jax.cohort_from_arrays; here it must be one of {known}."
         )
     given.check_source(data.source, Path(expanded(data.path)))
+    if reader.masks:
+        return _with_masks(data, reader, progress)
     source = READERS[data.source](data)
     columns = replace(source.columns, spellings=data.spellings)
     check_cases(columns, source.notes)
@@ -80,6 +95,22 @@ def load(data: DataConfig, reader: TargetReader, progress: decode.Progress | Non
         images, sizes = build(np.empty)
         pixels = cache.Decoded(images, cache.pixel_digest(images), sizes)
     return cohort_of(table, targets, pixels, wanted, source.notes)
+
+
+def _with_masks(data: DataConfig, reader: TargetReader, progress: decode.Progress | None) -> Cohort:
+    if data.source not in WITH_MASKS:
+        raise UsageError(
+            f"config.data.source = {data.source!r} gives no masks, which the task learns from: it must be "
+            f"one of {', '.join(map(repr, WITH_MASKS))}."
+        )
+    for name in ("height", "width", "channels"):
+        if getattr(data, name):
+            raise UsageError(
+                f"config.data.{name} = {getattr(data, name)}: images with masks are taken as they are "
+                "stored; set it to 0, and choose the part that a step sees in config.task.segmentation."
+            )
+    rules = masks.Rules(data.classes, data.subject == WAIVER, data.spellings)
+    return masks.cohort(WITH_MASKS[data.source](data), rules, reader, progress)
 
 
 def _files(source: Source) -> None:

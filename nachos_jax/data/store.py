@@ -19,7 +19,7 @@ class Store(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of what a network is given of one case, e.g. (H, W, C)."""
+        """Shape of one case, e.g. (H, W, C); of cases of many shapes, the one in the middle."""
         ...
 
     @property
@@ -30,6 +30,10 @@ class Store(Protocol):
     @property
     def nbytes(self) -> int:
         """Bytes of all inputs on a device."""
+        ...
+
+    def one(self, case: int) -> np.ndarray:
+        """The input of a case, as it is compared with others and shown."""
         ...
 
     def rows(self, cases: np.ndarray) -> Any:
@@ -71,6 +75,10 @@ class Dense:
     def nbytes(self) -> int:
         """Bytes of all inputs."""
         return self.values.nbytes
+
+    def one(self, case: int) -> np.ndarray:
+        """The input of a case."""
+        return np.asarray(self.values[case])
 
     def rows(self, cases: np.ndarray) -> np.ndarray:
         """[n, ...]: the inputs of some cases, [n] int32; a read of a memory map goes forward."""

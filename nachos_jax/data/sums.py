@@ -28,16 +28,16 @@ class PixelSums:
     Attributes:
         total: [N, C] float64, sum of each case's pixels.
         squares: [N, C] float64, sum of their squares.
-        pixels: pixels a case and channel.
+        pixels: pixels a case and channel, one number or [N].
     """
 
     total: np.ndarray
     squares: np.ndarray
-    pixels: int
+    pixels: int | np.ndarray
 
     def mean_sd(self, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation, each [C] float32, over the cases chosen by [N] bool."""
-        count = int(chosen.sum()) * self.pixels
+        count = int(np.broadcast_to(self.pixels, chosen.shape)[chosen].sum())
         mean = self.total[chosen].sum(axis=0) / count
         variance = self.squares[chosen].sum(axis=0) / count - mean**2
         # A channel that never varies would divide by 0; 1 leaves it at its (zero) deviation.

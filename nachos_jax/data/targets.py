@@ -74,6 +74,11 @@ class Targets:
 class TargetReader(Protocol):
     """The part of a task that the readers of data need; see `nachos_jax.tasks.task.Task`."""
 
+    @property
+    def masks(self) -> bool:
+        """True when a target is a mask, which the source must give."""
+        ...
+
     def targets(self, columns: Columns, names: Sequence[str]) -> Targets:
         """The targets in the columns of a source; `names` as config.data.classes orders them, () as found."""
         ...

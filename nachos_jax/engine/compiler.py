@@ -18,7 +18,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Fit, digest
 from nachos_jax.engine import memory, tuning
 from nachos_jax.engine.buckets import Bucket
-from nachos_jax.engine.inputs import PREDICT_BATCH, InputMaker
+from nachos_jax.engine.inputs import InputMaker
 from nachos_jax.engine.lane import LaneInput, LaneSpec
 from nachos_jax.engine.program import LaneProgram, fitting_program
 from nachos_jax.engine.resident import Resident
@@ -27,6 +27,7 @@ from nachos_jax.engine.tuning import Agree, Asker, Choice
 from nachos_jax.engine.windows import Windows
 from nachos_jax.models import registry
 from nachos_jax.tasks import registry as tasks
+from nachos_jax.tasks.task import Setting
 
 _TRIAL_STEPS = 4
 """Training steps that tell one candidate from another."""
@@ -84,7 +85,8 @@ class BucketCompiler:
         return memory.lanes_to_try(self._device.platform, self._run.engine.lanes, solved)
 
     def _choices(self, bucket: Bucket) -> tuple[Choice, ...]:
-        return choices(self._run, self._device.platform, str(dict(bucket)["architecture"]))
+        shape = tasks.of(self._run.task).network_shape(self._maker.cohort.shape, dict(bucket))
+        return choices(self._run, self._device.platform, str(dict(bucket)["architecture"]), shape)
 
     def _fitting(
         self, bucket: Bucket, told: LaneInput, choice: Choice, lanes: int, used: int = 0
@@ -101,7 +103,7 @@ class BucketCompiler:
             "devices": self._mesh.size,
             "jax": [jax.__version__, metadata.version("jaxlib")],
             "bucket": [list(pair) for pair in bucket],
-            "image": list(cohort.shape),
+            "image": list(tasks.of(self._run.task).network_shape(cohort.shape, dict(bucket))),
             "classes": len(cohort.targets.names),
             "precision": self._run.precision,
             "augmentations": sorted(self._run.augmentations),
@@ -144,7 +146,7 @@ class BucketCompiler:
     def _spec(self, bucket: Bucket, lowering: str) -> LaneSpec:
         cohort = self._maker.cohort
         spec = lane_spec(self._run, bucket, cohort.shape, cohort.targets.names, lowering)
-        batch = min(PREDICT_BATCH, self._maker.held_size)
+        batch = min(spec.task.held_batch, self._maker.held_size)
         return replace(spec, predict_batch=batch, window=self._maker.windows.size)
 
 
@@ -153,10 +155,12 @@ def batch_size(bucket: Bucket) -> int:
     return int(dict(bucket).get("batch_size", 1))
 
 
-def choices(run: RunConfig, platform: str, architecture: str) -> tuple[Choice, ...]:
+def choices(
+    run: RunConfig, platform: str, architecture: str, shape: tuple[int, ...] = ()
+) -> tuple[Choice, ...]:
     """The ways to compute the lanes of an architecture that are worth timing, the expected one first."""
     engine = run.engine
-    found = tuning.candidates(platform, engine.packing, engine.convolution)
+    found = tuning.candidates(platform, engine.packing, engine.convolution, shape)
     if registry.convex(architecture) and engine.packing == "auto":
         return (replace(found[0], packing="vmap"),)  # one product of the shared inputs serves all lanes
     if not registry.convolutions(architecture):
@@ -172,12 +176,15 @@ def lane_spec(
     Args:
         run: the checked configuration.
         bucket: which.
-        shape: of one case, (H, W, C) of an image.
+        shape: of one case of the store, (H, W, C) of an image.
         names: of what is predicted.
         lowering: of convolutions, see models/convolution.py.
     """
-    static = dict(bucket)
-    task = tasks.of(run.task).device(names, static)
+    static, task_of_run = dict(bucket), tasks.of(run.task)
+    shape = task_of_run.network_shape(shape, static)
+    traced = (row for row in task_of_run.hyperparameters if row.kind == "choice" and not row.static)
+    tried = {row.name: run.candidates(row.name) for row in traced}
+    task = task_of_run.device(names, static, Setting(shape, tried))
     dtype = jnp.bfloat16 if run.precision == "bfloat16" else jnp.float32
     return LaneSpec(
         build=functools.partial(registry.build, static, shape, task.outputs, dtype, lowering),

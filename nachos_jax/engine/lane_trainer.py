@@ -21,6 +21,7 @@ from nachos_jax.engine.windows import divide
 from nachos_jax.models import registry
 from nachos_jax.records.schema import FitRecord
 from nachos_jax.splits.folds import Folds
+from nachos_jax.tasks import registry as tasks
 
 _TRAIN, _VALIDATION = 0, 1
 
@@ -64,7 +65,7 @@ def train(
         Fit(_hparams(c, i, run), left_out, run.seed, limit, cohort.hash) for i, c in enumerate(configurations)
     ]
     windows = divide(len(cohort.table), run.data.window, run.seed)
-    _check_fits(fits, windows.fewest(folds.training(left_out)), cohort)
+    _check_fits(fits, windows.fewest(folds.training(left_out)), cohort, run.task)
     places: dict[str, list[int]] = {}
     for place, fit in enumerate(fits):
         places.setdefault(fit.id, []).append(place)
@@ -103,14 +104,14 @@ def _hparams(configuration: Mapping[str, Any], place: int, run: RunConfig) -> di
     return active(values, run.table)
 
 
-def _check_fits(fits: Sequence[Fit], cases: int, cohort: Cohort) -> None:
+def _check_fits(fits: Sequence[Fit], cases: int, cohort: Cohort, task: str) -> None:
     for place, fit in enumerate(fits):
         if int(fit.hparams.get("batch_size", 1)) > cases:
             raise UsageError(
                 f"configurations[{place}]: batch_size {fit.hparams['batch_size']} and only {cases} training "
                 "cases: lower it."
             )
-        registry.check(fit.hparams, cohort.shape)
+        registry.check(fit.hparams, tasks.of(task).network_shape(cohort.shape, fit.hparams))
 
 
 def _searching(fits: Sequence[Fit], run: RunConfig) -> RunConfig:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import statistics
 import tempfile
@@ -22,6 +23,7 @@ from typing import Any
 import jax
 
 from nachos_jax.core.types import digest
+from nachos_jax.models.convolution import spatial_axes
 
 log = logging.getLogger("nachos_jax")
 
@@ -74,14 +76,28 @@ _TABLES = {
 in a loop take 15 times as long, lanes in step twice. On an H100 small networks are fastest in step (0.07 ms
 against 0.31 ms in turn), wide ones in turn (3.0 against 3.8 ms); see benchmarks/results."""
 
-_SETTLED = {"cpu": Choice("map", "custom")}
-"""Where nothing is timed: what has won, or was level, for every network in benchmarks/results."""
+_SETTLED = frozenset({"cpu"})
+"""Where nothing is timed: the first of each table has won, or was level, in all of benchmarks/results."""
 
 SHARE = 0.03
 """Part of what a run is expected to take that timing may cost."""
 
 LONGEST = 0.02
 """Seconds that a step of a lane hardly takes on an accelerator, for runs too short to look."""
+
+_LARGE_TABLES = {"cpu": (Choice("map", "slab"), Choice("map", "im2col"))}
+"""The same for images of which one alone is too large for a cache; elsewhere they make no difference."""
+
+_VOLUME_TABLES = {
+    "cpu": (Choice("map", "fold"), Choice("map", "slab")),
+    "tpu": (Choice("map", "lax"), Choice("vmap", "lax")),
+    "gpu": (Choice("map", "lax"), Choice("vmap", "lax"), Choice("map", "fold"), Choice("map", "custom")),
+}
+"""The same for volumes. Lanes in step make a grouped 3-D convolution, which not every card can do."""
+
+_LARGE = 128 * 128
+"""Pixels of a large image. A ResNet of width 16 takes as long either way with 64 x 64, a U-Net 0.8 to 0.9 of
+the time with 128 x 128."""
 
 Agree = Callable[[str, Callable[[], str]], str]
 """(question, what this process would answer) -> the answer of all processes."""
@@ -94,12 +110,20 @@ def alone(_: str, answer: Callable[[], str]) -> str:
     return answer()
 
 
-def candidates(platform: str, packing: str, convolution: str) -> tuple[Choice, ...]:
+def candidates(
+    platform: str, packing: str, convolution: str, shape: Sequence[int] = ()
+) -> tuple[Choice, ...]:
     """The choices to time, the one to take when nothing is clearly faster first; "auto" leaves a part free.
 
     An unknown platform is treated as a GPU.
+
+    Args:
+        platform: "cpu", "gpu" or "tpu".
+        packing: as in the config.
+        convolution: as in the config.
+        shape: of a case, or of a patch of one: (H, W, C) or (D, H, W, C).
     """
-    table = _TABLES.get(platform, _TABLES["gpu"])
+    table = _table(platform, shape)
     wanted = [
         Choice(
             choice.packing if packing == "auto" else packing,
@@ -107,8 +131,15 @@ def candidates(platform: str, packing: str, convolution: str) -> tuple[Choice, .
         )
         for choice in table
     ]
-    settled = _SETTLED.get(platform)
-    return (settled,) if settled in wanted else tuple(dict.fromkeys(wanted))
+    settled = platform in _SETTLED and wanted[0] == table[0]
+    return tuple(dict.fromkeys(wanted[:1] if settled else wanted))
+
+
+def _table(platform: str, shape: Sequence[int]) -> tuple[Choice, ...]:
+    if spatial_axes(shape) == 3:
+        return _VOLUME_TABLES.get(platform, _VOLUME_TABLES["gpu"])
+    large = platform in _LARGE_TABLES and math.prod(shape[:-1]) >= _LARGE
+    return _LARGE_TABLES[platform] if large else _TABLES.get(platform, _TABLES["gpu"])
 
 
 def choose(

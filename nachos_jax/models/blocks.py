@@ -20,10 +20,11 @@ from jax.typing import DTypeLike
 from nachos_jax.core import rng
 from nachos_jax.core.errors import UsageError
 from nachos_jax.models.convolution import conv
+from nachos_jax.models.instance_norm import InstanceNorm
 from nachos_jax.models.normalisation import BatchNorm, GroupNorm
 from nachos_jax.models.pooling import global_average_pool
 
-NORMS = {"batch": BatchNorm, "group": GroupNorm}
+NORMS = {"batch": BatchNorm, "group": GroupNorm, "instance": InstanceNorm}
 
 _SD_OF_CUT_NORMAL = 0.87962566103423978
 """Standard deviation of a standard normal cut at -2 and 2."""
@@ -33,7 +34,7 @@ _SD_OF_CUT_NORMAL = 0.87962566103423978
 class Setting:
     """What all layers of one network share."""
 
-    norm: str  # "batch" or "group"
+    norm: str  # a name in NORMS
     dtype: DTypeLike  # float32 or bfloat16, in which convolutions are computed
     lowering: str  # how, see `nachos_jax.models.convolution`
 
@@ -101,14 +102,17 @@ def draw_weights(network: nnx.Module, rngs: nnx.Rngs) -> None:
 
 
 class Conv(nnx.Module):
-    """2-D convolution without bias (a norm follows), padded by half its window on every side.
+    """Convolution without bias (a norm follows), padded by half its window on every side.
 
     Its weights start with variance 2 / fan_in (He et al. 2015, "Delving deep into rectifiers",
-    equation 10).
+    equation 10). The window is the side of a 2-D kernel, or the sides of a kernel along each spatial axis.
     """
 
-    def __init__(self, inputs: int, outputs: int, window: int, stride: int, setting: Setting) -> None:
-        self.kernel = Kernel(jnp.zeros((window, window, inputs, outputs), jnp.float32), gain=2.0)
+    def __init__(
+        self, inputs: int, outputs: int, window: int | tuple[int, ...], stride: int, setting: Setting
+    ) -> None:
+        sides = (window, window) if isinstance(window, int) else window
+        self.kernel = Kernel(jnp.zeros((*sides, inputs, outputs), jnp.float32), gain=2.0)
         self.stride = stride
         self.dtype = setting.dtype
         self.lowering = setting.lowering
@@ -116,9 +120,8 @@ class Conv(nnx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """[B, H, W, C] -> [B, ceil(H / stride), ceil(W / stride), O] in the computing dtype."""
         kernel = self.kernel[...].astype(self.dtype)
-        edge = kernel.shape[0] // 2
-        padding = [(edge, edge), (edge, edge)]
-        return conv(x.astype(self.dtype), kernel, (self.stride, self.stride), padding, self.lowering)
+        padding = [(side // 2, side // 2) for side in kernel.shape[:-2]]
+        return conv(x.astype(self.dtype), kernel, (self.stride,) * len(padding), padding, self.lowering)
 
 
 class Linear(nnx.Module):
@@ -184,7 +187,7 @@ def vector_size(architecture: str, shape: tuple[int, ...]) -> int:
     return shape[0]
 
 
-def norm(channels: int, setting: Setting, zero_scale: bool = False) -> BatchNorm | GroupNorm:
+def norm(channels: int, setting: Setting, zero_scale: bool = False) -> BatchNorm | GroupNorm | InstanceNorm:
     """The normalisation layer that the setting names; `zero_scale` starts its scale at 0."""
     return NORMS[setting.norm](channels, zero_scale)
 

@@ -38,24 +38,26 @@ class BatchNorm(nnx.Module):
         self.mean = nnx.BatchStat(jnp.zeros((channels,), jnp.float32))
         self.variance = nnx.BatchStat(jnp.ones((channels,), jnp.float32))
 
-    def __call__(self, x: jax.Array, train: bool, pool: int = 1) -> jax.Array:
+    def __call__(self, x: jax.Array, train: bool, pool: int = 1, slope: float = 1.0) -> jax.Array:
         """[B, H, W, C] -> [B, H // pool, W // pool, C], same dtype; moves the running statistics in training.
 
         Args:
             x: activations.
             train: normalise by the batch.
             pool: side of the maximum pooling that follows; 1 for none.
+            slope: of the leaky ReLU that follows, below zero; 1 for none.
         """
         axes = pooling.window_axes(x.shape, pool, pool, 0)
         if not train:
             peaks = _peaks(x, self.scale[...], axes)
-            return _moved(peaks, self.mean[...], self.variance[...], self.scale[...], self.bias[...])
+            moved = _moved(peaks, self.mean[...], self.variance[...], self.scale[...], self.bias[...])
+            return leaky(moved, slope)
         normed: Any = _batch_norm(x, self.scale[...], self.bias[...], axes)
         out, mean, variance = normed
         n = x.size // x.shape[-1]
         for running, now in ((self.mean, mean), (self.variance, variance * (n / max(n - 1, 1)))):
             running[...] = MOMENTUM * running[...] + (1.0 - MOMENTUM) * lax.stop_gradient(now)
-        return out
+        return leaky(out, slope)
 
 
 class GroupNorm(nnx.Module):
@@ -66,7 +68,7 @@ class GroupNorm(nnx.Module):
         self.bias = nnx.Param(jnp.zeros((channels,), jnp.float32))
         self.size = group_size(channels)
 
-    def __call__(self, x: jax.Array, train: bool, pool: int = 1) -> jax.Array:
+    def __call__(self, x: jax.Array, train: bool, pool: int = 1, slope: float = 1.0) -> jax.Array:
         """[B, H, W, C] -> [B, H // pool, W // pool, C], same dtype; training and evaluation are alike."""
         del train
         split = x.astype(jnp.float32).reshape(*x.shape[:-1], -1, self.size)
@@ -75,7 +77,7 @@ class GroupNorm(nnx.Module):
         variance = jnp.mean(jnp.square(split - mean), axes, keepdims=True)
         even = ((split - mean) * lax.rsqrt(variance + EPSILON)).reshape(x.shape)
         out = even * _last(self.scale[...], x.ndim) + _last(self.bias[...], x.ndim)
-        return pooling.max_pool(out.astype(x.dtype), pool, pool)
+        return leaky(pooling.max_pool(out.astype(x.dtype), pool, pool), slope)
 
 
 def group_size(channels: int) -> int:
@@ -86,6 +88,11 @@ def group_size(channels: int) -> int:
     """
     divisors = [d for d in range(min(channels, 2), channels + 1) if channels % d == 0]
     return min(divisors, key=lambda d: (abs(math.log(d / GROUP_SIZE)), -d))
+
+
+def leaky(x: jax.Array, slope: float) -> jax.Array:
+    """Leaky ReLU: x where it is not negative, and slope times x elsewhere; 1 compiles nothing in."""
+    return x if slope == 1.0 else jax.nn.leaky_relu(x, slope)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))

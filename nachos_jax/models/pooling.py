@@ -41,6 +41,23 @@ def max_pool(x: jax.Array, window: int = 2, stride: int = 2, padding: int = 0) -
     return x if is_identity(axes) else _max_pool(x, axes)
 
 
+def max_pool_by_axis(x: jax.Array, sides: Sequence[int]) -> jax.Array:
+    """Maximum over windows side by side, the last of an axis maybe narrower: no pixel is cut off.
+
+    Args:
+        x: [B, H, W, C] or [B, D, H, W, C], floating.
+        sides: of a window, along each spatial axis.
+
+    Returns:
+        [B, H', W', C] or [B, D', H', W', C] with H' = ceil(H / side).
+    """
+    rest = [(0, -n % side, 0) for n, side in zip(x.shape[1:-1], sides, strict=True)]
+    if any(high for _, high, _ in rest):
+        x = lax.pad(x, jnp.asarray(-math.inf, x.dtype), [(0, 0, 0), *rest, (0, 0, 0)])
+    axes = tuple((side, side, 0) for side in sides)
+    return x if is_identity(axes) else _max_pool(x, axes)
+
+
 def global_average_pool(x: jax.Array) -> jax.Array:
     """Mean over the spatial axes: [B, H, W, C] or [B, D, H, W, C] of any dtype -> [B, C] float32."""
     return jnp.mean(x, axis=tuple(range(1, x.ndim - 1)), dtype=jnp.float32)

@@ -7,8 +7,8 @@ An architecture called NAME is the file `nachos_jax/models/NAME.py` with
         network; the others ride the lane axis and are read in the call.
     build(hparams, shape, outputs, dtype, lowering, rngs) -> nnx.Module
         from static flat hyperparameters ("NAME.x" and "norm") and the shape of one case, (H, W, C) of an
-        image. Modules of `nachos_jax.models.blocks` get their initial weights from a last call of
-        `draw_weights(network, rngs)`. The module is called as
+        image, or of a patch of one. Modules of `nachos_jax.models.blocks` get their initial weights from a
+        last call of `draw_weights(network, rngs)`. The module is called as
         module(x [B, H, W, C] float32, mode: blocks.Mode) -> [B, outputs] float32, where mode.traced["NAME.x"]
         holds the values of rows that are not static. Its state is nnx.Param, nnx.BatchStat and blocks.Frozen,
         float32, with no random state; evaluation (mode.train False) changes none of it.
@@ -22,6 +22,8 @@ An architecture called NAME is the file `nachos_jax/models/NAME.py` with
         an epoch is then a whole solution over all training cases at once, see `nachos_jax.engine.solving`.
     CONVOLUTIONS = False  (where the network has none)
         so that no way of computing them is timed.
+    MAPS = True  (where the network gives numbers for every pixel)
+        the module's result is [B, H, W, outputs] float32 instead of [B, outputs], with the input's sides.
 """
 
 from __future__ import annotations
@@ -122,6 +124,11 @@ def solved(architectures: Iterable[HParamValue]) -> bool:
 def convolutions(architecture: str) -> bool:
     """Whether the network has convolutions."""
     return getattr(_files()[architecture], "CONVOLUTIONS", True)
+
+
+def maps(architecture: str) -> bool:
+    """True when the architecture gives numbers for every pixel of a case, as segmentation needs."""
+    return getattr(_files()[architecture], "MAPS", False)
 
 
 @functools.cache

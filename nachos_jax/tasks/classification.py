@@ -20,7 +20,7 @@ from nachos_jax.metrics import classification as metrics
 from nachos_jax.metrics.calibration import with_temperature
 from nachos_jax.splits.strata import Strata
 from nachos_jax.tasks.dense import CLASS_WEIGHT_EXPONENT, LABEL_SMOOTHING, DenseDevice, DenseTask
-from nachos_jax.tasks.task import Tested, Told
+from nachos_jax.tasks.task import ALONE, Setting, Tested, Told
 
 _BETWEEN = re.compile(r"[|;,+&/]")
 CROSS_ENTROPY, CUMULATIVE_LINK = "cross_entropy", "cumulative_link"
@@ -165,7 +165,7 @@ class Classification(DenseTask):
         counts = np.bincount(targets.values[training], minlength=len(targets.names))
         return {"class_weights": class_weights(counts, float(hparams.get("class_weight_exponent", 0.0)))}
 
-    def device(self, names: Sequence[str], hparams: HParams) -> ClassDevice:
+    def device(self, names: Sequence[str], hparams: HParams, setting: Setting = ALONE) -> ClassDevice:  # noqa: ARG002
         """See `nachos_jax.tasks.task.Task`."""
         return ClassDevice(len(names), hparams.get(LOSS.name, LOSS.absent) == CUMULATIVE_LINK)
 

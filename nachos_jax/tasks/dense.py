@@ -41,6 +41,7 @@ class DenseDevice:
     outputs: int
     seen: int
     convex = True  # whether the loss is smooth and convex in the outputs
+    held_batch = 256
 
     def batch(
         self, cases: Cases, rows: jax.Array, told: Told, key: jax.Array, augmentations: frozenset[str]
@@ -70,6 +71,11 @@ class DenseTask:
     hyperparameters: tuple[Hyperparameter, ...] = ()
     kind = "predictions"
     kept: tuple[str, ...] = ()
+    masks = False
+
+    def network_shape(self, shape: tuple[int, ...], hparams: HParams) -> tuple[int, ...]:  # noqa: ARG002
+        """Whole cases."""
+        return shape
 
     def told(self, targets: Targets, training: np.ndarray, hparams: HParams) -> dict[str, np.ndarray]:  # noqa: ARG002
         """Nothing beside the normalisation of the inputs."""

@@ -19,7 +19,7 @@ from nachos_jax.data.targets import Targets
 from nachos_jax.metrics import multilabel as metrics
 from nachos_jax.splits.strata import Strata
 from nachos_jax.tasks.dense import CLASS_WEIGHT_EXPONENT, LABEL_SMOOTHING, DenseDevice, DenseTask
-from nachos_jax.tasks.task import Tested, Told
+from nachos_jax.tasks.task import ALONE, Setting, Tested, Told
 
 CELLS = {"1": 1.0, "1.0": 1.0, "true": 1.0, "0": 0.0, "0.0": 0.0, "false": 0.0}
 """What a cell may say, in lower case; what is missing is unknown."""
@@ -111,7 +111,7 @@ class Multilabel(DenseTask):
         exponent = float(hparams.get("class_weight_exponent", 0.0))
         return {"weights": np.where(counts > 0, balanced**exponent, 1.0).astype(np.float32)}
 
-    def device(self, names: Sequence[str], hparams: HParams) -> LabelsDevice:  # noqa: ARG002
+    def device(self, names: Sequence[str], hparams: HParams, setting: Setting = ALONE) -> LabelsDevice:  # noqa: ARG002
         """See `nachos_jax.tasks.task.Task`."""
         return LabelsDevice(len(names))
 

@@ -18,7 +18,7 @@ from nachos_jax.data.targets import Targets
 from nachos_jax.metrics import regression as metrics
 from nachos_jax.splits.strata import Strata
 from nachos_jax.tasks.dense import DenseDevice, DenseTask
-from nachos_jax.tasks.task import Tested, Told
+from nachos_jax.tasks.task import ALONE, Setting, Tested, Told
 
 SQUARED, ABSOLUTE, HUBER = "squared", "absolute", "huber"
 LOSS = Hyperparameter(
@@ -127,7 +127,7 @@ class Regression(DenseTask):
         mean = known.mean() if known.size else 0.0
         return {"target_mean": np.float32(mean), "target_sd": np.float32(sd)}  # type: ignore[dict-item]
 
-    def device(self, names: Sequence[str], hparams: HParams) -> NumberDevice:  # noqa: ARG002
+    def device(self, names: Sequence[str], hparams: HParams, setting: Setting = ALONE) -> NumberDevice:  # noqa: ARG002
         """See `nachos_jax.tasks.task.Task`."""
         return NumberDevice(str(hparams.get(LOSS.name, SQUARED)))
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from nachos_jax.core.hparams import Hyperparameter
-from nachos_jax.core.types import HParams
+from nachos_jax.core.types import HParams, HParamValue
 from nachos_jax.data.columns import Columns
 from nachos_jax.data.targets import Targets
 from nachos_jax.metrics.contract import Metric
@@ -28,6 +28,24 @@ if TYPE_CHECKING:
 
 Apply = Callable[[Any], "jax.Array"]
 """Inputs of a batch, prepared -> outputs [B, O]: the network in evaluation."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a device side may depend on besides names and static hyperparameters.
+
+    Attributes:
+        shape: of what the network is given of one case, see `Task.network_shape`.
+        tried: by name, the values that choices which are not static may take in this run: only what these
+            need has to be compiled in.
+    """
+
+    shape: tuple[int, ...] = ()
+    tried: Mapping[str, tuple[HParamValue, ...]] = field(default_factory=dict)
+
+
+ALONE = Setting()
+"""Where neither matters."""
 
 
 class Cases(NamedTuple):
@@ -48,7 +66,7 @@ class Told(NamedTuple):
 
 
 class DeviceTask(Protocol):
-    """A task inside a compiled program: pure JAX functions of one fit, and two sizes."""
+    """A task inside a compiled program: pure JAX functions of one fit, and three sizes."""
 
     @property
     def outputs(self) -> int:
@@ -60,16 +78,24 @@ class DeviceTask(Protocol):
         """S, the numbers kept of a held case."""
         ...
 
+    @property
+    def held_batch(self) -> int:
+        """The most held cases that are observed together, a divisor of 256."""
+        ...
+
     def batch(
         self, cases: Cases, rows: jax.Array, told: Told, key: jax.Array, augmentations: frozenset[str]
     ) -> tuple[Any, Any]:
         """Inputs and targets of the training cases in `rows` [B], cut, normalised and augmented together.
 
+        A case may give several inputs.
+
         Args:
             cases: those on the device.
             rows: [B] int32.
             told: of the fit.
-            key: names the random numbers of this batch; not to be used without augmentations.
+            key: names the random numbers of this batch; not to be used without augmentations, unless cases
+                are cut at random.
             augmentations: names that are compiled in.
         """
         ...
@@ -142,6 +168,11 @@ class Task(Protocol):
         """Names of `told` that prediction needs too; they are stored with the weights."""
         ...
 
+    @property
+    def masks(self) -> bool:
+        """True when a target is a mask: sources give one, and networks a number for every pixel and class."""
+        ...
+
     def targets(self, columns: Columns, names: Sequence[str]) -> Targets:
         """The targets of all cases, checked.
 
@@ -158,7 +189,14 @@ class Task(Protocol):
         """What a fit is told, float32 arrays of fixed shapes, from its training cases ([N] bool) alone."""
         ...
 
-    def device(self, names: Sequence[str], hparams: HParams) -> DeviceTask:
+    def network_shape(self, shape: tuple[int, ...], hparams: HParams) -> tuple[int, ...]:
+        """Shape of what a network is given of one case of a store's shape: that itself, or that of a patch.
+
+        Of hparams only static ones may matter.
+        """
+        ...
+
+    def device(self, names: Sequence[str], hparams: HParams, setting: Setting = ALONE) -> DeviceTask:
         """The device side for these names of what is predicted; of hparams only static ones may matter."""
         ...
 

@@ -13,10 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nachos_jax import default_config
-from nachos_jax.config.defaults import default_values
 from nachos_jax.config.field import KINDS
 from nachos_jax.config.fields import WAIVER
-from nachos_jax.config.parsing import parse
 from nachos_jax.configs import base
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import AUGMENTATION, Hyperparameter, active, of_task
@@ -116,7 +114,11 @@ def test_a_value_of_another_type_is_refused_with_key_value_and_type(key):
         assert f": must be {KINDS[type(default)]}, like " in message
 
 
-REAL = [key for key, value in FIELDS.items() if isinstance(value, float) and key != "report.level"]
+REAL = [
+    key
+    for key, value in FIELDS.items()
+    if isinstance(value, float) and key != "report.level" and not (key in ROWS and ROWS[key].choices)
+]
 
 
 @pytest.mark.parametrize("key", REAL)
@@ -220,7 +222,7 @@ def test_both_ends_of_a_range_are_allowed(key):
 
 @pytest.mark.parametrize("key", CHOICES)
 def test_a_value_that_is_no_choice_is_refused_with_the_choices(key):
-    value = 7 if isinstance(FIELDS[key], int) else "nonsense"
+    value = {int: 7, float: 99.5}.get(type(FIELDS[key]), "nonsense")
     with pytest.raises(UsageError) as refusal:
         checked(with_value(key, value))
     message = str(refusal.value)
@@ -367,33 +369,3 @@ def test_a_number_too_large_for_a_float_is_refused_even_without_bounds():
 def test_an_unknown_task_is_refused_with_the_tasks():
     with pytest.raises(UsageError, match=r"config\.task\.name = 'x': must be one of 'classif"):
         checked(plain(task__name="x"))
-
-
-def test_a_run_has_the_hyperparameters_of_its_task_alone():
-    row = Hyperparameter("regression.power", "float", 0.0, 9.0, default=2.0, tasks=("regression",))
-    table = (*TABLE, row)
-    values = default_values(table)
-    values["data"]["source"] = "digits"
-    values["search"]["space"]["regression"]["power"] = "uniform(1.0, 3.0)"
-    values["search"]["space"]["label_smoothing"] = "uniform(0.0, 0.2)"
-    headlines = {"classification": "balanced_accuracy", "regression": "mae"}
-    values["search"]["space"]["regression"]["power"] = ""
-    run = parse(values, default_values(table), table, headlines)
-    assert run.search.metric == run.raw["search"]["metric"] == "balanced_accuracy"
-    assert {"regression.power", "regression.loss"} & set(run.defaults) == set()
-    assert [dimension.name for dimension in run.search.space] == ["label_smoothing"]
-    values["task"]["name"] = "regression"
-    with pytest.raises(UsageError, match="label_smoothing = 'uniform.*does nothing for config.task.name"):
-        parse(values, default_values(table), table, headlines)
-    values["search"]["space"]["label_smoothing"] = ""
-    values["search"]["space"]["regression"]["power"] = "uniform(1.0, 3.0)"
-    run = parse(values, default_values(table), table, headlines)
-    assert run.search.metric == "mae"
-    assert run.defaults["regression.power"] == 2.0
-    assert "label_smoothing" not in run.defaults
-    assert [dimension.name for dimension in run.search.space] == ["regression.power"]
-    values["task"]["regression"]["power"] = 10.0
-    with pytest.raises(
-        UsageError, match=r"config\.task\.regression\.power = 10.0: must be a number from 0 to 9"
-    ):
-        parse(values, default_values(table), table, headlines)

@@ -59,7 +59,7 @@ def test_a_run_of_before_there_were_tasks_is_taken_up_as_a_classification():
     old = plain()
     del old["task"]
     del old["data"]["target_keys"]
-    for name in ("classification", "regression"):
+    for name in ("classification", "regression", "segmentation"):
         del old["search"]["space"][name]
     assert differences(old, plain(), base.table()) == []
     lines = ["task.name: 'classification' -> 'regression'"]

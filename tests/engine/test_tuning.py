@@ -259,3 +259,19 @@ def test_what_is_configured_is_not_changed():
     assert "lax" not in {c.convolution for c in tuning.candidates("cpu", "auto", "auto")}
     assert tuning.candidates("cpu", "auto", "lax") == (Choice("map", "lax"),)
     assert tuning.candidates("tpu", "auto", "custom")[0] == Choice("vmap", "custom")
+
+
+def test_candidates_follow_the_shape_of_a_case():
+    def lowerings(platform, *shape):
+        return [choice.convolution for choice in tuning.candidates(platform, "auto", "auto", shape)]
+
+    small = lowerings("cpu", 28, 28, 1)
+    assert small == lowerings("cpu") == lowerings("cpu", 1, 28, 28, 1) == lowerings("cpu", 512)
+    assert "slab" not in small
+    assert lowerings("cpu", 128, 128, 3)[0] == lowerings("cpu", 1, 128, 128, 3)[0] == "slab"
+    assert lowerings("cpu", 32, 48, 32, 1)[0] == "fold"
+    for platform in ("gpu", "tpu", "unheard-of"):
+        assert lowerings(platform, 128, 128, 3) == lowerings(platform, 28, 28, 1)
+        volumes = tuning.candidates(platform, "auto", "auto", (32, 48, 32, 1))
+        assert volumes[0] == Choice("map", "lax")
+        assert len(volumes) > 1

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.metrics import classification, multilabel, regression
+from nachos_jax.metrics import classification, multilabel, overlap, regression
 from nachos_jax.metrics.contract import Metrics, statistic
 
 NAMES = tuple("abcde")
@@ -52,10 +52,21 @@ def numbers(generator, n, _width):
     return Sample(truth, truth + generator.integers(-8, 9, n), truth.copy(), ("age",))
 
 
+def volumes(generator, n, width):
+    """Volumes of K classes and what of them was hit, invented and missed; some classes of cases are empty."""
+    truth = generator.integers(0, 5, (n, width)).astype(float)
+    hits = np.minimum(truth, generator.integers(0, 5, (n, width)))
+    invented = generator.integers(0, 3, (n, width)).astype(float)
+    parts = np.stack([hits, invented, truth - hits], axis=-1)
+    perfect = np.stack([truth, np.zeros_like(truth), np.zeros_like(truth)], axis=-1)
+    return Sample(truth, parts, perfect, NAMES[:width])
+
+
 KINDS: dict[str, tuple[Metrics, Callable[..., Sample]]] = {
     "classification": (classification, classes),
     "multilabel": (multilabel, labels),
     "regression": (regression, numbers),
+    "overlap": (overlap, volumes),
 }
 EVERY = [(kind, name) for kind, (module, _) in KINDS.items() for name in module.METRICS]
 every_kind = pytest.mark.parametrize("kind", KINDS)

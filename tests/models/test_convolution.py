@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jax.typing import DTypeLike
 
 from nachos_jax.config.fields import LOWERINGS
-from nachos_jax.models import convolution
+from nachos_jax.models import convolution, patches
 
 OTHERS = [lowering for lowering in LOWERINGS if lowering != "lax"]
 
@@ -29,12 +30,12 @@ def problems(draw):
         "outputs": draw(st.integers(1, 3)),
         "strides": tuple(draw(st.integers(1, 3)) for _ in range(rank)),
         "padding": [tuple(draw(st.integers(0, k - 1)) for _ in range(2)) for k in window],
-        "cache": draw(st.sampled_from([1, 2**21])),
+        "cache": draw(st.sampled_from([1, 300, 2**21])),
         "seed": draw(st.integers(0, 2**16)),
     }
 
 
-def operands(problem, dtype=np.float32):
+def operands(problem, dtype: DTypeLike = np.float32):
     rng = np.random.default_rng(problem["seed"])
     shape = (*problem["window"], problem["x"][-1], problem["outputs"])
     x, kernel = (rng.normal(size=s).astype(np.float32) for s in (problem["x"], shape))
@@ -52,7 +53,8 @@ def every_lowering(problem, x, kernel):
     """Value and gradients of all lowerings from one compiled program."""
     run = lambda a, b: {name: value_and_gradients(problem, name, a, b) for name in LOWERINGS}  # noqa: E731
     # A cache of one byte makes a block of every case.
-    with mock.patch.object(convolution, "_CACHE", problem.get("cache", convolution._CACHE)):
+    cache = problem.get("cache", patches._CACHE)
+    with mock.patch.multiple(patches, _CACHE=cache, _SLAB=cache):
         return jax.jit(run)(x, kernel)
 
 
@@ -63,6 +65,40 @@ def test_lowerings_agree_with_lax(problem):
     for lowering in OTHERS:
         for mine, wanted in zip(found[lowering], found["lax"], strict=True):
             np.testing.assert_allclose(mine, wanted, rtol=2e-4, atol=2e-4, err_msg=lowering)
+
+
+@pytest.mark.parametrize("lowering", OTHERS)
+@pytest.mark.parametrize("cache", [1, 5000, 2**21])
+@pytest.mark.parametrize(
+    ("x", "window", "strides"), [((2, 12, 6, 3), (3, 3), (1, 2)), ((2, 6, 5, 4, 3), (3, 1, 3), (2, 1, 1))]
+)
+def test_in_double_precision_they_agree_to_the_last_digits(lowering, cache, x, window, strides):
+    padding = [(k // 2, k // 2) for k in window]
+    problem = {"x": x, "window": window, "outputs": 4, "strides": strides, "padding": padding, "seed": 1}
+    with jax.enable_x64(True), mock.patch.multiple(patches, _CACHE=cache, _SLAB=cache):
+        given = operands(problem, np.float64)
+        found, wanted = (value_and_gradients(problem, name, *given) for name in (lowering, "lax"))
+        for mine, theirs in zip(found, wanted, strict=True):
+            assert mine.dtype == np.float64
+            np.testing.assert_allclose(mine, theirs, rtol=1e-11, atol=1e-11)
+
+
+def test_slabs_are_as_many_as_the_cache_asks():
+    problem = {"x": (2, 12, 6, 3), "window": (3, 3), "outputs": 4, "seed": 1}
+    geometry = patches.Geometry((1, 1), ((1, 1), (1, 1)))
+    x, kernel = operands(problem)
+    gradient = jnp.zeros((2, 12, 6, 4))
+    case = 12 * 6 * 9 * 3 * 4
+    for cache, slab, rows in (
+        (case, 1, 12),
+        (1, case // 2, 6),
+        (1, case // 3, 4),
+        (1, case // 3 - 1, 3),
+        (1, case // 12, 1),
+        (1, 1, 1),
+    ):
+        with mock.patch.multiple(patches, _CACHE=cache, _SLAB=slab):
+            assert patches._rows(x, kernel, gradient, geometry) == rows
 
 
 RESNET_LIKE = [
@@ -121,4 +157,6 @@ def test_a_lowering_that_does_not_exist_is_refused():
 
 def test_default_lowering():
     assert convolution.default_lowering("cpu") == "custom"
-    assert convolution.default_lowering("gpu") == convolution.default_lowering("tpu") == "lax"
+    assert convolution.default_lowering("cpu", (1, 9, 9, 2)) == "custom"
+    assert convolution.default_lowering("cpu", (9, 9, 9, 1)) == "fold"
+    assert convolution.default_lowering("gpu", (9, 9, 9, 1)) == convolution.default_lowering("tpu") == "lax"

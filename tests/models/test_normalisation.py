@@ -9,6 +9,7 @@ import pytest
 from flax import nnx
 from jax import lax
 
+from nachos_jax.models.instance_norm import InstanceNorm
 from nachos_jax.models.normalisation import BatchNorm, GroupNorm
 
 
@@ -48,7 +49,7 @@ def test_values_and_gradients_are_those_of_the_plain_formula(shape, pool):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", [BatchNorm, GroupNorm])
+@pytest.mark.parametrize("kind", [BatchNorm, GroupNorm, InstanceNorm])
 @pytest.mark.parametrize("train", [True, False])
 def test_pooling_inside_is_pooling_after(kind, train):
     x = jnp.asarray(np.random.default_rng(0).normal(size=(3, 7, 6, 4)), jnp.float32)
@@ -81,3 +82,56 @@ def test_bfloat16_keeps_its_dtype_and_sums_in_float32():
     assert out.dtype == slope.dtype == jnp.bfloat16
     exact = plain(x.astype(jnp.float32), jnp.ones(4), jnp.zeros(4), 2)
     np.testing.assert_allclose(np.asarray(out, np.float32), exact, atol=0.05)
+
+
+@pytest.mark.parametrize("shape", [(3, 7, 5, 2), (2, 4, 5, 6, 3), (2, 1, 9, 4)])
+@pytest.mark.parametrize("slope", [1.0, 0.01])
+def test_instance_norm_with_its_leaky_relu_is_the_plain_formula(shape, slope):
+    draw = np.random.default_rng(4)
+    x = jnp.asarray(draw.normal(2.0, 3.0, shape), jnp.float32)
+    scale, bias, weights = (
+        jnp.asarray(draw.normal(size=size), jnp.float32) for size in (shape[-1:], shape[-1:], shape)
+    )
+    space = tuple(range(1, x.ndim - 1))
+
+    def formula(x, scale, bias):
+        even = (x - jnp.mean(x, space, keepdims=True)) / jnp.sqrt(jnp.var(x, space, keepdims=True) + 1e-5)
+        with jax.numpy_rank_promotion("allow"):
+            out = even * scale + bias
+        return jnp.where(out >= 0, out, slope * out)
+
+    def layer(x, scale, bias):
+        norm = InstanceNorm(shape[-1])
+        norm.scale[...], norm.bias[...] = scale, bias
+        return norm(x, True, slope=slope)
+
+    out, pull = jax.vjp(formula, x, scale, bias)
+    mine, back = jax.vjp(layer, x, scale, bias)
+    np.testing.assert_allclose(mine, out, atol=1e-5)
+    for found, wanted in zip(back(weights), pull(weights), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=2e-5)
+
+
+def test_instance_norm_is_that_of_pytorch():
+    torch = pytest.importorskip("torch")
+    x = np.random.default_rng(5).normal(1.0, 2.0, (3, 6, 5, 4)).astype(np.float32)
+    wanted = torch.nn.InstanceNorm2d(4, affine=True)(torch.from_numpy(x).permute(0, 3, 1, 2))
+    found = InstanceNorm(4)(jnp.asarray(x), False)
+    np.testing.assert_allclose(found, wanted.detach().permute(0, 2, 3, 1).numpy(), atol=1e-5)
+
+
+def test_instance_norm_keeps_bfloat16_and_counts_in_float32():
+    x = jnp.asarray(np.random.default_rng(0).normal(100.0, 1.0, (2, 16, 16, 4)), jnp.bfloat16)
+    out, pull = jax.vjp(lambda a: InstanceNorm(4)(a, True, slope=0.01), x)
+    (by_x,) = pull(jnp.ones_like(out))
+    assert out.dtype == by_x.dtype == jnp.bfloat16
+    exact = InstanceNorm(4)(x.astype(jnp.float32), True, slope=0.01)
+    np.testing.assert_allclose(np.asarray(out, np.float32), exact, atol=0.02)
+
+
+@pytest.mark.parametrize("kind", [BatchNorm, GroupNorm, InstanceNorm])
+@pytest.mark.parametrize("train", [True, False])
+def test_the_leaky_relu_inside_is_the_one_after(kind, train):
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(3, 6, 6, 4)), jnp.float32)
+    inside, after = kind(4)(x, train, pool=2, slope=0.1), kind(4)(x, train, pool=2)
+    np.testing.assert_allclose(inside, jax.nn.leaky_relu(after, 0.1), atol=1e-6)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 
-from nachos_jax.models.pooling import global_average_pool, max_pool
+from nachos_jax.models.pooling import global_average_pool, max_pool, max_pool_by_axis
 
 
 def oracle(x, window, stride, padding):
@@ -74,3 +74,20 @@ def test_global_average_is_the_mean_in_float32():
     out = global_average_pool(x)
     assert out.dtype == jnp.float32
     np.testing.assert_allclose(out, np.asarray(x, np.float32).mean((1, 2, 3)), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("size", "sides"),
+    [((6, 4), (2, 2)), ((7, 5), (2, 2)), ((7, 5), (1, 2)), ((3, 6, 5), (1, 2, 2)), ((5, 1), (1, 1))],
+)
+def test_pooling_by_axis_cuts_nothing_off(size, sides):
+    # Few different values: many windows hold their maximum twice.
+    x = jnp.round(jax.random.normal(jax.random.key(2), (2, *size, 3)))
+    window = (1, *sides, 1)
+    wanted, pull_wanted = jax.vjp(
+        lambda a: lax.reduce_window(a, -jnp.inf, lax.max, window, window, "SAME"), x
+    )
+    mine, pull = jax.vjp(lambda a: max_pool_by_axis(a, sides), x)
+    np.testing.assert_array_equal(mine, wanted)
+    gradient = jax.random.normal(jax.random.key(3), mine.shape)
+    np.testing.assert_allclose(pull(gradient)[0], pull_wanted(gradient)[0], atol=1e-6)

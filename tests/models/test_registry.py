@@ -19,7 +19,7 @@ from nachos_jax.models.blocks import Mode, evaluation
 
 def test_rows_and_defaults_agree():
     rows = registry.hyperparameters()
-    assert registry.names() == ("cnn", "linear", "mlp", "resnet")
+    assert registry.names() == ("cnn", "linear", "mlp", "resnet", "unet")
     assert [row.name for row in rows[:2]] == ["architecture", "norm"]
     assert len(by_name(rows)) == len(rows)
     nested = registry.defaults()
@@ -64,7 +64,7 @@ TINY = """
 
 def test_one_file_adds_an_architecture(another_file):
     another_file(TINY.replace("DEFAULT", "4"))
-    assert registry.names() == ("cnn", "linear", "mlp", "resnet", "tiny")
+    assert registry.names() == ("cnn", "linear", "mlp", "resnet", "tiny", "unet")
     assert registry.defaults()["tiny"] == {"x": 4}
     chosen = {"architecture": "tiny", "norm": "batch", "tiny.x": 4}
     registry.check(chosen, (1, 1, 2))

@@ -23,9 +23,9 @@ from nachos_jax.report.reading.evidence import read
 from nachos_jax.report.sections import registry
 from tests.report.conftest import FakeRun
 from tests.report.rivals import edit_run, edit_test
-from tests.report.task_cases import LABELS, NUMBER
+from tests.report.task_cases import LABELS, MASKS, NUMBER
 
-TASKS = {"multilabel": LABELS, "regression": NUMBER}
+TASKS = {"multilabel": LABELS, "regression": NUMBER, "segmentation": MASKS}
 
 
 def summary_of(directory):
@@ -93,6 +93,28 @@ def test_a_number_is_told_with_its_unit_its_interval_and_its_counts(written):
     assert {row["unit"] for row in interval} == {"outer folds", "subjects"}
 
 
+def test_overlap_is_measured_class_by_class_with_empty_masks_counted_apart(written):
+    run = written("segmentation")
+    summary, tests = summary_of(run), read(run).predictions
+    dice = []
+    for _, volumes in tests.values():
+        whole = 2 * volumes[..., 0] + volumes[..., 1] + volumes[..., 2]
+        dice.append(np.where(whole > 0, 2 * volumes[..., 0] / np.where(whole > 0, whole, 1), 1.0))
+    rows = summary["per_class"]["classes"]
+    wanted = np.mean([fold.mean(axis=0) for fold in dice], axis=0)
+    assert [row["dice"]["mean"] for row in rows.values()] == pytest.approx(wanted.tolist())
+    assert summary["metrics"]["mean_dice"]["mean"] == pytest.approx(wanted.mean())
+    truth = np.concatenate([reference for reference, _ in tests.values()])
+    made = np.concatenate([volumes[..., :2].sum(axis=-1) for _, volumes in tests.values()])
+    tumour = rows["tumour"]["empty"]
+    assert tumour["cases"] == np.sum(truth[:, 1] == 0) > 0
+    assert tumour["right"] == np.sum((truth[:, 1] == 0) & (made[:, 1] == 0)) > 0
+    assert rows["liver"]["volume"]["mean"] == pytest.approx(np.mean(made[:, 0] - truth[:, 0]))
+    cells = columns(run, "dice", "dice_liver", "reference_tumour", "predicted_tumour")[0]
+    assert np.nanmean(cells[:, 1]) == pytest.approx(np.concatenate(dice)[:, 0].mean())
+    assert sorted(cells[:, 2].tolist()) == sorted(truth[:, 1].tolist())
+
+
 def test_labels_are_measured_where_they_are_known(written):
     run = written("multilabel")
     summary = summary_of(run)
@@ -135,7 +157,12 @@ def test_the_page_holds_the_figures_and_words_of_the_task(written, task):
     for word in ("confusion", "softmax", "class weights"):
         assert word not in re.sub(r"<style>.*?</style>", "", html, flags=re.S).lower()
     appendix = (run.path / "report" / "report.md").read_text(encoding="utf-8")
-    assert "| Label |" in appendix if task == "multilabel" else "## Agreement" in appendix
+    own = {
+        "multilabel": "| Label |",
+        "regression": "## Agreement",
+        "segmentation": "| Class | Cases | Dice |",
+    }
+    assert own[task] in appendix
 
 
 def test_a_refit_that_met_nan_is_told_and_left_out(make_run, task, figures_unpainted):
@@ -152,7 +179,7 @@ def test_nothing_is_claimed_before_the_first_test(make_run, task, figures_unpain
     run = make_run(**TASKS[task], tested=())
     html = page.write(run.path).read_text(encoding="utf-8")
     assert "No estimate yet" in html
-    assert summary_of(run)["metrics"]["mae" if task == "regression" else "macro_auc"]["mean"] is None
+    assert summary_of(run)["metrics"][TASKS[task]["metric"]]["mean"] is None
 
 
 def test_every_item_of_the_checklists_is_answered(make_run, task):
@@ -161,7 +188,7 @@ def test_every_item_of_the_checklists_is_answered(make_run, task):
     assert len(items) == 44 + 52
     told = " ".join(item.answer + item.missing for item in items.values())
     assert "softmax" not in told
-    assert "each class" not in told
+    assert ("each class" in told) == (task == "segmentation")
     assert "{" not in told
     assert items["TRIPOD+AI", "8a"].answer.startswith("Predicted is the ")
     assert items["CLAIM 2024", "14"].missing
@@ -170,7 +197,7 @@ def test_every_item_of_the_checklists_is_answered(make_run, task):
 def test_tables_for_a_paper_have_the_values_of_the_task(make_run, task):
     evidence = read(make_run(**TASKS[task]))
     tables = latex.tables(summarise(evidence), evidence.section)
-    assert ("labels" if task == "multilabel" else "agreement") in tables
+    assert {"multilabel": "labels", "regression": "agreement", "segmentation": "classes"}[task] in tables
     assert "confusion" not in tables
 
 
@@ -186,15 +213,19 @@ def test_runs_of_one_task_are_compared_by_its_metrics(make_run, task):
     edit_run(other.path, lambda run: run["config"].update(seed=1))
 
     def worse(test):
+        if task == "segmentation":  # half of what was right is missed
+            right, wrong, missed = np.moveaxis(test.arrays["volumes"], -1, 0)
+            volumes = np.stack([0.5 * right, wrong, missed + 0.5 * right], axis=-1)
+            return {"arrays": {**test.arrays, "volumes": volumes}}
         key = "probabilities" if task == "multilabel" else "predictions"
         return {"arrays": {**test.arrays, key: 0.5 * test.arrays[key]}}
 
     for fold in range(5):
         edit_test(other, fold, worse)
-    metric = "log_loss" if task == "multilabel" else "mae"
+    metric = {"multilabel": "log_loss", "regression": "mae", "segmentation": "mean_dice"}[task]
     found = comparison.compare([str(one.path), str(other.path)], metric)
     assert found["label"] == registry.of(task).metrics({}).METRICS[metric].label
-    assert found["pairs"][0]["mean"] < 0
+    assert (found["pairs"][0]["mean"] > 0) == (task == "segmentation")
 
 
 def test_a_planted_task_shows_what_it_measured_itself(make_run, figures_unpainted):

@@ -7,8 +7,9 @@ for tests of the task itself.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,19 +19,41 @@ from nachos_jax.core.hparams import OPTIMISATION, REGULARISATION
 from nachos_jax.core.types import HParams
 from nachos_jax.data.columns import Columns
 from nachos_jax.data.targets import Targets
-from nachos_jax.tasks.task import Cases, DeviceTask, Task, Told
+from nachos_jax.tasks.task import Cases, DeviceTask, Setting, Task, Told
 
 SHAPE = (6, 5, 1)
 """Of the images that the device side is tried on."""
 
 
-def check(task: Task, columns: Columns, names: Sequence[str] = ()) -> None:
+@dataclass(frozen=True)
+class Sample:
+    """What the cases of a task are tried on, if not on images of one shape.
+
+    Attributes:
+        shape: of the store.
+        rows: cases [n] int32 -> their inputs, as `Store.rows` gives them.
+        seen: [N, S] float32 that the network may have given of the cases.
+    """
+
+    shape: tuple[int, ...]
+    rows: Callable[[np.ndarray], Any]
+    seen: np.ndarray | None = None
+
+
+def images(count: int) -> Sample:
+    """Random images."""
+    found = np.random.default_rng(0).normal(size=(count, *SHAPE)).astype(np.float32)
+    return Sample(SHAPE, found.__getitem__)
+
+
+def check(task: Task, columns: Columns, names: Sequence[str] = (), sample: Sample | None = None) -> None:
     """Holds a task against `nachos_jax.tasks.task`.
 
     Args:
         task: the task.
         columns: at least 8 cases with valid targets.
         names: config.data.classes, if the task needs them.
+        sample: what it is tried on; random images unless it needs something else.
 
     Raises:
         AssertionError: it breaks the contract; the message says where.
@@ -39,9 +62,13 @@ def check(task: Task, columns: Columns, names: Sequence[str] = ()) -> None:
     hparams = {row.name: row.default for row in task.hyperparameters if row.default is not None}
     _check_targets(targets, len(columns.names))
     _check_told(task, targets, hparams)
-    device = task.device(targets.names, hparams)
-    _check_device(device, task, targets, hparams)
-    _check_host(task, device, targets)
+    sample = sample or images(len(targets))
+    shape = task.network_shape(sample.shape, hparams)
+    assert shape[-1] == sample.shape[-1], "network_shape: the channels of the store"
+    device = task.device(targets.names, hparams, Setting(shape))
+    assert task.device(targets.names, hparams).seen == device.seen, "seen: whatever the shape"
+    _check_device(device, task, targets, hparams, sample)
+    _check_host(task, device, targets, sample)
 
 
 def _check_targets(targets: Targets, cases: int) -> None:
@@ -77,10 +104,11 @@ def _check_told(task: Task, targets: Targets, hparams: HParams) -> None:
         )
 
 
-def _check_device(device: DeviceTask, task: Task, targets: Targets, hparams: HParams) -> None:
+def _check_device(device: DeviceTask, task: Task, targets: Targets, hparams: HParams, sample: Sample) -> None:
     assert device.outputs >= 1, "outputs: width of the head"
     assert device.seen >= 1, "seen: numbers kept of a case"
-    cases, told, apply = _on_device(device, task, targets, hparams)
+    assert 256 % device.held_batch == 0, "held_batch: a divisor of 256"
+    cases, told, apply = _on_device(device, task, targets, hparams, sample)
     rows, key = jnp.arange(4, dtype=jnp.int32), jax.random.key(0)
     inputs, wanted = device.batch(cases, rows, told, key, frozenset())
     outputs = apply(inputs)
@@ -90,7 +118,7 @@ def _check_device(device: DeviceTask, task: Task, targets: Targets, hparams: HPa
     assert bool(jnp.isfinite(slope).all()), "loss: finite gradient"
     seen = jax.jit(lambda r: device.observe(apply, cases, r, told))(rows)
     assert (seen.shape, seen.dtype) == ((4, device.seen), jnp.float32), "observe: [B, S] float32"
-    new = device.predict(apply, jax.tree.map(lambda leaf: leaf[rows], cases.inputs), told)
+    new = device.predict(apply, jax.tree.map(jnp.asarray, sample.rows(np.arange(4, dtype=np.int32))), told)
     np.testing.assert_allclose(new, seen, rtol=1e-5, atol=1e-6, err_msg="predict and observe differ")
     if getattr(device, "convex", False):
         _check_total(device, outputs, wanted, told)
@@ -108,22 +136,24 @@ def _check_total(device: DeviceTask, outputs: jax.Array, wanted: jax.Array, told
         )
 
 
-def _on_device(device: DeviceTask, task: Task, targets: Targets, hparams: HParams) -> tuple:
-    """Cases with random images, what a fit is told, and a network of one random linear layer."""
-    draw = np.random.default_rng(0)
-    images = draw.normal(size=(len(targets), *SHAPE)).astype(np.float32)
-    weights = jnp.asarray(draw.normal(size=(np.prod(SHAPE), device.outputs)).astype(np.float32)) * 0.1
+def _on_device(device: DeviceTask, task: Task, targets: Targets, hparams: HParams, sample: Sample) -> tuple:
+    """Cases, what a fit is told, and a network of one random linear layer, of the case or of each pixel."""
+    draw, shape = np.random.default_rng(0), task.network_shape(sample.shape, hparams)
+    inputs = shape[-1] if task.masks else np.prod(shape)
+    weights = jnp.asarray(draw.normal(size=(inputs, device.outputs)).astype(np.float32)) * 0.1
     traced = {row.name: jnp.float32(0.0) for row in (*OPTIMISATION, *task.hyperparameters, *REGULARISATION)}
     own = task.told(targets, np.ones(len(targets), bool), hparams)
-    channel = jnp.zeros(SHAPE[-1]), jnp.ones(SHAPE[-1])
+    channel = jnp.zeros(shape[-1]), jnp.ones(shape[-1])
     told = Told(*channel, {name: jnp.asarray(value) for name, value in own.items()}, traced)
-    cases = Cases(jnp.asarray(images), jnp.asarray(targets.on_device))
-    return cases, told, lambda x: x.reshape(len(x), -1) @ weights
+    every = sample.rows(np.arange(len(targets), dtype=np.int32))
+    cases = Cases(jax.tree.map(jnp.asarray, every), jnp.asarray(targets.on_device))
+    return cases, told, lambda x: (x if task.masks else x.reshape(len(x), -1)) @ weights
 
 
-def _check_host(task: Task, device: DeviceTask, targets: Targets) -> None:
-    cases = len(targets)
-    seen = np.random.default_rng(1).normal(size=(cases, device.seen)).astype(np.float32)
+def _check_host(task: Task, device: DeviceTask, targets: Targets, sample: Sample) -> None:
+    cases, seen = len(targets), sample.seen
+    if seen is None:
+        seen = np.random.default_rng(1).normal(size=(cases, device.seen)).astype(np.float32)
     for metric, row in task.metrics.items():
         loss, score = task.watched(metric, seen, targets)
         assert np.isfinite(loss), "watched: finite loss of finite numbers"

@@ -7,7 +7,6 @@ anew. Nothing is trained or chosen by them.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ import numpy as np
 from safetensors.numpy import load
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.protocol.model import networks
+from nachos_jax.protocol.model import mask_gallery, networks
+from nachos_jax.protocol.model.gallery_files import FOLDER, INDEX, known, written
 from nachos_jax.protocol.model.networks import Predicted
 from nachos_jax.protocol.model.pictures import legend, picture
 from nachos_jax.protocol.run.opening import Run
@@ -31,7 +31,6 @@ from nachos_jax.tasks import registry as tasks
 log = logging.getLogger("nachos_jax")
 
 FORMAT = 1
-FOLDER, INDEX = "explanations", "gallery.json"
 NOTE = (
     "Each map shows what moved the output of the model of that outer fold towards the wrong class, not why "
     "it is wrong."
@@ -60,14 +59,14 @@ def write_or_warn(run: Run) -> None:
     """`write`, whose failure is a warning: the estimate does not depend on it.
 
     Nothing is written while no outer fold is tested, as in the flat protocol, which keeps no weights, when
-    config.report.gallery is 0, for another task than classification, or of vectors, which nobody can look at.
+    config.report.gallery is 0, or for a task or vectors that have no pictures.
     """
     try:
-        wanted = (
-            run.config.report.gallery and run.config.task == "classification" and len(run.cohort.shape) > 1
-        )
+        makes = {"classification": write, "segmentation": mask_gallery.write}
+        pictures = run.config.task in makes and len(run.cohort.shape) > 1
+        wanted = run.config.report.gallery and pictures
         if wanted and run.store.tests():
-            write(run, run.config.report.gallery)
+            makes[run.config.task](run, run.config.report.gallery)
     except StoppedError:
         raise
     except Exception as error:
@@ -87,8 +86,7 @@ def write(run: Run, most: int = 12) -> Path:
     errors, header = _errors(run)
     chosen = one_a_subject(errors, run.cohort.table.subjects, most)
     folder = run.store.path / FOLDER
-    known = _known(folder, header, [_facts(run, wrong) for wrong in chosen])
-    if known:
+    if known(folder, header, [_facts(run, wrong) for wrong in chosen]):
         return folder / INDEX
     items: list[dict[str, Any]] = []
     for wrong, image, found in _explained(run, chosen, most):
@@ -98,18 +96,9 @@ def write(run: Run, most: int = 12) -> Path:
         told = {"file": file, "sha256": hashlib.sha256(data).hexdigest()}
         items.append({**_facts(run, wrong), "method": found["method"], "peak": found["peak"], **told})
     items.sort(key=lambda item: item["file"])
-    own.remove(folder, _written(folder), {item["file"]: item["sha256"] for item in items})
+    own.remove(folder, written(folder), {item["file"]: item["sha256"] for item in items})
     write_atomic(folder / INDEX, dump({**header, "items": items}))
     return folder / INDEX
-
-
-def _written(folder: Path) -> dict[str, str]:
-    """Digests of the pictures of the gallery that lies there, by name."""
-    try:
-        items = json.loads((folder / INDEX).read_text(encoding="utf-8"))["items"]
-        return {item["file"]: item["sha256"] for item in items}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
 
 
 def one_a_subject(errors: Sequence[WrongCase], subjects: np.ndarray, most: int) -> list[WrongCase]:
@@ -208,21 +197,6 @@ def _facts(run: Run, wrong: WrongCase) -> dict[str, Any]:
         "fit": wrong.fit,
         "weights_sha256": _refit(run, wrong).payload["weights.safetensors"],
     }
-
-
-def _known(folder: Path, header: dict[str, Any], facts: list[dict[str, Any]]) -> bool:
-    """Whether this very gallery lies in the folder already, picture by picture."""
-    try:
-        known = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        items = known.pop("items")
-        same = [{name: item[name] for name in fact} for item, fact in zip(items, facts, strict=True)]
-        whole = all(
-            hashlib.sha256((folder / Path(item["file"]).name).read_bytes()).hexdigest() == item["sha256"]
-            for item in items
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return False
-    return whole and known == header and same == facts
 
 
 def _words(run: Run, wrong: WrongCase, found: dict[str, Any]) -> list[str]:

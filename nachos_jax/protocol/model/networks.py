@@ -24,7 +24,7 @@ from nachos_jax.protocol.model import explain
 from nachos_jax.protocol.model.explain import Explained, Explanation
 from nachos_jax.tasks import registry as tasks
 from nachos_jax.tasks.dense import normalised
-from nachos_jax.tasks.task import DeviceTask, Task, Told
+from nachos_jax.tasks.task import DeviceTask, Setting, Task, Told
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Predicted:
 
     task: str  # name of the task
     names: tuple[str, ...]  # of what is predicted: classes, labels, the number
-    shape: tuple[int, ...]  # of one case, (H, W, C) of an image
+    shape: tuple[int, ...]  # of what the network is given of one case, (H, W, C) of an image
 
     @property
     def on_host(self) -> Task:
@@ -52,7 +52,8 @@ class Architecture:
     @property
     def task(self) -> DeviceTask:
         """The device side of the task."""
-        return self.predicted.on_host.device(self.predicted.names, dict(self.hparams))
+        setting = Setting(self.predicted.shape)
+        return self.predicted.on_host.device(self.predicted.names, dict(self.hparams), setting)
 
     @property
     def mode(self) -> Mode:
@@ -64,7 +65,7 @@ class Architecture:
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
         """The network with fresh weights, in the lowering that suits this machine."""
         dtype = jnp.bfloat16 if self.precision == "bfloat16" else jnp.float32
-        lowering = default_lowering(jax.default_backend())
+        lowering = default_lowering(jax.default_backend(), self.predicted.shape)
         given = dict(self.hparams), self.predicted.shape, self.task.outputs
         return registry.build(*given, dtype, lowering, rngs)
 

@@ -7,6 +7,7 @@ import itertools
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import active, by_name
+from nachos_jax.core.types import HParams
 from nachos_jax.data import duplicates
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine.windows import divide
@@ -172,10 +173,22 @@ def _batches(run: RunConfig, cohort: Cohort, folds: Folds) -> None:
 
 
 def _networks(run: RunConfig, cohort: Cohort) -> None:
+    task = tasks.of(run.task)
     for architecture in run.candidates("architecture"):
+        if models.maps(architecture) != task.masks:
+            fitting = ", ".join(repr(name) for name in models.names() if models.maps(name) == task.masks)
+            raise UsageError(
+                f"config.model.architecture = {architecture!r} does not suit config.task.name = "
+                f"{run.task!r}: choose {fitting}."
+            )
         chosen = {**run.defaults, "architecture": architecture}
-        models.check(active(chosen, run.table), cohort.shape)
+        _network(run, chosen, cohort)
         for dimension in run.search.space:
-            if dimension.name.startswith(f"{architecture}."):
+            if dimension.name.startswith((f"{architecture}.", f"{run.task}.")):
                 for value in run.candidates(dimension.name):
-                    models.check(active({**chosen, dimension.name: value}, run.table), cohort.shape)
+                    _network(run, {**chosen, dimension.name: value}, cohort)
+
+
+def _network(run: RunConfig, values: HParams, cohort: Cohort) -> None:
+    hparams = active(values, run.table)
+    models.check(hparams, tasks.of(run.task).network_shape(cohort.shape, hparams))

@@ -9,9 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from nachos_jax.records.schema import OuterTest
 from nachos_jax.records.store import RunDirectory
 from nachos_jax.report.reading.evidence import Evidence
 
@@ -49,18 +46,5 @@ def _picture(folder: Path, told: Mapping[str, Any], evidence: Evidence) -> dict[
     weights = refit.payload.get("weights.safetensors") if refit else None
     if hashlib.sha256(data).hexdigest() != told["sha256"] or weights != told["weights_sha256"]:
         return None
-    words = _words(evidence, test, test.cases.index(told["case"]))
+    words = evidence.section.pictured(test, test.cases.index(told["case"]), evidence.classes)
     return {"source": f"data:image/png;base64,{base64.b64encode(data).decode()}", "told": words}
-
-
-def _words(evidence: Evidence, test: OuterTest, row: int) -> dict[str, Any]:
-    """What the record of the test says of a case."""
-    probabilities = test.arrays["probabilities"][row]
-    predicted = int(np.argmax(probabilities))
-    return {
-        "case": test.cases[row],
-        "outer_fold": test.outer_fold,
-        "label": evidence.classes[int(test.arrays["labels"][row])],
-        "predicted": evidence.classes[predicted],
-        "probability": float(probabilities[predicted]),
-    }

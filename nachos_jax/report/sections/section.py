@@ -19,6 +19,7 @@ from nachos_jax.metrics.value import Value
 from nachos_jax.statistics.intervals import UNBOUNDED, Interval
 
 if TYPE_CHECKING:
+    from nachos_jax.records.schema import OuterTest
     from nachos_jax.report.appendix.grid import Grid
     from nachos_jax.report.figures.drawing import Figure
     from nachos_jax.report.numbers.estimates import Estimates
@@ -233,6 +234,10 @@ class Section:
         return []
 
     # --- what is shown -------------------------------------------------------------------------------------
+
+    def pictured(self, test: OuterTest, row: int, _names: Sequence[str]) -> dict[str, Any]:
+        """What the record of a test says of a case of which there is a picture."""
+        return {"case": test.cases[row], "outer_fold": test.outer_fold}
 
     def parts(self, _summary: Summary) -> Parts:
         """The section's part of the page."""

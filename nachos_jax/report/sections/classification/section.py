@@ -9,6 +9,7 @@ import numpy as np
 
 from nachos_jax.metrics import classification
 from nachos_jax.metrics.calibration import with_temperature
+from nachos_jax.records.schema import OuterTest
 from nachos_jax.report.figures.drawing import Figure
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.evidence import Evidence
@@ -107,6 +108,17 @@ class _Classification(Section):
             [label, *([guess, *values.tolist()] if np.isfinite(values).all() else nothing)]
             for label, guess, values in zip(self.told(truth, names), best, predicted, strict=True)
         ]
+
+    def pictured(self, test: OuterTest, row: int, names: Sequence[str]) -> dict[str, Any]:
+        """Label, class predicted, and its probability."""
+        probabilities = test.arrays["probabilities"][row]
+        predicted = int(np.argmax(probabilities))
+        return {
+            **super().pictured(test, row, names),
+            "label": names[int(test.arrays["labels"][row])],
+            "predicted": names[predicted],
+            "probability": float(probabilities[predicted]),
+        }
 
     def parts(self, summary: Summary) -> Parts:
         noted = any(row["metrics"][summary["headline"]]["note"] for row in summary["subgroups"])

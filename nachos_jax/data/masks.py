@@ -1,0 +1,227 @@
+"""Cohorts of images with masks: read, checked case by case, and put into a ragged store."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.core.types import digest
+from nachos_jax.data import checks, decode, spellings
+from nachos_jax.data.columns import Columns, MaskCounts, case_table, check_cases
+from nachos_jax.data.pixels import narrowed
+from nachos_jax.data.ragged import Ragged, Volume, stored
+from nachos_jax.data.table import Cohort
+from nachos_jax.data.targets import TargetReader
+
+LABELS = 256
+"""Labels that a mask can tell apart: uint8, with 0 for the background."""
+BINARY = 255
+"""What image programs write for 1 where a mask has one class."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image with its mask as a file has them.
+
+    Attributes:
+        image: [*space, C], with two or three axes of space.
+        mask: [*space] whole numbers, in any dtype.
+        spacing: mm of a voxel along each axis of space; None where the file does not say.
+    """
+
+    image: np.ndarray
+    mask: np.ndarray
+    spacing: Sequence[float] | None = None
+
+
+@dataclass(frozen=True)
+class MaskSource:
+    """All that a reader of masks found.
+
+    Attributes:
+        columns: what is known of the N cases; their `order` names the classes without the background.
+        where: row number -> the case as people find it, for messages.
+        open: returns the function that reads the pair of a row.
+        fault: what is wrong with the files of a table, to be told with what is wrong with its columns.
+        notes: what was left out and why, one sentence each.
+    """
+
+    columns: Columns
+    where: Callable[[int], str]
+    open: Callable[[], Callable[[int], Pair]]
+    fault: UsageError | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is asked of the case table.
+
+    Attributes:
+        classes: names of the classes 1, 2, ...; () takes those of the source, or the numbers.
+        waived: every case is a subject of its own.
+        spellings: config.data.spellings.
+    """
+
+    classes: tuple[str, ...] = ()
+    waived: bool = False
+    spellings: str = spellings.REFUSE
+
+
+def cohort(
+    source: MaskSource, rules: Rules, reader: TargetReader, progress: decode.Progress | None = None
+) -> Cohort:
+    """Reads and checks the cases of a source.
+
+    Raises:
+        UsageError: anything that the case table, the images or the masks have wrong, with row and cure.
+    """
+    columns = replace(source.columns, spellings=rules.spellings)
+    check_cases(columns, source.notes)
+    table, pairs = checks.together(
+        lambda: case_table(columns, rules.waived), lambda: _pairs(source, progress)
+    )
+    pairs, notes = _numbered(pairs)
+    axes = _axes(pairs)
+    volumes = [_turned(pair, axes) for pair in pairs]
+    columns = replace(columns, masks=_counts(volumes, all(pair.spacing for pair in pairs)))
+    targets = reader.targets(columns, rules.classes)
+    store = stored(volumes, len(targets.names))
+    facts = {
+        "names": table.names.tolist(),
+        **targets.facts,
+        "subjects": table.subjects.tolist(),
+        "sites": None if table.sites is None else table.sites.tolist(),
+        "folds": None if table.folds is None else table.folds.tolist(),
+        "pixels": _content(store),
+    }
+    told = (_sizes(volumes), *notes, *source.notes)
+    return Cohort(table, targets, store, _preparation(store, columns, axes), digest(facts, length=32), told)
+
+
+def _pairs(source: MaskSource, progress: decode.Progress | None) -> list[Pair]:
+    """All pairs, checked; the first faults are told together."""
+    if source.fault:
+        raise source.fault
+    read, found, faults = source.open(), [], []
+    count = len(source.columns.names)
+    for row in range(count):
+        try:
+            found.append(_checked(read(row), source.where(row), found[0] if found else None))
+        except UsageError as error:
+            faults.append(str(error))
+        if len(faults) >= checks.SHOWN:
+            faults.append("There may be more: reading has stopped here.")
+            break
+        if progress:
+            progress(row + 1, count)
+    if faults:
+        raise UsageError("\n  ".join(faults))
+    dtype = np.result_type(*{pair.image.dtype for pair in found})
+    return [replace(pair, image=pair.image.astype(dtype, copy=False)) for pair in found]
+
+
+def _checked(pair: Pair, where: str, first: Pair | None) -> Pair:
+    """The pair in stored dtypes; refused when image and mask do not belong together or to the others."""
+    image, mask = narrowed(pair.image), np.asarray(pair.mask)
+    decode.finite(image, where)
+    if mask.shape != image.shape[:-1]:
+        raise UsageError(
+            f"{where}: the mask has shape {_by(mask.shape)} and the image {_by(image.shape[:-1])}: make the "
+            "mask on the grid of its image."
+        )
+    whole = np.rint(mask) if mask.dtype.kind == "f" else mask
+    strange = mask[(whole != mask) | (whole < 0) | (whole >= LABELS)]
+    if strange.size:
+        raise UsageError(
+            f"{where}: the mask holds {strange.reshape(-1)[0]}, which is no class number from 0 to "
+            f"{LABELS - 1}; write 0 for the background and 1, 2, ... for the classes."
+        )
+    spacing = pair.spacing
+    if spacing is not None and not all(np.isfinite(step) and step > 0 for step in spacing):
+        raise UsageError(f"{where}: the spacing is {list(spacing)}; give mm above 0, or none for all cases.")
+    if first is not None and (image.ndim, image.shape[-1]) != (first.image.ndim, first.image.shape[-1]):
+        raise UsageError(
+            f"{where} has {image.ndim - 1} axes and {image.shape[-1]} channels, the first case "
+            f"{first.image.ndim - 1} and {first.image.shape[-1]}: give all cases the same."
+        )
+    if first is not None and (spacing is None) != (first.spacing is None):
+        raise UsageError(f"{where}: give the spacing of all cases, or of none.")
+    return Pair(image, whole.astype(np.uint8), spacing)
+
+
+def _numbered(pairs: list[Pair]) -> tuple[list[Pair], tuple[str, ...]]:
+    """Masks of 0 and 255 alone, as image programs write them, with 1 for 255."""
+    found = np.unique(np.concatenate([np.unique(pair.mask) for pair in pairs])).tolist()
+    if found != [0, BINARY]:
+        return pairs, ()
+    turned = [replace(pair, mask=(pair.mask == BINARY).astype(np.uint8)) for pair in pairs]
+    return turned, (f"masks of 0 and {BINARY}: {BINARY} is read as class 1",)
+
+
+def _axes(pairs: Sequence[Pair]) -> tuple[int, ...]:
+    """The axes of space, that of the widest spacing first: slices are taken across it."""
+    rank, known = pairs[0].mask.ndim, [pair.spacing for pair in pairs if pair.spacing is not None]
+    if rank == 2 or not known:
+        return tuple(range(rank))
+    median = np.median(np.asarray(known), axis=0)
+    widest = int(np.argmax(median))
+    return (widest, *(axis for axis in range(rank) if axis != widest))
+
+
+def _turned(pair: Pair, axes: tuple[int, ...]) -> Volume:
+    """The case as a volume whose axes stand in this order; an image is a volume of one slice."""
+    spacing = tuple(float((pair.spacing or (1.0,) * len(axes))[axis]) for axis in axes)
+    image, mask = pair.image.transpose(*axes, len(axes)), pair.mask.transpose(axes)
+    if len(axes) == 2:
+        image, mask, spacing = image[None], mask[None], (1.0, *spacing)
+    return Volume(np.ascontiguousarray(image), np.ascontiguousarray(mask), spacing)  # type: ignore[arg-type]
+
+
+def _counts(volumes: Sequence[Volume], known: bool) -> MaskCounts:
+    flat = all(volume.labels.shape[0] == 1 for volume in volumes)
+    unit = {True: "mm\N{SUPERSCRIPT TWO}" if flat else "mm\N{SUPERSCRIPT THREE}", False: "voxels"}[known]
+    counts = [np.bincount(volume.labels.reshape(-1), minlength=LABELS) for volume in volumes]
+    spacing = np.asarray([volume.spacing for volume in volumes], np.float32)
+    return MaskCounts(np.stack(counts), spacing.astype(np.float64).prod(axis=1), unit)
+
+
+def _preparation(store: Ragged, columns: Columns, axes: tuple[int, ...]) -> dict:
+    depth, height, width, channels = store.shape
+    assert columns.masks is not None
+    return {
+        "depth": depth,
+        "height": height,
+        "width": width,
+        "channels": channels,
+        "aspect": "stretch",
+        "dtype": str(store.dtype),
+        "resized": False,
+        "convert_channels": False,
+        "axes": list(axes),
+        "unit": columns.masks.unit,
+    }
+
+
+def _content(store: Ragged) -> str:
+    """SHA-256 of images, masks, shapes and spacings."""
+    sha = hashlib.sha256(f"{store.voxels.dtype.str} {store.voxels.shape}".encode())
+    for part in (store.voxels, store.labels, store.sides, store.spacing):
+        sha.update(np.ascontiguousarray(part).data)
+    return sha.hexdigest()
+
+
+def _sizes(volumes: Sequence[Volume]) -> str:
+    counts = Counter(_by(volume.image.shape) for volume in volumes)
+    shown = ", ".join(f"{size} ({number:,})" for size, number in counts.most_common(8))
+    more = f" and {len(counts) - 8:,} more" if len(counts) > 8 else ""
+    return f"sizes (depth x height x width x channels): {shown}{more}"
+
+
+def _by(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))

@@ -1,0 +1,66 @@
+"""NIfTI files: values, spacing and where they lie in the scanner; the one importer of nibabel."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nachos_jax.core.errors import UsageError
+
+SUFFIXES = (".nii", ".nii.gz")
+
+
+@dataclass(frozen=True, eq=False)
+class Nifti:
+    """One file.
+
+    Attributes:
+        values: [X, Y, Z] or [X, Y, Z, C], scaled as the header says.
+        spacing: mm of a voxel along the three axes.
+        affine: [4, 4] float64, from voxels to mm in the scanner.
+    """
+
+    values: np.ndarray
+    spacing: tuple[float, float, float]
+    affine: np.ndarray
+
+
+def is_nifti(path: Path) -> bool:
+    """Whether the name says so."""
+    return path.name.lower().endswith(SUFFIXES)
+
+
+def read(path: Path) -> Nifti:
+    """Reads one file.
+
+    Raises:
+        UsageError: no such file, one that cannot be read, or one whose axes are no volume.
+    """
+    import nibabel
+
+    if not os.path.isfile(path):
+        raise UsageError(f"{path}: there is no such file; mend the path.")
+    try:
+        image: Any = nibabel.load(path)
+        values = np.asanyarray(image.dataobj)
+        steps = [float(step) for step in image.header.get_zooms()[:3]]
+    except Exception as error:  # whatever a damaged file makes of its parts
+        raise UsageError(f"{path} cannot be read as NIfTI ({error}); replace it by an intact one.") from error
+    if values.ndim == 5 and values.shape[3] == 1:  # vectors stand behind an axis of time
+        values = values[:, :, :, 0]
+    if values.ndim not in (3, 4) or 0 in values.shape:
+        raise UsageError(
+            f"{path} has shape {values.shape}; a volume has the axes X, Y, Z, and one of channels."
+        )
+    return Nifti(values, (steps[0], steps[1], steps[2]), np.asarray(image.affine, np.float64))
+
+
+def write(path: Path, values: np.ndarray, affine: np.ndarray) -> None:
+    """Writes a volume [X, Y, Z] in its own dtype, where the affine [4, 4] says that it lies."""
+    import nibabel
+
+    nibabel.save(nibabel.Nifti1Image(values, affine), path)  # type: ignore[attr-defined]

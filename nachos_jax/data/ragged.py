@@ -1,0 +1,193 @@
+"""The ragged store: images and masks of many shapes, all voxels of all cases one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.data.sums import PixelSums
+
+STATISTICS = ("mean", "sd", "p0.5", "p99.5", "min", "max")
+"""What is known of the intensities of a case, channel by channel; see `Volumes.stats`."""
+PLACES = 1024
+"""Voxels of each class that a case remembers, drawn without replacement, for patches that must hold it."""
+_MOST = 2**31 - 1
+"""Voxels that int32 can count."""
+_PURPOSE = 0x666F72
+"""Keeps these draws apart from others."""
+
+
+class Volume(NamedTuple):
+    """One case: an image and its mask."""
+
+    image: np.ndarray  # [D, H, W, C] of a stored dtype
+    labels: np.ndarray  # [D, H, W] uint8, 0 the background
+    spacing: tuple[float, float, float]  # mm of a voxel along each axis
+
+
+class Volumes(NamedTuple):
+    """n cases as a tree of arrays, what the store gives (`Store.rows`): V voxels, K classes, F places."""
+
+    voxels: Any  # [V, C] stored dtype
+    labels: Any  # [V] uint8, 0 the background
+    offset: Any  # [n] int32, first voxel of a case; its voxels follow in C order
+    shape: Any  # [n, 3] int32, voxels along each axis
+    spacing: Any  # [n, 3] float32, mm
+    stats: Any  # [n, C, 6] float32, see STATISTICS
+    places: Any  # [n, K, F] int32, some voxels of each class, counted from the case's first one
+    n_places: Any  # [n, K] int32, how many of them are real; 0 where the case has none of the class
+
+
+@dataclass(frozen=True, eq=False)
+class Ragged:
+    """Images and masks of N cases.
+
+    Attributes:
+        voxels: [V, C] of a stored dtype, case after case.
+        labels: [V] uint8.
+        sides: [N, 3] int32.
+        spacing: [N, 3] float32, mm.
+        stats: [N, C, 6] float32.
+        places: [N, K, F] int32, see `Volumes`.
+        n_places: [N, K] int32.
+        total: [N, C] float64, sums of the voxels of each case, and of their squares.
+        squares: [N, C] float64.
+    """
+
+    voxels: np.ndarray
+    labels: np.ndarray
+    sides: np.ndarray
+    spacing: np.ndarray
+    stats: np.ndarray
+    places: np.ndarray
+    n_places: np.ndarray
+    total: np.ndarray
+    squares: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Median sides of the cases and the channels, (D, H, W, C): patches are planned from it."""
+        return (*np.median(self.sides, axis=0).astype(int).tolist(), self.voxels.shape[1])
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Stored dtype of the images."""
+        return self.voxels.dtype
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all images and masks."""
+        return self.voxels.nbytes + self.labels.nbytes
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """[N] int64 voxels of each case."""
+        return self.sides.astype(np.int64).prod(axis=1)
+
+    def one(self, case: int) -> np.ndarray:
+        """[D, H, W, C]: the image of a case."""
+        return self.voxels[self._places(case)].reshape(*self.sides[case].tolist(), -1)
+
+    def mask(self, case: int) -> np.ndarray:
+        """[D, H, W] uint8: the mask of a case."""
+        return self.labels[self._places(case)].reshape(self.sides[case].tolist())
+
+    def _places(self, case: int) -> slice:
+        first = int(self.sizes[:case].sum())
+        return slice(first, first + int(self.sizes[case]))
+
+    def rows(self, cases: np.ndarray) -> Volumes:
+        """Some cases, [n] int32: as many voxels as the n largest have, so that any n give equal shapes.
+
+        Raises:
+            UsageError: these are more voxels than int32 counts.
+        """
+        distinct, place = np.unique(cases, return_inverse=True)
+        sizes, firsts = self.sizes, np.concatenate([[0], np.cumsum(self.sizes)])
+        starts = np.concatenate([[0], np.cumsum(sizes[distinct])])[:-1]
+        if len(distinct) == len(sizes):
+            voxels, labels = np.ascontiguousarray(self.voxels), np.ascontiguousarray(self.labels)
+        else:
+            room = self._room(len(cases))
+            voxels = np.zeros((room, self.voxels.shape[1]), self.voxels.dtype)
+            labels = np.zeros(room, np.uint8)
+            for start, case in zip(starts.tolist(), distinct.tolist(), strict=True):
+                here, there = slice(start, start + sizes[case]), slice(firsts[case], firsts[case + 1])
+                voxels[here], labels[here] = self.voxels[there], self.labels[there]
+        own = (part[cases] for part in (self.sides, self.spacing, self.stats, self.places, self.n_places))
+        return Volumes(voxels, labels, starts[place].astype(np.int32), *own)
+
+    def forms(self, count: int) -> Volumes:
+        """What `rows` gives of so many cases, of zeros that take no memory."""
+        room = self._room(count)
+
+        def zeros(like: np.ndarray, rows: int) -> np.ndarray:
+            return np.broadcast_to(np.zeros((), like.dtype), (rows, *like.shape[1:]))
+
+        offset = np.broadcast_to(np.int32(0), (count,))
+        own = (
+            zeros(part, count) for part in (self.sides, self.spacing, self.stats, self.places, self.n_places)
+        )
+        return Volumes(zeros(self.voxels, room), zeros(self.labels, room), offset, *own)
+
+    def sums(self) -> PixelSums:
+        """Sums of the values of each case and channel."""
+        return PixelSums(self.total, self.squares, self.sizes)
+
+    def _room(self, count: int) -> int:
+        """Voxels of the `count` largest cases."""
+        room = int(np.sort(self.sizes)[::-1][:count].sum())
+        if room > _MOST:
+            raise UsageError(
+                f"{min(count, len(self.sides)):,} cases hold {room:,} voxels, and at most {_MOST:,} can lie "
+                "on a device together: lower config.data.window."
+            )
+        return room
+
+
+def stored(volumes: Iterable[Volume], classes: int) -> Ragged:
+    """The store of some cases.
+
+    Args:
+        volumes: N cases of one dtype and number of channels.
+        classes: K, without the background.
+    """
+    parts = [_facts(volume, classes) for volume in volumes]
+    columns = [np.stack(column) for column in list(zip(*parts, strict=True))[2:]]
+    voxels, labels = (np.concatenate([part[k] for part in parts]) for k in range(2))
+    return Ragged(voxels, labels, *columns)
+
+
+def _facts(volume: Volume, classes: int) -> tuple[np.ndarray, ...]:
+    """The fields of `Ragged` of one case, in their order."""
+    voxels, labels = volume.image.reshape(-1, volume.image.shape[-1]), volume.labels.reshape(-1)
+    values = voxels.astype(np.float64)
+    low, high = np.percentile(values, (0.5, 99.5), axis=0)
+    known = (values.mean(0), values.std(0), low, high, values.min(0), values.max(0))
+    places, numbers = zip(*(_places(labels, number + 1) for number in range(classes)), strict=True)
+    return (
+        voxels,
+        labels,
+        np.asarray(volume.labels.shape, np.int32),
+        np.asarray(volume.spacing, np.float32),
+        np.stack(known, axis=-1).astype(np.float32),
+        np.stack(places),
+        np.asarray(numbers, np.int32),
+        values.sum(0),
+        (values**2).sum(0),
+    )
+
+
+def _places(labels: np.ndarray, number: int) -> tuple[np.ndarray, int]:
+    """Voxels of a class [F] int32, zeros at the end, and how many they are; a function of this mask alone."""
+    found = np.flatnonzero(labels == number)
+    if len(found) > PLACES:
+        draw = np.random.default_rng((_PURPOSE, number))
+        found = found[np.sort(draw.choice(len(found), PLACES, replace=False))]
+    room = np.zeros(PLACES, np.int32)
+    room[: len(found)] = found
+    return room, len(found)

@@ -1,0 +1,135 @@
+"""Numbers of every class of masks, with the cases that do not have it counted apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from nachos_jax.metrics import overlap
+from nachos_jax.metrics.contract import NOT_NEGATIVE, SHARE
+from nachos_jax.report.appendix.grid import Cell, Grid, Notes, extent, plain, uncorrected
+from nachos_jax.report.numbers.estimates import Estimates
+from nachos_jax.report.reading.evidence import Evidence
+from nachos_jax.report.words.format import MISSING, number
+from nachos_jax.statistics.folds import summary as over_folds
+from nachos_jax.statistics.intervals import corrected_t
+
+BOUNDS = {"hd95": NOT_NEGATIVE}
+"""Of what is no share."""
+FURTHER = {"iou": "IoU", "window_dice": "Dice, overlapping", "hd95": "HD95, mm", "nsd": "NSD at 1 mm"}
+"""Columns of the table, where they are known."""
+NO_REFIT = "the refit met NaN and predicted nothing"
+
+
+def numbers(evidence: Evidence, estimates: Estimates) -> dict[str, Any]:
+    """By class: Dice and IoU of the outer folds with their mean and interval, volumes, and empty masks."""
+    truth, predicted = estimates.truth, estimates.predicted
+    known = len(truth) > 0
+    empties = overlap.empties(truth, predicted, evidence.classes) if known else []
+    biases = overlap.volume_bias(truth, predicted) if known else []
+    measured = {
+        "dice": {fold: overlap.dice(made) for fold, (_, made) in evidence.predictions.items()},
+        "iou": {fold: overlap.iou(made) for fold, (_, made) in evidence.predictions.items()},
+        **_of_masks(evidence),
+    }
+    found = {}
+    for column, name in enumerate(evidence.classes):
+        row: dict[str, Any] = {key: _over_folds(evidence, key, of, column) for key, of in measured.items()}
+        row["cases"] = int(np.sum(evidence.targets[:, column] > 0))
+        row["empty"] = empties[column]._asdict() if known else None
+        row["volume"] = biases[column]._asdict() if known else None
+        found[name] = row
+    return {"unit": unit(evidence), "classes": found}
+
+
+def unit(evidence: Evidence) -> str:
+    """The unit of volumes."""
+    return str(evidence.run.get("preparation", {}).get("unit", "voxels"))
+
+
+def _of_masks(evidence: Evidence) -> dict[str, dict[int, np.ndarray]]:
+    """What was measured of the masks themselves, by outer fold [n, K]; nothing where a test has none."""
+    tests = evidence.tests
+    if not tests or not all("hd95" in test.arrays for test in tests.values()):
+        return {}
+    shape = (-1, len(evidence.classes))
+    windows = {fold: test.arrays["window_volumes"].reshape(*shape, 3) for fold, test in tests.items()}
+    found = {"window_dice": {fold: overlap.dice(made) for fold, made in windows.items()}}
+    return found | {
+        key: {fold: test.arrays[key].reshape(shape) for fold, test in tests.items()}
+        for key in ("hd95", "nsd")
+    }
+
+
+def _over_folds(evidence: Evidence, key: str, of: Mapping[int, np.ndarray], column: int) -> dict[str, Any]:
+    """Mean over the cases of each outer fold, and over outer folds with the corrected t interval."""
+    folds: dict[str, Any] = {}
+    for fold, cases in of.items():
+        values = cases[:, column]
+        broken = not np.isfinite(values).all()
+        folds[str(fold)] = {
+            "value": None if broken else float(values.mean()),
+            "note": NO_REFIT if broken else "",
+        }
+    values = [row["value"] for row in folds.values()]
+    level, ratio = evidence.settings.level, evidence.ratio
+    bounds = BOUNDS.get(key, SHARE)
+    interval = corrected_t(values, evidence.count, level, bounds=bounds, ratio=ratio, scale="inside")
+    return {"folds": folds, **asdict(over_folds(values, evidence.count)), "interval": asdict(interval)}
+
+
+def grid(summary: Mapping[str, Any]) -> Grid | None:
+    """Overlap of every class, cases without it, and the bias of its volume; None before the first test."""
+    found, notes = summary["per_class"], Notes()
+    if not summary["progress"]["cases_tested"]:
+        return None
+    rows, first = [], next(iter(found["classes"].values()))
+    further = [key for key in FURTHER if key in first]
+    for name, row in found["classes"].items():
+        empty, volume = row["empty"], row["volume"]
+        dice = row["dice"]
+        rows.append(
+            (
+                Cell(name),
+                *plain([f"{row['cases']:,}", number(dice["mean"], 3)]),
+                notes.interval(dice["interval"]),
+                *plain([number(row[key]["mean"], 3) for key in further]),
+                *plain([_of(empty, "right", "cases"), f"{empty['missed']:,}" if empty else MISSING]),
+                *plain([_bias(volume)]),
+            )
+        )
+    volume = f"Volume, {found['unit']}"
+    titles = [FURTHER[key] for key in further]
+    header = ("Class", "Cases", "Dice", "Interval", *titles, "Empty, right", "Missed", volume)
+    caption = (
+        "Classes: mean over the cases of an outer fold, then over outer folds. A case without the class "
+        "scores 1 where nothing is predicted, which the column of empty masks counts, and 0 otherwise. "
+        "Missed: cases that have the class where nothing is predicted. Volume: predicted less reference, "
+        f"with limits of agreement (Bland and Altman).{_told_of_masks(further)} From {extent(summary)}. "
+        f"{uncorrected(summary)}"
+    ).strip()
+    return Grid("classes", caption, header, tuple(rows), (), notes.told())
+
+
+def _told_of_masks(further: Sequence[str]) -> str:
+    if "hd95" not in further:
+        return ""
+    return (
+        " The last three means are of masks made in windows that overlap; Hausdorff distance at 95 % and "
+        "normalised surface distance are in mm, or voxels where the spacing is not known; one empty mask of "
+        "two counts as the diagonal of the case and as 0."
+    )
+
+
+def _of(found: Mapping[str, Any] | None, part: str, whole: str) -> str:
+    return MISSING if not found else f"{found[part]:,} of {found[whole]:,}"
+
+
+def _bias(volume: Mapping[str, Any] | None) -> str:
+    if not volume:
+        return MISSING
+    limits = "" if volume["low"] is None else f" ({number(volume['low'], 3)} to {number(volume['high'], 3)})"
+    return f"{number(volume['mean'], 3)}{limits}"

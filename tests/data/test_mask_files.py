@@ -1,0 +1,157 @@
+"""Pairs of files: NIfTI as nnU-Net and the Decathlon lay it out, PNG in two folders, and tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nachos_jax.config.run_config import DataConfig
+from nachos_jax.core.errors import UsageError
+from nachos_jax.data import nifti, sources
+from nachos_jax.data.ragged import Ragged
+from nachos_jax.tasks.segmentation import TASK
+from tests.masks import FOLDS, pairs
+
+Make = Callable[..., DataConfig]
+AFFINE = np.array([[0, 1.0, 0, 5], [-1.0, 0, 0, 7], [0, 0, 2.0, -3], [0, 0, 0, 1]])
+"""A volume on its side, with slices of 2 mm along its last axis."""
+NAMES = [f"case{row // 2:02d}_{'ab'[row % 2]}" for row in range(8)]
+SUBJECTS = r"(case\d+)_"
+
+
+def volumes(channels: int = 1) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Images [X, Y, Z, C] and masks [X, Y, Z]."""
+    draw = np.random.default_rng(0)
+    return [
+        (draw.integers(0, 900, (*pair.mask.shape, channels)).astype(np.int16), pair.mask)
+        for pair in pairs(cases=len(NAMES))
+    ]
+
+
+def nnunet(root: Path, channels: int = 2, forward: bool = False) -> Path:
+    """A data set as nnU-Net has it, or with `forward` as the Decathlon does."""
+    for folder in ("imagesTr", "labelsTr"):
+        (root / folder).mkdir(parents=True)
+    for name, (image, mask) in zip(NAMES, volumes(channels), strict=True):
+        if forward:
+            nifti.write(root / f"imagesTr/{name}.nii.gz", image, AFFINE)
+        else:
+            for channel in range(channels):
+                nifti.write(root / f"imagesTr/{name}_{channel:04d}.nii.gz", image[..., channel], AFFINE)
+        nifti.write(root / f"labelsTr/{name}.nii.gz", mask, AFFINE)
+    labels = {"background": 0, "left": 1, "right": 2}
+    turned = {str(number): name for name, number in labels.items()}
+    (root / "dataset.json").write_text(json.dumps({"labels": turned if forward else labels}))
+    return root
+
+
+def lying_as_stored(cohort, row: int) -> np.ndarray:
+    assert isinstance(cohort.store, Ragged)
+    return cohort.store.one(row)
+
+
+@pytest.mark.parametrize("forward", [False, True])
+def test_a_data_set_of_nifti_files_is_read_as_it_is(config: Make, tmp_path: Path, forward: bool):
+    root = nnunet(tmp_path / "set", forward=forward)
+    found = sources.load(config(source="folder", path=str(root), subject_key=SUBJECTS), TASK)
+    assert found.table.names.tolist() == NAMES
+    assert found.table.subjects.tolist() == [name[:6] for name in NAMES]
+    assert found.targets.names == ("left", "right")
+    assert (found.preparation["axes"], found.preparation["unit"]) == ([2, 0, 1], "mm\N{SUPERSCRIPT THREE}")
+    for row, (image, mask) in enumerate(volumes(2)):
+        np.testing.assert_array_equal(lying_as_stored(found, row), image.transpose(2, 0, 1, 3))
+        assert found.targets.values[row].tolist() == [2.0 * np.sum(mask == label) for label in (1, 2)]
+
+
+def test_splits_of_nnunet_are_the_folds(config: Make, tmp_path: Path):
+    root = nnunet(tmp_path / "set")
+    of = [row // 2 % FOLDS for row in range(len(NAMES))]
+    splits = [
+        {"train": [], "val": [NAMES[row] for row in range(8) if of[row] == fold]} for fold in range(FOLDS)
+    ]
+    (root / "splits_final.json").write_text(json.dumps(splits))
+    read = config(source="folder", path=str(root), subject_key=SUBJECTS, predefined=True)
+    assert np.array_equal(sources.load(read, TASK).table.folds, of)  # type: ignore[arg-type]
+    splits[0]["val"].pop()
+    (root / "splits_final.json").write_text(json.dumps(splits))
+    with pytest.raises(UsageError, match="fold '' is not a whole number"):
+        sources.load(read, TASK)
+
+
+def pictures(root: Path) -> list[tuple[np.ndarray, np.ndarray]]:
+    """PNG files in two folders; masks hold 255."""
+    found = []
+    for folder in ("images", "masks"):
+        (root / folder).mkdir(parents=True)
+    for name, pair in zip(NAMES, pairs(2, len(NAMES)), strict=True):
+        found.append((pair.image, (pair.mask > 0).astype(np.uint8)))
+        Image.fromarray(pair.image[..., 0]).save(root / f"images/{name}.png")
+        Image.fromarray(255 * found[-1][1]).save(root / f"masks/{name}.png")
+    return found
+
+
+def test_pictures_and_their_masks_lie_in_two_folders_or_stand_in_a_table(config: Make, tmp_path: Path):
+    wanted = pictures(tmp_path)
+    lines = [f"images/{name}.png,masks/{name}.png,{name[:6]}" for name in NAMES]
+    (tmp_path / "cases.csv").write_text("\n".join(["path,mask,subject", *lines]))
+    for read in (
+        config(source="folder", path=str(tmp_path), subject_key=SUBJECTS),
+        config(source="csv", path=str(tmp_path / "cases.csv")),
+    ):
+        found = sources.load(read, TASK)
+        assert found.targets.names == ("1",)
+        assert found.preparation["unit"] == "voxels"
+        for row, (image, mask) in enumerate(wanted):
+            np.testing.assert_array_equal(lying_as_stored(found, row)[0], image)
+            assert found.targets.values[row, 0] == mask.sum()
+
+
+def refused(read: DataConfig) -> str:
+    with pytest.raises(UsageError) as caught:
+        sources.load(read, TASK)
+    return str(caught.value)
+
+
+def test_what_does_not_belong_together_is_refused(config: Make, tmp_path: Path):
+    root = nnunet(tmp_path / "set")
+    read = config(source="folder", path=str(root), subject_key=SUBJECTS)
+    mask = root / f"labelsTr/{NAMES[3]}.nii.gz"
+    moved = AFFINE.copy()
+    moved[0, 3] += 4
+    kept, values = mask.read_bytes(), volumes()[3][1]
+    nifti.write(mask, values, moved)
+    assert f"{NAMES[3]}.nii.gz lies 4 mm away from" in refused(read)
+    mask.write_bytes(kept[:100])
+    assert "cannot be read as NIfTI" in refused(read)
+    mask.unlink()
+    assert f"1 case(s) lie in imagesTr and not in labelsTr: '{NAMES[3]}'" in refused(read)
+    mask.write_bytes(kept)
+    (root / f"imagesTr/{NAMES[3]}_0001.nii.gz").unlink()
+    assert f"case '{NAMES[3]}' has 1 channel(s), others have up to 2" in refused(read)
+    (root / "dataset.json").write_text('{"labels": {"background": 0, "left": 2}}')
+    (root / f"imagesTr/{NAMES[3]}_0001.nii.gz").write_bytes(kept)
+    assert "labels are numbered [0, 2]" in refused(read)
+    assert "holds no folders imagesTr and labelsTr" in refused(replace(read, path=str(tmp_path)))
+
+
+def test_coloured_masks_are_refused(config: Make, tmp_path: Path):
+    pictures(tmp_path)
+    image = np.random.default_rng(0).integers(0, 255, (6, 6, 3), np.uint8)
+    Image.fromarray(image).save(tmp_path / f"masks/{NAMES[0]}.png")
+    read = config(source="folder", path=str(tmp_path), subject_key=SUBJECTS)
+    assert f"{NAMES[0]}.png has 3 channels that differ" in refused(read)
+
+
+def test_a_table_without_masks_is_refused_with_the_name_of_the_column(config: Make, tmp_path: Path):
+    pictures(tmp_path)
+    lines = [f"images/{name}.png,{name[:6]}" for name in NAMES]
+    (tmp_path / "cases.csv").write_text("\n".join(["path,subject", *lines]))
+    said = refused(config(source="csv", path=str(tmp_path / "cases.csv")))
+    assert "has no column 'mask'" in said
+    assert "config.data.mask_key" in said
