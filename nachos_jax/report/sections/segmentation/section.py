@@ -51,6 +51,8 @@ class _Segmentation(Section):
 
     def predicted(self, outputs: np.ndarray) -> np.ndarray:
         """[n, K, 3] float64 of [n, 3 K + 1], whose last column is the loss."""
+        if not len(outputs):  # of no case nobody knows how many numbers were kept
+            return np.zeros((0, outputs.shape[1], 3))
         kept = outputs.shape[1] // 3 * 3
         return outputs[:, :kept].astype(np.float64).reshape(len(outputs), -1, 3)
 
