@@ -6,7 +6,7 @@ mean. The inputs lie on the device once; no lane copies or standardises them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ from nachos_jax.models.blocks import Stored
 
 if TYPE_CHECKING:
     from nachos_jax.engine.lane import LaneInput, LaneSpec, Shared
+    from nachos_jax.tasks.task import ConvexTask
 
 
 def init() -> jax.Array:
@@ -51,7 +52,7 @@ def solve(
 
     def totals(point: Any) -> tuple[jax.Array, jax.Array]:
         outputs = _only(convex.outputs(point, stored), chosen)
-        return spec.task.total(outputs, targets, chosen, fit)
+        return cast("ConvexTask", spec.task).total(outputs, targets, chosen, fit)
 
     def objective(point: Any) -> jax.Array:
         total, weight = totals(point)

@@ -104,11 +104,25 @@ class DeviceTask(Protocol):
         """Training loss, float32 scalar, of outputs [B, O] and the targets of a batch."""
         ...
 
+    def observe(self, apply: Apply, cases: Cases, rows: jax.Array, told: Told) -> jax.Array:
+        """What is kept of the held cases in `rows` [B]: [B, S] float32."""
+        ...
+
+    def predict(self, apply: Apply, inputs: Any, told: Told) -> jax.Array:
+        """What is kept of new inputs [B, ...] in stored range, whose targets nobody knows: [B, S] float32."""
+        ...
+
+
+class ConvexTask(DeviceTask, Protocol):
+    """One whose loss is smooth and convex in the outputs, and whose device says `convex = True`.
+
+    Networks that are solved, see `nachos_jax.engine.solving`, take no other.
+    """
+
     def total(self, outputs: jax.Array, targets: Any, chosen: jax.Array, told: Told) -> tuple[Any, Any]:
         """Sum of weighted losses, and sum of weights, over the cases chosen: float32 scalars.
 
-        Their ratio is the loss of all those cases as one batch. Only networks that are solved ask for it, and
-        only of tasks whose device says `convex = True`; others may leave it out.
+        Their ratio is the loss of all those cases as one batch.
 
         Args:
             outputs: [N, O] float32.
@@ -116,14 +130,6 @@ class DeviceTask(Protocol):
             chosen: [N] bool.
             told: of the fit.
         """
-        ...
-
-    def observe(self, apply: Apply, cases: Cases, rows: jax.Array, told: Told) -> jax.Array:
-        """What is kept of the held cases in `rows` [B]: [B, S] float32."""
-        ...
-
-    def predict(self, apply: Apply, inputs: Any, told: Told) -> jax.Array:
-        """What is kept of new inputs [B, ...] in stored range, whose targets nobody knows: [B, S] float32."""
         ...
 
 

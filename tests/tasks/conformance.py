@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ from nachos_jax.core.hparams import OPTIMISATION, REGULARISATION
 from nachos_jax.core.types import HParams
 from nachos_jax.data.columns import Columns
 from nachos_jax.data.targets import Targets
-from nachos_jax.tasks.task import Cases, DeviceTask, Setting, Task, Told
+from nachos_jax.tasks.task import Cases, ConvexTask, DeviceTask, Setting, Task, Told
 
 SHAPE = (6, 5, 1)
 """Of the images that the device side is tried on."""
@@ -121,12 +121,12 @@ def _check_device(device: DeviceTask, task: Task, targets: Targets, hparams: HPa
     new = device.predict(apply, jax.tree.map(jnp.asarray, sample.rows(np.arange(4, dtype=np.int32))), told)
     np.testing.assert_allclose(new, seen, rtol=1e-5, atol=1e-6, err_msg="predict and observe differ")
     if getattr(device, "convex", False):
-        _check_total(device, outputs, wanted, told)
+        _check_total(cast("ConvexTask", device), outputs, wanted, told)
     two = jax.vmap(lambda x: device.loss(x, wanted, told))(jnp.stack([outputs, outputs]))
     np.testing.assert_allclose(two, loss, rtol=1e-5, err_msg="loss: lanes differ from a fit alone")
 
 
-def _check_total(device: DeviceTask, outputs: jax.Array, wanted: jax.Array, told: Told) -> None:
+def _check_total(device: ConvexTask, outputs: jax.Array, wanted: jax.Array, told: Told) -> None:
     for chosen in ([True] * 4, [True, False, False, True]):
         rows = np.flatnonzero(chosen)
         total, weight = device.total(outputs, wanted, jnp.asarray(chosen), told)

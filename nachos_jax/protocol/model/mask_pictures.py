@@ -39,7 +39,10 @@ def picture(
     gray = np.round(255 * np.clip((values - low) / max(float(high - low), 1e-6), 0.0, 1.0)).astype(np.uint8)
     marked = reference if reference.any() else predicted
     panels = [
-        _panel(*(np.take(part, _fullest(marked, axis), axis) for part in (gray, reference, predicted)), steps)
+        _panel(
+            *[np.take(part, _fullest(marked, axis), axis) for part in (gray, reference, predicted)],
+            steps=steps,
+        )
         for axis in (range(3) if image.shape[0] > 1 else (0,))
         if min(steps := [step for other, step in enumerate(spacing) if other != axis]) > 0
     ]
