@@ -38,14 +38,11 @@ def picture(
     low, high = np.percentile(values, (0.5, 99.5))
     gray = np.round(255 * np.clip((values - low) / max(float(high - low), 1e-6), 0.0, 1.0)).astype(np.uint8)
     marked = reference if reference.any() else predicted
-    panels = [
-        _panel(
-            *[np.take(part, _fullest(marked, axis), axis) for part in (gray, reference, predicted)],
-            steps=steps,
-        )
-        for axis in (range(3) if image.shape[0] > 1 else (0,))
-        if min(steps := [step for other, step in enumerate(spacing) if other != axis]) > 0
-    ]
+    panels = []
+    for axis in range(3) if image.shape[0] > 1 else (0,):
+        place = _fullest(marked, axis)
+        slices = [np.take(part, place, axis) for part in (gray, reference, predicted)]
+        panels.append(_panel(slices, [step for other, step in enumerate(spacing) if other != axis]))
     return _side_by_side(panels)
 
 
@@ -55,15 +52,13 @@ def _fullest(mask: np.ndarray, axis: int) -> int:
     return int(counts.argmax()) if counts.any() else mask.shape[axis] // 2
 
 
-def _panel(
-    gray: np.ndarray, reference: np.ndarray, predicted: np.ndarray, steps: Sequence[float]
-) -> np.ndarray:
-    """[height, width, 3] uint8."""
-    sizes = [side * step for side, step in zip(gray.shape, steps, strict=True)]
+def _panel(slices: Sequence[np.ndarray], steps: Sequence[float]) -> np.ndarray:
+    """[height, width, 3] uint8 of slices of image, reference and prediction, [h, w] each."""
+    sizes = [side * step for side, step in zip(slices[0].shape, steps, strict=True)]
     factor = SIDE / max(sizes)
     shape = [max(1, round(size * factor)) for size in sizes]
-    rows, columns = (np.arange(new) * old // new for new, old in zip(shape, gray.shape, strict=True))
-    large = [part[rows[:, None], columns[None, :]] for part in (gray, reference, predicted)]
+    rows, columns = (np.arange(new) * old // new for new, old in zip(shape, slices[0].shape, strict=True))
+    large = [part[rows[:, None], columns[None, :]] for part in slices]
     panel = np.repeat(large[0][..., None], 3, axis=2)
     inner, outer = _outlines(large[1])
     panel[outer], panel[inner] = 0, _REFERENCE

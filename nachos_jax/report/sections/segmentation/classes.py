@@ -102,7 +102,8 @@ def grid(summary: Mapping[str, Any]) -> Grid | None:
             )
         )
     volume = f"Volume, {found['unit']}"
-    titles = [FURTHER[key] for key in further]
+    step = "voxels" if found["unit"] == "voxels" else "mm"
+    titles = [FURTHER[key].replace("mm", step) for key in further]
     header = ("Class", "Cases", "Dice", "Interval", *titles, "Empty, right", "Missed", volume)
     caption = (
         "Classes: mean over the cases of an outer fold, then over outer folds. A case without the class "
@@ -131,5 +132,7 @@ def _of(found: Mapping[str, Any] | None, part: str, whole: str) -> str:
 def _bias(volume: Mapping[str, Any] | None) -> str:
     if not volume:
         return MISSING
-    limits = "" if volume["low"] is None else f" ({number(volume['low'], 3)} to {number(volume['high'], 3)})"
-    return f"{number(volume['mean'], 3)}{limits}"
+    known = [volume[key] for key in ("mean", "low", "high") if volume[key] is not None]
+    decimals = 0 if max(map(abs, known)) >= 100 else 3
+    mean, *limits = (number(value, decimals) for value in known)
+    return f"{mean} ({limits[0]} to {limits[1]})" if limits else mean
