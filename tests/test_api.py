@@ -38,6 +38,9 @@ IDLE: dict[str, tuple[Any, str]] = {
     "features": (("*",), "pass `features` to nachos_jax.ArrayCases"),
     "impute": ("mean", "pass `impute` to nachos_jax.ArrayCases"),
     "case_key": ("id", "the cohort holds cases"),
+    "mask_key": ("lesion", "the cohort holds cases"),
+    "shape_key": ("sides", "the cohort holds cases"),
+    "spacing_key": ("mm", "pass `spacing` to nachos_jax.ArrayCases"),
     "spellings": ("join", "pass `spellings` to nachos_jax.ArrayCases"),
 }
 

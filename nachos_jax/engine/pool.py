@@ -203,8 +203,7 @@ class LanePool:
     def _open(self, bucket: Bucket, example: Fit, most: int = 0) -> BucketLanes:
         used = sum(lanes.state_bytes for lanes in self._buckets.values())
         began = time.perf_counter()
-        name, size = dict(bucket)["architecture"], dict(bucket)["batch_size"]
-        log.info("compiling %s for batches of %s; later runs find it in the cache", name, size)
+        log.info("compiling %s; later runs find it in the cache", dict(bucket)["architecture"])
         program = self._compiler.program(bucket, example, used, most)
         log.info("compiled in %.0f s: %d lanes train", time.perf_counter() - began, program.lanes)
         self.spent.compilations += 1

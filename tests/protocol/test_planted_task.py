@@ -45,7 +45,7 @@ class Pair(DenseTask):
         strata = Strata(np.zeros(len(values), np.int32), ("all",), needed=False)
         return Targets("pair", tuple(columns.targets), values, strata, np.zeros((len(values), 0), bool))
 
-    def device(self, names, hparams):
+    def device(self, names, hparams, setting=None):
         return Device()
 
     def gap(self, seen, targets):

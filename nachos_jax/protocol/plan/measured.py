@@ -35,7 +35,7 @@ class Speed:
 class Measured:
     """How long the fits of a run were."""
 
-    pair: tuple[int, ...]  # epochs of each search fit of the estimate, which two folds watched
+    pair: tuple[int, ...]  # epochs of each search fit of the estimate, which leaves out two folds
     one: tuple[int, ...]  # epochs until each watcher stopped, had it been alone
     last: tuple[int, ...]  # epochs of each refit, or of each network of the deployment
 
@@ -46,7 +46,7 @@ def lengths(records: Iterable[FitRecord]) -> Measured | None:
     for record in records:
         if record.curves:
             one += [len(curve.loss) for curve in record.curves.values()]
-            pair += [record.epochs] if len(record.curves) == 2 else []
+            pair += [record.epochs] if len(record.left_out) == 2 else []
         else:
             last.append(record.epochs)
     return Measured(tuple(pair), tuple(one), tuple(last)) if one else None
