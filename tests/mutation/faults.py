@@ -48,6 +48,13 @@ FAULTS = (
         ("engine/test_inputs.py",),
     ),
     Fault(
+        "a fit watches folds that nobody asks about",
+        "engine/watch.py",
+        "folds = fit.held if",
+        "folds = fit.left_out if",
+        ("engine/test_pool.py::test_a_fit_asked_about_both_folds_gives_what_two_fits_asked_about_one_give",),
+    ),
+    Fault(
         "missing values are imputed from all cases",
         "engine/inputs.py",
         "fill=self.sums.fill(training)",
