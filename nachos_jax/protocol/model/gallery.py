@@ -21,6 +21,7 @@ from nachos_jax.protocol.model import mask_gallery, networks
 from nachos_jax.protocol.model.gallery_files import FOLDER, INDEX, known, written
 from nachos_jax.protocol.model.networks import Predicted
 from nachos_jax.protocol.model.pictures import legend, picture
+from nachos_jax.protocol.model.refits import refit_of
 from nachos_jax.protocol.run.opening import Run
 from nachos_jax.records import own
 from nachos_jax.records.schema import FitRecord
@@ -140,7 +141,7 @@ def _explained(
     for fit in dict.fromkeys(wrong.fit for wrong in chosen):
         own = [wrong for wrong in chosen if wrong.fit == fit]
         images = run.cohort.store.rows(np.asarray([wrong.row for wrong in own], np.int32))
-        found = _maps(run, _refit(run, own[0]), own, images, batch)
+        found = _maps(run, refit_of(run, own[0]), own, images, batch)
         yield from zip(own, images, found, strict=True)
 
 
@@ -172,18 +173,6 @@ def _maps(
     return [{"map": maps[i], "peak": float(peaks[i]), "method": method} for i in range(len(own))]
 
 
-def _refit(run: Run, wrong: WrongCase) -> FitRecord:
-    """The record of the refit that predicted an error; it has not seen the case's outer fold."""
-    record = run.store.fit(wrong.fit)
-    unseen = bool(run.folds.cases(wrong.outer_fold)[wrong.row])
-    if record is None or tuple(record.left_out) != (wrong.outer_fold,) or not unseen:
-        raise UsageError(
-            f"the test of outer fold {wrong.outer_fold} names the fit {wrong.fit}, which is not the refit "
-            "without that fold"
-        )
-    return record
-
-
 def _facts(run: Run, wrong: WrongCase) -> dict[str, Any]:
     """What the records say of an error."""
     table = run.cohort.table
@@ -195,7 +184,7 @@ def _facts(run: Run, wrong: WrongCase) -> dict[str, Any]:
         "predicted": run.cohort.targets.names[wrong.predicted],
         "probability": wrong.probability,
         "fit": wrong.fit,
-        "weights_sha256": _refit(run, wrong).payload["weights.safetensors"],
+        "weights_sha256": refit_of(run, wrong).payload["weights.safetensors"],
     }
 
 

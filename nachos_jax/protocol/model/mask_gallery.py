@@ -14,15 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from nachos_jax.core.errors import UsageError
 from nachos_jax.data.ragged import Ragged
 from nachos_jax.metrics import overlap
 from nachos_jax.protocol.model.gallery_files import FOLDER, INDEX, known, written
 from nachos_jax.protocol.model.mask_pictures import picture
+from nachos_jax.protocol.model.refits import refit_of
 from nachos_jax.protocol.model.segmenter import segmenter
 from nachos_jax.protocol.run.opening import Run
 from nachos_jax.records import own
-from nachos_jax.records.schema import FitRecord
 from nachos_jax.records.store import dump, write_atomic
 
 FORMAT, SHOWN = 1, 3
@@ -98,21 +97,9 @@ def _tested(run: Run) -> list[Shown]:
     return found
 
 
-def _refit(run: Run, case: Shown) -> FitRecord:
-    """The record of the refit that predicted a case; it has not seen the case's outer fold."""
-    record = run.store.fit(case.fit)
-    unseen = bool(run.folds.cases(case.outer_fold)[case.row])
-    if record is None or tuple(record.left_out) != (case.outer_fold,) or not unseen:
-        raise UsageError(
-            f"the test of outer fold {case.outer_fold} names the fit {case.fit}, which is not the refit "
-            "without that fold"
-        )
-    return record
-
-
 def _facts(run: Run, case: Shown) -> dict[str, Any]:
     """What the records say of a case."""
-    weights = _refit(run, case).payload["weights.safetensors"]
+    weights = refit_of(run, case).payload["weights.safetensors"]
     name = str(run.cohort.table.names[case.row])
     return {"case": name, "outer_fold": case.outer_fold, "fit": case.fit, "weights_sha256": weights}
 
@@ -120,5 +107,5 @@ def _facts(run: Run, case: Shown) -> dict[str, Any]:
 def _drawn(run: Run, case: Shown) -> bytes:
     store = run.cohort.store
     assert isinstance(store, Ragged)
-    predicted = segmenter(run, _refit(run, case))(case.row)
+    predicted = segmenter(run, refit_of(run, case))(case.row)
     return picture(store.one(case.row), store.mask(case.row), predicted, store.spacing[case.row].tolist())
