@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -71,13 +72,14 @@ def train(
         places.setdefault(fit.id, []).append(place)
     results: dict[int, LaneFit] = {}
     pool = LanePool(cohort, folds, _searching(fits, run))
-    pool.submit({fit.id: fit for fit in fits}.values())
-    while pool.busy or pool.waiting:
-        for result in pool.step():
-            for place in places[result.record.fit]:
-                results[place] = _lane_fit(result.record, result.payload)
-                if on_fit is not None:
-                    on_fit(place, results[place])
+    with contextlib.closing(pool):
+        pool.submit({fit.id: fit for fit in fits}.values())
+        while pool.busy or pool.waiting:
+            for result in pool.step():
+                for place in places[result.record.fit]:
+                    results[place] = _lane_fit(result.record, result.payload)
+                    if on_fit is not None:
+                        on_fit(place, results[place])
     return [results[place] for place in range(len(fits))]
 
 

@@ -17,11 +17,13 @@ from nachos_jax.engine import memory
 from nachos_jax.engine.bucket_lanes import BucketLanes, FitResult
 from nachos_jax.engine.buckets import Bucket, bucket_of
 from nachos_jax.engine.compiler import BucketCompiler
+from nachos_jax.engine.hosted import lanes as hosted
 from nachos_jax.engine.inputs import InputMaker, held_room
 from nachos_jax.engine.paused import PausedLanes
 from nachos_jax.engine.resume import Checkpoints, Saved
 from nachos_jax.engine.tuning import Agree, alone
 from nachos_jax.engine.windows import divide
+from nachos_jax.models import registry as models
 from nachos_jax.records.checkpoint import LaneCheckpoint
 from nachos_jax.runtime import mesh as meshes
 from nachos_jax.splits.folds import Folds
@@ -81,7 +83,7 @@ class LanePool:
         task, sums = task_of(run.task), cohort.store.sums()
         self._maker = InputMaker(task, cohort, folds, windows, sums, held_room(folds), run.table)
         self._compiler = BucketCompiler(run, self._maker, self._mesh, agree)
-        self._buckets: dict[Bucket, BucketLanes] = {}
+        self._buckets: dict[Bucket, Any] = {}  # BucketLanes, or what has its face
         self._turn = 0
         self._since_save: dict[Bucket, int] = defaultdict(int)
         self.spent = Spent()
@@ -188,7 +190,7 @@ class LanePool:
         for lanes in self._buckets.values():
             lanes.close()
 
-    def _next(self) -> tuple[Bucket, BucketLanes]:
+    def _next(self) -> tuple[Bucket, Any]:
         """The next bucket in turn among those that fill their lanes; when none does, among all with work."""
         buckets = list(self._buckets.items())
         turns = [(self._turn + offset) % len(buckets) for offset in range(len(buckets))]
@@ -200,16 +202,19 @@ class LanePool:
         self._turn = turn + 1
         return buckets[turn]
 
-    def _open(self, bucket: Bucket, example: Fit, most: int = 0) -> BucketLanes:
+    def _open(self, bucket: Bucket, example: Fit, most: int = 0) -> Any:
+        metric, architecture = self._run.search.metric, str(dict(bucket)["architecture"])
+        if models.hosted(architecture):
+            return hosted.opened(self._maker, metric, architecture, self._run.engine.lanes)
         used = sum(lanes.state_bytes for lanes in self._buckets.values())
         began = time.perf_counter()
-        log.info("compiling %s; later runs find it in the cache", dict(bucket)["architecture"])
+        log.info("compiling %s; later runs find it in the cache", architecture)
         program = self._compiler.program(bucket, example, used, most)
         log.info("compiled in %.0f s: %d lanes train", time.perf_counter() - began, program.lanes)
         self.spent.compilations += 1
         self.spent.compile_seconds += program.compile_seconds
         self.spent.tuning_seconds += max(0.0, time.perf_counter() - began - program.compile_seconds)
-        metric, name = self._run.search.metric, digest([list(pair) for pair in bucket])
+        name = digest([list(pair) for pair in bucket])
         if self._checkpoints is None:
             return BucketLanes(program, self._maker, metric, None, keep_last=self._keep_last)
         root = self._checkpoints.root

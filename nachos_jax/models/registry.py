@@ -24,6 +24,14 @@ An architecture called NAME is the file `nachos_jax/models/NAME.py` with
         so that no way of computing them is timed.
     MAPS = True  (where the network gives numbers for every pixel)
         the module's result is [B, H, W, outputs] float32 instead of [B, outputs], with the input's sides.
+
+A baseline of scikit-learn, which is fitted on the host by `nachos_jax.engine.hosted`, has instead of `build`
+
+    estimator(outcome, hparams, seed) -> an estimator of scikit-learn that has not been fitted
+        for "classes" or "number"; hparams are its own rows, none of them static. It is the only place that
+        imports scikit-learn, and does so late.
+    OUTCOMES: tuple[str, ...]
+        of "classes", "labels", "number": what it can predict, see `nachos_jax.tasks.task.Task.outcome`.
 """
 
 from __future__ import annotations
@@ -33,7 +41,7 @@ import importlib
 import pkgutil
 from collections.abc import Iterable, Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nachos_jax import models
 from nachos_jax.core.hparams import OPTIMISATION, REGULARISATION, Hyperparameter
@@ -44,6 +52,7 @@ if TYPE_CHECKING:
     from jax.typing import DTypeLike
 
     from nachos_jax.models.blocks import Convex
+    from nachos_jax.tasks.task import Task
 
 DEFAULT = "cnn"
 
@@ -67,9 +76,11 @@ def hyperparameters() -> tuple[Hyperparameter, ...]:
 
 
 def _idles() -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """What does nothing for a network that is solved."""
+    """What does nothing for a network that is solved, or for an estimator."""
     stepwise = (*(row.name for row in (*OPTIMISATION, *REGULARISATION)), "norm")
-    return tuple((name, stepwise) for name in names() if convex(name) is not None)
+    on_host = (*stepwise, "label_smoothing")
+    of_kind = {name: on_host if hosted(name) else stepwise for name in names() if solved([name])}
+    return tuple(of_kind.items())
 
 
 def defaults() -> dict[str, HParamValue | dict[str, HParamValue]]:
@@ -117,13 +128,35 @@ def convex(architecture: str) -> Convex | None:
 
 
 def solved(architectures: Iterable[HParamValue]) -> bool:
-    """Whether all of these networks are solved."""
-    return all(convex(str(name)) is not None for name in architectures)
+    """Whether one epoch is all of the training of these: networks that are solved, and estimators."""
+    return all(convex(str(name)) is not None or hosted(str(name)) for name in architectures)
+
+
+def hosted(architecture: str) -> bool:
+    """Whether it is an estimator of scikit-learn, which is fitted on the host."""
+    return hasattr(_files()[architecture], "estimator")
+
+
+def suits(architecture: str, task: Task) -> bool:
+    """Whether it predicts what a task is about."""
+    if hosted(architecture):
+        return task.outcome in outcomes(architecture)
+    return maps(architecture) == task.masks
+
+
+def outcomes(architecture: str) -> tuple[str, ...]:
+    """What an estimator can predict."""
+    return _files()[architecture].OUTCOMES
+
+
+def estimator(architecture: str, outcome: str, hparams: HParams, seed: int) -> Any:
+    """An estimator that has not been fitted; imports the one file, so that a process starts quickly."""
+    return importlib.import_module(f"{models.__name__}.{architecture}").estimator(outcome, hparams, seed)
 
 
 def convolutions(architecture: str) -> bool:
     """Whether the network has convolutions."""
-    return getattr(_files()[architecture], "CONVOLUTIONS", True)
+    return not hosted(architecture) and getattr(_files()[architecture], "CONVOLUTIONS", True)
 
 
 def maps(architecture: str) -> bool:
@@ -146,8 +179,10 @@ def _files() -> Mapping[str, ModuleType]:
 
 def _checked(name: str, file: ModuleType) -> ModuleType:
     """Refuses a file that breaks the contract at the moment it is found, not in the middle of a run."""
-    if not callable(getattr(file, "build", None)):
-        raise TypeError(f"nachos_jax/models/{name}.py declares HYPERPARAMETERS but no function build.")
+    if not callable(getattr(file, "build", None)) and not callable(getattr(file, "estimator", None)):
+        raise TypeError(
+            f"nachos_jax/models/{name}.py declares HYPERPARAMETERS but no function build or estimator."
+        )
     for row in file.HYPERPARAMETERS:
         if not row.name.startswith(f"{name}.") or row.when is None or row.default is None:
             raise TypeError(

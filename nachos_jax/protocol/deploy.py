@@ -13,6 +13,7 @@ from nachos_jax.protocol.crew import crews
 from nachos_jax.protocol.design import protocols
 from nachos_jax.protocol.design.study import Ending, Study
 from nachos_jax.protocol.model import export
+from nachos_jax.protocol.run import baselines
 from nachos_jax.protocol.run.opening import Run, begin, open_run
 from nachos_jax.protocol.run.progress import Progress
 from nachos_jax.protocol.study.conduct import Conductor
@@ -47,6 +48,7 @@ def deploy(
             f"config.task.name = {config.task!r}: `nachos deploy` exports no model of masks yet; `nachos "
             "evaluate` estimates such models and shows what they segment."
         )
+    baselines.check_deployable(config)
     run = open_run(config, workdir, "deploy", cohort)
     begin(run)
     study = protocols.of(config).deployment(run.folds, run.cases, config)

@@ -134,6 +134,7 @@ class Classification(DenseTask):
     headline = metrics.HEADLINE
     metrics = metrics.METRICS
     kind = "logits"
+    outcome = "classes"
 
     def targets(self, columns: Columns, names: Sequence[str]) -> Targets:
         """Class numbers [N] int32.
@@ -164,6 +165,10 @@ class Classification(DenseTask):
         """Class weights [C] of the training cases."""
         counts = np.bincount(targets.values[training], minlength=len(targets.names))
         return {"class_weights": class_weights(counts, float(hparams.get("class_weight_exponent", 0.0)))}
+
+    def case_weights(self, targets: Targets, training: np.ndarray, hparams: HParams) -> np.ndarray:
+        """The weight [n] of each training case's class."""
+        return self.told(targets, training, hparams)["class_weights"][targets.values[training]]
 
     def device(self, names: Sequence[str], hparams: HParams, setting: Setting = ALONE) -> ClassDevice:  # noqa: ARG002
         """See `nachos_jax.tasks.task.Task`."""

@@ -72,6 +72,7 @@ class DenseTask:
     kind = "predictions"
     kept: tuple[str, ...] = ()
     masks = False
+    outcome = ""
 
     def network_shape(self, shape: tuple[int, ...], hparams: HParams) -> tuple[int, ...]:  # noqa: ARG002
         """Whole cases."""
@@ -80,6 +81,10 @@ class DenseTask:
     def told(self, targets: Targets, training: np.ndarray, hparams: HParams) -> dict[str, np.ndarray]:  # noqa: ARG002
         """Nothing beside the normalisation of the inputs."""
         return {}
+
+    def case_weights(self, targets: Targets, training: np.ndarray, hparams: HParams) -> np.ndarray | None:  # noqa: ARG002
+        """All cases are alike."""
+        return None
 
     def undefined(self, metric: str, targets: Targets) -> str:  # noqa: ARG002
         """Every metric is defined."""

@@ -77,6 +77,7 @@ class Multilabel(DenseTask):
     headline = metrics.HEADLINE
     metrics = metrics.METRICS
     kind = "logits"
+    outcome = "labels"
 
     def targets(self, columns: Columns, names: Sequence[str]) -> Targets:
         """[N, labels] float32: 1 there, 0 not there, NaN unknown.
@@ -110,6 +111,11 @@ class Multilabel(DenseTask):
         balanced = counts.sum(axis=1, keepdims=True) / (2 * np.maximum(counts, 1))
         exponent = float(hparams.get("class_weight_exponent", 0.0))
         return {"weights": np.where(counts > 0, balanced**exponent, 1.0).astype(np.float32)}
+
+    def case_weights(self, targets: Targets, training: np.ndarray, hparams: HParams) -> np.ndarray:
+        """The weight [n, labels] of what each training case says of a label; any of an unknown one."""
+        weights, values = self.told(targets, training, hparams)["weights"], targets.values[training]
+        return np.where(values > 0.5, weights[None, :, 1], weights[None, :, 0])
 
     def device(self, names: Sequence[str], hparams: HParams, setting: Setting = ALONE) -> LabelsDevice:  # noqa: ARG002
         """See `nachos_jax.tasks.task.Task`."""

@@ -85,6 +85,7 @@ class Regression(DenseTask):
     headline = metrics.HEADLINE
     metrics = metrics.METRICS
     kept = ("target_mean", "target_sd")
+    outcome = "number"
 
     def targets(self, columns: Columns, names: Sequence[str]) -> Targets:
         """Numbers [N] float64.

@@ -175,6 +175,11 @@ class Task(Protocol):
         ...
 
     @property
+    def outcome(self) -> str:
+        """What an estimator of scikit-learn is to predict: "classes", "labels" or "number"; "" for none."""
+        ...
+
+    @property
     def masks(self) -> bool:
         """True when a target is a mask: sources give one, and networks a number for every pixel and class."""
         ...
@@ -193,6 +198,10 @@ class Task(Protocol):
 
     def told(self, targets: Targets, training: np.ndarray, hparams: HParams) -> dict[str, np.ndarray]:
         """What a fit is told, float32 arrays of fixed shapes, from its training cases ([N] bool) alone."""
+        ...
+
+    def case_weights(self, targets: Targets, training: np.ndarray, hparams: HParams) -> np.ndarray | None:
+        """Weights of the n training cases ([N] bool), [n] or [n, labels] float32; None if all are alike."""
         ...
 
     def network_shape(self, shape: tuple[int, ...], hparams: HParams) -> tuple[int, ...]:

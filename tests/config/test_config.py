@@ -319,7 +319,7 @@ def test_inactive_hyperparameters_are_dropped(architecture):
     kept = active(run.defaults, run.table)
     assert {name.partition(".")[0] for name in kept if "." in name} == {architecture}
     assert not {"momentum", "nesterov", "decay"} & set(kept)
-    assert ({"beta1", "beta2", "norm", "architecture"} <= set(kept)) != bool(registry.convex(architecture))
+    assert ({"beta1", "beta2", "norm", "architecture"} <= set(kept)) != registry.solved([architecture])
 
 
 # --- rows of the table, whatever is given to them ----------------------------------------------------

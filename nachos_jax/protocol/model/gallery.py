@@ -17,6 +17,7 @@ import numpy as np
 from safetensors.numpy import load
 
 from nachos_jax.core.errors import UsageError
+from nachos_jax.models import registry as models
 from nachos_jax.protocol.model import mask_gallery, networks
 from nachos_jax.protocol.model.gallery_files import FOLDER, INDEX, known, written
 from nachos_jax.protocol.model.networks import Predicted
@@ -65,7 +66,8 @@ def write_or_warn(run: Run) -> None:
     try:
         makes = {"classification": write, "segmentation": mask_gallery.write}
         pictures = run.config.task in makes and len(run.cohort.shape) > 1
-        wanted = run.config.report.gallery and pictures
+        networks_only = not all(models.hosted(str(name)) for name in run.config.candidates("architecture"))
+        wanted = run.config.report.gallery and pictures and networks_only
         if wanted and run.store.tests():
             makes[run.config.task](run, run.config.report.gallery)
     except StoppedError:
@@ -116,6 +118,9 @@ def _errors(run: Run) -> tuple[list[WrongCase], dict[str, Any]]:
     rows = {name: row for row, name in enumerate(run.cohort.table.names.tolist())}
     tests, found, count = run.store.tests(), [], 0
     for test in tests:
+        refit = run.store.fit(test.fit)
+        if refit is not None and "weights.safetensors" not in refit.payload:
+            continue  # an estimator, of which nothing is kept that could be looked into
         labels, probabilities = test.arrays["labels"].tolist(), test.arrays["probabilities"]
         for case, label, chances in zip(test.cases, labels, probabilities, strict=True):
             if np.isnan(chances).any():  # the refit met NaN and predicted nothing

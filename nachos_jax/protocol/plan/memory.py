@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import jax
 
 from nachos_jax.config.run_config import RunConfig
+from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import EpochLimit, Fit, HParams
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine import lane, memory, program
@@ -16,6 +17,7 @@ from nachos_jax.engine.buckets import Bucket
 from nachos_jax.engine.compiler import choices, lane_spec
 from nachos_jax.engine.pool import LanePool
 from nachos_jax.engine.windows import divide
+from nachos_jax.models import registry as models
 from nachos_jax.protocol.run.opening import Run
 
 NEVER = 1_000_000
@@ -83,7 +85,12 @@ def this_device(run: RunConfig) -> Device:
 
 
 def network(run: RunConfig, bucket: Bucket, cohort: Cohort) -> Network:
-    """Sizes of the state of a lane, from abstract shapes: nothing is computed or compiled."""
+    """Sizes of the state of a lane, from abstract shapes: nothing is computed or compiled.
+
+    An estimator holds nothing on a device.
+    """
+    if models.hosted(str(dict(bucket)["architecture"])):
+        return Network(0, 0, 0, 0)
     state = lane.abstract_state(lane_spec(run, bucket, cohort.shape, cohort.targets.names))
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
     return Network(parameters, _nbytes(state.params), _nbytes(state.stats), _nbytes(state.moments))
@@ -128,6 +135,8 @@ def compiled(run: Run, buckets: Sequence[Bucket], lanes: int) -> list[Compiled]:
     """
     pool, found = _pool(run, lanes), []
     for bucket in buckets:
+        if models.hosted(str(dict(bucket)["architecture"])):
+            continue
         began = time.perf_counter()
         fitting, used = pool.weigh(bucket)
         found.append(Compiled(bucket, fitting, used, time.perf_counter() - began))
@@ -140,8 +149,13 @@ def timed(run: Run, hparams: HParams, epochs: int, lanes: int) -> Timed:
     It writes nothing. Lanes that run in turn take as long as each of them, and one a device is enough.
 
     Raises:
-        UsageError: the device has run out of memory.
+        UsageError: the device has run out of memory, or there are no lanes to time.
     """
+    if models.hosted(str(hparams["architecture"])):
+        raise UsageError(
+            f"--measure times epochs of lanes, and {hparams['architecture']} is fitted on the host: leave it "
+            "out."
+        )
     pool = _pool(run, lanes)
     left_out = (run.folds.numbers()[0], run.folds.numbers()[1])
     limit = EpochLimit(NEVER, NEVER)  # watched, as search fits are

@@ -20,6 +20,7 @@ from nachos_jax.protocol.plan.measured import Measured, Speed
 from nachos_jax.protocol.plan.memory import CasesMemory, Device, Network
 from nachos_jax.protocol.plan.pool_model import Lanes
 from nachos_jax.protocol.plan.schedule import Schedule, longest_chain, simulate
+from nachos_jax.runtime import cores
 from nachos_jax.splits.folds import Folds
 
 
@@ -104,6 +105,8 @@ def make(run: RunConfig, facts: Facts, devices: Sequence[int], lanes: int, in_st
 def room(facts: Facts) -> int:
     """Lanes a device of this machine whose state fits beside the cases."""
     largest = max(network.state for network in facts.networks.values())
+    if not largest:  # estimators, which hold nothing on a device
+        return cores.available()
     return max(0, facts.device.allowed - facts.cases.nbytes) // largest
 
 

@@ -14,7 +14,7 @@ from nachos_jax.engine.windows import divide
 from nachos_jax.metrics import decisions
 from nachos_jax.models import registry as models
 from nachos_jax.protocol.design import protocols
-from nachos_jax.protocol.run import class_words
+from nachos_jax.protocol.run import baselines, class_words
 from nachos_jax.search import registry as searchers
 from nachos_jax.search.policies import registry as policies
 from nachos_jax.search.searcher import SearchSetting
@@ -78,6 +78,7 @@ def check(run: RunConfig, cohort: Cohort, folds: Folds) -> list[str]:
     _vectors(run, cohort)
     _networks(run, cohort)
     _solved(run, cohort)
+    baselines.check(run, cohort)
     if not models.solved(run.candidates("architecture")):
         _batches(run, cohort, folds)
     class_words.check_order(run, cohort.targets)
@@ -121,28 +122,31 @@ def _solved(run: RunConfig, cohort: Cohort) -> None:
     """A network that is solved needs all cases at once, a convex loss, and no learning rate."""
     names = run.candidates("architecture")
     found = [str(name) for name in names if models.convex(str(name))]
-    if not found:
-        return
+    if found:
+        _convex(run, cohort, found[0])
+    whole = [str(name) for name in names if models.solved([name])]
+    nothing = by_name(run.table)["architecture"].idle(whole[0]) if whole else ()
+    idle = [dimension.name for dimension in run.search.space if dimension.name in nothing]
+    if idle and len(whole) == len(names):
+        raise UsageError(
+            f"config.search.space.{idle[0]}: {whole[0]} is not trained step by step, so it does "
+            f"nothing. Set {', '.join(f'config.search.space.{name}' for name in idle)} to ''."
+        )
+
+
+def _convex(run: RunConfig, cohort: Cohort, name: str) -> None:
     if run.data.residency == "stream":
         raise UsageError(
-            f"config.data.residency = 'stream': {found[0]} is solved over all cases at once; set it to "
-            "'auto'."
+            f"config.data.residency = 'stream': {name} is solved over all cases at once; set it to 'auto'."
         )
     for row in run.table:
         for value in run.candidates(row.name) if row.tasks and row.static else ():
             device = tasks.of(run.task).device(cohort.targets.names, {row.name: value})
             if not getattr(device, "convex", False):
                 raise UsageError(
-                    f"config.{row.key} = {value!r} cannot be solved by {found[0]}: take another loss, or "
+                    f"config.{row.key} = {value!r} cannot be solved by {name}: take another loss, or "
                     "config.model.architecture = 'mlp'."
                 )
-    nothing = by_name(run.table)["architecture"].idle(found[0])
-    idle = [dimension.name for dimension in run.search.space if dimension.name in nothing]
-    if idle and len(found) == len(names):
-        raise UsageError(
-            f"config.search.space.{idle[0]}: {found[0]} is solved and not trained step by step, so it does "
-            f"nothing. Set {', '.join(f'config.search.space.{name}' for name in idle)} to ''."
-        )
 
 
 def _vectors(run: RunConfig, cohort: Cohort) -> None:
@@ -176,7 +180,7 @@ def _networks(run: RunConfig, cohort: Cohort) -> None:
     task = tasks.of(run.task)
     for architecture in run.candidates("architecture"):
         if models.maps(architecture) != task.masks:
-            fitting = ", ".join(repr(name) for name in models.names() if models.maps(name) == task.masks)
+            fitting = ", ".join(repr(name) for name in models.names() if models.suits(name, task))
             raise UsageError(
                 f"config.model.architecture = {architecture!r} does not suit config.task.name = "
                 f"{run.task!r}: choose {fitting}."

@@ -30,9 +30,9 @@ class Fit(NamedTuple):
 
 
 def curves(lines: Mapping[str, Sequence[float | None]], title: str) -> Figure | None:
-    """Training loss of epoch 1, 2, ... by name of the line; None when there is no number to draw."""
+    """Training loss of epoch 1, 2, ... by name of the line; None when no line has two epochs."""
     drawn = {name: losses for name, losses in lines.items() if known(losses)}
-    if not drawn:
+    if max(map(len, drawn.values()), default=0) < 2:  # what is solved in one epoch has no course
         return None
     with sheet("training_loss", 285) as (canvas, ((axes,),)):
         # The legend names the lines in the order in which they end.
@@ -55,10 +55,11 @@ def learning(fits: Sequence[Fit]) -> Figure | None:
 
     As all points would be tens of megabytes, each curve keeps some of its epochs, and of very many fits only
     every second, third, ... of the other trials is drawn, which the figure says. Losses far above the usual
-    ones are cut off, which it says as well. The table holds all numbers. None when no fit has a loss.
+    ones are cut off, which it says as well. The table holds all numbers. None when no fit has a loss, or
+    none two epochs.
     """
     values = known(value for one in fits for value in one.losses)
-    if not values:
+    if not values or max(len(one.losses) for one in fits) < 2:
         return None
     taken, others = ([one for one in fits if one.selected == own] for own in (True, False))
     every = max(1, math.ceil(len(others) * LEAST / POINTS))

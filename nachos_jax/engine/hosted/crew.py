@@ -1,0 +1,123 @@
+"""Processes that fit estimators: they are sent orders, and tell when one has ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.engine.hosted.fitting import Order
+from nachos_jax.engine.hosted.worker import INPUTS, TARGETS
+
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+"""A process fits with one thread: the processes are as many as the cores, and sums keep their order."""
+
+
+class ProcessError(UsageError):
+    """A process has ended before its fit did."""
+
+
+class Processes:
+    """So many processes that share the arrays of a cohort; the folder goes with them.
+
+    Args:
+        count: how many.
+        inputs: [N, ...] of all cases.
+        targets: [N, ...] of all cases.
+    """
+
+    def __init__(self, count: int, inputs: np.ndarray, targets: np.ndarray):
+        self._kept = contextlib.ExitStack()
+        self.folder = Path(self._kept.enter_context(tempfile.TemporaryDirectory(prefix="nachos_jax_")))
+        np.save(self.folder / INPUTS, inputs, allow_pickle=False)
+        np.save(self.folder / TARGETS, targets, allow_pickle=False)
+        self._ready = self._kept.enter_context(selectors.DefaultSelector())
+        self._free = [self._kept.enter_context(_process(self.folder)) for _ in range(count)]
+        self._busy: dict[int, subprocess.Popen[str]] = {}  # by the number of the order
+        for process in self._free:
+            self._ready.register(_pipe(process.stdout), selectors.EVENT_READ)
+
+    @property
+    def free(self) -> int:
+        """Processes without an order."""
+        return len(self._free)
+
+    def send(self, number: int, what: Mapping[str, Any], order: Order) -> None:
+        """Has a free process fit something.
+
+        Args:
+            number: of the order, never given before.
+            what: "architecture", "hparams", "seed", "outcome" and "count", see `nachos_jax.engine.hosted`.
+            order: the rows and what is known of them.
+        """
+        process = self._free.pop()
+        arrays = {name: value for name, value in asdict(order).items() if value is not None}
+        np.savez(self.folder / f"{number:06d}.npz", **arrays)  # type: ignore[arg-type]
+        self._busy[number] = process
+        try:
+            print(json.dumps({"number": number, **what}), file=_pipe(process.stdin), flush=True)
+        except BrokenPipeError:
+            raise self._lost(process) from None
+
+    def ended(self, seconds: float) -> list[tuple[int, np.ndarray | str]]:
+        """Waits at most so long for orders to end: numbers, and what was seen or what went wrong.
+
+        Raises:
+            ProcessError: a process has ended before its fit did.
+        """
+        ready = {key.fileobj for key, _ in self._ready.select(seconds)} if self._busy else set()
+        return [self._result(p) for p in list(self._busy.values()) if p.stdout in ready]
+
+    def close(self) -> None:
+        """Ends the processes, whatever they do, and deletes the folder."""
+        for process in (*self._free, *self._busy.values()):
+            process.kill()
+        self._kept.close()
+
+    def _result(self, process: subprocess.Popen[str]) -> tuple[int, np.ndarray | str]:
+        line = _pipe(process.stdout).readline()
+        if not line:
+            raise self._lost(process)
+        told = json.loads(line)
+        number, name = told["number"], self.folder / f"{told['number']:06d}"
+        self._free.append(self._busy.pop(number))
+        found = told["error"] or np.load(name.with_suffix(".npy"), allow_pickle=False)
+        for suffix in (".npz", ".npy"):
+            name.with_suffix(suffix).unlink(missing_ok=True)
+        return number, found
+
+    def _lost(self, process: subprocess.Popen[str]) -> ProcessError:
+        code = process.wait()
+        self.close()
+        return ProcessError(
+            f"a process that fits estimators has ended (exit status {code}); was its memory too small? The "
+            "same command goes on from here."
+        )
+
+
+def _process(folder: Path) -> subprocess.Popen[str]:
+    module = "nachos_jax.engine.hosted.worker"
+    return subprocess.Popen(
+        [sys.executable, "-m", module, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **_ONE_THREAD},
+        start_new_session=True,  # Ctrl-C is for who has started it
+    )
+
+
+def _pipe(stream: IO[str] | None) -> IO[str]:
+    assert stream is not None
+    return stream

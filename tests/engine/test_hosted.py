@@ -1,0 +1,237 @@
+"""Estimators of scikit-learn as fits: what one is told, what is seen of it, and the processes around it."""
+
+from __future__ import annotations
+
+import functools
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load
+from scipy.special import logit
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.core.types import EpochLimit, Fit
+from nachos_jax.engine.hosted import fitting, lanes
+from nachos_jax.engine.hosted.crew import ProcessError, Processes
+from nachos_jax.engine.hosted.fitting import FLOOR, Order
+from nachos_jax.engine.pool import LanePool
+from nachos_jax.models import registry
+from tests import tiny, vectors
+
+NAMES = ("logistic", "random_forest", "gradient_boosting")
+ROWS = registry.hyperparameters()
+
+
+def hparams(architecture: str, **changes: Any) -> dict[str, Any]:
+    own = {row.name: row.default for row in ROWS if row.name.startswith(f"{architecture}.")}
+    quick = {"random_forest.trees": 20, "gradient_boosting.trees": 10}
+    own |= {name: value for name, value in quick.items() if name in own}
+    return {"architecture": architecture, **own, **{f"{architecture}.{k}": v for k, v in changes.items()}}
+
+
+def order(training: np.ndarray, asked: np.ndarray, inputs: np.ndarray, **more: Any) -> Order:
+    rows = inputs[training].astype(np.float64)
+    mean, sd = np.nanmean(rows, axis=0), np.nanstd(rows, axis=0)
+    return Order(training, asked, mean.astype(np.float32), sd.astype(np.float32), **more)
+
+
+def seen(outcome: str, architecture: str, inputs: Any, targets: Any, count: int, told: Order, **own: Any):
+    make = functools.partial(registry.estimator, architecture, hparams=hparams(architecture, **own), seed=5)
+    return fitting.seen(outcome, lambda kind: make(outcome=kind), inputs, targets, count, told)
+
+
+@pytest.fixture(scope="module")
+def data() -> tuple[np.ndarray, np.ndarray]:
+    values, labels, _, _ = vectors.arrays()
+    return values, labels
+
+
+TRAINING, ASKED = np.arange(0, 70), np.arange(60, 96)
+
+
+def test_logistic_regression_is_that_of_scikit_learn(data):
+    inputs, labels = data
+    weights = np.linspace(0.5, 2, len(TRAINING)).astype(np.float32)
+    found = seen(
+        "classes", "logistic", inputs, labels, 3, order(TRAINING, ASKED, inputs, weights=weights), c=0.3
+    )
+    there = make_pipeline(StandardScaler(), LogisticRegression(C=0.3, max_iter=2000))
+    there.fit(inputs[TRAINING], labels[TRAINING], logisticregression__sample_weight=weights)
+    np.testing.assert_allclose(np.exp(found), there.predict_proba(inputs[ASKED]), atol=2e-4)
+
+
+def test_a_forest_is_that_of_scikit_learn_and_never_quite_sure(data):
+    inputs, labels = data
+    found = seen("classes", "random_forest", inputs, labels, 3, order(TRAINING, ASKED, inputs))
+    scaled = fitting.prepared(inputs, np.arange(len(inputs)), order(TRAINING, ASKED, inputs))
+    there = RandomForestClassifier(20, random_state=5).fit(scaled[TRAINING], labels[TRAINING])
+    probabilities = there.predict_proba(scaled[ASKED])
+    assert (probabilities == 0).any()
+    np.testing.assert_allclose(np.exp(found), probabilities, atol=3 * FLOOR)
+    assert found.min() >= np.log(FLOOR / (1 + 3 * FLOOR)) - 1e-5
+
+
+def test_a_number_is_told_in_its_unit(data):
+    inputs, labels = data
+    targets = labels * 40.0 + 7
+    found = seen("number", "gradient_boosting", inputs, targets, 1, order(TRAINING, ASKED, inputs))
+    scaled = fitting.prepared(inputs, np.arange(len(inputs)), order(TRAINING, ASKED, inputs))
+    there = HistGradientBoostingRegressor(max_iter=10, early_stopping=False, random_state=5)
+    there.fit(scaled[TRAINING], targets[TRAINING])
+    np.testing.assert_allclose(found[:, 0], there.predict(scaled[ASKED]), rtol=1e-6)
+
+
+def test_each_label_is_learnt_from_the_cases_that_know_it(data):
+    inputs, labels = data
+    targets = np.stack([labels == 0, labels == 1, labels == 2], axis=1).astype(np.float32)
+    targets[::3, 0] = np.nan
+    targets[TRAINING, 2] = np.nan  # nobody knows: as likely as not
+    found = seen("labels", "logistic", inputs, targets, 3, order(TRAINING, ASKED, inputs))
+    known = TRAINING[np.isfinite(targets[TRAINING, 0])]
+    scaled = fitting.prepared(inputs, np.arange(len(inputs)), order(TRAINING, ASKED, inputs))
+    there = LogisticRegression(max_iter=2000).fit(scaled[known], targets[known, 0])
+    expected = np.clip(there.predict_proba(scaled[ASKED])[:, 1], FLOOR, 1 - FLOOR)
+    np.testing.assert_allclose(found[:, 0], logit(expected), atol=1e-2)
+    np.testing.assert_array_equal(found[:, 2], 0)
+
+
+def test_a_class_without_training_cases_is_the_least_likely(data):
+    inputs, labels = data
+    two = TRAINING[labels[TRAINING] != 1]
+    found = np.exp(seen("classes", "logistic", inputs, labels, 3, order(two, ASKED, inputs)))
+    assert (found[:, 1] <= FLOOR).all()
+    one = TRAINING[labels[TRAINING] == 2]
+    found = np.exp(seen("classes", "random_forest", inputs, labels, 3, order(one, ASKED, inputs)))
+    assert (found[:, 2] > 1 - 3 * FLOOR).all()
+
+
+def test_only_a_broken_case_is_without_prediction_and_a_broken_training_case_is_refused(data):
+    inputs, labels = data[0].copy(), data[1]
+    inputs[ASKED[-1], 2] = np.nan
+    found = seen("classes", "random_forest", inputs, labels, 3, order(TRAINING, ASKED, inputs))
+    whole = seen("classes", "random_forest", data[0], labels, 3, order(TRAINING, ASKED, data[0]))
+    assert np.isnan(found[-1]).all()
+    np.testing.assert_array_equal(found[:-1], whole[:-1])
+    filled = order(TRAINING, ASKED, inputs, fill=np.zeros(inputs.shape[1], np.float32))
+    assert np.isfinite(seen("classes", "random_forest", inputs, labels, 3, filled)).all()
+    inputs[TRAINING[0], 0] = np.inf
+    with pytest.raises(ValueError, match="no number"):
+        seen("classes", "logistic", inputs, labels, 3, order(TRAINING, ASKED, data[0]))
+
+
+# --- in a pool -----------------------------------------------------------------------------------------
+
+
+def fit_of(run, architecture: str, left_out: tuple[int, ...], epochs: int | None = None) -> Fit:
+    limit = run.limit if epochs is None else EpochLimit(epochs)
+    return Fit(hparams(architecture), left_out, run.seed, limit, "cases")
+
+
+def results(cohort, run, fits: list[Fit]) -> dict[str, Any]:
+    pool = LanePool(cohort, tiny.folds(cohort), run)
+    try:
+        pool.submit(fits)
+        found = {}
+        while pool.busy or pool.waiting:
+            found |= {result.record.fit: result for result in pool.step()}
+    finally:
+        pool.close()
+    return found
+
+
+@pytest.fixture(scope="module")
+def trained():
+    cohort, run = vectors.cohort(), vectors.run_config("random_forest")
+    fits = [fit_of(run, name, (0, 1)) for name in NAMES] + [fit_of(run, "random_forest", (2,), 1)]
+    return cohort, run, fits, results(cohort, run, fits)
+
+
+def test_a_fit_is_one_epoch_with_a_curve_a_fold_and_no_weights(trained):
+    cohort, run, fits, found = trained
+    assert run.limit.epochs == 1
+    for fit in fits[:3]:
+        record, payload = found[fit.id].record, found[fit.id].payload
+        assert (record.epochs, record.status, list(record.curves)) == (1, "done", [0, 1])
+        inner = load(payload["inner.safetensors"])
+        for fold, curve in record.curves.items():
+            targets = cohort.targets.of(tiny.folds(cohort).cases(fold))
+            hits = inner[str(fold)].argmax(axis=1) == targets.values
+            recalls = [hits[targets.values == k].mean() for k in range(3)]
+            assert curve.score == (pytest.approx(np.mean(recalls)),)
+            assert len(curve.loss) == 1
+            assert curve.end
+    refit = found[fits[3].id]
+    assert refit.record.curves == {}
+    assert list(refit.payload) == ["logits.safetensors"]
+    assert load(refit.payload["logits.safetensors"])["logits"].shape == (24, 3)
+
+
+def test_neither_order_nor_number_of_processes_nor_what_is_left_out_matters(trained):
+    cohort, run, fits, found = trained
+    values = vectors.values_of(cohort).copy()
+    values[tiny.folds(cohort).cases(0) | tiny.folds(cohort).cases(1)] += 1e4
+    others = vectors.run_config("random_forest", engine__lanes=1)
+    again = results(cohort, others, fits[:3][::-1])
+    moved = results(vectors.with_values(cohort, values), others, [fits[0]])
+    for fit in fits[:3]:
+        assert again[fit.id].payload == found[fit.id].payload
+        assert again[fit.id].record == found[fit.id].record
+    loss = [results_.record.training_loss for results_ in (moved[fits[0].id], found[fits[0].id])]
+    assert loss[0] == loss[1], "what is left out reached the training"
+
+
+def test_the_seed_is_named_by_the_fit(trained):
+    _, run, fits, _ = trained
+    other = Fit(fits[0].hparams, (0, 2), run.seed, run.limit, "cases")
+    longer = Fit(fits[0].hparams, (0, 1), run.seed, EpochLimit(9), "other cases")
+    assert lanes.seed(other) != lanes.seed(fits[0]) == lanes.seed(longer)
+
+
+def test_a_fit_that_scikit_learn_refuses_ends_the_run_with_its_words(trained):
+    cohort, run, fits, _ = trained
+    values = vectors.values_of(cohort).copy()
+    values[tiny.folds(cohort).cases(3)] = np.inf
+    with (
+        np.errstate(invalid="ignore"),
+        pytest.raises(UsageError, match="logistic could not be fitted: an input"),
+    ):
+        results(vectors.with_values(cohort, values), run, [fits[0]])
+
+
+def test_a_process_that_is_lost_is_told_and_leaves_nothing_behind(data):
+    inputs, labels = data
+    processes = Processes(1, inputs, labels)
+    what = {
+        "architecture": "random_forest",
+        "hparams": hparams("random_forest", trees=10_000),
+        "seed": 1,
+        "outcome": "classes",
+        "count": 3,
+    }
+    processes.send(1, what, order(TRAINING, ASKED, inputs))
+    assert processes.ended(0.0) == []
+    (process,) = processes._busy.values()
+    process.kill()
+    with pytest.raises(ProcessError, match="exit status -9.*The same command goes on"):
+        processes.ended(60.0)
+    assert not processes.folder.exists()
+
+
+def test_a_process_ends_with_who_started_it(data):
+    processes = Processes(1, *data)
+    (child,) = processes._free
+    assert child.stdin is not None
+    child.stdin.close()  # as when the parent is killed
+    until = time.monotonic() + 60
+    while child.poll() is None and time.monotonic() < until:
+        time.sleep(0.05)
+    assert child.returncode == 0
+    assert processes.folder.is_dir()
+    processes.close()
+    assert not processes.folder.exists()
