@@ -25,7 +25,7 @@ def estimator(outcome: str, hparams: HParams, seed: int) -> Any:
     from sklearn import ensemble
 
     classes = outcome == "classes"
-    kind = ensemble.HistGradientBoostingClassifier if classes else ensemble.HistGradientBoostingRegressor
+    kind: Any = ensemble.HistGradientBoostingClassifier if classes else ensemble.HistGradientBoostingRegressor
     return kind(
         max_iter=int(hparams["gradient_boosting.trees"]),
         learning_rate=float(hparams["gradient_boosting.rate"]),

@@ -32,7 +32,7 @@ def estimator(outcome: str, hparams: HParams, seed: int) -> Any:
     from sklearn import ensemble
 
     usual: str | float = "sqrt" if outcome == "classes" else 1 / 3
-    kind = ensemble.RandomForestClassifier if outcome == "classes" else ensemble.RandomForestRegressor
+    kind: Any = ensemble.RandomForestClassifier if outcome == "classes" else ensemble.RandomForestRegressor
     return kind(
         n_estimators=int(hparams["random_forest.trees"]),
         max_features=float(hparams["random_forest.features"]) or usual,

@@ -82,7 +82,8 @@ def test_a_number_is_told_in_its_unit(data):
     targets = labels * 40.0 + 7
     found = seen("number", "gradient_boosting", inputs, targets, 1, order(TRAINING, ASKED, inputs))
     scaled = fitting.prepared(inputs, np.arange(len(inputs)), order(TRAINING, ASKED, inputs))
-    there = HistGradientBoostingRegressor(max_iter=10, early_stopping=False, random_state=5)
+    plain: Any = HistGradientBoostingRegressor
+    there = plain(max_iter=10, early_stopping=False, random_state=5)
     there.fit(scaled[TRAINING], targets[TRAINING])
     np.testing.assert_allclose(found[:, 0], there.predict(scaled[ASKED]), rtol=1e-6)
 

@@ -12,6 +12,7 @@ from safetensors.numpy import load
 
 from nachos_jax.cli import main
 from nachos_jax.core.errors import UsageError
+from nachos_jax.data.store import Dense
 from nachos_jax.protocol.deploy import deploy
 from nachos_jax.protocol.evaluate import evaluate
 from nachos_jax.protocol.run import baselines, door
@@ -63,6 +64,7 @@ def test_nothing_of_a_test_fold_reaches_its_study(forest, tmp_path):
     cohort = tiny.cohort("float32")
     run = images_run(data__equal_images="accept")  # all pixels of a fold are NaN
     evaluate(run, str(tmp_path / "clean"), [OUTER], cohort, quiet=True)
+    assert isinstance(cohort.store, Dense)
     values, labels = np.array(cohort.store.values), cohort.targets.values.copy()
     inside = tiny.folds(cohort).cases(OUTER)
     values[inside] = np.nan
