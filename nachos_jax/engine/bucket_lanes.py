@@ -14,7 +14,7 @@ from safetensors.numpy import save
 
 from nachos_jax.core.curves import best_epoch
 from nachos_jax.core.types import Fit
-from nachos_jax.engine import lane, watch
+from nachos_jax.engine import lane, schedule, watch
 from nachos_jax.engine.inputs import InputMaker
 from nachos_jax.engine.lane import LaneInput, LaneState
 from nachos_jax.engine.paused import PausedLanes
@@ -251,7 +251,7 @@ class BucketLanes:
         progress, told = self._progress[i], self._told[i]
         if progress is None:
             return self._maker.idle()
-        told = told._replace(epoch=np.int32(progress.epochs))
+        told = told._replace(epoch=np.int32(progress.epochs), fallen=_fallen(progress, told))
         if progress.watchers:  # a fold whose watcher has stopped is not predicted any more
             if progress.watching != progress.fit.held:
                 held, n_held = self._maker.held(progress.watching)
@@ -315,6 +315,14 @@ class BucketLanes:
         arrays |= {f"task/{name}": np.asarray(told.task[name]) for name in task.kept}
         files = {"weights": arrays, task.kind: {task.kind: seen[:n_held]}}
         return {f"{name}.safetensors": save(arrays) for name, arrays in files.items()}
+
+
+def _fallen(progress: FitProgress, told: LaneInput) -> np.float32:
+    """The factor of the plateau schedule in the epoch that comes next, 1 under any other."""
+    if progress.fit.hparams.get("schedule") != schedule.PLATEAU:
+        return np.float32(1.0)
+    factor, patience = told.traced["plateau_factor"], told.traced["plateau_patience"]
+    return schedule.fallen_to(progress.training_loss, float(factor), int(patience))
 
 
 def named(prefix: str, tree: Any) -> dict[str, np.ndarray]:
