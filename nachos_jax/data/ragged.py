@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.data.sums import PixelSums
+from nachos_jax.data import foreground
+from nachos_jax.data.foreground import VolumeSums
 
 STATISTICS = ("mean", "sd", "p0.5", "p99.5", "min", "max")
 """What is known of the intensities of a case, channel by channel; see `Volumes.stats`."""
@@ -56,6 +57,7 @@ class Ragged:
         n_places: [N, K] int32.
         total: [N, C] float64, sums of the voxels of each case, and of their squares.
         squares: [N, C] float64.
+        foreground: [N, C, POINTS] float32, see `nachos_jax.data.foreground`.
     """
 
     voxels: np.ndarray
@@ -67,6 +69,7 @@ class Ragged:
     n_places: np.ndarray
     total: np.ndarray
     squares: np.ndarray
+    foreground: np.ndarray
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -134,9 +137,9 @@ class Ragged:
         )
         return Volumes(zeros(self.voxels, room), zeros(self.labels, room), offset, *own)
 
-    def sums(self) -> PixelSums:
-        """Sums of the values of each case and channel."""
-        return PixelSums(self.total, self.squares, self.sizes)
+    def sums(self) -> VolumeSums:
+        """Sums of the values of each case and channel, and quantiles of the foreground."""
+        return VolumeSums(self.total, self.squares, self.sizes, self.foreground)
 
     def _room(self, count: int) -> int:
         """Voxels of the `count` largest cases."""
@@ -179,6 +182,7 @@ def _facts(volume: Volume, classes: int) -> tuple[np.ndarray, ...]:
         np.asarray(numbers, np.int32),
         values.sum(0),
         (values**2).sum(0),
+        foreground.quantiles(values[labels > 0]),
     )
 
 

@@ -280,7 +280,7 @@ class BucketLanes:
         if progress.watchers:
             payload = self._inner(i, progress)
         elif not progress.diverged:
-            payload = self._payload(i, seen)
+            payload = self._payload(i, progress.fit, seen)
         self._progress[i] = self._best[i] = None
         fit = progress.fit
         if self._paused is not None:
@@ -305,14 +305,14 @@ class BucketLanes:
         arrays = {str(fold): np.ascontiguousarray(best[places[fold]]) for fold in folds}  # type: ignore[index]
         return {"inner.safetensors": save(arrays)} if arrays else {}
 
-    def _payload(self, i: int, seen: np.ndarray) -> dict[str, bytes]:
+    def _payload(self, i: int, fit: Fit, seen: np.ndarray) -> dict[str, bytes]:
         state, task = self.program.lane_state(self._state, i), self._maker.task  # type: ignore[arg-type]
         told, n_held = self._told[i], int(self._told[i].n_held)
         groups = {"params": state.params, "stats": state.stats, "frozen": self.program.spec.frozen}
         arrays = {name: leaf for group, tree in groups.items() for name, leaf in named(group, tree).items()}
         arrays |= {"pixel_mean": told.mean, "pixel_sd": told.sd}
         arrays |= {} if told.fill is None else {"fill": told.fill}
-        arrays |= {f"task/{name}": np.asarray(told.task[name]) for name in task.kept}
+        arrays |= {f"task/{name}": np.asarray(told.task[name]) for name in task.kept(fit.hparams)}
         files = {"weights": arrays, task.kind: {task.kind: seen[:n_held]}}
         return {f"{name}.safetensors": save(arrays) for name, arrays in files.items()}
 

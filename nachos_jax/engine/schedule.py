@@ -56,9 +56,9 @@ def fallen_to(losses: Sequence[float], factor: float, patience: int) -> np.float
     """What the plateau schedule multiplies the rate by in the epoch that comes next.
 
     Whenever the smoothed loss has not become lower for more than `patience` epochs, the rate falls by
-    `factor`: PyTorch's ReduceLROnPlateau with the settings of nnU-Net before version 2, which watched a moving
-    mean of the training loss. A held fold is not watched: where a fit serves two studies, the rate would carry
-    the test fold of one into its training.
+    `factor`: PyTorch's ReduceLROnPlateau with the settings of nnU-Net before version 2, which watched a
+    moving mean of the training loss. A held fold is not watched: where a fit serves two studies, the rate
+    would carry the test fold of one into its training.
 
     Args:
         losses: training loss of each epoch so far, so that nothing else has to be kept or resumed.

@@ -33,7 +33,11 @@ def trained(cohort, fits: list[dict[str, Any]], devices: int = 1, **changes: Any
     return [records[fit.id] for fit in made], [payloads[fit.id] for fit in made], pool
 
 
-FITS = [{"learning_rate": rate} for rate in (0.02, 0.003, 1e30)]
+FITS: list[dict[str, Any]] = [
+    {"learning_rate": 0.02},
+    {"learning_rate": 0.003, "segmentation.normalisation": "ct"},
+    {"learning_rate": 1e30},
+]
 TOGETHER = {"engine__lanes": 2, "training__epochs": 20, "training__patience": 20}
 
 

@@ -153,7 +153,9 @@ PLAIN: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     ),
     "min_max": lambda x: (x - x.min()) / np.ptp(x),
     "none": lambda x: x,
+    "ct": lambda x: (np.clip(x, -1.0, 9.0) - 5.0) / 4.0,
 }
+FOREGROUND = np.asarray([[-1.0, 9.0, 5.0, 4.0]], np.float32)
 
 
 @pytest.mark.parametrize("name", CHOICES)
@@ -161,7 +163,8 @@ def test_intensities_are_those_of_numpy(name: str) -> None:
     volume = volumes(1)[0]
     stats = jnp.asarray(stored([volume], CLASSES).stats[0])
     choice = jnp.float32(CHOICES.index(name))
-    found = normalised(jnp.asarray(volume.image), stats, jnp.asarray([3.0]), jnp.asarray([2.0]), choice)
+    training = jnp.asarray([3.0]), jnp.asarray([2.0]), jnp.asarray(FOREGROUND)
+    found = normalised(jnp.asarray(volume.image), stats, *training, choice)
     np.testing.assert_allclose(found, PLAIN[name](volume.image), rtol=1e-4, atol=1e-5)
 
 
@@ -171,7 +174,9 @@ def test_a_case_of_one_value_stays_finite(name: str) -> None:
     stats = jnp.asarray(stored([flat], CLASSES).stats[0])
     choice = jnp.float32(CHOICES.index(name))
     image = jnp.asarray(flat.image, jnp.float32)
-    assert bool(jnp.isfinite(normalised(image, stats, jnp.zeros(1), jnp.ones(1), choice)).all())
+    foreground = stored([flat], CLASSES).sums().foreground(np.ones(1, bool))
+    training = jnp.zeros(1), jnp.ones(1), jnp.asarray(foreground)
+    assert bool(jnp.isfinite(normalised(image, stats, *training, choice)).all())
 
 
 def test_a_patch_is_planned_from_the_case_in_the_middle() -> None:
