@@ -150,6 +150,8 @@ class MaskDevice:
         """[B, 3 K + 1] float32: of each class the volume, in mm³ or voxels, of what is rightly found, wrongly
         found and missed in the whole case, seen in tiles without overlap; and 1 - soft Dice, the background
         left out, plus the mean cross-entropy. NaN where the network gives NaN.
+
+        Volumes are those of the mask that the case came with, the loss is on the grid that the network sees.
         """
         return lax.map(functools.partial(self._observed, apply, cases.inputs, told), rows)
 
@@ -232,13 +234,17 @@ class MaskDevice:
             _, labels, _ = patches.cut(volumes, row, first, self.patch)
             regions = losses.regions(logits[None], labels[None], own[None])
             entropy = jnp.sum(jnp.where(own, losses.cross_entropies(logits, labels), 0.0))
-            return sliding.counts(logits, labels, own), regions, entropy
+            if volumes.votes is None:
+                return sliding.counts(logits, labels, own), regions, entropy
+            votes = patches.votes(volumes, row, first, self.patch)
+            return sliding.counts_of_votes(logits, votes, own), regions, entropy
 
         tiles = sliding.grid(self.patch, 1.0)
         counts, regions, entropy = sliding.over_tiles(apply, read, volumes.shape[row], tiles, measure)
         voxels = jnp.prod(volumes.shape[row]).astype(jnp.float32)
         loss = losses.dice(regions, background=0.0)[0] + entropy / voxels
-        found = counts.astype(jnp.float32).reshape(-1) * jnp.prod(volumes.spacing[row])
+        size = jnp.prod(volumes.spacing[row]) if volumes.size is None else volumes.size[row]
+        found = counts.astype(jnp.float32).reshape(-1) * size
         return jnp.append(jnp.where(jnp.isfinite(loss), found, jnp.nan), loss)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -90,6 +92,22 @@ def test_the_test_of_a_fold_tells_volumes_of_all_its_cases(cohort: Cohort, finis
         assert np.abs(windows - parts).sum() < 0.5 * parts.sum()
         assert (test.arrays["hd95"] >= 0).all()
         assert ((test.arrays["nsd"] >= 0) & (test.arrays["nsd"] <= 1)).all()
+
+
+def test_masks_are_measured_on_the_grid_that_they_came_with(monkeypatch: pytest.MonkeyPatch):
+    given = [
+        dataclasses.replace(pair, spacing=(2.0, 1.0, 1.0 + row / 10))
+        for row, pair in enumerate(masks.pairs())
+    ]
+    whole = masks.cohort(masks.Rules(spacing="median"), given)
+    monkeypatch.setattr(segmenter, "segmenter", lambda of, _: of.cohort.store.mask)
+    of: Any = SimpleNamespace(cohort=whole)
+    done: Any = SimpleNamespace(status="done")
+    found = segmenter.measured(of, done, range(masks.CASES))
+    right, _, missed = np.moveaxis(found["window_volumes"], -1, 0)
+    np.testing.assert_allclose(right + missed, whole.targets.values, rtol=1e-5)
+    assert right.sum() > 0.8 * whole.targets.values.sum()
+    assert np.nanmedian(found["hd95"]) < 1.5
 
 
 def test_the_report_shows_every_class_and_case(cohort: Cohort, finished: Path):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from nachos_jax.core.errors import UsageError
+from nachos_jax.data import resampling
 from nachos_jax.data.columns import Columns, MaskCounts
 from nachos_jax.data.ragged import Volume, stored
 from nachos_jax.tasks.segmentation import TASK, MaskDevice
@@ -95,6 +96,27 @@ def test_what_is_seen_of_a_case_is_what_a_plain_loop_over_its_voxels_sees(patch:
         ]
         loss = 1 - np.mean(dice) - np.mean(np.log(np.sum(chances * there, -1)))
         np.testing.assert_allclose(seen[row, -1], loss, rtol=1e-4)
+
+
+def test_a_case_that_was_resampled_is_judged_by_the_mask_that_it_came_with() -> None:
+    """Its voxels take what the nearest voxel of the grid is given that the network sees."""
+    some, spacing = volumes(3), (1.0, 1.5, 1.0)
+    there = [resampling.resampled(volume, spacing) for volume in some]
+    store = stored(there, CLASSES, resampling.origin(some, there, CLASSES))
+    cases = Cases(jax.tree.map(jnp.asarray, store.rows(np.arange(3, dtype=np.int32))), None)
+    device = MaskDevice(CLASSES, (4, 5, 3))
+    seen = jax.jit(lambda r: device.observe(apply, cases, r, told()))(jnp.arange(3))
+    for row, (case, seen_as) in enumerate(zip(some, there, strict=True)):
+        image = (seen_as.image - seen_as.image.mean()) / seen_as.image.std()
+        called = (image @ WEIGHTS + np.array([0.3, 0.0, -0.2])).argmax(-1)
+        sides = zip(case.labels.shape, called.shape, strict=True)
+        called = called[np.ix_(*[((np.arange(own) + 0.5) * side / own).astype(int) for own, side in sides])]
+        hits = [
+            [np.sum((called == k) & (case.labels == k)), np.sum((called == k) & (case.labels != k))]
+            + [np.sum((called != k) & (case.labels == k))]
+            for k in range(1, CLASSES + 1)
+        ]
+        np.testing.assert_allclose(seen[row, :-1], np.ravel(hits) * np.prod(SPACING), rtol=1e-6)
 
 
 def test_a_network_that_gives_nan_is_seen_as_nan() -> None:
