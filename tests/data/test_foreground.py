@@ -23,7 +23,9 @@ def cohort(seed: int = 0) -> Ragged:
 
 def plain(store: Ragged, chosen: np.ndarray) -> np.ndarray:
     """[C, 4] of as many voxels of each case, the first ones of its foreground."""
-    parts = [store.one(case)[store.mask(case) > 0] for case in np.flatnonzero(chosen) if case < CASES - 1]
+    parts = [
+        store.one(case)[store.mask(case) > 0] for case in np.flatnonzero(chosen).tolist() if case < CASES - 1
+    ]
     least = min(map(len, parts))
     pooled = np.concatenate([part[:least] for part in parts]).astype(np.float64)
     return np.stack([*np.percentile(pooled, (0.5, 99.5), axis=0), pooled.mean(0), pooled.std(0)], axis=1)

@@ -106,7 +106,9 @@ def test_poly_is_that_of_pytorch():
 
 
 def test_the_plateau_schedule_alone_follows_its_factor():
-    assert (rates("plateau", WHOLE_RUN, fallen=0.04) == np.float32(0.04) * np.float32([PEAKS]).T).all()
+    assert (
+        rates("plateau", WHOLE_RUN, fallen=0.04) == np.float32(0.04) * np.asarray([PEAKS], np.float32).T
+    ).all()
     for schedule in set(SCHEDULES) - {"plateau"}:
         same = rates(schedule, WHOLE_RUN, fallen=0.04) == rates(schedule, WHOLE_RUN, fallen=1.0)
         assert same.all(), schedule
