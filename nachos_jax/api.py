@@ -28,6 +28,7 @@ _INSTEAD = {
     "subject_key": "pass `subjects` to cohort_from_arrays",
     "site_key": "pass `sites` to cohort_from_arrays",
     "fold_key": "pass `folds` to cohort_from_arrays",
+    "spacing": "resample images and masks",
     "spacing_key": "pass `spacing` to nachos_jax.ArrayCases",
     "subject": "pass one_case_per_subject=True to cohort_from_arrays",
     "spellings": "pass `spellings` to nachos_jax.ArrayCases",

@@ -41,6 +41,7 @@ IDLE: dict[str, tuple[Any, str]] = {
     "mask_key": ("lesion", "the cohort holds cases"),
     "shape_key": ("sides", "the cohort holds cases"),
     "spacing_key": ("mm", "pass `spacing` to nachos_jax.ArrayCases"),
+    "spacing": ("median", "resample images and masks"),
     "spellings": ("join", "pass `spellings` to nachos_jax.ArrayCases"),
 }
 

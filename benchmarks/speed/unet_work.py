@@ -163,7 +163,7 @@ def lane_steps(work: UNetWork, lanes: int, candidate: str) -> Callable[[], None]
     task: Any = Pixels()
     spec = LaneSpec(build, task, work.batch, "sgd", frozenset(), False, 1, 1, rows, {})
     traced = {"learning_rate": 0.02, "momentum": 0.9, "nesterov": 1.0, "weight_decay": 1e-4}
-    traced |= dict.fromkeys(("schedule", "decay", "warmup_epochs", "decoupled"), 0.0)
+    traced |= dict.fromkeys(("schedule", "decay", "poly_power", "warmup_epochs", "decoupled"), 0.0)
     told = LaneInput(
         streams=np.ones((len(Purpose), 2), np.uint32),
         epoch=np.int32(0),

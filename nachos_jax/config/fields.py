@@ -79,6 +79,13 @@ DATA = Section(
         text(
             "spacing_key", "spacing", "npz: array of mm a voxel [N, axes], used when there", before="spacing"
         ),
+        one_of(
+            "spacing",
+            "",
+            ("", "mean", "median"),
+            'of images with masks: resampled to the mean or median spacing of all headers; "" = as stored',
+            before="",
+        ),
         texts("target_keys", "arrays or columns of the targets, where a task has several", before=[]),
         text(
             "subject_key",

@@ -32,6 +32,7 @@ class DataConfig:
     mask_key: str
     shape_key: str
     spacing_key: str
+    spacing: str
     target_keys: tuple[str, ...]
     subject_key: str
     site_key: str

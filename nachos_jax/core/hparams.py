@@ -101,7 +101,14 @@ def _choice(name: str, choices: tuple[str, ...], meaning: str, **more: Any) -> H
 
 
 _BATCH = "cases a step; the last short batch of an epoch is left out, order is redrawn"
-_SCHEDULE = 'learning rate over time; "inverse_time" as in NACHOS, "cosine" to 0 at `epochs`'
+_SCHEDULE = (
+    'learning rate over time; "inverse_time" as in NACHOS, "cosine" and "poly" to 0 at `epochs`, "plateau" '
+    "falls when the training loss stands still"
+)
+_SCHEDULES = ("constant", "inverse_time", "cosine", "poly", "plateau")
+_POLY, _PLATEAU = ("schedule", ("poly",)), ("schedule", ("plateau",))
+_WAIT = "epochs without a lower smoothed training loss before the rate falls"
+_CLIP = "largest global norm of the gradient, longer ones are shortened to it; 0 = none"
 _SGD = ("optimizer", ("sgd",))
 _ADAM = ("optimizer", ("adam", "adamw"))
 
@@ -114,9 +121,15 @@ OPTIMISATION: tuple[Hyperparameter, ...] = (
     _number("beta1", 0.9, 0.0, 0.9999, "decay of Adam's first moment", when=_ADAM),
     _number("beta2", 0.999, 0.0, 0.999999, "decay of Adam's second moment", when=_ADAM),
     _number("weight_decay", 1e-4, 0.0, 10.0, "L2 strength, added to the gradient; decoupled for adamw"),
-    _choice("schedule", ("constant", "inverse_time", "cosine"), _SCHEDULE),
+    _choice("schedule", _SCHEDULES, _SCHEDULE),
     _number("decay", 1e-3, 0.0, 1e3, "rate / (1 + decay * step)", when=("schedule", ("inverse_time",))),
+    _number("poly_power", 0.9, 0.0, 10.0, "rate x (1 - epoch / epochs) ^ this", when=_POLY, absent=0.9),
+    _number("plateau_factor", 0.2, 0.0, 1.0, "what a fall multiplies the rate by", when=_PLATEAU, absent=0.2),
+    Hyperparameter(
+        "plateau_patience", "integer", 0, 10**6, when=_PLATEAU, default=30, meaning=_WAIT, absent=30
+    ),
     _number("warmup_epochs", 0.0, 0.0, 1e4, "linear rise from 0, in epochs"),
+    _number("gradient_clip", 0.0, 0.0, 1e6, _CLIP, absent=0.0),
 )
 """Rows before those of the tasks."""
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import digest
-from nachos_jax.data import checks, decode, spellings
+from nachos_jax.data import checks, decode, resampling, spellings
 from nachos_jax.data.columns import Columns, MaskCounts, case_table, check_cases
 from nachos_jax.data.pixels import narrowed
 from nachos_jax.data.ragged import Ragged, Volume, stored
@@ -66,11 +66,13 @@ class Rules:
         classes: names of the classes 1, 2, ...; () takes those of the source, or the numbers.
         waived: every case is a subject of its own.
         spellings: config.data.spellings.
+        spacing: config.data.spacing, "mean" or "median" of the headers' spacings; "" leaves the cases.
     """
 
     classes: tuple[str, ...] = ()
     waived: bool = False
     spellings: str = spellings.REFUSE
+    spacing: str = ""
 
 
 def cohort(
@@ -91,7 +93,7 @@ def cohort(
     volumes = [_turned(pair, axes) for pair in pairs]
     columns = replace(columns, masks=_counts(volumes, all(pair.spacing for pair in pairs)))
     targets = reader.targets(columns, rules.classes)
-    store = stored(volumes, len(targets.names))
+    store, known = _store(volumes, len(targets.names), rules.spacing, columns)
     facts = {
         "names": table.names.tolist(),
         **targets.facts,
@@ -99,9 +101,34 @@ def cohort(
         "sites": None if table.sites is None else table.sites.tolist(),
         "folds": None if table.folds is None else table.folds.tolist(),
         "pixels": _content(store),
+        **known,
     }
-    told = (_sizes(volumes), *notes, *source.notes)
-    return Cohort(table, targets, store, _preparation(store, columns, axes), digest(facts, length=32), told)
+    told = (_sizes(volumes), *notes, *_told(known), *source.notes)
+    preparation = {**_preparation(store, columns, axes), **known}
+    return Cohort(table, targets, store, preparation, digest(facts, length=32), told)
+
+
+def _store(
+    volumes: Sequence[Volume], classes: int, how: str, columns: Columns
+) -> tuple[Ragged, dict[str, list[float]]]:
+    """The store, and the "spacing" [3] in mm that the cases were brought to, if any."""
+    if not how:
+        return stored(volumes, classes), {}
+    assert columns.masks is not None
+    if columns.masks.unit == "voxels":
+        raise UsageError(
+            f"config.data.spacing = {how!r}: {columns.source} does not say how many mm a voxel measures; "
+            "give the spacing of every case, or set config.data.spacing = ''."
+        )
+    sides = np.asarray([volume.labels.shape for volume in volumes])
+    spacing = resampling.common(np.asarray([volume.spacing for volume in volumes]), sides, how)
+    found = [resampling.resampled(volume, spacing) for volume in volumes]
+    origin = resampling.origin(volumes, found, classes)
+    return stored(found, classes, origin), {"spacing": list(spacing)}
+
+
+def _told(known: Mapping[str, list[float]]) -> tuple[str, ...]:
+    return tuple(f"resampled to {_by([f'{step:.4g}' for step in steps])} mm" for steps in known.values())
 
 
 def _pairs(source: MaskSource, progress: decode.Progress | None) -> list[Pair]:
@@ -211,7 +238,8 @@ def _preparation(store: Ragged, columns: Columns, axes: tuple[int, ...]) -> dict
 def _content(store: Ragged) -> str:
     """SHA-256 of images, masks, shapes and spacings."""
     sha = hashlib.sha256(f"{store.voxels.dtype.str} {store.voxels.shape}".encode())
-    for part in (store.voxels, store.labels, store.sides, store.spacing):
+    origin = (*store.origin.masks, store.origin.spacing) if store.origin else ()
+    for part in (store.voxels, store.labels, store.sides, store.spacing, *origin):
         sha.update(np.ascontiguousarray(part).data)
     return sha.hexdigest()
 
@@ -223,5 +251,5 @@ def _sizes(volumes: Sequence[Volume]) -> str:
     return f"sizes (depth x height x width x channels): {shown}{more}"
 
 
-def _by(shape: Sequence[int]) -> str:
+def _by(shape: Sequence[object]) -> str:
     return " x ".join(map(str, shape))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.data.sums import PixelSums
+from nachos_jax.data import foreground
+from nachos_jax.data.foreground import VolumeSums
 
 STATISTICS = ("mean", "sd", "p0.5", "p99.5", "min", "max")
 """What is known of the intensities of a case, channel by channel; see `Volumes.stats`."""
@@ -40,6 +41,24 @@ class Volumes(NamedTuple):
     stats: Any  # [n, C, 6] float32, see STATISTICS
     places: Any  # [n, K, F] int32, some voxels of each class, counted from the case's first one
     n_places: Any  # [n, K] int32, how many of them are real; 0 where the case has none of the class
+    votes: Any = None  # [V, K + 1] unsigned, of a case that was resampled: see `Origin`
+    size: Any = None  # [n] float32, volume of a voxel of the masks that such cases came with
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """The masks that N cases came with before they were resampled: what is predicted is judged by these.
+
+    Attributes:
+        masks: N masks [D, H, W] uint8, each on its own grid.
+        spacing: [N, 3] float32, mm of their voxels.
+        votes: [V, K + 1] unsigned, how many of their voxels of each class lie nearest to each voxel of the
+            store, see `nachos_jax.data.resampling.votes`.
+    """
+
+    masks: tuple[np.ndarray, ...]
+    spacing: np.ndarray
+    votes: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +75,8 @@ class Ragged:
         n_places: [N, K] int32.
         total: [N, C] float64, sums of the voxels of each case, and of their squares.
         squares: [N, C] float64.
+        foreground: [N, C, POINTS] float32, see `nachos_jax.data.foreground`.
+        origin: None of cases that are as they came.
     """
 
     voxels: np.ndarray
@@ -67,6 +88,8 @@ class Ragged:
     n_places: np.ndarray
     total: np.ndarray
     squares: np.ndarray
+    foreground: np.ndarray
+    origin: Origin | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -81,7 +104,8 @@ class Ragged:
     @property
     def nbytes(self) -> int:
         """Bytes of all images and masks."""
-        return self.voxels.nbytes + self.labels.nbytes
+        votes = self.origin.votes.nbytes if self.origin else 0
+        return self.voxels.nbytes + self.labels.nbytes + votes
 
     @property
     def sizes(self) -> np.ndarray:
@@ -96,6 +120,12 @@ class Ragged:
         """[D, H, W] uint8: the mask of a case."""
         return self.labels[self._places(case)].reshape(self.sides[case].tolist())
 
+    def truth(self, case: int) -> tuple[np.ndarray, tuple[float, ...]]:
+        """The mask that a case came with, [D, H, W] uint8, and its spacing in mm."""
+        if self.origin is None:
+            return self.mask(case), tuple(self.spacing[case].tolist())
+        return self.origin.masks[case], tuple(self.origin.spacing[case].tolist())
+
     def _places(self, case: int) -> slice:
         first = int(self.sizes[:case].sum())
         return slice(first, first + int(self.sizes[case]))
@@ -109,17 +139,18 @@ class Ragged:
         distinct, place = np.unique(cases, return_inverse=True)
         sizes, firsts = self.sizes, np.concatenate([[0], np.cumsum(self.sizes)])
         starts = np.concatenate([[0], np.cumsum(sizes[distinct])])[:-1]
+        whole = self._by_voxel
         if len(distinct) == len(sizes):
-            voxels, labels = np.ascontiguousarray(self.voxels), np.ascontiguousarray(self.labels)
+            by_voxel = [np.ascontiguousarray(part) for part in whole]
         else:
             room = self._room(len(cases))
-            voxels = np.zeros((room, self.voxels.shape[1]), self.voxels.dtype)
-            labels = np.zeros(room, np.uint8)
+            by_voxel = [np.zeros((room, *part.shape[1:]), part.dtype) for part in whole]
             for start, case in zip(starts.tolist(), distinct.tolist(), strict=True):
                 here, there = slice(start, start + sizes[case]), slice(firsts[case], firsts[case + 1])
-                voxels[here], labels[here] = self.voxels[there], self.labels[there]
-        own = (part[cases] for part in (self.sides, self.spacing, self.stats, self.places, self.n_places))
-        return Volumes(voxels, labels, starts[place].astype(np.int32), *own)
+                for part, of in zip(by_voxel, whole, strict=True):
+                    part[here] = of[there]
+        own = [part[cases] for part in self._by_case]
+        return _volumes(by_voxel, starts[place].astype(np.int32), own)
 
     def forms(self, count: int) -> Volumes:
         """What `rows` gives of so many cases, of zeros that take no memory."""
@@ -129,14 +160,23 @@ class Ragged:
             return np.broadcast_to(np.zeros((), like.dtype), (rows, *like.shape[1:]))
 
         offset = np.broadcast_to(np.int32(0), (count,))
-        own = (
-            zeros(part, count) for part in (self.sides, self.spacing, self.stats, self.places, self.n_places)
-        )
-        return Volumes(zeros(self.voxels, room), zeros(self.labels, room), offset, *own)
+        by_voxel = [zeros(part, room) for part in self._by_voxel]
+        return _volumes(by_voxel, offset, [zeros(part, count) for part in self._by_case])
 
-    def sums(self) -> PixelSums:
-        """Sums of the values of each case and channel."""
-        return PixelSums(self.total, self.squares, self.sizes)
+    def sums(self) -> VolumeSums:
+        """Sums of the values of each case and channel, and quantiles of the foreground."""
+        return VolumeSums(self.total, self.squares, self.sizes, self.foreground)
+
+    @property
+    def _by_voxel(self) -> list[np.ndarray]:
+        """What is known of each voxel, in the order of `_volumes`."""
+        return [self.voxels, self.labels, *([self.origin.votes] if self.origin else [])]
+
+    @property
+    def _by_case(self) -> list[np.ndarray]:
+        """What is known of each case, in the order of `_volumes`."""
+        size = [self.origin.spacing.prod(axis=1)] if self.origin else []
+        return [self.sides, self.spacing, self.stats, self.places, self.n_places, *size]
 
     def _room(self, count: int) -> int:
         """Voxels of the `count` largest cases."""
@@ -149,17 +189,23 @@ class Ragged:
         return room
 
 
-def stored(volumes: Iterable[Volume], classes: int) -> Ragged:
+def stored(volumes: Iterable[Volume], classes: int, origin: Origin | None = None) -> Ragged:
     """The store of some cases.
 
     Args:
         volumes: N cases of one dtype and number of channels.
         classes: K, without the background.
+        origin: of cases that were resampled.
     """
     parts = [_facts(volume, classes) for volume in volumes]
     columns = [np.stack(column) for column in list(zip(*parts, strict=True))[2:]]
     voxels, labels = (np.concatenate([part[k] for part in parts]) for k in range(2))
-    return Ragged(voxels, labels, *columns)
+    return replace(Ragged(voxels, labels, *columns), origin=origin)
+
+
+def _volumes(by_voxel: list[np.ndarray], offset: np.ndarray, by_case: list[np.ndarray]) -> Volumes:
+    voxels, labels, *votes = by_voxel
+    return Volumes(voxels, labels, offset, *by_case[:5], *votes, *by_case[5:])
 
 
 def _facts(volume: Volume, classes: int) -> tuple[np.ndarray, ...]:
@@ -179,6 +225,7 @@ def _facts(volume: Volume, classes: int) -> tuple[np.ndarray, ...]:
         np.asarray(numbers, np.int32),
         values.sum(0),
         (values**2).sum(0),
+        foreground.quantiles(values[labels > 0]),
     )
 
 

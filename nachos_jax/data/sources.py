@@ -59,6 +59,11 @@ def load(data: DataConfig, reader: TargetReader, progress: decode.Progress | Non
     Raises:
         UsageError: anything that the case table or the images have wrong, with row and cure.
     """
+    if data.spacing and not reader.masks:
+        raise UsageError(
+            f"config.data.spacing = {data.spacing!r} resamples images with masks, and this task has none: "
+            "set config.data.spacing = ''."
+        )
     if data.source == "vectors":
         return features.load(data, reader)
     if data.source not in READERS:
@@ -109,7 +114,7 @@ def _with_masks(data: DataConfig, reader: TargetReader, progress: decode.Progres
                 f"config.data.{name} = {getattr(data, name)}: images with masks are taken as they are "
                 "stored; set it to 0, and choose the part that a step sees in config.task.segmentation."
             )
-    rules = masks.Rules(data.classes, data.subject == WAIVER, data.spellings)
+    rules = masks.Rules(data.classes, data.subject == WAIVER, data.spellings, data.spacing)
     return masks.cohort(WITH_MASKS[data.source](data), rules, reader, progress)
 
 

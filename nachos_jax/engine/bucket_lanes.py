@@ -14,7 +14,7 @@ from safetensors.numpy import save
 
 from nachos_jax.core.curves import best_epoch
 from nachos_jax.core.types import Fit
-from nachos_jax.engine import lane, watch
+from nachos_jax.engine import lane, schedule, watch
 from nachos_jax.engine.inputs import InputMaker
 from nachos_jax.engine.lane import LaneInput, LaneState
 from nachos_jax.engine.paused import PausedLanes
@@ -251,7 +251,7 @@ class BucketLanes:
         progress, told = self._progress[i], self._told[i]
         if progress is None:
             return self._maker.idle()
-        told = told._replace(epoch=np.int32(progress.epochs))
+        told = told._replace(epoch=np.int32(progress.epochs), fallen=_fallen(progress, told))
         if progress.watchers:  # a fold whose watcher has stopped is not predicted any more
             if progress.watching != progress.fit.held:
                 held, n_held = self._maker.held(progress.watching)
@@ -280,7 +280,7 @@ class BucketLanes:
         if progress.watchers:
             payload = self._inner(i, progress)
         elif not progress.diverged:
-            payload = self._payload(i, seen)
+            payload = self._payload(i, progress.fit, seen)
         self._progress[i] = self._best[i] = None
         fit = progress.fit
         if self._paused is not None:
@@ -305,16 +305,24 @@ class BucketLanes:
         arrays = {str(fold): np.ascontiguousarray(best[places[fold]]) for fold in folds}  # type: ignore[index]
         return {"inner.safetensors": save(arrays)} if arrays else {}
 
-    def _payload(self, i: int, seen: np.ndarray) -> dict[str, bytes]:
+    def _payload(self, i: int, fit: Fit, seen: np.ndarray) -> dict[str, bytes]:
         state, task = self.program.lane_state(self._state, i), self._maker.task  # type: ignore[arg-type]
         told, n_held = self._told[i], int(self._told[i].n_held)
         groups = {"params": state.params, "stats": state.stats, "frozen": self.program.spec.frozen}
         arrays = {name: leaf for group, tree in groups.items() for name, leaf in named(group, tree).items()}
         arrays |= {"pixel_mean": told.mean, "pixel_sd": told.sd}
         arrays |= {} if told.fill is None else {"fill": told.fill}
-        arrays |= {f"task/{name}": np.asarray(told.task[name]) for name in task.kept}
+        arrays |= {f"task/{name}": np.asarray(told.task[name]) for name in task.kept(fit.hparams)}
         files = {"weights": arrays, task.kind: {task.kind: seen[:n_held]}}
         return {f"{name}.safetensors": save(arrays) for name, arrays in files.items()}
+
+
+def _fallen(progress: FitProgress, told: LaneInput) -> np.float32:
+    """The factor of the plateau schedule in the epoch that comes next, 1 under any other."""
+    if progress.fit.hparams.get("schedule") != schedule.PLATEAU:
+        return np.float32(1.0)
+    factor, patience = told.traced["plateau_factor"], told.traced["plateau_patience"]
+    return schedule.fallen_to(progress.training_loss, float(factor), int(patience))
 
 
 def named(prefix: str, tree: Any) -> dict[str, np.ndarray]:

@@ -198,5 +198,6 @@ def lane_spec(
         window=1,
         frozen=registry.frozen(static),
         bfloat16=run.precision == "bfloat16",
+        clip=run.uses("gradient_clip"),
         convex=registry.convex(str(static["architecture"])),
     )

@@ -65,7 +65,7 @@ class InputMaker:
             steps=np.int32(self.windows.steps(training, batch_size)),
             mean=mean,
             sd=sd,
-            task=self.task.told(self.cohort.targets, training, fit.hparams),
+            task=self.task.told(self.cohort.targets, training, fit.hparams, self.sums),
             held=held,
             n_held=n_held,
             traced=traced(fit, self.table),
@@ -76,7 +76,7 @@ class InputMaker:
         """The input of a lane without a fit: it trains and predicts nothing."""
         channels, targets = self.cohort.shape[-1], self.cohort.targets
         none = np.zeros(len(targets), bool)
-        told = self.task.told(targets, none, {})
+        told = self.task.told(targets, none, {}, self.sums)
         return LaneInput(
             streams=np.zeros((len(rng.Purpose), 2), np.uint32),
             epoch=np.int32(0),

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import lax
 
@@ -31,11 +32,12 @@ class LaneSpec:
     family: str  # optimiser family, see engine/optimizer.py
     augmentations: frozenset[str]  # names compiled in
     dropout: bool  # whether any fit drops units; False compiles nothing in
-    horizon: int  # epochs at which the cosine schedule ends
+    horizon: int  # epochs at which the cosine and poly schedules end
     predict_batch: int  # cases a prediction step
     window: int  # rows that are shuffled together, see engine/windows.py
     frozen: Any  # weights of the network that no lane trains, nested dictionaries of arrays; {} without
     bfloat16: bool = False  # whether convolutions are computed in it
+    clip: bool = False  # whether any fit limits the norm of its gradients; False compiles nothing in
     convex: Convex | None = None  # what makes the network one that is solved, see engine/solving.py
 
 
@@ -68,6 +70,7 @@ class LaneInput(NamedTuple):
     n_held: Any  # int32 scalar, how many of them are real; 0 predicts nothing
     traced: dict[str, Any]  # hyperparameters that keep shapes, float32 scalars
     fill: Any = None  # [C] float32, what stands for missing values; None where none may be missing
+    fallen: Any = np.float32(1.0)  # float32 scalar, see `schedule.fallen_to`
 
     @property
     def fit(self) -> Told:
@@ -170,7 +173,9 @@ def train_step(
         return spec.task.loss(outputs, targets, told.fit), stats
 
     (loss, stats), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
-    learning_rate = schedule.rate(step, told.steps, float(spec.horizon), told.traced)
+    if spec.clip:
+        gradients = optimizer.clipped(gradients, told.traced["gradient_clip"])
+    learning_rate = schedule.rate(step, told.steps, float(spec.horizon), told.traced, told.fallen)
     params, moments = optimizer.update(
         spec.family, gradients, state.moments, state.params, learning_rate, told.traced
     )

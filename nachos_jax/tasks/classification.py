@@ -15,6 +15,7 @@ from nachos_jax.core.hparams import Hyperparameter
 from nachos_jax.core.types import HParams
 from nachos_jax.data import checks
 from nachos_jax.data.columns import Columns
+from nachos_jax.data.sums import TrainingStatistics
 from nachos_jax.data.targets import Targets
 from nachos_jax.metrics import classification as metrics
 from nachos_jax.metrics.calibration import with_temperature
@@ -161,7 +162,13 @@ class Classification(DenseTask):
             ordered=bool(names or columns.order) or all(map(checks.whole, classes)),
         )
 
-    def told(self, targets: Targets, training: np.ndarray, hparams: HParams) -> dict[str, np.ndarray]:
+    def told(
+        self,
+        targets: Targets,
+        training: np.ndarray,
+        hparams: HParams,
+        inputs: TrainingStatistics | None = None,  # noqa: ARG002
+    ) -> dict[str, np.ndarray]:
         """Class weights [C] of the training cases."""
         counts = np.bincount(targets.values[training], minlength=len(targets.names))
         return {"class_weights": class_weights(counts, float(hparams.get("class_weight_exponent", 0.0)))}

@@ -13,6 +13,7 @@ import numpy as np
 from nachos_jax.core.hparams import Hyperparameter
 from nachos_jax.core.types import HParams
 from nachos_jax.data.augment import augment
+from nachos_jax.data.sums import TrainingStatistics
 from nachos_jax.data.targets import Targets
 from nachos_jax.tasks.task import Apply, Cases, Tested, Told
 
@@ -70,7 +71,6 @@ class DenseTask:
 
     hyperparameters: tuple[Hyperparameter, ...] = ()
     kind = "predictions"
-    kept: tuple[str, ...] = ()
     masks = False
     outcome = ""
 
@@ -78,13 +78,23 @@ class DenseTask:
         """Whole cases."""
         return shape
 
-    def told(self, targets: Targets, training: np.ndarray, hparams: HParams) -> dict[str, np.ndarray]:  # noqa: ARG002
+    def told(
+        self,
+        targets: Targets,  # noqa: ARG002
+        training: np.ndarray,  # noqa: ARG002
+        hparams: HParams,  # noqa: ARG002
+        inputs: TrainingStatistics | None = None,  # noqa: ARG002
+    ) -> dict[str, np.ndarray]:
         """Nothing beside the normalisation of the inputs."""
         return {}
 
     def case_weights(self, targets: Targets, training: np.ndarray, hparams: HParams) -> np.ndarray | None:  # noqa: ARG002
         """All cases are alike."""
         return None
+
+    def kept(self, hparams: HParams) -> tuple[str, ...]:  # noqa: ARG002
+        """Nothing."""
+        return ()
 
     def undefined(self, metric: str, targets: Targets) -> str:  # noqa: ARG002
         """Every metric is defined."""

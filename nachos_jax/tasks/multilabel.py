@@ -15,6 +15,7 @@ from nachos_jax.core.types import HParams
 from nachos_jax.data import checks
 from nachos_jax.data.columns import Columns
 from nachos_jax.data.spellings import is_missing
+from nachos_jax.data.sums import TrainingStatistics
 from nachos_jax.data.targets import Targets
 from nachos_jax.metrics import multilabel as metrics
 from nachos_jax.splits.strata import Strata
@@ -104,7 +105,13 @@ class Multilabel(DenseTask):
             },
         )
 
-    def told(self, targets: Targets, training: np.ndarray, hparams: HParams) -> dict[str, np.ndarray]:
+    def told(
+        self,
+        targets: Targets,
+        training: np.ndarray,
+        hparams: HParams,
+        inputs: TrainingStatistics | None = None,  # noqa: ARG002
+    ) -> dict[str, np.ndarray]:
         """Weights [labels, 2] of absence and presence: (known / (2 n))^exponent, from the training cases."""
         values = targets.values[training]
         counts = np.stack([(values == 0).sum(axis=0), (values == 1).sum(axis=0)], axis=1)

@@ -14,6 +14,7 @@ from nachos_jax.core.hparams import Hyperparameter
 from nachos_jax.core.types import HParams
 from nachos_jax.data import checks
 from nachos_jax.data.columns import Columns
+from nachos_jax.data.sums import TrainingStatistics
 from nachos_jax.data.targets import Targets
 from nachos_jax.metrics import regression as metrics
 from nachos_jax.splits.strata import Strata
@@ -84,7 +85,6 @@ class Regression(DenseTask):
     hyperparameters = (LOSS,)
     headline = metrics.HEADLINE
     metrics = metrics.METRICS
-    kept = ("target_mean", "target_sd")
     outcome = "number"
 
     def targets(self, columns: Columns, names: Sequence[str]) -> Targets:
@@ -121,12 +121,22 @@ class Regression(DenseTask):
             facts={"task": self.name, "names": [name], "targets": values.tolist()},
         )
 
-    def told(self, targets: Targets, training: np.ndarray, hparams: HParams) -> dict[str, np.ndarray]:  # noqa: ARG002
+    def told(
+        self,
+        targets: Targets,
+        training: np.ndarray,
+        hparams: HParams,  # noqa: ARG002
+        inputs: TrainingStatistics | None = None,  # noqa: ARG002
+    ) -> dict[str, np.ndarray]:
         """Mean and standard deviation of the training targets, float32 scalars."""
         known = targets.values[training]
         sd = known.std() if known.size and np.ptp(known) > 0 else 1.0
         mean = known.mean() if known.size else 0.0
         return {"target_mean": np.float32(mean), "target_sd": np.float32(sd)}  # type: ignore[dict-item]
+
+    def kept(self, hparams: HParams) -> tuple[str, ...]:  # noqa: ARG002
+        """Mean and standard deviation: networks predict standardised targets."""
+        return ("target_mean", "target_sd")
 
     def device(self, names: Sequence[str], hparams: HParams, setting: Setting = ALONE) -> NumberDevice:  # noqa: ARG002
         """See `nachos_jax.tasks.task.Task`."""

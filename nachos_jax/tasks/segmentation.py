@@ -18,7 +18,9 @@ from nachos_jax.core.types import HParams
 from nachos_jax.data import checks
 from nachos_jax.data.augment import augment
 from nachos_jax.data.columns import Columns
+from nachos_jax.data.foreground import UNLIMITED, VolumeSums
 from nachos_jax.data.ragged import Volumes
+from nachos_jax.data.sums import TrainingStatistics
 from nachos_jax.data.targets import Targets
 from nachos_jax.metrics import overlap as metrics
 from nachos_jax.splits.strata import Strata
@@ -39,6 +41,13 @@ LOSS = _row(
     choices=tuple(losses.MIXTURES),
     default="dice_ce",
     meaning="training loss, terms in equal parts",
+)
+NORMALISATION = _row(
+    "segmentation.normalisation",
+    "choice",
+    choices=NORMALISATIONS,
+    default=NORMALISATIONS[0],
+    meaning="of intensities: by the case, by the training cases, by their foreground, or none",
 )
 HYPERPARAMETERS = (
     _row(
@@ -71,13 +80,7 @@ HYPERPARAMETERS = (
         default=0.33,
         meaning="probability that a patch is made to hold a class, all classes alike",
     ),
-    _row(
-        "segmentation.normalisation",
-        "choice",
-        choices=NORMALISATIONS,
-        default=NORMALISATIONS[0],
-        meaning="of intensities: by the case, by the training cases, or none",
-    ),
+    NORMALISATION,
     LOSS,
     _row(
         "segmentation.flip_depth",
@@ -88,6 +91,8 @@ HYPERPARAMETERS = (
         meaning="probability of a flip of the depth",
     ),
 )
+FOREGROUND = "foreground"
+"""Name of what a fit is told of the foreground of its training cases."""
 OVERLAP = 0.5
 """Step of the windows of a mask that is kept, in sides of the patch; others do not overlap."""
 _INTENSITIES = ("brightness", "contrast", "gamma", "noise")
@@ -145,6 +150,8 @@ class MaskDevice:
         """[B, 3 K + 1] float32: of each class the volume, in mm³ or voxels, of what is rightly found, wrongly
         found and missed in the whole case, seen in tiles without overlap; and 1 - soft Dice, the background
         left out, plus the mean cross-entropy. NaN where the network gives NaN.
+
+        Volumes are those of the mask that the case came with, the loss is on the grid that the network sees.
         """
         return lax.map(functools.partial(self._observed, apply, cases.inputs, told), rows)
 
@@ -190,8 +197,10 @@ class MaskDevice:
         self, volumes: Volumes, row: jax.Array, image: jax.Array, inside: jax.Array, told: Told
     ) -> jax.Array:
         """The patch normalised, 0 beyond its case."""
-        choice = told.traced["segmentation.normalisation"]
-        whole = normalised(image, volumes.stats[row], told.mean, told.sd, choice)
+        choice = told.traced[NORMALISATION.name]
+        # Only fits that are normalised by it bring it along to predict.
+        foreground = told.task.get(FOREGROUND, jnp.asarray([UNLIMITED], jnp.float32))
+        whole = normalised(image, volumes.stats[row], told.mean, told.sd, foreground, choice)
         return jnp.where(inside[..., None], whole, 0.0)
 
     def segment(
@@ -225,13 +234,17 @@ class MaskDevice:
             _, labels, _ = patches.cut(volumes, row, first, self.patch)
             regions = losses.regions(logits[None], labels[None], own[None])
             entropy = jnp.sum(jnp.where(own, losses.cross_entropies(logits, labels), 0.0))
-            return sliding.counts(logits, labels, own), regions, entropy
+            if volumes.votes is None:
+                return sliding.counts(logits, labels, own), regions, entropy
+            votes = patches.votes(volumes, row, first, self.patch)
+            return sliding.counts_of_votes(logits, votes, own), regions, entropy
 
         tiles = sliding.grid(self.patch, 1.0)
         counts, regions, entropy = sliding.over_tiles(apply, read, volumes.shape[row], tiles, measure)
         voxels = jnp.prod(volumes.shape[row]).astype(jnp.float32)
         loss = losses.dice(regions, background=0.0)[0] + entropy / voxels
-        found = counts.astype(jnp.float32).reshape(-1) * jnp.prod(volumes.spacing[row])
+        size = jnp.prod(volumes.spacing[row]) if volumes.size is None else volumes.size[row]
+        found = counts.astype(jnp.float32).reshape(-1) * size
         return jnp.append(jnp.where(jnp.isfinite(loss), found, jnp.nan), loss)
 
 
@@ -273,6 +286,22 @@ class Segmentation(DenseTask):
             *planned(shape[:-1], [int(hparams.get(name, 0)) for name in SIDES], _dimensions(hparams)),
             shape[-1],
         )
+
+    def told(
+        self,
+        targets: Targets,
+        training: np.ndarray,
+        hparams: HParams,
+        inputs: TrainingStatistics | None = None,
+    ) -> dict[str, np.ndarray]:
+        """The foreground of the training cases, where the fit is normalised by it."""
+        if not isinstance(inputs, VolumeSums):
+            return super().told(targets, training, hparams)
+        return {FOREGROUND: inputs.foreground(training & (FOREGROUND in self.kept(hparams)))}
+
+    def kept(self, hparams: HParams) -> tuple[str, ...]:
+        """The foreground, where the fit is normalised by it."""
+        return (FOREGROUND,) if hparams.get(NORMALISATION.name) == "ct" else ()
 
     def device(self, names: Sequence[str], hparams: HParams, setting: Setting = ALONE) -> MaskDevice:
         """See `nachos_jax.tasks.task.Task`."""

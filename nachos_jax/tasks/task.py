@@ -20,6 +20,7 @@ import numpy as np
 from nachos_jax.core.hparams import Hyperparameter
 from nachos_jax.core.types import HParams, HParamValue
 from nachos_jax.data.columns import Columns
+from nachos_jax.data.sums import TrainingStatistics
 from nachos_jax.data.targets import Targets
 from nachos_jax.metrics.contract import Metric
 
@@ -169,9 +170,8 @@ class Task(Protocol):
         """What `seen` is called where it is stored: "logits", "predictions"."""
         ...
 
-    @property
-    def kept(self) -> tuple[str, ...]:
-        """Names of `told` that prediction needs too; they are stored with the weights."""
+    def kept(self, hparams: HParams) -> tuple[str, ...]:
+        """Names of `told` that prediction by such a fit needs too; they are stored with its weights."""
         ...
 
     @property
@@ -196,8 +196,17 @@ class Task(Protocol):
         """
         ...
 
-    def told(self, targets: Targets, training: np.ndarray, hparams: HParams) -> dict[str, np.ndarray]:
-        """What a fit is told, float32 arrays of fixed shapes, from its training cases ([N] bool) alone."""
+    def told(
+        self,
+        targets: Targets,
+        training: np.ndarray,
+        hparams: HParams,
+        inputs: TrainingStatistics | None = None,
+    ) -> dict[str, np.ndarray]:
+        """What a fit is told, float32 arrays of fixed shapes, from its training cases ([N] bool) alone.
+
+        `inputs` are what the store tells of them, where there is a store.
+        """
         ...
 
     def case_weights(self, targets: Targets, training: np.ndarray, hparams: HParams) -> np.ndarray | None:

@@ -158,6 +158,7 @@ CHOICES = {
     "data.impute": ("", "mean", "median"),
     "data.subject": ("", WAIVER),
     "data.spellings": ("refuse", "join", "apart"),
+    "data.spacing": ("", "mean", "median"),
     "data.equal_images": ("refuse", "accept"),
     "data.aspect": ("stretch", "pad"),
     "data.channels": (0, 1, 3),

@@ -76,14 +76,23 @@ def test_a_boolean_is_true_or_false(value):
     assert ROWS["nesterov"].check(True, "nesterov") is True
 
 
-@given(st.sampled_from(["sgd", "adam", "adamw"]), st.sampled_from(["constant", "inverse_time", "cosine"]))
+OF_SCHEDULES = {
+    "constant": set(),
+    "inverse_time": {"decay"},
+    "cosine": set(),
+    "poly": {"poly_power"},
+    "plateau": {"plateau_factor", "plateau_patience"},
+}
+
+
+@given(st.sampled_from(["sgd", "adam", "adamw"]), st.sampled_from(list(OF_SCHEDULES)))
 def test_active_keeps_what_matters_in_the_order_of_the_table(optimizer, schedule):
     values = {row.name: 0.5 for row in TABLE} | {"optimizer": optimizer, "schedule": schedule}
     kept = active(dict(sorted(values.items())), TABLE)
     assert list(kept) == [row.name for row in TABLE if row.name in kept]
     dropped = set(values) - set(kept)
     expected = {"beta1", "beta2"} if optimizer == "sgd" else {"momentum", "nesterov"}
-    assert dropped == expected | (set() if schedule == "inverse_time" else {"decay"})
+    assert dropped == expected | set().union(*OF_SCHEDULES.values()) - OF_SCHEDULES[schedule]
 
 
 def test_what_hangs_on_something_inactive_is_inactive():

@@ -30,6 +30,7 @@ def config(tmp_path: Path) -> Callable[..., DataConfig]:
         mask_key="masks",
         shape_key="shape",
         spacing_key="spacing",
+        spacing="",
         target_keys=(),
         subject_key="",
         site_key="",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -69,13 +70,15 @@ def test_the_axis_of_the_widest_spacing_stands_first():
     np.testing.assert_array_equal(found.one(3), given[3].image.transpose(2, 0, 1, 3))
 
 
-def test_any_choice_of_cases_has_equal_shapes_and_its_own_voxels():
-    found = store(cohort())
+@pytest.mark.parametrize("spacing", ["", "median"])
+def test_any_choice_of_cases_has_equal_shapes_and_its_own_voxels(spacing: str):
+    given = [replace(pair, spacing=(2.0, 1.0, 1.0 + 0.1 * row)) for row, pair in enumerate(pairs())]
+    found = store(cohort(replace(PLAIN, spacing=spacing), given))
     draw = np.random.default_rng(1)
     for cases in (draw.integers(0, CASES, 5), np.array([7, 7, 7, 7, 7]), np.array([11, 2, 3, 0, 9])):
         rows, form = found.rows(cases.astype(np.int32)), found.forms(5)
-        assert [np.shape(part) for part in rows] == [np.shape(part) for part in form]
-        assert [part.dtype for part in rows] == [part.dtype for part in form]
+        shapes = [[(part.shape, part.dtype) for part in jax.tree.leaves(tree)] for tree in (rows, form)]
+        assert shapes[0] == shapes[1]
         for place, case in enumerate(cases.tolist()):
             here = slice(rows.offset[place], rows.offset[place] + rows.shape[place].prod())
             np.testing.assert_array_equal(rows.voxels[here], found.one(case).reshape(-1, 1))

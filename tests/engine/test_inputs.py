@@ -175,7 +175,8 @@ def test_every_hyperparameter_reaches_the_lane_or_its_bucket():
 
 
 def test_a_choice_that_rides_is_told_by_its_place():
-    assert SCHEDULE.choices == ("constant", "inverse_time", "cosine"), "the order of engine/schedule.py"
+    of_engine = ("constant", "inverse_time", "cosine", "poly", "plateau")
+    assert SCHEDULE.choices == of_engine, "the order of engine/schedule.py"
 
 
 def test_what_a_fit_leaves_out_because_it_is_absent_rides_all_the_same(run):

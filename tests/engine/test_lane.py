@@ -81,13 +81,29 @@ OPTIMIZERS = {
         {"optimizer": "adamw", "learning_rate": 0.01, "weight_decay": 0.1},
         optax.adamw(0.01, weight_decay=0.1),
     ),
+    "as nnU-Net": (
+        {
+            "optimizer": "sgd",
+            "learning_rate": 0.01,
+            "momentum": 0.99,
+            "weight_decay": 3e-5,
+            "schedule": "poly",
+            "gradient_clip": 0.5,
+        },
+        optax.chain(
+            optax.clip_by_global_norm(0.5),
+            optax.add_decayed_weights(3e-5),
+            optax.sgd(optax.polynomial_schedule(0.01, 0.0, 0.9, 4 * 3), momentum=0.99, nesterov=True),
+        ),
+    ),
 }
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_lane_is_the_plain_loop(name: str):
     hparams, optimizer = OPTIMIZERS[name]
-    run, cohort = tiny.run_config(), tiny.cohort()
+    run = tiny.run_config(training__gradient_clip=hparams.get("gradient_clip", 0.0))
+    cohort = tiny.cohort()
     fit = tiny.fit(run, (0, 1), epochs=3, **hparams)
     records, payloads, _ = tiny.train([fit], run, cohort)
     losses, logits = plain_loop(fit, cohort, optimizer, np.arange(tiny.CASES)[None])

@@ -15,6 +15,7 @@ from nachos_jax.data.store import Dense
 from nachos_jax.engine import bucket_lanes, lane
 from nachos_jax.engine.program import empty_state, place
 from nachos_jax.engine.resume import Checkpoints
+from nachos_jax.engine.schedule import fallen_to
 from nachos_jax.records.schema import Curve
 from nachos_jax.runtime.mesh import by_lane
 from nachos_jax.tasks.task import Cases
@@ -224,8 +225,10 @@ def test_running_lanes_resume_bit_for_bit_from_their_checkpoint(cohort, tmp_path
     run = tiny.run_config(
         engine__lanes=2, training__epochs=6, training__patience=6, engine__checkpoint_epochs=1
     )
-    fits = tiny.some_fits(run)[:3]
+    falling = {"learning_rate": 1e-4, "schedule": "plateau", "plateau_patience": 0, "plateau_factor": 0.01}
+    fits = [tiny.fit(run, **falling), *tiny.some_fits(run)[:2]]
     undisturbed, _, _ = tiny.train(fits, run, cohort)
+    assert fallen_to(undisturbed[fits[0].id].training_loss[:5], 0.01, 0) < 1  # type: ignore[arg-type]
     first = tiny.LanePool(cohort, tiny.folds(cohort), run, Checkpoints(tmp_path, "first"), jax.devices()[:1])
     first.submit(fits)
     for _ in range(3):
@@ -236,6 +239,21 @@ def test_running_lanes_resume_bit_for_bit_from_their_checkpoint(cohort, tmp_path
     assert pool.spent.epochs == 3 * 6 - 2 * 3, "two lanes had done three epochs each"
     for fit in fits:
         assert second[fit.id] == undisturbed[fit.id]
+
+
+def test_a_fit_of_fewer_epochs_is_the_beginning_of_a_longer_one(cohort):
+    """Whatever the schedule: a refit follows the path that the search saw."""
+    run = tiny.run_config(engine__lanes=2, training__learning_rate=0.2)
+    (schedules,) = (row.choices for row in run.table if row.name == "schedule")
+    pairs = {
+        name: [tiny.fit(run, epochs=n, schedule=name, plateau_patience=0, decay=0.1) for n in (2, 4)]
+        for name in schedules
+    }
+    records, _, _ = tiny.train([fit for pair in pairs.values() for fit in pair], run, cohort)
+    curves = {name: [records[fit.id].training_loss for fit in pair] for name, pair in pairs.items()}
+    for name, (short, long) in curves.items():
+        assert short == long[:2], name
+    assert len({long for _, long in curves.values()}) >= 4, "only a plateau not yet met is a constant rate"
 
 
 def test_an_unreadable_checkpoint_costs_epochs_not_results(cohort, tmp_path, caplog):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nachos_jax.core.hparams import OPTIMISATION
-from nachos_jax.engine.schedule import rate
+from nachos_jax.engine.schedule import fallen_to, rate
 
 STEPS = 7  # an epoch
 HORIZON = 10.0
@@ -19,19 +19,24 @@ PEAKS = (0.3, 0.02, 1e-3)
 SCHEDULES = [str(name) for row in OPTIMISATION if row.name == "schedule" for name in row.choices]
 
 
-STEPWISE = jax.vmap(lambda step, traced: rate(step, jnp.int32(STEPS), HORIZON, traced), (0, None))
-LANES = jax.jit(jax.vmap(STEPWISE, (None, 0)))
+STEPWISE = jax.vmap(
+    lambda step, traced, fallen: rate(step, jnp.int32(STEPS), HORIZON, traced, fallen), (0, None, None)
+)
+LANES = jax.jit(jax.vmap(STEPWISE, (None, 0, None)))
 
 
-def rates(schedule: str, steps: np.ndarray, decay: float = 0.0, warmup: float = 0.0) -> np.ndarray:
+def rates(
+    schedule: str, steps: np.ndarray, decay: float = 0.0, warmup: float = 0.0, fallen: float = 1.0
+) -> np.ndarray:
     """[peaks, steps]: one lane a peak, every hyperparameter traced along the lane axis."""
     lanes = {
+        "poly_power": np.full(len(PEAKS), 0.9, np.float32),
         "learning_rate": np.asarray(PEAKS, np.float32),
         "schedule": np.full(len(PEAKS), SCHEDULES.index(schedule), np.float32),
         "decay": np.full(len(PEAKS), decay, np.float32),
         "warmup_epochs": np.full(len(PEAKS), warmup, np.float32),
     }
-    return np.asarray(LANES(steps.astype(np.int32), lanes))
+    return np.asarray(LANES(steps.astype(np.int32), lanes, np.float32(fallen)))
 
 
 def from_optax(schedule: optax.Schedule, steps: np.ndarray) -> np.ndarray:
@@ -81,6 +86,50 @@ def test_inverse_time_is_the_formula_of_keras(decay, step):
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_every_schedule_starts_at_its_peak_and_an_idle_lane_divides_by_nothing(schedule):
     np.testing.assert_allclose(rates(schedule, np.zeros(1), decay=2.0)[:, 0], PEAKS, rtol=1e-6)
-    names = ("learning_rate", "schedule", "decay", "warmup_epochs")
+    names = ("learning_rate", "schedule", "decay", "poly_power", "warmup_epochs")
     idle = {name: jnp.float32(0.0) for name in names}
-    assert float(rate(jnp.int32(0), jnp.int32(0), HORIZON, idle)) == 0.0
+    assert float(rate(jnp.int32(0), jnp.int32(0), HORIZON, idle, jnp.float32(1.0))) == 0.0
+
+
+def test_poly_is_that_of_pytorch():
+    import torch  # late: it takes seconds
+
+    found = rates("poly", np.arange(int(1.3 * HORIZON) * STEPS))
+    for lane, peak in enumerate(PEAKS):
+        rule = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=peak)
+        schedule = torch.optim.lr_scheduler.PolynomialLR(rule, int(HORIZON) * STEPS, power=0.9)
+        for step, ours in enumerate(found[lane]):
+            np.testing.assert_allclose(ours, rule.param_groups[0]["lr"], rtol=1e-4, atol=1e-6 * peak)
+            rule.step()
+            schedule.step()
+            assert ours == 0 or step < HORIZON * STEPS
+
+
+def test_the_plateau_schedule_alone_follows_its_factor():
+    assert (
+        rates("plateau", WHOLE_RUN, fallen=0.04) == np.float32(0.04) * np.asarray([PEAKS], np.float32).T
+    ).all()
+    for schedule in set(SCHEDULES) - {"plateau"}:
+        same = rates(schedule, WHOLE_RUN, fallen=0.04) == rates(schedule, WHOLE_RUN, fallen=1.0)
+        assert same.all(), schedule
+
+
+@given(st.lists(st.floats(0, 2), max_size=40), st.floats(0.1, 0.9), st.integers(0, 6))
+def test_a_plateau_is_what_pytorch_calls_one_of_the_smoothed_training_loss(losses, factor, patience):
+    import torch  # late: it takes seconds
+
+    rule = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        rule, factor=factor, patience=patience, threshold=1e-3, threshold_mode="abs", eps=0.0
+    )
+    smooth = None
+    for done in range(len(losses) + 1):
+        found = fallen_to(losses[:done], factor, patience)
+        np.testing.assert_allclose(found, rule.param_groups[0]["lr"], rtol=1e-6)
+        if done < len(losses):
+            smooth = losses[done] if smooth is None else 0.93 * smooth + (1.0 - 0.93) * losses[done]
+            schedule.step(smooth)
+
+
+def test_a_loss_that_stands_still_costs_a_factor_after_each_wait():
+    assert [fallen_to([1.0] * n, 0.5, 2) for n in range(9)] == [1, 1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25]

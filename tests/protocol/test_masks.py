@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +27,10 @@ from tests.protocol.test_leak import OUTER, seen_from_inside
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
+CT = {"task__segmentation__normalisation": "ct"}
+"""What looks hardest at the masks of other cases."""
+
+
 @pytest.fixture(scope="module")
 def cohort() -> Cohort:
     given = [dataclasses.replace(pair, image=pair.image.astype(np.float32)) for pair in masks.pairs()]
@@ -33,7 +39,7 @@ def cohort() -> Cohort:
 
 @pytest.fixture(scope="module")
 def run():
-    return checked(masks.config())
+    return checked(masks.config(**CT))
 
 
 @pytest.fixture(scope="module")
@@ -60,13 +66,14 @@ def spoilt(cohort: Cohort) -> Cohort:
         n_places=np.where(of[:, None], 1, store.n_places),
         total=np.where(of[:, None], np.nan, store.total),
         squares=np.where(of[:, None], np.nan, store.squares),
+        foreground=np.where(of[:, None, None], np.float32(1e6), store.foreground),
     )
     targets = dataclasses.replace(cohort.targets, values=values)
     return dataclasses.replace(cohort, store=changed, targets=targets, hash="spoilt")
 
 
 def test_nothing_of_a_test_fold_reaches_its_study(cohort: Cohort, run, finished: Path, tmp_path: Path):
-    dirty = checked(masks.config(data__equal_images="accept"))
+    dirty = checked(masks.config(data__equal_images="accept", **CT))
     evaluate(dirty, str(tmp_path), [OUTER], spoilt(cohort), quiet=True)
     assert seen_from_inside(tmp_path) == seen_from_inside(finished)
 
@@ -85,6 +92,22 @@ def test_the_test_of_a_fold_tells_volumes_of_all_its_cases(cohort: Cohort, finis
         assert np.abs(windows - parts).sum() < 0.5 * parts.sum()
         assert (test.arrays["hd95"] >= 0).all()
         assert ((test.arrays["nsd"] >= 0) & (test.arrays["nsd"] <= 1)).all()
+
+
+def test_masks_are_measured_on_the_grid_that_they_came_with(monkeypatch: pytest.MonkeyPatch):
+    given = [
+        dataclasses.replace(pair, spacing=(2.0, 1.0, 1.0 + row / 10))
+        for row, pair in enumerate(masks.pairs())
+    ]
+    whole = masks.cohort(masks.Rules(spacing="median"), given)
+    monkeypatch.setattr(segmenter, "segmenter", lambda of, _: of.cohort.store.mask)
+    of: Any = SimpleNamespace(cohort=whole)
+    done: Any = SimpleNamespace(status="done")
+    found = segmenter.measured(of, done, range(masks.CASES))
+    right, _, missed = np.moveaxis(found["window_volumes"], -1, 0)
+    np.testing.assert_allclose(right + missed, whole.targets.values, rtol=1e-5)
+    assert right.sum() > 0.8 * whole.targets.values.sum()
+    assert np.nanmedian(found["hd95"]) < 1.5
 
 
 def test_the_report_shows_every_class_and_case(cohort: Cohort, finished: Path):

@@ -94,7 +94,7 @@ def _check_told(task: Task, targets: Targets, hparams: HParams) -> None:
         "told: the same shapes whatever is trained on"
     )
     assert all(np.asarray(value).dtype == np.float32 for value in told.values()), "told: float32"
-    assert set(task.kept) <= set(told), "kept: names that are told"
+    assert set(task.kept(hparams)) <= set(told), "kept: names that are told"
     spoilt = targets.values.copy()
     spoilt[~training] = spoilt[training][0]
     again = task.told(replace(targets, values=spoilt), training, hparams)

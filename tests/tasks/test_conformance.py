@@ -50,8 +50,8 @@ def test_ordered_classes_keep_it_too() -> None:
 
 def test_what_is_told_of_held_out_cases_is_caught() -> None:
     class Leaking(Regression):
-        def told(self, targets, training, hparams):
-            return super().told(targets, np.ones_like(training), hparams)
+        def told(self, targets, training, hparams, inputs=None):
+            return super().told(targets, np.ones_like(training), hparams, inputs)
 
     with pytest.raises(AssertionError, match="held out"):
         conformance.check(Leaking(), columns(CELLS["regression"]))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from nachos_jax.core.errors import UsageError
+from nachos_jax.data import resampling
 from nachos_jax.data.columns import Columns, MaskCounts
 from nachos_jax.data.ragged import Volume, stored
 from nachos_jax.tasks.segmentation import TASK, MaskDevice
@@ -97,6 +98,27 @@ def test_what_is_seen_of_a_case_is_what_a_plain_loop_over_its_voxels_sees(patch:
         np.testing.assert_allclose(seen[row, -1], loss, rtol=1e-4)
 
 
+def test_a_case_that_was_resampled_is_judged_by_the_mask_that_it_came_with() -> None:
+    """Its voxels take what the nearest voxel of the grid is given that the network sees."""
+    some, spacing = volumes(3), (1.0, 1.5, 1.0)
+    there = [resampling.resampled(volume, spacing) for volume in some]
+    store = stored(there, CLASSES, resampling.origin(some, there, CLASSES))
+    cases = Cases(jax.tree.map(jnp.asarray, store.rows(np.arange(3, dtype=np.int32))), None)
+    device = MaskDevice(CLASSES, (4, 5, 3))
+    seen = jax.jit(lambda r: device.observe(apply, cases, r, told()))(jnp.arange(3))
+    for row, (case, seen_as) in enumerate(zip(some, there, strict=True)):
+        image = (seen_as.image - seen_as.image.mean()) / seen_as.image.std()
+        called = (image @ WEIGHTS + np.array([0.3, 0.0, -0.2])).argmax(-1)
+        sides = zip(case.labels.shape, called.shape, strict=True)
+        called = called[np.ix_(*[((np.arange(own) + 0.5) * side / own).astype(int) for own, side in sides])]
+        hits = [
+            [np.sum((called == k) & (case.labels == k)), np.sum((called == k) & (case.labels != k))]
+            + [np.sum((called != k) & (case.labels == k))]
+            for k in range(1, CLASSES + 1)
+        ]
+        np.testing.assert_allclose(seen[row, :-1], np.ravel(hits) * np.prod(SPACING), rtol=1e-6)
+
+
 def test_a_network_that_gives_nan_is_seen_as_nan() -> None:
     cases = Cases(
         jax.tree.map(jnp.asarray, stored(volumes(2), CLASSES).rows(np.arange(2, dtype=np.int32))), None
@@ -153,7 +175,9 @@ PLAIN: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     ),
     "min_max": lambda x: (x - x.min()) / np.ptp(x),
     "none": lambda x: x,
+    "ct": lambda x: (np.clip(x, -1.0, 9.0) - 5.0) / 4.0,
 }
+FOREGROUND = np.asarray([[-1.0, 9.0, 5.0, 4.0]], np.float32)
 
 
 @pytest.mark.parametrize("name", CHOICES)
@@ -161,7 +185,8 @@ def test_intensities_are_those_of_numpy(name: str) -> None:
     volume = volumes(1)[0]
     stats = jnp.asarray(stored([volume], CLASSES).stats[0])
     choice = jnp.float32(CHOICES.index(name))
-    found = normalised(jnp.asarray(volume.image), stats, jnp.asarray([3.0]), jnp.asarray([2.0]), choice)
+    training = jnp.asarray([3.0]), jnp.asarray([2.0]), jnp.asarray(FOREGROUND)
+    found = normalised(jnp.asarray(volume.image), stats, *training, choice)
     np.testing.assert_allclose(found, PLAIN[name](volume.image), rtol=1e-4, atol=1e-5)
 
 
@@ -171,7 +196,9 @@ def test_a_case_of_one_value_stays_finite(name: str) -> None:
     stats = jnp.asarray(stored([flat], CLASSES).stats[0])
     choice = jnp.float32(CHOICES.index(name))
     image = jnp.asarray(flat.image, jnp.float32)
-    assert bool(jnp.isfinite(normalised(image, stats, jnp.zeros(1), jnp.ones(1), choice)).all())
+    foreground = stored([flat], CLASSES).sums().foreground(np.ones(1, bool))
+    training = jnp.zeros(1), jnp.ones(1), jnp.asarray(foreground)
+    assert bool(jnp.isfinite(normalised(image, stats, *training, choice)).all())
 
 
 def test_a_patch_is_planned_from_the_case_in_the_middle() -> None:

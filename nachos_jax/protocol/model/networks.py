@@ -26,6 +26,8 @@ from nachos_jax.tasks import registry as tasks
 from nachos_jax.tasks.dense import normalised
 from nachos_jax.tasks.task import DeviceTask, Setting, Task, Told
 
+_TASK = "task/"
+
 
 @dataclass(frozen=True)
 class Predicted:
@@ -96,7 +98,8 @@ def weights(of: Architecture, arrays: Mapping[str, np.ndarray]) -> Weights:
     abstract = lane.parts(nnx.eval_shape(lambda: of.build(nnx.Rngs(0))))
     groups = zip(("params", "stats", "frozen"), abstract, strict=True)
     filled = [_filled(prefix, part, arrays) for prefix, part in groups]
-    task = {name: arrays[f"task/{name}"] for name in of.predicted.on_host.kept}
+    task = {name.removeprefix(_TASK): array for name, array in arrays.items() if name.startswith(_TASK)}
+    task |= {name: arrays[_TASK + name] for name in of.predicted.on_host.kept(dict(of.hparams))}
     params, stats, frozen = filled
     told = Told(arrays["pixel_mean"], arrays["pixel_sd"], task, {}, arrays.get("fill"))
     return Weights(params, stats, frozen, told)

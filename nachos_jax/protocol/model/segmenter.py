@@ -13,6 +13,7 @@ from flax import nnx
 from safetensors.numpy import load
 
 from nachos_jax.core.types import HParams
+from nachos_jax.data import resampling
 from nachos_jax.data.ragged import Ragged
 from nachos_jax.engine import lane
 from nachos_jax.engine.inputs import as_number
@@ -70,11 +71,12 @@ def measured(run: Run, record: FitRecord, rows: Sequence[int]) -> dict[str, np.n
     if record.status == "done":
         mask_of = segmenter(run, record)
         for place, row in enumerate(rows):
-            truth, mask, spacing = store.mask(row), mask_of(row), store.spacing[row].astype(float)
-            volumes[place] = _counts(truth, mask, classes) * spacing.prod()
+            truth, spacing = store.truth(row)
+            mask = resampling.restored(mask_of(row), truth.shape, store.spacing[row].tolist(), spacing)
+            volumes[place] = _counts(truth, mask, classes) * np.prod(spacing)
             if truth.shape[0] == 1:
                 truth, mask, spacing = truth[0], mask[0], spacing[1:]
-            distances[place] = surface.of_classes(truth, mask, classes + 1, spacing.tolist(), TOLERANCE)
+            distances[place] = surface.of_classes(truth, mask, classes + 1, list(spacing), TOLERANCE)
     return {"window_volumes": volumes, "hd95": distances[..., 0], "nsd": distances[..., 1]}
 
 

@@ -5,14 +5,20 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-CHOICES = ("z_score", "training", "percentiles", "min_max", "none")
+CHOICES = ("z_score", "training", "percentiles", "min_max", "none", "ct")
 """By mean and SD of the case; by those of all voxels of the training cases, one scale for all (as CT has);
 percentiles 0.5 to 99.5 of the case as 0 to 1, what lies beyond clipped; its smallest and largest value as 0
-and 1; as they are."""
+and 1; as they are; percentiles 0.5 to 99.5 of the foreground of the training cases, what lies beyond clipped,
+by mean and SD of that foreground (nnU-Net's way with CT)."""
 
 
 def normalised(
-    image: jax.Array, stats: jax.Array, mean: jax.Array, sd: jax.Array, choice: jax.Array
+    image: jax.Array,
+    stats: jax.Array,
+    mean: jax.Array,
+    sd: jax.Array,
+    foreground: jax.Array,
+    choice: jax.Array,
 ) -> jax.Array:
     """The image [..., C] float32 under one of CHOICES.
 
@@ -21,6 +27,8 @@ def normalised(
         stats: [C, 6] float32 of the case, see `nachos_jax.data.ragged.STATISTICS`.
         mean: [C] float32 of the training cases.
         sd: [C] float32 of the training cases.
+        foreground: [C, 4] or [1, 4] float32 of the training cases, see
+            `nachos_jax.data.foreground.VolumeSums`.
         choice: place in CHOICES, a scalar, traced or not.
     """
     own_mean, own_sd, p_low, p_high, low, high = (stats[:, k] for k in range(6))
@@ -32,6 +40,7 @@ def normalised(
         (p_low, p_high, p_low, _or_one(p_high - p_low)),
         (-endless, endless, low, _or_one(high - low)),
         (-endless, endless, zero, one),
+        tuple(jnp.broadcast_to(foreground[:, k], low.shape) for k in range(4)),
     )
     place = jnp.round(choice).astype(jnp.int32)
     least, most, shift, scale = (jnp.stack(column)[place] for column in zip(*table, strict=True))

@@ -112,6 +112,21 @@ def cut(
     volumes: Volumes, row: jax.Array, first: jax.Array, patch: tuple[int, ...], flips: jax.Array | None = None
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The same of a patch that begins at a voxel [3] int32 and is mirrored at most: no interpolation."""
+    flat, inside = _voxels(volumes, row, first, patch, flips)
+    labels = jnp.where(inside, volumes.labels[flat].astype(jnp.int32), 0)
+    return volumes.voxels[flat].astype(jnp.float32), labels, inside
+
+
+def votes(volumes: Volumes, row: jax.Array, first: jax.Array, patch: tuple[int, ...]) -> jax.Array:
+    """[*patch, K + 1] int32: how many voxels of each class of the mask that the case came with lie here."""
+    flat, inside = _voxels(volumes, row, first, patch)
+    return jnp.where(inside[..., None], volumes.votes[flat].astype(jnp.int32), 0)
+
+
+def _voxels(
+    volumes: Volumes, row: jax.Array, first: jax.Array, patch: tuple[int, ...], flips: jax.Array | None = None
+) -> tuple[jax.Array, jax.Array]:
+    """Where the voxels of a patch stand among all, and which of them lie in the case; see `cut`."""
     shape = volumes.shape[row]
     lines = []
     for axis, side in enumerate(patch):
@@ -122,9 +137,7 @@ def cut(
     inside = _outer(*((line >= 0) & (line < shape[axis]) for axis, line in enumerate(lines)))
     voxel = [jnp.clip(line, 0, shape[axis] - 1) for axis, line in enumerate(lines)]
     flat = (voxel[0][:, None, None] * shape[1] + voxel[1][None, :, None]) * shape[2] + voxel[2][None, None, :]
-    flat = volumes.offset[row] + flat
-    labels = jnp.where(inside, volumes.labels[flat].astype(jnp.int32), 0)
-    return volumes.voxels[flat].astype(jnp.float32), labels, inside
+    return volumes.offset[row] + flat, inside
 
 
 def _outer(a: jax.Array, b: jax.Array, c: jax.Array) -> jax.Array:

@@ -122,6 +122,20 @@ def counts(logits: jax.Array, labels: jax.Array, own: jax.Array) -> jax.Array:
     return jnp.stack([jnp.stack(of(number)) for number in range(1, logits.shape[-1])])
 
 
+def counts_of_votes(logits: jax.Array, votes: jax.Array, own: jax.Array) -> jax.Array:
+    """`counts` on another grid, of which so many voxels of each class lie in a voxel: votes [*space, K]."""
+    called = jnp.argmax(logits, -1).astype(jnp.int32)
+    mine = jnp.where(own[..., None], votes, 0)
+    every = jnp.sum(mine, -1, dtype=jnp.int32)
+
+    def of(number: int) -> list[jax.Array]:
+        said, true = called == number, mine[..., number]
+        parts = (jnp.where(said, true, 0), jnp.where(said, every - true, 0), jnp.where(said, 0, true))
+        return [jnp.sum(part, dtype=jnp.int32) for part in parts]
+
+    return jnp.stack([jnp.stack(of(number)) for number in range(1, logits.shape[-1])])
+
+
 def averaged(apply: Apply, read: Read, shape: jax.Array, where: Grid, canvas: tuple[int, ...]) -> jax.Array:
     """Logits of a whole case, the mean over all windows that see a voxel, by their `importance`.
 
