@@ -125,7 +125,7 @@ def test_volumes_that_cannot_be_are_refused(truth, part, match):
 def test_voxels_of_agreement_and_error_are_counted():
     draw = np.random.default_rng(1)
     truth, mask = draw.integers(0, 3, (2, 8, 12, 10)).astype(np.uint8)
-    found = overlap.voxels(truth, mask, 2)
+    found = m.voxels(truth, mask, 2)
     for number in (1, 2):
         said, true = mask == number, truth == number
         assert found[number - 1].tolist() == [(said & true).sum(), (said & ~true).sum(), (~said & true).sum()]
