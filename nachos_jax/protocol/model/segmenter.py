@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -37,6 +37,10 @@ class Segmenter:
     of: Architecture
     members: tuple[Weights, ...]
     mirrored: tuple[int, ...]
+
+    def mirror(self, wanted: bool) -> Segmenter:
+        """The same, or one that mirrors nothing, which takes a half, a quarter or an eighth of the time."""
+        return self if wanted else replace(self, mirrored=())
 
     def canvas(self, sides: Sequence[Sequence[int]]) -> tuple[int, int, int]:
         """(D, H, W) that hold cases of these sides and a patch: masks on one canvas are compiled for once."""
@@ -71,7 +75,6 @@ def segmenter(
     predicted: Predicted,
     precision: str,
     members: Sequence[Mapping[str, np.ndarray]],
-    mirror: bool = True,
 ) -> Segmenter:
     """The segmenter of some weights files.
 
@@ -82,7 +85,6 @@ def segmenter(
         predicted: classes, and the patch as the shape.
         precision: "float32" or "bfloat16".
         members: arrays of a weights file each.
-        mirror: False for no mirroring, which takes a half, a quarter or an eighth of the time.
 
     Raises:
         KeyError, ValueError, TypeError: the network cannot be built, or the weights are those of another one.
@@ -96,7 +98,7 @@ def segmenter(
     }
     found = [networks.weights(of, arrays) for arrays in members]
     told = tuple(one._replace(told=one.told._replace(traced=traced)) for one in found)
-    return Segmenter(of, told, mirrored(hparams, predicted.shape) if mirror else ())
+    return Segmenter(of, told, mirrored(hparams, predicted.shape))
 
 
 def mirrored(hparams: HParams, patch: Sequence[int]) -> tuple[int, ...]:
