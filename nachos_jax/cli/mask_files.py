@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,6 +15,7 @@ import numpy as np
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.records.cells import csv_text
+from nachos_jax.records.decode import parse
 from nachos_jax.records.store import write_atomic
 
 if TYPE_CHECKING:
@@ -32,9 +32,8 @@ NOTE = (
 def asked(model: str) -> bool:
     """Whether a folder holds a model of masks; what is wrong with it is told by who loads it."""
     try:
-        description = json.loads((Path(model) / "model.json").read_text(encoding="utf-8"))
-        return description.get("task") == "segmentation"
-    except (OSError, ValueError, AttributeError):
+        return parse((Path(model) / "model.json").read_bytes())["task"] == "segmentation"
+    except (OSError, ValueError, KeyError, TypeError):
         return False
 
 

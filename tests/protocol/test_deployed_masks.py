@@ -137,7 +137,8 @@ def test_files_tables_and_archives_give_the_masks_of_arrays(model: DeployedModel
         inside = tuple(map(slice, pair.mask.shape))
         arrays["images"][number][inside] = pair.image[..., 0]
         arrays["masks"][number][inside] = pair.mask
-    np.savez(tmp_path / "cases.npz", shape=sides, spacing=np.full(sides.shape, 2.0), **arrays)
+    more = {"shape": sides, "spacing": np.full(sides.shape, 2.0)}
+    np.savez(tmp_path / "cases.npz", **arrays, **more)  # type: ignore[arg-type]
     inputs = {
         "folder": tmp_path / "images",
         "pairs": tmp_path,
@@ -182,3 +183,114 @@ def kept(folder: Path, name: str, number: int, shape: tuple[int, ...]) -> np.nda
     np.testing.assert_array_equal(found.affine, AFFINE)
     assert found.values.dtype == np.uint8
     return found.values
+
+
+def wrong(root: Path) -> None:
+    """Files that a model of gray images, or of volumes, with two classes cannot take, and some good ones."""
+    draw = np.random.default_rng(0)
+    gray = draw.integers(0, 255, (9, 8), np.uint8)
+    nifti.write(root / "volume.nii", draw.integers(0, 255, (9, 8, 7)).astype(np.int16), AFFINE)
+    nifti.write(root / "two.nii", draw.integers(0, 255, (9, 8, 7, 2)).astype(np.int16), AFFINE)
+    nifti.write(root / "nan.nii", np.full((9, 8, 7), np.nan, np.float32), AFFINE)
+    nifti.write(root / "three.nii", np.full((9, 8, 7), 3, np.uint8), AFFINE)
+    Image.fromarray(gray).save(root / "gray.png")
+    Image.fromarray(np.full((9, 8), 3, np.uint8)).save(root / "three.png")
+    Image.fromarray(draw.integers(0, 255, (9, 8, 3), np.uint8)).save(root / "colour.png")
+    (root / "nothing").mkdir()
+    (root / "other").mkdir()
+    (root / "other" / "mine.txt").write_text("mine", encoding="utf-8")
+    np.savez(root / "unnamed.npz", pictures=gray[None])
+    np.savez(root / "flat.npz", images=gray)
+    for name, text in {
+        "nopath.csv": "file\ngray.png\n",
+        "empty.csv": "path\n",
+        "lost.csv": "path\nlost.png\n",
+        "three2.csv": "path,mask\ngray.png,three.png\n",
+        "three3.csv": "path,mask\nvolume.nii,three.nii\n",
+        "text.txt": "",
+    }.items():
+        (root / name).write_text(text, encoding="utf-8")
+
+
+REFUSED = [
+    (2, ["colour.png"], ["colour.png has 3 channel(s)", "trained on images with 1"]),
+    (2, ["volume.nii"], ["volume.nii has 3 axes of space (9 x 8 x 7)", "images of two dimensions"]),
+    (2, ["three2.csv"], ["gray.png: its reference mask holds label 3", "(background) to 2 (right)"]),
+    (2, ["gray.png,gray.png"], ["both be called 'gray'"]),
+    (2, ["flat.npz"], ["images has shape (9, 8)", "[N, H, W]"]),
+    (2, ["nothing"], ["nothing holds no NIfTI, PNG"]),
+    (3, ["gray.png"], ["gray.png has 2 axes of space (9 x 8)", "volumes of three dimensions"]),
+    (3, ["two.nii"], ["two.nii has 2 channel(s)", "trained on images with 1", "ID_0000"]),
+    (3, ["nan.nii"], ["nan.nii", "NaN or infinite"]),
+    (3, ["three3.csv"], ["volume.nii: its reference mask holds label 3"]),
+    (3, ["nopath.csv"], ["nopath.csv has no column 'path'"]),
+    (3, ["empty.csv"], ["there is no image to segment"]),
+    (3, ["lost.csv"], ["lost.csv line 2", "lost.png"]),
+    (3, ["lost.nii"], ["lost.nii: there is no such file"]),
+    (3, ["text.txt"], ["text.txt is no NIfTI"]),
+    (3, ["unnamed.npz"], ["no array 'images'", "'pictures'"]),
+    (3, ["volume.nii", "--output=OUT.csv"], ["this model makes masks; name a folder"]),
+    (3, ["volume.nii", "--output=other"], ["holds other files and no volumes.csv"]),
+    (3, ["volume.nii", "--output=lost/out"], ["there is no folder", "make it first"]),
+    (3, [".", "--output=nothing"], ["lie in each other", "name another folder"]),
+    (3, ["volume.nii", "--mirror=maybe"], ["--mirror=maybe: must be yes or no"]),
+    (3, ["volume.nii", "--apply=threshold"], ["--apply is not for models of masks"]),
+    (3, ["volume.nii", "--explain=maps"], ["--explain is not for models of masks"]),
+]
+
+
+@pytest.mark.parametrize(("made", "words", "parts"), REFUSED, indirect=["made"])
+def test_what_cannot_be_segmented_is_refused_and_nothing_written(
+    made: Any, words: list[str], parts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    wrong(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    flags = words[1:] if "--output" in words[-1] else [*words[1:], "--output=out"]
+    code, out, err = predicted(f"--model={made[0]}", f"--input={words[0]}", *flags)
+    assert (code, out) == (2, "")
+    for part in parts:
+        assert part in err, f"{part!r} is not in {err!r}"
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_arrays_that_do_not_fit_are_refused(model: DeployedModel, made: Any):
+    image = made[1][0].image
+    assert model.segment([]) == []
+    for given, part in (
+        (image[None], "give several as a list"),
+        (np.concatenate([image, image], axis=-1), "has shape"),
+        (image.astype(str), "give numbers"),
+        (np.where(image > 0, np.nan, np.float32(0)), "NaN or infinite"),
+        ([image, image[:0]], "images[1] has shape"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            model.segment(given)
+        assert part in str(caught.value)
+    for call in (model.predictions, model.probabilities, model.predict):
+        with pytest.raises(UsageError, match="this model makes masks"):
+            call(image)
+
+
+@pytest.mark.parametrize("made", [3], indirect=True)
+def test_files_of_channels_are_one_case_and_a_second_run_clears_the_first(made: Any, tmp_path: Path):
+    """Of a model of one channel, ID_0000 is the case ID."""
+    images, output = tmp_path / "imagesTs", tmp_path / "out"
+    images.mkdir()
+    for number in (1, 2):
+        nifti.write(images / f"liver_{number:03d}_0000.nii.gz", made[1][number].image[..., 0], AFFINE)
+    words = (f"--model={made[0]}", f"--output={output}", "--mirror=no")
+    assert predicted(*words, f"--input={images}")[0] == 0
+    assert [row["case"] for row in rows_of(output)] == ["liver_001", "liver_002"]
+    assert {path.name for path in output.iterdir()} == {"liver_001.nii.gz", "liver_002.nii.gz", "volumes.csv"}
+    first = (output / "liver_001.nii.gz").read_bytes()
+    assert predicted(*words, f"--input={images / 'liver_001_0000.nii.gz'}")[0] == 0
+    assert {path.name for path in output.iterdir()} == {"liver_001.nii.gz", "volumes.csv"}
+    assert (output / "liver_001.nii.gz").read_bytes() == first
+
+
+def test_a_damaged_model_is_refused(made: Any, tmp_path: Path):
+    folder = shutil.copytree(made[0], tmp_path / "deploy")
+    (folder / "weights_00.safetensors").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"weights_00.safetensors is missing or damaged"):
+        nachos_jax.load(folder)
