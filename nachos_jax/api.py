@@ -202,7 +202,8 @@ def load(path: str | os.PathLike) -> DeployedModel:
         path: the folder that `deploy` wrote.
 
     Returns:
-        The model: `probabilities(images)`, `predict(paths)`, `classes`, `description`.
+        The model: `probabilities(images)`, `predict(paths)`, `classes`, `description`; one that makes masks:
+        `segment(images)`.
 
     Raises:
         UsageError: no model there, or it is damaged.

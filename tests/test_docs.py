@@ -78,8 +78,8 @@ def parsed(words: list[str]):
 
 # --- what the documents are about: small data in the three forms, and a run of the CSV ----------------
 
-ELSEWHERE = {"checkpoints/", "checkpoints/evaluate", "run.1.log", "study.json"}
-"""What a finished run of one process does not hold; tests of launches, engine and `nachos study` see them."""
+ELSEWHERE = {"checkpoints/", "checkpoints/evaluate", "run.1.log", "study.json", "volumes.csv"}
+"""What a finished run of classes in one process does not hold; tests of launches and masks see them."""
 
 
 @pytest.fixture(scope="module")

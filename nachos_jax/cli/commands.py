@@ -119,6 +119,15 @@ def _work(config: Any, workdir: str, words: list[str], party: Any) -> None:
 
 def predict(values: Any, _words: list[str]) -> None:
     """`nachos predict`: predictions of new images, and where they come from."""
+    from nachos_jax.cli import mask_files
+
+    if mask_files.asked(values.model):
+        _predict_masks(values)
+        return
+    if values.mirror is not None:
+        raise UsageError(
+            f"--mirror={values.mirror} is for models of masks, and {values.model} makes none: leave it out."
+        )
     output = _output(values.output, values.input)
     from nachos_jax.cli import explanations
     from nachos_jax.cli.predictions import write
@@ -141,6 +150,21 @@ def predict(values: Any, _words: list[str]) -> None:
     print(f"predictions: {write(output, names, header, rows)}")
     if table:
         print(f"explanations: {table}\n{explanations.NOTE}")
+
+
+def _predict_masks(values: Any) -> None:
+    """`nachos predict` of a model that makes masks."""
+    for name in ("apply", "explain", "explain_method"):
+        if values[name].value is not None:
+            raise UsageError(f"--{name} is not for models of masks, and {values.model} is one: leave it out.")
+    from nachos_jax.cli import mask_files
+
+    place, mirror = mask_files.folder(values.output, values.input), mask_files.mirrored(values.mirror)
+    from nachos_jax.protocol.model.deployed import load
+    from nachos_jax.runtime import compile_cache
+
+    compile_cache.switch_on()
+    print("\n".join(mask_files.write(place, load(values.model), values.input, mirror)))
 
 
 def _output(text: str, inputs: list[str]) -> Path:
@@ -208,18 +232,31 @@ NAMES: Mapping[str, Command] = {
     ),
     "predict": Command(
         predict,
-        "class probabilities of new images by a deployed model",
+        "predictions of new cases by a deployed model: probabilities, numbers or masks",
         (
             Flag("model", "DIR/deploy", "Folder that `nachos deploy` wrote.", path=True),
             Flag(
                 "input",
                 "PATH[,PATH...]",
                 "Image files, folders, or CSVs with a column path; of a model of vectors, npz, csv, tsv or "
-                "parquet files with its features.",
+                "parquet files with its features; of one that makes masks also NIfTI and npz files.",
                 many=True,
                 path=True,
             ),
-            Flag("output", "FILE.csv", "CSV file to write.", path=True),
+            Flag(
+                "output",
+                "FILE.csv|FOLDER",
+                "CSV file to write; of a model that makes masks, a folder for them and a table of volumes.",
+                path=True,
+            ),
+            Flag(
+                "mirror",
+                "yes|no",
+                "Whether a model that makes masks also looks at each window mirrored, along the axes along "
+                "which it was trained so: yes (the default, as in nnU-Net), or no, which takes a half to an "
+                "eighth of the time.",
+                required=False,
+            ),
             Flag(
                 "apply",
                 "temperature,threshold",

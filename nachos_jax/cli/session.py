@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,12 +15,16 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.records.hold import held, made, unwritable
 from nachos_jax.runtime import compile_cache
 
+_OWN = {".lock", "run.log"}
+"""What a session writes by itself."""
 FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
 @contextlib.contextmanager
 def session(workdir: str, command: Sequence[str]) -> Iterator[None]:
     """Holds the run directory and logs into WORKDIR/run.log and to the terminal.
+
+    A launch that is refused before its first record leaves neither file nor folder where there was none.
 
     Args:
         workdir: the run directory, made if need be.
@@ -27,10 +33,16 @@ def session(workdir: str, command: Sequence[str]) -> Iterator[None]:
     Raises:
         UsageError: the directory cannot be written to, another launch holds it, or it cannot be read.
     """
+    new = not os.path.lexists(workdir)
     folder = made(workdir)
-    with held(folder), _logging(folder / "run.log", command):
-        _prepare_jax()
-        yield
+    try:
+        with held(folder), _logging(folder / "run.log", command):
+            _prepare_jax()
+            yield
+    except UsageError:
+        if new and {path.name for path in folder.iterdir()} <= _OWN:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 @contextlib.contextmanager

@@ -41,16 +41,14 @@ def read_masks(data: DataConfig) -> MaskSource:
         UsageError: no such folders, an image without mask or the other way round, files that are damaged.
     """
     root = Path(expanded(data.path))
-    places = next((pair for pair in PLACES if all(os.path.isdir(root / name) for name in pair)), None)
-    if places is None:
+    found = pairs_in(root)
+    if found is None:
         known = " or ".join(f"{a} and {b}" for a, b in PLACES)
         raise UsageError(
             f"config.data.path = {str(root)!r} holds no folders {known}: name the folder that does, or list "
             "images and masks in a CSV table (--config.data.source=csv)."
         )
-    masks = _by_name(root / places[1])
-    images = _channels(root / places[0], set(masks))
-    _refuse_lonely(root, places, set(images), set(masks))
+    images, masks = found
     names = sorted(images)
     columns = Columns(
         source=str(root),
@@ -69,6 +67,27 @@ def read_masks(data: DataConfig) -> MaskSource:
         return lambda row: read_pair(images[names[row]], masks[names[row]])
 
     return MaskSource(columns, lambda row: str(masks[names[row]]), open_pairs)
+
+
+def pairs_in(root: Path) -> tuple[dict[str, list[Path]], dict[str, Path]] | None:
+    """The images and the mask of each case by its name; None of a folder that is laid out otherwise.
+
+    Raises:
+        UsageError: an image without mask or the other way round, or cases of unequal channels.
+    """
+    places = next((pair for pair in PLACES if all(os.path.isdir(root / name) for name in pair)), None)
+    if places is None:
+        return None
+    masks = _by_name(root / places[1])
+    images = _channels(root / places[0], set(masks))
+    _refuse_lonely(root, places, set(images), set(masks))
+    return images, masks
+
+
+def numbered(name: str) -> tuple[str, int] | None:
+    """(ID, 1) of ID_0001, a channel of a case as nnU-Net numbers them; None of another name."""
+    found = _CHANNEL.search(name)
+    return (name[: found.start()], int(found[1])) if found else None
 
 
 def _by_name(folder: Path) -> dict[str, Path]:

@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -129,6 +130,41 @@ def _store(
 
 def _told(known: Mapping[str, list[float]]) -> tuple[str, ...]:
     return tuple(f"resampled to {_by([f'{step:.4g}' for step in steps])} mm" for steps in known.values())
+
+
+def unseen(pair: Pair, where: str, preparation: Mapping[str, Any]) -> Volume:
+    """A case to predict, checked, as those of training lie in their store.
+
+    Args:
+        pair: the image, and a reference or a mask of zeros.
+        where: the case as people find it, for messages.
+        preparation: `Cohort.preparation` of the training data.
+
+    Raises:
+        UsageError: other axes or channels than those of training, or as of `cohort`.
+    """
+    axes, channels = tuple(preparation["axes"]), preparation["channels"]
+    rank, own = pair.image.ndim - 1, pair.image.shape[-1]
+    if rank != len(axes):
+        kinds = {2: "images of two dimensions", 3: "volumes of three dimensions"}
+        raise UsageError(
+            f"{where} has {rank} axes of space ({_by(pair.image.shape[:-1])}), and the model was trained on "
+            f"{kinds[len(axes)]}: give it such."
+        )
+    if own != channels:
+        raise UsageError(
+            f"{where} has {own} channel(s), and the model was trained on images with {channels}: give the "
+            "same channels in the same order, in one file or in files ID_0000, ID_0001, ... of each case."
+        )
+    if 0 in pair.image.shape:
+        raise UsageError(f"{where} has shape {_by(pair.image.shape)}: it holds nothing; give another image.")
+    return _turned(_checked(pair, where, None), axes)
+
+
+def as_given(mask: np.ndarray, preparation: Mapping[str, Any]) -> np.ndarray:
+    """[*space]: the mask [D, H, W] of a case that was `unseen`, with its axes as they were given."""
+    axes = preparation["axes"]
+    return mask[0] if len(axes) == 2 else mask.transpose(np.argsort(axes).tolist())
 
 
 def _pairs(source: MaskSource, progress: decode.Progress | None) -> list[Pair]:

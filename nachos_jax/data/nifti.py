@@ -59,6 +59,26 @@ def read(path: Path) -> Nifti:
     return Nifti(values, (steps[0], steps[1], steps[2]), np.asarray(image.affine, np.float64))
 
 
+def like(values: np.ndarray, source: Path) -> bytes:
+    """The file of a mask [X, Y, Z] uint8 that lies as a source file does, with its affine, units and codes.
+
+    Raises:
+        UsageError: the source cannot be read any more.
+    """
+    import nibabel
+
+    try:
+        image: Any = nibabel.load(source)
+    except Exception as error:
+        raise UsageError(f"{source} cannot be read as NIfTI ({error}); it could be before.") from error
+    header = image.header.copy()
+    header.set_data_dtype(np.uint8)
+    header.set_slope_inter(1, 0)
+    header.set_intent("none")
+    header["cal_min"], header["cal_max"] = 0, 0
+    return type(image)(values, image.affine, header).to_bytes()
+
+
 def write(path: Path, values: np.ndarray, affine: np.ndarray) -> None:
     """Writes a volume [X, Y, Z] in its own dtype, where the affine [4, 4] says that it lies."""
     import nibabel

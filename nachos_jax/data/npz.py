@@ -39,7 +39,7 @@ def read(data: DataConfig) -> Source:
         UsageError: not an NPZ file, pickled objects, a key that is not there, arrays of unequal length or
             volumes.
     """
-    archive = _Archive(Path(expanded(data.path)))
+    archive = Archive(Path(expanded(data.path)))
     parts = _parts(archive, data.image_key or "images", check_stack)
     where = _Rows(archive.path.name, [(part.images, part.count) for part in parts])
     keys = tuple(part.images for part in parts)
@@ -62,7 +62,7 @@ class FeatureArchive:
     """
 
     def __init__(self, path: Path):
-        self._archive = _Archive(path)
+        self._archive = Archive(path)
         held = self._archive.keys
         if not {FEATURES, *(f"{split}_{FEATURES}" for split in SPLITS)} & set(held):
             raise UsageError(
@@ -112,7 +112,7 @@ def read_masks(data: DataConfig) -> MaskSource:
     Raises:
         UsageError: as `read`, or images and masks that do not belong together.
     """
-    archive = _Archive(Path(expanded(data.path)))
+    archive = Archive(Path(expanded(data.path)))
     image_key, mask_key = data.image_key or "images", data.mask_key or "masks"
     parts = _parts(archive, image_key)
     for part in parts:
@@ -146,7 +146,7 @@ def read_masks(data: DataConfig) -> MaskSource:
     return MaskSource(columns, where, open_pairs)
 
 
-def _of_axes(archive: _Archive, parts: Sequence[_Part], key: str, what: str, axes: int) -> np.ndarray | None:
+def _of_axes(archive: Archive, parts: Sequence[_Part], key: str, what: str, axes: int) -> np.ndarray | None:
     """[N, axes]: numbers of each case along its axes, or None where the file has no such array."""
     if not key or (key == what and not all(part.key(key) in archive.keys for part in parts)):
         return None
@@ -159,7 +159,7 @@ def _of_axes(archive: _Archive, parts: Sequence[_Part], key: str, what: str, axe
     return found
 
 
-def _columns(archive: _Archive, parts: Sequence[_Part], data: DataConfig, where: _Rows) -> Columns:
+def _columns(archive: Archive, parts: Sequence[_Part], data: DataConfig, where: _Rows) -> Columns:
     """Who the cases are, and their targets."""
     names = _label_names(archive, data.label_names_key or "label_names")
     labels = _column(archive, parts, data.label_key or "labels", "label")
@@ -171,7 +171,7 @@ def _columns(archive: _Archive, parts: Sequence[_Part], data: DataConfig, where:
     )
 
 
-def _who(archive: _Archive, parts: Sequence[_Part], data: DataConfig, where: _Rows) -> Columns:
+def _who(archive: Archive, parts: Sequence[_Part], data: DataConfig, where: _Rows) -> Columns:
     """Who the cases are; without targets."""
     return Columns(
         source=archive.path.name,
@@ -214,7 +214,7 @@ class _Rows:
         raise IndexError(row)
 
 
-class _Archive:
+class Archive:
     """An NPZ file whose arrays are read one by one, never unpickled."""
 
     def __init__(self, path: Path):
@@ -296,7 +296,7 @@ def _check_vectors(shape: tuple[int, ...], dtype: np.dtype, what: str) -> None:
         raise UsageError(f"{what} has shape {shape}; store a row a case and a column a feature, (N, D).")
 
 
-def _parts(archive: _Archive, image_key: str, check: Check | None = None) -> list[_Part]:
+def _parts(archive: Archive, image_key: str, check: Check | None = None) -> list[_Part]:
     splits = [split for split in SPLITS if f"{split}_{image_key}" in archive.keys]
     keys = {image_key: ""} if image_key in archive.keys or not splits else {}
     keys = keys or {f"{split}_{image_key}": split for split in splits}
@@ -315,7 +315,7 @@ def _parts(archive: _Archive, image_key: str, check: Check | None = None) -> lis
     return [_Part(key, split, shapes[key][0]) for key, split in keys.items()]
 
 
-def _check_pair(archive: _Archive, image_key: str, mask_key: str) -> None:
+def _check_pair(archive: Archive, image_key: str, mask_key: str) -> None:
     """Refuses images and masks that cannot belong together, by their headers."""
     file, (images, dtype) = archive.path.name, archive.header(image_key, "image_key")
     masks, kind = archive.header(mask_key, "mask_key")
@@ -333,7 +333,7 @@ def _check_pair(archive: _Archive, image_key: str, mask_key: str) -> None:
         )
 
 
-def _label_names(archive: _Archive, key: str) -> tuple[str, ...]:
+def _label_names(archive: Archive, key: str) -> tuple[str, ...]:
     if key == "label_names" and key not in archive.keys:
         return ()
     archive.header(key, "label_names_key")
@@ -341,7 +341,7 @@ def _label_names(archive: _Archive, key: str) -> tuple[str, ...]:
     return tuple(texts(archive.array(key), "class name", lambda row: f"{file}, {key}[{row}]", file))
 
 
-def _further(archive: _Archive, parts: Sequence[_Part], name: str) -> np.ndarray:
+def _further(archive: Archive, parts: Sequence[_Part], name: str) -> np.ndarray:
     missing = [part.key(name) for part in parts if part.key(name) not in archive.keys]
     if missing:
         raise UsageError(
@@ -351,7 +351,7 @@ def _further(archive: _Archive, parts: Sequence[_Part], name: str) -> np.ndarray
     return _column(archive, parts, name, name, name)
 
 
-def _column(archive: _Archive, parts: Sequence[_Part], name: str, what: str, field: str = "") -> np.ndarray:
+def _column(archive: Archive, parts: Sequence[_Part], name: str, what: str, field: str = "") -> np.ndarray:
     columns = []
     for part in parts:
         key = part.key(name)
@@ -369,14 +369,14 @@ def _column(archive: _Archive, parts: Sequence[_Part], name: str, what: str, fie
     return np.concatenate(columns)
 
 
-def _known(archive: _Archive, parts: Sequence[_Part], key: str, what: str, where: _Rows) -> list[str] | None:
+def _known(archive: Archive, parts: Sequence[_Part], key: str, what: str, where: _Rows) -> list[str] | None:
     """The column of an optional key; without key that of the array called `what`, or None."""
     if not key and not _has_column(archive, parts, what):
         return None
     return texts(_column(archive, parts, key or what, what), what, where, where.file)
 
 
-def _has_column(archive: _Archive, parts: Sequence[_Part], name: str) -> bool:
+def _has_column(archive: Archive, parts: Sequence[_Part], name: str) -> bool:
     """Whether there is an array of this name with one value a case; images may be called so too."""
     if not all(part.key(name) in archive.keys for part in parts):
         return False
@@ -384,7 +384,7 @@ def _has_column(archive: _Archive, parts: Sequence[_Part], name: str) -> bool:
     return all(shape in ((part.count,), (part.count, 1)) for shape, part in zip(shapes, parts, strict=True))
 
 
-def _folds(archive: _Archive, parts: Sequence[_Part], data: DataConfig, where: _Rows) -> list[str] | None:
+def _folds(archive: Archive, parts: Sequence[_Part], data: DataConfig, where: _Rows) -> list[str] | None:
     try:
         return _known(archive, parts, data.fold_key, "fold", where)
     except UsageError:

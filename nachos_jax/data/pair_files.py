@@ -23,18 +23,37 @@ def read_pair(images: Sequence[Path], mask: Path) -> Pair:
         UsageError: a file that cannot be read, channels of different shapes, or an image and a mask that lie
             in different places.
     """
-    channels, frames = zip(*map(_channels, images), strict=True)
     values, frame = _mask(mask)
-    for path, one, own in zip(images, channels, frames, strict=True):
+    image, frames = _joined(images)
+    for path, own in zip(images, frames, strict=True):
+        _same_place(path, own, mask, frame)
+    return Pair(image, values, None if frames[0] is None else frames[0].spacing)
+
+
+def read_alone(images: Sequence[Path]) -> Pair:
+    """Reads the channels of a case without reference: zeros stand for its mask.
+
+    Raises:
+        UsageError: a file that cannot be read, or channels of different shapes or places.
+    """
+    image, frames = _joined(images)
+    for path, own in zip(images, frames, strict=True):
+        _same_place(images[0], frames[0], path, own)
+    nothing = np.zeros(image.shape[:-1], np.uint8)
+    return Pair(image, nothing, None if frames[0] is None else frames[0].spacing)
+
+
+def _joined(images: Sequence[Path]) -> tuple[np.ndarray, tuple[nifti.Nifti | None, ...]]:
+    """[*space, C] of the channels of a case, and the files they come from if these know where they lie."""
+    channels, frames = zip(*map(_channels, images), strict=True)
+    for path, one in zip(images, channels, strict=True):
         if one.shape[:-1] != channels[0].shape[:-1]:
             raise UsageError(
                 f"{path} has shape {one.shape[:-1]} and {images[0]} {channels[0].shape[:-1]}: bring the "
                 "channels of a case onto one grid."
             )
-        _same_place(path, own, mask, frame)
     dtype = np.result_type(*(one.dtype for one in channels))
-    spacing = None if frames[0] is None else frames[0].spacing
-    return Pair(np.concatenate([one.astype(dtype) for one in channels], axis=-1), values, spacing)
+    return np.concatenate([one.astype(dtype) for one in channels], axis=-1), frames
 
 
 def _channels(path: Path) -> tuple[np.ndarray, nifti.Nifti | None]:
@@ -63,6 +82,6 @@ def _same_place(path: Path, own: nifti.Nifti | None, mask: Path, other: nifti.Ni
     apart = np.abs(corners @ (own.affine - other.affine).T).max()
     if apart > _APART * max(1.0, *own.spacing):
         raise UsageError(
-            f"{mask} lies {apart:.3g} mm away from {path} by their headers: resample the mask onto the "
+            f"{mask} lies {apart:.3g} mm away from {path} by their headers: resample it onto the "
             "image, or mend the header."
         )

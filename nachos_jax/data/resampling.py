@@ -43,7 +43,7 @@ def common(spacing: np.ndarray, sides: np.ndarray, how: str) -> Spacing:
 
 def resampled(volume: Volume, spacing: Spacing) -> Volume:
     """The case at a spacing, image and mask in their dtypes."""
-    sides = _sides(volume, spacing)
+    sides = sides_at(volume, spacing)
     apart = _apart(volume.spacing, spacing)
     if sides == volume.labels.shape:
         return volume._replace(spacing=spacing)
@@ -105,7 +105,7 @@ def votes(labels: np.ndarray, sides: Sequence[int], classes: int) -> np.ndarray:
     return np.bincount((flat * many + labels).reshape(-1), minlength=voxels * many).reshape(voxels, many)
 
 
-def _sides(volume: Volume, spacing: Spacing) -> Sides:
+def sides_at(volume: Volume, spacing: Spacing) -> Sides:
     """Voxels that cover the case at a spacing."""
     depth, height, width = (
         max(1, round(side * own / there))

@@ -70,6 +70,22 @@ def resampled(name: str, truth: np.ndarray, predicted: np.ndarray, weights: np.n
     return np.where(lost, np.nan, values)
 
 
+def voxels(reference: np.ndarray, mask: np.ndarray, classes: int) -> np.ndarray:
+    """[K, 3]: voxels of true positives, false positives and false negatives of a mask.
+
+    Args:
+        reference: whole numbers from 0, the background, to K.
+        mask: the same shape.
+        classes: K.
+    """
+    table = np.bincount(
+        reference.reshape(-1).astype(int) * (classes + 1) + mask.reshape(-1), minlength=(classes + 1) ** 2
+    )
+    table = table.reshape(classes + 1, classes + 1)
+    right = np.diag(table)[1:]
+    return np.stack([right, table.sum(axis=0)[1:] - right, table.sum(axis=1)[1:] - right], axis=-1)
+
+
 def dice(predicted: np.ndarray) -> np.ndarray:
     """[N, K]: 2 TP / (2 TP + FP + FN) of volumes [N, K, 3]; 1 where all are 0."""
     return _share(2 * predicted[..., 0], predicted[..., 1] + predicted[..., 2])

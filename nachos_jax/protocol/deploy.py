@@ -18,7 +18,6 @@ from nachos_jax.protocol.run.opening import Run, begin, open_run
 from nachos_jax.protocol.run.progress import Progress
 from nachos_jax.protocol.study.conduct import Conductor
 from nachos_jax.records.schema import FitRecord, Outcome
-from nachos_jax.tasks import registry as tasks
 
 
 def deploy(
@@ -43,11 +42,6 @@ def deploy(
     Raises:
         UsageError: nothing was trained because something must be mended first, or the search failed.
     """
-    if tasks.of(config.task).masks:
-        raise UsageError(
-            f"config.task.name = {config.task!r}: `nachos deploy` exports no model of masks yet; `nachos "
-            "evaluate` estimates such models and shows what they segment."
-        )
     baselines.check_deployable(config)
     run = open_run(config, workdir, "deploy", cohort)
     begin(run)

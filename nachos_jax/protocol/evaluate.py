@@ -18,7 +18,7 @@ from nachos_jax.data.table import Cohort
 from nachos_jax.protocol.crew import crews
 from nachos_jax.protocol.design import protocols
 from nachos_jax.protocol.design.study import Study
-from nachos_jax.protocol.model import segmenter
+from nachos_jax.protocol.model import tested_masks
 from nachos_jax.protocol.run.opening import Run, begin, open_run
 from nachos_jax.protocol.run.progress import Progress
 from nachos_jax.protocol.study.conduct import Conductor
@@ -76,7 +76,7 @@ def _test(run: Run, study: Study, record: FitRecord) -> None:
     if record.status == "done":
         seen = load(run.store.payload(record, f"{task.kind}.safetensors"))[task.kind]
     tested = task.tested(seen, targets)
-    further = segmenter.measured(run, record, cases.tolist()) if task.masks else {}
+    further = tested_masks.measured(run, record, cases.tolist()) if task.masks else {}
     run.store.commit_test(
         OuterTest(
             outer_fold=study.outer,

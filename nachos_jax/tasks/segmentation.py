@@ -95,6 +95,8 @@ FOREGROUND = "foreground"
 """Name of what a fit is told of the foreground of its training cases."""
 OVERLAP = 0.5
 """Step of the windows of a mask that is kept, in sides of the patch; others do not overlap."""
+VOXELS = 64**3
+"""Voxels of the windows that are segmented in one call: one window, where it has as many."""
 _INTENSITIES = ("brightness", "contrast", "gamma", "noise")
 _INTERPOLATED = ("rotation", "scale", "shift")
 _OF_START, _OF_MOTION = 6, 10
@@ -203,7 +205,7 @@ class MaskDevice:
         whole = normalised(image, volumes.stats[row], told.mean, told.sd, foreground, choice)
         return jnp.where(inside[..., None], whole, 0.0)
 
-    def segment(
+    def probabilities(
         self,
         apply: Apply,
         volumes: Volumes,
@@ -211,16 +213,18 @@ class MaskDevice:
         canvas: tuple[int, ...],
         axes: tuple[int, ...],
     ) -> jax.Array:
-        """The mask of the first case, uint8 on a canvas (D, H, W) that holds it and means nothing beyond it.
+        """[*canvas, K + 1] float32: of each class in the voxels of the first case, the background first.
 
-        Windows overlap by half a side, weighted by a Gaussian, and each is the mean over its mirrorings along
-        some axes (nnU-Net, Isensee et al. 2021).
+        They mean nothing beyond the case, which the canvas (D, H, W) holds, as it does a patch. Windows
+        overlap by half a side, weighted by a Gaussian, and each is the mean over its mirrorings along some
+        axes; what is averaged are logits (nnU-Net, Isensee et al. 2021).
         """
         row = jnp.int32(0)
         read = functools.partial(self._window, volumes, told, row)
         seen, where = sliding.mirrored(apply, axes), sliding.grid(self.patch, OVERLAP)
-        logits = sliding.averaged(seen, read, volumes.shape[row], where, canvas)
-        return jnp.argmax(logits, -1).astype(jnp.uint8)
+        together = where.together(canvas, VOXELS)
+        logits = sliding.averaged(seen, read, volumes.shape[row], where, canvas, together)
+        return jax.nn.softmax(logits, axis=-1)
 
     def _window(self, volumes: Volumes, told: Told, row: jax.Array, first: jax.Array) -> jax.Array:
         """[*P, C]: the part of a case that begins at a voxel, as the network wants it."""

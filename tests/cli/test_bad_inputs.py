@@ -63,7 +63,7 @@ def test_words(name: str, refused: Refused, tmp_path: Path):
     words, parts = WORDS[name]
     message = refused(*(word.replace("WORK", str(tmp_path / "run")) for word in words))
     _says(message, parts)
-    assert not (tmp_path / "run" / "records").exists()
+    assert not (tmp_path / "run").exists(), "what is refused leaves nothing behind"
 
 
 def test_outer_fold_that_is_not_there(refused: Refused, tmp_path: Path):
@@ -188,7 +188,7 @@ FIELDS = {
 def test_field(field: str, refused: Refused, tmp_path: Path):
     message = refused("evaluate", "--config=study.py", f"--workdir={tmp_path / 'run'}", f"--config.{field}")
     _says(message, FIELDS[field])
-    assert not (tmp_path / "run" / "records").exists()
+    assert not (tmp_path / "run").exists(), "what is refused leaves nothing behind"
 
 
 @pytest.mark.parametrize("command", ["evaluate", "deploy"])

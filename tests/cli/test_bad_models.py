@@ -52,6 +52,11 @@ def images(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_mirroring_is_for_masks(refused: Refused, finished: Path, images: Path):
+    words = (f"--model={finished}/deploy", f"--input={images / 'good.png'}", f"--output={images}/out.csv")
+    _says(refused("predict", *words, "--mirror=no"), ["--mirror=no is for models of masks", "leave it out"])
+
+
 @pytest.mark.parametrize("name", INPUTS)
 def test_input(name: str, refused: Refused, finished: Path, images: Path):
     inputs, parts = INPUTS[name]

@@ -120,3 +120,12 @@ def test_a_single_case_has_a_bias_without_limits():
 def test_volumes_that_cannot_be_are_refused(truth, part, match):
     with pytest.raises(ValueError, match=match):
         m.evaluate("mean_dice", np.full((1, 1), truth), np.array(part, float).reshape(1, 1, 3), ["liver"])
+
+
+def test_voxels_of_agreement_and_error_are_counted():
+    draw = np.random.default_rng(1)
+    truth, mask = draw.integers(0, 3, (2, 8, 12, 10)).astype(np.uint8)
+    found = m.voxels(truth, mask, 2)
+    for number in (1, 2):
+        said, true = mask == number, truth == number
+        assert found[number - 1].tolist() == [(said & true).sum(), (said & ~true).sum(), (~said & true).sum()]

@@ -8,7 +8,6 @@ import numpy as np
 from PIL import Image
 
 from nachos_jax.protocol.model.mask_pictures import picture
-from nachos_jax.protocol.model.segmenter import _counts
 
 SHAPE = (8, 12, 10)
 
@@ -47,12 +46,3 @@ def test_panels_are_stretched_by_the_spacing():
     mask = block(2)[3:4]
     even, tall = drawn(mask, mask), drawn(mask, mask, (1.0, 4.0, 1.0))
     assert even.shape[1] > 2 * tall.shape[1]
-
-
-def test_voxels_of_agreement_and_error_are_counted():
-    draw = np.random.default_rng(1)
-    truth, mask = draw.integers(0, 3, (2, *SHAPE)).astype(np.uint8)
-    found = _counts(truth, mask, 2)
-    for number in (1, 2):
-        said, true = mask == number, truth == number
-        assert found[number - 1].tolist() == [(said & true).sum(), (said & ~true).sum(), (~said & true).sum()]

@@ -15,7 +15,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.data.ragged import Ragged
 from nachos_jax.data.table import Cohort
 from nachos_jax.protocol.evaluate import evaluate
-from nachos_jax.protocol.model import gallery, mask_gallery, segmenter
+from nachos_jax.protocol.model import gallery, mask_gallery, tested_masks
 from nachos_jax.protocol.run.configure import checked
 from nachos_jax.protocol.run.opening import open_run
 from nachos_jax.records.store import RunDirectory
@@ -163,7 +163,7 @@ def test_worst_middle_and_best_case_are_shown_with_their_masks(cohort: Cohort, r
     item = index["items"][-1]
     record = opened.store.fit(item["fit"])
     assert record is not None
-    mask = segmenter.segmenter(opened, record)(rows[item["case"]])
+    mask = tested_masks.masks(opened, record)(rows[item["case"]])
     assert isinstance(cohort.store, Ragged)
     assert mask.shape == tuple(cohort.store.sides[rows[item["case"]]])
     assert set(np.unique(mask)) <= {0, 1, 2}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,9 +16,10 @@ from safetensors.numpy import load as load_arrays
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import decode, features, sources
 from nachos_jax.data.pixels import check_stack, narrowed
-from nachos_jax.protocol.model import networks
+from nachos_jax.protocol.model import mask_arrays, mask_facts, networks
 from nachos_jax.protocol.model.export import FORMAT, NAME
 from nachos_jax.protocol.model.networks import Architecture, Predicted, Weights
+from nachos_jax.protocol.model.segmenter import Segmenter, segmenter
 from nachos_jax.records import seal
 from nachos_jax.records.decode import parse
 
@@ -37,7 +39,7 @@ class Network:
 
 
 class DeployedModel:
-    """An exported model: `predictions` of arrays, or `predict` files.
+    """An exported model: `predictions` of arrays, or `predict` files; one of masks: `segment` arrays.
 
     Attributes:
         description: the content of model.json.
@@ -45,8 +47,14 @@ class DeployedModel:
         classes: names of what is predicted, in order: of a classification, the classes.
     """
 
-    def __init__(self, description: Mapping[str, Any], networks: Sequence[Network]):
+    def __init__(
+        self,
+        description: Mapping[str, Any],
+        networks: Sequence[Network],
+        segmenter: Segmenter | None = None,
+    ):
         self.description = description
+        self.segmenter = segmenter
         self.predicted = predicted(description)
         self.classes = self.predicted.names
         self._networks = networks
@@ -71,6 +79,8 @@ class DeployedModel:
         Raises:
             UsageError: the shape or the bit depth does not fit, or a pixel is NaN or infinite.
         """
+        if self.segmenter:
+            raise UsageError("this model makes masks: call segment(), or `nachos predict` of files.")
         images = self._fitting(images)
         parts = [self._batch(images[i : i + batch], batch) for i in range(0, len(images), batch)]
         return np.concatenate([*parts, np.empty((0, len(self.classes)), np.float32)])
@@ -81,12 +91,33 @@ class DeployedModel:
         Raises:
             UsageError: as `predictions`, or this model predicts no probabilities.
         """
-        if self.predicted.on_host.kind != "logits":
+        if self.predicted.on_host.kind != "logits" and not self.segmenter:
             raise UsageError(
                 f"this model predicts {', '.join(self.classes)} ({self.predicted.task}), no probabilities: "
                 "call predictions()."
             )
         return self.predictions(images, batch)
+
+    def segment(self, images: Any, mirror: bool = True) -> Any:
+        """Masks of images or volumes, seen in windows that overlap by half a side.
+
+        Args:
+            images: one case [H, W, C] or [D, H, W, C] with the axes of the training data (those of a NIfTI
+                file as it is stored), the channels may be left out where there is one; or a list of cases of
+                any sizes.
+            mirror: whether windows are mirrored along the axes along which training mirrored, as nnU-Net
+                does; False takes a half, a quarter or an eighth of the time.
+
+        Returns:
+            The mask, whole numbers uint8 on the grid of the image: 0 is the background, 1 the first of
+            `classes`; or a list of masks. With several networks, by the mean of their probabilities.
+
+        Raises:
+            UsageError: this model makes no masks, or the images are not like those of training.
+        """
+        if self.segmenter is None:
+            raise UsageError(f"this model makes no masks ({self.predicted.task}): call predictions().")
+        return mask_arrays.segment(self.segmenter, self.description, images, mirror)
 
     def table(self, predictions: np.ndarray) -> tuple[list[str], list[list[str]]]:
         """Header and one row a case of the CSV of `predictions`, without the names of the cases."""
@@ -143,6 +174,8 @@ class DeployedModel:
         Raises:
             UsageError: a file cannot be read or has other channels than the model.
         """
+        if self.segmenter:
+            raise UsageError("this model makes masks: `nachos predict` writes those of files.")
         names, images = self.read(paths)
         return names, self.predictions(images)
 
@@ -199,6 +232,8 @@ def load(path: str | os.PathLike) -> DeployedModel:
     """
     folder = Path(path)
     description = _description(folder)
+    if predicted(description).on_host.masks:
+        return DeployedModel(description, [], _segmenter(folder, description))
     return DeployedModel(description, list(_networks(folder, description)))
 
 
@@ -206,7 +241,9 @@ def predicted(description: Mapping[str, Any]) -> Predicted:
     """What the model of a model.json predicts; the first versions knew classification only."""
     preparation = description["preparation"]
     shape: tuple[int, ...] = (int(description["channels"]),)
-    if not sources.is_vectors(preparation):
+    if "patch" in description:
+        shape = (*description["patch"], *shape)
+    elif not sources.is_vectors(preparation):
         shape = (int(preparation["height"]), int(preparation["width"]), *shape)
     return Predicted(description.get("task", "classification"), tuple(description["classes"]), shape)
 
@@ -226,6 +263,7 @@ def _description(folder: Path) -> dict[str, Any]:
         seal.check(text, NAME, needed=seal.KEY in description)  # older versions wrote none
         if known == FORMAT:
             _check(description)
+            mask_facts.check(description)
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{file} is damaged ({error}): {CURE}.") from error
     if known != FORMAT:
@@ -259,21 +297,42 @@ def _check(description: Mapping[str, Any]) -> None:
 
 
 def _networks(folder: Path, description: Mapping[str, Any]) -> Iterator[Network]:
+    for name, data in _files(folder, description):
+        with _built(folder, description, name):
+            yield _network(description, load_arrays(data))
+
+
+def _segmenter(folder: Path, description: Mapping[str, Any]) -> Segmenter:
+    files = dict(_files(folder, description))
+    with _built(folder, description, ", ".join(files)):
+        members = [load_arrays(data) for data in files.values()]
+        hparams, precision = description["hparams"], description["precision"]
+        return segmenter(hparams, predicted(description), precision, members)
+
+
+def _files(folder: Path, description: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
+    """Name and content of the weights files."""
     for name, digest in zip(description["weights"], description["weights_sha256"], strict=True):
         file = folder / name
         data = file.read_bytes() if os.path.isfile(file) else b""
         if hashlib.sha256(data).hexdigest() != digest:
             raise UsageError(f"{file} is missing or damaged: {CURE}.")
-        try:
-            yield _network(description, load_arrays(data))
-        except UsageError:
-            raise
-        except Exception as error:  # whatever a network of absurd hyperparameters meets
-            made = description.get("versions", {}).get("nachos_jax", "unknown")
-            raise UsageError(
-                f"{folder}: the network that model.json describes cannot be built or does not fit {name} "
-                f"({error}): use nachos_jax {made}, with which it was made, or {CURE}."
-            ) from error
+        yield name, data
+
+
+@contextlib.contextmanager
+def _built(folder: Path, description: Mapping[str, Any], name: str) -> Iterator[None]:
+    """Tells what a network meets that is built from a description and weights."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except Exception as error:  # whatever a network of absurd hyperparameters meets
+        made = description.get("versions", {}).get("nachos_jax", "unknown")
+        raise UsageError(
+            f"{folder}: the network that model.json describes cannot be built or does not fit {name} "
+            f"({error}): use nachos_jax {made}, with which it was made, or {CURE}."
+        ) from error
 
 
 def _network(description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Network:

@@ -8,12 +8,14 @@ from typing import Any
 
 from safetensors.numpy import load
 
-from nachos_jax.protocol.model import coefficients, decision
+from nachos_jax.core.types import HParams
+from nachos_jax.protocol.model import coefficients, decision, mask_facts
 from nachos_jax.protocol.run import environment
 from nachos_jax.protocol.run.opening import Run
 from nachos_jax.records import seal
 from nachos_jax.records.schema import FitRecord, Outcome
 from nachos_jax.records.store import RunDirectory, dump, write_atomic
+from nachos_jax.tasks import registry as tasks
 
 FORMAT, NAME = 1, "model.json"
 
@@ -50,7 +52,7 @@ def _description(
         "channels": int(store.shape[-1]),
         "dtype": str(store.dtype),
         "preparation": dict(run.cohort.preparation),
-        "normalisation": _normalisation(run),
+        "normalisation": _normalisation(run, records[0].hparams),
         "cases": run.cases,
         "n_cases": len(table),
         "n_subjects": len(set(table.subjects.tolist())),
@@ -61,12 +63,15 @@ def _description(
             "note": "the score that chose this model; it is too good to be reported",
         },
         "decision": decision.chosen(run, outcome),
+        **mask_facts.of(run, records[0].hparams),
         "estimate": _estimate_sentence(run),
         "versions": environment.versions(),
     }
 
 
-def _normalisation(run: Run) -> str:
+def _normalisation(run: Run, hparams: HParams) -> str:
+    if tasks.of(run.config.task).masks:
+        return mask_facts.normalisation(hparams)
     impute = run.cohort.preparation.get("impute")
     what = "pixel" if len(run.cohort.shape) > 1 else "feature"
     filled = f"; a missing value is its fill, the {impute} of the training cases" if impute else ""

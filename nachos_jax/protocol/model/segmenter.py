@@ -1,112 +1,142 @@
-"""Masks of whole cases by the weights of a fit, in windows that overlap, and how far off they are."""
+"""Masks of whole cases by the weights of one fit or several, in windows that overlap."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from safetensors.numpy import load
 
+from nachos_jax.core.hparams import with_absent
 from nachos_jax.core.types import HParams
-from nachos_jax.data import resampling
-from nachos_jax.data.ragged import Ragged
+from nachos_jax.data.ragged import Volume, Volumes, stored
 from nachos_jax.engine import lane
 from nachos_jax.engine.inputs import as_number
-from nachos_jax.metrics import surface
 from nachos_jax.protocol.model import networks
 from nachos_jax.protocol.model.networks import Architecture, Predicted, Weights
-from nachos_jax.protocol.run.opening import Run
-from nachos_jax.records.schema import FitRecord
-from nachos_jax.tasks import registry as tasks
 
-TOLERANCE = 1.0
-"""mm (voxels, where the spacing is not known) that the normalised surface distance forgives."""
 _FLIPS = ("segmentation.flip_depth", "flip_vertical", "flip_horizontal")
 """Probabilities of mirroring along each axis."""
 
 
-def segmenter(run: Run, record: FitRecord) -> Callable[[int], np.ndarray]:
-    """A function that gives a case of the run's cohort its mask [D, H, W] uint8, see `MaskDevice.segment`.
+@dataclass(frozen=True)
+class Segmenter:
+    """Networks of one architecture that give masks together.
 
-    Windows are mirrored along the axes along which the fit was trained with mirroring.
+    Attributes:
+        of: what their weights fill.
+        members: the weights of each.
+        mirrored: axes of (D, H, W) along which windows are mirrored; what is seen is the mean over them.
+    """
+
+    of: Architecture
+    members: tuple[Weights, ...]
+    mirrored: tuple[int, ...]
+
+    def mirror(self, wanted: bool) -> Segmenter:
+        """The same, or one that mirrors nothing, which takes a half, a quarter or an eighth of the time."""
+        return self if wanted else replace(self, mirrored=())
+
+    def canvas(self, sides: Sequence[Sequence[int]]) -> tuple[int, int, int]:
+        """(D, H, W) that hold cases of these sides and a patch: masks on one canvas are compiled for once."""
+        depth, height, width = np.max([*sides, self.of.predicted.shape[:-1]], axis=0).tolist()
+        return depth, height, width
+
+    def mask(self, volume: Volume, canvas: tuple[int, int, int] | None = None) -> np.ndarray:
+        """[D, H, W] uint8: the class with the highest of `probabilities` in every voxel, 0 the background."""
+        whole = np.asarray(_highest(self._probabilities(volume, canvas)))
+        return whole[_within(volume)]
+
+    def probabilities(self, volume: Volume, canvas: tuple[int, int, int] | None = None) -> np.ndarray:
+        """[D, H, W, K + 1] float32, the background first: the mean of the members, each after its softmax.
+
+        Args:
+            volume: the case; of its labels nothing is seen.
+            canvas: see `canvas`; that of the case alone if not given.
+        """
+        return np.asarray(self._probabilities(volume, canvas))[_within(volume)]
+
+    def _probabilities(self, volume: Volume, canvas: tuple[int, int, int] | None) -> jax.Array:
+        canvas = canvas or self.canvas([volume.image.shape[:-1]])
+        make, alone = _compiled(self.of, canvas, self.mirrored), _alone(volume, int(np.prod(canvas)))
+        total = make(self.members[0], alone)
+        for member in self.members[1:]:
+            total = total + make(member, alone)
+        return total / len(self.members)
+
+
+def segmenter(
+    hparams: HParams,
+    predicted: Predicted,
+    precision: str,
+    members: Sequence[Mapping[str, np.ndarray]],
+) -> Segmenter:
+    """The segmenter of some weights files.
+
+    Windows are mirrored along the axes along which the fits were trained with mirroring, as nnU-Net does.
+
+    Args:
+        hparams: of the fits.
+        predicted: classes, and the patch as the shape.
+        precision: "float32" or "bfloat16".
+        members: arrays of a weights file each.
 
     Raises:
-        UsageError: the weights of the fit are missing or damaged.
+        KeyError, ValueError, TypeError: the network cannot be built, or the weights are those of another one.
     """
-    store, task = run.cohort.store, tasks.of(run.config.task)
-    assert isinstance(store, Ragged)
-    shape = task.network_shape(store.shape, record.hparams)
-    told_of = Predicted(task.name, run.cohort.targets.names, shape)
-    of = networks.architecture(record.hparams, told_of, run.config.precision)
-    found = networks.weights(of, load(run.store.payload(record, "weights.safetensors")))
-    rows = [row for row in task.hyperparameters if not row.static and row.name in record.hparams]
-    traced = {row.name: jnp.asarray(as_number(row, record.hparams[row.name])) for row in rows}
-    found = found._replace(told=found.told._replace(traced=traced))
-    canvas = tuple(np.maximum(store.sides.max(axis=0), shape[:-1]).tolist())
-    make = _compiled(of, canvas, _mirrored(record.hparams, shape))
-
-    def mask(row: int) -> np.ndarray:
-        whole = np.asarray(make(found, store.rows(np.asarray([row], np.int32))))
-        return whole[tuple(slice(0, side) for side in store.sides[row].tolist())]
-
-    return mask
+    of, task = networks.architecture(hparams, predicted, precision), predicted.on_host
+    known = with_absent(hparams, task.hyperparameters)
+    traced = {
+        row.name: jnp.asarray(as_number(row, known.get(row.name)))
+        for row in task.hyperparameters
+        if not row.static
+    }
+    found = [networks.weights(of, arrays) for arrays in members]
+    told = tuple(one._replace(told=one.told._replace(traced=traced)) for one in found)
+    return Segmenter(of, told, mirrored(hparams, predicted.shape))
 
 
-def measured(run: Run, record: FitRecord, rows: Sequence[int]) -> dict[str, np.ndarray]:
-    """Masks of n cases against their truth, one row a case; NaN where the fit met NaN.
-
-    Returns:
-        "window_volumes" [n, K, 3]: volumes of agreement and error; "hd95" [n, K] in mm (voxels, where the
-        spacing is not known); "nsd" [n, K], see `nachos_jax.metrics.surface`.
-    """
-    store, classes = run.cohort.store, len(run.cohort.targets.names)
-    assert isinstance(store, Ragged)
-    volumes = np.full((len(rows), classes, 3), np.nan)
-    distances = np.full((len(rows), classes, 2), np.nan)
-    if record.status == "done":
-        mask_of = segmenter(run, record)
-        for place, row in enumerate(rows):
-            truth, spacing = store.truth(row)
-            mask = resampling.restored(mask_of(row), truth.shape, store.spacing[row].tolist(), spacing)
-            volumes[place] = _counts(truth, mask, classes) * np.prod(spacing)
-            if truth.shape[0] == 1:
-                truth, mask, spacing = truth[0], mask[0], spacing[1:]
-            distances[place] = surface.of_classes(truth, mask, classes + 1, list(spacing), TOLERANCE)
-    return {"window_volumes": volumes, "hd95": distances[..., 0], "nsd": distances[..., 1]}
-
-
-def _counts(truth: np.ndarray, mask: np.ndarray, classes: int) -> np.ndarray:
-    """[K, 3]: voxels of true positives, false positives and false negatives."""
-    table = np.bincount(
-        truth.reshape(-1).astype(int) * (classes + 1) + mask.reshape(-1), minlength=(classes + 1) ** 2
-    )
-    table = table.reshape(classes + 1, classes + 1)
-    right = np.diag(table)[1:]
-    return np.stack([right, table.sum(axis=0)[1:] - right, table.sum(axis=1)[1:] - right], axis=-1)
-
-
-def _mirrored(hparams: HParams, shape: Sequence[int]) -> tuple[int, ...]:
+def mirrored(hparams: HParams, patch: Sequence[int]) -> tuple[int, ...]:
     """Axes along which training mirrored, other than that of single slices."""
     return tuple(
-        axis for axis, name in enumerate(_FLIPS) if float(hparams.get(name, 0)) > 0 and shape[axis] > 1
+        axis for axis, name in enumerate(_FLIPS) if float(hparams.get(name, 0)) > 0 and patch[axis] > 1
     )
+
+
+def _within(volume: Volume) -> tuple[slice, ...]:
+    """The case on a canvas."""
+    return tuple(slice(0, side) for side in volume.image.shape[:-1])
+
+
+def _alone(volume: Volume, room: int) -> Volumes:
+    """The case as the one of a store with room for so many voxels."""
+    unseen = volume._replace(labels=np.zeros(volume.image.shape[:-1], np.uint8))
+    rows = stored([unseen], 1).rows(np.zeros(1, np.int32))
+    behind = room - len(rows.labels)
+    voxels, labels = np.pad(rows.voxels, ((0, behind), (0, 0))), np.pad(rows.labels, (0, behind))
+    return rows._replace(voxels=voxels, labels=labels)
+
+
+@jax.jit
+def _highest(probabilities: jax.Array) -> jax.Array:
+    return jnp.argmax(probabilities, -1).astype(jnp.uint8)
 
 
 @functools.lru_cache(maxsize=32)
 def _compiled(
     of: Architecture, canvas: tuple[int, ...], axes: tuple[int, ...]
 ) -> Callable[[Weights, Any], jax.Array]:
-    """Compiled function of all networks of an architecture: (weights, one case) -> mask on a canvas."""
+    """Compiled function of all networks of an architecture: (weights, one case) -> probabilities."""
     graph, task, mode = lane.graph(of.build), of.task, of.mode
 
     @jax.jit
     def apply(found: Weights, volumes: Any) -> jax.Array:
         network = nnx.merge(graph, found.params, found.stats, found.frozen)
-        return task.segment(lambda x: network(x, mode), volumes, found.told, canvas, axes)  # type: ignore
+        return task.probabilities(lambda x: network(x, mode), volumes, found.told, canvas, axes)  # type: ignore
 
     return apply

@@ -8,6 +8,7 @@ is shorter than the patch has one window along that axis, which starts at 0 and 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +37,16 @@ class Grid:
 
     patch: tuple[int, ...]
     stride: tuple[int, ...]
+
+    def together(self, canvas: Sequence[int], voxels: int) -> int:
+        """Windows to give to a network in one call, so that these hold no more than so many voxels.
+
+        Calls are of equal size, so that few windows of the largest case, which the canvas holds, are idle.
+        """
+        sides = zip(canvas, self.patch, self.stride, strict=True)
+        many = math.prod(-(-max(side - own, 0) // step) + 1 for side, own, step in sides)
+        calls = -(-many // max(1, voxels // math.prod(self.patch)))
+        return -(-many // calls)
 
     def across(self, shape: jax.Array) -> jax.Array:
         """[rank] windows along each axis of a case of this shape."""
@@ -136,7 +147,9 @@ def counts_of_votes(logits: jax.Array, votes: jax.Array, own: jax.Array) -> jax.
     return jnp.stack([jnp.stack(of(number)) for number in range(1, logits.shape[-1])])
 
 
-def averaged(apply: Apply, read: Read, shape: jax.Array, where: Grid, canvas: tuple[int, ...]) -> jax.Array:
+def averaged(
+    apply: Apply, read: Read, shape: jax.Array, where: Grid, canvas: tuple[int, ...], together: int = 1
+) -> jax.Array:
     """Logits of a whole case, the mean over all windows that see a voxel, by their `importance`.
 
     Args:
@@ -145,20 +158,33 @@ def averaged(apply: Apply, read: Read, shape: jax.Array, where: Grid, canvas: tu
         shape: [rank] int32 of the case.
         where: of the windows; a step of 0.5 as in nnU-Net.
         canvas: shape of the result, at least that of the case and that of the patch.
+        together: windows that the network is given in one call.
 
     Returns:
         [*canvas, K] float32, 0 where no window reaches.
     """
     weights = jnp.asarray(importance(where.patch))[..., None]
+    many = jnp.prod(where.across(shape))
 
-    def add(number: jax.Array, sums: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        start = where.starts(where.place(number, shape), shape)
-        logits = apply(read(start)[None])[0]
-        return _added(sums[0], weights * logits, start), _added(sums[1], weights, start)
+    def start(number: jax.Array) -> jax.Array:
+        return where.starts(where.place(number, shape), shape)
 
-    patch = jax.eval_shape(lambda: apply(read(jnp.zeros_like(shape))[None])[0])
-    empty = jnp.zeros((*canvas, patch.shape[-1]), jnp.float32), jnp.zeros((*canvas, 1), jnp.float32)
-    total, weight = lax.fori_loop(0, jnp.prod(where.across(shape)), add, empty)
+    def call(first: jax.Array, sums: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        numbers = first * together + jnp.arange(together, dtype=jnp.int32)
+        starts = jax.vmap(start)(numbers)
+        logits = apply(jax.vmap(read)(starts))
+
+        def add(place: jax.Array, sums: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+            # The last call may go on beyond the last window: with windows that were seen, and count no more.
+            counted = jnp.where(numbers[place] < many, weights, 0.0)
+            at = starts[place]
+            return _added(sums[0], counted * logits[place], at), _added(sums[1], counted, at)
+
+        return lax.fori_loop(0, together, add, sums)
+
+    seen = jax.eval_shape(lambda: apply(read(jnp.zeros_like(shape))[None])[0])
+    empty = jnp.zeros((*canvas, seen.shape[-1]), jnp.float32), jnp.zeros((*canvas, 1), jnp.float32)
+    total, weight = lax.fori_loop(0, -(-many // together), call, empty)
     return total / jnp.where(weight > 0, weight, 1.0)
 
 

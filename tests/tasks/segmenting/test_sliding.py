@@ -138,12 +138,14 @@ def test_counts_over_tiles_are_those_of_the_whole(case, step):
     np.testing.assert_array_equal(found, naive_counts(pointwise(image[None])[0], labels))
 
 
-def whole_case(case, network, canvas=None, step=0.5):
+def whole_case(case, network, canvas=None, step=0.5, together=1):
     shape, patch = CASES[case]
     image = waves((*shape, 1))
     canvas = canvas or tuple(map(max, shape, patch))
     program = jax.jit(
-        lambda shape: sliding.averaged(network, reader(image, patch), shape, grid(patch, step), canvas)
+        lambda shape: sliding.averaged(
+            network, reader(image, patch), shape, grid(patch, step), canvas, together
+        )
     )
     found = program(np.array(shape, np.int32))
     assert found.shape == (*canvas, CLASSES)
@@ -183,6 +185,25 @@ def test_the_mean_equals_the_whole_image_where_every_window_sees_all_that_the_ne
     assert not sees.all()
     np.testing.assert_allclose(found[sees], expected[sees], rtol=1e-5, atol=1e-5)
     assert np.abs(found - expected)[~sees].max() > 1e-2
+
+
+@every_case
+def test_windows_seen_together_give_what_they_give_one_by_one(case):
+    _, _, alone = whole_case(case, blurred, canvas=(13, 13, 13)[: len(CASES[case][0])])
+    for together in (2, 5, 100):
+        *_, found = whole_case(case, blurred, (13, 13, 13)[: len(CASES[case][0])], together=together)
+        np.testing.assert_allclose(found, alone, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("canvas", "voxels", "wanted"),
+    [((13, 9), 24, 1), ((13, 9), 10, 1), ((13, 9), 24 * 7, 6), ((13, 9), 10**9, 16), ((6, 4), 10**9, 1)],
+)
+def test_so_many_windows_are_seen_together_as_there_is_room_for(canvas, voxels, wanted):
+    """Of 4 x 4 windows of 6 x 4 three calls of 6 leave 2 idle, and three of 7 would leave 5."""
+    where = grid((6, 4), 0.5)
+    assert len(windows(where, (13, 9))) == 16
+    assert where.together(canvas, voxels) == wanted
 
 
 def test_mirroring_is_the_mean_over_all_mirrorings():

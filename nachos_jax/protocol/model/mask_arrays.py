@@ -1,0 +1,151 @@
+"""Masks of cases by a deployed model: of arrays, and of the inputs of `nachos predict`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.data import checks, masks, resampling
+from nachos_jax.data.mask_inputs import MaskInput
+from nachos_jax.data.masks import BINARY, Pair
+from nachos_jax.data.ragged import Volume
+from nachos_jax.data.resampling import Spacing
+from nachos_jax.metrics import overlap
+from nachos_jax.protocol.model import mask_facts
+from nachos_jax.protocol.model.segmenter import Segmenter
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """A case with its mask.
+
+    Attributes:
+        case: what it is of.
+        mask: [*space] uint8, on the grid that was given.
+        voxels: [K] of each class.
+        size: mm³ of a voxel (mm² of a pixel), None where the spacing is not known.
+        dice: [K] against the reference, None without one.
+    """
+
+    case: MaskInput
+    mask: np.ndarray
+    voxels: np.ndarray
+    size: float | None
+    dice: np.ndarray | None
+
+
+def segment(of: Segmenter, description: Mapping[str, Any], images: Any, mirror: bool) -> Any:
+    """See `nachos_jax.protocol.model.deployed.DeployedModel.segment`."""
+    if isinstance(images, (list, tuple)):
+        return _all(of, description, images, mirror)
+    return _all(of, description, [images], mirror)[0]
+
+
+def sizes(description: Mapping[str, Any], cases: Sequence[MaskInput]) -> list[tuple[int, ...]]:
+    """Sides (D, H, W) of all cases, each of which was read and found fit.
+
+    Raises:
+        UsageError: cases that the model cannot segment; the first ten are named.
+    """
+    return checks.together(*(lambda case=case: _sides(description, case) for case in cases))
+
+
+def segmented(
+    of: Segmenter, description: Mapping[str, Any], cases: Sequence[MaskInput], sides: Sequence[Sequence[int]]
+) -> Iterator[Segmented]:
+    """The masks of cases, one after another.
+
+    Args:
+        of: the networks.
+        description: model.json.
+        cases: what to segment.
+        sides: see `sizes`.
+    """
+    canvas, classes = of.canvas(sides), len(description["classes"])
+    for case in cases:
+        volume, spaced = _read(description, case)
+        mask = _mask(of, description, volume, canvas)
+        counts = overlap.voxels(volume.labels, mask, classes)
+        yield Segmented(
+            case=case,
+            mask=np.ascontiguousarray(masks.as_given(mask, description["preparation"])),
+            voxels=counts[:, :2].sum(axis=1),
+            size=float(np.prod(volume.spacing)) if spaced else None,
+            dice=overlap.dice(counts) if case.reference else None,
+        )
+
+
+def _mask(
+    of: Segmenter, description: Mapping[str, Any], volume: Volume, canvas: tuple[int, int, int]
+) -> np.ndarray:
+    """[D, H, W] uint8 on the grid of the case, which is brought to the spacing of training and back."""
+    spacing = _spacing(description)
+    if spacing is None:
+        return of.mask(volume, canvas)
+    found = of.mask(resampling.resampled(volume, spacing), canvas)
+    return resampling.restored(found, volume.labels.shape, spacing, volume.spacing)
+
+
+def _sides(description: Mapping[str, Any], case: MaskInput) -> tuple[int, ...]:
+    """Sides of what the networks are given of a case."""
+    volume, spaced = _read(description, case)
+    spacing = _spacing(description)
+    if spacing is None:
+        return volume.labels.shape
+    if not spaced:
+        raise UsageError(
+            f"{case.where}: the model was trained on cases resampled to {list(spacing)} mm, and the spacing "
+            "of this one is not known: give it as NIfTI, or as an npz file with spacings."
+        )
+    return resampling.sides_at(volume, spacing)
+
+
+def _spacing(description: Mapping[str, Any]) -> Spacing | None:
+    """mm that training cases were resampled to; None where they were left as they came."""
+    found = description["preparation"].get("spacing")
+    return None if found is None else (float(found[0]), float(found[1]), float(found[2]))
+
+
+def _read(description: Mapping[str, Any], case: MaskInput) -> tuple[Volume, bool]:
+    """The case as the networks take it, and whether its spacing is known."""
+    pair, classes = case.read(), description["classes"]
+    if len(classes) == 1 and set(np.unique(pair.mask).tolist()) <= {0, BINARY}:
+        pair = replace(pair, mask=pair.mask == BINARY)
+    volume = masks.unseen(pair, case.where, description["preparation"])
+    mask_facts.check_scale(description, volume.image.dtype, case.where)
+    if volume.labels.max() > len(classes):
+        raise UsageError(
+            f"{case.where}: its reference mask holds label {volume.labels.max()}, and the model knows 0 "
+            f"(background) to {len(classes)} ({classes[-1]}): mend the mask, or leave it out."
+        )
+    return volume, pair.spacing is not None
+
+
+def _all(of: Segmenter, description: Mapping[str, Any], images: Sequence[Any], mirror: bool) -> list[Any]:
+    if not images:
+        return []
+    cases = [
+        MaskInput(str(row), f"images[{row}]", lambda image=image, row=row: _pair(description, image, row))
+        for row, image in enumerate(map(np.asarray, images))
+    ]
+    return [one.mask for one in segmented(of.mirror(mirror), description, cases, sizes(description, cases))]
+
+
+def _pair(description: Mapping[str, Any], image: np.ndarray, row: int) -> Pair:
+    """The image [*space, C] with a mask of zeros."""
+    rank, channels = len(description["preparation"]["axes"]), description["channels"]
+    wanted = ("H, W", "D, H, W")[rank - 2]
+    if image.dtype.kind not in "biuf":
+        raise UsageError(f"images[{row}] holds values of type {image.dtype}; give numbers.")
+    if image.ndim == rank and channels == 1:
+        image = image[..., None]
+    if image.ndim != rank + 1 or image.shape[-1] != channels:
+        raise UsageError(
+            f"images[{row}] has shape {image.shape}: this model takes [{wanted}, {channels}] a case; give "
+            "several as a list."
+        )
+    return Pair(image, np.zeros(image.shape[:-1], np.uint8))
