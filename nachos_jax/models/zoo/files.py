@@ -1,4 +1,4 @@
-"""Files of weights, as the field keeps them: .safetensors, and PyTorch's .pth read without running its code."""
+"""Files of weights as the field keeps them: .safetensors, and PyTorch's .pth without running its code."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def read(path: str, source: str) -> Contents:
     file = Path(expanded(path))
     if not os.path.isfile(file):
         raise UsageError(
-            f"config.backbone.weights = {path!r}: there is no such file. Weights are never downloaded and never "
-            f"replaced by random ones: fetch them ({source}) and name the file."
+            f"config.backbone.weights = {path!r}: there is no such file. Weights are never downloaded "
+            f"and never replaced by random ones: fetch them ({source}) and name the file."
         )
     if file.suffix.lower() not in SUFFIXES:
         raise UsageError(f"config.backbone.weights = {path!r}: must end in {', '.join(SUFFIXES)}.")

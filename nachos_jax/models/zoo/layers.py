@@ -20,7 +20,7 @@ SAME = -1
 def conv(
     w: Place, x: jax.Array, outputs: int, side: int, stride: int = 1, padding: int | None = None
 ) -> jax.Array:
-    """Convolution without bias, [B, H, W, C] -> [B, H', W', outputs]; padding is half the window by default."""
+    """Convolution without bias, [B, H, W, C] -> [B, H', W', outputs]; padded by half the window."""
     kernel = w.weights("weight", outputs, x.shape[-1], side, side).transpose(2, 3, 1, 0)
     return convolve(x, kernel, (stride, stride), _edges(x, side, stride, padding), w.lowering)
 

@@ -59,8 +59,8 @@ def match(network: Network, contents: Contents) -> Matched:
     ]
     if wrong:
         raise UsageError(
-            f"{told} {len(wrong)} have another shape{_listed(wrong)}; name the network that the file was saved "
-            "from in config.backbone.name."
+            f"{told} {len(wrong)} have another shape{_listed(wrong)}; name the network that the file was "
+            "saved from in config.backbone.name."
         )
     broken = [name for name in wanted if not np.isfinite(arrays[name]).all()]
     if broken:
@@ -75,9 +75,7 @@ def match(network: Network, contents: Contents) -> Matched:
     return Matched({name: np.asarray(arrays[name], np.float32) for name in taken}, classes, report)
 
 
-def _renamed(
-    network: Network, arrays: Mapping[str, np.ndarray], wanted: set[str]
-) -> dict[str, np.ndarray]:
+def _renamed(network: Network, arrays: Mapping[str, np.ndarray], wanted: set[str]) -> dict[str, np.ndarray]:
     """The arrays under the names of the library or port whose names fit best."""
     best: dict[str, np.ndarray] = {}
     for rename in network.renames:

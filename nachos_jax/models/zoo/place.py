@@ -47,7 +47,7 @@ def reading(weights: Mapping[str, jax.Array], lowering: str) -> Place:
 
 
 def needed(call: Callable[[Place, jax.Array], jax.Array], shape: tuple[int, ...]) -> dict[str, Shape]:
-    """The weights that a call reads of an input of this shape, by name, in the order in which it reads them."""
+    """The weights that a call reads of an input of this shape, by name, in that order."""
     asked: dict[str, Shape] = {}
 
     def take(name: str, wanted: Shape, zeros: tuple[int, ...]) -> jax.Array:

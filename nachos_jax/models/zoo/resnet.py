@@ -1,4 +1,4 @@
-"""ResNet (He et al. 2015), version 1 with the stride in the 3x3 convolution: names of torchvision and timm."""
+"""ResNet (He et al. 2015), the stride in the 3x3 convolution: names of torchvision and timm."""
 
 from __future__ import annotations
 

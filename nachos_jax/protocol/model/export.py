@@ -8,7 +8,7 @@ from typing import Any
 
 from safetensors.numpy import load
 
-from nachos_jax.protocol.model import coefficients, decision
+from nachos_jax.protocol.model import coefficients, decision, shipped
 from nachos_jax.protocol.run import environment
 from nachos_jax.protocol.run.opening import Run
 from nachos_jax.records import seal
@@ -29,7 +29,8 @@ def write(run: Run, outcome: Outcome, records: Sequence[FitRecord], folder: Path
             features, classes = run.cohort.preparation["features"], run.cohort.targets.names
             text = coefficients.table(load(weights), features, classes)
             write_atomic(folder / f"coefficients_{number:02d}.csv", text.encode())
-    text = dump({**_description(run, outcome, records, names), seal.KEY: seal.BLANK})
+    backbone = shipped.write(run, folder)
+    text = dump({**_description(run, outcome, records, names), **backbone, seal.KEY: seal.BLANK})
     write_atomic(folder / NAME, seal.fill(text, NAME))
 
 

@@ -31,7 +31,15 @@ def filled(network: Any, seed: int) -> Any:
     draws = torch.Generator().manual_seed(seed)
     for name, value in network.state_dict().items():
         if value.is_floating_point():
-            value.copy_(torch.from_numpy(drawn(name, tuple(value.shape), np.random.default_rng(int(torch.randint(2**31, (1,), generator=draws))))))
+            value.copy_(
+                torch.from_numpy(
+                    drawn(
+                        name,
+                        tuple(value.shape),
+                        np.random.default_rng(int(torch.randint(2**31, (1,), generator=draws))),
+                    )
+                )
+            )
     return network.eval()
 
 
