@@ -42,9 +42,8 @@ def embed(values: Any, _words: list[str]) -> None:
     print(f"{facts['name']}: {facts['matched']}")
     print(f"sha256 of {facts['weights']}: {facts['sha256']}")
     print(facts["caution"])
-    print(
-        f"features: {path} ({len(cohort.table):,} cases, {facts['features']:,} features of {facts['layer']!r})"
-    )
+    told = f"{len(cohort.table):,} cases, {facts['features']:,} features of layer {facts['layer']!r}"
+    print(f"features: {path} ({told})")
 
 
 def _output(text: str) -> Path:

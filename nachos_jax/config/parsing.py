@@ -168,9 +168,8 @@ def _check_backbone(values: Mapping[str, Any]) -> None:
             "are never downloaded and never random."
         )
     if source == "vectors" or values["task.name"] == "segmentation":
-        other = (
-            f"config.data.source = {source!r}" if source == "vectors" else "config.task.name = 'segmentation'"
-        )
+        vectors = source == "vectors"
+        other = "config.data.source = 'vectors'" if vectors else "config.task.name = 'segmentation'"
         raise UsageError(
             f"config.backbone.name = {name!r} gives features of whole images, which {other} has no use for: "
             "set it to ''."

@@ -1,4 +1,4 @@
-"""Images through a frozen pretrained network: its features are computed once, a linear model learns from them.
+"""Images through a frozen pretrained network: a linear model learns from its features, computed once.
 
     nachos evaluate --config=configs/pretrained.py --config.data.path=images.npz \
         --config.backbone.weights=efficientnet_lite0.safetensors --workdir=runs/pretrained

@@ -85,8 +85,8 @@ class Backbone:
                 out[start : start + len(part)] = np.asarray(apply(weights, room))[: len(part)]
             if not np.isfinite(out[start : start + len(part)]).all():
                 raise UsageError(
-                    f"config.backbone.layer = {self.layer!r}: its features are larger than float16 holds, or no "
-                    "numbers; name another layer, or mend the weights."
+                    f"config.backbone.layer = {self.layer!r}: its features are larger than float16 "
+                    "holds, or no numbers; name another layer, or mend the weights."
                 )
             if progress:
                 progress(start + len(part), len(images))

@@ -1,4 +1,4 @@
-"""DenseNet-121 (Huang et al. 2017): names of torchvision and timm, and the older ones of torchvision's files."""
+"""DenseNet-121 (Huang et al. 2017): names of torchvision and timm, and those of older files."""
 
 from __future__ import annotations
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,12 +73,13 @@ def _safetensors(file: Path, data: bytes) -> dict[str, np.ndarray]:
 
 
 def _pytorch(file: Path) -> dict[str, np.ndarray]:
-    import pickle
-
     import torch  # late: it takes seconds
 
     try:
-        found = torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(
+            action="ignore"
+        ):  # of old pickles, which are read or refused all the same
+            found = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UsageError(
             f"{file} holds more than weights, and nothing else in it is run or read: save the weights alone, "

@@ -72,7 +72,9 @@ def match(network: Network, contents: Contents) -> Matched:
         f"{len(classifier)} of the classifier in the file ({classes} classes), {ignored} counters not read"
     )
     taken = [*wanted, *sorted(classifier)]
-    return Matched({name: np.asarray(arrays[name], np.float32) for name in taken}, classes, report)
+    # In one piece, because safetensors writes an array that lies otherwise in memory in the wrong order.
+    whole = {name: np.ascontiguousarray(arrays[name], np.float32) for name in taken}
+    return Matched(whole, classes, report)
 
 
 def _renamed(network: Network, arrays: Mapping[str, np.ndarray], wanted: set[str]) -> dict[str, np.ndarray]:

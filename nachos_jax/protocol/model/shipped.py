@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save
 
@@ -35,7 +36,7 @@ def write(run: Run, folder: Path) -> dict[str, str]:
             f"config.backbone.weights = {run.config.backbone.weights!r}: the file has changed since its "
             "features were computed; restore it, or give the run a new --workdir."
         )
-    data = save(dict(backbone.arrays))
+    data = save({name: np.ascontiguousarray(value) for name, value in backbone.arrays.items()})
     write_atomic(folder / FILE, data)
     return {SHA256: hashlib.sha256(data).hexdigest()}
 

@@ -69,8 +69,8 @@ def _resized(data: DataConfig, backbone: Backbone) -> DataConfig:
 def _embedded(config: RunConfig, cohort: Cohort, backbone: Backbone) -> Cohort:
     if not isinstance(cohort.store, Dense) or len(cohort.shape) != 3:
         raise UsageError(
-            f"config.backbone.name = {config.backbone.name!r} takes images [H, W, C], and a case here has the "
-            f"shape {list(cohort.shape)}: set it to ''."
+            f"config.backbone.name = {config.backbone.name!r} takes images [H, W, C], and a case here has "
+            f"the shape {list(cohort.shape)}: set it to ''."
         )
     values = _features(config, cohort.store.values, backbone).astype(np.float32)
     name, layer = backbone.facts["name"], backbone.layer
