@@ -12,6 +12,8 @@ from typing import Any
 from nachos_jax.cli import parsing, sweep
 from nachos_jax.cli.compare import FLAGS as COMPARE_FLAGS
 from nachos_jax.cli.compare import compare
+from nachos_jax.cli.embed import FLAGS as EMBED_FLAGS
+from nachos_jax.cli.embed import embed
 from nachos_jax.cli.fields import FLAGS as FIELDS_FLAGS
 from nachos_jax.cli.fields import fields
 from nachos_jax.cli.launched import FLAGS, launched
@@ -281,6 +283,7 @@ NAMES: Mapping[str, Command] = {
             ),
         ),
     ),
+    "embed": Command(embed, "features of a pretrained network for all cases, read as vectors", EMBED_FLAGS),
     "sweep": Command(sweeps, "one run for each combination of config fields", sweep.FLAGS, reads_words=True),
     "status": Command(status, "where a run stands", (WORKDIR,)),
     "plan": Command(plan, "what a run will take: fits, buckets, memory, time", (CONFIG, *PLAN_FLAGS)),

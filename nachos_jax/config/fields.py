@@ -163,6 +163,18 @@ FOLDS = Section(
     ),
 )
 
+BACKBONE = Section(
+    "backbone",
+    "A pretrained network whose frozen features a linear model or an mlp learns from, in place of pixels.",
+    (
+        text("name", "", 'network of nachos_jax/models/zoo, like "efficientnet_lite0"; "" = none', before=""),
+        text("weights", "", "its file, .safetensors or .pth; never downloaded", no_result=True),
+        text("layer", "", 'whose output the features are; "" = the one before the classifier', before=""),
+        text("licence", "", "of the weights, as their source gives it; the report says it", no_result=True),
+        text("pretrained_on", "", "data that the weights saw; the report says it", no_result=True),
+    ),
+)
+
 MODEL = Section("model", "The network. Those of other architectures than the chosen one do nothing.")
 
 TRAINING = Section(
@@ -302,7 +314,7 @@ REPORT = Section(
 )
 
 SECTIONS = (
-    RUN, TASK, DATA, FOLDS, MODEL, TRAINING, AUGMENTATION, SEARCH, ENGINE, DEPLOY, REPORT
+    RUN, TASK, DATA, FOLDS, BACKBONE, MODEL, TRAINING, AUGMENTATION, SEARCH, ENGINE, DEPLOY, REPORT
 )  # fmt: skip
 FIELDS = {field.key: field for section in SECTIONS for field in section.fields}
 """All fields by key."""

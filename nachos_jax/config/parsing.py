@@ -8,8 +8,9 @@ from typing import Any
 
 from nachos_jax.config import priors, subgroups
 from nachos_jax.config.field import check_type, flat, nested
-from nachos_jax.config.fields import FIELDS, OF_IMAGES, OF_VECTORS
+from nachos_jax.config.fields import BACKBONE, FIELDS, OF_IMAGES, OF_VECTORS
 from nachos_jax.config.run_config import (
+    BackboneConfig,
     DataConfig,
     EngineConfig,
     FoldsConfig,
@@ -52,6 +53,7 @@ def parse(
     _check_size(checked)
     _check_path(checked)
     _check_vectors(checked)
+    _check_backbone(checked)
     raw, parts = nested(values), nested(checked)
     rows = of_task(table, checked["task.name"])
     names = {row.name for row in rows}
@@ -64,6 +66,7 @@ def parse(
         protocol=checked["protocol"],
         data=_data(parts, raw["report"]["subgroups"]),
         folds=FoldsConfig(**parts["folds"]),
+        backbone=BackboneConfig(**parts["backbone"]),
         defaults=defaults,
         table=rows,
         limit=_limit(checked),
@@ -146,6 +149,31 @@ def _check_vectors(values: Mapping[str, Any]) -> None:
                 f"config.{key} = {value!r} does nothing for config.data.source = {source!r}: it belongs to "
                 f"{kind}. Set it back to {idle!r}."
             )
+
+
+def _check_backbone(values: Mapping[str, Any]) -> None:
+    """Refuses a backbone without weights, what does nothing without one, and what gives it no images."""
+    name, source = values["backbone.name"], values["data.source"]
+    if not name:
+        for field in BACKBONE.fields:
+            if values[field.key]:
+                raise UsageError(
+                    f"config.{field.key} = {values[field.key]!r} does nothing without a backbone: name the "
+                    "network in config.backbone.name."
+                )
+        return
+    if not values["backbone.weights"]:
+        raise UsageError(
+            f"config.backbone.name = {name!r} has no weights: name their file in config.backbone.weights. "
+            "They are never downloaded and never random."
+        )
+    if source == "vectors" or values["task.name"] == "segmentation":
+        vectors = source == "vectors"
+        other = "config.data.source = 'vectors'" if vectors else "config.task.name = 'segmentation'"
+        raise UsageError(
+            f"config.backbone.name = {name!r} gives features of whole images, which {other} has no use for: "
+            "set it to ''."
+        )
 
 
 def _data(parts: Mapping[str, Any], groups: Sequence[str]) -> DataConfig:

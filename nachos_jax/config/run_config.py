@@ -53,6 +53,19 @@ class DataConfig:
     """Further columns to read, those that config.report.subgroups names."""
     predefined: bool
     """Whether config.folds.scheme divides the cases by the fold column."""
+    interpolation: str = "bilinear"
+    """By which images are resized; those for a backbone as its weights expect it."""
+
+
+@dataclass(frozen=True)
+class BackboneConfig:
+    """config.backbone; without a name there is none."""
+
+    name: str
+    weights: str
+    layer: str
+    licence: str
+    pretrained_on: str
 
 
 @dataclass(frozen=True)
@@ -116,6 +129,7 @@ class RunConfig:
         protocol: "nested", or "flat": plain K-fold cross-validation, corrected for the choice (BBC-CV).
         data: where the cases come from.
         folds: how they are divided.
+        backbone: what gives the features of images.
         defaults: a value for every row of `table`, active or not.
         table: the hyperparameters of its task: training, task and architectures.
         limit: when a search fit ends.
@@ -132,6 +146,7 @@ class RunConfig:
     protocol: str
     data: DataConfig
     folds: FoldsConfig
+    backbone: BackboneConfig
     defaults: HParams
     table: tuple[hp.Hyperparameter, ...]
     limit: EpochLimit

@@ -39,8 +39,10 @@ def load(data: DataConfig, reader: TargetReader) -> Cohort:
     columns = replace(file.columns(data), spellings=data.spellings)
     check_cases(columns)
     names = chosen(file, data.features, data.exclude)
+    told = file.told() if isinstance(file, FeatureArchive) else {}
+    check = vectors.stored if told else vectors.checked  # units of a backbone may be silent in all cases
     values, targets, table, _ = checks.together(
-        lambda: vectors.checked(file.values(names), names, file.where, data.impute),
+        lambda: check(file.values(names), names, file.where, data.impute),
         lambda: reader.targets(columns, data.classes),
         lambda: case_table(columns, data.subject == WAIVER),
         lambda: _different(columns),
@@ -48,6 +50,7 @@ def load(data: DataConfig, reader: TargetReader) -> Cohort:
     others = [name for name in file.header if name not in names]
     notes = [f"left out of the features: {checks.listed(others, 20)}"] if others else []
     preparation = {"patterns": list(data.features), "others": others, "case_key": data.case_key}
+    preparation |= {"backbone": told["backbone"]} if told else {}
     return cohort_of(table, targets, Vectors(values, data.impute), names, preparation, notes)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 BLACK_IS_ZERO = (np.uint8, np.uint16)
+_METHODS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
 def prepare(image: np.ndarray, preparation: Mapping[str, Any]) -> np.ndarray:
@@ -18,7 +19,8 @@ def prepare(image: np.ndarray, preparation: Mapping[str, Any]) -> np.ndarray:
         image: [H, W, C] of a stored dtype, C 1 or 3.
         preparation: "height" and "width" (0 = as stored), "channels" (0 = as stored, 1 or 3) and "aspect":
             "stretch"; "fit" resizes within the size wanted and fills up with black; "pad", of models of
-            version 1, fills up with black to the ratio wanted before resizing.
+            version 1, fills up with black to the ratio wanted before resizing; "interpolation": "bilinear"
+            where it is not there, or "bicubic".
 
     Returns:
         [height, width, channels] of the same dtype.
@@ -27,13 +29,14 @@ def prepare(image: np.ndarray, preparation: Mapping[str, Any]) -> np.ndarray:
     height, width = preparation["height"], preparation["width"]
     if not height or image.shape[:2] == (height, width):
         return image
+    method = _METHODS[preparation.get("interpolation", "bilinear")]
     if preparation["aspect"] == "pad":
         image = _padded(image, height, width)
     if preparation["aspect"] != "fit":
-        return _resized(image, height, width)
+        return _resized(image, height, width, method)
     scale = min(height / image.shape[0], width / image.shape[1])
     inner = [max(1, round(side * scale)) for side in image.shape[:2]]
-    return _framed(_resized(image, *inner), height, width, _black(image))
+    return _framed(_resized(image, *inner, method), height, width, _black(image))
 
 
 def _with_channels(image: np.ndarray, channels: int) -> np.ndarray:
@@ -68,15 +71,15 @@ def _black(image: np.ndarray) -> Any:
     return 0 if image.dtype in BLACK_IS_ZERO else image.min()
 
 
-def _resized(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Bilinear; when shrinking Pillow widens the filter, so nothing aliases."""
+def _resized(image: np.ndarray, height: int, width: int, method: Image.Resampling) -> np.ndarray:
+    """Interpolated; when shrinking Pillow widens the filter, so nothing aliases."""
     size = (width, height)
     if image.dtype == np.uint8:
         shown = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
-        resized = np.asarray(shown.resize(size, Image.Resampling.BILINEAR))
+        resized = np.asarray(shown.resize(size, method))
         return resized if resized.ndim == 3 else resized[..., None]
     planes = [
-        np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BILINEAR))
+        np.asarray(Image.fromarray(plane).resize(size, method))
         for plane in np.moveaxis(image.astype(np.float32), -1, 0)
     ]
     values = np.stack(planes, axis=-1)

@@ -89,6 +89,8 @@ def load(data: DataConfig, reader: TargetReader, progress: decode.Progress | Non
         "channels": data.channels,
         "aspect": "fit" if data.aspect == "pad" else data.aspect,
     }
+    if data.interpolation != "bilinear":  # not told otherwise, so that caches of older versions serve
+        wanted["interpolation"] = data.interpolation
 
     def build(allocate: decode.Allocate) -> tuple[np.ndarray, cache.Sizes]:
         return decode.decode(source.pixels, wanted, allocate, progress)

@@ -87,6 +87,7 @@ PLACES = {
     "evaluate": ("workdir",),
     "deploy": ("workdir",),
     "predict": ("model", "input", "output", "explain"),
+    "embed": ("output",),
     "status": ("workdir",),
     "plan": ("workdir",),
     "config": (),

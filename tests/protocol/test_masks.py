@@ -100,10 +100,10 @@ def test_masks_are_measured_on_the_grid_that_they_came_with(monkeypatch: pytest.
         for row, pair in enumerate(masks.pairs())
     ]
     whole = masks.cohort(masks.Rules(spacing="median"), given)
-    monkeypatch.setattr(segmenter, "segmenter", lambda of, _: of.cohort.store.mask)
+    monkeypatch.setattr(tested_masks, "masks", lambda of, _: of.cohort.store.mask)
     of: Any = SimpleNamespace(cohort=whole)
     done: Any = SimpleNamespace(status="done")
-    found = segmenter.measured(of, done, range(masks.CASES))
+    found = tested_masks.measured(of, done, range(masks.CASES))
     right, _, missed = np.moveaxis(found["window_volumes"], -1, 0)
     np.testing.assert_allclose(right + missed, whole.targets.values, rtol=1e-5)
     assert right.sum() > 0.8 * whole.targets.values.sum()

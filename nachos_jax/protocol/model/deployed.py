@@ -16,7 +16,8 @@ from safetensors.numpy import load as load_arrays
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import decode, features, sources
 from nachos_jax.data.pixels import check_stack, narrowed
-from nachos_jax.protocol.model import mask_arrays, mask_facts, networks
+from nachos_jax.models.zoo.backbone import Backbone
+from nachos_jax.protocol.model import mask_arrays, mask_facts, networks, shipped
 from nachos_jax.protocol.model.export import FORMAT, NAME
 from nachos_jax.protocol.model.networks import Architecture, Predicted, Weights
 from nachos_jax.protocol.model.segmenter import Segmenter, segmenter
@@ -52,9 +53,11 @@ class DeployedModel:
         description: Mapping[str, Any],
         networks: Sequence[Network],
         segmenter: Segmenter | None = None,
+        backbone: Backbone | None = None,
     ):
         self.description = description
         self.segmenter = segmenter
+        self._backbone = backbone
         self.predicted = predicted(description)
         self.classes = self.predicted.names
         self._networks = networks
@@ -62,7 +65,13 @@ class DeployedModel:
     @property
     def vectors(self) -> bool:
         """Whether a case is a vector of features, and no image."""
-        return sources.is_vectors(self.description["preparation"])
+        return self._backbone is None and sources.is_vectors(self.description["preparation"])
+
+    @property
+    def _prepared(self) -> Mapping[str, Any]:
+        """How cases that it is given are prepared: the images for a backbone, where there is one."""
+        preparation = self.description["preparation"]
+        return preparation["images"] if self._backbone else preparation
 
     def predictions(self, images: np.ndarray, batch: int = 256) -> np.ndarray:
         """Predictions of prepared images: probabilities of classes or labels, or numbers.
@@ -82,6 +91,8 @@ class DeployedModel:
         if self.segmenter:
             raise UsageError("this model makes masks: call segment(), or `nachos predict` of files.")
         images = self._fitting(images)
+        if self._backbone:
+            images = self._backbone.features(images).astype(np.float32)
         parts = [self._batch(images[i : i + batch], batch) for i in range(0, len(images), batch)]
         return np.concatenate([*parts, np.empty((0, len(self.classes)), np.float32)])
 
@@ -150,6 +161,8 @@ class DeployedModel:
             )
         if self.vectors:
             raise UsageError("maps explain images, and this model reads vectors: leave --explain out.")
+        if self._backbone:
+            raise UsageError("maps are not made through a frozen backbone: leave --explain out.")
         images, classes = self._fitting(images), np.asarray(classes, np.int32)
         maps = np.zeros(images.shape[:3], np.float32)
         peaks = np.zeros(len(images), np.float32)
@@ -181,25 +194,25 @@ class DeployedModel:
 
     def read(self, paths: Sequence[str | os.PathLike]) -> tuple[list[str], np.ndarray]:
         """Names and images [N, H, W, C], or vectors [N, D], of what `predict` takes, as for training."""
-        names, images = sources.read_inputs(
-            [Path(path) for path in paths], dict(self.description["preparation"])
-        )
+        names, images = sources.read_inputs([Path(path) for path in paths], dict(self._prepared))
         return list(names), images
 
     def _fitting(self, images: np.ndarray) -> np.ndarray:
         """The images as [N, H, W, C], refused when their shape or scale is not that of training."""
         if self.vectors:
-            return features.fitting(images, self.description["preparation"])
+            return features.fitting(images, self._prepared)
         images = np.asarray(images)
         images = images[..., None] if images.ndim == 3 else images
         wanted = self.predicted.shape
+        if self._backbone:
+            wanted = tuple(self._prepared[name] for name in ("height", "width", "channels"))
         if images.ndim != 4 or images.shape[1:] != wanted:
             raise UsageError(
                 f"images of shape {images.shape}: this model takes [N, {', '.join(map(str, wanted))}]; "
                 "prepare files with predict(), which resizes, or resize your arrays."
             )
         check_stack(images.shape, images.dtype, "images")
-        given, dtype = images.dtype, np.dtype(self.description["preparation"].get("dtype", images.dtype))
+        given, dtype = images.dtype, np.dtype(self._prepared.get("dtype", images.dtype))
         images = _stored(images, dtype)
         if not decode.same_depth(images.dtype, dtype):
             raise UsageError(
@@ -234,7 +247,8 @@ def load(path: str | os.PathLike) -> DeployedModel:
     description = _description(folder)
     if predicted(description).on_host.masks:
         return DeployedModel(description, [], _segmenter(folder, description))
-    return DeployedModel(description, list(_networks(folder, description)))
+    backbone = shipped.read(folder, description, CURE)
+    return DeployedModel(description, list(_networks(folder, description)), backbone=backbone)
 
 
 def predicted(description: Mapping[str, Any]) -> Predicted:

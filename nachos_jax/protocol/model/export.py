@@ -9,7 +9,7 @@ from typing import Any
 from safetensors.numpy import load
 
 from nachos_jax.core.types import HParams
-from nachos_jax.protocol.model import coefficients, decision, mask_facts
+from nachos_jax.protocol.model import coefficients, decision, mask_facts, shipped
 from nachos_jax.protocol.run import environment
 from nachos_jax.protocol.run.opening import Run
 from nachos_jax.records import seal
@@ -31,7 +31,8 @@ def write(run: Run, outcome: Outcome, records: Sequence[FitRecord], folder: Path
             features, classes = run.cohort.preparation["features"], run.cohort.targets.names
             text = coefficients.table(load(weights), features, classes)
             write_atomic(folder / f"coefficients_{number:02d}.csv", text.encode())
-    text = dump({**_description(run, outcome, records, names), seal.KEY: seal.BLANK})
+    backbone = shipped.write(run, folder)
+    text = dump({**_description(run, outcome, records, names), **backbone, seal.KEY: seal.BLANK})
     write_atomic(folder / NAME, seal.fill(text, NAME))
 
 

@@ -60,8 +60,8 @@ def normalisation(hparams: HParams) -> str:
         "training": "(voxel - pixel_mean) / pixel_sd of the training cases, which are in the weights files",
         "percentiles": "percentiles 0.5 to 99.5 of the case as 0 to 1, what lies beyond clipped",
         "min_max": "the smallest and largest value of the case as 0 and 1",
-        "ct": "clipped to percentiles 0.5 and 99.5 of the foreground of the training cases, then by its mean and "
-        "SD; all four are in the weights files",
+        "ct": "clipped to percentiles 0.5 and 99.5 of the foreground of the training cases, then by its mean "
+        "and SD; all four are in the weights files",
         "none": "none",
     }
     name = str(hparams["segmentation.normalisation"])

@@ -10,10 +10,10 @@ from nachos_jax.config.differences import differences
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import digest
-from nachos_jax.data import census, sources
+from nachos_jax.data import census
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine.resume import Checkpoints
-from nachos_jax.protocol.run import door, environment
+from nachos_jax.protocol.run import door, embedding, environment
 from nachos_jax.records import checkpoint, readable, rows
 from nachos_jax.records.case_table import CaseRecord
 from nachos_jax.records.store import RunDirectory
@@ -73,7 +73,7 @@ def open_run(config: RunConfig, workdir: str, command: str, cohort: Cohort | Non
     readable.check(workdir)
     store = RunDirectory(workdir, command)
     _same_config(config, store)
-    cohort = cohort or sources.load(config.data, tasks.of(config.task))
+    cohort = embedding.load(config) if cohort is None else embedding.embedded(config, cohort)
     if cohort.targets.task != config.task:
         raise UsageError(
             f"config.task.name = {config.task!r}, and the cohort was made for {cohort.targets.task!r}: pass "

@@ -1,0 +1,74 @@
+"""`nachos embed`: the features of a frozen backbone for all cases, as an NPZ that is read as vectors."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nachos_jax.cli import parsing
+from nachos_jax.cli.parsing import Flag
+from nachos_jax.core.errors import UsageError
+
+FLAGS = (
+    Flag("config", "FILE.py", "Python file with get_config(), or one that ships; it names the backbone."),
+    Flag("output", "FILE.npz", "NPZ file to write; config.data.source = 'vectors' reads it.", path=True),
+)
+
+
+def embed(values: Any, _words: list[str]) -> None:
+    """Writes features, cases, labels, subjects and what the backbone is."""
+    path = _output(values.output)
+    config = parsing.run_config(values.config)
+    if not config.backbone.name:
+        raise UsageError(
+            "nachos embed needs a backbone: set --config.backbone.name and --config.backbone.weights."
+        )
+    from nachos_jax.protocol.run import embedding
+    from nachos_jax.records.store import write_atomic
+    from nachos_jax.runtime import compile_cache, mesh
+
+    compile_cache.switch_on()
+    mesh.one_device_a_core()
+    cohort = embedding.load(config)
+    buffer = io.BytesIO()
+    np.savez(buffer, **_arrays(cohort, config.data.columns))  # type: ignore[arg-type]
+    write_atomic(path, buffer.getvalue())
+    facts = cohort.preparation["backbone"]
+    print(f"{facts['name']}: {facts['matched']}")
+    print(f"sha256 of {facts['weights']}: {facts['sha256']}")
+    print(facts["caution"])
+    told = f"{len(cohort.table):,} cases, {facts['features']:,} features of layer {facts['layer']!r}"
+    print(f"features: {path} ({told})")
+
+
+def _output(text: str) -> Path:
+    path = Path(text)
+    if path.suffix.lower() != ".npz" or os.path.isdir(path):
+        raise UsageError(f"--output={text}: must be a file whose name ends in .npz, which is written anew.")
+    if not os.path.isdir(path.absolute().parent):
+        raise UsageError(f"--output={text}: there is no folder {path.absolute().parent}; make it first.")
+    return path
+
+
+def _arrays(cohort: Any, columns: tuple[str, ...]) -> dict[str, np.ndarray]:
+    table, targets = cohort.table, cohort.targets
+    classes = targets.values.ndim == 1 and targets.values.dtype.kind in "iu"
+    found = {
+        "features": cohort.store.values.astype(np.float16),
+        "feature_names": np.asarray(cohort.preparation["features"]),
+        "case": table.names,
+        "subject": table.subjects,
+        "labels": np.asarray(targets.texts()) if classes else targets.values,
+        "backbone": np.asarray(json.dumps({k: cohort.preparation[k] for k in ("backbone", "images")})),
+    }
+    if not classes and targets.values.ndim == 2:
+        found["label_names"] = np.asarray(targets.names)
+    for name, values in (("site", table.sites), ("fold", table.folds)):
+        if values is not None:
+            found[name] = values
+    return {**{name: table.columns[name] for name in columns if name not in found}, **found}

@@ -1,0 +1,82 @@
+"""Layers as PyTorch has them, in the order of their arguments there, with channels last.
+
+Weights keep the layout of their file ([O, I, h, w] of a convolution, [O, I] of a linear layer) and are turned
+where they are used. Batch norm reads its running statistics: these networks do not train.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from nachos_jax.models.convolution import conv as convolve
+from nachos_jax.models.depthwise import depthwise
+from nachos_jax.models.zoo.place import Place
+
+SAME = -1
+"""Padding that TensorFlow calls SAME: ceil(side / stride) outputs, the odd zero at the far end."""
+
+
+def conv(
+    w: Place, x: jax.Array, outputs: int, side: int, stride: int = 1, padding: int | None = None
+) -> jax.Array:
+    """Convolution without bias, [B, H, W, C] -> [B, H', W', outputs]; padded by half the window."""
+    kernel = w.weights("weight", outputs, x.shape[-1], side, side).transpose(2, 3, 1, 0)
+    return convolve(x, kernel, (stride, stride), _edges(x, side, stride, padding), w.lowering)
+
+
+def biased_conv(
+    w: Place, x: jax.Array, outputs: int, side: int, stride: int = 1, padding: int | None = None
+) -> jax.Array:
+    """As `conv`, with a bias."""
+    return conv(w, x, outputs, side, stride, padding) + w.weights("bias", outputs)[None, None, None]
+
+
+def depthwise_conv(
+    w: Place, x: jax.Array, side: int, stride: int = 1, padding: int | None = None
+) -> jax.Array:
+    """Convolution of each channel by itself, without bias."""
+    kernel = w.weights("weight", x.shape[-1], 1, side, side).transpose(2, 3, 1, 0)
+    return depthwise(x, kernel, (stride, stride), _edges(x, side, stride, padding), w.lowering)
+
+
+def batch_norm(w: Place, x: jax.Array, epsilon: float = 1e-5) -> jax.Array:
+    """Batch norm by running statistics, of the last axis."""
+    names = ("weight", "bias", "running_mean", "running_var")
+    scale, bias, mean, variance = (w.weights(name, x.shape[-1]) for name in names)
+    scale = scale * jax.lax.rsqrt(variance + epsilon)
+    shape = (1,) * (x.ndim - 1) + (-1,)
+    return x * scale.reshape(shape) + (bias - mean * scale).reshape(shape)
+
+
+def layer_norm(w: Place, x: jax.Array, epsilon: float = 1e-6) -> jax.Array:
+    """Layer norm of the last axis."""
+    scale, bias = (w.weights(name, x.shape[-1]) for name in ("weight", "bias"))
+    centred = x - x.mean(-1, keepdims=True)
+    shape = (1,) * (x.ndim - 1) + (-1,)
+    normed = centred * jax.lax.rsqrt(jnp.square(centred).mean(-1, keepdims=True) + epsilon)
+    return normed * scale.reshape(shape) + bias.reshape(shape)
+
+
+def linear(w: Place, x: jax.Array, outputs: int) -> jax.Array:
+    """Linear layer of the last axis."""
+    product = x @ w.weights("weight", outputs, x.shape[-1]).T
+    return product + w.weights("bias", outputs).reshape((1,) * (x.ndim - 1) + (-1,))
+
+
+def gelu(x: jax.Array) -> jax.Array:
+    """The exact GELU, which JAX approximates unless told otherwise."""
+    return jax.nn.gelu(x, approximate=False)
+
+
+def average(_: Place, x: jax.Array) -> jax.Array:
+    """Mean over the pixels, [B, H, W, C] -> [B, C]."""
+    return x.mean((1, 2))
+
+
+def _edges(x: jax.Array, side: int, stride: int, padding: int | None) -> list[tuple[int, int]]:
+    if padding != SAME:
+        low = side // 2 if padding is None else padding
+        return [(low, low)] * 2
+    sums = [max((-(-n // stride) - 1) * stride + side - n, 0) for n in x.shape[1:3]]
+    return [(total // 2, total - total // 2) for total in sums]

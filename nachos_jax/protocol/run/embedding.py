@@ -1,0 +1,126 @@
+"""From a cohort of images to one of vectors: the features of a frozen backbone, computed once a case.
+
+Frozen weights learn nothing from any case, so a feature depends on no fold, and all fits share it.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from nachos_jax.config.run_config import DataConfig, RunConfig
+from nachos_jax.core.errors import UsageError
+from nachos_jax.core.types import digest
+from nachos_jax.data import cache, sources
+from nachos_jax.data.store import Dense
+from nachos_jax.data.table import Cohort
+from nachos_jax.data.vectors import Vectors
+from nachos_jax.models.zoo import backbone as backbones
+from nachos_jax.models.zoo import registry
+from nachos_jax.models.zoo.backbone import Backbone
+from nachos_jax.tasks import registry as tasks
+
+log = logging.getLogger("nachos_jax")
+LINE_EVERY = 60.0
+"""Seconds between two lines of progress where there is no terminal."""
+
+
+def load(config: RunConfig) -> Cohort:
+    """The cases that a config names: as they are, or embedded where it names a backbone.
+
+    Raises:
+        UsageError: the data or the backbone cannot be used.
+    """
+    task = tasks.of(config.task)
+    if not config.backbone.name:
+        return sources.load(config.data, task)
+    backbone = _backbone(config)  # before images are decoded, which may take long
+    return _embedded(config, sources.load(_resized(config.data, backbone), task), backbone)
+
+
+def embedded(config: RunConfig, cohort: Cohort) -> Cohort:
+    """A cohort given from Python, embedded where the config names a backbone, unless it is already.
+
+    Raises:
+        UsageError: the backbone cannot be used, or the cases are no images.
+    """
+    if not config.backbone.name or "backbone" in cohort.preparation:
+        return cohort
+    return _embedded(config, cohort, _backbone(config))
+
+
+def _backbone(config: RunConfig) -> Backbone:
+    return backbones.load(config.backbone, config.data.height, config.data.width)
+
+
+def _resized(data: DataConfig, backbone: Backbone) -> DataConfig:
+    """Size and interpolation are those of the weights, unless the config names a size."""
+    expected = registry.network(str(backbone.facts["name"])).expected
+    height, width = backbone.size
+    return replace(data, height=height, width=width, interpolation=expected.interpolation)
+
+
+def _embedded(config: RunConfig, cohort: Cohort, backbone: Backbone) -> Cohort:
+    if not isinstance(cohort.store, Dense) or len(cohort.shape) != 3:
+        raise UsageError(
+            f"config.backbone.name = {config.backbone.name!r} takes images [H, W, C], and a case here has "
+            f"the shape {list(cohort.shape)}: set it to ''."
+        )
+    values = _features(config, cohort.store.values, backbone).astype(np.float32)
+    name, layer = backbone.facts["name"], backbone.layer
+    preparation = {
+        "features": [f"{name}_{layer}_{number:04d}" for number in range(backbone.width)],
+        "patterns": [],
+        "others": [],
+        "impute": "",
+        "dtype": "float32",
+        "backbone": dict(backbone.facts),
+        "images": cohort.preparation,
+    }
+    told = f"{backbone.width:,} features of layer {layer!r} of {name}, weights {backbone.facts['weights']}"
+    notes = (*cohort.notes, f"{told}: {backbone.facts['matched']}")
+    identity = digest([cohort.hash, backbone.identity], length=32)
+    return Cohort(cohort.table, cohort.targets, Vectors(values), preparation, identity, notes)
+
+
+def _features(config: RunConfig, images: np.ndarray, backbone: Backbone) -> np.ndarray:
+    """[N, D] float16, from the cache where it holds them: keyed by pixels, weights, layer and preparation."""
+    key = digest(["features", 1, cache.pixel_digest(images), backbone.identity], length=32)
+
+    def build(allocate: Callable[..., np.ndarray]) -> tuple[np.ndarray, cache.Sizes]:
+        out = allocate((len(images), backbone.width), np.dtype(np.float16))
+        with _Told(len(images)) as told:
+            backbone.features(images, out, told.show)
+        return out, Counter()
+
+    return cache.decoded(cache.folder(config.data.cache), key, build).images
+
+
+class _Told:
+    """A bar on a terminal, one line a minute elsewhere."""
+
+    def __init__(self, count: int):
+        from tqdm import tqdm
+
+        self._start = self._last = time.monotonic()
+        self._bar = tqdm(total=count, desc="embed", unit=" images", disable=not sys.stderr.isatty())
+
+    def __enter__(self) -> _Told:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.close()
+
+    def show(self, done: int, count: int) -> None:
+        """Told after each batch."""
+        self._bar.update(done - self._bar.n)
+        now = time.monotonic()
+        if self._bar.disable and (now - self._last > LINE_EVERY or done == count):
+            self._last = now
+            log.info("embed: %d/%d images, %.3g a second", done, count, done / (now - self._start))
