@@ -40,6 +40,7 @@ class DataConfig:
     subject: str
     spellings: str
     equal_images: str
+    allow: tuple[str, ...]
     classes: tuple[str, ...]
     height: int
     width: int
@@ -52,6 +53,11 @@ class DataConfig:
     """Further columns to read, those that config.report.subgroups names."""
     predefined: bool
     """Whether config.folds.scheme divides the cases by the fold column."""
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """Kinds of findings that the user accepts; who accepts equal images accepts both."""
+        return (*self.allow, *(("duplicates", "contradictions") if self.equal_images == "accept" else ()))
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import os
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,14 +12,13 @@ from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import expanded
 from nachos_jax.data import checks
+from nachos_jax.data.archive import Archive
 from nachos_jax.data.columns import Columns, further_texts, target_texts, texts
 from nachos_jax.data.masks import MaskSource, Pair
 from nachos_jax.data.pixels import Pixels, ReadCase, Source, check_stack, narrowed
 
-SPLITS = ("train", "val", "test")
+SPLIT, SPLITS = "split", ("train", "val", "test")
 FEATURES, NAMES = "features", "feature_names"
-_DAMAGED = (ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile)
-"""What NumPy and zipfile raise of damaged archives, and of compressions that they do not know."""
 Check = Callable[[tuple[int, ...], np.dtype, str], None]
 """(shape, dtype, what it is called); raises UsageError."""
 
@@ -39,7 +34,7 @@ def read(data: DataConfig) -> Source:
         UsageError: not an NPZ file, pickled objects, a key that is not there, arrays of unequal length or
             volumes.
     """
-    archive = _Archive(Path(expanded(data.path)))
+    archive = Archive(Path(expanded(data.path)))
     parts = _parts(archive, data.image_key or "images", check_stack)
     where = _Rows(archive.path.name, [(part.images, part.count) for part in parts])
     keys = tuple(part.images for part in parts)
@@ -52,6 +47,19 @@ def read(data: DataConfig) -> Source:
     return Source(columns, Pixels(where.count, where, open_images, (archive.path,), keys))
 
 
+def column_names(data: DataConfig) -> tuple[str, ...]:
+    """Names of the arrays with one value a case, those that hold targets, subjects or sites among them.
+
+    "split" is one where the file has parts: the part of each case.
+    """
+    archive = Archive(Path(expanded(data.path)))
+    parts = _parts(archive, FEATURES if data.source == "vectors" else data.image_key or "images")
+    first = parts[0].split
+    names = [key.removeprefix(f"{first}_") for key in archive.keys if key.startswith(first)]
+    found = [name for name in names if _has_column(archive, parts, name)]
+    return (*found, *((SPLIT,) if first and SPLIT not in found else ()))
+
+
 class FeatureArchive:
     """The vectors of an NPZ file: `features` [N, D], and `feature_names` [D] if there are such.
 
@@ -62,7 +70,7 @@ class FeatureArchive:
     """
 
     def __init__(self, path: Path):
-        self._archive = _Archive(path)
+        self._archive = Archive(path)
         held = self._archive.keys
         if not {FEATURES, *(f"{split}_{FEATURES}" for split in SPLITS)} & set(held):
             raise UsageError(
@@ -112,7 +120,7 @@ def read_masks(data: DataConfig) -> MaskSource:
     Raises:
         UsageError: as `read`, or images and masks that do not belong together.
     """
-    archive = _Archive(Path(expanded(data.path)))
+    archive = Archive(Path(expanded(data.path)))
     image_key, mask_key = data.image_key or "images", data.mask_key or "masks"
     parts = _parts(archive, image_key)
     for part in parts:
@@ -146,7 +154,7 @@ def read_masks(data: DataConfig) -> MaskSource:
     return MaskSource(columns, where, open_pairs)
 
 
-def _of_axes(archive: _Archive, parts: Sequence[_Part], key: str, what: str, axes: int) -> np.ndarray | None:
+def _of_axes(archive: Archive, parts: Sequence[_Part], key: str, what: str, axes: int) -> np.ndarray | None:
     """[N, axes]: numbers of each case along its axes, or None where the file has no such array."""
     if not key or (key == what and not all(part.key(key) in archive.keys for part in parts)):
         return None
@@ -159,7 +167,7 @@ def _of_axes(archive: _Archive, parts: Sequence[_Part], key: str, what: str, axe
     return found
 
 
-def _columns(archive: _Archive, parts: Sequence[_Part], data: DataConfig, where: _Rows) -> Columns:
+def _columns(archive: Archive, parts: Sequence[_Part], data: DataConfig, where: _Rows) -> Columns:
     """Who the cases are, and their targets."""
     names = _label_names(archive, data.label_names_key or "label_names")
     labels = _column(archive, parts, data.label_key or "labels", "label")
@@ -171,7 +179,7 @@ def _columns(archive: _Archive, parts: Sequence[_Part], data: DataConfig, where:
     )
 
 
-def _who(archive: _Archive, parts: Sequence[_Part], data: DataConfig, where: _Rows) -> Columns:
+def _who(archive: Archive, parts: Sequence[_Part], data: DataConfig, where: _Rows) -> Columns:
     """Who the cases are; without targets."""
     return Columns(
         source=archive.path.name,
@@ -214,81 +222,6 @@ class _Rows:
         raise IndexError(row)
 
 
-class _Archive:
-    """An NPZ file whose arrays are read one by one, never unpickled."""
-
-    def __init__(self, path: Path):
-        self.path = path
-        if not os.path.isfile(path):
-            raise UsageError(f"config.data.path = {str(path)!r}: there is no such file; mend the path.")
-        try:
-            with zipfile.ZipFile(path) as file:
-                self.keys = [name.removesuffix(".npy") for name in file.namelist() if name.endswith(".npy")]
-        except (zipfile.BadZipFile, OSError) as error:
-            raise UsageError(
-                f"{path} cannot be read as an NPZ file ({error}); write it with numpy.savez_compressed."
-            ) from error
-        if not self.keys:
-            raise UsageError(f"{path} holds no array at all; write it with numpy.savez_compressed.")
-
-    def header(self, key: str, field: str) -> tuple[tuple[int, ...], np.dtype]:
-        """Shape and dtype of the array that a field of config.data names, without reading its values."""
-        if key not in self.keys:
-            raise UsageError(
-                f"{self.path.name} has no array {key!r}; it has {checks.listed(self.keys, 20)}. Name the "
-                f"right one in config.data.{field}.{checks.hint(key, self.keys)}"
-            )
-        return self._attempt(key, self._read_header)
-
-    def array(self, key: str) -> np.ndarray:
-        """The values of an array whose header was read."""
-        return self._attempt(key, self._read_array)
-
-    def _read_header(self, key: str) -> tuple[tuple[int, ...], np.dtype]:
-        with zipfile.ZipFile(self.path) as archive, archive.open(f"{key}.npy") as file:
-            version = np.lib.format.read_magic(file)
-            v1 = version == (1, 0)
-            read = np.lib.format.read_array_header_1_0 if v1 else np.lib.format.read_array_header_2_0
-            shape, _, dtype = read(file)
-            stored = archive.getinfo(f"{key}.npy").file_size
-        if dtype.hasobject:
-            raise UsageError(
-                f"{self.path.name}: the array {key!r} holds pickled Python objects, which are never loaded "
-                "because they can run code; store it with a plain dtype, e.g. array.astype(str)."
-            )
-        claimed = math.prod(shape) * dtype.itemsize
-        if claimed > stored:
-            raise UsageError(
-                f"{self.path.name}: the array {key!r} claims shape {shape}, {claimed:,} bytes, and holds "
-                f"{stored:,}; write or download the file again."
-            )
-        return shape, dtype
-
-    def _read_array(self, key: str) -> np.ndarray:
-        with zipfile.ZipFile(self.path) as archive, archive.open(f"{key}.npy") as file:
-            return np.lib.format.read_array(file, allow_pickle=False)
-
-    def _attempt(self, key: str, read: Callable):
-        try:
-            return read(key)
-        except UsageError:
-            raise
-        except RuntimeError as error:  # of an encrypted file, or of a compression that is not known
-            raise UsageError(
-                f"{self.path}: the array {key!r} is packed in a way that Python does not read ({error}); "
-                "write the file with numpy.savez_compressed."
-            ) from error
-        except MemoryError as error:
-            raise UsageError(
-                f"{self.path}: the array {key!r} does not fit into memory ({error}); store images as files, "
-                "and list them in a CSV table (--config=csv)."
-            ) from error
-        except _DAMAGED as error:
-            raise UsageError(
-                f"{self.path}: the array {key!r} is damaged ({error}); write or download the file again."
-            ) from error
-
-
 def _check_vectors(shape: tuple[int, ...], dtype: np.dtype, what: str) -> None:
     if dtype.kind not in "biuf":
         raise UsageError(f"{what} holds values of type {dtype}; store features as numbers.")
@@ -296,7 +229,7 @@ def _check_vectors(shape: tuple[int, ...], dtype: np.dtype, what: str) -> None:
         raise UsageError(f"{what} has shape {shape}; store a row a case and a column a feature, (N, D).")
 
 
-def _parts(archive: _Archive, image_key: str, check: Check | None = None) -> list[_Part]:
+def _parts(archive: Archive, image_key: str, check: Check | None = None) -> list[_Part]:
     splits = [split for split in SPLITS if f"{split}_{image_key}" in archive.keys]
     keys = {image_key: ""} if image_key in archive.keys or not splits else {}
     keys = keys or {f"{split}_{image_key}": split for split in splits}
@@ -315,7 +248,7 @@ def _parts(archive: _Archive, image_key: str, check: Check | None = None) -> lis
     return [_Part(key, split, shapes[key][0]) for key, split in keys.items()]
 
 
-def _check_pair(archive: _Archive, image_key: str, mask_key: str) -> None:
+def _check_pair(archive: Archive, image_key: str, mask_key: str) -> None:
     """Refuses images and masks that cannot belong together, by their headers."""
     file, (images, dtype) = archive.path.name, archive.header(image_key, "image_key")
     masks, kind = archive.header(mask_key, "mask_key")
@@ -333,7 +266,7 @@ def _check_pair(archive: _Archive, image_key: str, mask_key: str) -> None:
         )
 
 
-def _label_names(archive: _Archive, key: str) -> tuple[str, ...]:
+def _label_names(archive: Archive, key: str) -> tuple[str, ...]:
     if key == "label_names" and key not in archive.keys:
         return ()
     archive.header(key, "label_names_key")
@@ -341,8 +274,10 @@ def _label_names(archive: _Archive, key: str) -> tuple[str, ...]:
     return tuple(texts(archive.array(key), "class name", lambda row: f"{file}, {key}[{row}]", file))
 
 
-def _further(archive: _Archive, parts: Sequence[_Part], name: str) -> np.ndarray:
+def _further(archive: Archive, parts: Sequence[_Part], name: str) -> np.ndarray:
     missing = [part.key(name) for part in parts if part.key(name) not in archive.keys]
+    if name == SPLIT and missing and parts[0].split:
+        return np.repeat([part.split for part in parts], [part.count for part in parts])
     if missing:
         raise UsageError(
             f"{archive.path.name} has no array {missing[0]!r}; it has {checks.listed(archive.keys, 20)}. Add "
@@ -351,7 +286,7 @@ def _further(archive: _Archive, parts: Sequence[_Part], name: str) -> np.ndarray
     return _column(archive, parts, name, name, name)
 
 
-def _column(archive: _Archive, parts: Sequence[_Part], name: str, what: str, field: str = "") -> np.ndarray:
+def _column(archive: Archive, parts: Sequence[_Part], name: str, what: str, field: str = "") -> np.ndarray:
     columns = []
     for part in parts:
         key = part.key(name)
@@ -369,14 +304,14 @@ def _column(archive: _Archive, parts: Sequence[_Part], name: str, what: str, fie
     return np.concatenate(columns)
 
 
-def _known(archive: _Archive, parts: Sequence[_Part], key: str, what: str, where: _Rows) -> list[str] | None:
+def _known(archive: Archive, parts: Sequence[_Part], key: str, what: str, where: _Rows) -> list[str] | None:
     """The column of an optional key; without key that of the array called `what`, or None."""
     if not key and not _has_column(archive, parts, what):
         return None
     return texts(_column(archive, parts, key or what, what), what, where, where.file)
 
 
-def _has_column(archive: _Archive, parts: Sequence[_Part], name: str) -> bool:
+def _has_column(archive: Archive, parts: Sequence[_Part], name: str) -> bool:
     """Whether there is an array of this name with one value a case; images may be called so too."""
     if not all(part.key(name) in archive.keys for part in parts):
         return False
@@ -384,7 +319,7 @@ def _has_column(archive: _Archive, parts: Sequence[_Part], name: str) -> bool:
     return all(shape in ((part.count,), (part.count, 1)) for shape, part in zip(shapes, parts, strict=True))
 
 
-def _folds(archive: _Archive, parts: Sequence[_Part], data: DataConfig, where: _Rows) -> list[str] | None:
+def _folds(archive: Archive, parts: Sequence[_Part], data: DataConfig, where: _Rows) -> list[str] | None:
     try:
         return _known(archive, parts, data.fold_key, "fold", where)
     except UsageError:
