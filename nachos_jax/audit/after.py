@@ -13,7 +13,7 @@ from nachos_jax.records import readable
 from nachos_jax.records.store import RunDirectory
 
 OVER = 1.5
-"""Validation loss over training loss from which a network is said to have learnt its training cases by heart."""
+"""Validation loss over training loss from which a network is said to overfit."""
 
 
 def label_errors(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
@@ -92,8 +92,8 @@ def findings(directory: RunDirectory, names: Sequence[str]) -> Iterator[Finding]
     found = label_errors(np.asarray([labels[case] for case in rows]), values)
     if len(found):
         told = (
-            f"{len(found):,} of {len(rows):,} tested cases are probably labelled wrong, or hard: models that had "
-            "not seen them are surer of another class than they usually are of its own cases."
+            f"{len(found):,} of {len(rows):,} tested cases are probably labelled wrong, or hard: models that "
+            "had not seen them are surer of another class than they usually are of its own cases."
         )
         cure = (
             "Look at them, the surest first, and correct labels only by looking at the picture or the record."

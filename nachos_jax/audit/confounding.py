@@ -82,8 +82,8 @@ def _one_site(found: Inspected) -> Iterator[Finding]:
             yield Finding(
                 "class of one site",
                 FAULT,
-                f"All {int(has.sum()):,} cases of class {name!r} come from site {site!r}: a network cannot tell "
-                "the class from the site.",
+                f"All {int(has.sum()):,} cases of class {name!r} come from site {site!r}: a network cannot "
+                "tell the class from the site.",
                 "Add cases of this class from other sites, and of others from this one.",
             )
 
@@ -116,7 +116,7 @@ def _told(found: Inspected, names: tuple[str, ...], columns: Mapping[str, np.nda
 
 
 def _numbers(values: np.ndarray) -> np.ndarray | None:
-    """A column as numbers, -1 where nothing is known; None where it has one value, or is a name of the case."""
+    """A column as numbers, -1 where nothing is known; None where it has one value, or names the case."""
     texts = values.tolist()
     counts = Counter(texts)
     try:

@@ -109,14 +109,14 @@ def _spelled(what: str, values: np.ndarray) -> Iterator[Finding]:
         yield Finding(
             f"spellings of {what}",
             LEAK if what == "subject" else FAULT,
-            f"{len(meeting):,} {what}{_plural(what) if len(meeting) > 1 else ''} in more than one spelling: {shown}.",
+            f"{len(meeting):,} {_plural(what, len(meeting))} in more than one spelling: {shown}.",
             "If they are one, set config.data.spellings = 'join', if not, 'apart'; or mend the data.",
             [list(found.values()) for found in meeting],
         )
 
 
-def _plural(what: str) -> str:
-    return "es" if what.endswith("s") else "s"
+def _plural(what: str, count: int) -> str:
+    return what if count == 1 else f"{what}es" if what.endswith("s") else f"{what}s"
 
 
 def _crossing(name: str, parts: np.ndarray, subjects: np.ndarray) -> Iterator[Finding]:
@@ -129,8 +129,8 @@ def _crossing(name: str, parts: np.ndarray, subjects: np.ndarray) -> Iterator[Fi
         yield Finding(
             f"subjects across {name}",
             LEAK,
-            f"{len(crossing):,} of {len(first):,} subjects have cases in more than one part of column {name!r}, "
-            f"e.g. {subject!r} in {' and '.join(map(repr, found))}.",
+            f"{len(crossing):,} of {len(first):,} subjects have cases in more than one part of column "
+            f"{name!r}, e.g. {subject!r} in {' and '.join(map(repr, found))}.",
             "Whoever trains on one part and tests on the other meets known subjects: use config.folds.scheme "
             "= 'stratified', or mend the column.",
             [list(found.values()) for found in crossing.values()],

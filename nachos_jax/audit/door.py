@@ -16,7 +16,7 @@ def check(cohort: Cohort, folds: Folds, allowed: Sequence[str], begun: bool = Fa
     """Sentences on equal inputs that a person should read before anything trains.
 
     Args:
-        cohort: the cases.
+        cohort: N cases.
         folds: into which they are divided.
         allowed: kinds of findings that the user accepts.
         begun: whether the run has begun: what was accepted then is accepted.
@@ -25,21 +25,31 @@ def check(cohort: Cohort, folds: Folds, allowed: Sequence[str], begun: bool = Fa
         UsageError: equal inputs whose targets contradict each other, or that lie in different folds under
             different subjects, which is not accepted.
     """
-    found, alike = (
-        copies.sorted_out(cohort, equal_cases(cohort.store, len(cohort.table))),
-        copies.alike_words(cohort),
-    )
-    texts = []
-    if found.contrary:
-        told = copies.counted(cohort, f"{alike}, with another {cohort.targets.noun}", found.contrary)
-        texts.append(_accepted(told, CONTRADICTIONS, copies.MEND, allowed, begun))
-    if found.shared:
-        told = copies.counted(cohort, f"{alike} under different subjects", found.shared)
-        if any(len(set(row[list(rows)].tolist())) > 1 for rows in found.shared for row in folds.assignment):
-            texts.append(_accepted(f"{told} {copies.CURE}", DUPLICATES, "", allowed, begun))
+    alike, found = copies.alike_words(cohort), equal_cases(cohort.store, len(cohort.table))
+    sorted_out = copies.sorted_out(cohort, found)
+    told, leaks = [], {}
+    if sorted_out.contrary:
+        words = f"{alike}, with another {cohort.targets.noun}"
+        leaks[CONTRADICTIONS] = f"{copies.counted(cohort, words, sorted_out.contrary)} {copies.MEND}"
+    if sorted_out.shared:
+        words = copies.counted(cohort, f"{alike} under different subjects", sorted_out.shared)
+        if _crossing(sorted_out.shared, folds):
+            leaks[DUPLICATES] = f"{words} {copies.CURE}"
         else:
-            texts.append(f"{told} {copies.CURE}")
-    return texts
+            told.append(f"{words} {copies.CURE}")
+    refused = [kind for kind in leaks if kind not in allowed]
+    if refused and not begun:
+        cure = f"--allow={','.join(refused)}, or config.data.equal_images = 'accept'"
+        raise UsageError(
+            "\n".join([*(leaks[kind] for kind in refused), f"To go on all the same, say {cure}."])
+        )
+    accepted = {kind: f" The user has accepted this (--allow={kind})." for kind in leaks if kind in allowed}
+    return [*(f"{text}{accepted.get(kind, '')}" for kind, text in leaks.items()), *told]
+
+
+def _crossing(groups: Sequence[Sequence[int]], folds: Folds) -> bool:
+    """Whether a group of cases lies in more than one fold of a repeat."""
+    return any(len(set(row[list(rows)].tolist())) > 1 for rows in groups for row in folds.assignment)
 
 
 def check_names(allowed: Sequence[str]) -> None:
@@ -53,15 +63,3 @@ def check_names(allowed: Sequence[str]) -> None:
             raise UsageError(
                 f"config.data.allow = {name!r}: what can be accepted is {' and '.join(map(repr, ALLOWED))}."
             )
-
-
-def _accepted(told: str, kind: str, cure: str, allowed: Sequence[str], begun: bool) -> str:
-    if kind in allowed:
-        return f"{told} The user has accepted this (--allow={kind})."
-    if begun:
-        return told
-    raise UsageError(
-        " ".join(
-            filter(None, (told, cure, f"To go on all the same, say --allow={kind} (config.data.allow)."))
-        )
-    )

@@ -49,5 +49,7 @@ def tables(found: Inspected) -> Iterator[Table]:
             rows.append([name, f"{count:,}", *(f"± {width / 2:.3f}" for width in widths)])
     if rows:
         header = ("", "subjects", *(f"AUC {value:g}" for value in HOPED), f"recall {HOPED[1]:g}")
-        note = "Half of a 95 % interval if each subject counts once and the model never varies; real ones are wider."
+        note = (
+            "Half of a 95 % interval if subjects count once and the model never varies; real ones are wider."
+        )
         yield Table("The narrowest intervals", header, rows, (note,))

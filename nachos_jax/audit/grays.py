@@ -18,7 +18,7 @@ class Looks:
     """N inputs, looked at once.
 
     Attributes:
-        pictures: [N, SIDE, SIDE] float32 gray means of equal parts, of volumes their middle slice; None of vectors.
+        pictures: [N, SIDE, SIDE] float32 gray, of volumes their middle slice; None of vectors.
         side: the shorter side of the smallest picture in pixels; 0 of vectors.
         mean: [N] mean value.
         spread: [N] standard deviation of the values.

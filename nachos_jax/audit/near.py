@@ -1,9 +1,9 @@
 """Near duplicates: one picture saved twice, with noise, another contrast, or a little cut off its edges.
 
 Every picture is compared with every other by the correlation of its details, also with windows of the other
-that leave out up to an eighth of a side; pairs that come close are aligned finer. Correlations of all pairs are
-products of matrices, so no perceptual hash has to choose candidates. A 64-bit hash of the cosine transform
-(pHash) would have to let through 17 % of all pairs of chest radiographs to keep 95 % of planted copies.
+that leave out up to an eighth of a side; pairs that come close are aligned finer. Correlations of all pairs
+are products of matrices, so no perceptual hash has to choose candidates. A 64-bit hash of the cosine
+transform (pHash) would have to let through 17 % of all pairs of chest radiographs to keep 95 % of planted copies.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ CANDIDATE, CLOSE, NEAR = 0.76, 0.86, 0.9
 WINDOWS = ((1.0, 1), (0.95, 3), (0.9, 3))
 """Sides of the windows, as shares of the picture's, and the places along an axis of each."""
 FINE = 0.02
+HARD = 3.0
+"""Times the median detail, beyond which a detail is cut."""
 LEAST_SIDE = 48
 """Pixels of the shorter side below which different pictures look too much alike."""
 
@@ -89,11 +91,13 @@ def pairs(pictures: np.ndarray) -> Pairs:
 
 
 def _details(pictures: np.ndarray) -> np.ndarray:
-    """What is larger than a pixel of the picture and smaller than a twentieth of it."""
+    """What is larger than a pixel and smaller than a twentieth of a side; hard edges, as of bars, are cut."""
     from scipy import ndimage  # late: slow to import
 
     fine, blurred = (ndimage.gaussian_filter(pictures, (0, sigma, sigma)) for sigma in (1.0, 3.0))
-    return fine - blurred
+    details = fine - blurred
+    usual = np.median(np.abs(details), axis=(1, 2), keepdims=True)
+    return np.clip(details, -HARD * usual, HARD * usual)
 
 
 def _windows() -> Iterator[Window]:

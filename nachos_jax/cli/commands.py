@@ -33,7 +33,7 @@ CONFIG = Flag("config", "FILE.py", "Python file with get_config(), or one that s
 ALLOW = Flag(
     "allow",
     "duplicates,contradictions",
-    "Leakage that you accept: equal images of different subjects in different folds, equal images with different "
+    "Leakage that you accept: equal images of different subjects in different folds, or with different "
     "targets. It is told in the report.",
     many=True,
     required=False,

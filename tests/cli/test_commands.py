@@ -88,6 +88,7 @@ PLACES = {
     "deploy": ("workdir",),
     "predict": ("model", "input", "output", "explain"),
     "status": ("workdir",),
+    "audit": ("workdir", "output"),
     "plan": ("workdir",),
     "config": (),
     "report": ("workdir",),

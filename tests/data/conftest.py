@@ -38,6 +38,7 @@ def config(tmp_path: Path) -> Callable[..., DataConfig]:
         subject="",
         spellings="refuse",
         equal_images="refuse",
+        allow=(),
         classes=(),
         height=0,
         width=0,

@@ -34,8 +34,8 @@ def check_folder(folder: str) -> None:
     others = sorted(p.name for p in path.iterdir() if p.name not in (PAGE, DATA)) if path.is_dir() else []
     if others and not (path / DATA).exists():
         raise UsageError(
-            f"{folder} holds other files (e.g. {others[0]}), which could be lost: name a new or an empty folder "
-            "with --output=FOLDER."
+            f"{folder} holds other files (e.g. {others[0]}), which could be lost: name a new or an empty "
+            "folder with --output=FOLDER."
         )
 
 
