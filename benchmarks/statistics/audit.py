@@ -3,13 +3,13 @@
     python -m benchmarks.statistics.audit --data kermany_cxr_pneumonia.npz
 
 Into the cases of a real set (equal images taken out first) go 200 exact copies under new subjects, 50 near
-ones (each cropped by 3 to 10 % of its side at a random place, with another gamma, contrast and brightness, and
-noise of 2 to 5 of 256 gray levels), 30 subjects on both sides of a split, and one site that holds all of one
-class. For each finding: how many of the planted were found (recall), and how many of those found were planted
-(precision). A near pair of two subjects that was not planted counts as false. The same cases without faults must
-give no leak. Then 5 % of the labels are flipped, and out-of-fold probabilities of a logistic regression on the
-pixels (principal components, subjects together) stand for those of a finished run; errors of the labels that
-were there before count as false.
+ones (each cropped by 3 to 10 % of its side at a random place, with another gamma, contrast and brightness,
+and noise of 2 to 5 of 256 gray levels), 30 subjects on both sides of a split, and one site that holds all
+of one class. For each finding: how many of the planted were found (recall), and how many of those found
+were planted (precision). A near pair of two subjects that was not planted counts as false. The same cases
+without faults must give no leak. Then 5 % of the labels are flipped, and out-of-fold probabilities of a
+logistic regression on the pixels (principal components, subjects together) stand for those of a finished
+run; errors of the labels that were there before count as false.
 """
 
 from __future__ import annotations

@@ -30,14 +30,6 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.runtime import beside
 
 CONFIG = Flag("config", "FILE.py", "Python file with get_config(), or one that ships, like smoke or csv.")
-ALLOW = Flag(
-    "allow",
-    "duplicates,contradictions",
-    "Leakage that you accept: equal images of different subjects in different folds, or with different "
-    "targets. It is told in the report.",
-    many=True,
-    required=False,
-)
 WORKDIR = Flag("workdir", "DIR", "Run directory; the same command again resumes what it holds.", path=True)
 
 
@@ -67,7 +59,7 @@ class Command:
 def evaluate(values: Any, words: list[str]) -> None:
     """`nachos evaluate`: the estimate."""
     outer_folds = parsing.whole_numbers("outer_folds", values.outer_folds)
-    config = parsing.run_config(_allowing(values))
+    config = parsing.run_config(values.config)
     with launched(values) as party:
         if party is not None and party.board.process:
             _work(config, values.workdir, words, party)
@@ -90,13 +82,6 @@ def evaluate(values: Any, words: list[str]) -> None:
     _tell(values.workdir, path)
 
 
-def _allowing(values: Any) -> Any:
-    """The config with what --allow adds to config.data.allow."""
-    if values.allow:
-        values.config.data.allow = tuple(dict.fromkeys((*values.config.data.allow, *values.allow)))
-    return values.config
-
-
 def _reporting() -> Any:
     """What makes pictures, numbers and page of a report; it takes seconds to import."""
     from nachos_jax.protocol.model import gallery
@@ -113,7 +98,7 @@ def _finished(store: Any) -> tuple[int, bool]:
 
 def deploy(values: Any, words: list[str]) -> None:
     """`nachos deploy`: the model."""
-    config = parsing.run_config(_allowing(values))
+    config = parsing.run_config(values.config)
     with launched(values) as party:
         if party is not None and party.board.process:
             _work(config, values.workdir, words, party)
@@ -217,12 +202,14 @@ NAMES: Mapping[str, Command] = {
                 many=True,
                 required=False,
             ),
-            ALLOW,
+            parsing.ALLOW,
             *FLAGS,
         ),
     ),
     "deploy": Command(
-        deploy, "the model to ship, trained on all cases, in DIR/deploy", (CONFIG, WORKDIR, ALLOW, *FLAGS)
+        deploy,
+        "the model to ship, trained on all cases, in DIR/deploy",
+        (CONFIG, WORKDIR, parsing.ALLOW, *FLAGS),
     ),
     "predict": Command(
         predict,
@@ -265,7 +252,9 @@ NAMES: Mapping[str, Command] = {
     "sweep": Command(sweeps, "one run for each combination of config fields", sweep.FLAGS, reads_words=True),
     "status": Command(status, "where a run stands", (WORKDIR,)),
     "audit": Command(audit, "the data: leakage, copies, shortcuts, counts", (CONFIG, *AUDIT_FLAGS)),
-    "plan": Command(plan, "what a run will take: fits, buckets, memory, time", (CONFIG, *PLAN_FLAGS)),
+    "plan": Command(
+        plan, "what a run will take: fits, buckets, memory, time", (CONFIG, parsing.ALLOW, *PLAN_FLAGS)
+    ),
     "config": Command(fields, "every field of the config with its default and meaning", FIELDS_FLAGS),
     "report": Command(report, "summary, tables and page, written again from the records", (WORKDIR,)),
     "replay": Command(replay, "search policies on recorded learning curves, nothing trained", REPLAY_FLAGS),
