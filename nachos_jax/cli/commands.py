@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from nachos_jax.cli import parsing, sweep
+from nachos_jax.cli.audit import FLAGS as AUDIT_FLAGS
+from nachos_jax.cli.audit import audit
 from nachos_jax.cli.compare import FLAGS as COMPARE_FLAGS
 from nachos_jax.cli.compare import compare
 from nachos_jax.cli.embed import FLAGS as EMBED_FLAGS
@@ -226,11 +228,14 @@ NAMES: Mapping[str, Command] = {
                 many=True,
                 required=False,
             ),
+            parsing.ALLOW,
             *FLAGS,
         ),
     ),
     "deploy": Command(
-        deploy, "the model to ship, trained on all cases, in DIR/deploy", (CONFIG, WORKDIR, *FLAGS)
+        deploy,
+        "the model to ship, trained on all cases, in DIR/deploy",
+        (CONFIG, WORKDIR, parsing.ALLOW, *FLAGS),
     ),
     "predict": Command(
         predict,
@@ -286,7 +291,10 @@ NAMES: Mapping[str, Command] = {
     "embed": Command(embed, "features of a pretrained network for all cases, read as vectors", EMBED_FLAGS),
     "sweep": Command(sweeps, "one run for each combination of config fields", sweep.FLAGS, reads_words=True),
     "status": Command(status, "where a run stands", (WORKDIR,)),
-    "plan": Command(plan, "what a run will take: fits, buckets, memory, time", (CONFIG, *PLAN_FLAGS)),
+    "audit": Command(audit, "the data: leakage, copies, shortcuts, counts", (CONFIG, *AUDIT_FLAGS)),
+    "plan": Command(
+        plan, "what a run will take: fits, buckets, memory, time", (CONFIG, parsing.ALLOW, *PLAN_FLAGS)
+    ),
     "config": Command(fields, "every field of the config with its default and meaning", FIELDS_FLAGS),
     "report": Command(report, "summary, tables and page, written again from the records", (WORKDIR,)),
     "replay": Command(replay, "search policies on recorded learning curves, nothing trained", REPLAY_FLAGS),

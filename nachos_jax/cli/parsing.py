@@ -56,6 +56,17 @@ class Flag:
         return f"--{self.name}={self.value}" if self.value else f"--{self.name}"
 
 
+ALLOW = Flag(
+    "allow",
+    "duplicates,contradictions",
+    "Leakage that you accept: equal images of different subjects in different folds, or with different "
+    "targets. It is told in the report.",
+    many=True,
+    required=False,
+)
+"""Sets config.data.allow, for all commands that have it."""
+
+
 def help_text(command: str, summary: str, known: Sequence[Flag]) -> str:
     """What `nachos COMMAND --help` shows."""
     forms = [flag.form for flag in known]
@@ -110,6 +121,8 @@ def parse(command: str, known: Sequence[Flag], words: Sequence[str]) -> flags.Fl
     for flag in known:
         if flag.required and flag.name != "config" and not values[flag.name].value:
             raise _needed(command, flag)
+        if flag is ALLOW and values.allow:
+            values.config.data.allow = tuple(dict.fromkeys((*values.config.data.allow, *values.allow)))
         given = values[flag.name].value if flag.path else None
         if given:
             values[flag.name].value = _at_home(given)

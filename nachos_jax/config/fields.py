@@ -112,7 +112,14 @@ DATA = Section(
             "equal_images",
             "refuse",
             ("refuse", "accept"),
-            "whose targets contradict each other: refused, or accepted as they are",
+            '"accept": as they are, like allow = ("duplicates", "contradictions")',
+            no_result=True,
+        ),
+        texts(
+            "allow",
+            'leakage that is accepted: "duplicates" (equal images of different subjects in different folds), '
+            '"contradictions" (equal images with different targets)',
+            before=[],
             no_result=True,
         ),
         texts("classes", "class names in the order of the probabilities; () = sorted, all that are found"),

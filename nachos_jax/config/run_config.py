@@ -41,6 +41,7 @@ class DataConfig:
     subject: str
     spellings: str
     equal_images: str
+    allow: tuple[str, ...]
     classes: tuple[str, ...]
     height: int
     width: int
@@ -66,6 +67,11 @@ class BackboneConfig:
     layer: str
     licence: str
     pretrained_on: str
+
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """Kinds of findings that the user accepts; who accepts equal images accepts both."""
+        return (*self.allow, *(("duplicates", "contradictions") if self.equal_images == "accept" else ()))
 
 
 @dataclass(frozen=True)

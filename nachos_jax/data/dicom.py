@@ -245,3 +245,26 @@ def _compact(image: np.ndarray) -> np.ndarray:
     if image.dtype.kind == "f" and not np.array_equal(image, np.round(image)):
         return image.astype(np.float32)
     return sixteen_bits(image)
+
+
+FACTS = {
+    **{
+        "height": "Rows",
+        "width": "Columns",
+        "bits": "BitsStored",
+        "photometric": "PhotometricInterpretation",
+    },
+    **{"modality": "Modality", "manufacturer": "Manufacturer", "model": "ManufacturerModelName"},
+    **{"view": "ViewPosition", "kVp": "KVP", "slice thickness": "SliceThickness"},
+    **{"field strength": "MagneticFieldStrength", "echo time": "EchoTime", "kernel": "ConvolutionKernel"},
+}
+"""Attributes of the acquisition; none says who the patient is."""
+
+
+def facts(path: Path) -> dict[str, str]:
+    """What the header says of the acquisition; {} of a damaged file."""
+    try:
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(FACTS.values()))
+        return {name: str(header[tag].value) for name, tag in FACTS.items() if tag in header}
+    except Exception:  # of a damaged header, anything
+        return {}

@@ -165,3 +165,18 @@ def _opaque(image: Image.Image, path: Path) -> Image.Image:
         f"{path} is transparent in places (alpha down to {lowest} of 255), so its colours depend on a "
         "background; save it without alpha channel."
     )
+
+
+def facts(path: Path) -> dict[str, str]:
+    """What the header of an image file says, without reading its pixels; of a damaged file its type alone."""
+    if is_dicom(path):
+        from nachos_jax.data import dicom
+
+        return {"file type": "DICOM", **dicom.facts(path)}
+    found = {"file type": path.suffix.lower().removeprefix(".")}
+    try:
+        with Image.open(path) as image:
+            found |= {"file type": str(image.format), "height": str(image.height), "width": str(image.width)}
+            return {**found, "mode": image.mode, "channels": str(len(image.getbands()))}
+    except Exception:  # decoders of damaged files raise anything
+        return found

@@ -14,10 +14,11 @@ import numpy as np
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import expanded
 from nachos_jax.data import checks, csv_table, given, mask_folder, nifti
+from nachos_jax.data.archive import Archive
 from nachos_jax.data.image_files import SUFFIXES as IMAGES
 from nachos_jax.data.image_files import is_image
 from nachos_jax.data.masks import Pair
-from nachos_jax.data.npz import SPLITS, Archive
+from nachos_jax.data.npz import SPLITS
 from nachos_jax.data.pair_files import read_alone, read_pair
 
 _SUFFIXES = (*nifti.SUFFIXES[::-1], *IMAGES)

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
-import os
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,14 +14,13 @@ from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import expanded
 from nachos_jax.data import checks
+from nachos_jax.data.archive import Archive
 from nachos_jax.data.columns import Columns, further_texts, target_texts, texts
 from nachos_jax.data.masks import MaskSource, Pair
 from nachos_jax.data.pixels import Pixels, ReadCase, Source, check_stack, narrowed
 
-SPLITS = ("train", "val", "test")
+SPLIT, SPLITS = "split", ("train", "val", "test")
 FEATURES, NAMES, BACKBONE = "features", "feature_names", "backbone"
-_DAMAGED = (ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile)
-"""What NumPy and zipfile raise of damaged archives, and of compressions that they do not know."""
 Check = Callable[[tuple[int, ...], np.dtype, str], None]
 """(shape, dtype, what it is called); raises UsageError."""
 
@@ -52,6 +47,19 @@ def read(data: DataConfig) -> Source:
 
     columns = _columns(archive, parts, data, where)
     return Source(columns, Pixels(where.count, where, open_images, (archive.path,), keys))
+
+
+def column_names(data: DataConfig) -> tuple[str, ...]:
+    """Names of the arrays with one value a case, those that hold targets, subjects or sites among them.
+
+    "split" is one where the file has parts: the part of each case.
+    """
+    archive = Archive(Path(expanded(data.path)))
+    parts = _parts(archive, FEATURES if data.source == "vectors" else data.image_key or "images")
+    first = parts[0].split
+    names = [key.removeprefix(f"{first}_") for key in archive.keys if key.startswith(first)]
+    found = [name for name in names if _has_column(archive, parts, name)]
+    return (*found, *((SPLIT,) if first and SPLIT not in found else ()))
 
 
 class FeatureArchive:
@@ -228,81 +236,6 @@ class _Rows:
         raise IndexError(row)
 
 
-class Archive:
-    """An NPZ file whose arrays are read one by one, never unpickled."""
-
-    def __init__(self, path: Path):
-        self.path = path
-        if not os.path.isfile(path):
-            raise UsageError(f"config.data.path = {str(path)!r}: there is no such file; mend the path.")
-        try:
-            with zipfile.ZipFile(path) as file:
-                self.keys = [name.removesuffix(".npy") for name in file.namelist() if name.endswith(".npy")]
-        except (zipfile.BadZipFile, OSError) as error:
-            raise UsageError(
-                f"{path} cannot be read as an NPZ file ({error}); write it with numpy.savez_compressed."
-            ) from error
-        if not self.keys:
-            raise UsageError(f"{path} holds no array at all; write it with numpy.savez_compressed.")
-
-    def header(self, key: str, field: str) -> tuple[tuple[int, ...], np.dtype]:
-        """Shape and dtype of the array that a field of config.data names, without reading its values."""
-        if key not in self.keys:
-            raise UsageError(
-                f"{self.path.name} has no array {key!r}; it has {checks.listed(self.keys, 20)}. Name the "
-                f"right one in config.data.{field}.{checks.hint(key, self.keys)}"
-            )
-        return self._attempt(key, self._read_header)
-
-    def array(self, key: str) -> np.ndarray:
-        """The values of an array whose header was read."""
-        return self._attempt(key, self._read_array)
-
-    def _read_header(self, key: str) -> tuple[tuple[int, ...], np.dtype]:
-        with zipfile.ZipFile(self.path) as archive, archive.open(f"{key}.npy") as file:
-            version = np.lib.format.read_magic(file)
-            v1 = version == (1, 0)
-            read = np.lib.format.read_array_header_1_0 if v1 else np.lib.format.read_array_header_2_0
-            shape, _, dtype = read(file)
-            stored = archive.getinfo(f"{key}.npy").file_size
-        if dtype.hasobject:
-            raise UsageError(
-                f"{self.path.name}: the array {key!r} holds pickled Python objects, which are never loaded "
-                "because they can run code; store it with a plain dtype, e.g. array.astype(str)."
-            )
-        claimed = math.prod(shape) * dtype.itemsize
-        if claimed > stored:
-            raise UsageError(
-                f"{self.path.name}: the array {key!r} claims shape {shape}, {claimed:,} bytes, and holds "
-                f"{stored:,}; write or download the file again."
-            )
-        return shape, dtype
-
-    def _read_array(self, key: str) -> np.ndarray:
-        with zipfile.ZipFile(self.path) as archive, archive.open(f"{key}.npy") as file:
-            return np.lib.format.read_array(file, allow_pickle=False)
-
-    def _attempt(self, key: str, read: Callable):
-        try:
-            return read(key)
-        except UsageError:
-            raise
-        except RuntimeError as error:  # of an encrypted file, or of a compression that is not known
-            raise UsageError(
-                f"{self.path}: the array {key!r} is packed in a way that Python does not read ({error}); "
-                "write the file with numpy.savez_compressed."
-            ) from error
-        except MemoryError as error:
-            raise UsageError(
-                f"{self.path}: the array {key!r} does not fit into memory ({error}); store images as files, "
-                "and list them in a CSV table (--config=csv)."
-            ) from error
-        except _DAMAGED as error:
-            raise UsageError(
-                f"{self.path}: the array {key!r} is damaged ({error}); write or download the file again."
-            ) from error
-
-
 def _check_vectors(shape: tuple[int, ...], dtype: np.dtype, what: str) -> None:
     if dtype.kind not in "biuf":
         raise UsageError(f"{what} holds values of type {dtype}; store features as numbers.")
@@ -357,6 +290,8 @@ def _label_names(archive: Archive, key: str) -> tuple[str, ...]:
 
 def _further(archive: Archive, parts: Sequence[_Part], name: str) -> np.ndarray:
     missing = [part.key(name) for part in parts if part.key(name) not in archive.keys]
+    if name == SPLIT and missing and parts[0].split:
+        return np.repeat([part.split for part in parts], [part.count for part in parts])
     if missing:
         raise UsageError(
             f"{archive.path.name} has no array {missing[0]!r}; it has {checks.listed(archive.keys, 20)}. Add "

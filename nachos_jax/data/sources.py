@@ -75,7 +75,13 @@ def load(data: DataConfig, reader: TargetReader, progress: decode.Progress | Non
     given.check_source(data.source, Path(expanded(data.path)))
     if reader.masks:
         return _with_masks(data, reader, progress)
-    source = READERS[data.source](data)
+    return of_source(READERS[data.source](data), data, reader, progress)
+
+
+def of_source(
+    source: Source, data: DataConfig, reader: TargetReader, progress: decode.Progress | None = None
+) -> Cohort:
+    """The cohort of images that a reader has found; otherwise as `load`."""
     columns = replace(source.columns, spellings=data.spellings)
     check_cases(columns, source.notes)
     _, targets, table = checks.together(

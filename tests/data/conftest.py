@@ -39,6 +39,7 @@ def config(tmp_path: Path) -> Callable[..., DataConfig]:
         subject="",
         spellings="refuse",
         equal_images="refuse",
+        allow=(),
         classes=(),
         height=0,
         width=0,

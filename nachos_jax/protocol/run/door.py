@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 
+from nachos_jax.audit import door as audit
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import active, by_name
 from nachos_jax.core.types import HParams
-from nachos_jax.data import duplicates
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine.windows import divide
 from nachos_jax.metrics import decisions
@@ -53,11 +53,12 @@ def check_config(run: RunConfig) -> None:
             f"'' for {task.headline}."
         )
     decisions.parse_rule(run.report.threshold)
+    audit.check_names(run.data.allow)
     protocols.of(run).check(run)
 
 
-def check(run: RunConfig, cohort: Cohort, folds: Folds) -> list[str]:
-    """Refuses a run that would fail later.
+def check(run: RunConfig, cohort: Cohort, folds: Folds, begun: bool = False) -> list[str]:
+    """Refuses a run that would fail later; one that has begun keeps the leakage that it began with.
 
     Returns:
         Sentences on cases that can be used but weaken the estimate.
@@ -65,7 +66,7 @@ def check(run: RunConfig, cohort: Cohort, folds: Folds) -> list[str]:
     Raises:
         UsageError: too few folds, a searcher or selection metric that is unknown or cannot be computed, a
             batch larger than a training set, images too small for a network that may be tried, an order of
-            classes that is needed and not known, equal images whose targets contradict each other.
+            classes that is needed and not known, or leakage that the user has not accepted.
     """
     if folds.count < FEWEST:
         raise UsageError(
@@ -82,7 +83,7 @@ def check(run: RunConfig, cohort: Cohort, folds: Folds) -> list[str]:
     if not models.solved(run.candidates("architecture")):
         _batches(run, cohort, folds)
     class_words.check_order(run, cohort.targets)
-    copies = duplicates.check(cohort, run.data.equal_images == "accept")
+    copies = audit.check(cohort, folds, run.data.allowed, begun)
     targets, sites = cohort.targets, cohort.table.sites
     weak = checks.warnings(folds, targets.has, targets.names, targets.noun, sites)
     return [*weak, *copies, *class_words.warnings(run, targets)]

@@ -80,7 +80,7 @@ def open_run(config: RunConfig, workdir: str, command: str, cohort: Cohort | Non
             f"task={config.task!r} to nachos_jax.cohort, or set config.task.name."
         )
     folds = _folds(config, cohort, store)
-    warnings = door.check(config, cohort, folds)
+    warnings = door.check(config, cohort, folds, begun=store.run() is not None)
     return Run(config, cohort, folds, store, digest([cohort.hash, folds.hash]), tuple(warnings))
 
 

@@ -1,0 +1,150 @@
+"""What a finished run tells of its data: probable label errors, and how far training and validation part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nachos_jax.audit.finding import NOTE, Finding
+from nachos_jax.core.errors import UsageError
+from nachos_jax.records import readable
+from nachos_jax.records.store import RunDirectory
+
+OVER = 1.5
+"""Validation loss over training loss from which a network is said to overfit."""
+
+
+def label_errors(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Cases that are probably labelled wrong, the surest first: confident learning, pruned by noise rate.
+
+    A case of label i counts as class j if j is the most probable of the classes whose probability reaches the
+    mean probability that cases of label j have for j (Northcutt, Jiang and Chuang, 2021, JAIR 70, equation 1
+    to 3); it is in question if j differs from i. Ranked by p_i - max p_j.
+
+    Args:
+        labels: [N] int, the given labels.
+        probabilities: [N, C] of models that have not seen the case.
+
+    Returns:
+        [n] row numbers.
+    """
+    classes = probabilities.shape[1]
+    usual = [probabilities[labels == j, j].mean() if (labels == j).any() else np.inf for j in range(classes)]
+    sure = np.where(probabilities >= np.asarray(usual), probabilities, -1.0)
+    counted = np.where(sure.max(axis=1) >= 0, sure.argmax(axis=1), labels)
+    own = probabilities[np.arange(len(labels)), labels]
+    others = probabilities.copy()
+    others[np.arange(len(labels)), labels] = -1.0
+    margin = own - others.max(axis=1)
+    doubtful = np.flatnonzero((counted != labels) & (margin < 0))
+    return doubtful[np.argsort(margin[doubtful], kind="stable")]
+
+
+def finished(workdir: str, names: Sequence[str]) -> RunDirectory:
+    """The directory of a run over cases of these names that has tested an outer fold.
+
+    Raises:
+        UsageError: there is none.
+    """
+    readable.check(workdir)
+    directory = RunDirectory(workdir)
+    cases = directory.cases()
+    if directory.run() is None or cases is None:
+        raise readable.no_run(directory)
+    if set(cases.names.tolist()) != set(names):
+        raise UsageError(
+            f"--workdir={workdir} holds a run over other cases than the config names: mend one of both."
+        )
+    if not directory.tests():
+        raise UsageError(
+            f"--workdir={workdir}: the run has tested no outer fold yet; finish it, or leave out --workdir."
+        )
+    return directory
+
+
+def findings(directory: RunDirectory, names: Sequence[str]) -> Iterator[Finding]:
+    """Probable label errors of a classification, by the tests of its outer folds; of repeats the mean.
+
+    Args:
+        directory: of the run.
+        names: of the cases, whose row numbers the finding tells.
+    """
+    place = {name: row for row, name in enumerate(names)}
+    rows, labels, sums = [], {}, {}
+    for test in directory.tests():
+        if (
+            "probabilities" not in test.arrays
+            or "labels" not in test.arrays
+            or test.arrays["labels"].ndim > 1
+        ):
+            return
+        arrays = test.arrays["labels"], test.arrays["probabilities"]
+        for case, label, values in zip(test.cases, *arrays, strict=True):
+            if case in place and np.isfinite(values).all():
+                labels[case] = int(label)
+                sums[case] = sums.get(case, 0) + np.asarray(values)
+    rows = [case for case in names if case in sums]
+    if not rows:
+        return
+    values = np.stack([sums[case] / np.sum(sums[case]) for case in rows])
+    found = label_errors(np.asarray([labels[case] for case in rows]), values)
+    if len(found):
+        told = (
+            f"{len(found):,} of {len(rows):,} tested cases are probably labelled wrong, or hard: models that "
+            "had not seen them are surer of another class than they usually are of its own cases."
+        )
+        cure = (
+            "Look at them, the surest first, and correct labels only by looking at the picture or the record."
+        )
+        groups = [[place[rows[number]]] for number in found.tolist()]
+        yield Finding("probable label errors", NOTE, told, cure, groups)
+
+
+def gaps(directory: RunDirectory) -> list[str]:
+    """A sentence for each study: losses of training and validation of the chosen trial, and what they say."""
+    fits = {fit.fit: fit for fit in directory.fits()}
+    run = directory.run() or {}
+    count = int(run["folds"]["count"]) * int(run["folds"].get("repeats", 1)) if run else 0
+    told = []
+    for study in [None, *range(count)]:
+        outcome = directory.outcome(study)
+        if outcome is None:
+            continue
+        chosen = [fits[name] for name in outcome.fits[outcome.selected] if name in fits]
+        pairs = [pair for fit in chosen for pair in _losses(fit, study)]
+        if pairs:
+            told.append(_words("The search" if study is None else f"Outer fold {study}", np.asarray(pairs)))
+    return told
+
+
+def _losses(fit: Any, study: int | None) -> Iterator[tuple[float, float, float]]:
+    """(training loss, validation loss, share of the epochs) at the best epoch of each watched inner fold."""
+    for fold, curve in fit.curves.items():
+        losses = [np.inf if value is None else value for value in curve.loss]
+        if fold == study or not losses or not np.isfinite(min(losses)):
+            continue
+        best = int(np.argmin(losses))
+        training = fit.training_loss[best]
+        if training is not None:
+            yield training, losses[best], (best + 1) / fit.limit
+
+
+def _words(who: str, pairs: np.ndarray) -> str:
+    training, validation, share = pairs.mean(axis=0)
+    numbers = f"training loss {training:.3f}, validation loss {validation:.3f} at the best epochs"
+    if validation > OVER * training:
+        said = (
+            "it fits training cases much better than others (overfitting): try augmentation or weight decay"
+        )
+    elif share > 0.95:
+        said = "it was still getting better at the epoch limit (underfitting): raise config.training.epochs"
+    else:
+        said = "no large gap"
+    return f"{who}: {numbers}; {said}."
+
+
+def after_json(directory: RunDirectory) -> Mapping[str, Any]:
+    """What the page says of the run beside its findings."""
+    return {"gaps": gaps(directory), "tested": len(directory.tests())}

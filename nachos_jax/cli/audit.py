@@ -1,0 +1,49 @@
+"""`nachos audit`: the data looked at before anything trains, and after."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from nachos_jax.cli import parsing
+from nachos_jax.cli.parsing import Flag
+
+FLAGS = (
+    Flag(
+        "workdir",
+        "DIR",
+        "Run directory of a `nachos evaluate` on these data: also looks for probable label errors.",
+        required=False,
+        path=True,
+    ),
+    Flag(
+        "output",
+        "FOLDER",
+        "Folder for index.html and audit.json; DIR/audit when left out, or the folder `audit` here.",
+        required=False,
+        path=True,
+    ),
+)
+
+
+def audit(values: Any, _words: list[str]) -> None:
+    """`nachos audit`: prints what was found, and writes the page."""
+    folder = values.output or os.path.join(values.workdir or "", "audit")
+    config = parsing.run_config(values.config)
+    from nachos_jax.audit import after, pictures
+    from nachos_jax.audit import audit as audits
+    from nachos_jax.data.inspected import inspect
+    from nachos_jax.report.page import audit_page
+    from nachos_jax.tasks import registry as tasks
+
+    audit_page.check_folder(folder)
+    found = inspect(config.data, tasks.of(config.task))
+    names = found.cohort.table.names.tolist()
+    run = after.finished(values.workdir, names) if values.workdir else None
+    result = audits.audit(found, config.folds.count, after.findings(run, names) if run else ())
+    told = {**audits.to_json(result), "after": after.after_json(run) if run else None}
+    shown = pictures.of_cases(found.cohort.store, audit_page.shown_rows(told))
+    page = audit_page.write(told, shown, folder)
+    for finding in told["findings"]:
+        print(f"{audit_page.WEIGHTS[finding['weight']]}: {finding['told']}")
+    print(f"audit: {page}")
