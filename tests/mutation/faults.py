@@ -34,6 +34,13 @@ FAULTS = (
         ("engine/test_inputs.py",),
     ),
     Fault(
+        "the foreground is that of all cases",
+        "tasks/segmentation.py",
+        "inputs.foreground(training & (",
+        "inputs.foreground((training | True) & (",
+        ("protocol/test_masks.py",),
+    ),
+    Fault(
         "class weights are taken from all cases",
         "tasks/classification.py",
         "np.bincount(targets.values[training], minlength",
