@@ -57,6 +57,11 @@ class DataConfig:
     interpolation: str = "bilinear"
     """By which images are resized; those for a backbone as its weights expect it."""
 
+    @property
+    def allowed(self) -> tuple[str, ...]:
+        """Kinds of findings that the user accepts; who accepts equal images accepts both."""
+        return (*self.allow, *(("duplicates", "contradictions") if self.equal_images == "accept" else ()))
+
 
 @dataclass(frozen=True)
 class BackboneConfig:
@@ -67,11 +72,6 @@ class BackboneConfig:
     layer: str
     licence: str
     pretrained_on: str
-
-    @property
-    def allowed(self) -> tuple[str, ...]:
-        """Kinds of findings that the user accepts; who accepts equal images accepts both."""
-        return (*self.allow, *(("duplicates", "contradictions") if self.equal_images == "accept" else ()))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from PIL import Image
 import nachos_jax
 from nachos_jax.cli.main import main
 from nachos_jax.core.errors import UsageError
-from nachos_jax.data import nifti
+from nachos_jax.data import nifti, resampling
 from nachos_jax.metrics import overlap
 from nachos_jax.protocol.deploy import deploy
 from nachos_jax.protocol.model.deployed import DeployedModel
@@ -90,6 +90,27 @@ def test_masks_are_those_of_the_mean_of_the_probabilities_of_all_members(model: 
         np.testing.assert_array_equal(called[0] if image.ndim == 3 else called.transpose(1, 2, 0), mask)
     np.testing.assert_array_equal(model.segment(images[1]), found[1])
     np.testing.assert_array_equal(model.segment(images[1][..., 0]), found[1], "one channel may be left out")
+
+
+def test_a_resampled_model_takes_cases_to_its_spacing_and_masks_back(model: DeployedModel, made: Any):
+    rank, of, there = made[1][0].mask.ndim, model.segmenter, (2.0, 1.5, 1.5)
+    assert of is not None
+    preparation = {**model.description["preparation"], "spacing": list(there)}
+    resampled = DeployedModel({**model.description, "preparation": preparation}, [], of)
+    image, own = made[1][0].image, SPACING[rank]
+    volume = masks_volume(image)._replace(spacing=(2.0, 1.0, 1.0) if rank == 3 else (1.0, 1.0, 1.0))
+    there = there if rank == 3 else (1.0, 1.5, 1.5)
+    preparation["spacing"] = list(there)
+    seen = of.mask(resampling.resampled(volume, there))
+    assert seen.shape != volume.labels.shape
+    back = resampling.restored(seen, volume.labels.shape, there, volume.spacing)
+    expected = back[0] if rank == 2 else back.transpose(1, 2, 0)
+    np.testing.assert_array_equal(resampled.segment(image, spacing=own), expected)
+    np.testing.assert_array_equal(resampled.segment([image], spacing=own)[0], expected)
+    with pytest.raises(UsageError, match="spacing of this one is not known.*spacing="):
+        resampled.segment(image)
+    with pytest.raises(UsageError, match=f"give {rank} numbers"):
+        resampled.segment(image, spacing=(1.0,))
 
 
 def masks_volume(image: np.ndarray):

@@ -109,7 +109,7 @@ class DeployedModel:
             )
         return self.predictions(images, batch)
 
-    def segment(self, images: Any, mirror: bool = True) -> Any:
+    def segment(self, images: Any, mirror: bool = True, spacing: Sequence[float] | None = None) -> Any:
         """Masks of images or volumes, seen in windows that overlap by half a side.
 
         Args:
@@ -118,6 +118,8 @@ class DeployedModel:
                 any sizes.
             mirror: whether windows are mirrored along the axes along which training mirrored, as nnU-Net
                 does; False takes a half, a quarter or an eighth of the time.
+            spacing: mm of a voxel along each axis of space of all cases, which only models need whose
+                training cases were resampled.
 
         Returns:
             The mask, whole numbers uint8 on the grid of the image: 0 is the background, 1 the first of
@@ -128,7 +130,7 @@ class DeployedModel:
         """
         if self.segmenter is None:
             raise UsageError(f"this model makes no masks ({self.predicted.task}): call predictions().")
-        return mask_arrays.segment(self.segmenter, self.description, images, mirror)
+        return mask_arrays.segment(self.segmenter, self.description, images, mirror, spacing)
 
     def table(self, predictions: np.ndarray) -> tuple[list[str], list[list[str]]]:
         """Header and one row a case of the CSV of `predictions`, without the names of the cases."""

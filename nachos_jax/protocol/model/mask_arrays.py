@@ -38,11 +38,18 @@ class Segmented:
     dice: np.ndarray | None
 
 
-def segment(of: Segmenter, description: Mapping[str, Any], images: Any, mirror: bool) -> Any:
+def segment(
+    of: Segmenter, description: Mapping[str, Any], images: Any, mirror: bool, spacing: Sequence[float] | None
+) -> Any:
     """See `nachos_jax.protocol.model.deployed.DeployedModel.segment`."""
-    if isinstance(images, (list, tuple)):
-        return _all(of, description, images, mirror)
-    return _all(of, description, [images], mirror)[0]
+    rank = len(description["preparation"]["axes"])
+    if spacing is not None and (len(spacing) != rank or not all(step > 0 for step in spacing)):
+        raise UsageError(
+            f"spacing = {spacing!r}: give {rank} numbers above 0, mm of a voxel along each axis."
+        )
+    several = isinstance(images, (list, tuple))
+    found = _all(of.mirror(mirror), description, images if several else [images], spacing)
+    return found if several else found[0]
 
 
 def sizes(description: Mapping[str, Any], cases: Sequence[MaskInput]) -> list[tuple[int, ...]]:
@@ -99,7 +106,7 @@ def _sides(description: Mapping[str, Any], case: MaskInput) -> tuple[int, ...]:
     if not spaced:
         raise UsageError(
             f"{case.where}: the model was trained on cases resampled to {list(spacing)} mm, and the spacing "
-            "of this one is not known: give it as NIfTI, or as an npz file with spacings."
+            "of this one is not known: give a NIfTI file, an npz file with spacings, or from Python spacing=."
         )
     return resampling.sides_at(volume, spacing)
 
@@ -125,17 +132,23 @@ def _read(description: Mapping[str, Any], case: MaskInput) -> tuple[Volume, bool
     return volume, pair.spacing is not None
 
 
-def _all(of: Segmenter, description: Mapping[str, Any], images: Sequence[Any], mirror: bool) -> list[Any]:
+def _all(
+    of: Segmenter, description: Mapping[str, Any], images: Sequence[Any], spacing: Sequence[float] | None
+) -> list[Any]:
     if not images:
         return []
     cases = [
-        MaskInput(str(row), f"images[{row}]", lambda image=image, row=row: _pair(description, image, row))
+        MaskInput(
+            str(row), f"images[{row}]", lambda image=image, row=row: _pair(description, image, row, spacing)
+        )
         for row, image in enumerate(map(np.asarray, images))
     ]
-    return [one.mask for one in segmented(of.mirror(mirror), description, cases, sizes(description, cases))]
+    return [one.mask for one in segmented(of, description, cases, sizes(description, cases))]
 
 
-def _pair(description: Mapping[str, Any], image: np.ndarray, row: int) -> Pair:
+def _pair(
+    description: Mapping[str, Any], image: np.ndarray, row: int, spacing: Sequence[float] | None
+) -> Pair:
     """The image [*space, C] with a mask of zeros."""
     rank, channels = len(description["preparation"]["axes"]), description["channels"]
     wanted = ("H, W", "D, H, W")[rank - 2]
@@ -148,4 +161,4 @@ def _pair(description: Mapping[str, Any], image: np.ndarray, row: int) -> Pair:
             f"images[{row}] has shape {image.shape}: this model takes [{wanted}, {channels}] a case; give "
             "several as a list."
         )
-    return Pair(image, np.zeros(image.shape[:-1], np.uint8))
+    return Pair(image, np.zeros(image.shape[:-1], np.uint8), spacing)
