@@ -64,7 +64,7 @@ def plan(values: Any, _words: list[str]) -> None:
         _prepare_jax(light=not (epochs or buckets))
         facts = _facts(run, outer, epochs, lanes)
         compiled = _compiled(run, facts, buckets, lanes)
-        made = _plan(config, facts, devices, lanes, compiled)
+        made = _plan(run.config, facts, devices, lanes, compiled)
         print(plan_text.describe(made, run.cohort, compiled, run.warnings))
 
 
