@@ -25,7 +25,7 @@ An architecture called NAME is the file `nachos_jax/models/NAME.py` with
     MAPS = True  (where the network gives numbers for every pixel)
         the module's result is [B, H, W, outputs] float32 instead of [B, outputs], with the input's sides.
     PLAN(found: planning.Fingerprint, wanted: planning.Wanted) -> planning.Plan  (may be left out)
-        of such a network: patch, batch and its rows NAME.depth, NAME.width and NAME.flat_levels for some cases.
+        of such a network: patch, batch and its rows NAME.depth, NAME.width, NAME.flat_levels for some cases.
 """
 
 from __future__ import annotations
