@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from nachos_jax.report.figures import style
@@ -26,6 +27,10 @@ def pareto(trials: Sequence[Weighed], label: str) -> Figure | None:
             name = "selected trials" if trial.selected else "other trials"
             axes.plot(trial.parameters, trial.score, gid=said(told), label=name, **look)
         axes.set_xscale("log")
+        low, *_, high = sorted({trial.parameters for trial in trials})
+        middle = round(math.sqrt(low * high))
+        axes.set_xticks([low, middle, high], [f"{low:,}", f"{middle:,}", f"{high:,}"])
+        axes.minorticks_off()
         axes.set_title(fit(label, 320, style.NOTE, lines=2), color=style.SOFT)
         axes.locator_params(axis="y", nbins=5)
         canvas.supxlabel("trained parameters")
