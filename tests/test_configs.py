@@ -18,12 +18,15 @@ from nachos_jax.cli import commands
 from nachos_jax.config.field import flat
 from nachos_jax.config.fields import FIELDS
 from nachos_jax.config.listing import listing
-from nachos_jax.configs import base
+from nachos_jax.configs import automonai, base
+from nachos_jax.core.errors import UsageError
+from nachos_jax.protocol.run import door
 from nachos_jax.protocol.run.configure import checked
+from nachos_jax.search.searcher import SearchSetting
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted(path for path in (ROOT / "configs").glob("*.py") if path.name != "__init__.py")
-FLAGS = {"--config", "--workdir", "--outer_folds"}
+FLAGS = {"--config", "--workdir", "--outer_folds", "--curves"}
 
 
 def commands_in(text: str) -> list[list[str]]:
@@ -87,6 +90,39 @@ def test_a_config_that_needs_data_shows_a_command_whose_flags_make_a_run(name, m
     assert values.workdir
     assert run.data.path
     assert run.data.source == {"medmnist": "npz"}.get(name, name)
+
+
+AUTOMONAI = {"space": 100, "one_at_a_time": 33, "grid": 50}
+
+
+@pytest.mark.parametrize("size", ["", "-small"])
+@pytest.mark.parametrize("experiment", AUTOMONAI)
+def test_the_experiments_of_automonai_are_runs(experiment, size):
+    config: Any = automonai.get_config(experiment + size)
+    config.data.path = "cases.npz"
+    run = checked(config)
+    door.check_config(run)
+    tried = {dimension.name for dimension in run.search.space}
+    setting = SearchSetting.of(run, None)
+    if experiment == "grid":
+        assert tried == set(automonai.GRID)
+        assert run.search.trials == 50 == len(list(setting.grid()))
+    else:
+        assert tried == set(automonai.CHOICES)
+        assert size or run.search.trials == AUTOMONAI[experiment]
+    if experiment == "one_at_a_time":
+        assert len(setting.given) == run.search.trials
+        assert all(len(prior) == 1 for prior in run.search.priors)
+    else:
+        assert run.search.priors == ()
+    table = {row.name: row for row in run.table}
+    for name, values in automonai.CHOICES.items():
+        assert table[name].kind != "choice" or set(values) <= set(table[name].choices)
+
+
+def test_an_unknown_experiment_is_refused():
+    with pytest.raises(UsageError, match=r"automonai.py:table: .* take one of space, one_at_a_time, grid"):
+        automonai.get_config("table")
 
 
 def test_every_field_has_its_meaning_and_a_default_that_it_may_hold():

@@ -64,7 +64,7 @@ def plan(values: Any, _words: list[str]) -> None:
         _prepare_jax(light=not (epochs or buckets))
         facts = _facts(run, outer, epochs, lanes)
         compiled = _compiled(run, facts, buckets, lanes)
-        made = _plan(config, facts, devices, lanes, compiled)
+        made = _plan(run, facts, devices, lanes, compiled)
         print(plan_text.describe(made, run.cohort, compiled, run.warnings))
 
 
@@ -82,7 +82,7 @@ def _facts(run: Run, outer: tuple[int, ...], epochs: int | None, lanes: int | No
     speed, measured = plan_measured.of_run(str(run.store.path), run.folds)
     if epochs:
         wanted = _lanes_here(config, device.platform, lanes)
-        wanted = 1 if plan_memory.in_step(config, device.platform, wanted) == 1 else wanted
+        wanted = 1 if plan_memory.in_step(config, device.platform, wanted, cohort) == 1 else wanted
         timed = plan_memory.timed(run, trials[0], epochs, wanted)
         speed = plan_measured.speed_here(timed, device, run.folds, epochs)
     return Facts(
@@ -105,19 +105,19 @@ def _compiled(run: Run, facts: Facts, buckets: int | None, lanes: int | None) ->
     return plan_memory.compiled(run, list(facts.networks)[:buckets], wanted)
 
 
-def _plan(
-    config: RunConfig, facts: Facts, devices: list[int], lanes: int | None, compiled: list[Compiled]
-) -> Plan:
+def _plan(run: Run, facts: Facts, devices: list[int], lanes: int | None, compiled: list[Compiled]) -> Plan:
     """The plan for the lanes asked for, or for those that devices like the measured ones, or ours, have."""
     from nachos_jax.protocol.plan import memory as plan_memory
     from nachos_jax.protocol.plan import plan as plans
 
+    config = run.config
     platform = facts.speed.platform if facts.speed else facts.device.platform
     wanted = _lanes_here(config, platform, lanes)
     if lanes is None and platform == facts.device.platform:
         fitting = [found.lanes for found in compiled] or [max(1, plans.room(facts))]
         wanted = min(wanted, *fitting)
-    return plans.make(config, facts, devices, wanted, plan_memory.in_step(config, platform, wanted))
+    together = plan_memory.in_step(config, platform, wanted, run.cohort)
+    return plans.make(config, facts, devices, wanted, together)
 
 
 def _lanes_here(config: RunConfig, platform: str, lanes: int | None) -> int:

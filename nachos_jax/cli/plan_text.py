@@ -33,7 +33,13 @@ def describe(
         warnings: of the run.
     """
     sections = {
-        "Cases": [_cases(plan, cohort), *census.lines(cohort), ORDER, *(f"warning: {w}" for w in warnings)],
+        "Cases": [
+            _cases(plan, cohort),
+            *census.lines(cohort),
+            *plan.run.planned,
+            ORDER,
+            *(f"warning: {w}" for w in warnings),
+        ],
         "Fits": _fits(plan),
         "Buckets": _buckets(plan),
         "Memory of a device": _memory(plan, compiled),

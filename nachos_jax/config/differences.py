@@ -12,6 +12,7 @@ from nachos_jax.core.hparams import Hyperparameter
 _BEFORE = {key: field.before for key, field in FIELDS.items() if field.before is not None}
 """What fields stood for before they existed, so that runs of older versions can be taken up."""
 _NO_RESULT = tuple(f"{section.name}." for section in SECTIONS if section.no_result)
+_CHOSEN = "model.architecture"
 _OWNED = ("model.", "task.", "search.space.")
 """Where the hyperparameters of architectures and tasks stand, each below the name of its owner."""
 
@@ -20,7 +21,8 @@ def differences(old: Mapping, new: Mapping, table: Sequence[Hyperparameter] = ()
     """Lines "key: old -> new" for fields that change results (not engine, report, cache, place of data).
 
     What only one config has is a difference too, unless its meaning before it existed is known, or it belongs
-    to an architecture or a task that the other config's version did not have and so cannot have used.
+    to an architecture or a task that the other config's version did not have and so cannot have used. What
+    belongs to an architecture that neither config tries is none.
 
     Args:
         old: the config of a run.
@@ -36,12 +38,21 @@ def differences(old: Mapping, new: Mapping, table: Sequence[Hyperparameter] = ()
     return [
         f"{key}: {a.get(key)!r} -> {b.get(key)!r}"
         for key in sorted(a.keys() | b.keys())
-        if a.get(key) != b.get(key) and _counts(key) and _owner(key) not in one_sided
+        if a.get(key) != b.get(key)
+        and _counts(key)
+        and _owner(key) not in one_sided
+        and not (_idle(key, a) and _idle(key, b))
     ]
 
 
 def _counts(key: str) -> bool:
     return not key.startswith(_NO_RESULT) and not (key in FIELDS and FIELDS[key].no_result)
+
+
+def _idle(key: str, values: Mapping[str, Any]) -> bool:
+    """Whether the key belongs to an architecture that a config does not try."""
+    owner, searched = _owner(key), values.get("search.space.architecture")
+    return key.startswith("model.") and owner is not None and not searched and owner != values.get(_CHOSEN)
 
 
 def _owner(key: str) -> str | None:

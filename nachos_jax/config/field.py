@@ -125,9 +125,9 @@ def whole(name: str, default: int, low: int, high: int, meaning: str, **more: An
     return Field(name, default, meaning, low, high, **more)
 
 
-def real(name: str, default: float, low: float, high: float, meaning: str) -> Field:
+def real(name: str, default: float, low: float, high: float, meaning: str, **more: Any) -> Field:
     """A field that holds a number."""
-    return Field(name, default, meaning, low, high)
+    return Field(name, default, meaning, low, high, **more)
 
 
 def switch(name: str, default: bool, meaning: str) -> Field:

@@ -32,7 +32,18 @@ RUN = Section(
 TASK = Section(
     "task",
     "What is to be predicted of a case.",
-    (text("name", "classification", "the task, a file of nachos_jax/tasks", before="classification"),),
+    (
+        text("name", "classification", "the task, a file of nachos_jax/tasks", before="classification"),
+        real(
+            "plan_memory",
+            2.0,
+            0.01,
+            1000.0,
+            "segmentation: GB of a fit that patch, depth, width and batch are planned for, by nnU-Net's "
+            "reckoning (it plans for 8); 0.1 suits a CPU",
+            before=2.0,
+        ),
+    ),
 )
 
 DATA = Section(

@@ -63,6 +63,7 @@ def parse(
     return RunConfig(
         seed=checked["seed"],
         task=checked["task.name"],
+        plan_memory=checked["task.plan_memory"],
         protocol=checked["protocol"],
         data=_data(parts, raw["report"]["subgroups"]),
         folds=FoldsConfig(**parts["folds"]),

@@ -49,7 +49,7 @@ def parse(
             close = difflib.get_close_matches(str(name), rows, 1, 0.5)
             hint = f"did you mean {close[0]!r}?" if close else "config.search.space lists them all."
             raise UsageError(f"{where}: there is no hyperparameter of this name; {hint}")
-        value = rows[name].check(value, where)
+        value = rows[name].settled(value, where)
         if value == defaults[name] or (name in searched and searched[name].holds(value)):
             return value
         place = f"config.search.space.{name}"

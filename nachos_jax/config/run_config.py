@@ -132,6 +132,7 @@ class RunConfig:
     Attributes:
         seed: names every random number.
         task: what is to be predicted, the name of a task.
+        plan_memory: GB of a fit for which what the config leaves open is planned.
         protocol: "nested", or "flat": plain K-fold cross-validation, corrected for the choice (BBC-CV).
         data: where the cases come from.
         folds: how they are divided.
@@ -144,11 +145,13 @@ class RunConfig:
         engine: how fits are trained.
         members: "one" or "folds", the networks of the deployed model.
         report: what the report shows.
+        planned: what was planned from the cases, in sentences; () before that, and where nothing is.
         raw: the whole config as nested plain values, as stored in run.json.
     """
 
     seed: int
     task: str
+    plan_memory: float
     protocol: str
     data: DataConfig
     folds: FoldsConfig
@@ -162,6 +165,7 @@ class RunConfig:
     members: str
     report: ReportConfig
     raw: Mapping[str, Any]
+    planned: tuple[str, ...] = ()
 
     @property
     def augmentations(self) -> frozenset[str]:

@@ -4,8 +4,10 @@
         --config.data.subject_key=patient_id --workdir=runs/masks
 
 The file holds `images` and `masks`, and if known `shape`, `spacing` and `label_names`. The network is a U-Net
-whose patch is planned from the sizes of the cases; config.task.segmentation can name its sides. Volumes are
-segmented in three dimensions, or slice by slice with config.task.segmentation.dimensions = 2.
+whose patch, depth, width and batch are planned from shapes and spacings of the cases by nnU-Net's rules, for
+config.task.plan_memory GB; `nachos plan` shows the plan, and what the config names is taken instead. On a CPU
+take 0.1. Volumes are segmented in three dimensions, or slice by slice with
+config.task.segmentation.dimensions = 2.
 """
 
 from ml_collections import ConfigDict
@@ -21,8 +23,7 @@ def get_config() -> ConfigDict:
     config.data.source = "npz"
     config.model.architecture = "unet"
     config.model.norm = "instance"
-    config.model.unet.depth = 3
-    config.training.batch_size = 2
+    config.training.batch_size = 0
     config.training.optimizer = "adam"
     config.training.learning_rate = 3e-3
     config.training.schedule = "cosine"

@@ -31,6 +31,8 @@ class Hyperparameter:
         section: section of the config that holds its value, where the name has no dot.
         idles: (value, names of rows that do nothing beside it), as the learning rate of what is not trained
             step by step.
+        planned: the value by which a config leaves it to the plan of the cases, see
+            `nachos_jax.engine.planned`; no trial holds it.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Hyperparameter:
     tasks: tuple[str, ...] = ()
     section: str = "training"
     idles: tuple[tuple[HParamValue, tuple[str, ...]], ...] = ()
+    planned: HParamValue | None = None
 
     @property
     def key(self) -> str:
@@ -80,8 +83,20 @@ class Hyperparameter:
             raise UsageError(f"{where} = {value!r}: must be True or False.")
         return self._number(value, where)
 
+    def settled(self, value: object, where: str) -> HParamValue:
+        """The same of a value that trials hold: none that a plan is still to replace."""
+        found = self.check(value, where)
+        if self.planned is not None and found == self.planned:
+            raise UsageError(
+                f"{where}: {found!r} leaves {self.name} to the plan of the cases, and can stand in "
+                f"config.{self.key} alone; name numbers from {self.low:g}."
+            )
+        return found
+
     def _number(self, value: object, where: str) -> HParamValue:
         whole = self.kind == "integer"
+        if self.planned is not None and value == self.planned and not isinstance(value, bool):
+            return self.planned
         if isinstance(value, (int, float)) and not isinstance(value, bool) and self.low <= value <= self.high:
             # An int compares exactly, whatever its size, but the largest have no float.
             if not whole and (isinstance(value, float) or abs(value) <= sys.float_info.max):
@@ -89,7 +104,8 @@ class Hyperparameter:
             if whole and (isinstance(value, int) or value.is_integer()):
                 return int(value)
         noun = "a whole number" if whole else "a number"
-        raise UsageError(f"{where} = {value!r}: must be {noun} from {self.low:g} to {self.high:g}.")
+        plan = "" if self.planned is None else f", or {self.planned} to have it planned from the cases"
+        raise UsageError(f"{where} = {value!r}: must be {noun} from {self.low:g} to {self.high:g}{plan}.")
 
 
 def _number(name: str, default: float, low: float, high: float, meaning: str, **more: Any) -> Hyperparameter:
@@ -100,7 +116,7 @@ def _choice(name: str, choices: tuple[str, ...], meaning: str, **more: Any) -> H
     return Hyperparameter(name, "choice", choices=choices, default=choices[0], meaning=meaning, **more)
 
 
-_BATCH = "cases a step; the last short batch of an epoch is left out, order is redrawn"
+_BATCH = "cases a step; the last short batch of an epoch is left out; segmentation: 0 = planned"
 _SCHEDULE = (
     'learning rate over time; "inverse_time" as in NACHOS, "cosine" and "poly" to 0 at `epochs`, "plateau" '
     "falls when the training loss stands still"
@@ -113,7 +129,7 @@ _SGD = ("optimizer", ("sgd",))
 _ADAM = ("optimizer", ("adam", "adamw"))
 
 OPTIMISATION: tuple[Hyperparameter, ...] = (
-    Hyperparameter("batch_size", "integer", 1, 65536, static=True, default=64, meaning=_BATCH),
+    Hyperparameter("batch_size", "integer", 1, 65536, static=True, default=64, meaning=_BATCH, planned=0),
     _choice("optimizer", ("sgd", "adam", "adamw"), "update rule", static=True),
     _number("learning_rate", 0.02, 1e-8, 100.0, "step size at the top of the schedule"),
     _number("momentum", 0.9, 0.0, 0.9999, "decay of the velocity", when=_SGD),

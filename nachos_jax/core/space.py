@@ -102,7 +102,7 @@ def parse(text: str, row: Hyperparameter, where: str) -> Dimension:
     if kind == "choice":
         if not values:
             raise UsageError(f"{where} = {text!r}: choice() needs at least one value.")
-        checked = tuple(row.check(value, where) for value in values)
+        checked = tuple(row.settled(value, where) for value in values)
         if len(set(checked)) != len(checked):
             raise UsageError(f"{where} = {text!r}: a value stands twice; list each once.")
         return Dimension(row.name, "choice", values=checked)
@@ -114,7 +114,7 @@ def parse(text: str, row: Hyperparameter, where: str) -> Dimension:
         raise UsageError(f"{where} = {text!r}: {row.name} is whole; use integer or log_integer.")
     if row.kind == "float" and kind in ("integer", "log_integer"):
         raise UsageError(f"{where} = {text!r}: {row.name} is real; use uniform or log.")
-    low, high = (float(row.check(value, where)) for value in values)
+    low, high = (float(row.settled(value, where)) for value in values)
     _check_bounds(kind, low, high, f"{where} = {text!r}")
     return Dimension(row.name, kind, low, high)
 

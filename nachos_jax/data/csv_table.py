@@ -116,9 +116,8 @@ def read_masks(data: DataConfig) -> MaskSource:
     def open_pairs() -> Callable[[int], Pair]:
         return lambda row: read_pair([images[row]], masks[row])
 
-    return MaskSource(
-        columns_of(sheet, data, found_roles(sheet, data, targets=False), paths), where, open_pairs
-    )
+    columns = columns_of(sheet, data, found_roles(sheet, data, targets=False), paths)
+    return MaskSource(columns, where, open_pairs, files=tuple(zip(images, masks, strict=True)))
 
 
 def _paths(sheet: Sheet, data: DataConfig) -> list[str]:

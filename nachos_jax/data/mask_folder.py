@@ -66,7 +66,8 @@ def read_masks(data: DataConfig) -> MaskSource:
     def open_pairs() -> Callable[[int], Pair]:
         return lambda row: read_pair(images[names[row]], masks[names[row]])
 
-    return MaskSource(columns, lambda row: str(masks[names[row]]), open_pairs)
+    files = tuple((*images[name], masks[name]) for name in names)
+    return MaskSource(columns, lambda row: str(masks[names[row]]), open_pairs, files=files)
 
 
 def pairs_in(root: Path) -> tuple[dict[str, list[Path]], dict[str, Path]] | None:

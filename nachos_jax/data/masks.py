@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,7 @@ class MaskSource:
         open: returns the function that reads the pair of a row.
         fault: what is wrong with the files of a table, to be told with what is wrong with its columns.
         notes: what was left out and why, one sentence each.
+        files: of each case, its images and its mask; () where decoding them costs nothing worth keeping.
     """
 
     columns: Columns
@@ -57,6 +59,11 @@ class MaskSource:
     open: Callable[[], Callable[[int], Pair]]
     fault: UsageError | None = None
     notes: tuple[str, ...] = ()
+    files: tuple[tuple[Path, ...], ...] = ()
+
+
+Keep = Callable[[Callable[[], list[Pair]]], list[Pair]]
+"""From a function that reads all pairs: what it gives, or what an earlier call of it gave."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +84,13 @@ class Rules:
 
 
 def cohort(
-    source: MaskSource, rules: Rules, reader: TargetReader, progress: decode.Progress | None = None
+    source: MaskSource,
+    rules: Rules,
+    reader: TargetReader,
+    progress: decode.Progress | None = None,
+    keep: Keep = lambda read: read(),
 ) -> Cohort:
-    """Reads and checks the cases of a source.
+    """Reads and checks the cases of a source; `keep` may know them from before.
 
     Raises:
         UsageError: anything that the case table, the images or the masks have wrong, with row and cure.
@@ -87,7 +98,7 @@ def cohort(
     columns = replace(source.columns, spellings=rules.spellings)
     check_cases(columns, source.notes)
     table, pairs = checks.together(
-        lambda: case_table(columns, rules.waived), lambda: _pairs(source, progress)
+        lambda: case_table(columns, rules.waived), lambda: keep(lambda: _pairs(source, progress))
     )
     pairs, notes = _numbered(pairs)
     axes = _axes(pairs)

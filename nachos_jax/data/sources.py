@@ -28,6 +28,7 @@ from nachos_jax.data import (
     mask_folder,
     masks,
     npz,
+    pair_cache,
 )
 from nachos_jax.data.arrays import cohort_of
 from nachos_jax.data.columns import case_table, check_cases, further_texts
@@ -123,7 +124,11 @@ def _with_masks(data: DataConfig, reader: TargetReader, progress: decode.Progres
                 "stored; set it to 0, and choose the part that a step sees in config.task.segmentation."
             )
     rules = masks.Rules(data.classes, data.subject == WAIVER, data.spellings, data.spacing)
-    return masks.cohort(WITH_MASKS[data.source](data), rules, reader, progress)
+    source = WITH_MASKS[data.source](data)
+    if not source.files or source.fault:
+        return masks.cohort(source, rules, reader, progress)
+    keep = partial(pair_cache.kept, source.files, cache.folder(data.cache))
+    return masks.cohort(source, rules, reader, progress, keep)
 
 
 def _files(source: Source) -> None:

@@ -17,6 +17,7 @@ from nachos_jax.core.hparams import active, by_name, with_absent
 from nachos_jax.core.space import Dimension
 from nachos_jax.core.types import EpochLimit, Fit, HParamValue
 from nachos_jax.data.table import Cohort
+from nachos_jax.engine import planned
 from nachos_jax.engine.pool import LanePool
 from nachos_jax.engine.windows import divide
 from nachos_jax.models import registry
@@ -59,6 +60,7 @@ def train(
     on_fit: Callable[[int, LaneFit], None] | None,
 ) -> list[LaneFit]:
     """Trains every configuration; see `nachos_jax.fit_lanes`."""
+    run = planned.applied(run, cohort)
     folds = _folds(cohort, validation)
     left_out = () if validation is None else (_VALIDATION,)
     limit = run.limit if left_out else EpochLimit(run.limit.epochs)
@@ -102,7 +104,7 @@ def _hparams(configuration: Mapping[str, Any], place: int, run: RunConfig) -> di
             raise UsageError(
                 f"configurations[{place}]: there is no hyperparameter {name!r}; known: {', '.join(rows)}."
             )
-        values[name] = rows[name].check(value, f"configurations[{place}][{name!r}]")
+        values[name] = rows[name].settled(value, f"configurations[{place}][{name!r}]")
     return active(values, run.table)
 
 

@@ -1,4 +1,4 @@
-"""The resolutions of a U-Net: which axes are halved at each, and how long its kernels are."""
+"""The resolutions of a U-Net: which axes are halved at each, how long its kernels are, how many channels."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 LEAST = 4
 """Pixels that nnU-Net keeps along an axis."""
+_FEWEST, _MOST, _MOST_3D = 4, 512, 320
+"""Channels of a level; at most as many as nnU-Net's."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Level:
 
 
 def levels(
-    patch: Sequence[int], spacing: Sequence[float], most: int | None = None, least: int = LEAST
+    patch: Sequence[float], spacing: Sequence[float], most: int | None = None, least: int = LEAST
 ) -> tuple[Level, ...]:
     """The levels that nnU-Net plans (Isensee et al. 2021, "nnU-Net", Methods; rule of version 2).
 
@@ -55,7 +57,13 @@ def flat_levels(spacing: Sequence[float]) -> int:
     return max(0, math.floor(math.log2(spacing[0] / min(spacing))))
 
 
-def _to_halve(sides: Sequence[int], steps: Sequence[float], least: int) -> set[int]:
+def channels(width: int, multiplier: float, count: int, axes: int) -> list[int]:
+    """Channels of each of so many levels of a network of 2 or 3 axes."""
+    most = _MOST_3D if axes == 3 else _MOST
+    return [min(most, max(_FEWEST, round(width * multiplier**level))) for level in range(count)]
+
+
+def _to_halve(sides: Sequence[float], steps: Sequence[float], least: int) -> set[int]:
     """The axes that are halved next."""
     long = [axis for axis, side in enumerate(sides) if side >= 2 * least]
     finest = min((steps[axis] for axis in long), default=0.0)

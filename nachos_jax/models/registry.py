@@ -24,6 +24,8 @@ An architecture called NAME is the file `nachos_jax/models/NAME.py` with
         so that no way of computing them is timed.
     MAPS = True  (where the network gives numbers for every pixel)
         the module's result is [B, H, W, outputs] float32 instead of [B, outputs], with the input's sides.
+    PLAN(found: planning.Fingerprint, wanted: planning.Wanted) -> planning.Plan  (may be left out)
+        of such a network: patch, batch and its rows NAME.depth, NAME.width, NAME.flat_levels for some cases.
 
 A baseline of scikit-learn, which is fitted on the host by `nachos_jax.engine.hosted`, has instead of `build`
 
@@ -39,7 +41,7 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from jax.typing import DTypeLike
 
     from nachos_jax.models.blocks import Convex
+    from nachos_jax.models.planning import Fingerprint, Plan, Wanted
     from nachos_jax.tasks.task import Task
 
 DEFAULT = "cnn"
@@ -162,6 +165,11 @@ def convolutions(architecture: str) -> bool:
 def maps(architecture: str) -> bool:
     """True when the architecture gives numbers for every pixel of a case, as segmentation needs."""
     return getattr(_files()[architecture], "MAPS", False)
+
+
+def planner(architecture: str) -> Callable[[Fingerprint, Wanted], Plan] | None:
+    """What plans the architecture from the cases; None where nothing does."""
+    return getattr(_files()[architecture], "PLAN", None)
 
 
 @functools.cache

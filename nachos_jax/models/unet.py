@@ -21,16 +21,19 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import Hyperparameter
 from nachos_jax.core.types import HParams
 from nachos_jax.models.blocks import Conv, Kernel, Linear, Mode, Setting, draw_weights, dropout, norm
-from nachos_jax.models.levels import Level, levels
+from nachos_jax.models.levels import Level, channels, levels
+from nachos_jax.models.planning import plan
 from nachos_jax.models.pooling import max_pool_by_axis
 
 _row = functools.partial(Hyperparameter, static=True, when=("architecture", ("unet",)))
 _CONVOLUTIONS = "convolutions a level; 0 = one, without a path around it"
-_FLAT = "3-D: levels before the first axis, that of the widest spacing, is halved and its kernels are 3"
+_FLAT = "3-D: levels before the axis of the widest spacing is halved and has kernels of 3; -1 = planned"
+_DEPTH = "levels, each but the first of half the side; 0 = planned from the cases"
+_WIDTH = "channels of the first level; 0 = planned"
 
 HYPERPARAMETERS = (
-    _row("unet.depth", "integer", 2, 6, default=4, meaning="levels, each but the first of half the side"),
-    _row("unet.width", "integer", 8, 128, default=16, meaning="channels of the first level"),
+    _row("unet.depth", "integer", 2, 8, default=0, planned=0, meaning=_DEPTH),
+    _row("unet.width", "integer", 8, 128, default=0, planned=0, meaning=_WIDTH),
     _row(
         "unet.multiplier",
         "choice",
@@ -47,15 +50,15 @@ HYPERPARAMETERS = (
         default=False,
         meaning="a path around the convolutions of a level, added to what they give",
     ),
-    _row("unet.flat_levels", "integer", 0, 5, default=0, meaning=_FLAT),
+    _row("unet.flat_levels", "integer", 0, 5, default=-1, planned=-1, meaning=_FLAT),
 )
 
+PLAN = plan
+"""Depth, channels, patch and batch follow from the cases where the config does not say."""
 MAPS = True
 """The network gives numbers for every pixel, see `nachos_jax.models.registry`."""
 
 _SLOPE = 0.01
-_FEWEST, _MOST, _MOST_3D = 4, 512, 320
-"""Channels of a level; at most as many as nnU-Net's."""
 _LEAST = 2
 """Pixels that an axis keeps. nnU-Net stops at 4; a searched depth may go one level further."""
 
@@ -118,7 +121,8 @@ class UNet(nnx.Module):
         # Axes of one pixel, as of slices [1, H, W, C], are none: in 2-D all is faster.
         self.axes = tuple(axis for axis, side in enumerate(shape[:-1]) if side > 1)
         self.strides = tuple(level.stride for level in plan[1:])
-        widths = _widths(hparams, len(plan), len(self.axes))
+        width, multiplier = int(hparams["unet.width"]), float(hparams["unet.multiplier"])
+        widths = channels(width, multiplier, len(plan), len(self.axes))
         form = max(1, int(hparams["unet.convolutions"])), bool(hparams.get("unet.residual", False))
         pairs = list(zip(widths, widths[1:], strict=False))
         ends = zip([shape[-1], *widths], widths, plan, strict=False)
@@ -182,10 +186,3 @@ def _plan(hparams: HParams, shape: tuple[int, ...]) -> tuple[Level, ...]:
     flat = int(hparams["unet.flat_levels"]) if len(patch) == 3 else 0
     spacing = [2.0**flat if axis == 0 else 1.0 for axis in range(len(patch))]
     return levels(patch, spacing, int(hparams["unet.depth"]), _LEAST)
-
-
-def _widths(hparams: HParams, depth: int, axes: int) -> list[int]:
-    """Channels of each level."""
-    width, multiplier = int(hparams["unet.width"]), float(hparams["unet.multiplier"])
-    most = _MOST_3D if axes == 3 else _MOST
-    return [min(most, max(_FEWEST, round(width * multiplier**level))) for level in range(depth)]

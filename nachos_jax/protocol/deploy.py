@@ -45,7 +45,7 @@ def deploy(
     baselines.check_deployable(config)
     run = open_run(config, workdir, "deploy", cohort)
     begin(run)
-    study = protocols.of(config).deployment(run.folds, run.cases, config)
+    study = protocols.of(config).deployment(run.folds, run.cases, run.config)
     folder = Path(workdir) / "deploy"
     crew = crews.gather(run, party)
     ending = Ending(

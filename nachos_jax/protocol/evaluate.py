@@ -54,7 +54,7 @@ def evaluate(
     protocol = protocols.of(config)
     chosen = protocol.outer_folds(run.folds, outer_folds)
     begin(run)
-    studies = protocol.studies(chosen, run.folds, run.cases, config)
+    studies = protocol.studies(chosen, run.folds, run.cases, run.config)
     done = protocol.done(run.store, studies)
     if len(done) == len(studies):
         return run

@@ -71,7 +71,16 @@ HYPERPARAMETERS = (
         )
         for axis in _AXES
     ),
-    _row("segmentation.patches", "integer", 1, 64, static=True, default=1, meaning="of each case of a batch"),
+    _row(
+        "segmentation.patches",
+        "integer",
+        1,
+        64,
+        static=True,
+        default=0,
+        planned=0,
+        meaning="of each case of a batch; 0 = planned",
+    ),
     _row(
         "segmentation.foreground",
         "float",
@@ -313,7 +322,7 @@ class Segmentation(DenseTask):
         return MaskDevice(
             classes=len(names),
             patch=setting.shape[:-1],
-            patches=int(hparams.get("segmentation.patches", 1)),
+            patches=max(1, int(hparams.get("segmentation.patches", 1))),
             terms=losses.terms_of(map(str, tried)),
         )
 

@@ -121,7 +121,11 @@ REAL = [key for key, value in FIELDS.items() if isinstance(value, float) and key
 @pytest.mark.parametrize("key", REAL)
 def test_a_whole_number_serves_where_a_real_one_is_meant(key):
     low = ROWS[key].low if key in ROWS else 0
-    value = max(1, math.ceil(low)) if key in ("engine.memory_fraction",) else max(0, math.ceil(low))
+    value = (
+        max(1, math.ceil(low))
+        if key in ("engine.memory_fraction", "task.plan_memory")
+        else max(0, math.ceil(low))
+    )
     assert checked(with_value(key, value)) is not None
 
 
@@ -134,6 +138,7 @@ RANGES = {
     "data.window": (1, 10**9),
     "folds.count": (2, 1000),
     "folds.repeats": (1, 1000),
+    "task.plan_memory": (0.01, 1000.0),
     "training.epochs": (1, 100_000),
     "training.patience": (1, 100_000),
     "training.min_delta": (0.0, 1e6),
@@ -200,7 +205,8 @@ def test_a_number_out_of_range_is_refused_with_the_range(key):
     whole = isinstance(FIELDS[key], int)
     outside: list[Any] = [low - 1, high + 1, -(10**400), 10**400]
     outside = outside if whole else [*outside, math.nan, math.inf, -math.inf]
-    for value in outside:
+    plans = ROWS[key].planned if key in ROWS else None  # the one value below the range that has a meaning
+    for value in [value for value in outside if value != plans]:
         with pytest.raises(UsageError) as refusal:
             checked(with_value(key, value))
         noun = "a whole number" if whole else "a number"
@@ -350,7 +356,7 @@ def test_a_row_returns_an_allowed_value_in_its_own_type_or_refuses(row, value):
         assert any(found is choice for choice in row.choices)
     else:
         assert type(found) is {"integer": int, "float": float, "boolean": bool}[row.kind]
-        assert row.kind == "boolean" or row.low <= found <= row.high
+        assert row.kind == "boolean" or found == row.planned or row.low <= found <= row.high
 
 
 def test_a_choice_is_returned_as_the_table_has_it():

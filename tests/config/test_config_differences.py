@@ -17,6 +17,8 @@ FIELDS = dict(leaves(plain()))
 SAME_RESULTS = {"data.cache", "data.path", "data.residency", "data.spellings", "deploy.members"}
 SAME_RESULTS |= {"data.equal_images", "data.allow"}
 SAME_RESULTS |= {key for key in FIELDS if key.startswith(("engine.", "report."))}
+UNTRIED = {key for key in FIELDS if key.startswith("model.") and key.count(".") == 2}
+UNTRIED -= {key for key in UNTRIED if key.startswith("model.cnn.")}
 
 
 @pytest.mark.parametrize("key", FIELDS)
@@ -24,7 +26,7 @@ def test_a_field_that_can_change_results_is_a_difference(key):
     new = with_value(key, "another")
     old = plain(task__name=new["task"]["name"] if key != "task.name" else "classification")
     lines = differences(old, new)
-    assert lines == ([] if key in SAME_RESULTS else [f"{key}: {FIELDS[key]!r} -> 'another'"])
+    assert lines == ([] if key in SAME_RESULTS | UNTRIED else [f"{key}: {FIELDS[key]!r} -> 'another'"])
     assert differences(old, old) == []
 
 
@@ -69,9 +71,10 @@ def test_a_run_of_before_there_were_tasks_is_taken_up_as_a_classification():
 @pytest.mark.parametrize("section", ["model", "task"])
 def test_an_architecture_or_a_task_that_the_older_version_lacked_is_no_difference(section):
     new = plain()
+    new["model"]["architecture"] = "newest"  # what none tries makes no difference
     new[section]["newest"] = {"width": 3}
     new["search"]["space"]["newest"] = {"width": ""}
-    assert differences(plain(), new) == []
+    assert differences(plain(model__architecture="newest"), new) == []
     old = json.loads(json.dumps(new))
     new[section]["newest"]["depth"] = 2
     assert differences(old, new) == [f"{section}.newest.depth: None -> 2"]

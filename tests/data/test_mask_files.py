@@ -13,7 +13,8 @@ from PIL import Image
 
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
-from nachos_jax.data import nifti, sources
+from nachos_jax.data import mask_folder, nifti, pair_files, sources
+from nachos_jax.data.pair_cache import PARTS
 from nachos_jax.data.ragged import Ragged
 from nachos_jax.tasks.segmentation import TASK
 from tests.masks import FOLDS, pairs
@@ -155,3 +156,63 @@ def test_a_table_without_masks_is_refused_with_the_name_of_the_column(config: Ma
     said = refused(config(source="csv", path=str(tmp_path / "cases.csv")))
     assert "has no column 'mask'" in said
     assert "config.data.mask_key" in said
+
+
+# --- the cache -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The masks that were decoded, in order."""
+    seen: list[Path] = []
+
+    def read_pair(images, mask):
+        seen.append(mask)
+        return pair_files.read_pair(images, mask)
+
+    monkeypatch.setattr(mask_folder, "read_pair", read_pair)
+    return seen
+
+
+def test_pairs_are_decoded_once_and_anew_when_a_file_changes(config: Make, tmp_path: Path, reads: list[Path]):
+    root = nnunet(tmp_path / "set")
+    read = config(source="folder", path=str(root), subject_key=SUBJECTS)
+    first = sources.load(read, TASK)
+    assert len(reads) == len(NAMES)
+    again = sources.load(read, TASK)
+    assert len(reads) == len(NAMES), "the cache serves"
+    assert again.hash == first.hash
+    for part in ("voxels", "labels", "sides", "spacing", "stats", "places"):
+        np.testing.assert_array_equal(getattr(again.store, part), getattr(first.store, part))
+    _, mask = volumes(2)[0]
+    nifti.write(root / f"labelsTr/{NAMES[0]}.nii.gz", np.where(mask == 2, 1, mask).astype(np.uint8), AFFINE)
+    assert sources.load(read, TASK).hash != first.hash
+    assert len(reads) == 2 * len(NAMES)
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("harm", ["lost", "cut"])
+def test_what_a_kill_left_of_the_cache_is_made_whole(
+    config: Make, tmp_path: Path, reads: list[Path], part: str, harm: str
+):
+    root = nnunet(tmp_path / "set")
+    read = config(source="folder", path=str(root), subject_key=SUBJECTS)
+    first = sources.load(read, TASK)
+    (file,) = Path(read.cache).glob(f"*-{part}.npy")
+    if harm == "lost":
+        file.with_suffix(".json").unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:-1])
+    assert sources.load(read, TASK).hash == first.hash
+    assert len(reads) == 2 * len(NAMES)
+    assert not [path for path in Path(read.cache).iterdir() if path.name.startswith(".tmp")]
+
+
+def test_pairs_that_are_refused_leave_no_cache(config: Make, tmp_path: Path):
+    root = nnunet(tmp_path / "set")
+    nifti.write(root / f"labelsTr/{NAMES[0]}.nii.gz", np.zeros((2, 2, 2), np.uint8), AFFINE)
+    read = config(source="folder", path=str(root), subject_key=SUBJECTS)
+    for _ in range(2):
+        with pytest.raises(UsageError, match="the mask has shape"):
+            sources.load(read, TASK)
+    assert not list(Path(read.cache).glob("*.npy"))

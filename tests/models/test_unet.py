@@ -30,7 +30,13 @@ def hparams(**changes):
     """The defaults of a small U-Net with changes, as flat active hyperparameters."""
     rows = registry.hyperparameters()
     values = {row.name: row.default for row in rows if row.default is not None}
-    small = {"architecture": "unet", "norm": "instance", "unet.depth": 3, "unet.width": 8}
+    small = {
+        "architecture": "unet",
+        "norm": "instance",
+        "unet.depth": 3,
+        "unet.width": 8,
+        "unet.flat_levels": 0,
+    }
     return active({**values, **small, **changes}, rows)
 
 

@@ -10,7 +10,7 @@ import jax
 import pytest
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.engine import inputs, memory
+from nachos_jax.engine import inputs, memory, program, tuning
 from nachos_jax.engine.buckets import bucket_of
 from nachos_jax.engine.pool import LanePool
 from nachos_jax.engine.program import empty_state
@@ -18,8 +18,9 @@ from nachos_jax.protocol.plan import fits as plan_fits
 from nachos_jax.protocol.plan import measured as plan_measured
 from nachos_jax.protocol.plan import memory as plan_memory
 from nachos_jax.protocol.plan.memory import Device
+from nachos_jax.protocol.run.configure import checked
 from nachos_jax.protocol.run.opening import Run, open_run
-from tests import tiny
+from tests import masks, tiny
 from tests.protocol.plan_cases import GIGABYTE
 
 
@@ -86,7 +87,21 @@ def test_the_room_of_held_cases_is_the_lane_pools(monkeypatch):
 )
 def test_lanes_in_step_follow_from_the_packing(platform, packing, lanes, expected):
     run = tiny.run_config(engine__packing=packing)
-    assert plan_memory.in_step(run, platform, lanes) == expected
+    assert plan_memory.in_step(run, platform, lanes, tiny.cohort()) == expected
+
+
+def test_lanes_in_step_follow_from_what_the_network_is_given():
+    cohort = masks.cohort()
+    whole, slices = (
+        checked(masks.config(task__segmentation__patch_depth=side, engine__packing="auto")) for side in (8, 1)
+    )
+    in_step = [plan_memory.in_step(run, "gpu", 8, cohort) for run in (whole, slices)]
+    tables = (
+        tuning.candidates("gpu", "auto", "custom", (8, 8, 8, 1)),
+        tuning.candidates("gpu", "auto", "custom"),
+    )
+    assert in_step == [program.in_step(choices[0].packing, 8) for choices in tables]
+    assert in_step[0] != in_step[1]
 
 
 def opened(tmp_path, **changes: Any) -> Run:

@@ -19,6 +19,7 @@ from nachos_jax.engine.pool import LanePool
 from nachos_jax.engine.windows import divide
 from nachos_jax.models import registry as models
 from nachos_jax.protocol.run.opening import Run
+from nachos_jax.tasks import registry as tasks
 
 NEVER = 1_000_000
 """Epochs, more than are timed: the fits that are timed do not end."""
@@ -119,9 +120,13 @@ def cases_memory(run: RunConfig, cohort: Cohort, allowed: int) -> CasesMemory:
     return CasesMemory(True, 2 * windows.size * one, windows.count)
 
 
-def in_step(run: RunConfig, platform: str, lanes: int) -> int:
-    """Lanes of a device that are computed together under the packing configured, or the one expected."""
-    choice = choices(run, platform, str(run.defaults["architecture"]))[0]
+def in_step(run: RunConfig, platform: str, lanes: int, cohort: Cohort) -> int:
+    """Lanes of a device that are computed together under the packing configured, or the one expected.
+
+    Which packing is expected depends on what the network of the default configuration is given.
+    """
+    shape = tasks.of(run.task).network_shape(cohort.shape, run.defaults)
+    choice = choices(run, platform, str(run.defaults["architecture"]), shape)[0]
     return program.in_step(choice.packing, lanes)
 
 

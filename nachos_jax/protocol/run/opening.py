@@ -12,6 +12,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import digest
 from nachos_jax.data import census
 from nachos_jax.data.table import Cohort
+from nachos_jax.engine import planned
 from nachos_jax.engine.resume import Checkpoints
 from nachos_jax.protocol.run import door, embedding, environment
 from nachos_jax.records import checkpoint, readable, rows
@@ -30,7 +31,7 @@ class Run:
     """A run that may start: its data and folds are known and everything that can be checked was.
 
     Attributes:
-        config: the checked configuration.
+        config: the checked configuration, with what was planned from the cases.
         cohort: the cases.
         folds: their folds.
         store: the run directory.
@@ -79,6 +80,7 @@ def open_run(config: RunConfig, workdir: str, command: str, cohort: Cohort | Non
             f"config.task.name = {config.task!r}, and the cohort was made for {cohort.targets.task!r}: pass "
             f"task={config.task!r} to nachos_jax.cohort, or set config.task.name."
         )
+    config = planned.applied(config, cohort)
     folds = _folds(config, cohort, store)
     warnings = door.check(config, cohort, folds, begun=store.run() is not None)
     return Run(config, cohort, folds, store, digest([cohort.hash, folds.hash]), tuple(warnings))
@@ -173,6 +175,7 @@ def _identity(run: Run) -> dict[str, Any]:
             for name, row in metrics.items()
         },
         "config": run.config.raw,
+        **({"planned": list(run.config.planned)} if run.config.planned else {}),
         "cases": run.cases,
         "classes": list(targets.names),
         "counts": targets.counts(),

@@ -9,8 +9,10 @@ from nachos_jax.config.field import flat
 from nachos_jax.report.figures.drawing import Figure
 from nachos_jax.report.figures.learning import Fit, curves, learning
 from nachos_jax.report.figures.lessons import best_so_far, mattered, ranks
+from nachos_jax.report.figures.pareto import pareto
 from nachos_jax.report.figures.rows import bars
 from nachos_jax.report.figures.search import Trial, agreement, parallel, strip
+from nachos_jax.report.numbers.pareto import weighed
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.words import tables
 from nachos_jax.report.words.format import duration, percent
@@ -44,6 +46,7 @@ def drawn(evidence: Evidence, summary: Mapping[str, Any], learnt: Mapping[str, A
         ranks(learnt["ranks"]),
         best_so_far(learnt["best_so_far"], label),
         agreement(axes, trials),
+        pareto(weighed(evidence), label),
         time_spent(summary["spent"]),
     ]
 

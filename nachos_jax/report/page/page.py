@@ -29,7 +29,7 @@ from nachos_jax.report.words.templating import environment
 FOLDER = "report"
 FIGURES = (
     *("folds", "subgroups", "trials", "training_loss", "learning", "parallel", "importance", "agreement"),
-    *("ranks", "best_so_far", "spent"),
+    *("ranks", "best_so_far", "spent", "pareto"),
 )
 """Names of the figures that a page of any task can hold."""
 
@@ -102,6 +102,7 @@ def render(
         headline=summary["metrics"][summary["headline"]],
         folds=result_tables.folds(summary),
         choices=page_tables.choices(evidence, summary),
+        fronts=page_tables.fronts(evidence),
         learnt=page_tables.learnt(evidence, learnt),
         # Every text in the figures has been escaped where it was drawn.
         figures=dict.fromkeys(names) | {figure.name: Markup(figure.svg) for figure in figures},

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nachos_jax.report.numbers.pareto import weighed
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.words import lessons_text, tables
 from nachos_jax.report.words.format import MISSING, number
@@ -40,6 +41,17 @@ def _choice(name: str, folds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     marked = [votes > 1 and cell == favourite for cell in cells]
     agree = f"{votes} of {len(active)}" if votes > 1 else MISSING
     return {"name": name, "cells": list(zip(cells, marked, strict=True)), "agree": agree}
+
+
+def fronts(evidence: Evidence) -> list[list[str]]:
+    """A row a trial that no other of its study beats in score and in parameters, the cheapest first."""
+    kept = [trial for trial in weighed(evidence) if trial.front]
+    studies = list(dict.fromkeys(trial.study for trial in kept))
+    kept.sort(key=lambda trial: (studies.index(trial.study), trial.parameters))
+    return [
+        [t.study, str(t.trial), f"{t.parameters:,}", number(t.score), "yes" if t.selected else ""]
+        for t in kept
+    ]
 
 
 def learnt(evidence: Evidence, lessons: Mapping[str, Any]) -> dict[str, Any]:

@@ -93,6 +93,7 @@ def made_rows(evidence: Evidence) -> dict[str, list[tuple[str, str]]]:
         ("Command", _command(run.get("command", ""))),
         ("Selection metric", evidence.headline),
         ("Selection rule", ", ".join(rules)),
+        ("Trial 0", "; ".join(run.get("planned", ()))),
         ("Seed", str(run["config"].get("seed", ""))),
         (
             "Records",
