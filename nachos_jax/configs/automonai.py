@@ -18,8 +18,9 @@ After the colon stands which of its experiments:
   and learning rate are ours.
 
 With "-small" behind the name networks and patches suit two CPU cores. Cases that are too small for so many
-levels are refused with the number that they allow: set config.search.space.unet.depth. Left out is what
-trials cannot hold: resampling, and schedules other than those here.
+levels are refused with the number that they allow: set config.search.space.unet.depth. The plateau watches the
+training loss, not that of a held fold as AutoMONAI's does, which would let a test fold into its own search. Left
+out is what trials cannot hold: resampling, which config.data.spacing sets for a run.
 """
 
 import itertools
@@ -59,7 +60,7 @@ CHOICES = {
     ),
     "optimizer": ("adam", "sgd"),
     "learning_rate": (3e-4, 1e-3, 3e-3, 1e-2, 3e-2),
-    "schedule": ("cosine", "constant"),
+    "schedule": ("cosine", "plateau", "poly"),
 }
 """Each hyperparameter of Table 3.1 and the values that are tried; "space" draws the learning rate between its
 ends."""
