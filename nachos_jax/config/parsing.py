@@ -164,8 +164,8 @@ def _check_backbone(values: Mapping[str, Any]) -> None:
         return
     if not values["backbone.weights"]:
         raise UsageError(
-            f"config.backbone.name = {name!r} has no weights: name their file in config.backbone.weights. They "
-            "are never downloaded and never random."
+            f"config.backbone.name = {name!r} has no weights: name their file in config.backbone.weights. "
+            "They are never downloaded and never random."
         )
     if source == "vectors" or values["task.name"] == "segmentation":
         vectors = source == "vectors"

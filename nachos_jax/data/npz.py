@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import zipfile
@@ -10,7 +9,6 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,7 +21,7 @@ from nachos_jax.data.masks import MaskSource, Pair
 from nachos_jax.data.pixels import Pixels, ReadCase, Source, check_stack, narrowed
 
 SPLITS = ("train", "val", "test")
-FEATURES, NAMES, BACKBONE = "features", "feature_names", "backbone"
+FEATURES, NAMES = "features", "feature_names"
 _DAMAGED = (ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile)
 """What NumPy and zipfile raise of damaged archives, and of compressions that they do not know."""
 Check = Callable[[tuple[int, ...], np.dtype, str], None]
@@ -89,18 +87,6 @@ class FeatureArchive:
         """What else is known of the cases."""
         columns = _columns(self._archive, self._parts, data, self.where)
         return replace(columns, names=self.cases(data.case_key))
-
-    def told(self) -> dict[str, Any]:
-        """What `nachos embed` wrote of the backbone and its images; {} of another file."""
-        if BACKBONE not in self._archive.keys:
-            return {}
-        self._archive.header(BACKBONE, "path")
-        try:
-            return dict(json.loads(str(self._archive.array(BACKBONE))))
-        except ValueError as error:
-            raise UsageError(
-                f"{self.path.name}: its array {BACKBONE!r} is damaged; run `nachos embed` again."
-            ) from error
 
     def _names(self) -> tuple[str, ...]:
         first = self._parts[0].images

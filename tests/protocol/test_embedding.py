@@ -20,7 +20,10 @@ from nachos_jax.protocol.run import embedding
 from nachos_jax.protocol.run.configure import checked
 
 CHANNELS, SIDE, CASES = 8, 32, 48
-STAGES = (("map", lambda w, x: biased_conv(w / "conv", x, CHANNELS, 3)), ("pool", lambda _, x: x.mean((1, 2))))
+STAGES = (
+    ("map", lambda w, x: biased_conv(w / "conv", x, CHANNELS, 3)),
+    ("pool", lambda _, x: x.mean((1, 2))),
+)
 SMALL = Network(STAGES, "fc", Expected(size=SIDE))
 QUICK = ("search.trials=1", "search.searcher=random", "folds.count=3", "report.replicates=200")
 QUICK += ("engine.checkpoint_epochs=1000", "engine.lanes=2")
@@ -99,7 +102,9 @@ def test_a_deployed_model_predicts_from_pixels_what_cached_features_give(place: 
     assert model._backbone is not None
     np.testing.assert_array_equal(model._backbone.features(images), cohort.store.rows(np.arange(5)))
     assert model.predictions(images).argmax(1).tolist() == [0, 1, 0, 1, 0]
-    description = json.loads(Path("a/deploy/model.json").read_text(encoding="utf-8"))["preparation"]["backbone"]
+    description = json.loads(Path("a/deploy/model.json").read_text(encoding="utf-8"))["preparation"][
+        "backbone"
+    ]
     assert {"name": "small", "licence": "MIT", "interpolation": "bicubic"}.items() <= description.items()
     Path("a/deploy/backbone.safetensors").write_bytes(b"")
     with pytest.raises(UsageError, match=r"backbone.safetensors is missing or damaged: run `nachos deploy`"):

@@ -1,4 +1,4 @@
-"""Features of a frozen backbone: pixels as the weights expect them, and nothing that depends on other cases."""
+"""Features of a frozen backbone: pixels as the weights expect them, nothing of other cases."""
 
 from __future__ import annotations
 
@@ -73,7 +73,9 @@ def test_what_cannot_be_is_refused(plain: BackboneConfig, tmp_path: Path):
 
     with pytest.raises(UsageError, match="config.backbone.layer = 'poo': must be one of map, pool"):
         backbone.load(replace(plain, layer="poo"))
-    with pytest.raises(UsageError, match="images of 16 x 16 pixels: this backbone takes sides of at least 32"):
+    with pytest.raises(
+        UsageError, match="images of 16 x 16 pixels: this backbone takes sides of at least 32"
+    ):
         backbone.load(plain, 16, 16)
     path = tmp_path / "large.safetensors"
     save_file({"conv.weight": np.full((3, 3, 1, 1), 1e6, np.float32)}, path)
@@ -83,6 +85,11 @@ def test_what_cannot_be_is_refused(plain: BackboneConfig, tmp_path: Path):
 
 def test_the_facts_say_where_weights_come_from(plain: BackboneConfig):
     facts = backbone.load(plain).facts
-    assert {"licence": "MIT", "pretrained_on": "nothing", "features": 3, "height": 32}.items() <= facts.items()
+    assert {
+        "licence": "MIT",
+        "pretrained_on": "nothing",
+        "features": 3,
+        "height": 32,
+    }.items() <= facts.items()
     assert "may hold cases of this study" in facts["caution"]
     assert len(facts["sha256"]) == 64
