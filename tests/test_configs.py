@@ -76,7 +76,7 @@ def test_commands_that_docstrings_show_are_commands_on_files_that_exist(path):
 
 # ml_collections loads config files by a method that Python is to drop; it is not ours to change.
 @pytest.mark.filterwarnings("ignore:the load_module:DeprecationWarning")
-@pytest.mark.parametrize("name", ["csv", "folder", "medmnist", "vectors"])
+@pytest.mark.parametrize("name", ["csv", "folder", "medmnist", "pretrained", "vectors"])
 def test_a_config_that_needs_data_shows_a_command_whose_flags_make_a_run(name, monkeypatch):
     shown = commands_in(docstring(ROOT / "configs" / f"{name}.py"))
     assert len(shown) == 1
@@ -89,7 +89,7 @@ def test_a_config_that_needs_data_shows_a_command_whose_flags_make_a_run(name, m
     run = checked(values.config)
     assert values.workdir
     assert run.data.path
-    assert run.data.source == {"medmnist": "npz"}.get(name, name)
+    assert run.data.source == {"medmnist": "npz", "pretrained": "npz"}.get(name, name)
 
 
 AUTOMONAI = {"space": 100, "one_at_a_time": 33, "grid": 50}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,9 @@ from nachos_jax.data.table import CaseTable, Cohort
 from nachos_jax.data.targets import TargetReader, Targets
 from nachos_jax.data.vectors import Vectors
 
+BACKBONE = "backbone"
+"""Array that `nachos embed` adds."""
+
 
 def load(data: DataConfig, reader: TargetReader) -> Cohort:
     """Reads and checks the cases of a config whose source is "vectors".
@@ -39,7 +43,7 @@ def load(data: DataConfig, reader: TargetReader) -> Cohort:
     columns = replace(file.columns(data), spellings=data.spellings)
     check_cases(columns)
     names = chosen(file, data.features, data.exclude)
-    told = file.told() if isinstance(file, FeatureArchive) else {}
+    told = _embedding(file.path)
     check = vectors.stored if told else vectors.checked  # units of a backbone may be silent in all cases
     values, targets, table, _ = checks.together(
         lambda: check(file.values(names), names, file.where, data.impute),
@@ -52,6 +56,21 @@ def load(data: DataConfig, reader: TargetReader) -> Cohort:
     preparation = {"patterns": list(data.features), "others": others, "case_key": data.case_key}
     preparation |= {"backbone": told["backbone"]} if told else {}
     return cohort_of(table, targets, Vectors(values, data.impute), names, preparation, notes)
+
+
+def _embedding(path: Path) -> dict[str, Any]:
+    """What `nachos embed` wrote into an NPZ file of the backbone and its images; {} of another file."""
+    if path.suffix.lower() != ".npz":
+        return {}
+    with np.load(path, allow_pickle=False) as archive:
+        if BACKBONE not in archive.files:
+            return {}
+        try:
+            return dict(json.loads(str(archive[BACKBONE])))
+        except ValueError as error:
+            raise UsageError(
+                f"{path.name}: its array {BACKBONE!r} is damaged; run `nachos embed` again."
+            ) from error
 
 
 def cohort_of(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,7 +18,7 @@ from nachos_jax.data.masks import MaskSource, Pair
 from nachos_jax.data.pixels import Pixels, ReadCase, Source, check_stack, narrowed
 
 SPLIT, SPLITS = "split", ("train", "val", "test")
-FEATURES, NAMES, BACKBONE = "features", "feature_names", "backbone"
+FEATURES, NAMES = "features", "feature_names"
 Check = Callable[[tuple[int, ...], np.dtype, str], None]
 """(shape, dtype, what it is called); raises UsageError."""
 
@@ -97,18 +95,6 @@ class FeatureArchive:
         """What else is known of the cases."""
         columns = _columns(self._archive, self._parts, data, self.where)
         return replace(columns, names=self.cases(data.case_key))
-
-    def told(self) -> dict[str, Any]:
-        """What `nachos embed` wrote of the backbone and its images; {} of another file."""
-        if BACKBONE not in self._archive.keys:
-            return {}
-        self._archive.header(BACKBONE, "path")
-        try:
-            return dict(json.loads(str(self._archive.array(BACKBONE))))
-        except ValueError as error:
-            raise UsageError(
-                f"{self.path.name}: its array {BACKBONE!r} is damaged; run `nachos embed` again."
-            ) from error
 
     def _names(self) -> tuple[str, ...]:
         first = self._parts[0].images

@@ -10,7 +10,7 @@ from jax import lax
 from nachos_jax.models.depthwise import depthwise
 
 
-@pytest.mark.parametrize("size", [(7, 7), (8, 5), (2, 9)])
+@pytest.mark.parametrize("size", [(7, 7), (8, 5)])
 @pytest.mark.parametrize(
     ("side", "stride", "padding"),
     [(3, 1, (1, 1)), (5, 2, (2, 2)), (3, 2, (0, 1)), (4, 1, (2, 1))],
@@ -27,7 +27,7 @@ def test_equal_to_the_grouped_convolution(size, side, stride, padding):
             x, kernel, strides, edges, dimension_numbers=numbers, feature_group_count=6
         )
 
-    ours = jax.vjp(lambda x, kernel: depthwise(x, kernel, strides, edges, "custom"), x, kernel)
+    ours = jax.vjp(jax.jit(lambda x, kernel: depthwise(x, kernel, strides, edges, "custom")), x, kernel)
     known = jax.vjp(theirs, x, kernel)
     np.testing.assert_allclose(ours[0], known[0], atol=1e-5)
     gradient = rng.standard_normal(known[0].shape).astype(np.float32)

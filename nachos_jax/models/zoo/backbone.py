@@ -138,7 +138,8 @@ def load(config: BackboneConfig, height: int = 0, width: int = 0) -> Backbone:
         "pretrained_on": config.pretrained_on,
         "caution": CAUTION,
     }
-    size = (height, width) if height else (network.expected.size,) * 2
+    side = network.expected.size
+    size = (height, width) if height else (side, side)
     return made(config.name, config.layer or network.layers[-1], size, matched.arrays, told)
 
 

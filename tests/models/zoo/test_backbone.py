@@ -1,4 +1,4 @@
-"""Features of a frozen backbone: pixels as the weights expect them, and nothing of other cases."""
+"""Features of a frozen backbone: pixels as the weights expect them, nothing of other cases."""
 
 from __future__ import annotations
 

@@ -27,7 +27,6 @@ MAKERS: dict[str, Callable[[Any, Any, int], Any]] = {
     "efficientnet_lite0": lambda _, timm, __: timm.create_model("efficientnet_lite0"),
     "tf_efficientnet_b0": lambda _, timm, __: timm.create_model("tf_efficientnet_b0"),
     "tf_efficientnet_lite0": lambda _, timm, __: timm.create_model("tf_efficientnet_lite0"),
-    "efficientnet_v2_s": lambda tv, _, __: tv.efficientnet_v2_s(),
     "mobilenet_v3_large": lambda tv, _, __: tv.mobilenet_v3_large(),
     "densenet121": lambda tv, _, __: tv.densenet121(),
     "convnext_tiny": lambda tv, _, __: tv.convnext_tiny(),
