@@ -58,7 +58,9 @@ def shortcuts(found: Inspected) -> list[Shortcut]:
 
 def findings(found: Inspected, told: list[Shortcut]) -> Iterator[Finding]:
     """Classes that the columns tell, and classes that come from one site alone."""
-    strong = [one for one in told if one.auc.low is not None and one.auc.low > SUSPECT]
+    # A perfect AUC has no spread and so no interval.
+    lowest = [one.auc.estimate if one.auc.low is None else one.auc.low for one in told]
+    strong = [one for one, low in zip(told, lowest, strict=True) if low is not None and low > SUSPECT]
     if strong:
         shown = "; ".join(f"{_named(one.columns)} (AUC {one.auc.estimate:.2f})" for one in strong[:5])
         yield Finding(
