@@ -50,10 +50,8 @@ def shortcuts(found: Inspected) -> list[Shortcut]:
         return []
     asked = [tuple(columns), *((name,) for name in columns)] if len(columns) > 1 else [tuple(columns)]
     told = [_told(found, names, columns) for names in asked]
-    first, *others = [shortcut for shortcut in told if shortcut is not None] or [None]
-    if first is None:
-        return []
-    return [first, *sorted(others, key=lambda shortcut: -(shortcut.auc.estimate or 0))]
+    known = [shortcut for shortcut in told if shortcut is not None]
+    return [*known[:1], *sorted(known[1:], key=lambda shortcut: -(shortcut.auc.estimate or 0))]
 
 
 def findings(found: Inspected, told: list[Shortcut]) -> Iterator[Finding]:

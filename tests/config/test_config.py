@@ -172,6 +172,7 @@ CHOICES = {
 
 FREE = {
     "data.path",
+    "data.allow",
     "data.cache",
     "data.classes",
     "data.include",
