@@ -26,6 +26,7 @@ ORDER = (
     "stream",
     "intervals",
     "policies",
+    "audit",
     "rates",
 )
 

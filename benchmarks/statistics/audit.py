@@ -97,7 +97,7 @@ def audited(cases: dict[str, np.ndarray], folder: Path) -> Any:
     from nachos_jax.protocol.run.configure import checked
     from nachos_jax.tasks import registry
 
-    np.savez(folder / "cases.npz", **cases)
+    np.savez(folder / "cases.npz", **cases)  # type: ignore[arg-type]
     config = nachos_jax.default_config()
     config.data.path = str(folder / "cases.npz")
     run = checked(config)
@@ -135,7 +135,7 @@ def flipped(cases: dict[str, np.ndarray]) -> tuple[set, set]:
     values = cases["images"].reshape(len(labels), -1).astype(np.float32) / 255
     folds = StratifiedGroupKFold(5, shuffle=True, random_state=0)
     seen = cross_val_predict(model, values, labels, groups=cases["subject"], cv=folds, method="predict_proba")
-    return set(wrong.tolist()), set(label_errors(labels, seen).tolist())
+    return set(wrong.tolist()), set(label_errors(labels, np.asarray(seen)).tolist())
 
 
 def measured(data: Path, subject_key: str) -> tuple[list[tuple[Any, ...]], dict[str, Any]]:

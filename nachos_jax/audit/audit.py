@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from nachos_jax.audit import confounding, copies, counts, extent, grays, near, values
 from nachos_jax.audit.confounding import Shortcut
 from nachos_jax.audit.counts import Table
@@ -54,7 +56,7 @@ def audit(found: Inspected, folds: int, further: Iterable[Finding] = ()) -> Audi
     cohort, looks = found.cohort, grays.look(found.cohort.store, len(found.cohort.table))
     equal = equal_cases(cohort.store, len(cohort.table))
     told = confounding.shortcuts(found)
-    left_out = list(LEFT_OUT)
+    left_out: list[str] = list(LEFT_OUT)
     if looks.pictures is None:
         left_out = [
             "Near duplicates, intensities and empty images are looked for in images alone; these are vectors."
@@ -116,5 +118,5 @@ def _case(audit: Audit, row: int) -> Mapping[str, Any]:
         **subject,
         **site,
         **parts,
-        targets.noun: targets.of([row]).texts()[0],
+        targets.noun: targets.of(np.asarray([row])).texts()[0],
     }

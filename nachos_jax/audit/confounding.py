@@ -50,15 +50,15 @@ def shortcuts(found: Inspected) -> list[Shortcut]:
         return []
     asked = [tuple(columns), *((name,) for name in columns)] if len(columns) > 1 else [tuple(columns)]
     told = [_told(found, names, columns) for names in asked]
-    first, *others = [shortcut for shortcut in told if shortcut is not None] or [None]
-    if first is None:
-        return []
-    return [first, *sorted(others, key=lambda shortcut: -(shortcut.auc.estimate or 0))]
+    known = [shortcut for shortcut in told if shortcut is not None]
+    return [*known[:1], *sorted(known[1:], key=lambda shortcut: -(shortcut.auc.estimate or 0))]
 
 
 def findings(found: Inspected, told: list[Shortcut]) -> Iterator[Finding]:
     """Classes that the columns tell, and classes that come from one site alone."""
-    strong = [one for one in told if one.auc.low is not None and one.auc.low > SUSPECT]
+    # A perfect AUC has no spread and so no interval.
+    lowest = [one.auc.estimate if one.auc.low is None else one.auc.low for one in told]
+    strong = [one for one, low in zip(told, lowest, strict=True) if low is not None and low > SUSPECT]
     if strong:
         shown = "; ".join(f"{_named(one.columns)} (AUC {one.auc.estimate:.2f})" for one in strong[:5])
         yield Finding(

@@ -95,6 +95,13 @@ def findings(found: Inspected) -> Iterator[Finding]:
     named |= {} if table.sites is None else {"site": table.sites}
     for what, values in named.items():
         yield from _spelled(what, values)
+    if not found.known and not found.waived:
+        yield Finding(
+            "subjects not known",
+            FAULT,
+            "The data do not say which cases are of one subject: nobody can tell whether they stay together.",
+            "Name the column of subjects in config.data.subject_key; a run is refused without.",
+        )
     for name, parts in found.divisions.items() if found.known else ():
         yield from _crossing(name, parts, table.subjects)
 

@@ -85,7 +85,7 @@ def pairs(pictures: np.ndarray) -> Pairs:
             likeness[part], near[part] = _aligned(details, rows[part], window)
     for pair in np.flatnonzero(likeness >= CLOSE).tolist():
         start = list(_around(windows[which[pair]], FINE))[near[pair]]
-        likeness[pair] = _refined(*details[rows[pair]], start)
+        likeness[pair] = _refined(details[rows[pair][0]], details[rows[pair][1]], start)
     order = np.argsort(-likeness, kind="stable")
     order = order[likeness[order] >= NEAR]
     return Pairs(np.sort(rows[order], axis=1), likeness[order])

@@ -29,8 +29,8 @@ def _picture(values: np.ndarray) -> str:
     levels = (255 * (values - low) / max(high - low, 1e-6)).astype(np.uint8)
     image = Image.fromarray(levels[..., 0] if levels.shape[-1] != 3 else levels)
     factor = SIDE / max(image.size)
-    size = tuple(max(1, round(side * factor)) for side in image.size)
-    image = image.resize(size, Image.Resampling.BOX if factor < 1 else Image.Resampling.NEAREST)
+    width, height = (max(1, round(side * factor)) for side in image.size)
+    image = image.resize((width, height), Image.Resampling.BOX if factor < 1 else Image.Resampling.NEAREST)
     file = io.BytesIO()
     image.save(file, "PNG", optimize=True)
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -46,4 +46,6 @@ def audit(values: Any, _words: list[str]) -> None:
     page = audit_page.write(told, shown, folder)
     for finding in told["findings"]:
         print(f"{audit_page.WEIGHTS[finding['weight']]}: {finding['told']}")
+    if not told["findings"]:
+        print("nothing was found")
     print(f"audit: {page}")

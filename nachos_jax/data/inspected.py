@@ -28,6 +28,7 @@ class Inspected:
         cohort: the cases; spellings stay apart, predefined folds stand in `divisions` alone, and where
             subjects are not known each case is its own.
         known: whether the data name the subjects.
+        waived: whether the user states that each case is a subject of its own.
         divisions: [N] str by name: predefined folds and shipped splits, whoever crosses them.
         columns: [N] str by name: what else the data know of each case.
         files: [N] str by name: what the header of each image file says: type, size, depth, acquisition.
@@ -35,6 +36,7 @@ class Inspected:
 
     cohort: Cohort
     known: bool
+    waived: bool
     divisions: Mapping[str, np.ndarray]
     columns: Mapping[str, np.ndarray]
     files: Mapping[str, np.ndarray]
@@ -48,7 +50,8 @@ def inspect(data: DataConfig, reader: TargetReader, progress: decode.Progress | 
     """
     if data.source in sources.READERS or data.source == "vectors":
         given.check_source(data.source, Path(expanded(data.path)))
-    fold = data.fold_key or "fold"
+    fold = "fold" if data.source == "folder" else data.fold_key or "fold"
+    waived = data.subject == sources.WAIVER
     named = (*data.target_keys, data.label_key, "label", "labels", data.subject_key, "subject", "patient_id")
     taken = {*named, data.site_key, "site", data.image_key, "path", "mask", data.mask_key, data.case_key}
     columns = [name for name in _column_names(data) if name not in taken - {*DIVISIONS, fold}]
@@ -66,7 +69,7 @@ def inspect(data: DataConfig, reader: TargetReader, progress: decode.Progress | 
     if folds is not None:
         found[fold] = np.asarray(folds, str)
     divided = {name: found.pop(name) for name in dict.fromkeys((fold, *DIVISIONS)) if name in found}
-    return Inspected(cohort, known and not cohort.table.waived, divided, found, files)
+    return Inspected(cohort, known and not waived, waived, divided, found, files)
 
 
 def _lenient(source: Source) -> Source:

@@ -22,7 +22,7 @@ def test_copies_with_noise_contrast_and_cut_edges_are_found():
     pictures, random = _pictures(12), np.random.default_rng(1)
     noisy = pictures[3] + random.normal(0, 2, (SIDE, SIDE))
     lighter = 0.7 * pictures[5] + 40
-    cut = ndimage.zoom(pictures[7][3:63, 2:62], SIDE / 60, order=1)
+    cut = np.asarray(ndimage.zoom(pictures[7][3:63, 2:62], SIDE / 60, order=1))
     found = near.pairs(np.concatenate([pictures, np.stack([noisy, lighter, cut])]).astype(np.float32))
     assert {tuple(rows) for rows in found.rows.tolist()} == {(3, 12), (5, 13), (7, 14)}
     assert (found.likeness >= near.NEAR).all()

@@ -179,6 +179,7 @@ CHOICES = {
 FREE = {
     *(f"backbone.{name}" for name in ("name", "weights", "layer", "licence", "pretrained_on")),
     "data.path",
+    "data.allow",
     "data.cache",
     "data.classes",
     "data.include",

@@ -1,0 +1,135 @@
+"""A data set with known faults: each is found, in the table as on the page, and none where there is none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import ndimage
+
+import nachos_jax
+from nachos_jax.audit import after
+from nachos_jax.audit.audit import audit, to_json
+from nachos_jax.audit.pictures import of_cases
+from nachos_jax.core.errors import UsageError
+from nachos_jax.data.inspected import inspect
+from nachos_jax.protocol.run.configure import checked
+from nachos_jax.report.page import audit_page
+from nachos_jax.tasks import registry as tasks
+
+COUNT, SIDE = 60, 64
+
+
+def _rows(folder: Path) -> list[dict[str, str]]:
+    """Thirty subjects of two cases, whose class no column tells, with their images."""
+    noise = np.random.default_rng(0).normal(size=(COUNT, SIDE, SIDE))
+    smooth = ndimage.gaussian_filter(noise, (0, 2, 2))
+    images = (127 + 100 * smooth / np.abs(smooth).max()).astype(np.uint8)
+    rows = []
+    for number, image in enumerate(images):
+        Image.fromarray(image).save(folder / f"{number:02d}.png")
+        subject = number // 2
+        row = {"path": f"{number:02d}.png", "label": "ab"[subject % 2], "subject": f"P{subject:02d}"}
+        rows.append(
+            {**row, "site": "NS"[subject // 2 % 2], "sex": "MF"[subject // 3 % 2], "fold": f"{subject % 3}"}
+        )
+    return rows
+
+
+def _audited(folder: Path, rows: list[dict[str, str]], further: Any = (), **fields: Any) -> dict[str, Any]:
+    lines = [",".join(rows[0]), *(",".join(row.values()) for row in rows)]
+    (folder / "cases.csv").write_text("\n".join(lines))
+    config = nachos_jax.default_config()
+    config.data.source, config.data.path = "csv", str(folder / "cases.csv")
+    config.data.cache = str(folder / "cache")
+    config.data.update(fields)
+    run = checked(config)
+    found = inspect(run.data, tasks.of(run.task))
+    told = {**to_json(audit(found, 3, further)), "after": None}
+    page = audit_page.render(told, of_cases(found.cohort.store, audit_page.shown_rows(told)))
+    assert all(finding["kind"][1:] in page for finding in told["findings"])
+    return {finding["kind"]: finding for finding in json.loads(json.dumps(told))["findings"]}
+
+
+def test_clean_data_have_no_findings(tmp_path: Path):
+    assert _audited(tmp_path, _rows(tmp_path)) == {}
+
+
+def test_planted_faults_are_found(tmp_path: Path):
+    rows = _rows(tmp_path)
+    Image.open(tmp_path / "00.png").save(tmp_path / "40.png")  # of P20, of the same class, in another fold
+    Image.open(tmp_path / "04.png").save(tmp_path / "06.png")  # P02 and P03, of two classes
+    noisy = np.asarray(Image.open(tmp_path / "08.png"), float) + np.random.default_rng(1).normal(
+        0, 3, (SIDE, SIDE)
+    )
+    Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(tmp_path / "48.png")
+    Image.fromarray(np.full((SIDE, SIDE), 9, np.uint8)).save(tmp_path / "20.png")
+    rows[30]["fold"], rows[31]["fold"] = "0", "1"
+    rows[50]["subject"] = "p25"
+    for row in rows:
+        row["site"] = "N" if row["label"] == "a" else row["site"]
+    found = _audited(tmp_path, rows)
+    assert [[case["row"] for case in pair] for pair in found["duplicates"]["groups"]] == [[0, 40], [4, 6]]
+    assert [[case["row"] for case in pair] for pair in found["contradictions"]["groups"]] == [[4, 6]]
+    assert [[case["row"] for case in pair] for pair in found["near duplicates"]["groups"]] == [[8, 48]]
+    assert found["constant images"]["groups"][0][0]["row"] == 20
+    assert found["subjects across fold"]["count"] == 1
+    assert (
+        "'P25' = 'p25'" in found["spellings of subject"]["told"]
+        or "p25" in found["spellings of subject"]["told"]
+    )
+    assert "class 'a' come from site 'N'" in found["class of one site"]["told"]
+
+
+def test_a_file_type_that_tells_the_class_is_found(tmp_path: Path):
+    rows = _rows(tmp_path)
+    for row in rows:
+        if row["label"] == "b":
+            Image.open(tmp_path / row["path"]).save((tmp_path / row["path"]).with_suffix(".tif"))
+            row["path"] = row["path"].replace("png", "tif")
+    assert "file type" in _audited(tmp_path, rows)["class told by metadata"]["told"]
+
+
+def test_subjects_that_are_not_known_are_told(tmp_path: Path):
+    rows = [{key: row[key] for key in ("path", "label")} for row in _rows(tmp_path)]
+    assert "subjects not known" in _audited(tmp_path, rows)
+    assert "subjects not known" not in _audited(tmp_path, rows, subject="one_case_per_subject")
+
+
+def test_flipped_labels_are_the_surest_errors():
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 3, 300)
+    odds = random.normal(0, 0.5, (300, 3)) + 5 * np.eye(3)[truth]
+    seen = np.exp(odds) / np.exp(odds).sum(axis=1, keepdims=True)
+    labels = truth.copy()
+    labels[:15] = (labels[:15] + 1) % 3
+    assert set(range(15)) <= set(after.label_errors(labels, seen).tolist()[:17])
+    assert len(after.label_errors(truth, seen)) <= 3
+
+
+def test_label_errors_are_those_of_cleanlab():
+    filters = pytest.importorskip("cleanlab.filter", reason="cleanlab is not installed")
+    random = np.random.default_rng(1)
+    labels = random.integers(0, 3, 400)
+    odds = random.normal(0, 1, (400, 3)) + 2 * np.eye(3)[labels]
+    labels[:30] = (labels[:30] + 1) % 3
+    seen = np.exp(odds) / np.exp(odds).sum(axis=1, keepdims=True)
+    theirs = filters.find_label_issues(
+        labels, seen, return_indices_ranked_by="normalized_margin", filter_by="confident_learning"
+    )
+    ours = after.label_errors(labels, seen)
+    assert len(set(theirs.tolist()) ^ set(ours.tolist())) <= 0.1 * len(theirs)
+
+
+def test_folders_of_others_are_left_alone(tmp_path: Path):
+    (tmp_path / "letter.txt").write_text("mine")
+    with pytest.raises(UsageError, match=r"holds other files \(e.g. letter.txt\)"):
+        audit_page.check_folder(str(tmp_path))
+    (tmp_path / "audit.json").write_text("{}")
+    audit_page.check_folder(str(tmp_path))
+    with pytest.raises(UsageError, match="is a file"):
+        audit_page.check_folder(str(tmp_path / "letter.txt"))
