@@ -18,9 +18,9 @@ After the colon stands which of its experiments:
   and learning rate are ours.
 
 With "-small" behind the name networks and patches suit two CPU cores. Cases that are too small for so many
-levels are refused with the number that they allow: set config.search.space.unet.depth. The plateau watches the
-training loss, not that of a held fold as AutoMONAI's does, which would let a test fold into its own search. Left
-out is what trials cannot hold: resampling, which config.data.spacing sets for a run.
+levels are refused with the number that they allow: set config.search.space.unet.depth. The plateau watches
+the training loss, not that of a held fold as AutoMONAI's does, which would let a test fold into its own
+search. Left out is what trials cannot hold: resampling, which config.data.spacing sets for a run.
 """
 
 import itertools
