@@ -8,6 +8,8 @@ efficientnet_lite0 unless another is named, and --config=configs/pretrained.py:m
 perceptron instead of logistic regression, whose C is searched.
 """
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
 from nachos_jax.configs import vectors
@@ -15,7 +17,7 @@ from nachos_jax.configs import vectors
 
 def get_config(network: str = "linear") -> ConfigDict:
     """Five outer folds of images; `network` is linear or mlp."""
-    config = vectors.get_config(network)
+    config: Any = vectors.get_config(network)
     config.data.source = "npz"
     config.data.path = "images.npz"
     config.backbone.name = "efficientnet_lite0"

@@ -35,8 +35,8 @@ def prepare(image: np.ndarray, preparation: Mapping[str, Any]) -> np.ndarray:
     if preparation["aspect"] != "fit":
         return _resized(image, height, width, method)
     scale = min(height / image.shape[0], width / image.shape[1])
-    inner = [max(1, round(side * scale)) for side in image.shape[:2]]
-    return _framed(_resized(image, *inner, method), height, width, _black(image))
+    tall, wide = (max(1, round(side * scale)) for side in image.shape[:2])
+    return _framed(_resized(image, tall, wide, method), height, width, _black(image))
 
 
 def _with_channels(image: np.ndarray, channels: int) -> np.ndarray:

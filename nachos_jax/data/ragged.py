@@ -200,7 +200,8 @@ def stored(volumes: Iterable[Volume], classes: int, origin: Origin | None = None
     parts = [_facts(volume, classes) for volume in volumes]
     columns = [np.stack(column) for column in list(zip(*parts, strict=True))[2:]]
     voxels, labels = (np.concatenate([part[k] for part in parts]) for k in range(2))
-    return replace(Ragged(voxels, labels, *columns), origin=origin)
+    known: Any = columns  # in the order of the fields
+    return replace(Ragged(voxels, labels, *known), origin=origin)
 
 
 def _volumes(by_voxel: list[np.ndarray], offset: np.ndarray, by_case: list[np.ndarray]) -> Volumes:

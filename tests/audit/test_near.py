@@ -23,7 +23,8 @@ def test_copies_with_noise_contrast_and_cut_edges_are_found():
     noisy = pictures[3] + random.normal(0, 2, (SIDE, SIDE))
     lighter = 0.7 * pictures[5] + 40
     cut = np.asarray(ndimage.zoom(pictures[7][3:63, 2:62], SIDE / 60, order=1))
-    found = near.pairs(np.concatenate([pictures, np.stack([noisy, lighter, cut])]).astype(np.float32))
+    others = np.stack([np.asarray(one, np.float32) for one in (noisy, lighter, cut)])
+    found = near.pairs(np.concatenate([pictures, others]))
     assert {tuple(rows) for rows in found.rows.tolist()} == {(3, 12), (5, 13), (7, 14)}
     assert (found.likeness >= near.NEAR).all()
     assert (np.diff(found.likeness) <= 0).all()

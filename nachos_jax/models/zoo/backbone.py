@@ -139,7 +139,7 @@ def load(config: BackboneConfig, height: int = 0, width: int = 0) -> Backbone:
         "caution": CAUTION,
     }
     side = network.expected.size
-    size = (height, width) if height else (side, side)
+    size = (int(height), int(width)) if height else (side, side)
     return made(config.name, config.layer or network.layers[-1], size, matched.arrays, told)
 
 

@@ -59,7 +59,7 @@ def test_equal_to_the_libraries(name: str, size: tuple[int, int]):
     """Random weights, statistics and affine; a transformer's positions are interpolated to other sizes."""
     network = registry.network(name)
     torch_side.libraries()
-    size = (size[0] // network.multiple * network.multiple, size[1] // network.multiple * network.multiple)
+    size = size[0] // network.multiple * network.multiple, size[1] // network.multiple * network.multiple
     if name == "vit_b_16" and size != (224, 224):
         pytest.skip("torchvision takes images of one size only")
     theirs = torch_side.filled(name, network, 224)
