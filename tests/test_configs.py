@@ -92,7 +92,7 @@ def test_a_config_that_needs_data_shows_a_command_whose_flags_make_a_run(name, m
     assert run.data.source == {"medmnist": "npz", "pretrained": "npz"}.get(name, name)
 
 
-AUTOMONAI = {"space": 100, "one_at_a_time": 33, "grid": 50}
+AUTOMONAI = {"space": 100, "one_at_a_time": 34, "grid": 50}
 
 
 @pytest.mark.parametrize("size", ["", "-small"])

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import json
 import os
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from nachos_jax.cli import parsing
 from nachos_jax.cli.parsing import Flag
@@ -35,9 +31,7 @@ def embed(values: Any, _words: list[str]) -> None:
     compile_cache.switch_on()
     mesh.one_device_a_core()
     cohort = embedding.load(config)
-    buffer = io.BytesIO()
-    np.savez(buffer, **_arrays(cohort, config.data.columns))  # type: ignore[arg-type]
-    write_atomic(path, buffer.getvalue())
+    write_atomic(path, embedding.archive(cohort, config.data.columns))
     facts = cohort.preparation["backbone"]
     print(f"{facts['name']}: {facts['matched']}")
     print(f"sha256 of {facts['weights']}: {facts['sha256']}")
@@ -53,22 +47,3 @@ def _output(text: str) -> Path:
     if not os.path.isdir(path.absolute().parent):
         raise UsageError(f"--output={text}: there is no folder {path.absolute().parent}; make it first.")
     return path
-
-
-def _arrays(cohort: Any, columns: tuple[str, ...]) -> dict[str, np.ndarray]:
-    table, targets = cohort.table, cohort.targets
-    classes = targets.values.ndim == 1 and targets.values.dtype.kind in "iu"
-    found = {
-        "features": cohort.store.values.astype(np.float16),
-        "feature_names": np.asarray(cohort.preparation["features"]),
-        "case": table.names,
-        "subject": table.subjects,
-        "labels": np.asarray(targets.texts()) if classes else targets.values,
-        "backbone": np.asarray(json.dumps({k: cohort.preparation[k] for k in ("backbone", "images")})),
-    }
-    if not classes and targets.values.ndim == 2:
-        found["label_names"] = np.asarray(targets.names)
-    for name, values in (("site", table.sites), ("fold", table.folds)):
-        if values is not None:
-            found[name] = values
-    return {**{name: table.columns[name] for name in columns if name not in found}, **found}

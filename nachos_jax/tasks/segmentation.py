@@ -13,7 +13,6 @@ import numpy as np
 from jax import lax
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.core.hparams import Hyperparameter
 from nachos_jax.core.types import HParams
 from nachos_jax.data import checks
 from nachos_jax.data.augment import augment
@@ -27,79 +26,12 @@ from nachos_jax.splits.strata import Strata
 from nachos_jax.tasks.dense import DenseTask
 from nachos_jax.tasks.regression import quantile_groups
 from nachos_jax.tasks.segmenting import losses, patches, sliding
-from nachos_jax.tasks.segmenting.normalisation import CHOICES as NORMALISATIONS
 from nachos_jax.tasks.segmenting.normalisation import normalised
 from nachos_jax.tasks.segmenting.patches import Motion
 from nachos_jax.tasks.segmenting.plan import SIDES, planned
+from nachos_jax.tasks.segmenting.rows import HYPERPARAMETERS, LOSS, NORMALISATION
 from nachos_jax.tasks.task import ALONE, Apply, Cases, Setting, Tested, Told
 
-_row = functools.partial(Hyperparameter, tasks=("segmentation",))
-_AXES = ("depth", "height", "width")
-LOSS = _row(
-    "segmentation.loss",
-    "choice",
-    choices=tuple(losses.MIXTURES),
-    default="dice_ce",
-    meaning="training loss, terms in equal parts",
-)
-NORMALISATION = _row(
-    "segmentation.normalisation",
-    "choice",
-    choices=NORMALISATIONS,
-    default=NORMALISATIONS[0],
-    meaning="of intensities: by the case, by the training cases, by their foreground, or none",
-)
-HYPERPARAMETERS = (
-    _row(
-        "segmentation.dimensions",
-        "integer",
-        2,
-        3,
-        static=True,
-        default=3,
-        meaning="of a patch of a volume; 2 = slices across the widest spacing",
-    ),
-    *(
-        _row(
-            f"segmentation.patch_{axis}",
-            "integer",
-            0,
-            1024,
-            static=True,
-            default=0,
-            meaning=f"{axis} of a patch in voxels; 0 = planned from the sizes of the cases",
-        )
-        for axis in _AXES
-    ),
-    _row(
-        "segmentation.patches",
-        "integer",
-        1,
-        64,
-        static=True,
-        default=0,
-        planned=0,
-        meaning="of each case of a batch; 0 = planned",
-    ),
-    _row(
-        "segmentation.foreground",
-        "float",
-        0.0,
-        1.0,
-        default=0.33,
-        meaning="probability that a patch is made to hold a class, all classes alike",
-    ),
-    NORMALISATION,
-    LOSS,
-    _row(
-        "segmentation.flip_depth",
-        "float",
-        0.0,
-        1.0,
-        default=0.0,
-        meaning="probability of a flip of the depth",
-    ),
-)
 FOREGROUND = "foreground"
 """Name of what a fit is told of the foreground of its training cases."""
 OVERLAP = 0.5

@@ -152,7 +152,10 @@ FIELDS = {
     "search.metric=acc": ["config.search.metric = 'acc'", "balanced_accuracy"],
     "search.metric=ece": ["config.search.metric = 'ece'", "log_loss or brier"],
     "search.rule=least": ["config.search.rule = 'least'", "'one-se'"],
-    "model.architecture=vit": ["config.model.architecture = 'vit'", "'cnn', 'linear', 'mlp', 'resnet'"],
+    "model.architecture=vit": [
+        "config.model.architecture = 'vit'",
+        "'logistic', 'mlp', 'random_forest', 'resnet'",
+    ],
     "model.cnn.stages=4": ["cnn.stages = 4", "8 x 8 pixels", "lower cnn.stages to 3"],
     "folds.count=1": ["config.folds.count = 1", "from 2 to"],
     "folds.count=2": ["2 folds", "at least 3", "config.folds.count"],

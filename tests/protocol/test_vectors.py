@@ -151,7 +151,11 @@ def test_nothing_of_a_test_fold_reaches_its_study(architecture, tmp_path):
         ("cnn", {}, r"'cnn' takes images \[H, W, C\].* vector of 7 features.*'linear' or 'mlp'"),
         ("mlp", {"augmentation__noise": 0.1}, "config.augmentation.noise changes images.*vectors"),
         ("mlp", {"search__space__rotation": "uniform(0, 9)"}, "config.augmentation.rotation changes images"),
-        ("linear", {"search__space__momentum": "uniform(0, 0.9)"}, "search.space.momentum: linear is solved"),
+        (
+            "linear",
+            {"search__space__momentum": "uniform(0, 0.9)"},
+            "search.space.momentum: linear is not trained step by step",
+        ),
         ("linear", {"data__residency": "stream"}, "linear is solved over all cases at once"),
         ("linear", {"task__classification__loss": "cumulative_link"}, "cannot be solved by linear"),
         ("mlp", {"training__batch_size": 64}, "batch_size can be 64"),

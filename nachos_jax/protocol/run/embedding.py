@@ -5,11 +5,13 @@ Frozen weights learn nothing from any case, so a feature depends on no fold, and
 
 from __future__ import annotations
 
+import io
+import json
 import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -124,3 +126,34 @@ class _Told:
         if self._bar.disable and (now - self._last > LINE_EVERY or done == count):
             self._last = now
             log.info("embed: %d/%d images, %.3g a second", done, count, done / (now - self._start))
+
+
+def archive(cohort: Cohort, columns: Sequence[str]) -> bytes:
+    """The NPZ file of a cohort of features, as `config.data.source = "vectors"` reads it.
+
+    Args:
+        cohort: N cases, embedded.
+        columns: further columns that the config names.
+    """
+    buffer = io.BytesIO()
+    np.savez(buffer, **_arrays(cohort, columns))  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def _arrays(cohort: Cohort, columns: Sequence[str]) -> dict[str, np.ndarray]:
+    table, targets = cohort.table, cohort.targets
+    classes = targets.values.ndim == 1 and targets.values.dtype.kind in "iu"
+    found = {
+        "features": cohort.store.rows(np.arange(len(table), dtype=np.int32)).astype(np.float16),
+        "feature_names": np.asarray(cohort.preparation["features"]),
+        "case": table.names,
+        "subject": table.subjects,
+        "labels": np.asarray(targets.texts()) if classes else targets.values,
+        "backbone": np.asarray(json.dumps({k: cohort.preparation[k] for k in ("backbone", "images")})),
+    }
+    if not classes and targets.values.ndim == 2:
+        found["label_names"] = np.asarray(targets.names)
+    for name, values in (("site", table.sites), ("fold", table.folds)):
+        if values is not None:
+            found[name] = values
+    return {**{name: table.columns[name] for name in columns if name not in found}, **found}
