@@ -39,7 +39,10 @@ def kept(files: Sequence[Sequence[Path]], place: Path, read: Callable[[], list[P
     """
     paths = [path for of in files for path in of]
     kinds = ["".join(path.suffixes[-2:]).lower() for path in paths]
-    name = cache.key(paths, kinds, {"pairs": VERSION, "files": [len(of) for of in files]})
+    try:
+        name = cache.key(paths, kinds, {"pairs": VERSION, "files": [len(of) for of in files]})
+    except OSError:  # whoever reads them says which, and what is wrong
+        return read()
     decoded = once(read)
     voxels, labels, grids = (
         cache.decoded(place, f"{name}-{part}", partial(_filled, part, decoded)).images for part in PARTS

@@ -19,6 +19,7 @@ from nachos_jax.data.ragged import Ragged
 from nachos_jax.data.table import Cohort
 from nachos_jax.models import registry
 from nachos_jax.models.planning import Fingerprint, Plan, Wanted
+from nachos_jax.tasks import registry as tasks
 from nachos_jax.tasks.segmenting.plan import SIDES
 
 _MEMORY = FIELDS["task.plan_memory"]
@@ -38,7 +39,9 @@ def applied(run: RunConfig, cohort: Cohort) -> RunConfig:
     rules = registry.planner(architecture)
     store = cohort.store
     if rules is None or not isinstance(store, Ragged):
-        _nothing_open(run, architecture)
+        task = tasks.of(run.task)
+        if not task.masks or registry.suits(architecture, task):  # else the door says what would suit
+            _nothing_open(run, architecture)
         return run
     wanted = _wanted(run, architecture)
     found = Fingerprint(store.sides, store.spacing, len(cohort.targets.names) + 1)
@@ -50,10 +53,18 @@ def applied(run: RunConfig, cohort: Cohort) -> RunConfig:
             near = _nearest(spaces[name], value)
             lines.append(f"{name}: {value} planned, {near} is the nearest in config.{rows[name].space_key}")
             value = near
+        value = min(value, type(value)(rows[name].high)) if name in SIDES else value
         values[name] = rows[name].check(value, f"the plan's {name}")
     if not values:
         _nothing_open(run, architecture)
         return run
+    both = {**run.defaults, **values}
+    together = int(both["batch_size"]) * int(both["segmentation.patches"])
+    if together > planned.batch:
+        lines.append(
+            f"a step sees {together} patches, as the config wants, where the plan's memory is for "
+            f"{planned.batch}"
+        )
     told = (_sentence(found, values, run.plan_memory), *lines)
     return replace(run, defaults={**run.defaults, **values}, planned=told)
 
@@ -68,6 +79,8 @@ def _wanted(run: RunConfig, architecture: str) -> Wanted:
         width=int(values[f"{architecture}.width"]),
         multiplier=float(values[f"{architecture}.multiplier"]),
         convolutions=int(values[f"{architecture}.convolutions"]),
+        cases=int(values["batch_size"]),
+        patches=int(values["segmentation.patches"]),
     )
 
 

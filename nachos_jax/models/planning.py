@@ -66,6 +66,8 @@ class Wanted:
         width: channels of the first level.
         multiplier: channels of a level over those of the level above.
         convolutions: of a level.
+        cases: of a batch.
+        patches: of each of them.
     """
 
     memory: float
@@ -75,6 +77,8 @@ class Wanted:
     width: int = 0
     multiplier: float = 2.0
     convolutions: int = 2
+    cases: int = 0
+    patches: int = 0
 
 
 @dataclass(frozen=True)
@@ -126,10 +130,12 @@ def plan(found: Fingerprint, wanted: Wanted) -> Plan:
     batch = round(room / network.features(patch) * _BATCH[rank])
     voxels = math.prod(found.shape) * len(found.sides)
     batch = max(_FEWEST, min(batch, round(voxels * _SHARE / math.prod(patch))))
-    cases = max(_FEWEST, min(batch, round(len(found.sides) * _SHARE)))
+    fitting = round(batch / wanted.patches) if wanted.patches else batch
+    cases = wanted.cases or max(_FEWEST, min(fitting, round(len(found.sides) * _SHARE)))
+    patches = wanted.patches or max(1, round(batch / cases))
     whole = (1, *patch) if flat else tuple(patch)
     depth = len(network.levels(patch))
-    return Plan(whole, depth, isotropic, network.width, batch, cases, max(1, round(batch / cases)))
+    return Plan(whole, depth, isotropic, network.width, batch, cases, patches)
 
 
 @dataclass(frozen=True)

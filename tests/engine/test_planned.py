@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,23 @@ from nachos_jax.config.run_config import RunConfig
 from nachos_jax.configs import segmentation
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data.table import Cohort
+from nachos_jax.engine import planned
 from nachos_jax.engine.planned import applied
 from nachos_jax.protocol.run.configure import checked
+from nachos_jax.protocol.run.opening import begin, open_run
+from nachos_jax.records.store import RunDirectory
 from nachos_jax.search.searcher import SearchSetting
 from tests import masks
 from tests.fields import put
 
 OPEN = {"unet.depth": 2, "unet.width": 16, "unet.flat_levels": 1, "batch_size": 2, "segmentation.patches": 1}
+GIVEN: dict[str, Any] = {
+    "model__unet__depth": 2,
+    "model__unet__width": 8,
+    "model__unet__flat_levels": 0,
+    "training__batch_size": 2,
+    "task__segmentation__patches": 1,
+}
 PATCH = {"segmentation.patch_depth": 7, "segmentation.patch_height": 8, "segmentation.patch_width": 8}
 
 
@@ -55,6 +66,43 @@ def test_what_the_config_sets_stays(cohort: Cohort) -> None:
     assert found.defaults["unet.width"] == 16
     assert "depth = 3" not in found.planned[0]
     assert "batch_size" not in found.planned[0]
+
+
+def test_patches_make_up_for_the_batch_that_is_given_and_too_many_are_told(cohort: Cohort) -> None:
+    few = applied(run(training__batch_size=1), cohort)
+    assert few.defaults["segmentation.patches"] == 2
+    assert len(few.planned) == 1
+    many = applied(run(training__batch_size=64), cohort)
+    assert many.defaults["segmentation.patches"] == 1
+    assert many.planned[1].startswith("a step sees 64 patches")
+
+
+def test_another_architecture_is_left_to_the_door(cohort: Cohort) -> None:
+    values = run(model__architecture="cnn")
+    assert applied(values, cohort) is values
+
+
+def test_a_run_goes_on_with_the_plan_that_it_began_with(cohort: Cohort, tmp_path: Path) -> None:
+    given = run(folds__scheme="predefined")
+    begin(open_run(given, str(tmp_path), "evaluate", cohort))
+    again = open_run(given, str(tmp_path), "evaluate", cohort).config
+    assert again.planned == applied(given, cohort).planned
+    known = RunDirectory(tmp_path).run()
+    assert known is not None
+    assert known["planned"] == list(again.planned)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planned, "_sentence", lambda *_: "otherwise")
+        with pytest.raises(UsageError, match=r"(?s)began with another plan.*now: otherwise"):
+            open_run(given, str(tmp_path), "evaluate", cohort)
+    older = {key: value for key, value in known.items() if key != "planned"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RunDirectory, "run", lambda _: older)
+        sides = run(**{**GIVEN, "folds__scheme": "predefined"})
+        patch.setitem(older, "config", sides.raw)
+        found = open_run(sides, str(tmp_path), "evaluate", cohort).config
+        assert [found.defaults[name] for name in PATCH] == [0, 0, 0], (
+            "what an older version planned is as it was"
+        )
 
 
 def test_a_config_that_leaves_nothing_open_is_as_it_was(cohort: Cohort) -> None:

@@ -48,7 +48,8 @@ def segment(
             f"spacing = {spacing!r}: give {rank} numbers above 0, mm of a voxel along each axis."
         )
     several = isinstance(images, (list, tuple))
-    found = _all(of.mirror(mirror), description, images if several else [images], spacing)
+    steps = None if spacing is None else tuple(map(float, spacing))
+    found = _all(of.mirror(mirror), description, images if several else [images], steps)
     return found if several else found[0]
 
 

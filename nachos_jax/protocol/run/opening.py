@@ -80,10 +80,29 @@ def open_run(config: RunConfig, workdir: str, command: str, cohort: Cohort | Non
             f"config.task.name = {config.task!r}, and the cohort was made for {cohort.targets.task!r}: pass "
             f"task={config.task!r} to nachos_jax.cohort, or set config.task.name."
         )
-    config = planned.applied(config, cohort)
+    config = _planned(config, cohort, store)
     folds = _folds(config, cohort, store)
     warnings = door.check(config, cohort, folds, begun=store.run() is not None)
     return Run(config, cohort, folds, store, digest([cohort.hash, folds.hash]), tuple(warnings))
+
+
+def _planned(config: RunConfig, cohort: Cohort, store: RunDirectory) -> RunConfig:
+    """The config with what it leaves open planned as when the run began.
+
+    Raises:
+        UsageError: it was planned otherwise then.
+    """
+    known = store.run()
+    if known is not None and not known.get("planned"):
+        return config  # begun before there were plans, or with nothing left open
+    found = planned.applied(config, cohort)
+    if known is not None and list(found.planned) != known["planned"]:
+        then, now = ("; ".join(lines) or "nothing" for lines in (known["planned"], found.planned))
+        raise UsageError(
+            f"{store.path} began with another plan of what the config leaves open.\n  then: {then}\n  "
+            f"now: {now}\nFinish it with the version of nachos_jax that began it, or use a new --workdir."
+        )
+    return found
 
 
 def begin(run: Run) -> None:

@@ -20,7 +20,7 @@ class Weighed(NamedTuple):
 
 
 def weighed(evidence: Evidence) -> list[Weighed]:
-    """All trials with a score, study by study; [] where none of them differs in its number of parameters.
+    """All trials with a score and parameters, study by study; [] where all have the same number of these.
 
     Each study has a front of its own, as scores of different outer folds are of different cases.
     """
@@ -30,7 +30,7 @@ def weighed(evidence: Evidence) -> list[Weighed]:
         scored = [
             (trial.number, score.parameters, score.score)
             for trial, score in zip(outcome.trials, outcome.scores, strict=True)
-            if score.status == "done" and score.score is not None
+            if score.status == "done" and score.score is not None and score.parameters
         ]
         costs, values = [cost for _, cost, _ in scored], [value for *_, value in scored]
         differ = differ or len(set(costs)) > 1

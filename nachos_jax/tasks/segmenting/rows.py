@@ -39,7 +39,7 @@ HYPERPARAMETERS = (
             f"segmentation.patch_{axis}",
             "integer",
             0,
-            1024,
+            4096,
             static=True,
             default=0,
             meaning=f"{axis} of a patch in voxels; 0 = planned from the sizes of the cases",
