@@ -12,6 +12,8 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.records import readable
 from nachos_jax.records.store import RunDirectory
 
+COMPARABLE = ("classification", "multilabel")
+"""Tasks whose training and validation losses are one measure, in one unit."""
 OVER = 1.5
 """Validation loss over training loss from which a network is said to overfit."""
 
@@ -42,8 +44,8 @@ def label_errors(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     return doubtful[np.argsort(margin[doubtful], kind="stable")]
 
 
-def finished(workdir: str, names: Sequence[str]) -> RunDirectory:
-    """The directory of a run over cases of these names that has tested an outer fold.
+def finished(workdir: str, names: Sequence[str], targets: np.ndarray) -> RunDirectory:
+    """The directory of a run over cases of these names and targets that has tested an outer fold.
 
     Raises:
         UsageError: there is none.
@@ -56,6 +58,14 @@ def finished(workdir: str, names: Sequence[str]) -> RunDirectory:
     if set(cases.names.tolist()) != set(names):
         raise UsageError(
             f"--workdir={workdir} holds a run over other cases than the config names: mend one of both."
+        )
+    known = dict(zip(cases.names.tolist(), cases.targets, strict=True))
+    told = np.asarray([known[name] for name in names], np.float64)
+    # Rows of an npz file are named by number: other data of the same size have the same names.
+    if not np.array_equal(told, np.asarray(targets, np.float64), equal_nan=True):
+        raise UsageError(
+            f"--workdir={workdir} holds a run over other targets than the config's data have: name the data "
+            "of that run, or a run on these."
         )
     if not directory.tests():
         raise UsageError(
@@ -106,6 +116,8 @@ def gaps(directory: RunDirectory) -> list[str]:
     """A sentence for each study: losses of training and validation of the chosen trial, and what they say."""
     fits = {fit.fit: fit for fit in directory.fits()}
     run = directory.run() or {}
+    if run.get("task", "classification") not in COMPARABLE:
+        return []
     count = int(run["folds"]["count"]) * int(run["folds"].get("repeats", 1)) if run else 0
     told = []
     for study in [None, *range(count)]:
@@ -113,6 +125,7 @@ def gaps(directory: RunDirectory) -> list[str]:
         if outcome is None:
             continue
         chosen = [fits[name] for name in outcome.fits[outcome.selected] if name in fits]
+        chosen = [fit for fit in chosen if fit.parameters]  # an estimator has other cures than a network
         pairs = [pair for fit in chosen for pair in _losses(fit, study)]
         if pairs:
             told.append(_words("The search" if study is None else f"Outer fold {study}", np.asarray(pairs)))

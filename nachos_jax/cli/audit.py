@@ -39,7 +39,7 @@ def audit(values: Any, _words: list[str]) -> None:
     audit_page.check_folder(folder)
     found = inspect(config.data, tasks.of(config.task))
     names = found.cohort.table.names.tolist()
-    run = after.finished(values.workdir, names) if values.workdir else None
+    run = after.finished(values.workdir, names, found.cohort.targets.values) if values.workdir else None
     result = audits.audit(found, config.folds.count, after.findings(run, names) if run else ())
     told = {**audits.to_json(result), "after": after.after_json(run) if run else None}
     shown = pictures.of_cases(found.cohort.store, audit_page.shown_rows(told))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,20 @@ def _output(text: str) -> Path:
     path = Path(text)
     if path.suffix.lower() != ".npz" or os.path.isdir(path):
         raise UsageError(f"--output={text}: must be a file whose name ends in .npz, which is written anew.")
+    if os.path.lexists(path) and not _ours(path):
+        raise UsageError(
+            f"--output={text}: is there, and was not written by `nachos embed`; name a new file, or remove "
+            "that one."
+        )
     if not os.path.isdir(path.absolute().parent):
         raise UsageError(f"--output={text}: there is no folder {path.absolute().parent}; make it first.")
     return path
+
+
+def _ours(path: Path) -> bool:
+    """Whether a file is one that `nachos embed` wrote."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return "backbone.npy" in file.namelist()
+    except (zipfile.BadZipFile, OSError):
+        return False

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nachos_jax.protocol.model.deployed import DeployedModel
     from nachos_jax.protocol.model.mask_arrays import Segmented
 
-TABLE = "volumes.csv"
+TABLE, HEADER = "volumes.csv", ["case", "file"]
 NOTE = (
     "Dice beside a reference is of this one model on these cases: no estimate, least of all on cases that it "
     "was trained on."
@@ -57,7 +57,7 @@ def folder(text: str, inputs: Sequence[str]) -> Path:
                 f"{told} and --input={given} lie in each other, so masks would be taken for images or "
                 "written over them: name another folder."
             )
-    if os.path.isdir(path) and any(path.iterdir()) and not os.path.isfile(path / TABLE):
+    if os.path.isdir(path) and any(path.iterdir()) and not _ours(path / TABLE):
         raise UsageError(f"{told} holds other files and no {TABLE}; name a new or an empty folder.")
     return path
 
@@ -107,7 +107,7 @@ def write(place: Path, model: DeployedModel, inputs: Sequence[str], mirror: bool
         write_atomic(place / name, data.getvalue())
     header, rows = table(done, model.classes, len(model.description["preparation"]["axes"]))
     lines = [[one.case.name, file, *row] for one, file, row in zip(done, files, rows, strict=True)]
-    write_atomic(place / TABLE, csv_text([["case", "file", *header], *lines]).encode())
+    write_atomic(place / TABLE, csv_text([[*HEADER, *header], *lines]).encode())
     return [f"masks: {place} (cases: {len(done):,})", f"volumes: {place / TABLE}", *_compared(done)]
 
 
@@ -171,6 +171,14 @@ def _kept(place: Path, one: Segmented, archives: dict[str, dict[str, np.ndarray]
     (place / name).parent.mkdir(parents=True, exist_ok=True)
     write_atomic(place / name, data)
     return name
+
+
+def _ours(path: Path) -> bool:
+    """Whether a table is one that `write` writes."""
+    if not path.is_file():
+        return False
+    with open(path, newline="", encoding="utf-8", errors="replace") as file:
+        return next(csv.reader(file), [])[:2] == HEADER
 
 
 def _clear(place: Path) -> None:

@@ -40,7 +40,7 @@ TASK = Section(
             0.01,
             1000.0,
             "segmentation: GB of a fit that patch, depth, width and batch are planned for, by nnU-Net's "
-            "reckoning (it plans for 8); 0.1 suits a CPU",
+            "reckoning (it plans for 8); less for a CPU",
             before=2.0,
         ),
     ),

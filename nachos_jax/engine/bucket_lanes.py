@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from safetensors.numpy import save
 from nachos_jax.core.curves import best_epoch
 from nachos_jax.core.types import Fit
 from nachos_jax.engine import lane, schedule, watch
+from nachos_jax.engine.fit_queue import FitQueue
 from nachos_jax.engine.inputs import InputMaker
 from nachos_jax.engine.lane import LaneInput, LaneState
 from nachos_jax.engine.paused import PausedLanes
@@ -41,7 +41,7 @@ class FitResult:
     payload: dict[str, bytes]
 
 
-class BucketLanes:
+class BucketLanes(FitQueue):
     """L lanes that run the fits of one bucket, each taking the next fit when its own has ended.
 
     Arguments as of `nachos_jax.engine.pool.LanePool`; `saved` is what this and other processes have saved.
@@ -57,11 +57,11 @@ class BucketLanes:
         keep_last: bool = False,
         paused: PausedLanes | None = None,
     ):
+        super().__init__()
         self.program = program
         self._maker, self._metric, self._checkpoint, self._saved = maker, metric, checkpoint, saved
         self._keep_last, self._paused = keep_last, paused
         self.ran = 0  # lanes with a fit in the last epoch
-        self._pending: deque[Fit] = deque()
         self._progress: list[FitProgress | None] = [None] * program.lanes
         self._told: list[LaneInput] = [maker.idle()] * program.lanes
         # What was seen of the held cases [room, S], of each watched fold at its best epoch so far.
@@ -74,29 +74,20 @@ class BucketLanes:
         self.parameters = sum(leaf.size for leaf in jax.tree.leaves(abstract.params))
 
     @property
+    def places(self) -> int:
+        """L."""
+        return self.program.lanes
+
+    @property
     def busy(self) -> int:
         """Lanes with a fit."""
         return sum(progress is not None for progress in self._progress)
-
-    @property
-    def waiting(self) -> int:
-        """Fits without a lane."""
-        return len(self._pending)
-
-    @property
-    def full(self) -> bool:
-        """True when there are fits for all lanes."""
-        return self.busy + self.waiting >= self.program.lanes
 
     @property
     def state_bytes(self) -> int:
         """Bytes of the lanes' state on each device; 0 while the bucket rests."""
         leaves = jax.tree.leaves(self._state)
         return sum(leaf.nbytes for leaf in leaves) // self.program.mesh.size
-
-    def submit(self, fits: Iterable[Fit]) -> None:
-        """Queues fits of this bucket."""
-        self._pending.extend(fits)
 
     def epoch(self) -> list[FitResult]:
         """Refills free lanes, runs one epoch of all busy ones, and returns the fits that ended."""
@@ -174,11 +165,6 @@ class BucketLanes:
         """Looks for what other processes have saved since."""
         if self._saved is not None:
             self._saved.look()
-
-    @property
-    def room(self) -> int:
-        """Lanes that are free and have no fit waiting for them."""
-        return max(0, self.program.lanes - self.busy - self.waiting)
 
     def rest(self) -> None:
         """Gives the lanes' memory back while the bucket has nothing to do."""

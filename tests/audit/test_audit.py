@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,11 @@ from nachos_jax.audit.audit import audit, to_json
 from nachos_jax.audit.pictures import of_cases
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data.inspected import inspect
+from nachos_jax.protocol.evaluate import evaluate
 from nachos_jax.protocol.run.configure import checked
 from nachos_jax.report.page import audit_page
 from nachos_jax.tasks import registry as tasks
+from tests import tiny
 
 COUNT, SIDE = 60, 64
 
@@ -125,7 +128,41 @@ def test_label_errors_are_those_of_cleanlab():
     assert len(set(theirs.tolist()) ^ set(ours.tolist())) <= 0.1 * len(theirs)
 
 
+def _run(**more: Any) -> Any:
+    curve = SimpleNamespace(loss=(0.9, 0.8))
+    fit = SimpleNamespace(fit="f", parameters=10, curves={1: curve}, training_loss=(0.5, 0.4), limit=4)
+    record = {"folds": {"count": 2, "repeats": 1}, **more}
+    outcome = SimpleNamespace(selected=0, fits=[["f"]])
+    fit.parameters = more.get("parameters", 10)
+    return SimpleNamespace(
+        fits=lambda: [fit], run=lambda: record, outcome=lambda study: outcome if study == 0 else None
+    )
+
+
+def test_losses_are_compared_where_they_are_one_measure():
+    (told,) = after.gaps(_run(task="classification"))
+    assert "training loss 0.400, validation loss 0.800" in told
+    assert "overfitting" in told
+    assert after.gaps(_run(task="regression")) == [], "standardised against the unit of the target"
+    assert after.gaps(_run(task="classification", parameters=0)) == [], "no augmentation for a forest"
+
+
+def test_a_run_over_other_data_with_the_same_names_is_refused(tmp_path: Path):
+    evaluate(tiny.run_config(search__trials=1), str(tmp_path), [0], tiny.cohort(), quiet=True)
+    cohort = tiny.cohort()
+    names, targets = cohort.table.names.tolist(), cohort.targets.values
+    assert after.finished(str(tmp_path), names, targets).tests()
+    with pytest.raises(UsageError, match="holds a run over other targets"):
+        after.finished(str(tmp_path), names, (targets + 1) % 3)
+
+
 def test_folders_of_others_are_left_alone(tmp_path: Path):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/index.html").write_text("mine")
+    with pytest.raises(UsageError, match=r"holds other files \(e.g. index.html\)"):
+        audit_page.check_folder(str(tmp_path / "site"))
+    (tmp_path / "site/index.html").unlink()
+    (tmp_path / "site").rmdir()
     (tmp_path / "letter.txt").write_text("mine")
     with pytest.raises(UsageError, match=r"holds other files \(e.g. letter.txt\)"):
         audit_page.check_folder(str(tmp_path))

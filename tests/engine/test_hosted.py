@@ -224,6 +224,24 @@ def test_a_process_that_is_lost_is_told_and_leaves_nothing_behind(data):
     assert not processes.folder.exists()
 
 
+def test_files_of_the_working_directory_are_no_modules_and_a_full_disk_is_told(data, tmp_path, monkeypatch):
+    for name in ("json", "numpy", "selectors"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('a file of the user')")
+    monkeypatch.chdir(tmp_path)
+    processes = Processes(1, *data)
+    what = {"architecture": "random_forest", "hparams": hparams("random_forest"), "seed": 1, "count": 3}
+    try:
+        processes.send(1, {**what, "outcome": "classes"}, order(TRAINING, ASKED, data[0]))
+        ((_, found),) = processes.ended(60.0)
+        assert found.shape == (len(ASKED), 3)
+        (processes.folder / "000002.npy").symlink_to("/dev/full")
+        processes.send(2, {**what, "outcome": "classes"}, order(TRAINING, ASKED, data[0]))
+        ((_, found),) = processes.ended(60.0)
+        assert "No space left" in found
+    finally:
+        processes.close()
+
+
 def test_a_process_ends_with_who_started_it(data):
     processes = Processes(1, *data)
     (child,) = processes._free

@@ -110,6 +110,7 @@ def test_a_baseline_is_not_deployed(tmp_path):
         ({"augmentation__rotation": 10.0}, "config.augmentation.rotation.*nothing is augmented"),
         ({"search__space__weight_decay": "log(0.1, 1.0)"}, "config.search.space.weight_decay.*does nothing"),
         ({"task__classification__loss": "cumulative_link"}, "has a loss of its own"),
+        ({"data__residency": "stream"}, "random_forest is fitted to all cases at once; set it to 'auto'"),
     ],
 )
 def test_what_a_baseline_would_ignore_is_refused(changes, told):
@@ -128,6 +129,9 @@ def test_a_baseline_predicts_what_it_can(monkeypatch):
     monkeypatch.setattr(baselines, "WIDEST", 35)
     with pytest.raises(UsageError, match=r"36 numbers \(6 x 6 x 1\): at most 35.*config.data.height"):
         baselines.check(images_run(), tiny.cohort())
+    monkeypatch.setattr(baselines, "WIDEST", 6)
+    with pytest.raises(UsageError, match=r"7 numbers \(7\): at most 6.*config.data.exclude"):
+        baselines.check(vectors.run_config("logistic"), cohort)
 
 
 def test_a_plan_counts_fits_and_no_memory(tmp_path, capsys):

@@ -218,6 +218,8 @@ def wrong(root: Path) -> None:
     Image.fromarray(np.full((9, 8), 3, np.uint8)).save(root / "three.png")
     Image.fromarray(draw.integers(0, 255, (9, 8, 3), np.uint8)).save(root / "colour.png")
     (root / "nothing").mkdir()
+    (root / "foreign").mkdir()
+    (root / "foreign" / "volumes.csv").write_text("subject,ml\nP1,12\n", encoding="utf-8")
     (root / "other").mkdir()
     (root / "other" / "mine.txt").write_text("mine", encoding="utf-8")
     np.savez(root / "unnamed.npz", pictures=gray[None])
@@ -252,6 +254,7 @@ REFUSED = [
     (3, ["unnamed.npz"], ["no array 'images'", "'pictures'"]),
     (3, ["volume.nii", "--output=OUT.csv"], ["this model makes masks; name a folder"]),
     (3, ["volume.nii", "--output=other"], ["holds other files and no volumes.csv"]),
+    (3, ["volume.nii", "--output=foreign"], ["holds other files and no volumes.csv"]),
     (3, ["volume.nii", "--output=lost/out"], ["there is no folder", "make it first"]),
     (3, [".", "--output=nothing"], ["lie in each other", "name another folder"]),
     (3, ["volume.nii", "--mirror=maybe"], ["--mirror=maybe: must be yes or no"]),

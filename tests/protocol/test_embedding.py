@@ -159,6 +159,23 @@ def test_what_does_not_go_together_is_refused(words: list[str], told: str, place
     assert not (place / "a" / "records" / "run.json").exists()
 
 
+def test_embed_overwrites_nothing_of_others_and_waives_nothing(place: Path, capsys):
+    before = (place / "images.npz").read_bytes()
+    assert nachos("embed", *CONFIG, "--output=images.npz") == 2
+    assert "was not written by `nachos embed`; name a new file" in capsys.readouterr().err
+    assert (place / "images.npz").read_bytes() == before
+    waived = ["--config.data.subject=one_case_per_subject", "--config.data.subject_key="]
+    with np.load("images.npz") as file:
+        np.savez("waived.npz", **{name: file[name] for name in ("images", "labels")})
+    waived += ["--config.data.path=waived.npz", "--output=features.npz"]
+    assert nachos("embed", *CONFIG, *waived) == 0
+    assert nachos("embed", *CONFIG, *waived) == 0, "its own file is written anew"
+    with np.load("features.npz") as file:
+        assert "subject" not in file.files
+    assert nachos("evaluate", "--config=vectors", "--config.data.path=features.npz", "--workdir=a") == 2
+    assert "one_case_per_subject" in capsys.readouterr().err
+
+
 def test_embed_refuses_what_it_cannot_write_and_a_config_without_backbone(place: Path, capsys):
     assert nachos("embed", *CONFIG, "--output=features.csv") == 2
     assert nachos("embed", "--config=smoke", "--output=features.npz") == 2

@@ -108,12 +108,14 @@ class Processes:
 
 def _process(folder: Path) -> subprocess.Popen[str]:
     module = "nachos_jax.engine.hosted.worker"
+    # Not from the working directory, where files of the user may be called like modules.
+    paths = [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]
     return subprocess.Popen(
-        [sys.executable, "-m", module, str(folder)],
+        [sys.executable, "-P", "-m", module, str(folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, **_ONE_THREAD},
+        env={**os.environ, **_ONE_THREAD, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
         start_new_session=True,  # Ctrl-C is for who has started it
     )
 

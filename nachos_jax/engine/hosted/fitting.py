@@ -54,14 +54,14 @@ def seen(
     Raises:
         ValueError: a training input is no number, or scikit-learn refuses.
     """
-    x, known = prepared(inputs, order.training, order), targets[order.training]
-    if not np.isfinite(x).all():
+    known = _Training(prepared(inputs, order.training, order), targets[order.training], order.weights)
+    if not np.isfinite(known.x).all():
         raise ValueError("an input of a training case is no number")
     there = prepared(inputs, order.asked, order)
     usable = np.isfinite(there).all(axis=1)
     found = np.full((len(there), count), np.nan, np.float32)
     if usable.any():
-        found[usable] = _WAYS[outcome](make, x, known, order.weights, there[usable], count)
+        found[usable] = _WAYS[outcome](make, known, there[usable], count)
     return found
 
 
@@ -73,61 +73,49 @@ def prepared(inputs: np.ndarray, rows: np.ndarray, order: Order) -> np.ndarray:
     return ((values - order.mean) / order.sd).reshape(len(rows), -1)
 
 
-def _classes(
-    make: Callable[[str], Any],
-    x: np.ndarray,
-    known: np.ndarray,
-    weights: np.ndarray | None,
-    asked: np.ndarray,
-    count: int,
-) -> np.ndarray:
+@dataclass(frozen=True)
+class _Training:
+    """What an estimator is fitted to: inputs [n, D], targets [n, ...], weights as of `Order`."""
+
+    x: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray | None
+
+    def fitted(self, estimator: Any) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that a fit has not converged costs it score, and nothing else
+            return estimator.fit(self.x, self.targets, sample_weight=self.weights)
+
+
+def _classes(make: Callable[[str], Any], known: _Training, asked: np.ndarray, count: int) -> np.ndarray:
     """[m, C] log-probabilities; a class without training cases gets the least."""
-    names = np.unique(known)
+    names = np.unique(known.targets)
     probabilities = np.zeros((len(asked), count))
     if len(names) == 1:
         probabilities[:, names] = 1.0
     else:
-        probabilities[:, names] = _fitted(make("classes"), x, known, weights).predict_proba(asked)
+        probabilities[:, names] = known.fitted(make("classes")).predict_proba(asked)
     floored = np.maximum(probabilities, FLOOR)
     return np.log(floored / floored.sum(axis=1, keepdims=True))
 
 
-def _labels(
-    make: Callable[[str], Any],
-    x: np.ndarray,
-    known: np.ndarray,
-    weights: np.ndarray | None,
-    asked: np.ndarray,
-    count: int,
-) -> np.ndarray:
+def _labels(make: Callable[[str], Any], known: _Training, asked: np.ndarray, count: int) -> np.ndarray:
     """[m, labels] logits, each label by an estimator of its own from the cases that know it."""
     found = np.zeros((len(asked), count))
     for label in range(count):
-        told = np.isfinite(known[:, label])
+        told = np.isfinite(known.targets[:, label])
         if not told.any():
             continue  # as likely as not
-        each = None if weights is None else weights[told, label]
-        two = _classes(make, x[told], known[told, label].astype(np.int64), each, asked, 2)
+        weights = None if known.weights is None else known.weights[told, label]
+        alone = _Training(known.x[told], known.targets[told, label].astype(np.int64), weights)
+        two = _classes(make, alone, asked, 2)
         found[:, label] = two[:, 1] - two[:, 0]
     return found
 
 
-def _number(
-    make: Callable[[str], Any],
-    x: np.ndarray,
-    known: np.ndarray,
-    weights: np.ndarray | None,
-    asked: np.ndarray,
-    count: int,  # noqa: ARG001
-) -> np.ndarray:
+def _number(make: Callable[[str], Any], known: _Training, asked: np.ndarray, count: int) -> np.ndarray:  # noqa: ARG001
     """[m, 1] in the unit of the target."""
-    return _fitted(make("number"), x, known, weights).predict(asked)[:, None]
+    return known.fitted(make("number")).predict(asked)[:, None]
 
 
 _WAYS = {"classes": _classes, "labels": _labels, "number": _number}
-
-
-def _fitted(estimator: Any, x: np.ndarray, known: np.ndarray, weights: np.ndarray | None) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a fit has not converged costs it score, and nothing else
-        return estimator.fit(x, known, sample_weight=weights)

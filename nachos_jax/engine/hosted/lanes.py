@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +18,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Fit
 from nachos_jax.engine import watch
 from nachos_jax.engine.bucket_lanes import FitResult
+from nachos_jax.engine.fit_queue import FitQueue
 from nachos_jax.engine.hosted.crew import Processes
 from nachos_jax.engine.hosted.fitting import Order
 from nachos_jax.engine.inputs import InputMaker
@@ -39,7 +38,7 @@ class HostedProgram:
     counted = SimpleNamespace(traces=0)
 
 
-class HostedLanes:
+class HostedLanes(FitQueue):
     """Fits estimators of one architecture in processes; see `nachos_jax.engine.bucket_lanes.BucketLanes`.
 
     Args:
@@ -52,37 +51,23 @@ class HostedLanes:
     state_bytes = 0
 
     def __init__(self, maker: InputMaker, metric: str, seen: int, processes: int = 0):
+        super().__init__()
         self.program = HostedProgram(processes or cores.available())
         self._maker, self._metric, self._seen = maker, metric, seen
-        self._pending: deque[Fit] = deque()
         self._fitted: dict[int, Fit] = {}  # by the number of the order
         self._number = 0
         self._crew: Processes | None = None
         self.ran = 0  # fits that ended in the last epoch
 
     @property
+    def places(self) -> int:
+        """Processes."""
+        return self.program.lanes
+
+    @property
     def busy(self) -> int:
         """Processes with a fit."""
         return len(self._fitted)
-
-    @property
-    def waiting(self) -> int:
-        """Fits without a process."""
-        return len(self._pending)
-
-    @property
-    def full(self) -> bool:
-        """True when there are fits for all processes."""
-        return self.busy + self.waiting >= self.program.lanes
-
-    @property
-    def room(self) -> int:
-        """Processes that are free and have no fit waiting for them."""
-        return max(0, self.program.lanes - self.busy - self.waiting)
-
-    def submit(self, fits: Iterable[Fit]) -> None:
-        """Queues fits of this bucket."""
-        self._pending.extend(fits)
 
     def epoch(self) -> list[FitResult]:
         """Gives free processes the next fits, waits a little, and returns the fits that ended."""
@@ -139,7 +124,10 @@ class HostedLanes:
     def _result(self, fit: Fit, found: np.ndarray | str) -> FitResult:
         """The record of a fit: one epoch, after which nothing would change."""
         if isinstance(found, str):
-            raise UsageError(f"{fit.hparams['architecture']} could not be fitted: {found}.")
+            raise UsageError(
+                f"{fit.hparams['architecture']} could not be fitted: {found}; mend that, and the same "
+                "command goes on."
+            )
         maker = self._maker
         parts = np.split(found, np.cumsum([int(maker.folds.training(fit.left_out).sum())]))
         trained, held = parts[0], parts[1]

@@ -40,9 +40,9 @@ def _fit(folder: Path, told: dict[str, Any], inputs: np.ndarray, targets: np.nda
     make = functools.partial(_estimator, told)
     try:
         found = fitting.seen(told["outcome"], make, inputs, targets, told["count"], order)
-    except ValueError as error:
+        np.save(folder / f"{name}.npy", found, allow_pickle=False)
+    except (ValueError, OSError, MemoryError) as error:
         return str(error) or type(error).__name__
-    np.save(folder / f"{name}.npy", found, allow_pickle=False)
     return ""
 
 

@@ -36,9 +36,15 @@ def check(run: RunConfig, cohort: Cohort) -> None:
             )
         width = math.prod(cohort.shape)
         if width > WIDEST:
+            pixels = "set config.data.height and config.data.width to something smaller"
+            features = "name fewer in config.data.features, or leave some out by config.data.exclude"
             raise UsageError(
                 f"{name} on cases of {width:,} numbers ({' x '.join(map(str, cohort.shape))}): at most "
-                f"{WIDEST:,}; set config.data.height and config.data.width to something smaller."
+                f"{WIDEST:,}; {features if len(cohort.shape) == 1 else pixels}."
+            )
+        if run.data.residency == "stream":
+            raise UsageError(
+                f"config.data.residency = 'stream': {name} is fitted to all cases at once; set it to 'auto'."
             )
 
 

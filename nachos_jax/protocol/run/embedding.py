@@ -147,13 +147,14 @@ def _arrays(cohort: Cohort, columns: Sequence[str]) -> dict[str, np.ndarray]:
         "features": cohort.store.rows(np.arange(len(table), dtype=np.int32)).astype(np.float16),
         "feature_names": np.asarray(cohort.preparation["features"]),
         "case": table.names,
-        "subject": table.subjects,
         "labels": np.asarray(targets.texts()) if classes else targets.values,
         "backbone": np.asarray(json.dumps({k: cohort.preparation[k] for k in ("backbone", "images")})),
     }
     if not classes and targets.values.ndim == 2:
         found["label_names"] = np.asarray(targets.names)
-    for name, values in (("site", table.sites), ("fold", table.folds)):
+    # That every case is a subject of its own was said by the user, and is to be said again.
+    subjects = None if table.waived else table.subjects
+    for name, values in (("subject", subjects), ("site", table.sites), ("fold", table.folds)):
         if values is not None:
             found[name] = values
     return {**{name: table.columns[name] for name in columns if name not in found}, **found}

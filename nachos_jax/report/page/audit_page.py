@@ -31,8 +31,8 @@ def check_folder(folder: str) -> None:
     path = Path(folder)
     if path.exists() and not path.is_dir():
         raise UsageError(f"--output={folder}: is a file; name a folder, which is made if need be.")
-    others = sorted(p.name for p in path.iterdir() if p.name not in (PAGE, DATA)) if path.is_dir() else []
-    if others and not (path / DATA).exists():
+    others = sorted(p.name for p in path.iterdir()) if path.is_dir() else []
+    if others and DATA not in others:
         raise UsageError(
             f"{folder} holds other files (e.g. {others[0]}), which could be lost: name a new or an empty "
             "folder with --output=FOLDER."
