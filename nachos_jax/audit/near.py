@@ -18,8 +18,11 @@ from nachos_jax.audit.grays import SIDE, bins
 
 BINS, BLOCK = 32, 1000
 """Bins of a side in the first comparison; pictures that are compared with all others at once."""
-CANDIDATE, CLOSE, NEAR = 0.76, 0.86, 0.9
-"""Correlation of details from which a pair is aligned, then aligned finer, and from which it is told."""
+CANDIDATE, CLOSE = 0.76, 0.84
+"""Correlation of details from which a pair is aligned, then aligned finer."""
+NEAR, LIKELY, AHEAD, EQUAL = 0.9, 0.85, 0.05, 0.97
+"""It is told from NEAR on; from LIKELY on if either picture has no other match within AHEAD that is not its
+equal: what is alike by being of one kind is like many."""
 WINDOWS = ((1.0, 1), (0.95, 3), (0.9, 3))
 """Sides of the windows, as shares of the picture's, and the places along an axis of each."""
 FINE = 0.02
@@ -86,8 +89,20 @@ def pairs(pictures: np.ndarray) -> Pairs:
         start = list(_around(windows[which[pair]], FINE))[near[pair]]
         likeness[pair] = _refined(details[rows[pair][0]], details[rows[pair][1]], start)
     order = np.argsort(-likeness, kind="stable")
-    order = order[likeness[order] >= NEAR]
+    order = order[_told(rows, likeness, len(pictures))[order]]
     return Pairs(np.sort(rows[order], axis=1), likeness[order])
+
+
+def _told(rows: np.ndarray, likeness: np.ndarray, count: int) -> np.ndarray:
+    """[P] whether a pair is likely one picture: by its likeness, or by being far ahead of its rivals."""
+    best, second = np.zeros((2, count), np.float32)
+    rivals = likeness < EQUAL
+    for picture, value in zip(rows[rivals].ravel(), np.repeat(likeness[rivals], 2), strict=True):
+        second[picture] = max(second[picture], min(best[picture], value))
+        best[picture] = max(best[picture], value)
+    ahead = (likeness[:, None] - second[rows]).min(axis=1)
+    foremost = (likeness[:, None] >= best[rows]).all(axis=1)
+    return (likeness >= NEAR) | ((likeness >= LIKELY) & foremost & (ahead >= AHEAD))
 
 
 def _details(pictures: np.ndarray) -> np.ndarray:

@@ -30,6 +30,14 @@ def test_copies_with_noise_contrast_and_cut_edges_are_found():
     assert (np.diff(found.likeness) <= 0).all()
 
 
+def test_a_likely_pair_is_told_when_it_is_far_ahead_of_its_rivals():
+    rows = np.asarray([[0, 1], [0, 2], [3, 4], [5, 6], [6, 7], [7, 8], [7, 9]])
+    likeness = np.asarray([0.88, 0.80, 0.84, 0.88, 0.86, 0.98, 0.91], np.float32)
+    told = near._told(rows, likeness, 10)
+    #                       ahead, a rival, too low, a rival near, the rival, nearly equal, near
+    assert told.tolist() == [True, False, False, False, False, True, True]
+
+
 def test_a_frame_and_an_empty_picture_make_no_copies():
     pictures = _pictures(6)
     pictures[:, :8], pictures[:, -8:] = 0, 255
