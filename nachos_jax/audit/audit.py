@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from nachos_jax.audit import confounding, copies, counts, extent, grays, near, values
+from nachos_jax.audit import burnt, confounding, copies, counts, extent, grays, near, values
 from nachos_jax.audit.confounding import Shortcut
 from nachos_jax.audit.counts import Table
 from nachos_jax.audit.finding import FAULT, LEAK, NOTE, Finding
@@ -19,7 +19,7 @@ from nachos_jax.data.inspected import Inspected
 SHOWN = 1000
 """Groups of cases of a finding that the JSON file lists."""
 LEFT_OUT = (
-    "Text that is burnt into pictures: no detector that is both small and dependable was found.",
+    "Single letters that are burnt into pictures, and text lower than 5 pixels.",
     "Copies that are mirrored or turned, or of which more than an eighth of a side was cut off.",
 )
 
@@ -55,11 +55,12 @@ def audit(found: Inspected, folds: int, further: Iterable[Finding] = ()) -> Audi
     """
     cohort, looks = found.cohort, grays.look(found.cohort.store, len(found.cohort.table))
     equal = equal_cases(cohort.store, len(cohort.table))
-    told = confounding.shortcuts(found)
+    told = confounding.shortcuts(_with_text(found, looks))
     left_out: list[str] = list(LEFT_OUT)
     if looks.pictures is None:
         left_out = [
-            "Near duplicates, intensities and empty images are looked for in images alone; these are vectors."
+            "Near duplicates, intensities, empty images and text are looked for in images alone; these are "
+            "vectors."
         ]
         nearly = ()
     elif looks.side < near.LEAST_SIDE:
@@ -81,6 +82,14 @@ def audit(found: Inspected, folds: int, further: Iterable[Finding] = ()) -> Audi
     findings.sort(key=lambda finding: (LEAK, FAULT, NOTE).index(finding.weight))
     tables = (*counts.tables(found), *values.tables(found, looks), *extent.tables(found))
     return Audit(found, looks, tuple(findings), tables, tuple(told), tuple(left_out))
+
+
+def _with_text(found: Inspected, looks: Looks) -> Inspected:
+    """Whether a picture holds text is one of the things that may tell its class."""
+    text = looks.letters >= burnt.CHARACTERS
+    if not text.any() or (looks.letters < 0).any():
+        return found
+    return replace(found, files={**found.files, "burnt-in text": np.where(text, "yes", "no")})
 
 
 def to_json(audit: Audit) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nachos_jax.audit import burnt
 from nachos_jax.data.store import Store
 
 SIDE = 64
@@ -23,6 +24,7 @@ class Looks:
         mean: [N] mean value.
         spread: [N] standard deviation of the values.
         top: [N] share of the values that are the highest of the dtype, or of the cohort where it has none.
+        letters: [N] int characters of burnt-in text; -1 where none were looked for.
     """
 
     pictures: np.ndarray | None
@@ -30,6 +32,7 @@ class Looks:
     mean: np.ndarray
     spread: np.ndarray
     top: np.ndarray
+    letters: np.ndarray
 
 
 def look(store: Store, count: int) -> Looks:
@@ -38,14 +41,17 @@ def look(store: Store, count: int) -> Looks:
     pictures = None if flat else np.empty((count, SIDE, SIDE), np.float32)
     numbers, side = np.empty((3, count)), 0 if flat else min(store.shape[-3:-1])
     highest = np.iinfo(store.dtype).max if store.dtype.kind in "iu" else np.inf
+    letters, step = np.full(count, -1), -(-count // burnt.MOST)
     for row in range(count):
         values = np.asarray(store.one(row), np.float32)
         numbers[:, row] = np.nanmean(values), np.nanstd(values), np.mean(values >= highest)
         if pictures is not None:
             gray = middle(values).mean(axis=-1)
             side = min(side, *gray.shape)
+            if row % step == 0 and min(gray.shape) >= burnt.LEAST_SIDE:
+                letters[row] = burnt.characters(gray)
             pictures[row] = bins(gray.shape[0], 0.0, 1.0, SIDE) @ gray @ bins(gray.shape[1], 0.0, 1.0, SIDE).T
-    return Looks(pictures, side, *numbers)
+    return Looks(pictures, side, *numbers, letters)
 
 
 def middle(values: np.ndarray) -> np.ndarray:

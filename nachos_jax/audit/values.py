@@ -1,4 +1,4 @@
-"""Empty, constant and saturated pictures, and intensities by site and class."""
+"""Empty, constant and saturated pictures, burnt-in text, and intensities by site and class."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from nachos_jax.audit import burnt
 from nachos_jax.audit.counts import Table
 from nachos_jax.audit.finding import FAULT, NOTE, Finding
 from nachos_jax.audit.grays import Looks
@@ -35,6 +36,20 @@ def findings(looks: Looks) -> Iterator[Finding]:
         if len(rows):
             few = f"{len(rows):,} image{'s' if len(rows) > 1 else ''}"
             yield Finding(kind, weight, f"{few} {told}.", "Look at them.", [[row] for row in rows.tolist()])
+    yield from _text(looks.letters)
+
+
+def _text(letters: np.ndarray) -> Iterator[Finding]:
+    rows = np.flatnonzero(letters >= burnt.CHARACTERS)
+    looked = int((letters >= 0).sum())
+    if len(rows):
+        yield Finding(
+            "burnt-in text",
+            NOTE,
+            f"{len(rows):,} of {looked:,} images that were looked at seem to hold text in their pixels.",
+            "It may name the patient, or tell the class by the ward: look at them, and cut or paint it over.",
+            [[row] for row in rows[np.argsort(-letters[rows], kind="stable")].tolist()],
+        )
 
 
 def tables(found: Inspected, looks: Looks) -> Iterator[Table]:

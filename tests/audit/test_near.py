@@ -64,4 +64,5 @@ def test_looks_of_images_volumes_and_vectors():
     assert (seen.top[1], seen.spread[1]) == (1, 0)
     volumes = look(Dense(random.normal(size=(2, 5, 9, 9, 1)).astype(np.float32)), 2)
     assert volumes.pictures is not None
+    assert (seen.letters == -1).all(), "too small to be read"
     assert look(Dense(random.normal(size=(4, 7)).astype(np.float32)), 4).pictures is None
