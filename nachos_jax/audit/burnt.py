@@ -1,9 +1,9 @@
 """Text that is burnt into pictures: a name, a marker of the ward, settings of the scanner.
 
-Characters are small parts with thin strokes, all of one brightness, side by side on a line and of one
-height. Three in a row happen by chance in pictures of tissue; CHARACTERS of them in a picture did not in 1,485
-radiographs of 112 pixels a side and 46 DICOM images without text, and all eight with text had more. Text that
-is smaller than LOWEST pixels is missed, text on a busy ground often, single letters always.
+Characters are small parts with thin strokes, of one brightness and height, side by side on a line. Three in a
+row happen by chance in pictures of tissue; CHARACTERS of them in a picture did not in 1,485 radiographs of 112
+pixels a side and 46 DICOM images without text, and all eight with text had more. Text that is smaller than
+LOWEST pixels is missed, text on a busy ground often, single letters always.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def characters(gray: np.ndarray) -> int:
     levels = np.clip((gray.astype(np.float32) - low) / (high - low), 0, 1)
     most = 0
     for shown in (levels, -levels):
-        strokes = ndimage.white_tophat(shown, size=(STROKE, STROKE))
+        strokes = np.asarray(ndimage.white_tophat(shown, size=(STROKE, STROKE)))
         for threshold in THRESHOLDS:
             most = max(most, _on_lines(_boxes(strokes > threshold, levels)))
     return most
@@ -40,7 +40,9 @@ def _boxes(strokes: np.ndarray, levels: np.ndarray) -> np.ndarray:
     """[n, 5]: top, bottom, left, right and mean level of the parts that have the shape of a character."""
     from scipy import ndimage
 
-    parts, count = ndimage.label(strokes)
+    parts = np.empty(strokes.shape, np.int32)
+    ndimage.label(strokes, output=parts)
+    count = int(parts.max())
     if not count:
         return np.empty((0, 5))
     places = [(s.start, s.stop, t.start, t.stop) for s, t in ndimage.find_objects(parts)]

@@ -51,7 +51,8 @@ def look(store: Store, count: int) -> Looks:
             if row % step == 0 and min(gray.shape) >= burnt.LEAST_SIDE:
                 letters[row] = burnt.characters(gray)
             pictures[row] = bins(gray.shape[0], 0.0, 1.0, SIDE) @ gray @ bins(gray.shape[1], 0.0, 1.0, SIDE).T
-    return Looks(pictures, side, *numbers, letters)
+    mean, spread, top = numbers
+    return Looks(pictures, side, mean, spread, top, letters)
 
 
 def middle(values: np.ndarray) -> np.ndarray:
