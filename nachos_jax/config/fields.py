@@ -10,6 +10,8 @@ from __future__ import annotations
 from nachos_jax.config.field import Section, dictionaries, one_of, real, switch, text, texts, whole
 
 WAIVER = "one_case_per_subject"
+BY_SUBJECT = "subject"
+"""The unit that every case table has."""
 IMPUTE = ("", "mean", "median")
 PACKINGS = ("vmap", "map", "blocks")
 LOWERINGS = ("lax", "custom", "slab", "fold", "shift", "im2col")
@@ -315,6 +317,19 @@ REPORT = Section(
     "What the report shows; nothing here changes a fit, so it may change at any time.",
     (
         texts("subgroups", 'columns to report apart: "sex", or with cuts "age(40, 65)"; sites always are'),
+        text(
+            "unit",
+            "",
+            'column of what several cases belong to, like "breast", or "subject": also reported by it',
+            before="",
+        ),
+        one_of(
+            "pool",
+            "mean",
+            ("mean", "max", "learned"),
+            'how the predictions of a unit become one; "learned": a power mean between both, by inner folds',
+            before="mean",
+        ),
         text("positive", "", 'the class that decisions are about; "" = the second of two'),
         text(
             "threshold",

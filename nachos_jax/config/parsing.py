@@ -8,7 +8,7 @@ from typing import Any
 
 from nachos_jax.config import priors, subgroups
 from nachos_jax.config.field import check_type, flat, nested
-from nachos_jax.config.fields import BACKBONE, FIELDS, OF_IMAGES, OF_VECTORS
+from nachos_jax.config.fields import BACKBONE, BY_SUBJECT, FIELDS, OF_IMAGES, OF_VECTORS, REPORT
 from nachos_jax.config.run_config import (
     BackboneConfig,
     DataConfig,
@@ -65,7 +65,7 @@ def parse(
         task=checked["task.name"],
         plan_memory=checked["task.plan_memory"],
         protocol=checked["protocol"],
-        data=_data(parts, raw["report"]["subgroups"]),
+        data=_data(parts, raw["report"]),
         folds=FoldsConfig(**parts["folds"]),
         backbone=BackboneConfig(**parts["backbone"]),
         defaults=defaults,
@@ -84,12 +84,13 @@ def report(raw: Mapping[str, Any]) -> ReportConfig:
     """Checks config.report alone, as it stands in a config or beside the records of a run.
 
     Args:
-        raw: every field of the section by name.
+        raw: every field of the section by name; those that came later may be missing.
 
     Raises:
         UsageError: a value out of range.
     """
-    checked = {name: FIELDS[f"report.{name}"].check(value) for name, value in raw.items()}
+    older = {field.key.partition(".")[2]: field.before for field in REPORT.fields if field.before is not None}
+    checked = {name: FIELDS[f"report.{name}"].check(value) for name, value in {**older, **raw}.items()}
     return ReportConfig(**{**checked, "subgroups": subgroups.parse(raw["subgroups"])})
 
 
@@ -177,10 +178,12 @@ def _check_backbone(values: Mapping[str, Any]) -> None:
         )
 
 
-def _data(parts: Mapping[str, Any], groups: Sequence[str]) -> DataConfig:
+def _data(parts: Mapping[str, Any], shown: Mapping[str, Any]) -> DataConfig:
+    groups = [group.column for group in subgroups.parse(shown["subgroups"])]
+    unit = [shown["unit"]] if shown["unit"] not in ("", BY_SUBJECT) else []
     return DataConfig(
         **parts["data"],
-        columns=tuple(group.column for group in subgroups.parse(groups)),
+        columns=tuple(dict.fromkeys((*groups, *unit))),
         predefined=parts["folds"]["scheme"] == "predefined",
     )
 

@@ -51,7 +51,7 @@ class DataConfig:
     residency: str
     window: int
     columns: tuple[str, ...]
-    """Further columns to read, those that config.report.subgroups names."""
+    """Further columns to read, those that config.report names."""
     predefined: bool
     """Whether config.folds.scheme divides the cases by the fold column."""
     interpolation: str = "bilinear"
@@ -115,6 +115,8 @@ class ReportConfig:
     """config.report."""
 
     subgroups: tuple[subgroups.Subgroups, ...]
+    unit: str
+    pool: str
     positive: str
     threshold: str
     level: float

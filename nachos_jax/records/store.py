@@ -285,6 +285,15 @@ class RunDirectory:
         """Writes or rewrites them."""
         self._write(self.records / "groups.json", value)
 
+    def units(self) -> list[str] | None:
+        """The unit of every case, as config.report.unit names them; None or [] without one."""
+        found = self._read(self.records / "units.json", dict)
+        return None if found is None else found["units"]
+
+    def write_units(self, units: list[str]) -> None:
+        """Writes or rewrites them."""
+        self._write(self.records / "units.json", {"units": units})
+
     # --- files for people and machines ---------------------------------------------------------------
 
     def write_text(self, name: str, text: str) -> Path:

@@ -174,6 +174,7 @@ CHOICES = {
     "engine.packing": ("auto", "vmap", "map", "blocks"),
     "engine.convolution": ("auto", "lax", "custom", "shift", "im2col"),
     "deploy.members": ("one", "folds"),
+    "report.pool": ("mean", "max", "learned"),
 } | {key: row.choices for key, row in ROWS.items() if row.kind == "choice"}
 
 FREE = {
@@ -191,6 +192,7 @@ FREE = {
     "search.priors",
 }
 FREE |= {"data.target_keys", "report.subgroups", "report.positive", "report.threshold", "report.currency"}
+FREE |= {"report.unit"}
 FREE |= {key for key in FIELDS if key.startswith("data.") and key.endswith("_key")}
 """Texts that only the data, or the door, can judge."""
 

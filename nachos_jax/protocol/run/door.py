@@ -14,7 +14,7 @@ from nachos_jax.engine.windows import divide
 from nachos_jax.metrics import decisions
 from nachos_jax.models import registry as models
 from nachos_jax.protocol.design import protocols
-from nachos_jax.protocol.run import baselines, class_words
+from nachos_jax.protocol.run import baselines, class_words, unit_rules
 from nachos_jax.search import registry as searchers
 from nachos_jax.search.policies import registry as policies
 from nachos_jax.search.searcher import SearchSetting
@@ -112,6 +112,7 @@ def _report(run: RunConfig, cohort: Cohort) -> None:
                 "arrays that hold it, or leave it out."
             )
         group.of(table.columns[group.column].tolist())
+    unit_rules.check(run, cohort)
     names = cohort.targets.names
     if wanted.positive and wanted.positive not in names:
         raise UsageError(

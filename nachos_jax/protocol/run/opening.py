@@ -14,7 +14,7 @@ from nachos_jax.data import census
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine import planned
 from nachos_jax.engine.resume import Checkpoints
-from nachos_jax.protocol.run import door, embedding, environment
+from nachos_jax.protocol.run import door, embedding, environment, unit_rules
 from nachos_jax.records import checkpoint, readable, rows
 from nachos_jax.records.case_table import CaseRecord
 from nachos_jax.records.store import RunDirectory
@@ -179,6 +179,8 @@ def _write_report_settings(run: Run) -> None:
     groups = [group.of(table.columns[group.column].tolist()) for group in wanted]
     titles = [group.column for group in wanted]
     run.store.write_groups({title: list(cells) for title, cells in zip(titles, groups, strict=True)})
+    if (units := unit_rules.of(table, run.config.report.unit)) is not None or run.store.units() is not None:
+        run.store.write_units([] if units is None else units.tolist())
     header = ["case", *titles]
     rows = [[name, *(column[i] for column in groups)] for i, name in enumerate(table.names.tolist())]
     run.store.write_table("subgroups.csv", header, rows)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nachos_jax.report.appendix.grid import Cell, Grid, one_line, plain
 from nachos_jax.report.appendix.result_tables import (
+    by_unit,
     choices,
     folds,
     hyperparameters,
@@ -66,6 +67,7 @@ def _results(summary: Mapping[str, Any], own: Tables) -> list[str]:
         "Main results": [main(summary), intervals(summary)],
         "Outer folds": [folds(summary), choices(summary)],
         **own.results,
+        "Units": list(filter(None, [by_unit(summary)])),
         "Subgroups": groups,
         **own.further,
         "Chosen hyperparameters": hyperparameters(summary),

@@ -22,6 +22,7 @@ def grids(summary: Mapping[str, Any]) -> list[Grid]:
     found = [main(summary), intervals(summary), folds(summary), choices(summary)]
     if summary["subgroups"]:
         found.append(subgroups(summary))
+    found += filter(None, [by_unit(summary)])
     return [*found, *hyperparameters(summary)]
 
 
@@ -140,6 +141,28 @@ def subgroups(summary: Mapping[str, Any]) -> Grid:
         notes=notes.told(),
         words=2,
     )
+
+
+def by_unit(summary: Mapping[str, Any]) -> Grid | None:
+    """The shown metrics by case and by unit; None of a run without units."""
+    found = summary["units"]
+    if not found or not summary["progress"]["outer_folds_tested"]:
+        return None
+    notes, rows = Notes(), []
+    for name, metric in found["metrics"].items():
+        cells: list[Cell] = []
+        for one in (summary["metrics"][name], metric):
+            first = one["intervals"][0] if one["intervals"] else None
+            cells += [Cell(number(one["estimate"], 3)), notes.interval(first)]
+        rows.append((notes.cell(metric["label"]), *cells))
+    low, middle, high = found["cases_a_unit"]
+    column = found["column"]
+    caption = (
+        f"By case and by {column}: {found['units']:,} units of {low} to {high} cases (median {middle:g}), "
+        f"{phrases.POOLED[found['pool']]}. Means over outer folds: {extent(summary)}."
+    )
+    header = ("Metric", "By case", "Interval", f"By {column}", "Interval")
+    return Grid("units", caption, header, tuple(rows), notes=notes.told())
 
 
 def hyperparameters(summary: Mapping[str, Any]) -> list[Grid]:

@@ -8,6 +8,7 @@ from nachos_jax.report.numbers.cautions import cautions
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.numbers.spent import spent
 from nachos_jax.report.numbers.subgroup_values import subgroups
+from nachos_jax.report.numbers.units import by_unit, units
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.words import sentence
 
@@ -28,6 +29,7 @@ def summarise(evidence: Evidence, estimates: Estimates | None = None) -> dict[st
         "replicates": estimates.resampling.replicates,
         "metrics": {name: estimates.metric(name) for name in _ordered(evidence)},
         "subgroups": subgroups(evidence, estimates),
+        "units": units(evidence, by_unit(evidence)),
         "outer_folds": [_outer_fold(evidence, fold) for fold in evidence.tests],
         "trials": _trials(evidence),
         "spent": spent(evidence),

@@ -17,6 +17,7 @@ from nachos_jax.report.figures.drawing import Figure
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.numbers.lessons import lessons
 from nachos_jax.report.numbers.summary import summarise
+from nachos_jax.report.numbers.units import by_unit
 from nachos_jax.report.page import figure_files, page_tables
 from nachos_jax.report.page.gallery import read as read_gallery
 from nachos_jax.report.reading import evidence as records
@@ -56,6 +57,8 @@ def write(workdir: str | os.PathLike) -> Path:
     summary = summarise(evidence, estimates)
     directory.write_text("summary.json", dump(summary).decode())
     directory.write_table("predictions.csv", *tables.predictions(evidence))
+    if (found := by_unit(evidence)) is not None:
+        directory.write_table("unit_predictions.csv", *tables.predictions(found.evidence))
     directory.write_table("trials.csv", *tables.trials(evidence))
     learnt = lessons(searches.of(evidence))
     figures = draw(evidence, estimates, summary, learnt)
@@ -101,6 +104,7 @@ def render(
         protocol=evidence.protocol,
         headline=summary["metrics"][summary["headline"]],
         folds=result_tables.folds(summary),
+        units=result_tables.by_unit(summary),
         choices=page_tables.choices(evidence, summary),
         fronts=page_tables.fronts(evidence),
         learnt=page_tables.learnt(evidence, learnt),

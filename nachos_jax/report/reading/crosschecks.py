@@ -42,6 +42,16 @@ def check(evidence: Evidence, directory: RunDirectory) -> None:
         if not evidence.flat:
             _there({test.fit}, fits, directory)
             _refit(evidence, directory, fold, fits[test.fit])
+    _columns(evidence, directory)
+
+
+def _columns(evidence: Evidence, directory: RunDirectory) -> None:
+    """Subgroups and units are of all cases."""
+    if len(evidence.units) not in (0, len(evidence.cases)):
+        raise UsageError(
+            f"{directory.records / 'units.json'} has {len(evidence.units)} cases, and the run has "
+            f"{len(evidence.cases)}: {AGAIN}"
+        )
     for name, groups in evidence.groups.items():
         if len(groups) != len(evidence.cases):
             raise UsageError(

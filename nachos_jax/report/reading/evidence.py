@@ -43,6 +43,7 @@ class Evidence:
         sessions: what each process spent.
         settings: what the report is to show.
         groups: of each column of config.report.subgroups, the group of every case, in table order.
+        units: the unit of config.report.unit that every case belongs to, likewise; () without one.
         inner: outputs [n, S] by outer fold t and inner fold v, of the fit of t's selected trial that left out
             both, at the best epoch of v (logits [n, C] of a classification); nothing of a run that kept none.
         search: the finished search of the flat protocol; None otherwise.
@@ -59,6 +60,7 @@ class Evidence:
     sessions: Sequence[Mapping[str, Any]]
     settings: ReportConfig
     groups: Mapping[str, Sequence[str]]
+    units: Sequence[str] = ()
     inner: Mapping[int, Mapping[int, np.ndarray]] = field(default_factory=dict)
     search: FlatSearch | None = None
     sealed: bool = True
@@ -237,6 +239,7 @@ def read(directory: RunDirectory) -> Evidence:
         sessions=directory.sessions(),
         settings=_settings(directory),
         groups=cases.groups(directory),
+        units=directory.units() or (),
         sealed=directory.sealed,
     )
     evidence = protocol.completed(evidence, directory)

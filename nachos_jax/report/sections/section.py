@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nachos_jax.metrics.contract import Losses, Metric
+from nachos_jax.metrics.pooling import Rule
 from nachos_jax.metrics.value import Value
 from nachos_jax.statistics.intervals import UNBOUNDED, Interval
 
@@ -175,6 +176,10 @@ class Section:
     def strata(self, truth: np.ndarray) -> np.ndarray:
         """[N] int: of each kind as many subjects are resampled as there are."""
         return np.zeros(len(truth), np.int64)
+
+    def pooling(self, _evidence: Evidence) -> Rule | None:
+        """How the predictions of a unit's cases become one; None where they cannot."""
+        return None
 
     def intervals(self, _evidence: Evidence, _estimates: Estimates, _name: str) -> list[Interval]:
         """Further intervals of a metric, after those that every task has."""

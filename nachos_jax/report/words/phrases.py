@@ -11,6 +11,14 @@ if TYPE_CHECKING:
     from nachos_jax.report.reading.evidence import Evidence
 
 
+POOLED = {
+    "mean": "each by the mean of its cases' predictions",
+    "max": "each by the largest of its cases' predictions",
+    "learned": "each by a power mean of its cases' predictions, its power chosen on the inner folds",
+}
+"""How the predictions of a unit became one, by config.report.pool."""
+
+
 def counted(count: int, noun: str, plural: str | None = None) -> str:
     """A number with its noun."""
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"

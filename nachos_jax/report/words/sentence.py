@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nachos_jax.report.reading import protocols
+from nachos_jax.report.words.phrases import POOLED
 from nachos_jax.report.words.templating import paragraphs, said
 
 if TYPE_CHECKING:
@@ -22,7 +23,14 @@ def estimate(summary: Mapping[str, Any], section: Section) -> str:
     share = _share(summary) if summary["training_share"] else ""
     protocol = protocols.of(summary["protocol"])
     return said(
-        TEMPLATE, "estimate", summary=summary, protocol=protocol, unit=unit, extent=extent, share=share
+        TEMPLATE,
+        "estimate",
+        summary=summary,
+        protocol=protocol,
+        unit=unit,
+        extent=extent,
+        share=share,
+        pooled_by=POOLED[summary["units"]["pool"]] if summary["units"] else "",
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from nachos_jax.metrics import classification
 from nachos_jax.metrics.calibration import with_temperature
+from nachos_jax.metrics.pooling import Rule
 from nachos_jax.records.schema import OuterTest
 from nachos_jax.report.figures.drawing import Figure
 from nachos_jax.report.numbers.estimates import Estimates
@@ -58,6 +59,10 @@ class _Classification(Section):
 
     def strata(self, truth: np.ndarray) -> np.ndarray:
         return truth
+
+    def pooling(self, evidence: Evidence) -> Rule:
+        event = decided.positive(evidence)
+        return Rule("classes", 1 if event is None else event)
 
     def intervals(self, evidence: Evidence, estimates: Estimates, name: str) -> list[Interval]:
         """The influence curve of AUC, of two classes and without repeats."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nachos_jax.metrics import curves, multilabel
+from nachos_jax.metrics.pooling import Rule
 from nachos_jax.report.figures.classification import ranking
 from nachos_jax.report.figures.drawing import Figure
 from nachos_jax.report.figures.rows import Row, ends, forest
@@ -60,6 +61,9 @@ class _Multilabel(Section):
             told = [(name, marks.get(value, "?")) for name, value in zip(names, row, strict=True)]
             found.append("; ".join(f"{name}{mark}" for name, mark in told if mark is not None))
         return found
+
+    def pooling(self, _evidence: Evidence) -> Rule:
+        return Rule("labels")
 
     def group(self, truth: np.ndarray, cases: np.ndarray, names: Sequence[str]) -> dict[str, int]:
         return {name: len(set(cases[truth[:, i] == 1].tolist())) for i, name in enumerate(names)}

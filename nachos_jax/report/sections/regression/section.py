@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nachos_jax.metrics import regression
+from nachos_jax.metrics.pooling import Rule
 from nachos_jax.report.figures.drawing import Figure
 from nachos_jax.report.figures.predictions import bland_altman, scatter
 from nachos_jax.report.numbers.estimates import Estimates
@@ -59,6 +60,9 @@ class _Regression(Section):
         if name in IN_UNIT:
             return f" in the unit of {names[0]}"
         return f" in the squared unit of {names[0]}" if name in SQUARED else ""
+
+    def pooling(self, _evidence: Evidence) -> Rule:
+        return Rule("number")
 
     def numbers(self, evidence: Evidence, estimates: Estimates) -> dict[str, Any]:
         return {

@@ -1,0 +1,104 @@
+"""The estimate by unit: the metrics of pooled predictions, recomputed by scikit-learn from the tests."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+from sklearn.metrics import log_loss, roc_auc_score
+
+from nachos_jax.metrics import pooling
+from nachos_jax.report.numbers import units
+from nachos_jax.report.numbers.summary import summarise
+from nachos_jax.report.page import page
+from nachos_jax.report.reading import evidence as records
+
+TWO = ("no", "yes")
+
+
+def _evidence(make_run, pool: str, **changes):
+    settings = (("unit", "subject"), ("pool", pool), ("replicates", 200))
+    directory = make_run(settings=settings, **{"classes": TWO, **changes})
+    found = records.read(directory)
+    directory.write_units([row.subject for row in found.cases])
+    return directory, records.read(directory)
+
+
+@pytest.mark.parametrize("pool", ["mean", "max"])
+def test_metrics_are_those_of_pooled_predictions(make_run, pool: str):
+    _, evidence = _evidence(make_run, pool)
+    told = summarise(evidence)["units"]
+    subjects = {row.case: row.subject for row in evidence.cases}
+    for fold, (truth, predicted) in evidence.predictions.items():
+        names = [subjects[case] for case in evidence.tests[fold].cases]
+        found = sorted(set(names))
+        rows = [[i for i, name in enumerate(names) if name == unit] for unit in found]
+        known = [int(truth[r].max()) for r in rows]
+        scores = [float(getattr(np, pool)(predicted[r, 1])) for r in rows]
+        folds = told["metrics"]
+        assert folds["auc"]["folds"][str(fold)]["value"] == pytest.approx(roc_auc_score(known, scores))
+        assert folds["log_loss"]["folds"][str(fold)]["value"] == pytest.approx(log_loss(known, scores))
+    assert (told["units"], told["cases_a_unit"]) == (len(set(subjects.values())), [2, 2.0, 2])
+
+
+def test_a_learned_power_is_that_of_the_lowest_loss_on_inner_folds(make_run):
+    _, evidence = _evidence(make_run, "learned")
+    fold, rule = min(evidence.tests), evidence.section.pooling(evidence)
+    subjects = {row.case: row.subject for row in evidence.cases}
+    losses = []
+    assert rule is not None
+    for power in pooling.LEARNED:
+        known, scores = [], []
+        for v, outputs in evidence.inner[fold].items():
+            truth, made = evidence.truth(v), evidence.section.predicted(outputs)
+            for _, rows in pooling.members([subjects[row.case] for row in evidence.members(v)]):
+                known.append(int(truth[rows].max()))
+                scores.append(rule.predicted(made[rows], power)[1])
+        losses.append(log_loss(known, scores))
+    found = units.by_unit(evidence)
+    assert found is not None
+    assert found.powers[fold] == pooling.LEARNED[int(np.argmin(losses))]
+
+
+def test_without_inner_predictions_the_mean_is_taken_and_told(make_run):
+    directory, evidence = _evidence(make_run, "learned", inner=False)
+    mean = _evidence(make_run, "mean", name="mean", inner=False)[1]
+    found, other = units.by_unit(evidence), units.by_unit(mean)
+    assert found is not None
+    assert other is not None
+    assert set(found.powers.values()) == {None}
+    assert found.evidence.same_predictions(other.evidence)
+    assert "for want of inner predictions" in page.write(directory.path).read_text()
+
+
+@pytest.mark.parametrize("task", ["multilabel", "regression"])
+def test_other_tasks_have_units(make_run, task: str):
+    classes = {"multilabel": ("edema", "mass"), "regression": ("age",)}[task]
+    _, evidence = _evidence(
+        make_run,
+        "max",
+        task=task,
+        classes=classes,
+        metric={"multilabel": "macro_auc", "regression": "mae"}[task],
+    )
+    told = summarise(evidence)["units"]
+    assert all(metric["estimate"] is not None for metric in told["metrics"].values())
+
+
+def test_page_sentence_and_table_tell_the_units(make_run):
+    directory, evidence = _evidence(make_run, "max")
+    text = page.write(directory.path).read_text()
+    assert "By subject" in text
+    assert "the largest of its cases" in summarise(evidence)["sentence"]
+    with open(directory.path / "unit_predictions.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len({row.subject for row in evidence.cases})
+    assert "Units" in (directory.path / "report/report.md").read_text()
+
+
+def test_a_run_without_units_has_none(make_run):
+    directory = make_run(classes=TWO)
+    assert summarise(records.read(directory))["units"] is None
+    page.write(directory.path)
+    assert not (directory.path / "unit_predictions.csv").exists()
