@@ -80,7 +80,7 @@ def parsed(words: list[str]):
 
 ELSEWHERE = {"checkpoints/", "checkpoints/evaluate", "run.1.log", "study.json", "volumes.csv"}
 ELSEWHERE |= {"unit_predictions.csv"}
-"""What a finished run of classes in one process does not hold; tests of launches, masks and units see them."""
+"""What a finished run of classes in one process lacks; tests of launches, masks and units see them."""
 
 
 @pytest.fixture(scope="module")
