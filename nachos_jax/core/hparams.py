@@ -125,6 +125,7 @@ _SCHEDULES = ("constant", "inverse_time", "cosine", "poly", "plateau")
 _POLY, _PLATEAU = ("schedule", ("poly",)), ("schedule", ("plateau",))
 _WAIT = "epochs without a lower smoothed training loss before the rate falls"
 _CLIP = "largest global norm of the gradient, longer ones are shortened to it; 0 = none"
+_DRAWN = "how often cases are drawn: 0 = each once an epoch, 1 = all classes alike, between = softened"
 _SGD = ("optimizer", ("sgd",))
 _ADAM = ("optimizer", ("adam", "adamw"))
 
@@ -146,6 +147,7 @@ OPTIMISATION: tuple[Hyperparameter, ...] = (
     ),
     _number("warmup_epochs", 0.0, 0.0, 1e4, "linear rise from 0, in epochs"),
     _number("gradient_clip", 0.0, 0.0, 1e6, _CLIP, absent=0.0),
+    _number("balanced_sampling", 0.0, 0.0, 1.0, _DRAWN, absent=0.0, tasks=("classification",)),
 )
 """Rows before those of the tasks."""
 

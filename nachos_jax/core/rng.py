@@ -19,6 +19,7 @@ class Purpose(IntEnum):
     ORDER = 1
     AUGMENT = 2
     DROPOUT = 3
+    DRAW = 4
 
 
 def streams(fit: Fit) -> np.ndarray:

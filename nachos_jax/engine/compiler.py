@@ -198,6 +198,7 @@ def lane_spec(
         window=1,
         frozen=registry.frozen(static),
         bfloat16=run.precision == "bfloat16",
+        balanced="balanced_sampling" in run.defaults and run.uses("balanced_sampling"),
         clip=run.uses("gradient_clip"),
         convex=registry.convex(str(static["architecture"])),
     )

@@ -37,6 +37,7 @@ class LaneSpec:
     window: int  # rows that are shuffled together, see engine/windows.py
     frozen: Any  # weights of the network that no lane trains, nested dictionaries of arrays; {} without
     bfloat16: bool = False  # whether convolutions are computed in it
+    balanced: bool = False  # whether any fit draws rare classes more often; False compiles nothing in
     clip: bool = False  # whether any fit limits the norm of its gradients; False compiles nothing in
     convex: Convex | None = None  # what makes the network one that is solved, see engine/solving.py
 
@@ -137,7 +138,13 @@ def train_window(
         first: int32 scalar, place of the window's first row in the cases.
     """
     chosen = lax.dynamic_slice(told.training, (window * spec.window,), (spec.window,))
-    order = first + shuffled(spec, told, chosen, window)
+    order = shuffled(spec, told, chosen, window)
+    if spec.balanced:
+        targets = lax.dynamic_slice_in_dim(shared.cases.targets, first, spec.window)
+        often = spec.task.draws(targets, chosen, told.fit)  # type: ignore[attr-defined]
+        drawn = balanced(spec, told, often, order, window)
+        order = jnp.where(told.traced["balanced_sampling"] > 0, drawn, order)
+    order = first + order
 
     def step(i: jax.Array, so_far: Progress) -> Progress:
         batch = lax.dynamic_slice(order, (i * spec.batch_size,), (spec.batch_size,))
@@ -159,6 +166,33 @@ def shuffled(spec: LaneSpec, told: LaneInput, chosen: jax.Array, window: jax.Arr
     key = rng.key(told.streams, Purpose.ORDER, told.epoch * windows + window)
     draws = jax.random.uniform(key, chosen.shape)
     return jnp.argsort(jnp.where(chosen, draws, 2.0), stable=True).astype(jnp.int32)
+
+
+def balanced(
+    spec: LaneSpec, told: LaneInput, often: jax.Array, order: jax.Array, window: jax.Array
+) -> jax.Array:
+    """[window rows] int32: as many rows as are chosen, each as often as it should be drawn, then any others.
+
+    Systematic sampling (Madow and Madow 1944): a row comes the whole number of times next below or above its
+    share, so that with equal shares each comes once. Places are those of `order`, the rows shuffled.
+
+    Args:
+        spec: what the lanes share.
+        told: the lane's input.
+        often: [window rows] float32, how often a row is drawn beside others; 0 where it is not chosen.
+        order: [window rows] int32, of `shuffled`.
+        window: int32 scalar, number of the window.
+    """
+    windows = told.training.shape[0] // spec.window
+    key = rng.key(told.streams, Purpose.DRAW, told.epoch * windows + window)
+    often = often[order]  # in random order, so that equal shares round alike for all
+    count = jnp.sum(often > 0, dtype=jnp.int32)
+    ends = jnp.cumsum(often) * (count.astype(jnp.float32) / jnp.maximum(jnp.sum(often), 1e-30))
+    places = jnp.arange(spec.window, dtype=jnp.float32) + jax.random.uniform(key)
+    found = jnp.searchsorted(ends, places, side="right")
+    drawn = order[jnp.minimum(found, jnp.maximum(count, 1) - 1)]
+    again = jax.random.uniform(jax.random.fold_in(key, 1), (spec.window,))
+    return drawn[jnp.argsort(jnp.where(jnp.arange(spec.window) < count, again, 2.0))]
 
 
 def train_step(

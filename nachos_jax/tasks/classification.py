@@ -106,6 +106,19 @@ class ClassDevice(DenseDevice):
         each, weights = self._each(outputs, targets, told)
         return jnp.sum(weights * each) / jnp.sum(weights)
 
+    def draws(self, targets: jax.Array, chosen: jax.Array, told: Told) -> jax.Array:
+        """How often a training case is drawn beside others, n_c^-b with the n_c cases of its class: [n].
+
+        Args:
+            targets: [n] int32.
+            chosen: [n] bool, those that are training cases; 0 elsewhere.
+            told: "balanced_sampling" is b, from 0 (alike) to 1 (each class alike).
+        """
+        members = jax.nn.one_hot(targets, self.classes, dtype=jnp.float32)
+        counts = jnp.where(chosen, 1.0, 0.0) @ members
+        each = jnp.maximum(counts, 1.0) ** -told.traced["balanced_sampling"]
+        return jnp.where(chosen, each[targets], 0.0)
+
     def total(
         self, outputs: jax.Array, targets: jax.Array, chosen: jax.Array, told: Told
     ) -> tuple[jax.Array, jax.Array]:

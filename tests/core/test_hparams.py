@@ -140,7 +140,8 @@ def test_the_place_of_a_value_in_the_config_follows_from_its_row():
 def test_a_task_has_its_own_rows_and_those_of_all():
     others = {row.name for row in TABLE} - {row.name for row in of_task(TABLE, "regression")}
     masks = {row.name for row in TABLE if row.name.startswith("segmentation.")}
-    assert others == {"label_smoothing", "class_weight_exponent", "classification.loss", *masks}
+    of_classes = {"label_smoothing", "class_weight_exponent", "balanced_sampling", "classification.loss"}
+    assert others == {*of_classes, *masks}
     missing = {row.name for row in TABLE} - {row.name for row in of_task(TABLE, "classification")}
     assert missing == {"regression.loss", *masks}
 

@@ -14,7 +14,9 @@ from nachos_jax.core.types import EpochLimit, Fit
 
 FIT = Fit({"learning_rate": 0.02, "optimizer": "sgd"}, (0, 3), 7, EpochLimit(30, 8, 0.0), "abc")
 STREAMS = [[499994104, 772345254], [495281689, 302802009], [1045876666, 2318775679], [1745853803, 65194210]]
+STREAMS += [[1938219513, 245571295]]
 BITS = {"INIT": 3573693685, "ORDER": 1408158944, "AUGMENT": 4078063115, "DROPOUT": 1234276767}
+BITS |= {"DRAW": 4173304268}
 
 
 def test_purposes_keep_their_numbers():
@@ -23,6 +25,7 @@ def test_purposes_keep_their_numbers():
         ("ORDER", 1),
         ("AUGMENT", 2),
         ("DROPOUT", 3),
+        ("DRAW", 4),
     ]
 
 

@@ -53,6 +53,7 @@ def test_nothing_of_a_test_fold_reaches_its_study(searcher: str, tmp_path: Path)
         search__initial=3,
         training__epochs=3,
         training__class_weight_exponent=1.0,
+        training__balanced_sampling=0.5,
         augmentation__brightness=0.2,
     )
     clean = tiny.cohort("float32")
