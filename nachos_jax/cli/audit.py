@@ -7,12 +7,21 @@ from typing import Any
 
 from nachos_jax.cli import parsing
 from nachos_jax.cli.parsing import Flag
+from nachos_jax.core.errors import UsageError
 
 FLAGS = (
     Flag(
         "workdir",
         "DIR",
         "Run directory of a `nachos evaluate` on these data: also looks for probable label errors.",
+        required=False,
+        path=True,
+    ),
+    Flag(
+        "smaller",
+        "DIR[,DIR...]",
+        "Runs over parts of the cases of --workdir (config.data.subset): also draws the learning curve.",
+        many=True,
         required=False,
         path=True,
     ),
@@ -33,19 +42,29 @@ def audit(values: Any, _words: list[str]) -> None:
     from nachos_jax.audit import after, pictures
     from nachos_jax.audit import audit as audits
     from nachos_jax.data.inspected import inspect
+    from nachos_jax.report.numbers import learning_curve
     from nachos_jax.report.page import audit_page
     from nachos_jax.tasks import registry as tasks
 
     audit_page.check_folder(folder)
+    if values.smaller and not values.workdir:
+        raise UsageError("--smaller: name the run over all cases in --workdir, the smaller ones beside it.")
+    curve = learning_curve.curve([values.workdir, *values.smaller]) if values.smaller else None
     found = inspect(config.data, tasks.of(config.task))
     names = found.cohort.table.names.tolist()
     run = after.finished(values.workdir, names, found.cohort.targets.values) if values.workdir else None
     result = audits.audit(found, config.folds.count, after.findings(run, names) if run else ())
-    told = {**audits.to_json(result), "after": after.after_json(run) if run else None}
+    told = {
+        **audits.to_json(result),
+        "after": after.after_json(run) if run else None,
+        "learning_curve": curve,
+    }
     shown = pictures.of_cases(found.cohort.store, audit_page.shown_rows(told))
     page = audit_page.write(told, shown, folder)
     for finding in told["findings"]:
         print(f"{audit_page.WEIGHTS[finding['weight']]}: {finding['told']}")
     if not told["findings"]:
         print("nothing was found")
+    if curve:
+        print(audit_page.curve_words(curve))
     print(f"audit: {page}")
