@@ -35,7 +35,8 @@ _INSTEAD = {
     "classes": "pass `classes` to cohort_from_arrays",
     "features": "pass `features` to nachos_jax.ArrayCases",
     "impute": "pass `impute` to nachos_jax.ArrayCases",
-    **dict.fromkeys(("height", "width", "channels", "aspect"), _PREPARED),
+    "subset": "pass the arrays of a part of the subjects",
+    **dict.fromkeys(("height", "width", "channels", "aspect", "facing"), _PREPARED),
 }
 """What takes the place of a field when the cases are given."""
 

@@ -146,6 +146,21 @@ DATA = Section(
             '"pad": resized within the size wanted, the rest is black',
         ),
         one_of(
+            "facing",
+            "",
+            ("", "left", "right"),
+            "side of the brighter half; images of the other side are mirrored, as of right and left breasts",
+            before="",
+        ),
+        real(
+            "subset",
+            1.0,
+            0.001,
+            1.0,
+            "share of the subjects that take part, for quick runs; a smaller one lies within a larger one",
+            before=1.0,
+        ),
+        one_of(
             "residency",
             "auto",
             ("auto", "resident", "stream"),
@@ -351,7 +366,7 @@ SECTIONS = (
 )  # fmt: skip
 FIELDS = {field.key: field for section in SECTIONS for field in section.fields}
 """All fields by key."""
-OF_IMAGES = ("include", "image_key", "height", "width", "channels", "aspect", "cache")
+OF_IMAGES = ("include", "image_key", "height", "width", "channels", "aspect", "facing", "cache")
 """Fields of config.data that vectors have no use for."""
 OF_VECTORS = ("features", "impute", "case_key")
 """Fields of config.data that images have no use for."""

@@ -47,6 +47,8 @@ class DataConfig:
     width: int
     channels: int
     aspect: str
+    facing: str
+    subset: float
     cache: str
     residency: str
     window: int

@@ -20,12 +20,13 @@ def prepare(image: np.ndarray, preparation: Mapping[str, Any]) -> np.ndarray:
         preparation: "height" and "width" (0 = as stored), "channels" (0 = as stored, 1 or 3) and "aspect":
             "stretch"; "fit" resizes within the size wanted and fills up with black; "pad", of models of
             version 1, fills up with black to the ratio wanted before resizing; "interpolation": "bilinear"
-            where it is not there, or "bicubic".
+            where it is not there, or "bicubic"; "facing": "left" or "right" mirrors images whose brighter
+            half is on the other side.
 
     Returns:
         [height, width, channels] of the same dtype.
     """
-    image = _with_channels(image, preparation["channels"])
+    image = _facing(_with_channels(image, preparation["channels"]), preparation.get("facing", ""))
     height, width = preparation["height"], preparation["width"]
     if not height or image.shape[:2] == (height, width):
         return image
@@ -37,6 +38,17 @@ def prepare(image: np.ndarray, preparation: Mapping[str, Any]) -> np.ndarray:
     scale = min(height / image.shape[0], width / image.shape[1])
     tall, wide = (max(1, round(side * scale)) for side in image.shape[:2])
     return _framed(_resized(image, tall, wide, method), height, width, _black(image))
+
+
+def _facing(image: np.ndarray, side: str) -> np.ndarray:
+    """Mirrored where the brighter half is not on the side wanted, "left" or "right"; "" leaves it."""
+    if not side:
+        return image
+    columns = image.astype(np.float64).sum(axis=(0, 2))
+    half = len(columns) // 2
+    left, right = columns[:half].sum(), columns[len(columns) - half :].sum()
+    away = left < right if side == "left" else right < left
+    return image[:, ::-1] if away else image
 
 
 def _with_channels(image: np.ndarray, channels: int) -> np.ndarray:

@@ -99,6 +99,9 @@ def of_source(
     if data.interpolation != "bilinear":  # not told otherwise, so that caches of older versions serve
         wanted["interpolation"] = data.interpolation
 
+    if data.facing:
+        wanted["facing"] = data.facing
+
     def build(allocate: decode.Allocate) -> tuple[np.ndarray, cache.Sizes]:
         return decode.decode(source.pixels, wanted, allocate, progress)
 
@@ -123,6 +126,11 @@ def _with_masks(data: DataConfig, reader: TargetReader, progress: decode.Progres
                 f"config.data.{name} = {getattr(data, name)}: images with masks are taken as they are "
                 "stored; set it to 0, and choose the part that a step sees in config.task.segmentation."
             )
+    if data.facing:
+        raise UsageError(
+            f"config.data.facing = {data.facing!r}: images with masks are taken as they are stored; set it "
+            "to ''."
+        )
     rules = masks.Rules(data.classes, data.subject == WAIVER, data.spellings, data.spacing)
     source = WITH_MASKS[data.source](data)
     if not source.files or source.fault:

@@ -49,6 +49,7 @@ class Cohort:
             "features", the names of the columns, "patterns" that chose them from "others", and "impute".
         hash: digest of names, targets, subjects, sites, predefined folds and pixels.
         notes: what people should know of how they were read: sizes, files that were left out.
+        cautions: sentences that must stand beside every estimate from these cases.
     """
 
     table: CaseTable
@@ -57,6 +58,7 @@ class Cohort:
     preparation: dict
     hash: str
     notes: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:

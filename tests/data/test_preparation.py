@@ -30,6 +30,17 @@ def wanted(height: int = 0, width: int = 0, channels: int = 0, aspect: str = "st
     return {"height": height, "width": width, "channels": channels, "aspect": aspect}
 
 
+@given(images(), st.sampled_from(["left", "right"]))
+def test_the_brighter_half_faces_the_side_wanted(image: np.ndarray, side: str):
+    got = prepare(image, {**wanted(), "facing": side})
+    assert np.array_equal(got, image) or np.array_equal(got, image[:, ::-1])
+    half = image.shape[1] // 2
+    left, right = got[:, :half].astype(float).sum(), got[:, image.shape[1] - half :].astype(float).sum()
+    assert left >= right if side == "left" else right >= left
+    turned = prepare(image[:, ::-1], {**wanted(), "facing": side})
+    assert left == right or np.array_equal(turned, got), "mirror images of one breast become one"
+
+
 @given(images(), SIDES, SIDES, st.sampled_from([0, 1, 3]), st.sampled_from(["stretch", "pad", "fit"]))
 def test_shape_dtype_and_range(image: np.ndarray, height: int, width: int, channels: int, aspect: str):
     got = prepare(image, wanted(height, width, channels, aspect))

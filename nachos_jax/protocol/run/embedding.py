@@ -19,7 +19,7 @@ import numpy as np
 from nachos_jax.config.run_config import DataConfig, RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import digest
-from nachos_jax.data import cache, sources
+from nachos_jax.data import cache, sources, subset
 from nachos_jax.data.store import Dense
 from nachos_jax.data.table import Cohort
 from nachos_jax.data.vectors import Vectors
@@ -41,9 +41,10 @@ def load(config: RunConfig) -> Cohort:
     """
     task = tasks.of(config.task)
     if not config.backbone.name:
-        return sources.load(config.data, task)
+        return subset.of(sources.load(config.data, task), config.data.subset, config.seed)
     backbone = _backbone(config)  # before images are decoded, which may take long
-    return _embedded(config, sources.load(_resized(config.data, backbone), task), backbone)
+    images = sources.load(_resized(config.data, backbone), task)
+    return _embedded(config, subset.of(images, config.data.subset, config.seed), backbone)
 
 
 def embedded(config: RunConfig, cohort: Cohort) -> Cohort:
@@ -88,7 +89,8 @@ def _embedded(config: RunConfig, cohort: Cohort, backbone: Backbone) -> Cohort:
     told = f"{backbone.width:,} features of layer {layer!r} of {name}, weights {backbone.facts['weights']}"
     notes = (*cohort.notes, f"{told}: {backbone.facts['matched']}")
     identity = digest([cohort.hash, backbone.identity], length=32)
-    return Cohort(cohort.table, cohort.targets, Vectors(values), preparation, identity, notes)
+    store = Vectors(values)
+    return Cohort(cohort.table, cohort.targets, store, preparation, identity, notes, cohort.cautions)
 
 
 def _features(config: RunConfig, images: np.ndarray, backbone: Backbone) -> np.ndarray:

@@ -82,7 +82,7 @@ def open_run(config: RunConfig, workdir: str, command: str, cohort: Cohort | Non
         )
     config = _planned(config, cohort, store)
     folds = _folds(config, cohort, store)
-    warnings = door.check(config, cohort, folds, begun=store.run() is not None)
+    warnings = [*cohort.cautions, *door.check(config, cohort, folds, begun=store.run() is not None)]
     return Run(config, cohort, folds, store, digest([cohort.hash, folds.hash]), tuple(warnings))
 
 
