@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.core.types import digest
 from nachos_jax.data import cache, census, checks, decode, features, masks
 from nachos_jax.data.columns import Columns, case_table, check_cases, target_texts, texts
 from nachos_jax.data.pixels import Pixels, check_stack, narrowed
 from nachos_jax.data.store import Dense
-from nachos_jax.data.table import CaseTable, Cohort
+from nachos_jax.data.table import CaseTable, Cohort, identity
 from nachos_jax.data.targets import TargetReader, Targets
 
 Column = Sequence | np.ndarray
@@ -160,13 +159,6 @@ def cohort_of(
         "convert_channels": bool(wanted["channels"]),
         **{name: wanted[name] for name in ("interpolation", "facing") if name in wanted},
     }
-    facts = {
-        "names": table.names.tolist(),
-        **targets.facts,
-        "subjects": table.subjects.tolist(),
-        "sites": None if table.sites is None else table.sites.tolist(),
-        "folds": None if table.folds is None else table.folds.tolist(),
-        "pixels": pixels.sha256,
-    }
     told = (census.sizes(pixels.sizes), *notes)
-    return Cohort(table, targets, Dense(pixels.images), preparation, digest(facts, length=32), told)
+    known = identity(table, targets, {"pixels": pixels.sha256})
+    return Cohort(table, targets, Dense(pixels.images), preparation, known, told)

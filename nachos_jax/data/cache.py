@@ -19,13 +19,12 @@ import numpy as np
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import caches, expanded
 from nachos_jax.core.types import digest
+from nachos_jax.data.content import pixel_digest
 from nachos_jax.data.decode import Allocate
 from nachos_jax.runtime import cores
 
 VERSION = 2
 """Raised whenever decoding changes, so that no cache of an older rule is used."""
-CHUNK = 1 << 26
-"""Bytes hashed at a time."""
 Sizes = Counter[tuple[int, ...]]
 """Number of images of each shape, as they were before they were prepared."""
 
@@ -100,15 +99,6 @@ def decoded(place: Path, name: str, build: Callable[[Allocate], tuple[np.ndarray
             f"{data} was written but cannot be read back; set config.data.cache to a folder on another disk."
         )
     return found
-
-
-def pixel_digest(images: np.ndarray) -> str:
-    """SHA-256 of dtype, shape and C-order bytes, read piece by piece."""
-    sha = hashlib.sha256(f"{images.dtype.str} {images.shape}".encode())
-    rows = max(1, CHUNK // max(1, images[:1].nbytes))
-    for start in range(0, len(images), rows):
-        sha.update(np.ascontiguousarray(images[start : start + rows]).data)
-    return sha.hexdigest()
 
 
 def _load(data: Path, facts: Path) -> Decoded | None:

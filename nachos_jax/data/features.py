@@ -16,12 +16,11 @@ from nachos_jax.config.fields import IMPUTE, WAIVER
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import expanded
-from nachos_jax.core.types import digest
-from nachos_jax.data import cache, checks, vectors
+from nachos_jax.data import checks, vectors
 from nachos_jax.data.columns import Columns, case_table, check_cases
 from nachos_jax.data.feature_files import FeatureFile, chosen, matches, opened
 from nachos_jax.data.npz import FeatureArchive
-from nachos_jax.data.table import CaseTable, Cohort
+from nachos_jax.data.table import CaseTable, Cohort, identity
 from nachos_jax.data.targets import TargetReader, Targets
 from nachos_jax.data.vectors import Vectors
 
@@ -82,16 +81,6 @@ def cohort_of(
     notes: Sequence[str] = (),
 ) -> Cohort:
     """Puts a cohort of vectors together, whose columns have these names."""
-    facts = {
-        "names": table.names.tolist(),
-        **targets.facts,
-        "subjects": table.subjects.tolist(),
-        "sites": None if table.sites is None else table.sites.tolist(),
-        "folds": None if table.folds is None else table.folds.tolist(),
-        "features": list(names),
-        "values": cache.pixel_digest(store.values),
-        "impute": store.impute,
-    }
     told = [f"{len(names):,} features: {checks.listed(names)}"]
     missing = np.isnan(store.values).any(axis=0)
     if missing.any():
@@ -102,7 +91,8 @@ def cohort_of(
         )
     told += vectors.far_from_zero(store.values, names)
     preparation = {**preparation, "features": list(names), "impute": store.impute, "dtype": "float32"}
-    return Cohort(table, targets, store, preparation, digest(facts, length=32), (*told, *notes))
+    known = identity(table, targets, store.content(), preparation)
+    return Cohort(table, targets, store, preparation, known, (*told, *notes))
 
 
 def given(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,12 +11,11 @@ from typing import Any
 import numpy as np
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.core.types import digest
 from nachos_jax.data import checks, decode, resampling, spellings
 from nachos_jax.data.columns import Columns, MaskCounts, case_table, check_cases
 from nachos_jax.data.pixels import narrowed
 from nachos_jax.data.ragged import Ragged, Volume, stored
-from nachos_jax.data.table import Cohort
+from nachos_jax.data.table import Cohort, identity
 from nachos_jax.data.targets import TargetReader
 
 LABELS = 256
@@ -106,18 +104,11 @@ def cohort(
     columns = replace(columns, masks=_counts(volumes, all(pair.spacing for pair in pairs)))
     targets = reader.targets(columns, rules.classes)
     store, known = _store(volumes, len(targets.names), rules.spacing, columns)
-    facts = {
-        "names": table.names.tolist(),
-        **targets.facts,
-        "subjects": table.subjects.tolist(),
-        "sites": None if table.sites is None else table.sites.tolist(),
-        "folds": None if table.folds is None else table.folds.tolist(),
-        "pixels": _content(store),
-        **known,
-    }
     told = (_sizes(volumes), *notes, *_told(known), *source.notes)
     preparation = {**_preparation(store, columns, axes), **known}
-    return Cohort(table, targets, store, preparation, digest(facts, length=32), told)
+    return Cohort(
+        table, targets, store, preparation, identity(table, targets, store.content(), preparation), told
+    )
 
 
 def _store(
@@ -280,15 +271,6 @@ def _preparation(store: Ragged, columns: Columns, axes: tuple[int, ...]) -> dict
         "axes": list(axes),
         "unit": columns.masks.unit,
     }
-
-
-def _content(store: Ragged) -> str:
-    """SHA-256 of images, masks, shapes and spacings."""
-    sha = hashlib.sha256(f"{store.voxels.dtype.str} {store.voxels.shape}".encode())
-    origin = (*store.origin.masks, store.origin.spacing) if store.origin else ()
-    for part in (store.voxels, store.labels, store.sides, store.spacing, *origin):
-        sha.update(np.ascontiguousarray(part).data)
-    return sha.hexdigest()
 
 
 def _sizes(volumes: Sequence[Volume]) -> str:

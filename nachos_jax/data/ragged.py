@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -166,6 +167,27 @@ class Ragged:
     def sums(self) -> VolumeSums:
         """Sums of the values of each case and channel, and quantiles of the foreground."""
         return VolumeSums(self.total, self.squares, self.sizes, self.foreground)
+
+    def take(self, cases: np.ndarray) -> Ragged:
+        """Some cases alone, [n] rising row numbers, as if no others had been read."""
+        chosen = np.zeros(len(self.sides), bool)
+        chosen[cases] = True
+        voxels = np.repeat(chosen, self.sizes)
+        by_case = (*("sides", "spacing", "stats", "places", "n_places"), *("total", "squares", "foreground"))
+        origin = self.origin
+        if origin:
+            masks = tuple(origin.masks[case] for case in cases.tolist())
+            origin = Origin(masks, origin.spacing[cases], origin.votes[voxels])
+        own: Any = {name: getattr(self, name)[cases] for name in by_case}
+        return Ragged(self.voxels[voxels], self.labels[voxels], **own, origin=origin)
+
+    def content(self) -> dict[str, str]:
+        """Digest of images, masks, shapes and spacings."""
+        sha = hashlib.sha256(f"{self.voxels.dtype.str} {self.voxels.shape}".encode())
+        origin = (*self.origin.masks, self.origin.spacing) if self.origin else ()
+        for part in (self.voxels, self.labels, self.sides, self.spacing, *origin):
+            sha.update(np.ascontiguousarray(part).data)
+        return {"pixels": sha.hexdigest()}
 
     @property
     def _by_voxel(self) -> list[np.ndarray]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self
 
 import numpy as np
 
+from nachos_jax.data.content import pixel_digest
 from nachos_jax.data.sums import TrainingStatistics, pixel_sums
 
 
@@ -46,6 +47,14 @@ class Store(Protocol):
 
     def sums(self) -> TrainingStatistics:
         """What training cases tell of the values, channel by channel."""
+        ...
+
+    def take(self, cases: np.ndarray) -> Store:
+        """A store of some cases alone, [n] rising row numbers, as if no others had been read."""
+        ...
+
+    def content(self) -> dict[str, str]:
+        """What of the inputs enters the hash of a cohort: digests, by name."""
         ...
 
 
@@ -96,3 +105,13 @@ class Dense:
     def sums(self) -> TrainingStatistics:
         """Sums of the values of each case and channel, the last axis."""
         return pixel_sums(self.values)
+
+    def take(self, cases: np.ndarray) -> Self:
+        """Some cases alone: a view where they follow one another, as of a memory map, else a copy."""
+        first, last = (int(cases[0]), int(cases[-1])) if len(cases) else (0, -1)
+        whole = last - first + 1 == len(cases)
+        return replace(self, values=self.values[first : last + 1] if whole else self.rows(cases))
+
+    def content(self) -> dict[str, str]:
+        """Digest of the pixels."""
+        return {"pixels": pixel_digest(self.values)}

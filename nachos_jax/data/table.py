@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
+from nachos_jax.core.types import digest
 from nachos_jax.data.store import Store
 from nachos_jax.data.targets import Targets
 
@@ -33,6 +35,18 @@ class CaseTable:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def take(self, rows: np.ndarray) -> CaseTable:
+        """Some cases alone, [n] row numbers, as if no others had been read."""
+        folds = None if self.folds is None else np.unique(self.folds[rows], return_inverse=True)[1]
+        return replace(
+            self,
+            names=self.names[rows],
+            subjects=self.subjects[rows],
+            sites=None if self.sites is None else self.sites[rows],
+            folds=None if folds is None else folds.astype(np.int32),
+            columns={name: cells[rows] for name, cells in self.columns.items()},
+        )
 
 
 @dataclass(frozen=True)
@@ -64,3 +78,43 @@ class Cohort:
     def shape(self) -> tuple[int, ...]:
         """Shape of one case, (H, W, C) of an image."""
         return self.store.shape
+
+    def take(self, rows: np.ndarray, targets: Targets) -> Cohort:
+        """Some cases alone: hash and all, what would have been read had there been no others.
+
+        Args:
+            rows: [n] rising row numbers.
+            targets: of these cases, see `TargetReader.part`.
+
+        Raises:
+            ValueError: a backbone has embedded these cases; its features do not tell the pixels of a part.
+        """
+        if "backbone" in self.preparation and "images" in self.preparation:
+            raise ValueError("take the part of a cohort before it is embedded")
+        table, store = self.table.take(rows), self.store.take(rows)
+        known = identity(table, targets, store.content(), self.preparation)
+        return replace(self, table=table, targets=targets, store=store, hash=known)
+
+
+_IN_PREPARATION = ("features", "spacing")
+"""What of the preparation tells cohorts apart whose inputs are equal."""
+
+
+def identity(
+    table: CaseTable,
+    targets: Targets,
+    content: Mapping[str, str],
+    preparation: Mapping[str, Any] | None = None,
+) -> str:
+    """The hash of a cohort whose store has this `content`, see `Cohort.hash`."""
+    known = preparation or {}
+    facts = {
+        "names": table.names.tolist(),
+        **targets.facts,
+        "subjects": table.subjects.tolist(),
+        "sites": None if table.sites is None else table.sites.tolist(),
+        "folds": None if table.folds is None else table.folds.tolist(),
+        **content,
+        **{name: known[name] for name in _IN_PREPARATION if name in known},
+    }
+    return digest(facts, length=32)

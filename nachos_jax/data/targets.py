@@ -82,3 +82,11 @@ class TargetReader(Protocol):
     def targets(self, columns: Columns, names: Sequence[str]) -> Targets:
         """The targets in the columns of a source; `names` as config.data.classes orders them, () as found."""
         ...
+
+    def part(self, targets: Targets, rows: np.ndarray) -> Targets:
+        """The targets of some cases alone ([n] row numbers), as if no others had been read.
+
+        Raises:
+            UsageError: these cases alone could not be learned from: a class is gone, nothing varies.
+        """
+        ...

@@ -10,6 +10,7 @@ import numpy as np
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import checks
 from nachos_jax.data.checks import Where
+from nachos_jax.data.content import pixel_digest
 from nachos_jax.data.store import Dense
 
 _MIDDLES: dict[str, Callable[[np.ndarray], np.floating]] = {"mean": np.mean, "median": np.median}
@@ -32,6 +33,10 @@ class Vectors(Dense):
     def sums(self) -> ColumnStatistics:
         """What training cases tell of each column."""
         return ColumnStatistics(self.values, self.impute)
+
+    def content(self) -> dict[str, str]:
+        """Digest of the features, and how they are imputed."""
+        return {"values": pixel_digest(self.values), "impute": self.impute}
 
 
 class ColumnStatistics:

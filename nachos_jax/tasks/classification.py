@@ -165,6 +165,17 @@ class Classification(DenseTask):
         classes = checks.class_order(labels, columns.order, names, columns.where, columns.source)
         numbers = {name: number for number, name in enumerate(classes)}
         values = np.asarray([numbers[label] for label in labels], np.int32)
+        return self._known(classes, values, bool(names or columns.order) or all(map(checks.whole, classes)))
+
+    def part(self, targets: Targets, rows: np.ndarray) -> Targets:
+        """Class numbers [n] of some cases alone; refused where a class is gone."""
+        there = targets.has[rows].any(axis=0).tolist()
+        gone = [name for name, any_case in zip(targets.names, there, strict=True) if not any_case]
+        if gone:
+            raise UsageError(f"no case of class {checks.listed(gone)} is left.")
+        return self._known(targets.names, targets.values[rows], targets.ordered)
+
+    def _known(self, classes: tuple[str, ...], values: np.ndarray, ordered: bool) -> Targets:
         return Targets(
             task=self.name,
             names=classes,
@@ -172,7 +183,7 @@ class Classification(DenseTask):
             strata=Strata(values, classes, needed=True),
             has=np.eye(len(classes), dtype=bool)[values],
             facts={"labels": values.tolist(), "classes": list(classes)},
-            ordered=bool(names or columns.order) or all(map(checks.whole, classes)),
+            ordered=ordered,
         )
 
     def told(

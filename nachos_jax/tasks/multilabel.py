@@ -89,18 +89,25 @@ class Multilabel(DenseTask):
         chosen = _chosen(columns, names)
         steps = [functools.partial(_cells, columns, *column) for column in chosen.items()]
         values = np.stack(checks.together(*steps), axis=1)
-        for name, column in zip(chosen, values.T, strict=True):
-            _varies(columns.source, name, column)
+        return self._known(columns.source, tuple(chosen), values)
+
+    def part(self, targets: Targets, rows: np.ndarray) -> Targets:
+        """[n, labels] of some cases alone; refused where a label does not vary among them."""
+        return self._known("what is left of the cases", targets.names, targets.values[rows])
+
+    def _known(self, source: str, names: tuple[str, ...], values: np.ndarray) -> Targets:
+        for name, column in zip(names, values.T, strict=True):
+            _varies(source, name, column)
         return Targets(
             task=self.name,
-            names=tuple(chosen),
+            names=names,
             values=values,
-            strata=rarest_label(values, tuple(chosen)),
+            strata=rarest_label(values, names),
             has=values == 1,
             noun="label",
             facts={
                 "task": self.name,
-                "names": list(chosen),
+                "names": list(names),
                 "targets": [[None if np.isnan(x) else int(x) for x in row] for row in values.tolist()],
             },
         )

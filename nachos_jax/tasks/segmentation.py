@@ -216,13 +216,24 @@ class Segmentation(DenseTask):
         voxels = columns.masks.voxels
         classes = _classes(voxels, tuple(names) or _without_background(columns.order, voxels), columns)
         values = voxels[:, 1 : len(classes) + 1] * columns.masks.size[:, None]
+        return self._known(classes, values, columns.masks.unit)
+
+    def part(self, targets: Targets, rows: np.ndarray) -> Targets:
+        """Volumes [n, K] of some cases alone; refused where no voxel of a class is left."""
+        there = targets.has[rows].any(axis=0).tolist()
+        gone = [name for name, any_case in zip(targets.names, there, strict=True) if not any_case]
+        if gone:
+            raise UsageError(f"no case with class {', '.join(map(repr, gone))} is left.")
+        return self._known(targets.names, targets.values[rows], targets.facts["unit"])
+
+    def _known(self, classes: tuple[str, ...], values: np.ndarray, unit: str) -> Targets:
         return Targets(
             task=self.name,
             names=classes,
             values=values,
             strata=_strata(values, classes),
             has=values > 0,
-            facts={"task": self.name, "names": list(classes), "unit": columns.masks.unit},
+            facts={"task": self.name, "names": list(classes), "unit": unit},
         )
 
     def network_shape(self, shape: tuple[int, ...], hparams: HParams) -> tuple[int, ...]:

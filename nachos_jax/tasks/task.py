@@ -196,6 +196,14 @@ class Task(Protocol):
         """
         ...
 
+    def part(self, targets: Targets, rows: np.ndarray) -> Targets:
+        """The targets of some cases alone ([n] row numbers), as if no others had been read.
+
+        Raises:
+            UsageError: these cases alone could not be learned from: a class is gone, nothing varies.
+        """
+        ...
+
     def told(
         self,
         targets: Targets,
