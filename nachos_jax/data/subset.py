@@ -10,6 +10,7 @@ import numpy as np
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data.table import Cohort
+from nachos_jax.data.targets import TargetReader
 
 
 def rows(subjects: np.ndarray, strata: np.ndarray, share: float, seed: int) -> np.ndarray:
@@ -41,20 +42,19 @@ def _place(seed: int, name: str) -> str:
     return hashlib.sha256(f"{seed}/subset/{name}".encode()).hexdigest()
 
 
-def of(cohort: Cohort, share: float, seed: int) -> Cohort:
+def of(cohort: Cohort, share: float, seed: int, reader: TargetReader) -> Cohort:
     """The cohort of a share of its subjects; the whole one of 1.
 
     Raises:
-        UsageError: a class or label has no case left.
+        UsageError: what is left could not be learned from.
     """
     if share == 1:
         return cohort
     chosen = rows(cohort.table.subjects, cohort.targets.strata.numbers, share, seed)
-    part = cohort.take(chosen)
-    before, after = cohort.targets.counts(), part.targets.counts()
-    lost = [name for name in before if before[name] and not after[name]]
-    if lost:
-        raise UsageError(f"config.data.subset = {share:g} leaves no case of {', '.join(lost)}: take more.")
+    try:
+        part = cohort.take(chosen, reader.part(cohort.targets, chosen))
+    except UsageError as error:
+        raise UsageError(f"config.data.subset = {share:g} takes too few: {error}") from error
     whole = len(set(cohort.table.subjects.tolist()))
     told = (
         f"config.data.subset = {share:g}: only {len(set(part.table.subjects.tolist())):,} of {whole:,} "

@@ -41,16 +41,14 @@ def test_a_part_is_the_cohort_of_its_rows(tmp_path: Path):
 def test_the_report_says_that_it_is_a_part(tmp_path: Path):
     run = _config(tmp_path, np.arange(tiny.CASES), "all", data__subset=0.75, training__epochs=1)
     evaluate(run, str(tmp_path / "run"), quiet=True)
+    shown = page.write(tmp_path / "run").read_text()
     summary = json.loads((tmp_path / "run/summary.json").read_text())
     assert any("only 36 of 48 subjects take part (72 of 96 cases)" in text for text in summary["caveats"])
-    assert "only 36 of 48 subjects" in page.write(tmp_path / "run").read_text()
+    assert "only 36 of 48 subjects" in shown
     assert summary["data"]["cases"] == 72
 
 
 def test_too_small_a_part_is_refused_with_the_share(tmp_path: Path):
-    images, labels, folds = tiny.arrays()
-    subjects = np.asarray([f"s{i // 2:02d}" for i in range(tiny.CASES)])
-    np.savez(tmp_path / "x.npz", images=images, labels=labels, subject=subjects, fold=folds)
-    run = tiny.run_config(data__source="npz", data__path=str(tmp_path / "x.npz"), data__subset=0.01)
+    run = _config(tmp_path, np.arange(tiny.CASES) % 6 < 3, "some", data__subset=0.01)
     with pytest.raises(UsageError):
         open_run(run, str(tmp_path / "run"), "evaluate")

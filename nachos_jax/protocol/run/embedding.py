@@ -41,10 +41,10 @@ def load(config: RunConfig) -> Cohort:
     """
     task = tasks.of(config.task)
     if not config.backbone.name:
-        return subset.of(sources.load(config.data, task), config.data.subset, config.seed)
+        return subset.of(sources.load(config.data, task), config.data.subset, config.seed, task)
     backbone = _backbone(config)  # before images are decoded, which may take long
     images = sources.load(_resized(config.data, backbone), task)
-    return _embedded(config, subset.of(images, config.data.subset, config.seed), backbone)
+    return _embedded(config, subset.of(images, config.data.subset, config.seed, task), backbone)
 
 
 def embedded(config: RunConfig, cohort: Cohort) -> Cohort:
