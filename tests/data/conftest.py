@@ -45,6 +45,8 @@ def config(tmp_path: Path) -> Callable[..., DataConfig]:
         width=0,
         channels=0,
         aspect="stretch",
+        facing="",
+        subset=1.0,
         cache=str(tmp_path / "cache"),
         residency="auto",
         window=16384,

@@ -21,7 +21,8 @@ def _config(folder: Path, rows: np.ndarray, name: str, **fields: Any):
     images, labels, folds = tiny.arrays()
     subjects = np.asarray([f"s{i // 2:02d}" for i in range(tiny.CASES)])
     arrays = {"images": images, "labels": labels, "subject": subjects, "fold": folds}
-    np.savez(folder / f"{name}.npz", **{key: values[rows] for key, values in arrays.items()})
+    chosen: Any = {key: values[rows] for key, values in arrays.items()}
+    np.savez(folder / f"{name}.npz", **chosen)
     place = {"data__path": str(folder / f"{name}.npz"), "data__cache": str(folder / "cache")}
     return tiny.run_config(data__source="npz", search__trials=1, **place, **fields)
 
