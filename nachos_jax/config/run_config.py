@@ -47,6 +47,8 @@ class DataConfig:
     width: int
     channels: int
     aspect: str
+    frame: int
+    voi: str
     cache: str
     residency: str
     window: int

@@ -158,7 +158,7 @@ def cohort_of(
         "dtype": str(pixels.images.dtype),
         "resized": bool(wanted["height"]),
         "convert_channels": bool(wanted["channels"]),
-        **{name: wanted[name] for name in ("interpolation",) if name in wanted},
+        **{name: wanted[name] for name in ("interpolation", "voi", "frame") if name in wanted},
     }
     facts = {
         "names": table.names.tolist(),

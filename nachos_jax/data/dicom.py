@@ -8,8 +8,9 @@ import numpy as np
 import pydicom
 from pydicom.pixels.processing import apply_color_lut
 
+from nachos_jax.config.windows import CT, OF_FILE
 from nachos_jax.core.errors import UsageError
-from nachos_jax.data import dicom_header, dicom_values
+from nachos_jax.data import dicom_header, dicom_values, dicom_voi
 from nachos_jax.data.dicom_decode import decoded
 from nachos_jax.data.pixels import sixteen_bits
 
@@ -17,7 +18,7 @@ GRAY = ("MONOCHROME1", "MONOCHROME2")
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 
 
-def read_dicom(path: Path, frame: int = -1) -> np.ndarray:
+def read_dicom(path: Path, frame: int = -1, voi: str = "") -> np.ndarray:
     """Reads one image in the units of its modality (e.g. Hounsfield), white is high.
 
     MONOCHROME1 is inverted within its stored bits, then the modality LUT or rescale slope and intercept
@@ -27,13 +28,16 @@ def read_dicom(path: Path, frame: int = -1) -> np.ndarray:
     Args:
         path: a DICOM file.
         frame: counted from 0; -1 for files with one.
+        voi: "file": grey levels by the VOI LUT or the first window of the header, those of MONOCHROME1
+            inverted afterwards; any other value leaves the values, and is checked to suit them.
 
     Returns:
-        [H, W, 1] or [H, W, 3]: uint8, uint16, int16, or float32 when rescaled values are not whole.
+        [H, W, 1] or [H, W, 3]: uint8, uint16, int16, or float32 when rescaled values are not whole; grey
+        levels are uint8.
 
     Raises:
         UsageError: not DICOM, no pixels, several frames and none chosen, a compression without decoder,
-            damaged pixels, or a header that contradicts them.
+            damaged pixels, a header that contradicts them, or names no values of interest.
     """
     dataset = dicom_header.opened(path)
     count = dicom_header.frames(dataset)
@@ -47,15 +51,16 @@ def read_dicom(path: Path, frame: int = -1) -> np.ndarray:
             f"{path} has {count} frame(s), and config.data.frame = {frame} is counted from 0: choose one "
             "that every file has."
         )
-    return image_of(dataset, path, max(frame, 0))
+    return image_of(dataset, path, max(frame, 0), voi)
 
 
-def image_of(dataset: pydicom.Dataset, path: Path, frame: int) -> np.ndarray:
+def image_of(dataset: pydicom.Dataset, path: Path, frame: int, voi: str = "") -> np.ndarray:
     """The pixels of a frame of an open file; otherwise as `read_dicom`.
 
     Raises:
         UsageError: likewise.
     """
+    _refuse_window(dataset, path, voi)
     dicom_header.refuse_stream(dataset, path, frame)
     stored = decoded(dataset, path, frame)
     padding = dicom_values.padded(stored, dataset) if stored.ndim == 2 else None
@@ -67,14 +72,28 @@ def image_of(dataset: pydicom.Dataset, path: Path, frame: int) -> np.ndarray:
         return stored  # pydicom has made YBR into RGB
     if kind not in GRAY or stored.ndim != 2:
         raise UsageError(
-            f"{path} has colours of kind {kind} in {stored.dtype}; export it as gray or as 8-bit RGB."
+            f"{path} has colours of kind {kind} in {stored.dtype}; export it as gray, or as RGB of 8 or 16 "
+            "bits."
         )
-    if kind == "MONOCHROME1":
-        stored = dicom_values.inverted(stored, dataset)
-    image = _compact(dicom_values.modality(stored, dataset, path, frame))
+    dark = kind == "MONOCHROME1"  # that is what its high values look like
+    if voi == OF_FILE:
+        levels = dicom_voi.shown(dicom_values.modality(stored, dataset, path, frame), dataset, path, frame)
+        image = 255 - levels if dark else levels
+    else:
+        stored = dicom_values.inverted(stored, dataset) if dark else stored
+        image = _compact(dicom_values.modality(stored, dataset, path, frame))
     if padding is not None:
         image = np.where(padding, image[~padding].min(), image)
     return image[..., None]
+
+
+def _refuse_window(dataset: pydicom.Dataset, path: Path, voi: str) -> None:
+    modality = str(dataset.get("Modality") or "CT")
+    if voi in CT and modality != "CT":
+        raise UsageError(
+            f"{path} is of modality {modality}, and config.data.voi = {voi!r} is a window of CT; give centre "
+            "and width in its own units, like '(128, 256)'."
+        )
 
 
 def _deep(stored: np.ndarray, kind: str) -> bool:

@@ -50,6 +50,12 @@ def frames(dataset: pydicom.Dataset) -> int:
     return max(1, int(said)) if said.isdecimal() else 1
 
 
+def is_compressed(dataset: pydicom.Dataset) -> bool:
+    """Whether each frame is a stream of its own; so are those of transfer syntaxes that nobody knows."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    return not syntax.is_transfer_syntax or syntax.is_encapsulated
+
+
 def _refuse(dataset: pydicom.Dataset, path: Path) -> None:
     if not any(dataset.get(name) for name in PIXELS):
         uid = dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")
@@ -71,7 +77,7 @@ def _refuse(dataset: pydicom.Dataset, path: Path) -> None:
             f"{path} says HighBit {high} and BitsStored {stored}, whose high bit is {stored - 1}: its values "
             "would be read on another scale; export it again, or mend the header."
         )
-    if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+    if not is_compressed(dataset):
         _refuse_more(dataset, path)
 
 
@@ -95,7 +101,7 @@ def refuse_stream(dataset: pydicom.Dataset, path: Path, frame: int) -> None:
     Raises:
         UsageError: likewise.
     """
-    if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+    if not is_compressed(dataset):
         return
     try:
         stream = get_frame(dataset.PixelData, frame, number_of_frames=frames(dataset))

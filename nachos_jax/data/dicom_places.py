@@ -127,7 +127,7 @@ def sorted_evenly(places: Sequence[Place], names: Sequence[str]) -> tuple[list[i
     if any(turned):
         raise UsageError(
             f"{names[0]} and {names[turned.index(True)]} have different orientations "
-            "(ImageOrientationPatient): they are no slices of one volume; take localisers and other planes out."
+            "(ImageOrientationPatient): they are no slices of one volume; take other planes (localisers) out."
         )
     normal = np.cross(places[0].orientation[:3], places[0].orientation[3:])
     along = np.array([place.position @ normal for place in places])

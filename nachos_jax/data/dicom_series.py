@@ -18,10 +18,9 @@ from nachos_jax.data.decode import fits
 from nachos_jax.data.dicom_places import Place
 from nachos_jax.data.dicom_values import groups
 from nachos_jax.data.image_files import is_dicom
+from nachos_jax.data.pixels import check_volume
 
 Spacing = tuple[float, float, float]
-MOST_VALUES = 1 << 31
-"""Of one volume; more cannot be meant."""
 _TAGS = (
     *("SeriesInstanceUID", "SeriesDescription", "SOPClassUID", "ImageType", "NumberOfFrames", "Modality"),
     *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "RescaleType", "PixelSpacing"),
@@ -60,7 +59,7 @@ class Slice:
         return "Rows" in self.header
 
 
-def read_series(folder: Path, series: str = "") -> tuple[np.ndarray, Spacing | None]:
+def read_series(folder: Path, series: str = "", voi: str = "") -> tuple[np.ndarray, Spacing | None]:
     """Reads the DICOM files that lie in a folder as one volume.
 
     Slices are sorted by where they lie along the normal of their plane (part 3, C.7.6.2.1.1), which also
@@ -71,6 +70,7 @@ def read_series(folder: Path, series: str = "") -> tuple[np.ndarray, Spacing | N
         folder: a folder with the files of the series; sub-folders are not looked into.
         series: Series Instance UID, needed where the folder holds several; localisers and objects without
             pixels need not be named, and are left out when they belong to another series.
+        voi: see `dicom.read_dicom`.
 
     Returns:
         [D, H, W, C] of the dtype that holds every slice, and mm of a voxel along D, H and W: None where one
@@ -82,18 +82,18 @@ def read_series(folder: Path, series: str = "") -> tuple[np.ndarray, Spacing | N
     """
     slices = _of_series(_slices(folder), folder, series)
     if len(slices) == 1 and dicom_header.frames(slices[0].header) > 1:
-        return read_frames(slices[0].path)
+        return read_frames(slices[0].path, voi)
     _check_alike(slices)
     places = [dicom_places.of_slice(one.header, one.path) for one in slices]
     if len(slices) == 1:
-        return dicom.read_dicom(slices[0].path)[None], None
+        return dicom.read_dicom(slices[0].path, voi=voi)[None], None
     order, step = dicom_places.sorted_evenly(places, [str(one.path) for one in slices])
-    return _stacked(len(order), lambda row: dicom.read_dicom(slices[order[row]].path), str(folder)), (
-        None if places[0].pixel is None else (step, *places[0].pixel)
-    )
+    return _stacked(
+        len(order), lambda row: dicom.read_dicom(slices[order[row]].path, voi=voi), str(folder)
+    ), (None if places[0].pixel is None else (step, *places[0].pixel))
 
 
-def read_frames(path: Path) -> tuple[np.ndarray, Spacing | None]:
+def read_frames(path: Path, voi: str = "") -> tuple[np.ndarray, Spacing | None]:
     """Reads all frames of a multi-frame file as one volume.
 
     Frames that say where they lie (functional groups, part 3, C.7.6.16.2; of doses, C.8.8.3.2) are sorted
@@ -102,6 +102,7 @@ def read_frames(path: Path) -> tuple[np.ndarray, Spacing | None]:
 
     Args:
         path: a DICOM file.
+        voi: see `dicom.read_dicom`.
 
     Returns:
         [D, H, W, C] and mm of a voxel along D, H and W, or None.
@@ -127,7 +128,7 @@ def read_frames(path: Path) -> tuple[np.ndarray, Spacing | None]:
         names = [f"{path}, frame {frame} (counted from 0)" for frame in range(count)]
         order, step = dicom_places.sorted_evenly(places, names)
         spacing = None if places[0].pixel is None else (step, *places[0].pixel)
-    return _stacked(count, lambda row: dicom.image_of(dataset, path, order[row]), str(path)), spacing
+    return _stacked(count, lambda row: dicom.image_of(dataset, path, order[row], voi), str(path)), spacing
 
 
 def _slices(folder: Path) -> list[Slice]:
@@ -214,12 +215,7 @@ def _check_alike(slices: Sequence[Slice]) -> None:
 def _stacked(count: int, read: Callable[[int], np.ndarray], where: str) -> np.ndarray:
     """[D, H, W, C]: one slice after the other in one array, which widens to float32 where one needs it."""
     first = read(0)
-    if count * first.size > MOST_VALUES:
-        raise UsageError(
-            f"{where} claims {count} slices of {first.shape[0]} x {first.shape[1]} pixels, "
-            f"{count * first.size:,} values; at most {MOST_VALUES:,} are read: scale it down, or cut out "
-            "what matters."
-        )
+    check_volume(count, first, where)
     volume = np.empty((count, *first.shape), first.dtype)
     volume[0] = first
     for row in range(1, count):

@@ -148,6 +148,7 @@ RANGES = {
     "search.lag": (0, 1000),
     "engine.lanes": (0, 65536),
     "engine.memory_fraction": (0.01, 1.0),
+    "data.frame": (-1, 99_999),
     "engine.checkpoint_epochs": (0, 100_000),
     "report.level": (0.5, 0.999),
     "report.replicates": (200, 100_000),
@@ -190,7 +191,7 @@ FREE = {
     "search.metric",
     "search.priors",
 }
-FREE |= {"data.target_keys", "report.subgroups", "report.positive", "report.threshold", "report.currency"}
+FREE |= {"data.target_keys", "data.voi", "report.subgroups", "report.positive", "report.threshold", "report.currency"}
 FREE |= {key for key in FIELDS if key.startswith("data.") and key.endswith("_key")}
 """Texts that only the data, or the door, can judge."""
 

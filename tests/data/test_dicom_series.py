@@ -109,7 +109,7 @@ REFUSED: dict[str, tuple[list[Tags], str]] = {
     "twice": ([{"z": z} for z in (0, 1, 1, 2)], r"1.dcm and \S*2.dcm lie at one place.*echoes"),
     "orientations": (
         [{"z": 0}, {"z": 1}, {"z": 2, "ImageOrientationPatient": list(CORONAL)}],
-        r"0.dcm and \S*2.dcm have different orientations.*localisers",
+        r"0.dcm and \S*2.dcm have different orientations.*other planes",
     ),
     "sizes": ([{"z": 0}, {"z": 1, "shape": (4, 8)}], r"different sizes: 4 x 6 .*4 x 8 .*1.dcm"),
     "units": ([{"z": 0, "RescaleType": "HU"}, {"z": 1, "RescaleType": "US"}], "different rescale units"),
