@@ -47,8 +47,9 @@ def shown(values: np.ndarray, dataset: Any, path: Path, frame: int = 0) -> np.nd
 
 def _first(place: Any, name: str) -> float | None:
     """The first of several numbers, or None where there is none."""
+    value = place.get(name)
     try:
-        return float(np.atleast_1d(np.asarray(place.get(name), np.float64))[0])
+        return None if value is None else float(np.atleast_1d(np.asarray(value, np.float64))[0])
     except (TypeError, ValueError, IndexError):
         return None
 
