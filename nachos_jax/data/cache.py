@@ -22,7 +22,7 @@ from nachos_jax.core.types import digest
 from nachos_jax.data.decode import Allocate
 from nachos_jax.runtime import cores
 
-VERSION = 2
+VERSION = 3
 """Raised whenever decoding changes, so that no cache of an older rule is used."""
 CHUNK = 1 << 26
 """Bytes hashed at a time."""
