@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ImageOps
 
 _LOWER = {";16B": ";16L", ";16L": ";16B", ";16N": ";16B" if sys.byteorder == "little" else ";16L"}
 """Raw mode of a decoder -> the one that takes the other byte of each value for the upper one."""
 
 
-def lower_mode(image: Image.Image) -> str:
+def lower_mode(image: Any) -> str:
     """The raw mode that reads the lower bytes; "" where Pillow has none."""
     modes = {str(tile.args[0] if isinstance(tile.args, tuple) else tile.args) for tile in image.tile}
     mode = modes.pop() if len(modes) == 1 else ""
@@ -20,7 +21,7 @@ def lower_mode(image: Image.Image) -> str:
     return mode[:-4] + _LOWER.get(mode[-4:], "") if known and mode[-4:] in _LOWER else ""
 
 
-def read(open_image: Callable[[], Image.Image], lower: str) -> np.ndarray:
+def read(open_image: Callable[[], Any], lower: str) -> np.ndarray:
     """All bits of a picture, which is decoded twice.
 
     Args:

@@ -60,6 +60,11 @@ def image_of(dataset: pydicom.Dataset, path: Path, frame: int, voi: str = "") ->
     Raises:
         UsageError: likewise.
     """
+    with dicom_header.damage_told(path):
+        return _image(dataset, path, frame, voi)
+
+
+def _image(dataset: pydicom.Dataset, path: Path, frame: int, voi: str) -> np.ndarray:
     _refuse_window(dataset, path, voi)
     dicom_header.refuse_stream(dataset, path, frame)
     stored = decoded(dataset, path, frame)

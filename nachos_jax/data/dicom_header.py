@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pydicom
@@ -34,14 +36,21 @@ def opened(path: Path) -> pydicom.Dataset:
     except Exception as error:  # of a damaged header, anything
         reason = " ".join(str(error).split())
         raise UsageError(f"{path} ends, or is damaged, within its header ({reason}); {INTACT}.") from error
-    try:
+    with damage_told(path):
         _refuse(dataset, path)
+    return dataset
+
+
+@contextmanager
+def damage_told(path: Path) -> Iterator[None]:
+    """Turns what damaged values raise when they are asked for, which may be anything, into a UsageError."""
+    try:
+        yield
     except UsageError:
         raise
-    except Exception as error:  # values are converted when they are asked for
+    except Exception as error:
         reason = " ".join(str(error).split())
         raise UsageError(f"{path} is damaged within its header ({reason}); {INTACT}.") from error
-    return dataset
 
 
 def frames(dataset: pydicom.Dataset) -> int:

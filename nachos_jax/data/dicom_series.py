@@ -15,7 +15,6 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.data import dicom, dicom_header, dicom_places
 from nachos_jax.data.checks import listed
 from nachos_jax.data.decode import fits
-from nachos_jax.data.dicom_places import Place
 from nachos_jax.data.dicom_values import groups
 from nachos_jax.data.image_files import is_dicom
 from nachos_jax.data.pixels import check_volume
@@ -80,11 +79,12 @@ def read_series(folder: Path, series: str = "", voi: str = "") -> tuple[np.ndarr
         UsageError: no DICOM file, several series, slices that are missing, unevenly spaced, twice at one
             place or without place, or that differ in orientation, size, colour or units.
     """
-    slices = _of_series(_slices(folder), folder, series)
-    if len(slices) == 1 and dicom_header.frames(slices[0].header) > 1:
-        return read_frames(slices[0].path, voi)
-    _check_alike(slices)
-    places = [dicom_places.of_slice(one.header, one.path) for one in slices]
+    with dicom_header.damage_told(folder):
+        slices = _of_series(_slices(folder), folder, series)
+        if len(slices) == 1 and dicom_header.frames(slices[0].header) > 1:
+            return read_frames(slices[0].path, voi)
+        _check_alike(slices)
+        places = [dicom_places.of_slice(one.header, one.path) for one in slices]
     if len(slices) == 1:
         return dicom.read_dicom(slices[0].path, voi=voi)[None], None
     order, step = dicom_places.sorted_evenly(places, [str(one.path) for one in slices])
@@ -112,6 +112,18 @@ def read_frames(path: Path, voi: str = "") -> tuple[np.ndarray, Spacing | None]:
     """
     dataset = dicom_header.opened(path)
     count = dicom_header.frames(dataset)
+    with dicom_header.damage_told(path):
+        _check_units(dataset, path, count)
+        places = dicom_places.of_frames(dataset, path, count)
+    order, spacing = list(range(count)), None
+    if places and count > 1:
+        names = [f"{path}, frame {frame} (counted from 0)" for frame in range(count)]
+        order, step = dicom_places.sorted_evenly(places, names)
+        spacing = None if places[0].pixel is None else (step, *places[0].pixel)
+    return _stacked(count, lambda row: dicom.image_of(dataset, path, order[row], voi), str(path)), spacing
+
+
+def _check_units(dataset: pydicom.Dataset, path: Path, count: int) -> None:
     units = {
         str(item.get("RescaleType") or "none")
         for frame in range(count)
@@ -122,13 +134,6 @@ def read_frames(path: Path, voi: str = "") -> tuple[np.ndarray, Spacing | None]:
             f"{path} has frames of different rescale units ({', '.join(sorted(units))}); save those of one "
             "kind as a file of their own."
         )
-    places: list[Place] | None = dicom_places.of_frames(dataset, path, count)
-    order, spacing = list(range(count)), None
-    if places and count > 1:
-        names = [f"{path}, frame {frame} (counted from 0)" for frame in range(count)]
-        order, step = dicom_places.sorted_evenly(places, names)
-        spacing = None if places[0].pixel is None else (step, *places[0].pixel)
-    return _stacked(count, lambda row: dicom.image_of(dataset, path, order[row], voi), str(path)), spacing
 
 
 def _slices(folder: Path) -> list[Slice]:

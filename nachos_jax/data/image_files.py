@@ -207,7 +207,7 @@ def _opaque(image: Image.Image, path: Path) -> Image.Image:
     else:
         gray = image.mode in ("1", "L", "LA", "La")
         image = image.convert("LA" if gray else "RGBA")
-        lowest, _ = image.getchannel("A").getextrema()
+        lowest = int(np.asarray(image.getchannel("A")).min())
         if lowest == 255:
             return image.convert("L" if gray else "RGB")
     raise _transparent(path, lowest, 255)

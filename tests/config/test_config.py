@@ -186,12 +186,13 @@ FREE = {
     "data.include",
     "data.exclude",
     "data.features",
+    "data.voi",
     "search.searcher",
     "search.policy",
     "search.metric",
     "search.priors",
 }
-FREE |= {"data.target_keys", "data.voi", "report.subgroups", "report.positive", "report.threshold", "report.currency"}
+FREE |= {"data.target_keys", "report.subgroups", "report.positive", "report.threshold", "report.currency"}
 FREE |= {key for key in FIELDS if key.startswith("data.") and key.endswith("_key")}
 """Texts that only the data, or the door, can judge."""
 

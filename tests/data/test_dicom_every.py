@@ -40,6 +40,7 @@ def stored(path: Path, frame: int | None) -> np.ndarray:
     syntax = dataset.file_meta.TransferSyntaxUID
     if not syntax.is_encapsulated or syntax == "1.2.840.10008.1.2.5":
         return get_decoder(syntax).as_array(dataset, index=frame)[0]
+    reason: Exception = NotImplementedError(str(syntax))
     for plugin in PLUGINS:
         try:
             return get_decoder(syntax).as_array(dataset, index=frame, decoding_plugin=plugin)[0]
