@@ -80,10 +80,10 @@ def test_order_and_spacing_of_any_plane(
 
 def test_slices_with_slopes_of_their_own_share_units(tmp_path: Path):
     for row, slope in enumerate((1, 0.25, 2)):
-        place = {"ImagePositionPatient": [0, 0, row]}
+        place: Tags = {"ImagePositionPatient": [0, 0, row]}
         image(tmp_path / f"{row}.dcm", 10, RescaleSlope=slope, RescaleIntercept=0, **place)
     volume, _ = read_series(tmp_path)
-    np.testing.assert_array_equal(volume[:, 0, 0, 0], np.float32([10, 2.5, 20]))
+    np.testing.assert_array_equal(volume[:, 0, 0, 0], np.array([10, 2.5, 20]))
 
 
 def test_positions_of_one_digit_are_even(tmp_path: Path):
