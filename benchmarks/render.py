@@ -23,6 +23,7 @@ ORDER = (
     "scaling",
     "hosts",
     "soak",
+    "fuzz",
     "stream",
     "intervals",
     "policies",

@@ -36,7 +36,7 @@ _INSTEAD = {
     "features": "pass `features` to nachos_jax.ArrayCases",
     "impute": "pass `impute` to nachos_jax.ArrayCases",
     "subset": "pass the arrays of a part of the subjects",
-    **dict.fromkeys(("height", "width", "channels", "aspect", "facing"), _PREPARED),
+    **dict.fromkeys(("height", "width", "channels", "aspect", "facing", "frame", "voi"), _PREPARED),
 }
 """What takes the place of a field when the cases are given."""
 

@@ -34,6 +34,8 @@ IDLE: dict[str, tuple[Any, str]] = {
     "aspect": ("pad", "prepare the images"),
     "facing": ("left", "prepare the images"),
     "subset": (0.5, "pass the arrays of a part"),
+    "frame": (3, "prepare the images"),
+    "voi": ("lung", "prepare the images"),
     "cache": ("caches", "the cohort holds cases"),
     "include": (("*",), "the cohort holds cases"),
     "exclude": (("*",), "the cohort holds cases"),

@@ -145,6 +145,21 @@ DATA = Section(
             ("stretch", "pad"),
             '"pad": resized within the size wanted, the rest is black',
         ),
+        whole(
+            "frame",
+            -1,
+            -1,
+            99_999,
+            "of a multi-frame DICOM file or page of a TIFF, counted from 0; -1 refuses files with several",
+            before=-1,
+        ),
+        text(
+            "voi",
+            "",
+            'values shown as 0 to 255: "file" (VOI LUT or window of the DICOM header), "lung", "brain", '
+            '"bone", "soft" (of CT), or "(centre, width)"; "" = as stored',
+            before="",
+        ),
         one_of(
             "facing",
             "",
@@ -366,7 +381,18 @@ SECTIONS = (
 )  # fmt: skip
 FIELDS = {field.key: field for section in SECTIONS for field in section.fields}
 """All fields by key."""
-OF_IMAGES = ("include", "image_key", "height", "width", "channels", "aspect", "facing", "cache")
+OF_IMAGES = (
+    "include",
+    "image_key",
+    "height",
+    "width",
+    "channels",
+    "aspect",
+    "facing",
+    "frame",
+    "voi",
+    "cache",
+)
 """Fields of config.data that vectors have no use for."""
 OF_VECTORS = ("features", "impute", "case_key")
 """Fields of config.data that images have no use for."""

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nachos_jax.config import priors, subgroups
+from nachos_jax.config import priors, subgroups, windows
 from nachos_jax.config.field import check_type, flat, nested
 from nachos_jax.config.fields import BACKBONE, BY_SUBJECT, FIELDS, OF_IMAGES, OF_VECTORS, REPORT
 from nachos_jax.config.run_config import (
@@ -51,6 +51,7 @@ def parse(
     dimensions = _dimensions(values, table)
     _check_idle(values, table, checked["task.name"])
     _check_size(checked)
+    windows.window(checked["data.voi"])
     _check_path(checked)
     _check_vectors(checked)
     _check_backbone(checked)

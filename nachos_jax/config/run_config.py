@@ -49,6 +49,8 @@ class DataConfig:
     aspect: str
     facing: str
     subset: float
+    frame: int
+    voi: str
     cache: str
     residency: str
     window: int

@@ -23,7 +23,7 @@ from nachos_jax.data.content import pixel_digest
 from nachos_jax.data.decode import Allocate
 from nachos_jax.runtime import cores
 
-VERSION = 2
+VERSION = 3
 """Raised whenever decoding changes, so that no cache of an older rule is used."""
 Sizes = Counter[tuple[int, ...]]
 """Number of images of each shape, as they were before they were prepared."""

@@ -95,7 +95,7 @@ def read(data: DataConfig) -> Source:
     def where(row: int) -> str:
         return f"{sheet.where(row)} ({paths[row]})"
 
-    pixels = Pixels(len(files), where, lambda: read_files(files), tuple(files))
+    pixels = Pixels(len(files), where, lambda: read_files(files, data.frame, data.voi), tuple(files))
     return Source(columns_of(sheet, data, roles, paths), pixels, fault=fault)
 
 

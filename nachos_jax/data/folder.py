@@ -79,7 +79,12 @@ def read(data: DataConfig) -> Source:
         sites=extracted(data.site_key, "site_key", names),
         folds=extracted(data.fold_key, "fold_key", names),
     )
-    pixels = Pixels(len(files), lambda row: str(files[row]), lambda: read_files(files), files)
+    pixels = Pixels(
+        len(files),
+        lambda row: str(files[row]),
+        lambda: read_files(files, data.frame, data.voi),
+        files,
+    )
     return Source(columns, pixels, notes=found.notes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from nachos_jax.config.windows import OF_FILE
 from nachos_jax.core.errors import UsageError
-from nachos_jax.data import given, jpeg, png
-from nachos_jax.data.pixels import ReadCase, narrowed, sixteen_bits
+from nachos_jax.data import deep_colour, given, jpeg, png
+from nachos_jax.data.pixels import ReadCase, check_volume, narrowed, sixteen_bits
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom")
 FORMATS = ("PNG", "JPEG", "TIFF")
@@ -36,25 +38,27 @@ def is_dicom(path: Path) -> bool:
         return False
 
 
-def read_files(paths: Sequence[Path]) -> ReadCase:
+def read_files(paths: Sequence[Path], frame: int = -1, voi: str = "") -> ReadCase:
     """A function that reads the i-th file."""
-    return lambda row: read_image(paths[row])
+    return lambda row: read_image(paths[row], frame, voi)
 
 
-def read_image(path: str | os.PathLike) -> np.ndarray:
+def read_image(path: str | os.PathLike, frame: int = -1, voi: str = "") -> np.ndarray:
     """Reads one 2-D image, upright (EXIF orientation applied).
 
     Args:
         path: PNG, JPEG, TIFF or DICOM file.
+        frame: of a multi-frame DICOM file, or page of a TIFF, from 0; -1 for files with one.
+        voi: see `dicom.read_dicom`.
 
     Returns:
         [H, W, C] with C 1 (gray) or 3 (RGB): uint8, uint16, int16 or float32. 8 bits become uint8, also
-        palettes, CMYK and black-and-white (0 and 255); 16 bits stay; whole numbers of 32 bits become
-        16 bits where they fit, else float32.
+        palettes, CMYK and black-and-white (0 and 255); 16 bits stay, in colour too; whole numbers of 32 bits
+        become 16 bits where they fit, else float32.
 
     Raises:
-        UsageError: no such file, not an image, damaged, larger than can be meant, several pages or frames,
-            transparent, 16-bit colour, or a colour space that has no meaning here.
+        UsageError: no such file, not an image, damaged, larger than can be meant, several pages or frames
+            and none chosen, transparent, or a colour space that has no meaning here.
     """
     path = Path(path)
     if not os.path.isfile(path):
@@ -64,10 +68,16 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
             # Late, so that those who have no DICOM files never load pydicom.
             from nachos_jax.data.dicom import read_dicom
 
-            return read_dicom(path)
+            return read_dicom(path, frame, voi)
+        if voi == OF_FILE:
+            raise UsageError(
+                f"{path} is no DICOM file, and config.data.voi = 'file' reads DICOM headers: give centre and "
+                "width, like '(40, 400)', or set it to ''."
+            )
         # From an open file, not a path: of a path Pillow maps plain TIFFs into memory, and those whose
         # orientation swaps the sides then come out scrambled (Pillow 13.0).
         with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
+            _choose(image, path, frame)
             if image.format in ("JPEG", "MPO", "PNG"):
                 _refuse_damage(path.read_bytes(), path)
             for strip in _jpeg_strips(image, path):
@@ -106,9 +116,33 @@ def _jpeg_strips(image: Image.Image, path: Path) -> list[bytes]:
     return [tables + strip[2:] if tables else strip for strip in strips]
 
 
+def _choose(image: Image.Image, path: Path, frame: int) -> None:
+    """Turns a TIFF to the page wanted; of others nothing but the first picture is read."""
+    frames = getattr(image, "n_frames", 1)
+    if image.format == "MPO":  # a phone's first picture is the photo
+        frames = 1
+    if frames > 1 and image.format != "TIFF":
+        raise UsageError(f"{path} has {frames} frames; save each 2-D image as a file of its own.")
+    if frames > 1 and frame < 0:
+        raise UsageError(
+            f"{path} has {frames} pages, and one is read a case: choose it by config.data.frame (0 is the "
+            "first), or save each 2-D image as a file of its own."
+        )
+    if frame >= frames:
+        raise UsageError(
+            f"{path} has {frames} page(s), and config.data.frame = {frame} is counted from 0: choose one "
+            "that every file has."
+        )
+    if frame > 0:
+        image.seek(frame)
+
+
 def _pixels(image: Image.Image, path: Path) -> np.ndarray:
     tags: Any = getattr(image, "tag_v2", {})
-    _refuse(image, tags, path)
+    if _is_deep(image, tags):
+        return _deep(image, path)
+    if image.mode == "L" and tags.get(SAMPLE_FORMAT, (1,))[0] == 2:
+        raise UsageError(f"{path} holds signed 8-bit values, which cannot be read; save it as 16-bit gray.")
     # Before anything else: Pillow turns a TIFF upright while it loads, other formats only on request.
     image.load()
     white_is_zero = tags.get(PHOTOMETRIC) == 0 and image.mode.startswith("I;16")
@@ -121,20 +155,35 @@ def _pixels(image: Image.Image, path: Path) -> np.ndarray:
     return values[..., None] if values.ndim == 2 else values
 
 
-def _refuse(image: Image.Image, tags: Any, path: Path) -> None:
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format != "MPO":  # a phone's first picture is the photo
-        raise UsageError(f"{path} has {frames} pages or frames; save each 2-D image as a file of its own.")
-    # The decoder's raw mode is the only place where Pillow tells that it would drop bits.
+def _is_deep(image: Image.Image, tags: Any) -> bool:
+    """Whether Pillow would drop bits of colours; only its raw mode and the tag say so."""
     raw = " ".join(str(tile[3]) for tile in getattr(image, "tile", ()))
     deep = ";16" in raw or max(tags.get(BITS, (8,))) > 8
-    if deep and image.mode in ("RGB", "RGBA", "LA", "RGBX", "CMYK"):
+    return deep and image.mode in ("RGB", "RGBA", "LA", "RGBX", "CMYK")
+
+
+def _deep(image: Image.Image, path: Path) -> np.ndarray:
+    lower = deep_colour.lower_mode(image)
+    if not lower:
         raise UsageError(
-            f"{path} has 16 bits in each of several channels, of which 8 would be lost; save it as 8-bit "
-            "colour or as 16-bit gray."
+            f"{path} has 16 bits in each of several channels, stored in a way of which 8 would be lost; save "
+            "it as 8-bit colour, as 16-bit RGB or as 16-bit gray."
         )
-    if image.mode == "L" and tags.get(SAMPLE_FORMAT, (1,))[0] == 2:
-        raise UsageError(f"{path} holds signed 8-bit values, which cannot be read; save it as 16-bit gray.")
+    stream, page = path.read_bytes(), image.tell()
+
+    def again() -> Image.Image:
+        opened = Image.open(io.BytesIO(stream), formats=FORMATS)
+        if page:
+            opened.seek(page)
+        return opened
+
+    values = deep_colour.read(again, lower)
+    colours, alpha = values[..., :3], values[..., 3:]
+    invisible = image.info.get("transparency")
+    hidden = invisible is not None and (colours == np.asarray(invisible)).all(-1).any()
+    if hidden or (alpha < 65535).any():
+        raise _transparent(path, int(alpha.min(initial=0 if hidden else 65535)), 65535)
+    return colours
 
 
 def _plain(image: Image.Image, path: Path) -> Image.Image:
@@ -158,13 +207,41 @@ def _opaque(image: Image.Image, path: Path) -> Image.Image:
     else:
         gray = image.mode in ("1", "L", "LA", "La")
         image = image.convert("LA" if gray else "RGBA")
-        lowest, _ = image.getchannel("A").getextrema()
+        lowest = int(np.asarray(image.getchannel("A")).min())
         if lowest == 255:
             return image.convert("L" if gray else "RGB")
-    raise UsageError(
-        f"{path} is transparent in places (alpha down to {lowest} of 255), so its colours depend on a "
+    raise _transparent(path, lowest, 255)
+
+
+def _transparent(path: Path, lowest: int, top: int) -> UsageError:
+    return UsageError(
+        f"{path} is transparent in places (alpha down to {lowest} of {top}), so its colours depend on a "
         "background; save it without alpha channel."
     )
+
+
+def read_pages(path: Path) -> np.ndarray:
+    """Reads all pages of a TIFF as one volume.
+
+    Returns:
+        [D, H, W, C] as `read_image` gives each page.
+
+    Raises:
+        UsageError: as for `read_image`, or pages of different sizes, colours or bits.
+    """
+    first = read_image(path, 0)
+    pages = [first]
+    with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
+        count = getattr(image, "n_frames", 1)
+    check_volume(count, first, str(path))
+    for page in range(1, count):
+        pages.append(read_image(path, page))
+        if (pages[-1].shape, pages[-1].dtype) != (first.shape, first.dtype):
+            raise UsageError(
+                f"{path}: page {page} (counted from 0) is {pages[-1].shape} {pages[-1].dtype} and page 0 "
+                f"{first.shape} {first.dtype}; save those that belong together as a file of their own."
+            )
+    return np.stack(pages)
 
 
 def facts(path: Path) -> dict[str, str]:

@@ -11,6 +11,7 @@ _SIZES = {*range(0xC0, 0xD0), _LOSSLESS} - {_TABLES, 0xC8, 0xCC}
 _HUFFMAN = (0xC0, 0xC1, 0xC2, 0xC3)
 _NO_MARKER = re.compile(rb"\xff[\x01-\xbf]|\xff{64,}+(?!\xd9)")
 _JPEG_2000 = b"\xff\x4f\xff\x51"
+_JP2 = b"\0\0\0\x0cjP  "
 
 
 def size(stream: bytes) -> tuple[int, int] | None:
@@ -33,12 +34,12 @@ def size(stream: bytes) -> tuple[int, int] | None:
 
 
 def fault(stream: bytes) -> str:
-    """What shows that a part of a JPEG's picture is lost or overwritten; "" if nothing does.
+    """What shows that a part of a JPEG or JPEG 2000 picture is lost or overwritten; "" if nothing does.
 
     Decoders take whatever they find for pixels, zeros too, and say nothing.
     """
     if not stream.startswith(b"\xff\xd8"):
-        return ""
+        return _fault_of_boxes(stream)
     process, first, kind = 0, {}, 0
     for kind, start, end in _segments(stream):
         if kind in _SIZES:
@@ -51,6 +52,17 @@ def fault(stream: bytes) -> str:
             if hole:
                 return f"is damaged from byte {hole:,} on"
     return "" if kind == _END else "does not end"
+
+
+def _fault_of_boxes(stream: bytes) -> str:
+    """Of a JP2 file: the boxes in front of its picture must lead to it (ITU-T T.800, annex I)."""
+    place = 12 if stream.startswith(_JP2) else len(stream)
+    while place < len(stream) and stream[place + 4 : place + 8] != b"jp2c":
+        length = int.from_bytes(stream[place : place + 4])
+        if length < 8:  # decoders wait here for ever
+            return f"is damaged from byte {place:,} on"
+        place += length
+    return ""
 
 
 def _segments(stream: bytes) -> Iterator[tuple[int, int, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ import numpy as np
 from nachos_jax.core.errors import UsageError
 
 SUFFIXES = (".nii", ".nii.gz")
+MOST_PACKED = 1100
+"""Times that a file packed by gzip can grow: Deflate makes 1032 bytes of one at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +49,11 @@ def read(path: Path) -> Nifti:
         raise UsageError(f"{path}: there is no such file; mend the path.")
     try:
         image: Any = nibabel.load(path)
+        _refuse_claim(image, path)
         values = np.asanyarray(image.dataobj)
         steps = [float(step) for step in image.header.get_zooms()[:3]]
+    except UsageError:
+        raise
     except Exception as error:  # whatever a damaged file makes of its parts
         raise UsageError(f"{path} cannot be read as NIfTI ({error}); replace it by an intact one.") from error
     if values.ndim == 5 and values.shape[3] == 1:  # vectors stand behind an axis of time
@@ -57,6 +63,17 @@ def read(path: Path) -> Nifti:
             f"{path} has shape {values.shape}; a volume has the axes X, Y, Z, and one of channels."
         )
     return Nifti(values, (steps[0], steps[1], steps[2]), np.asarray(image.affine, np.float64))
+
+
+def _refuse_claim(image: Any, path: Path) -> None:
+    """Refuses a header that claims more than its file can hold, before memory is taken for it."""
+    claimed = math.prod(int(side) for side in image.shape) * image.header.get_data_dtype().itemsize
+    held = os.path.getsize(path) * (MOST_PACKED if path.name.lower().endswith(".gz") else 1)
+    if claimed > held:
+        raise UsageError(
+            f"{path} claims the shape {image.shape}, {claimed:,} bytes, and the file holds less: its header "
+            "is damaged, or its end is missing; replace it by an intact one."
+        )
 
 
 def like(values: np.ndarray, source: Path) -> bytes:

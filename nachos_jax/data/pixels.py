@@ -15,6 +15,8 @@ ReadCase = Callable[[int], np.ndarray]
 """Row number from 0 -> pixels [H, W, C]."""
 MOST_PIXELS = 178_956_970
 """Of one image; Pillow takes more for an attack."""
+MOST_VALUES = 1 << 31
+"""Of one volume; more cannot be meant."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,25 @@ def check_size(height: int, width: int, path: Path) -> None:
         raise UsageError(
             f"{path} claims {height} x {width} pixels (height x width), {height * width / 1e6:,.0f} million, "
             f"and at most {MOST_PIXELS / 1e6:,.0f} million are read: scale it down, or cut out what matters."
+        )
+
+
+def check_volume(count: int, first: np.ndarray, where: str) -> None:
+    """Refuses a volume that claims more values than any volume for a network has.
+
+    Args:
+        count: slices.
+        first: one of them, [H, W, C].
+        where: the volume, for messages.
+
+    Raises:
+        UsageError: likewise.
+    """
+    if count * first.size > MOST_VALUES:
+        raise UsageError(
+            f"{where} claims {count} slices of {first.shape[0]} x {first.shape[1]} pixels, "
+            f"{count * first.size:,} values; at most {MOST_VALUES:,} are read: scale it down, or cut out "
+            "what matters."
         )
 
 

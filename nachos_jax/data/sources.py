@@ -14,6 +14,7 @@ import numpy as np
 
 from nachos_jax.config.fields import WAIVER
 from nachos_jax.config.run_config import DataConfig
+from nachos_jax.config.windows import OF_FILE, spelled
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import expanded
 from nachos_jax.data import (
@@ -29,6 +30,7 @@ from nachos_jax.data import (
     masks,
     npz,
     pair_cache,
+    windows,
 )
 from nachos_jax.data.arrays import cohort_of
 from nachos_jax.data.columns import case_table, check_cases, further_texts
@@ -41,6 +43,8 @@ from nachos_jax.data.targets import TargetReader
 READERS = {"digits": digits.read, "npz": npz.read, "folder": folder.read, "csv": csv_table.read}
 """Of images; `nachos_jax.data.features` reads the source "vectors"."""
 WITH_MASKS = {"npz": npz.read_masks, "folder": mask_folder.read_masks, "csv": csv_table.read_masks}
+
+_OF_FILE_NOTE = "grey levels by the VOI LUT of each DICOM header, or by the first of its windows"
 
 log = logging.getLogger(__name__)
 
@@ -74,9 +78,30 @@ def load(data: DataConfig, reader: TargetReader, progress: decode.Progress | Non
             f"nachos_jax.cohort_from_arrays; here it must be one of {known}."
         )
     given.check_source(data.source, Path(expanded(data.path)))
+    _check_reading(data, reader.masks)
     if reader.masks:
         return _with_masks(data, reader, progress)
     return of_source(READERS[data.source](data), data, reader, progress)
+
+
+def _check_reading(data: DataConfig, masks_wanted: bool) -> None:
+    """Refuses fields that say how files are read where nothing would do as they say."""
+    files = data.source in ("folder", "csv") and not masks_wanted
+    if data.frame >= 0 and not files:
+        raise UsageError(
+            f"config.data.frame = {data.frame} does nothing here: it is for DICOM and TIFF files of a folder "
+            "or CSV table that are cases without masks. Set it back to -1."
+        )
+    if data.voi and masks_wanted:
+        raise UsageError(
+            f"config.data.voi = {data.voi!r} does nothing for images with masks, which are taken as they are "
+            "stored: set it to ''."
+        )
+    if data.voi == OF_FILE and not files:
+        raise UsageError(
+            f"config.data.voi = {data.voi!r} reads DICOM headers, and config.data.source = {data.source!r} "
+            "has none: give centre and width, like '(40, 400)'."
+        )
 
 
 def of_source(
@@ -98,12 +123,18 @@ def of_source(
     }
     if data.interpolation != "bilinear":  # not told otherwise, so that caches of older versions serve
         wanted["interpolation"] = data.interpolation
+    if data.voi:
+        wanted["voi"] = spelled(data.voi)
+    if data.frame >= 0:
+        wanted["frame"] = data.frame
+    shown = replace(source.pixels, open=lambda: windows.reader(source.pixels.open(), data.voi))
+    notes = (*source.notes, *((_OF_FILE_NOTE,) if data.voi == OF_FILE else ()))
 
     if data.facing:
         wanted["facing"] = data.facing
 
     def build(allocate: decode.Allocate) -> tuple[np.ndarray, cache.Sizes]:
-        return decode.decode(source.pixels, wanted, allocate, progress)
+        return decode.decode(shown, wanted, allocate, progress)
 
     if source.pixels.files:
         name = cache.key(source.pixels.files, source.pixels.keys, wanted)
@@ -111,7 +142,7 @@ def of_source(
     else:
         images, sizes = build(np.empty)
         pixels = cache.Decoded(images, cache.pixel_digest(images), sizes)
-    return cohort_of(table, targets, pixels, wanted, source.notes)
+    return cohort_of(table, targets, pixels, wanted, notes)
 
 
 def _with_masks(data: DataConfig, reader: TargetReader, progress: decode.Progress | None) -> Cohort:
@@ -195,7 +226,8 @@ def read_inputs(paths: Sequence[str | Path], preparation: Mapping[str, Any]) -> 
     if not files:
         raise UsageError("there is no image to predict; name image files, folders or CSV tables.")
     names = list(files.values())
-    read = read_files(list(files))
+    voi = preparation.get("voi", "")
+    read = windows.reader(read_files(list(files), preparation.get("frame", -1), voi), voi)
     images = checks.together(
         *(partial(_prepared, read, row, name, preparation) for row, name in enumerate(names))
     )
@@ -232,7 +264,10 @@ def _expanded(path: Path) -> list[tuple[str, Path]]:
 
 
 def _prepared(read: ReadCase, row: int, name: str, preparation: Mapping[str, Any]) -> np.ndarray:
-    image = read(row)
+    try:
+        image = read(row)
+    except UsageError as error:
+        raise error if name in str(error) else UsageError(f"{name}: {error}") from error
     decode.finite(image, name)
     channels, wanted = image.shape[2], preparation["channels"]
     if wanted and channels != wanted and not preparation.get("convert_channels", False):

@@ -43,6 +43,8 @@ def config(tmp_path: Path) -> Callable[..., DataConfig]:
         classes=(),
         height=0,
         width=0,
+        frame=-1,
+        voi="",
         channels=0,
         aspect="stretch",
         facing="",

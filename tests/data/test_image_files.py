@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -105,21 +103,6 @@ def test_tiff_whose_white_is_zero_is_inverted(image: np.ndarray, tiff: Callable[
     np.testing.assert_array_equal(read_image(tmp_path / "x.tif")[..., 0], np.iinfo(image.dtype).max - image)
 
 
-def _png_of_16_bit_colour(image: np.ndarray) -> bytes:
-    height, width, _ = image.shape
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in image)
-    chunks = [
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)),
-        (b"IDAT", zlib.compress(rows)),
-        (b"IEND", b""),
-    ]
-    packed = [
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in chunks
-    ]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
-
-
 def test_refusals(tiff: Callable[..., None], tmp_path: Path):
     def refused(name: str, words: str) -> None:
         with pytest.raises(UsageError, match=rf"{name}.*{words}"):
@@ -127,17 +110,13 @@ def test_refusals(tiff: Callable[..., None], tmp_path: Path):
 
     refused("none.png", "no such file; mend the path")
     Image.fromarray(GRAY).save(tmp_path / "pages.tif", save_all=True, append_images=[Image.fromarray(GRAY)])
-    refused("pages.tif", "2 pages or frames; save each")
+    refused("pages.tif", "2 pages, and one is read a case.*config.data.frame")
     clear = OPAQUE.copy()
     clear[2, 3, 3] = 128
     Image.fromarray(clear).save(tmp_path / "clear.png")
     refused("clear.png", "alpha down to 128 of 255.*without alpha")
     Image.fromarray(GRAY).save(tmp_path / "key.png", transparency=int(GRAY[0, 0]))
     refused("key.png", "transparent in places")
-    (tmp_path / "deep.png").write_bytes(_png_of_16_bit_colour(COLOUR.astype(np.uint16) * 257))
-    refused("deep.png", "16 bits in each of several channels.*8-bit colour")
-    tiff(tmp_path / "deep.tif", COLOUR.astype(np.uint16) * 257, photometric=2)
-    refused("deep.tif", "16 bits in each of several channels")
     tiff(tmp_path / "signed.tif", GRAY.astype(np.int8), sample_format=2)
     refused("signed.tif", "signed 8-bit.*16-bit gray")
     Image.fromarray(COLOUR).convert("LAB").save(tmp_path / "lab.tif")
