@@ -35,7 +35,8 @@ _INSTEAD = {
     "classes": "pass `classes` to cohort_from_arrays",
     "features": "pass `features` to nachos_jax.ArrayCases",
     "impute": "pass `impute` to nachos_jax.ArrayCases",
-    **dict.fromkeys(("height", "width", "channels", "aspect"), _PREPARED),
+    "volume": "pass `volume` to cohort_from_arrays",
+    **dict.fromkeys(("depth", "height", "width", "channels", "aspect"), _PREPARED),
 }
 """What takes the place of a field when the cases are given."""
 
@@ -57,7 +58,7 @@ def default_config() -> Any:
     return base.get_config()
 
 
-def cohort_from_arrays(
+def cohort_from_arrays(  # noqa: PLR0913
     images: np.ndarray,
     labels: Sequence | np.ndarray,
     subjects: Sequence | np.ndarray | None = None,
@@ -65,17 +66,20 @@ def cohort_from_arrays(
     folds: Sequence | np.ndarray | None = None,
     classes: Sequence[str] | None = None,
     one_case_per_subject: bool = False,
+    volume: str = "",
 ) -> Cohort:
     """A checked case table with its pixels, from arrays.
 
     Args:
-        images: [N, H, W] or [N, H, W, 1 or 3], integers or floats; or vectors [N, D] of features.
+        images: [N, H, W] or [N, H, W, 1 or 3], integers or floats; or vectors [N, D] of features; with
+            `volume` [N, D, H, W] or [N, D, H, W, C].
         labels: [N] class names or numbers.
         subjects: [N] subject of each case.
         sites: [N] site of each case.
         folds: [N] predefined folds.
         classes: names in the order of the probabilities; sorted when not given.
         one_case_per_subject: you state that no subject has two cases; then leave `subjects` out.
+        volume: "whole" for cases with depth, or "middle", "mean" or "max" for an image of each.
 
     Returns:
         The cohort.
@@ -86,7 +90,8 @@ def cohort_from_arrays(
     from nachos_jax.data.arrays import ArrayCases
 
     names = tuple(classes or ())
-    return cohort(ArrayCases(images, labels, subjects, sites, folds, names, one_case_per_subject))
+    waived = one_case_per_subject
+    return cohort(ArrayCases(images, labels, subjects, sites, folds, names, waived, volume=volume))
 
 
 def cohort(cases: ArrayCases, task: str = "classification") -> Cohort:

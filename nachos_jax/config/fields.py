@@ -134,6 +134,15 @@ DATA = Section(
             no_result=True,
         ),
         texts("classes", "class names in the order of the probabilities; () = sorted, all that are found"),
+        one_of(
+            "volume",
+            "",
+            ("", "whole", "middle", "mean", "max"),
+            'cases with depth: "whole", or an image of each: its middle slice, its mean or maximum along the '
+            'depth; "" = cases are images',
+            before="",
+        ),
+        whole("depth", 0, 0, 8192, "volumes: slices after resizing, beside height and width", before=0),
         whole("height", 0, 0, 8192, "pixels after resizing; 0 = as stored, when all cases agree"),
         whole("width", 0, 0, 8192, "likewise; set both or neither"),
         one_of("channels", 0, (0, 1, 3), "1 = gray, 3 = colour; 0 = as stored, when all cases agree"),
@@ -336,7 +345,7 @@ SECTIONS = (
 )  # fmt: skip
 FIELDS = {field.key: field for section in SECTIONS for field in section.fields}
 """All fields by key."""
-OF_IMAGES = ("include", "image_key", "height", "width", "channels", "aspect", "cache")
+OF_IMAGES = ("include", "image_key", "height", "width", "channels", "aspect", "cache", "volume", "depth")
 """Fields of config.data that vectors have no use for."""
 OF_VECTORS = ("features", "impute", "case_key")
 """Fields of config.data that images have no use for."""

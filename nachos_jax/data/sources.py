@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nachos_jax.config.fields import WAIVER
+from nachos_jax.config.fields import FIELDS, WAIVER
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import expanded
@@ -29,6 +29,7 @@ from nachos_jax.data import (
     masks,
     npz,
     pair_cache,
+    volumes,
 )
 from nachos_jax.data.arrays import cohort_of
 from nachos_jax.data.columns import case_table, check_cases, further_texts
@@ -96,6 +97,8 @@ def of_source(
         "channels": data.channels,
         "aspect": "fit" if data.aspect == "pad" else data.aspect,
     }
+    if data.volume:  # likewise
+        wanted |= {"volume": data.volume} | ({"depth": data.depth} if data.volume == volumes.WHOLE else {})
     if data.interpolation != "bilinear":  # not told otherwise, so that caches of older versions serve
         wanted["interpolation"] = data.interpolation
 
@@ -117,11 +120,12 @@ def _with_masks(data: DataConfig, reader: TargetReader, progress: decode.Progres
             f"config.data.source = {data.source!r} gives no masks, which the task learns from: it must be "
             f"one of {', '.join(map(repr, WITH_MASKS))}."
         )
-    for name in ("height", "width", "channels"):
+    for name in ("volume", "height", "width", "channels"):
         if getattr(data, name):
             raise UsageError(
-                f"config.data.{name} = {getattr(data, name)}: images with masks are taken as they are "
-                "stored; set it to 0, and choose the part that a step sees in config.task.segmentation."
+                f"config.data.{name} = {getattr(data, name)!r}: images with masks are taken as they are "
+                f"stored; set it to {FIELDS[f'data.{name}'].default!r}, and choose the part that a step sees "
+                "in config.task.segmentation."
             )
     rules = masks.Rules(data.classes, data.subject == WAIVER, data.spellings, data.spacing)
     source = WITH_MASKS[data.source](data)
@@ -226,7 +230,7 @@ def _expanded(path: Path) -> list[tuple[str, Path]]:
 def _prepared(read: ReadCase, row: int, name: str, preparation: Mapping[str, Any]) -> np.ndarray:
     image = read(row)
     decode.finite(image, name)
-    channels, wanted = image.shape[2], preparation["channels"]
+    channels, wanted = image.shape[-1], preparation["channels"]
     if wanted and channels != wanted and not preparation.get("convert_channels", False):
         raise UsageError(
             f"{name} has {channels} channel(s), the model was trained on images with {wanted} (1 = gray, 3 = "
@@ -238,10 +242,13 @@ def _prepared(read: ReadCase, row: int, name: str, preparation: Mapping[str, Any
             f"{name} is stored as {image.dtype}, the training images as {dtype}: their values are on other "
             "scales; convert the image to the bit depth of training."
         )
-    size = (preparation["height"], preparation["width"])
-    if not preparation.get("resized", True) and image.shape[:2] != size:
+    size = tuple(preparation[side] for side in ("depth", "height", "width") if side in preparation)
+    own = image.shape[-1 - len(size) : -1]
+    if not preparation.get("resized", True) and own != size:
         log.warning(
-            "%s has %dx%d pixels (height x width) and is resized to %dx%d: training used images as stored",
-            name, *image.shape[:2], *size,
-        )  # fmt: skip
+            "%s has %s pixels (height x width) and is resized to %s: training used images as stored",
+            name,
+            "x".join(map(str, own)),
+            "x".join(map(str, size)),
+        )
     return prepare(image, preparation)

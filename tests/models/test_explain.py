@@ -191,7 +191,7 @@ def test_occlusion_is_the_mean_fall_over_the_squares_that_cover_a_pixel():
 
 @pytest.mark.parametrize(("length", "side"), [(1, 1), (5, 1), (8, 2), (9, 2), (28, 6), (31, 6), (6, 6)])
 def test_the_occluder_covers_every_pixel_and_stays_inside(length: int, side: int):
-    covers = explain._covers(length, side)
+    covers = explain._covers(length, side, max(1, side // 2))
     assert covers.any(axis=0).all()
     assert set(covers.sum(axis=1)) == {side}
     assert len({tuple(row) for row in covers.tolist()}) == len(covers)
