@@ -11,6 +11,7 @@ import numpy as np
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import volumes
 from nachos_jax.data.columns import Columns
+from nachos_jax.data.volumes import VolumeFile
 
 ReadCase = Callable[[int], np.ndarray]
 """Row number from 0 -> pixels [H, W, C], or [D, H, W, C] of a volume."""
@@ -46,12 +47,14 @@ class Source:
         pixels: how to read their images.
         fault: what is wrong with the files of a table, to be told with what is wrong with its columns.
         notes: what was left out and why, one sentence each.
+        volumes: the files of cases with depth, in their order; () of images and arrays.
     """
 
     columns: Columns
     pixels: Pixels
     fault: UsageError | None = None
     notes: tuple[str, ...] = ()
+    volumes: tuple[VolumeFile, ...] = ()
 
 
 def check_size(height: int, width: int, path: Path) -> None:

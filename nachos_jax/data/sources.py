@@ -29,6 +29,7 @@ from nachos_jax.data import (
     masks,
     npz,
     pair_cache,
+    volume_files,
     volumes,
 )
 from nachos_jax.data.arrays import cohort_of
@@ -38,6 +39,7 @@ from nachos_jax.data.pixels import ReadCase, Source
 from nachos_jax.data.preparation import prepare
 from nachos_jax.data.table import Cohort
 from nachos_jax.data.targets import TargetReader
+from nachos_jax.data.volumes import VolumeFile
 
 READERS = {"digits": digits.read, "npz": npz.read, "folder": folder.read, "csv": csv_table.read}
 """Of images; `nachos_jax.data.features` reads the source "vectors"."""
@@ -61,10 +63,10 @@ def load(data: DataConfig, reader: TargetReader, progress: decode.Progress | Non
     Raises:
         UsageError: anything that the case table or the images have wrong, with row and cure.
     """
-    if data.spacing and not reader.masks:
+    if data.spacing and not reader.masks and not data.volume:
         raise UsageError(
-            f"config.data.spacing = {data.spacing!r} resamples images with masks, and this task has none: "
-            "set config.data.spacing = ''."
+            f"config.data.spacing = {data.spacing!r} resamples volumes, and these cases are images: set "
+            "config.data.spacing = ''."
         )
     if data.source == "vectors":
         return features.load(data, reader)
@@ -99,6 +101,8 @@ def of_source(
     }
     if data.volume:  # likewise
         wanted |= {"volume": data.volume} | ({"depth": data.depth} if data.volume == volumes.WHOLE else {})
+        if data.spacing:
+            source = _of_one_spacing(source, data, wanted)
     if data.interpolation != "bilinear":  # not told otherwise, so that caches of older versions serve
         wanted["interpolation"] = data.interpolation
 
@@ -112,6 +116,29 @@ def of_source(
         images, sizes = build(np.empty)
         pixels = cache.Decoded(images, cache.pixel_digest(images), sizes)
     return cohort_of(table, targets, pixels, wanted, source.notes)
+
+
+def _of_one_spacing(source: Source, data: DataConfig, wanted: dict[str, Any]) -> Source:
+    """The source whose volumes are read at one spacing, which `wanted` then holds."""
+    if not source.volumes or data.volume != volumes.WHOLE:
+        raise UsageError(
+            f"config.data.spacing = {data.spacing!r} resamples whole volumes from files (config.data.source "
+            "= 'csv' or 'folder', config.data.volume = 'whole'): set it to ''."
+        )
+    spacing, sides = volume_files.common_spacing(source.volumes, data.spacing)
+    told = " x ".join(f"{step:.3g}" for step in spacing)
+    if not data.depth:
+        middle, most = (" x ".join(map(str, row.astype(int))) for row in (np.median(sides, 0), sides.max(0)))
+        raise UsageError(
+            f"config.data.spacing = {data.spacing!r}: at {told} mm the volumes have different sizes, "
+            f"{middle} in the middle and at most {most}. Set config.data.depth, config.data.height and "
+            "config.data.width; what is larger is cut about its middle, what is smaller filled up."
+        )
+    wanted |= {"spacing": list(spacing), "aspect": volumes.WINDOW}
+    pixels = replace(source.pixels, open=lambda: volume_files.read_volumes(source.volumes, spacing))
+    cut = int((sides > [data.depth, data.height, data.width]).any(axis=1).sum())
+    note = f"volumes are resampled to {told} mm (depth x height x width); {cut:,} are cut to the size wanted"
+    return replace(source, pixels=pixels, notes=(*source.notes, note))
 
 
 def _with_masks(data: DataConfig, reader: TargetReader, progress: decode.Progress | None) -> Cohort:
@@ -184,14 +211,16 @@ def read_inputs(paths: Sequence[str | Path], preparation: Mapping[str, Any]) -> 
     for path in paths:
         if not given.is_text(str(path)):
             raise UsageError(f"{str(path)!r}: the name is no UTF-8 text; rename the file or folder.")
-        for name, file in _expanded(Path(expanded(os.fspath(path)))):
+        for name, file in _expanded(Path(expanded(os.fspath(path))), bool(preparation.get("volume"))):
             if file.resolve() in files:
                 raise UsageError(f"{name} is the same file as {files[file.resolve()]}; give each image once.")
             files[file.resolve()] = name
     if not files:
         raise UsageError("there is no image to predict; name image files, folders or CSV tables.")
     names = list(files.values())
-    read = read_files(list(files))
+    cases = [VolumeFile(file) for file in files]
+    deep = preparation.get("volume")
+    read = volume_files.read_volumes(cases, preparation.get("spacing")) if deep else read_files(list(files))
     images = checks.together(
         *(partial(_prepared, read, row, name, preparation) for row, name in enumerate(names))
     )
@@ -204,15 +233,18 @@ def is_vectors(preparation: Mapping[str, Any]) -> bool:
     return "features" in preparation
 
 
-def _expanded(path: Path) -> list[tuple[str, Path]]:
-    """(name, file) of every image that one input stands for."""
+def _expanded(path: Path, deep: bool) -> list[tuple[str, Path]]:
+    """(name, file) of every image, or volume, that one input stands for."""
+    if os.path.isdir(path) and deep and volume_files.is_series(path):
+        return [(str(path), path)]
     if os.path.isdir(path):
-        listing = folder.find_images(path)
+        listing = folder.find_images(path, volumes=deep)
         for note in listing.notes:
             log.warning("%s: %s", path, note)
         found = [(str(path / name), path / name) for name in listing.images]
         if not found:
-            raise UsageError(f"{path} holds no PNG, JPEG, TIFF or DICOM image; name another folder.")
+            kinds = "NIfTI, NRRD or DICOM volume" if deep else "PNG, JPEG, TIFF or DICOM image"
+            raise UsageError(f"{path} holds no {kinds}; name another folder.")
         return found
     if path.suffix.lower() == ".csv":
         sheet = csv_table.read_sheet(path)
@@ -222,7 +254,8 @@ def _expanded(path: Path) -> list[tuple[str, Path]]:
                 f"column that holds the files.{checks.hint('path', sheet.header)}"
             )
         listed = sheet.column("path")
-        return list(zip(listed, csv_table.find_files(sheet, listed), strict=True))
+        series = [""] * len(listed) if deep else ()
+        return list(zip(listed, csv_table.find_files(sheet, listed, series), strict=True))
     given.check_input(path)
     return [(str(path), path)]
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +18,26 @@ WAYS = (WHOLE, "middle", "mean", "max")
 each: the middle slice, the mean or the maximum along the depth."""
 WINDOW = "window"
 """Aspect of volumes of one spacing: cut or filled up about their middle, never stretched."""
-MOST_VOXELS = 2**31 - 1
-"""Values of one volume; more is a damaged header or an attack."""
+
+
+@dataclass(frozen=True)
+class VolumeFile:
+    """Where a volume lies.
+
+    Attributes:
+        path: a file, or the folder that holds the files of a DICOM series.
+        series: Series Instance UID, where a folder holds several.
+    """
+
+    path: Path
+    series: str = ""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files that its voxels come from; of a folder those of every series."""
+        if not os.path.isdir(self.path):
+            return (self.path,)
+        return tuple(sorted(file for file in self.path.iterdir() if file.is_file()))
 
 
 def check_stack(shape: tuple[int, ...], what: str) -> None:

@@ -66,7 +66,7 @@ ARRAYS = {
         ["row 2 (counted from 0)", "site ''", "write 'unknown'"],
     ),
     "volumes": ({"images": VOLUMES}, {}, ["(4, 5, 6, 7)", "config.data.volume", "'middle'"]),
-    "five axes": ({"images": VOLUMES[..., None]}, {}, ["(4, 5, 6, 7, 1)", "2-D"]),
+    "five axes": ({"images": VOLUMES[..., None]}, {}, ["(4, 5, 6, 7, 1)", "config.data.volume"]),
     "channels first": ({"images": np.zeros((4, 3, 5, 6))}, {}, ["channels first", "moveaxis"]),
     "four channels": ({"images": np.zeros((4, 5, 6, 4))}, {}, ["four channels", "images[..., :3]"]),
     "vectors": ({"images": np.zeros((4, 30))}, {}, ["(4, 30)", "(N, H, W)"]),
