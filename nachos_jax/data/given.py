@@ -92,7 +92,8 @@ def cure_of_image(path: Path) -> str:
     name = path.name.lower()
     if name.endswith(VOLUMES):
         known = name.endswith((".nii", ".nii.gz", ".nrrd"))
-        return "set config.data.volume" if known else "save it as NIfTI, and set config.data.volume"
+        read = "set config.data.volume = 'whole', or 'middle', 'mean' or 'max' for an image of each"
+        return read if known else f"save it as NIfTI, and {read}"
     return "save it as PNG, TIFF or DICOM" if name.endswith((*OTHER_IMAGES, ".npz", ".pdf")) else ""
 
 

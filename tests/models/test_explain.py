@@ -201,17 +201,18 @@ def test_the_occluder_covers_every_pixel_and_stays_inside(length: int, side: int
 
 
 @METHOD
+@pytest.mark.parametrize("space", [(9, 12), (5, 9, 6)])
 @pytest.mark.parametrize("name", SMALL)
-def test_every_architecture_gives_maps(method, name: str):
-    images = jax.random.normal(jax.random.key(3), (2, 9, 12, 3))
-    by = by_hparams((9, 12, 3), **SMALL[name])
+def test_every_architecture_gives_maps(method, name: str, space: tuple[int, ...]):
+    images = jax.random.normal(jax.random.key(3), (2, *space, 3))
+    by = by_hparams((*space, 3), **SMALL[name])
     found = explained(method, by, images, ones(images, 2))
-    assert found.maps.shape == (2, 9, 12)
+    assert found.maps.shape == (2, *space)
     assert found.maps.dtype == jnp.float32
     values = np.asarray(found.maps)
     assert values.min() >= 0
     assert values.max() <= 1
-    np.testing.assert_allclose(values.max(axis=(1, 2)), np.asarray(found.peak) > 0, atol=1e-6)
+    np.testing.assert_allclose(values.reshape(2, -1).max(1), np.asarray(found.peak) > 0, atol=1e-6)
     plain = jax.jit(lambda x: by()(x, evaluation({})))(images)
     np.testing.assert_allclose(found.logits, plain, atol=1e-5)
 

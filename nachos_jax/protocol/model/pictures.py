@@ -57,7 +57,7 @@ def picture(image: np.ndarray, heat: np.ndarray, words: Sequence[str] = (), larg
     """
     if image.ndim == 4:
         place = _highest(heat)
-        image, heat = planes(image, place), planes(heat[..., None], place)[..., 0]
+        image, heat = planes(image, place, image.max()), planes(heat[..., None], place, 0.0)[..., 0]
     shown = _panel(image, largest)
     width, height = shown.size
     value = _resized(heat, shown.size)
@@ -82,18 +82,22 @@ def legend(method: str, name: str, peak: float) -> str:
     return METHODS[method].format(name=name, peak=peak)
 
 
-def planes(volume: np.ndarray, place: Sequence[int]) -> np.ndarray:
-    """[max(H, D), 2 W + H, C]: the planes across depth, height and width through a voxel, side by side.
+def planes(volume: np.ndarray, place: Sequence[int], line: float) -> np.ndarray:
+    """[H + 2 D + 2, max(W, H), C]: planes across depth, height and width through a voxel, one below another.
 
-    Those across height and width have the depth downwards; what they do not fill is the darkest value.
+    Those across height and width have the depth downwards. Lines of one value part them; what they do not
+    fill is the smallest value.
     """
     z, y, x = place
     found = (volume[z], volume[:, y], volume[:, :, x])
-    high = max(len(plane) for plane in found)
-    below = [((0, high - len(plane)), (0, 0), (0, 0)) for plane in found]
+    wide = max(plane.shape[1] for plane in found)
+    edges = [((0, int(number < 2)), (0, 0), (0, 0)) for number in range(3)]
+    filled = [
+        np.pad(plane, ((0, 0), (0, wide - plane.shape[1]), (0, 0)), constant_values=volume.min())
+        for plane in found
+    ]
     return np.concatenate(
-        [np.pad(plane, edge, constant_values=volume.min()) for plane, edge in zip(found, below, strict=True)],
-        1,
+        [np.pad(plane, edge, constant_values=line) for plane, edge in zip(filled, edges, strict=True)]
     )
 
 
