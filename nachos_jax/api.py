@@ -35,7 +35,7 @@ _INSTEAD = {
     "classes": "pass `classes` to cohort_from_arrays",
     "features": "pass `features` to nachos_jax.ArrayCases",
     "impute": "pass `impute` to nachos_jax.ArrayCases",
-    "volume": "pass `volume` to cohort_from_arrays",
+    "volume": "pass `volume` to nachos_jax.ArrayCases",
     **dict.fromkeys(("depth", "height", "width", "channels", "aspect"), _PREPARED),
 }
 """What takes the place of a field when the cases are given."""
@@ -58,7 +58,7 @@ def default_config() -> Any:
     return base.get_config()
 
 
-def cohort_from_arrays(  # noqa: PLR0913
+def cohort_from_arrays(
     images: np.ndarray,
     labels: Sequence | np.ndarray,
     subjects: Sequence | np.ndarray | None = None,
@@ -66,20 +66,18 @@ def cohort_from_arrays(  # noqa: PLR0913
     folds: Sequence | np.ndarray | None = None,
     classes: Sequence[str] | None = None,
     one_case_per_subject: bool = False,
-    volume: str = "",
 ) -> Cohort:
     """A checked case table with its pixels, from arrays.
 
     Args:
-        images: [N, H, W] or [N, H, W, 1 or 3], integers or floats; or vectors [N, D] of features; with
-            `volume` [N, D, H, W] or [N, D, H, W, C].
+        images: [N, H, W] or [N, H, W, 1 or 3], integers or floats; or vectors [N, D] of features; or
+            whole volumes [N, D, H, W, C]. For an image of each volume see `nachos_jax.ArrayCases`.
         labels: [N] class names or numbers.
         subjects: [N] subject of each case.
         sites: [N] site of each case.
         folds: [N] predefined folds.
         classes: names in the order of the probabilities; sorted when not given.
         one_case_per_subject: you state that no subject has two cases; then leave `subjects` out.
-        volume: "whole" for cases with depth, or "middle", "mean" or "max" for an image of each.
 
     Returns:
         The cohort.
@@ -90,7 +88,8 @@ def cohort_from_arrays(  # noqa: PLR0913
     from nachos_jax.data.arrays import ArrayCases
 
     names = tuple(classes or ())
-    waived = one_case_per_subject
+    # Five axes can be nothing else; of four, the last may be meant for channels.
+    volume, waived = "whole" if getattr(images, "ndim", 0) == 5 else "", one_case_per_subject
     return cohort(ArrayCases(images, labels, subjects, sites, folds, names, waived, volume=volume))
 
 

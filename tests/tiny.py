@@ -44,7 +44,7 @@ def volumes(dtype: str = "uint8") -> Cohort:
     images, labels, folds = arrays(dtype)
     subjects = np.asarray([f"s{i // 2:02d}" for i in range(CASES)])
     slices = np.stack([images // 2, images, images // 4], axis=1).astype(dtype)
-    return cohort_from_arrays(slices, labels, subjects=subjects, folds=folds, volume="whole")
+    return cohort_from_arrays(slices[..., None], labels, subjects=subjects, folds=folds)
 
 
 def config(**changes: Any):

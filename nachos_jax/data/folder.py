@@ -66,7 +66,10 @@ def read(data: DataConfig) -> Source:
     labels = None if data.label_key in NO_LABEL_KEY else extracted(data.label_key, "label_key", names)
     if labels is None:
         labels = _labels(root, names)
-        _no_empty_class(root, {name.partition("/")[0] for name in [*names, *found.left_out[_EXCLUDED]]})
+        kinds = "NIfTI, NRRD or DICOM volume" if data.volume else "PNG, JPEG, TIFF or DICOM image"
+        _no_empty_class(
+            root, {name.partition("/")[0] for name in [*names, *found.left_out[_EXCLUDED]]}, kinds
+        )
         if not data.volume:
             layout.check_classes(root, names)
     files = _distinct([root / name for name in names], names)
@@ -177,7 +180,7 @@ def _labels(root: Path, names: Sequence[str]) -> list[str]:
     return [name.partition("/")[0] for name in names]
 
 
-def _no_empty_class(root: Path, labels: set[str]) -> None:
+def _no_empty_class(root: Path, labels: set[str], kinds: str) -> None:
     empty = [
         folder
         for folder in sorted(root.iterdir())
@@ -185,8 +188,8 @@ def _no_empty_class(root: Path, labels: set[str]) -> None:
     ]
     if empty:
         raise UsageError(
-            f"{', '.join(map(str, empty[:8]))} holds no image or volume that is read here; every sub-folder "
-            "is a class. Add its images or remove the folder."
+            f"{', '.join(map(str, empty[:8]))} holds no {kinds}; every sub-folder is "
+            "a class. Add its images or remove the folder."
         )
 
 

@@ -108,7 +108,7 @@ def _check_images(shape: tuple[int, ...], what: str) -> None:
     if len(shape) > 4 or (len(shape) == 4 and shape[3] not in (1, 3)):
         raise UsageError(
             f"{what} has shape {shape}, a stack of volumes: set config.data.volume = 'whole', or 'middle', "
-            "'mean' or 'max' for an image of each."
+            "'mean' or 'max' for an image of each (from Python: nachos_jax.ArrayCases(..., volume='whole'))."
         )
     if len(shape) < 3:
         raise UsageError(

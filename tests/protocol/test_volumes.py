@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -55,13 +56,15 @@ def test_other_tasks_take_volumes(task: str, cohort: Cohort):
 
 
 def test_a_projection_is_an_image(cohort: Cohort):
-    flat = nachos_jax.cohort_from_arrays(
-        dense(cohort), np.asarray(cohort.targets.values), one_case_per_subject=True, volume="max"
-    )
+    labels = np.asarray(cohort.targets.values)
+    cases = nachos_jax.ArrayCases(dense(cohort)[..., 0], labels, one_case_per_subject=True, volume="max")
+    flat = nachos_jax.cohort(cases)
     np.testing.assert_array_equal(dense(flat), dense(cohort).max(axis=1))
     assert flat.preparation["volume"] == "max"
     with pytest.raises(UsageError, match="volume = 'min': must be '' or one of 'whole', 'middle'"):
-        nachos_jax.cohort_from_arrays(dense(cohort), [0] * 96, one_case_per_subject=True, volume="min")
+        nachos_jax.cohort(dataclasses.replace(cases, volume="min"))
+    with pytest.raises(UsageError, match=r"a stack of volumes: .*ArrayCases\(..., volume='whole'\)"):
+        nachos_jax.cohort_from_arrays(dense(cohort)[..., 0], labels, one_case_per_subject=True)
 
 
 def test_a_model_predicts_and_explains_volumes(place: Path, cohort: Cohort):
