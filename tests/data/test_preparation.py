@@ -63,12 +63,12 @@ def deep(depth: int = 0, height: int = 0, width: int = 0, aspect: str = "stretch
 def test_volumes_get_their_size_in_their_range(dtype: type, sides: tuple, size: tuple):
     volume = RNG.integers(-99 if dtype == np.int16 else 0, 99, (*sides, 2)).astype(dtype)
     for aspect in ("stretch", "fit", "window"):
-        got = prepare(volume, deep(*size, aspect))
+        got = prepare(volume, deep(*size, aspect=aspect))
         assert got.shape == (*size, 2)
         assert got.dtype == dtype
         black = 0 if dtype == np.uint8 else volume.min()
         assert min(volume.min(), black) - 1e-4 <= got.min() <= got.max() <= volume.max() + 1e-4
-        flat = prepare(np.full_like(volume, 7), deep(*size, "stretch"))
+        flat = prepare(np.full_like(volume, 7), deep(*size, aspect="stretch"))
         np.testing.assert_allclose(flat, 7, rtol=1e-5)
     assert prepare(volume, deep()) is volume
 

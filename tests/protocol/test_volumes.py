@@ -64,7 +64,7 @@ def test_a_projection_is_an_image(cohort: Cohort):
     with pytest.raises(UsageError, match="volume = 'min': must be '' or one of 'whole', 'middle'"):
         nachos_jax.cohort(dataclasses.replace(cases, volume="min"))
     with pytest.raises(UsageError, match=r"a stack of volumes: .*ArrayCases\(..., volume='whole'\)"):
-        nachos_jax.cohort_from_arrays(dense(cohort)[..., 0], labels, one_case_per_subject=True)
+        nachos_jax.cohort_from_arrays(dense(cohort)[:, :2, ..., 0], labels, one_case_per_subject=True)
 
 
 def test_a_model_predicts_and_explains_volumes(place: Path, cohort: Cohort):
