@@ -94,7 +94,7 @@ DATA = Section(
             "spacing",
             "",
             ("", "mean", "median"),
-            'of masks and whole volumes: resampled to the mean or median spacing of all headers; "" = as stored',
+            'of masks and whole volumes: resampled to the mean or median of all headers; "" = as stored',
             before="",
         ),
         texts("target_keys", "arrays or columns of the targets, where a task has several", before=[]),
