@@ -36,7 +36,8 @@ _INSTEAD = {
     "features": "pass `features` to nachos_jax.ArrayCases",
     "impute": "pass `impute` to nachos_jax.ArrayCases",
     "subset": "pass the arrays of a part of the subjects",
-    **dict.fromkeys(("height", "width", "channels", "aspect", "facing", "frame", "voi"), _PREPARED),
+    "volume": "pass `volume` to nachos_jax.ArrayCases",
+    **dict.fromkeys(("depth", "height", "width", "channels", "aspect", "facing", "frame", "voi"), _PREPARED),
 }
 """What takes the place of a field when the cases are given."""
 
@@ -70,7 +71,8 @@ def cohort_from_arrays(
     """A checked case table with its pixels, from arrays.
 
     Args:
-        images: [N, H, W] or [N, H, W, 1 or 3], integers or floats; or vectors [N, D] of features.
+        images: [N, H, W] or [N, H, W, 1 or 3], integers or floats; or vectors [N, D] of features; or
+            whole volumes [N, D, H, W, C]. For an image of each volume see `nachos_jax.ArrayCases`.
         labels: [N] class names or numbers.
         subjects: [N] subject of each case.
         sites: [N] site of each case.
@@ -87,7 +89,9 @@ def cohort_from_arrays(
     from nachos_jax.data.arrays import ArrayCases
 
     names = tuple(classes or ())
-    return cohort(ArrayCases(images, labels, subjects, sites, folds, names, one_case_per_subject))
+    # Five axes can be nothing else; of four, the last may be meant for channels.
+    volume, waived = "whole" if getattr(images, "ndim", 0) == 5 else "", one_case_per_subject
+    return cohort(ArrayCases(images, labels, subjects, sites, folds, names, waived, volume=volume))
 
 
 def cohort(cases: ArrayCases, task: str = "classification") -> Cohort:

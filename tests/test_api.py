@@ -28,6 +28,8 @@ IDLE: dict[str, tuple[Any, str]] = {
     "subject": (WAIVER, "pass one_case_per_subject=True"),
     "target_keys": (("y", "z"), "the cohort holds cases"),
     "classes": (("1", "0", "2"), "pass `classes` to cohort_from_arrays"),
+    "volume": ("whole", "pass `volume` to nachos_jax.ArrayCases"),
+    "depth": (32, "prepare the images"),
     "height": (32, "prepare the images"),
     "width": (32, "prepare the images"),
     "channels": (1, "prepare the images"),

@@ -39,6 +39,14 @@ def cohort(dtype: str = "uint8") -> Cohort:
     return cohort_from_arrays(images, labels, subjects=subjects, folds=folds)
 
 
+def volumes(dtype: str = "uint8") -> Cohort:
+    """The same cases as volumes [3, 6, 6, 1], whose slices are darkened images."""
+    images, labels, folds = arrays(dtype)
+    subjects = np.asarray([f"s{i // 2:02d}" for i in range(CASES)])
+    slices = np.stack([images // 2, images, images // 4], axis=1).astype(dtype)
+    return cohort_from_arrays(slices[..., None], labels, subjects=subjects, folds=folds)
+
+
 def config(**changes: Any):
     """A ConfigDict for the cohort; names like training__epochs set fields."""
     values = default_config()

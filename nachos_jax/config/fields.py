@@ -96,7 +96,7 @@ DATA = Section(
             "spacing",
             "",
             ("", "mean", "median"),
-            'of images with masks: resampled to the mean or median spacing of all headers; "" = as stored',
+            'of masks and whole volumes: resampled to the mean or median of all headers; "" = as stored',
             before="",
         ),
         texts("target_keys", "arrays or columns of the targets, where a task has several", before=[]),
@@ -136,6 +136,15 @@ DATA = Section(
             no_result=True,
         ),
         texts("classes", "class names in the order of the probabilities; () = sorted, all that are found"),
+        one_of(
+            "volume",
+            "",
+            ("", "whole", "middle", "mean", "max"),
+            'cases with depth: "whole", or an image of each: its middle slice, its mean or maximum along the '
+            'depth; "" = cases are images',
+            before="",
+        ),
+        whole("depth", 0, 0, 8192, "volumes: slices after resizing, beside height and width", before=0),
         whole("height", 0, 0, 8192, "pixels after resizing; 0 = as stored, when all cases agree"),
         whole("width", 0, 0, 8192, "likewise; set both or neither"),
         one_of("channels", 0, (0, 1, 3), "1 = gray, 3 = colour; 0 = as stored, when all cases agree"),
@@ -392,6 +401,8 @@ OF_IMAGES = (
     "frame",
     "voi",
     "cache",
+    "volume",
+    "depth",
 )
 """Fields of config.data that vectors have no use for."""
 OF_VECTORS = ("features", "impute", "case_key")

@@ -131,6 +131,17 @@ def _check_size(values: Mapping[str, Any]) -> None:
         raise UsageError(
             f"config.data.height = {height} with config.data.width = {width}: set both, or neither (0)."
         )
+    volume, depth = values["data.volume"], values["data.depth"]
+    if depth and volume != "whole":
+        raise UsageError(
+            f"config.data.depth = {depth} does nothing for config.data.volume = {volume!r}: set it to 0, or "
+            "config.data.volume = 'whole'."
+        )
+    if volume == "whole" and bool(depth) != bool(height):
+        raise UsageError(
+            f"config.data.depth = {depth} with config.data.height = {height} and config.data.width = "
+            f"{width}: set all three, or none (0)."
+        )
 
 
 def _check_path(values: Mapping[str, Any]) -> None:

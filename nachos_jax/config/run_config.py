@@ -58,6 +58,8 @@ class DataConfig:
     """Further columns to read, those that config.report names."""
     predefined: bool
     """Whether config.folds.scheme divides the cases by the fold column."""
+    volume: str = ""
+    depth: int = 0
     interpolation: str = "bilinear"
     """By which images are resized; those for a backbone as its weights expect it."""
 
@@ -176,7 +178,8 @@ class RunConfig:
     @property
     def augmentations(self) -> frozenset[str]:
         """Augmentations that any trial of this run can use; the others are not compiled in."""
-        return frozenset(name for name in hp.AUGMENTATION if self.uses(name))
+        names = (*hp.AUGMENTATION, hp.FLIP_DEPTH.name)
+        return frozenset(name for name in names if name in self.defaults and self.uses(name))
 
     def uses(self, name: str) -> bool:
         """True when some trial of this run can give the hyperparameter another value than 0."""

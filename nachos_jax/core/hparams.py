@@ -172,6 +172,18 @@ _AUGMENTATION = (
     _strength("noise", 5.0, "largest SD of added Gaussian noise, in SDs of the training pixels"),
 )
 
+FLIP_DEPTH = _number(
+    "flip_depth",
+    0.0,
+    0.0,
+    1.0,
+    "volumes: probability of a flip along the depth",
+    section="augmentation",
+    absent=0.0,
+    tasks=("classification", "multilabel", "regression"),
+)
+"""Of the tasks whose cases may be whole volumes; segmentation has its own."""
+
 REGULARISATION: tuple[Hyperparameter, ...] = (
     _number("dropout", 0.0, 0.0, 0.95, "drop probability before the classifier"),
     *_AUGMENTATION,

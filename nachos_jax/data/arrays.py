@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.data import cache, census, checks, decode, features, masks
+from nachos_jax.data import cache, census, checks, decode, features, masks, volumes
 from nachos_jax.data.columns import Columns, case_table, check_cases, target_texts, texts
-from nachos_jax.data.pixels import Pixels, check_stack, narrowed
+from nachos_jax.data.pixels import Pixels, check_stack, narrowed, with_channels
 from nachos_jax.data.store import Dense
 from nachos_jax.data.table import CaseTable, Cohort, identity
 from nachos_jax.data.targets import TargetReader, Targets
@@ -34,6 +34,8 @@ class ArrayCases:
         names: of the classes in the order wanted, or of the labels; () sorts them, or numbers them.
         one_case_per_subject: states that no subject has two cases.
         spacing: of cases with masks, N times mm of a voxel along each axis.
+        volume: of volumes [N, D, H, W] or [N, D, H, W, C] without masks: "whole", or "middle", "mean" or
+            "max" for an image of each, as config.data.volume.
         spellings: of subjects, sites and classes, as P01 and p01: "refuse", "join" or keep "apart".
         features: names of the D columns of vectors; () numbers them.
         impute: of vectors, what stands for NaN: "mean" or "median" of each fit's training cases, "" refuses.
@@ -50,6 +52,7 @@ class ArrayCases:
     features: Sequence[str] = ()
     impute: str = ""
     spacing: Sequence[Sequence[float]] | None = None
+    volume: str = ""
 
 
 def cohort(cases: ArrayCases, reader: TargetReader) -> Cohort:
@@ -67,7 +70,10 @@ def cohort(cases: ArrayCases, reader: TargetReader) -> Cohort:
     images = np.asarray(cases.images)
     vectors = images.ndim == 2
     if not vectors:
-        check_stack(images.shape, images.dtype, "images")
+        if cases.volume not in ("", *volumes.WAYS):
+            ways = ", ".join(map(repr, volumes.WAYS))
+            raise UsageError(f"volume = {cases.volume!r}: must be '' or one of {ways}.")
+        check_stack(images.shape, images.dtype, "images", cases.volume)
     columns = _columns(cases, len(images))
     check_cases(columns)
     targets, table = checks.together(
@@ -78,9 +84,9 @@ def cohort(cases: ArrayCases, reader: TargetReader) -> Cohort:
         return features.given(table, targets, images, cases.features, cases.impute)
     if cases.features or cases.impute:
         raise UsageError(f"features and impute belong to vectors [N, D], and the images are {images.shape}.")
-    stack = narrowed(images)
-    stack = stack[..., None] if stack.ndim == 3 else stack
+    stack = with_channels(narrowed(images), cases.volume)
     wanted = {"height": 0, "width": 0, "channels": 0, "aspect": "stretch"}
+    wanted |= {"volume": cases.volume, "depth": 0} if cases.volume else {}
     pixels = Pixels(len(stack), columns.where, lambda: stack.__getitem__)
     decoded, sizes = decode.decode(pixels, wanted, np.empty)
     return cohort_of(table, targets, cache.Decoded(decoded, cache.pixel_digest(decoded), sizes), wanted)
@@ -148,8 +154,11 @@ def cohort_of(
     notes: Sequence[str] = (),
 ) -> Cohort:
     """Puts a cohort of images together; `wanted` is the preparation that the config asked for."""
-    height, width, channels = pixels.images.shape[1:]
+    *depth, height, width, channels = pixels.images.shape[1:]
+    of_volumes = {name: wanted[name] for name in ("volume", "spacing") if name in wanted}
     preparation = {
+        **of_volumes,
+        **({"depth": depth[0]} if depth else {}),
         "height": height,
         "width": width,
         "channels": channels,

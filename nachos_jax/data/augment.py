@@ -12,12 +12,15 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 
-from nachos_jax.core.hparams import AUGMENTATION, GEOMETRIC
+from nachos_jax.core.hparams import AUGMENTATION, FLIP_DEPTH, GEOMETRIC
+from nachos_jax.data import augment_volumes
 
 Strengths = Mapping[str, jax.Array | float]
 
 _DRAWS: tuple[str, ...] = (*AUGMENTATION, "shift_width")
 """Uniform numbers that a case draws, whatever is enabled, so that no operation changes another's."""
+_OF_VOLUMES = (*_DRAWS, FLIP_DEPTH.name, "shift_depth", "turn_height", "turn_width")
+_KNOWN = (*AUGMENTATION, FLIP_DEPTH.name)
 
 
 def augment(images: jax.Array, strengths: Strengths, key: jax.Array, enabled: frozenset[str]) -> jax.Array:
@@ -27,25 +30,28 @@ def augment(images: jax.Array, strengths: Strengths, key: jax.Array, enabled: fr
     which interpolate.
 
     Args:
-        images: [B, H, W, C] float32, normalised: one unit is one SD of the training cases.
+        images: [B, H, W, C] or [B, D, H, W, C] float32, normalised: one unit is one SD of the training
+            cases. Volumes of few slices (see `augment_volumes.turns_within_slices`) turn within them alone,
+            others about all axes.
         strengths: a scalar, traced or not, for each enabled operation, in the units of
             `nachos_jax.core.hparams`.
         key: random key of this batch.
-        enabled: names of `nachos_jax.core.hparams.AUGMENTATION`; the others cost nothing.
+        enabled: names of `nachos_jax.core.hparams.AUGMENTATION`, of volumes FLIP_DEPTH too; the others
+            cost nothing.
 
     Returns:
-        [B, H, W, C] float32.
+        As `images`.
 
     Raises:
         ValueError: an enabled operation is unknown or has no strength.
     """
-    unknown = enabled - set(AUGMENTATION)
+    unknown = enabled - set(_KNOWN)
     missing = enabled - set(strengths)
     if unknown or missing:
         raise ValueError(f"augmentation: unknown {sorted(unknown)}, without strength {sorted(missing)}.")
     if not enabled:
         return images
-    used = {name: jnp.asarray(strengths[name], jnp.float32) for name in AUGMENTATION if name in enabled}
+    used = {name: jnp.asarray(strengths[name], jnp.float32) for name in _KNOWN if name in enabled}
     keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(len(images)))
     return jax.vmap(lambda image, own: _augment_case(image, used, own))(images, keys)
 
@@ -101,11 +107,12 @@ def _split(position: jax.Array, length: int) -> tuple[jax.Array, jax.Array]:
 
 
 def _augment_case(image: jax.Array, strengths: Mapping[str, jax.Array], key: jax.Array) -> jax.Array:
-    """One image [H, W, C]: geometry first, then intensities, noise last."""
+    """One image [H, W, C] or volume [D, H, W, C]: geometry first, then intensities, noise last."""
     own, grain = jax.random.split(key)
     # One draw for all operations: XLA's CPU backend takes half a second to compile each.
-    draws = dict(zip(_DRAWS, jax.random.uniform(own, (len(_DRAWS),)), strict=True))
-    for name, axis in (("flip_horizontal", 1), ("flip_vertical", 0)):
+    numbers = _OF_VOLUMES if image.ndim == 4 else _DRAWS
+    draws = dict(zip(numbers, jax.random.uniform(own, (len(numbers),)), strict=True))
+    for name, axis in (("flip_horizontal", -2), ("flip_vertical", -3), (FLIP_DEPTH.name, -4)):
         if name in strengths:
             image = jnp.where(draws[name] < strengths[name], jnp.flip(image, axis), image)
     if any(name in strengths for name in GEOMETRIC):
@@ -124,11 +131,18 @@ def _symmetric(draw: jax.Array, largest: jax.Array) -> jax.Array:
 
 
 def _move(image: jax.Array, strengths: Mapping[str, jax.Array], draws: Mapping[str, jax.Array]) -> jax.Array:
-    degrees, down, factor = (
-        _symmetric(draws[name], strengths.get(name, jnp.float32(0.0))) for name in GEOMETRIC
-    )
-    across = _symmetric(draws["shift_width"], strengths.get("shift", jnp.float32(0.0)))
-    return resample(image, degrees, jnp.stack([down, across]), 1.0 + factor)
+    def drawn(name: str, draw: str = "") -> jax.Array:
+        return _symmetric(draws[draw or name], strengths.get(name, jnp.float32(0.0)))
+
+    degrees, down, factor = map(drawn, GEOMETRIC)
+    across = drawn("shift", "shift_width")
+    if image.ndim == 3:
+        return resample(image, degrees, jnp.stack([down, across]), 1.0 + factor)
+    turns = jnp.stack([degrees, drawn("rotation", "turn_height"), drawn("rotation", "turn_width")])
+    if augment_volumes.turns_within_slices(image.shape):
+        turns = turns * jnp.asarray([1.0, 0.0, 0.0], jnp.float32)
+    shift = jnp.stack([drawn("shift", "shift_depth"), down, across])
+    return augment_volumes.resample(image, turns, shift, 1.0 + factor)
 
 
 def _brighten(image: jax.Array, change: jax.Array) -> jax.Array:

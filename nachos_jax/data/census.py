@@ -56,7 +56,8 @@ def _names(cohort: Cohort) -> Iterator[str]:
 def sizes(counts: Counter[tuple[int, ...]]) -> str:
     """Sizes of images before they are resized, the commonest first."""
     named = Counter({" x ".join(map(str, shape)): number for shape, number in counts.items()})
-    return f"sizes as stored (height x width x channels): {_listed(named)}"
+    depth = "depth x " if any(len(shape) == 4 for shape in counts) else ""
+    return f"sizes as stored ({depth}height x width x channels): {_listed(named)}"
 
 
 def _listed(counts: Counter[str]) -> str:

@@ -6,19 +6,20 @@ import csv
 import io
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import expanded
-from nachos_jax.data import checks
+from nachos_jax.data import checks, volume_files
 from nachos_jax.data.columns import Columns
 from nachos_jax.data.image_files import read_files
 from nachos_jax.data.masks import MaskSource, Pair
 from nachos_jax.data.pair_files import read_pair
 from nachos_jax.data.pixels import Pixels, Source
+from nachos_jax.data.volumes import VolumeFile
 
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}
 """That people use instead of commas."""
@@ -86,17 +87,23 @@ def read(data: DataConfig) -> Source:
     sheet = read_sheet(Path(expanded(data.path)))
     paths = _paths(sheet, data)
     roles = found_roles(sheet, data)
+    series = sheet.column("series") if data.volume and "series" in sheet.header else [""] * len(paths)
     files, fault = [], None
     try:
-        files = find_files(sheet, paths)
+        files = find_files(sheet, paths, series if data.volume else ())
     except UsageError as error:
         fault = error
 
     def where(row: int) -> str:
         return f"{sheet.where(row)} ({paths[row]})"
 
+    columns = columns_of(sheet, data, roles, paths)
+    if data.volume:
+        names = [f"{path} {one}".strip() for path, one in zip(paths, series, strict=True)]
+        cases = tuple(map(VolumeFile, files, series))
+        return volume_files.source(replace(columns, names=names), cases, where, fault)
     pixels = Pixels(len(files), where, lambda: read_files(files, data.frame, data.voi), tuple(files))
-    return Source(columns_of(sheet, data, roles, paths), pixels, fault=fault)
+    return Source(columns, pixels, fault=fault)
 
 
 def read_masks(data: DataConfig) -> MaskSource:
@@ -205,8 +212,10 @@ def read_sheet(path: Path, separator: str = ",") -> Sheet:
     return Sheet(path, header, tuple(rows), tuple(numbers))
 
 
-def find_files(sheet: Sheet, paths: Sequence[str]) -> list[Path]:
+def find_files(sheet: Sheet, paths: Sequence[str], series: Sequence[str] = ()) -> list[Path]:
     """The file of each row; relative paths start at the table's folder.
+
+    With the series of each row, "" where it names none, they may be folders of DICOM files too.
 
     Raises:
         UsageError: an empty path, a file that is missing, or one that two rows name in any spelling.
@@ -216,14 +225,15 @@ def find_files(sheet: Sheet, paths: Sequence[str]) -> list[Path]:
     lost = [
         (row, f"there is no file {paths[row]!r} ({file})")
         for row, file in enumerate(files)
-        if not os.path.isfile(file)
+        if not (os.path.isfile(file) or (series and os.path.isdir(file)))
     ]
     checks.refuse(
         lost, sheet.where, "mend the path, which starts at the folder of the table, or drop the row"
     )
     files = [file.resolve() for file in files]
-    first: dict[Path, int] = {}
-    twice = [(row, first[file]) for row, file in enumerate(files) if first.setdefault(file, row) != row]
+    first: dict[tuple[Path, str], int] = {}
+    keys = list(zip(files, series or [""] * len(files), strict=True))
+    twice = [(row, first[key]) for row, key in enumerate(keys) if first.setdefault(key, row) != row]
     checks.refuse(
         [
             (row, f"path {paths[row]!r} is the same file as {paths[before]!r} at {sheet.where(before)}")

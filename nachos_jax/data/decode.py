@@ -41,7 +41,7 @@ def decode(
         progress: told how far it is.
 
     Returns:
-        [N, H, W, C], and how many images had which shape as stored.
+        [N, H, W, C] or [N, D, H, W, C], and how many images had which shape as stored.
 
     Raises:
         UsageError: images that cannot be read, or that differ from the first in size, channels or
@@ -136,25 +136,31 @@ def finite(image: np.ndarray, where: str) -> None:
     if image.dtype.kind == "f":
         bad = np.argwhere(~np.isfinite(image))
         if len(bad):
+            *piece, row, column, _ = bad[0].tolist()
+            at = "".join(f"slice {number}, " for number in piece)
             raise UsageError(
-                f"{where}: {len(bad)} pixel(s) are NaN or infinite (the first at row {bad[0][0]}, column "
-                f"{bad[0][1]}); mend the image or drop the case."
+                f"{where}: {len(bad)} pixel(s) are NaN or infinite (the first at {at}row {row}, column "
+                f"{column}); mend the image or drop the case."
             )
 
 
 def _misfit(image: np.ndarray, images: np.ndarray, pixels: Pixels, row: int, sample: int) -> np.dtype | None:
     """None when the image fits, a wider dtype when that would help; raises when nothing helps."""
     where, first = pixels.where(row), pixels.where(sample)
-    (h, w, c), (height, width, channels) = image.shape, images.shape[1:]
+    (*size, c), (*sides, channels) = image.shape, images.shape[1:]
     if c != channels:
         raise UsageError(
             f"{where} is {_colour(c)}, {first} is {_colour(channels)}; set config.data.channels = 1 (all "
             "gray) or 3 (all colour)."
         )
-    if (h, w) != (height, width):
+    if size != sides:
+        own, other = ("x".join(map(str, lengths)) for lengths in (size, sides))
+        deep = len(size) == 3
+        what, order = ("voxels", "depth x height x width") if deep else ("pixels", "height x width")
+        fields = "config.data.depth, " if deep else ""
         raise UsageError(
-            f"{where} has {h}x{w} pixels, {first} has {height}x{width} (height x width); set "
-            "config.data.height and config.data.width to resize all images to one size."
+            f"{where} has {own} {what}, {first} has {other} ({order}); set {fields}config.data.height and "
+            f"config.data.width to resize all {'volumes' if deep else 'images'} to one size."
         )
     if same_depth(image.dtype, images.dtype):
         return None if fits(image, images.dtype) else np.dtype(np.float32)
@@ -179,4 +185,4 @@ def fits(image: np.ndarray, dtype: np.dtype) -> bool:
 
 
 def _colour(channels: int) -> str:
-    return "gray" if channels == 1 else "colour"
+    return {1: "gray", 3: "colour"}.get(channels, f"of {channels} channels")

@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import expanded
-from nachos_jax.data import checks, layout
+from nachos_jax.data import checks, layout, volume_files
 from nachos_jax.data.columns import Columns
 from nachos_jax.data.given import OTHER_IMAGES, cure_of_image, is_text
-from nachos_jax.data.image_files import is_image, read_files
+from nachos_jax.data.image_files import is_dicom, is_image, read_files
 from nachos_jax.data.pixels import Pixels, Source
+from nachos_jax.data.volumes import VolumeFile
 
 NO_LABEL_KEY = ("", "labels")
 """Values of config.data.label_key with which the first folder is the class; "labels" is the default."""
@@ -58,15 +59,19 @@ def read(data: DataConfig) -> Source:
     root = Path(expanded(data.path))
     if not os.path.isdir(root):
         raise UsageError(f"config.data.path = {str(root)!r}: there is no such folder; mend the path.")
-    found = find_images(root, data.include, data.exclude)
+    found = find_images(root, data.include, data.exclude, volumes=bool(data.volume))
     names = found.images
-    if not data.include:
+    if not data.include and not data.volume:
         layout.check_masks(root, names)
     labels = None if data.label_key in NO_LABEL_KEY else extracted(data.label_key, "label_key", names)
     if labels is None:
         labels = _labels(root, names)
-        _no_empty_class(root, {name.partition("/")[0] for name in [*names, *found.left_out[_EXCLUDED]]})
-        layout.check_classes(root, names)
+        kinds = "NIfTI, NRRD or DICOM volume" if data.volume else "PNG, JPEG, TIFF or DICOM image"
+        _no_empty_class(
+            root, {name.partition("/")[0] for name in [*names, *found.left_out[_EXCLUDED]]}, kinds
+        )
+        if not data.volume:
+            layout.check_classes(root, names)
     files = _distinct([root / name for name in names], names)
     columns = Columns(
         source=str(root),
@@ -79,6 +84,9 @@ def read(data: DataConfig) -> Source:
         sites=extracted(data.site_key, "site_key", names),
         folds=extracted(data.fold_key, "fold_key", names),
     )
+    if data.volume:
+        source = volume_files.source(columns, tuple(map(VolumeFile, files)), lambda row: str(files[row]))
+        return replace(source, notes=found.notes)
     pixels = Pixels(
         len(files),
         lambda row: str(files[row]),
@@ -91,13 +99,19 @@ def read(data: DataConfig) -> Source:
 _EXCLUDED = "not among those that config.data.include and config.data.exclude leave"
 
 
-def find_images(root: Path, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Listing:
-    """All images below a folder.
+def find_images(
+    root: Path, include: Sequence[str] = (), exclude: Sequence[str] = (), volumes: bool = False
+) -> Listing:
+    """All images below a folder, or all volumes.
+
+    A volume is a NIfTI or NRRD file, or DICOM: files that lie in the folder itself or directly in one of its
+    sub-folders hold several frames each, and those of any deeper folder are one series, named by it.
 
     Args:
         root: folder; links to folders are followed, each folder once.
         include: patterns of the files to take, () for all; one without a slash is for the name alone.
         exclude: patterns of files to leave out.
+        volumes: whether volumes are looked for.
 
     Raises:
         UsageError: an image in a format that cannot be read here, a name that is no UTF-8, or a broken link.
@@ -113,7 +127,10 @@ def find_images(root: Path, include: Sequence[str] = (), exclude: Sequence[str] 
             excluded.append(name)
         elif not os.path.isfile(path):
             raise UsageError(f"{path} is a link to a file that is not there; mend or remove the link.")
-        elif is_image(path):
+        elif volumes and (volume_files.has_name(path) or is_dicom(path)):
+            alone = volume_files.has_name(path) or name.count("/") < 2
+            images.append(name if alone else name.rpartition("/")[0])
+        elif is_image(path) and not volumes:
             images.append(name)
         elif path.name.lower().endswith((*OTHER_IMAGES, ".gz")):
             raise UsageError(
@@ -122,8 +139,9 @@ def find_images(root: Path, include: Sequence[str] = (), exclude: Sequence[str] 
             )
         else:
             others.append(name)
-    left_out = {"hidden": hidden, "not PNG, JPEG, TIFF or DICOM": others, _EXCLUDED: excluded}
-    return Listing(sorted(images), left_out)
+    kinds = "NIfTI, NRRD or DICOM" if volumes else "PNG, JPEG, TIFF or DICOM"
+    left_out = {"hidden": hidden, f"not {kinds}": others, _EXCLUDED: excluded}
+    return Listing(sorted(set(images)), left_out)
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
@@ -167,7 +185,7 @@ def _labels(root: Path, names: Sequence[str]) -> list[str]:
     return [name.partition("/")[0] for name in names]
 
 
-def _no_empty_class(root: Path, labels: set[str]) -> None:
+def _no_empty_class(root: Path, labels: set[str], kinds: str) -> None:
     empty = [
         folder
         for folder in sorted(root.iterdir())
@@ -175,7 +193,7 @@ def _no_empty_class(root: Path, labels: set[str]) -> None:
     ]
     if empty:
         raise UsageError(
-            f"{', '.join(map(str, empty[:8]))} holds no PNG, JPEG, TIFF or DICOM image; every sub-folder is "
+            f"{', '.join(map(str, empty[:8]))} holds no {kinds}; every sub-folder is "
             "a class. Add its images or remove the folder."
         )
 

@@ -47,7 +47,7 @@ _STARTS = (
     (b"\x93NUMPY", "a NumPy array"),
 )
 """First bytes of what bears the name of another format."""
-_SLICES = "volumes are not read by this version: save slices or projections as PNG, TIFF or DICOM, then "
+_SLICES = "set config.data.volume = 'whole', or 'middle', 'mean' or 'max' for an image of each, and "
 
 
 def check_source(source: str, path: Path) -> None:
@@ -91,7 +91,9 @@ def cure_of_image(path: Path) -> str:
     """What to do with an image that cannot be read here; "" where its name says nothing."""
     name = path.name.lower()
     if name.endswith(VOLUMES):
-        return "volumes are not read by this version: save slices or projections as PNG, TIFF or DICOM"
+        known = name.endswith((".nii", ".nii.gz", ".nrrd"))
+        read = "set config.data.volume = 'whole', or 'middle', 'mean' or 'max' for an image of each"
+        return read if known else f"save it as NIfTI, and {read}"
     return "save it as PNG, TIFF or DICOM" if name.endswith((*OTHER_IMAGES, ".npz", ".pdf")) else ""
 
 

@@ -76,6 +76,50 @@ def _refuse_claim(image: Any, path: Path) -> None:
         )
 
 
+def header(path: Path) -> Nifti:
+    """What the header of a file says, its values zeros that take no memory.
+
+    Raises:
+        UsageError: as `read`.
+    """
+    import nibabel
+
+    if not os.path.isfile(path):
+        raise UsageError(f"{path}: there is no such file; mend the path.")
+    try:
+        image: Any = nibabel.load(path)
+        steps = [float(step) for step in image.header.get_zooms()[:3]]
+        values = np.broadcast_to(np.int16(0), image.shape)
+        return Nifti(values, (steps[0], steps[1], steps[2]), np.asarray(image.affine, np.float64))
+    except Exception as error:  # as above
+        raise UsageError(f"{path} cannot be read as NIfTI ({error}); replace it by an intact one.") from error
+
+
+def upright(values: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, tuple[float, float, float]]:
+    """A volume turned, by axes alone, to lie as axial slices of DICOM do.
+
+    Its axes then go from feet to head, from front to back and from right to left.
+
+    Args:
+        values: [X, Y, Z] or [X, Y, Z, C].
+        affine: [4, 4], from voxels to mm to the right, the front and the head.
+
+    Returns:
+        [D, H, W] or [D, H, W, C], and mm of a voxel along the three axes.
+    """
+    from nibabel import orientations
+
+    ways = orientations.io_orientation(affine)
+    if np.isnan(ways).any():
+        raise ValueError("its affine drops an axis")
+    turned = orientations.apply_orientation(values, ways)
+    steps = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+    order = [int(np.flatnonzero(ways[:, 0] == axis)[0]) for axis in (2, 1, 0)]
+    depth, height, width = (float(steps[axis]) for axis in order)
+    # From right, front, head as nibabel has them to left and back, whose axes run the other way.
+    return np.swapaxes(turned, 0, 2)[:, ::-1, ::-1], (depth, height, width)
+
+
 def like(values: np.ndarray, source: Path) -> bytes:
     """The file of a mask [X, Y, Z] uint8 that lies as a source file does, with its affine, units and codes.
 

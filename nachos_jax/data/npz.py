@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from nachos_jax.data import checks
 from nachos_jax.data.archive import Archive
 from nachos_jax.data.columns import Columns, further_texts, target_texts, texts
 from nachos_jax.data.masks import MaskSource, Pair
-from nachos_jax.data.pixels import Pixels, ReadCase, Source, check_stack, narrowed
+from nachos_jax.data.pixels import Pixels, ReadCase, Source, check_stack, narrowed, with_channels
 
 SPLIT, SPLITS = "split", ("train", "val", "test")
 FEATURES, NAMES = "features", "feature_names"
@@ -31,17 +32,17 @@ def read(data: DataConfig) -> Source:
     mean the arrays subject, site and fold, where there are such arrays with one value a case.
 
     Raises:
-        UsageError: not an NPZ file, pickled objects, a key that is not there, arrays of unequal length or
-            volumes.
+        UsageError: not an NPZ file, pickled objects, a key that is not there, arrays of unequal length, or
+            volumes where config.data.volume is ''.
     """
     archive = Archive(Path(expanded(data.path)))
-    parts = _parts(archive, data.image_key or "images", check_stack)
+    parts = _parts(archive, data.image_key or "images", functools.partial(check_stack, volume=data.volume))
     where = _Rows(archive.path.name, [(part.images, part.count) for part in parts])
     keys = tuple(part.images for part in parts)
 
     def open_images() -> ReadCase:
         images = narrowed(np.concatenate([archive.array(key) for key in keys]))
-        return (images[..., None] if images.ndim == 3 else images).__getitem__
+        return with_channels(images, data.volume).__getitem__
 
     columns = _columns(archive, parts, data, where)
     return Source(columns, Pixels(where.count, where, open_images, (archive.path,), keys))

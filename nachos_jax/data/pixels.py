@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from nachos_jax.core.errors import UsageError
+from nachos_jax.data import volumes
 from nachos_jax.data.columns import Columns
+from nachos_jax.data.volumes import VolumeFile
 
 ReadCase = Callable[[int], np.ndarray]
-"""Row number from 0 -> pixels [H, W, C]."""
+"""Row number from 0 -> pixels [H, W, C], or [D, H, W, C] of a volume."""
 MOST_PIXELS = 178_956_970
 """Of one image; Pillow takes more for an attack."""
 MOST_VALUES = 1 << 31
@@ -47,12 +49,14 @@ class Source:
         pixels: how to read their images.
         fault: what is wrong with the files of a table, to be told with what is wrong with its columns.
         notes: what was left out and why, one sentence each.
+        volumes: the files of cases with depth, in their order; () of images and arrays.
     """
 
     columns: Columns
     pixels: Pixels
     fault: UsageError | None = None
     notes: tuple[str, ...] = ()
+    volumes: tuple[VolumeFile, ...] = ()
 
 
 def check_size(height: int, width: int, path: Path) -> None:
@@ -87,19 +91,34 @@ def check_volume(count: int, first: np.ndarray, where: str) -> None:
         )
 
 
-def check_stack(shape: tuple[int, ...], dtype: np.dtype, what: str) -> None:
-    """Refuses arrays that are no stack of 2-D images.
+def check_stack(shape: tuple[int, ...], dtype: np.dtype, what: str, volume: str = "") -> None:
+    """Refuses arrays that are no stack of images, or of volumes.
 
     Args:
-        shape: (N, H, W), (N, H, W, 1) or (N, H, W, 3).
+        shape: (N, H, W), (N, H, W, 1) or (N, H, W, 3); of volumes see `nachos_jax.data.volumes`.
         dtype: whole or real numbers, or booleans.
         what: the array, for messages.
+        volume: config.data.volume.
 
     Raises:
         UsageError: another number of axes or channels, no pixels, or another kind of values.
     """
     if dtype.kind not in "biuf":
         raise UsageError(f"{what} holds values of type {dtype}; store images as numbers, best uint8.")
+    if volume:
+        volumes.check_stack(shape, what)
+    else:
+        _check_images(shape, what)
+    if shape[0] and 0 in shape[1:]:
+        raise UsageError(f"{what} has shape {shape}: images of size zero; store images with pixels.")
+
+
+def with_channels(stack: np.ndarray, volume: str = "") -> np.ndarray:
+    """[N, H, W, C] or [N, D, H, W, C] of a stack that has passed `check_stack`."""
+    return stack[..., None] if stack.ndim == (4 if volume else 3) else stack
+
+
+def _check_images(shape: tuple[int, ...], what: str) -> None:
     if len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3):
         raise UsageError(
             f"{what} has shape {shape}, channels first; store it as (N, H, W, {shape[1]}), e.g. with "
@@ -109,16 +128,14 @@ def check_stack(shape: tuple[int, ...], dtype: np.dtype, what: str) -> None:
         raise UsageError(f"{what} has shape {shape}, four channels; drop the alpha channel: images[..., :3].")
     if len(shape) > 4 or (len(shape) == 4 and shape[3] not in (1, 3)):
         raise UsageError(
-            f"{what} has shape {shape}, a stack of volumes; this version reads 2-D images only, shape "
-            "(N, H, W) or (N, H, W, 3). Store slices, or a projection."
+            f"{what} has shape {shape}, a stack of volumes: set config.data.volume = 'whole', or 'middle', "
+            "'mean' or 'max' for an image of each (from Python: nachos_jax.ArrayCases(..., volume='whole'))."
         )
     if len(shape) < 3:
         raise UsageError(
             f"{what} has shape {shape}; images are stored as (N, H, W) or (N, H, W, 3). Vectors (N, D) are "
             "read by config.data.source = 'vectors' (--config=vectors)."
         )
-    if shape[0] and 0 in shape[1:]:
-        raise UsageError(f"{what} has shape {shape}: images of size zero; store images with pixels.")
 
 
 def narrowed(images: np.ndarray) -> np.ndarray:

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from nachos_jax.core.errors import UsageError
+from nachos_jax.data import volumes
+
 BLACK_IS_ZERO = (np.uint8, np.uint16)
 _METHODS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
@@ -16,16 +19,23 @@ def prepare(image: np.ndarray, preparation: Mapping[str, Any]) -> np.ndarray:
     """Brings an image to the channels and the size wanted.
 
     Args:
-        image: [H, W, C] of a stored dtype, C 1 or 3.
+        image: [H, W, C] of a stored dtype, C 1 or 3; or a volume [D, H, W, C] of any C.
         preparation: "height" and "width" (0 = as stored), "channels" (0 = as stored, 1 or 3) and "aspect":
             "stretch"; "fit" resizes within the size wanted and fills up with black; "pad", of models of
             version 1, fills up with black to the ratio wanted before resizing; "interpolation": "bilinear"
             where it is not there, or "bicubic"; "facing": "left" or "right" mirrors images whose brighter
-            half is on the other side.
+            half is on the other side; of volumes "volume" and "depth", see `nachos_jax.data.volumes`.
 
     Returns:
-        [height, width, channels] of the same dtype.
+        [height, width, channels] of the same dtype, or [depth, height, width, channels].
+
+    Raises:
+        UsageError: channels that are neither gray nor colour, and are to become so.
     """
+    if preparation.get("volume"):
+        if preparation["volume"] == volumes.WHOLE:
+            return volumes.sized(_with_channels(image, preparation["channels"]), preparation)
+        image = volumes.flattened(image, preparation["volume"])
     image = _facing(_with_channels(image, preparation["channels"]), preparation.get("facing", ""))
     height, width = preparation["height"], preparation["width"]
     if not height or image.shape[:2] == (height, width):
@@ -52,10 +62,14 @@ def _facing(image: np.ndarray, side: str) -> np.ndarray:
 
 
 def _with_channels(image: np.ndarray, channels: int) -> np.ndarray:
-    if channels in (0, image.shape[2]):
+    if channels in (0, image.shape[-1]):
         return image
+    if image.shape[-1] not in (1, 3):
+        raise UsageError(
+            f"{image.shape[-1]} channels cannot become {channels}: set config.data.channels = 0."
+        )
     if channels == 3:
-        return np.repeat(image, 3, axis=2)
+        return np.repeat(image, 3, axis=-1)
     if image.dtype.kind == "f":
         weights = np.array([0.299, 0.587, 0.114], np.float32)
         return (image.astype(np.float32) @ weights)[..., None].astype(image.dtype)

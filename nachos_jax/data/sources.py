@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nachos_jax.config.fields import WAIVER
+from nachos_jax.config.fields import FIELDS, WAIVER
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.config.windows import OF_FILE, spelled
 from nachos_jax.core.errors import UsageError
@@ -30,6 +30,8 @@ from nachos_jax.data import (
     masks,
     npz,
     pair_cache,
+    volume_files,
+    volumes,
     windows,
 )
 from nachos_jax.data.arrays import cohort_of
@@ -39,6 +41,7 @@ from nachos_jax.data.pixels import ReadCase, Source
 from nachos_jax.data.preparation import prepare
 from nachos_jax.data.table import Cohort
 from nachos_jax.data.targets import TargetReader
+from nachos_jax.data.volumes import VolumeFile
 
 READERS = {"digits": digits.read, "npz": npz.read, "folder": folder.read, "csv": csv_table.read}
 """Of images; `nachos_jax.data.features` reads the source "vectors"."""
@@ -64,10 +67,10 @@ def load(data: DataConfig, reader: TargetReader, progress: decode.Progress | Non
     Raises:
         UsageError: anything that the case table or the images have wrong, with row and cure.
     """
-    if data.spacing and not reader.masks:
+    if data.spacing and not reader.masks and not data.volume:
         raise UsageError(
-            f"config.data.spacing = {data.spacing!r} resamples images with masks, and this task has none: "
-            "set config.data.spacing = ''."
+            f"config.data.spacing = {data.spacing!r} resamples volumes, and these cases are images: set "
+            "config.data.spacing = ''."
         )
     if data.source == "vectors":
         return features.load(data, reader)
@@ -92,6 +95,13 @@ def _check_reading(data: DataConfig, masks_wanted: bool) -> None:
             f"config.data.frame = {data.frame} does nothing here: it is for DICOM and TIFF files of a folder "
             "or CSV table that are cases without masks. Set it back to -1."
         )
+    of_images = {"frame": data.frame >= 0, "voi": data.voi == OF_FILE, "facing": bool(data.facing)}
+    idle = [name for name, given_one in of_images.items() if given_one and (name != "facing" or _whole(data))]
+    if data.volume and idle:
+        raise UsageError(
+            f"config.data.{idle[0]} = {getattr(data, idle[0])!r} is for single images, and config.data.volume "
+            f"= {data.volume!r} takes volumes: set it back to {FIELDS[f'data.{idle[0]}'].default!r}."
+        )
     if data.voi and masks_wanted:
         raise UsageError(
             f"config.data.voi = {data.voi!r} does nothing for images with masks, which are taken as they are "
@@ -102,6 +112,10 @@ def _check_reading(data: DataConfig, masks_wanted: bool) -> None:
             f"config.data.voi = {data.voi!r} reads DICOM headers, and config.data.source = {data.source!r} "
             "has none: give centre and width, like '(40, 400)'."
         )
+
+
+def _whole(data: DataConfig) -> bool:
+    return data.volume == volumes.WHOLE
 
 
 def of_source(
@@ -121,17 +135,20 @@ def of_source(
         "channels": data.channels,
         "aspect": "fit" if data.aspect == "pad" else data.aspect,
     }
+    if data.volume:  # likewise
+        wanted |= {"volume": data.volume} | ({"depth": data.depth} if data.volume == volumes.WHOLE else {})
+        if data.spacing:
+            source = _of_one_spacing(source, data, wanted)
     if data.interpolation != "bilinear":  # not told otherwise, so that caches of older versions serve
         wanted["interpolation"] = data.interpolation
     if data.voi:
         wanted["voi"] = spelled(data.voi)
     if data.frame >= 0:
         wanted["frame"] = data.frame
-    shown = replace(source.pixels, open=lambda: windows.reader(source.pixels.open(), data.voi))
-    notes = (*source.notes, *((_OF_FILE_NOTE,) if data.voi == OF_FILE else ()))
-
     if data.facing:
         wanted["facing"] = data.facing
+    shown = replace(source.pixels, open=lambda: windows.reader(source.pixels.open(), data.voi))
+    notes = (*source.notes, *((_OF_FILE_NOTE,) if data.voi == OF_FILE else ()))
 
     def build(allocate: decode.Allocate) -> tuple[np.ndarray, cache.Sizes]:
         return decode.decode(shown, wanted, allocate, progress)
@@ -145,17 +162,41 @@ def of_source(
     return cohort_of(table, targets, pixels, wanted, notes)
 
 
+def _of_one_spacing(source: Source, data: DataConfig, wanted: dict[str, Any]) -> Source:
+    """The source whose volumes are read at one spacing, which `wanted` then holds."""
+    if not source.volumes or data.volume != volumes.WHOLE:
+        raise UsageError(
+            f"config.data.spacing = {data.spacing!r} resamples whole volumes from files (config.data.source "
+            "= 'csv' or 'folder', config.data.volume = 'whole'): set it to ''."
+        )
+    spacing, sides = volume_files.common_spacing(source.volumes, data.spacing)
+    told = " x ".join(f"{step:.3g}" for step in spacing)
+    if not data.depth:
+        middle, most = (" x ".join(map(str, row.astype(int))) for row in (np.median(sides, 0), sides.max(0)))
+        raise UsageError(
+            f"config.data.spacing = {data.spacing!r}: at {told} mm the volumes have different sizes, "
+            f"{middle} in the middle and at most {most}. Set config.data.depth, config.data.height and "
+            "config.data.width; what is larger is cut about its middle, what is smaller filled up."
+        )
+    wanted |= {"spacing": list(spacing), "aspect": volumes.WINDOW}
+    pixels = replace(source.pixels, open=lambda: volume_files.read_volumes(source.volumes, spacing))
+    cut = int((sides > [data.depth, data.height, data.width]).any(axis=1).sum())
+    note = f"volumes are resampled to {told} mm (depth x height x width); {cut:,} are cut to the size wanted"
+    return replace(source, pixels=pixels, notes=(*source.notes, note))
+
+
 def _with_masks(data: DataConfig, reader: TargetReader, progress: decode.Progress | None) -> Cohort:
     if data.source not in WITH_MASKS:
         raise UsageError(
             f"config.data.source = {data.source!r} gives no masks, which the task learns from: it must be "
             f"one of {', '.join(map(repr, WITH_MASKS))}."
         )
-    for name in ("height", "width", "channels"):
+    for name in ("volume", "height", "width", "channels"):
         if getattr(data, name):
             raise UsageError(
-                f"config.data.{name} = {getattr(data, name)}: images with masks are taken as they are "
-                "stored; set it to 0, and choose the part that a step sees in config.task.segmentation."
+                f"config.data.{name} = {getattr(data, name)!r}: images with masks are taken as they are "
+                f"stored; set it to {FIELDS[f'data.{name}'].default!r}, and choose the part that a step sees "
+                "in config.task.segmentation."
             )
     if data.facing:
         raise UsageError(
@@ -219,15 +260,22 @@ def read_inputs(paths: Sequence[str | Path], preparation: Mapping[str, Any]) -> 
     for path in paths:
         if not given.is_text(str(path)):
             raise UsageError(f"{str(path)!r}: the name is no UTF-8 text; rename the file or folder.")
-        for name, file in _expanded(Path(expanded(os.fspath(path)))):
+        for name, file in _expanded(Path(expanded(os.fspath(path))), bool(preparation.get("volume"))):
             if file.resolve() in files:
                 raise UsageError(f"{name} is the same file as {files[file.resolve()]}; give each image once.")
             files[file.resolve()] = name
     if not files:
         raise UsageError("there is no image to predict; name image files, folders or CSV tables.")
     names = list(files.values())
-    voi = preparation.get("voi", "")
-    read = windows.reader(read_files(list(files), preparation.get("frame", -1), voi), voi)
+    cases = [VolumeFile(file) for file in files]
+    deep = preparation.get("volume")
+    voi, frame = preparation.get("voi", ""), preparation.get("frame", -1)
+    read = windows.reader(
+        volume_files.read_volumes(cases, preparation.get("spacing"))
+        if deep
+        else read_files(list(files), frame, voi),
+        voi,
+    )
     images = checks.together(
         *(partial(_prepared, read, row, name, preparation) for row, name in enumerate(names))
     )
@@ -240,15 +288,18 @@ def is_vectors(preparation: Mapping[str, Any]) -> bool:
     return "features" in preparation
 
 
-def _expanded(path: Path) -> list[tuple[str, Path]]:
-    """(name, file) of every image that one input stands for."""
+def _expanded(path: Path, deep: bool) -> list[tuple[str, Path]]:
+    """(name, file) of every image, or volume, that one input stands for."""
+    if os.path.isdir(path) and deep and volume_files.is_series(path):
+        return [(str(path), path)]
     if os.path.isdir(path):
-        listing = folder.find_images(path)
+        listing = folder.find_images(path, volumes=deep)
         for note in listing.notes:
             log.warning("%s: %s", path, note)
         found = [(str(path / name), path / name) for name in listing.images]
         if not found:
-            raise UsageError(f"{path} holds no PNG, JPEG, TIFF or DICOM image; name another folder.")
+            kinds = "NIfTI, NRRD or DICOM volume" if deep else "PNG, JPEG, TIFF or DICOM image"
+            raise UsageError(f"{path} holds no {kinds}; name another folder.")
         return found
     if path.suffix.lower() == ".csv":
         sheet = csv_table.read_sheet(path)
@@ -258,7 +309,8 @@ def _expanded(path: Path) -> list[tuple[str, Path]]:
                 f"column that holds the files.{checks.hint('path', sheet.header)}"
             )
         listed = sheet.column("path")
-        return list(zip(listed, csv_table.find_files(sheet, listed), strict=True))
+        series = [""] * len(listed) if deep else ()
+        return list(zip(listed, csv_table.find_files(sheet, listed, series), strict=True))
     given.check_input(path)
     return [(str(path), path)]
 
@@ -269,7 +321,7 @@ def _prepared(read: ReadCase, row: int, name: str, preparation: Mapping[str, Any
     except UsageError as error:
         raise error if name in str(error) else UsageError(f"{name}: {error}") from error
     decode.finite(image, name)
-    channels, wanted = image.shape[2], preparation["channels"]
+    channels, wanted = image.shape[-1], preparation["channels"]
     if wanted and channels != wanted and not preparation.get("convert_channels", False):
         raise UsageError(
             f"{name} has {channels} channel(s), the model was trained on images with {wanted} (1 = gray, 3 = "
@@ -281,10 +333,13 @@ def _prepared(read: ReadCase, row: int, name: str, preparation: Mapping[str, Any
             f"{name} is stored as {image.dtype}, the training images as {dtype}: their values are on other "
             "scales; convert the image to the bit depth of training."
         )
-    size = (preparation["height"], preparation["width"])
-    if not preparation.get("resized", True) and image.shape[:2] != size:
+    size = tuple(preparation[side] for side in ("depth", "height", "width") if side in preparation)
+    own = image.shape[-1 - len(size) : -1]
+    if not preparation.get("resized", True) and own != size:
         log.warning(
-            "%s has %dx%d pixels (height x width) and is resized to %dx%d: training used images as stored",
-            name, *image.shape[:2], *size,
-        )  # fmt: skip
+            "%s has %s pixels (height x width) and is resized to %s: training used images as stored",
+            name,
+            "x".join(map(str, own)),
+            "x".join(map(str, size)),
+        )
     return prepare(image, preparation)

@@ -59,8 +59,10 @@ class Cohort:
         store: their inputs.
         preparation: how the inputs came about, as prediction repeats it. Of images: "height", "width" and
             "channels" of every image, "aspect" (see `preparation.prepare`), "dtype" as stored, "resized" and
-            "convert_channels": whether the config asked for that size and for that many channels. Of vectors:
-            "features", the names of the columns, "patterns" that chose them from "others", and "impute".
+            "convert_channels": whether the config asked for that size and for that many channels; where
+            cases came as volumes, "volume", "depth" and "spacing" too (see `nachos_jax.data.volumes`). Of
+            vectors: "features", the names of the columns, "patterns" that chose them from "others",
+            and "impute".
         hash: digest of names, targets, subjects, sites, predefined folds and pixels.
         notes: what people should know of how they were read: sizes, files that were left out.
         cautions: sentences that must stand beside every estimate from these cases.
@@ -76,7 +78,7 @@ class Cohort:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of one case, (H, W, C) of an image."""
+        """Shape of one case, (H, W, C) of an image, (D, H, W, C) of a volume."""
         return self.store.shape
 
     def take(self, rows: np.ndarray, targets: Targets) -> Cohort:

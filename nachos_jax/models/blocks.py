@@ -37,6 +37,7 @@ class Setting:
     norm: str  # a name in NORMS
     dtype: DTypeLike  # float32 or bfloat16, in which convolutions are computed
     lowering: str  # how, see `nachos_jax.models.convolution`
+    axes: int = 2  # of space: 2 of images, 3 of volumes
 
 
 class Mode(NamedTuple):
@@ -105,13 +106,13 @@ class Conv(nnx.Module):
     """Convolution without bias (a norm follows), padded by half its window on every side.
 
     Its weights start with variance 2 / fan_in (He et al. 2015, "Delving deep into rectifiers",
-    equation 10). The window is the side of a 2-D kernel, or the sides of a kernel along each spatial axis.
+    equation 10). The window is the side of a kernel along every spatial axis, or its sides along each.
     """
 
     def __init__(
         self, inputs: int, outputs: int, window: int | tuple[int, ...], stride: int, setting: Setting
     ) -> None:
-        sides = (window, window) if isinstance(window, int) else window
+        sides = (window,) * setting.axes if isinstance(window, int) else window
         self.kernel = Kernel(jnp.zeros((*sides, inputs, outputs), jnp.float32), gain=2.0)
         self.stride = stride
         self.dtype = setting.dtype
@@ -154,23 +155,29 @@ class Head(nnx.Module):
         return self.linear(features)
 
 
-def image_size(architecture: str, shape: tuple[int, ...]) -> tuple[int, int]:
-    """Height and width of the images that a network is given.
+def sides(architecture: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Height and width of the images, or depth, height and width of the volumes that a network is given.
 
     Raises:
-        UsageError: a case is no image [H, W, C].
+        UsageError: a case is neither image [H, W, C] nor volume [D, H, W, C].
     """
     if len(shape) == 1:
         raise UsageError(
             f"architecture {architecture!r} takes images [H, W, C], and a case here is a vector of "
             f"{shape[0]} features: set config.model.architecture = 'linear' or 'mlp' (--config=vectors)."
         )
-    if len(shape) != 3:
+    if len(shape) not in (3, 4):
         raise UsageError(
-            f"architecture {architecture!r} takes images [H, W, C], and a case here has the shape "
-            f"{list(shape)}: choose another one in config.model.architecture."
+            f"architecture {architecture!r} takes images [H, W, C] or volumes [D, H, W, C], and a case here "
+            f"has the shape {list(shape)}: choose another one in config.model.architecture."
         )
-    return shape[0], shape[1]
+    return shape[:-1]
+
+
+def told_sides(found: tuple[int, ...]) -> str:
+    """Sides of cases as people read them."""
+    kind, dots = ("images", "pixels") if len(found) == 2 else ("volumes", "voxels")
+    return f"{kind} of {' x '.join(map(str, found))} {dots}"
 
 
 def vector_size(architecture: str, shape: tuple[int, ...]) -> int:

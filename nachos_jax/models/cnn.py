@@ -11,7 +11,7 @@ from jax.typing import DTypeLike
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import Hyperparameter
 from nachos_jax.core.types import HParams
-from nachos_jax.models.blocks import Conv, Head, Mode, Setting, draw_weights, image_size, norm
+from nachos_jax.models.blocks import Conv, Head, Mode, Setting, draw_weights, norm, sides, told_sides
 
 _row = functools.partial(Hyperparameter, static=True, when=("architecture", ("cnn",)))
 
@@ -22,14 +22,14 @@ HYPERPARAMETERS = (
 
 
 class Stage(nnx.Module):
-    """Convolution 3x3, norm, maximum over 2x2, ReLU (which is the same before the maximum, and dearer)."""
+    """Convolution of 3, norm, maximum over 2 an axis, ReLU (which is the same before it, and dearer)."""
 
     def __init__(self, inputs: int, outputs: int, setting: Setting) -> None:
         self.conv = Conv(inputs, outputs, 3, 1, setting)
         self.norm = norm(outputs, setting)
 
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """[B, H, W, C] -> [B, H // 2, W // 2, O]; an axis of one pixel stays."""
+        """[B, H, W, C] -> [B, H // 2, W // 2, O], with depth likewise; an axis of one pixel stays."""
         return jax.nn.relu(self.norm(self.conv(x), train, pool=2))
 
 
@@ -43,7 +43,7 @@ class CNN(nnx.Module):
         self.head = Head(widths[-1], outputs)
 
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
-        """[B, H, W, channels] float32 -> [B, outputs] float32."""
+        """[B, H, W, channels] or [B, D, H, W, channels] float32 -> [B, outputs] float32."""
         for stage in self.stages:
             x = stage(x, mode.train)
         return self.head(x, mode)
@@ -53,7 +53,7 @@ def build(
     hparams: HParams, shape: tuple[int, ...], outputs: int, dtype: DTypeLike, lowering: str, rngs: nnx.Rngs
 ) -> nnx.Module:
     """The network, see `nachos_jax.models.registry`."""
-    setting = Setting(str(hparams["norm"]), dtype, lowering)
+    setting = Setting(str(hparams["norm"]), dtype, lowering, len(shape) - 1)
     network = CNN(int(hparams["cnn.stages"]), int(hparams["cnn.width"]), shape[-1], outputs, setting)
     draw_weights(network, rngs)
     return network
@@ -61,11 +61,13 @@ def build(
 
 def check(hparams: HParams, shape: tuple[int, ...]) -> None:
     """Raises UsageError when a stage would have nothing left to pool."""
-    height, width = image_size("cnn", shape)
+    found = sides("cnn", shape)
     stages = int(hparams["cnn.stages"])
-    if min(height, width) < 2**stages:
-        most = min(height, width).bit_length() - 1
+    # An axis of one slice is not pooled; one of a volume that is short beside the others is not made up for.
+    least = min((side for side in found if side > 1 or len(found) == 2), default=1)
+    if least < 2**stages:
+        most = least.bit_length() - 1
         raise UsageError(
-            f"cnn.stages = {stages}: images of {height} x {width} pixels can be halved {most} times; "
-            f"lower cnn.stages to {most} or less, or prepare larger images."
+            f"cnn.stages = {stages}: {told_sides(found)} can be halved {most} times; lower cnn.stages to "
+            f"{most} or less, or prepare larger ones."
         )

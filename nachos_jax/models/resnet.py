@@ -19,7 +19,7 @@ from jax.typing import DTypeLike
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import Hyperparameter
 from nachos_jax.core.types import HParams
-from nachos_jax.models.blocks import Conv, Head, Mode, Setting, draw_weights, image_size, norm
+from nachos_jax.models.blocks import Conv, Head, Mode, Setting, draw_weights, norm, sides, told_sides
 from nachos_jax.models.pooling import max_pool
 
 _row = functools.partial(Hyperparameter, static=True, when=("architecture", ("resnet",)))
@@ -66,7 +66,7 @@ class Block(nnx.Module):
         self.outputs = outputs
 
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """[B, H, W, C] -> [B, ceil(H / stride), ceil(W / stride), outputs]."""
+        """[B, H, W, C] -> [B, ceil(H / stride), ceil(W / stride), outputs], with depth likewise."""
         return self._post_activated(x, train) if self.version == 1 else self._pre_activated(x, train)
 
     def _post_activated(self, x: jax.Array, train: bool) -> jax.Array:
@@ -108,7 +108,7 @@ class ResNet(nnx.Module):
         self.head = Head(inputs, outputs)
 
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
-        """[B, H, W, channels] float32 -> [B, outputs] float32."""
+        """[B, H, W, channels] or [B, D, H, W, channels] float32 -> [B, outputs] float32."""
         x = self.stem(x)
         if self.stem_norm is not None:
             x = jax.nn.relu(self.stem_norm(x, mode.train))
@@ -125,19 +125,20 @@ def build(
     hparams: HParams, shape: tuple[int, ...], outputs: int, dtype: DTypeLike, lowering: str, rngs: nnx.Rngs
 ) -> nnx.Module:
     """The network, see `nachos_jax.models.registry`."""
-    network = ResNet(hparams, shape[-1], outputs, Setting(str(hparams["norm"]), dtype, lowering))
+    setting = Setting(str(hparams["norm"]), dtype, lowering, len(shape) - 1)
+    network = ResNet(hparams, shape[-1], outputs, setting)
     draw_weights(network, rngs)
     return network
 
 
 def check(hparams: HParams, shape: tuple[int, ...]) -> None:
     """Raises UsageError when the last halving would have a single pixel to halve."""
-    height, width = image_size("resnet", shape)
+    found = sides("resnet", shape)
     stem = str(hparams["resnet.stem"])
     least = 2 ** (_HALVINGS[stem] - 1) + 1
-    if min(height, width) < least:
+    if min(found) < least:
         cure = 'set resnet.stem to "small", or prepare' if stem == "large" else "prepare"
         raise UsageError(
-            f'resnet.stem = "{stem}": images of {height} x {width} pixels are too small, their sides must '
-            f"be at least {least} pixels; {cure} larger images."
+            f'resnet.stem = "{stem}": {told_sides(found)} are too small, their sides must be at least '
+            f"{least} long; {cure} larger ones."
         )

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.core.hparams import Hyperparameter
+from nachos_jax.core.hparams import FLIP_DEPTH, Hyperparameter
 from nachos_jax.core.types import HParams
 from nachos_jax.data import checks
 from nachos_jax.data.columns import Columns
@@ -75,6 +75,7 @@ class ClassDevice(DenseDevice):
 
     classes: int  # C
     ordered: bool = False  # whether the outputs are those of a cumulative link
+    shape: tuple[int, ...] = ()
 
     @property
     def outputs(self) -> int:  # type: ignore[override]
@@ -144,7 +145,7 @@ class Classification(DenseTask):
     """One class a case."""
 
     name = "classification"
-    hyperparameters = (LABEL_SMOOTHING, CLASS_WEIGHT_EXPONENT, LOSS)
+    hyperparameters = (LABEL_SMOOTHING, CLASS_WEIGHT_EXPONENT, LOSS, FLIP_DEPTH)
     headline = metrics.HEADLINE
     metrics = metrics.METRICS
     kind = "logits"
@@ -201,9 +202,10 @@ class Classification(DenseTask):
         """The weight [n] of each training case's class."""
         return self.told(targets, training, hparams)["class_weights"][targets.values[training]]
 
-    def device(self, names: Sequence[str], hparams: HParams, setting: Setting = ALONE) -> ClassDevice:  # noqa: ARG002
+    def device(self, names: Sequence[str], hparams: HParams, setting: Setting = ALONE) -> ClassDevice:
         """See `nachos_jax.tasks.task.Task`."""
-        return ClassDevice(len(names), hparams.get(LOSS.name, LOSS.absent) == CUMULATIVE_LINK)
+        ordered = hparams.get(LOSS.name, LOSS.absent) == CUMULATIVE_LINK
+        return ClassDevice(len(names), ordered, setting.shape)
 
     def watched(self, metric: str, seen: np.ndarray, targets: Targets) -> tuple[float, float | None]:
         """Mean cross-entropy, unweighted and unsmoothed, and the metric; from logits [n, C] float32."""

@@ -42,7 +42,12 @@ class DenseDevice:
     outputs: int
     seen: int
     convex = True  # whether the loss is smooth and convex in the outputs
-    held_batch = 256
+    shape: tuple[int, ...] = ()  # of what the network is given of one case, where it matters
+
+    @property
+    def held_batch(self) -> int:
+        """Fewer volumes than images, of which so many would take gigabytes in the first layer."""
+        return 16 if len(self.shape) == 4 else 256
 
     def batch(
         self, cases: Cases, rows: jax.Array, told: Told, key: jax.Array, augmentations: frozenset[str]

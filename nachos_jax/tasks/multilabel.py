@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nachos_jax.core.errors import UsageError
+from nachos_jax.core.hparams import FLIP_DEPTH
 from nachos_jax.core.types import HParams
 from nachos_jax.data import checks
 from nachos_jax.data.columns import Columns
@@ -31,6 +32,7 @@ class LabelsDevice(DenseDevice):
     """The device side: a sigmoid a label."""
 
     outputs: int  # number of labels
+    shape: tuple[int, ...] = ()
 
     @property
     def seen(self) -> int:  # type: ignore[override]
@@ -74,7 +76,7 @@ class Multilabel(DenseTask):
     """Several labels a case."""
 
     name = "multilabel"
-    hyperparameters = (LABEL_SMOOTHING, CLASS_WEIGHT_EXPONENT)
+    hyperparameters = (LABEL_SMOOTHING, CLASS_WEIGHT_EXPONENT, FLIP_DEPTH)
     headline = metrics.HEADLINE
     metrics = metrics.METRICS
     kind = "logits"
@@ -133,7 +135,7 @@ class Multilabel(DenseTask):
 
     def device(self, names: Sequence[str], hparams: HParams, setting: Setting = ALONE) -> LabelsDevice:  # noqa: ARG002
         """See `nachos_jax.tasks.task.Task`."""
-        return LabelsDevice(len(names))
+        return LabelsDevice(len(names), setting.shape)
 
     def watched(self, metric: str, seen: np.ndarray, targets: Targets) -> tuple[float, float | None]:
         """Mean binary cross-entropy over the known labels, and the metric; from logits [n, labels]."""

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.core.hparams import Hyperparameter
+from nachos_jax.core.hparams import FLIP_DEPTH, Hyperparameter
 from nachos_jax.core.types import HParams
 from nachos_jax.data import checks
 from nachos_jax.data.columns import Columns
@@ -41,11 +41,15 @@ class NumberDevice(DenseDevice):
 
     Attributes:
         kind: "squared", "absolute" or "huber".
+        outputs: the number.
+        seen: likewise.
+        shape: of one case.
     """
 
     kind: str
     outputs: int = 1
     seen: int = 1
+    shape: tuple[int, ...] = ()
 
     @property
     def convex(self) -> bool:  # type: ignore[override]
@@ -82,7 +86,7 @@ class Regression(DenseTask):
     """A number a case."""
 
     name = "regression"
-    hyperparameters = (LOSS,)
+    hyperparameters = (LOSS, FLIP_DEPTH)
     headline = metrics.HEADLINE
     metrics = metrics.METRICS
     outcome = "number"
@@ -147,7 +151,7 @@ class Regression(DenseTask):
 
     def device(self, names: Sequence[str], hparams: HParams, setting: Setting = ALONE) -> NumberDevice:  # noqa: ARG002
         """See `nachos_jax.tasks.task.Task`."""
-        return NumberDevice(str(hparams.get(LOSS.name, SQUARED)))
+        return NumberDevice(str(hparams.get(LOSS.name, SQUARED)), shape=setting.shape)
 
     def watched(self, metric: str, seen: np.ndarray, targets: Targets) -> tuple[float, float | None]:
         """Mean squared error, and the metric; from predictions [n, 1]."""

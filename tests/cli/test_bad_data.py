@@ -37,7 +37,11 @@ ARCHIVES: dict[str, tuple[dict[str, Any], tuple[str, ...], list[str]]] = {
     "infinite pixel": ({"images": _spoiled(np.inf)}, (), ["row 3", "infinite"]),
     "too few labels": ({"labels": np.arange(50) % 2}, (), ["(50,)", "90 images", "one label an image"]),
     "NaN label": ({"labels": np.where(NUMBER == 3, np.nan, 1)}, (), ["row 3", "label nan"]),
-    "volumes": ({"images": np.zeros((CASES, 8, 8, 8), np.uint8)}, (), ["(90, 8, 8, 8)", "2-D images only"]),
+    "volumes": (
+        {"images": np.zeros((CASES, 8, 8, 8), np.uint8)},
+        (),
+        ["(90, 8, 8, 8)", "config.data.volume = 'whole'"],
+    ),
     "no case": ({name: values[:0] for name, values in arrays().items()}, (), ["has no case"]),
     "subject in two folds": ({"folds": NUMBER % 3}, PREDEFINED, ["row 1", "'s0'", "fold 1", "into one fold"]),
     "fold with a hole": ({"folds": NUMBER // 6 % 3 * 2}, PREDEFINED, ["fold 1 has no case", "0 to 2"]),

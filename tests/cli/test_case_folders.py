@@ -171,8 +171,8 @@ GIVEN = {
     ("base", "x.xlsx"): ["is a spreadsheet", "CSV UTF-8", "--config=csv"],
     ("csv", "x.xlsx"): ["is a spreadsheet", "CSV UTF-8"],
     ("folder", "x.xlsx"): ["is a spreadsheet", "CSV UTF-8"],
-    ("base", "x.nii.gz"): ["is a volume", "slices", "--config=csv"],
-    ("csv", "x.nii"): ["is a volume", "slices"],
+    ("base", "x.nii.gz"): ["is a volume", "config.data.volume", "--config=csv"],
+    ("csv", "x.nii"): ["is a volume", "config.data.volume"],
     ("base", "d/000.png"): ["is an image", "name the folder", "--config=csv"],
     ("base", "x.npy"): ["is an array file", "savez_compressed"],
     ("csv", "x.zip"): ["is an archive", "unpack it"],
@@ -195,7 +195,7 @@ def test_a_volume_in_a_table(tried: Tried, tmp_path: Path):
     )
     for name in ("a.nii.gz", "b.nii.gz"):
         (tmp_path / name).write_bytes(b"\x1f\x8b")
-    says(tried("csv", "cases.csv"), "a.nii.gz", "volumes are not read", "slices")
+    says(tried("csv", "cases.csv"), "a.nii.gz", "set config.data.volume = 'whole'")
 
 
 def test_several_labels_a_case(tried: Tried, tmp_path: Path):

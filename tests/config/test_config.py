@@ -17,7 +17,7 @@ from nachos_jax.config.field import KINDS
 from nachos_jax.config.fields import WAIVER
 from nachos_jax.configs import base
 from nachos_jax.core.errors import UsageError
-from nachos_jax.core.hparams import AUGMENTATION, Hyperparameter, active, of_task
+from nachos_jax.core.hparams import AUGMENTATION, FLIP_DEPTH, Hyperparameter, active, of_task
 from nachos_jax.models import registry
 from nachos_jax.protocol.run.configure import checked
 from tests.fields import leaves, plain, with_value
@@ -133,6 +133,7 @@ def test_a_whole_number_serves_where_a_real_one_is_meant(key):
 
 RANGES = {
     "seed": (0, 2**31 - 1),
+    "data.depth": (0, 8192),
     "data.height": (0, 8192),
     "data.width": (0, 8192),
     "data.window": (1, 10**9),
@@ -169,6 +170,7 @@ CHOICES = {
     "data.equal_images": ("refuse", "accept"),
     "data.aspect": ("stretch", "pad"),
     "data.facing": ("", "left", "right"),
+    "data.volume": ("", "whole", "middle", "mean", "max"),
     "data.channels": (0, 1, 3),
     "folds.scheme": ("stratified", "predefined", "site"),
     "training.precision": ("float32", "bfloat16"),
@@ -227,8 +229,8 @@ def test_a_number_out_of_range_is_refused_with_the_range(key):
 def test_both_ends_of_a_range_are_allowed(key):
     for value in RANGES[key]:
         values = with_value(key, value)
-        if key in ("data.height", "data.width"):
-            values["data"]["height"] = values["data"]["width"] = value
+        if key in ("data.depth", "data.height", "data.width"):
+            values["data"] |= dict.fromkeys(("depth", "height", "width"), value) | {"volume": "whole"}
         assert checked(values).raw == values
 
 
@@ -251,6 +253,12 @@ def test_height_and_width_are_set_together():
         UsageError, match="config.data.height = 32 with config.data.width = 0: set both, or neither"
     ):
         checked(plain(data__height=32))
+    with pytest.raises(
+        UsageError, match="depth = 8 does nothing for config.data.volume = 'max': set it to 0"
+    ):
+        checked(plain(data__volume="max", data__depth=8))
+    with pytest.raises(UsageError, match="depth = 8 with config.data.height = 0 .*: set all three, or none"):
+        checked(plain(data__volume="whole", data__depth=8))
 
 
 def test_class_names_are_texts():
@@ -307,7 +315,7 @@ def test_every_hyperparameter_can_be_searched(row):
     assert found == (run.defaults[row.name], *expected)
     assert {type(value) for value in found} == {type(run.defaults[row.name])}
     assert run.uses(row.name)
-    assert run.augmentations == ({row.name} & set(AUGMENTATION))
+    assert run.augmentations == ({row.name} & {*AUGMENTATION, FLIP_DEPTH.name})
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
+from scipy.spatial.transform import Rotation
 
-from nachos_jax.core.hparams import AUGMENTATION, GEOMETRIC
+from nachos_jax.core.hparams import AUGMENTATION, FLIP_DEPTH, GEOMETRIC
+from nachos_jax.data import augment_volumes
 from nachos_jax.data.augment import augment, resample
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -37,13 +39,15 @@ def only(name, images, strength, seed=0):
     return run(images, {name: strength}, jax.random.key(seed), frozenset({name}))
 
 
-def test_strength_zero_is_the_identity():
-    zeros = dict.fromkeys(AUGMENTATION, 0.0)
-    exact = frozenset(AUGMENTATION) - set(GEOMETRIC)
-    np.testing.assert_array_equal(run(batch(), zeros, jax.random.key(1), exact), batch())
-    everything = run(batch(), zeros, jax.random.key(1), frozenset(AUGMENTATION))
-    np.testing.assert_allclose(everything, batch(), atol=1e-5)
-    np.testing.assert_array_equal(run(batch(), zeros, jax.random.key(1), frozenset()), batch())
+@pytest.mark.parametrize("shape", [(6, 16, 14, 2), (3, 5, 8, 7, 2)])
+def test_strength_zero_is_the_identity(shape):
+    names = (*AUGMENTATION, *((FLIP_DEPTH.name,) if len(shape) == 5 else ()))
+    zeros, cases = dict.fromkeys(names, 0.0), batch(0, shape)
+    exact = frozenset(names) - set(GEOMETRIC)
+    np.testing.assert_array_equal(run(cases, zeros, jax.random.key(1), exact), cases)
+    everything = run(cases, zeros, jax.random.key(1), frozenset(names))
+    np.testing.assert_allclose(everything, cases, atol=1e-5)
+    np.testing.assert_array_equal(run(cases, zeros, jax.random.key(1), frozenset()), cases)
 
 
 @pytest.mark.parametrize("name", AUGMENTATION)
@@ -56,10 +60,11 @@ def test_operation_alone_changes_most_cases_and_each_differently(name):
     assert len(different) == (2 if name.startswith("flip") else 16)
 
 
+@pytest.mark.parametrize("shape", [(6, 16, 14, 2), (6, 4, 5, 6, 1)])
 @given(enabled=st.frozensets(st.sampled_from(AUGMENTATION), min_size=1), seed=st.integers(0, 99))
-@settings(max_examples=5)
-def test_case_depends_on_its_own_key_only(enabled, seed):
-    key, images = jax.random.key(seed), batch()
+@settings(max_examples=4)
+def test_case_depends_on_its_own_key_only(shape, enabled, seed):
+    key, images = jax.random.key(seed), batch(0, shape)
     out = run(images, STRONG, key, enabled)
     np.testing.assert_array_equal(out, run(images, STRONG, key, enabled))
     others = images.at[jnp.array([0, 1, 3, 4, 5])].set(jnp.nan)
@@ -85,9 +90,35 @@ def test_lanes_with_their_own_strengths_and_keys():
         np.testing.assert_allclose(lanes[lane], run(batch(), own, keys[lane], enabled), atol=1e-4)
 
 
-@pytest.mark.parametrize(("name", "axis"), [("flip_horizontal", 2), ("flip_vertical", 1)])
+@pytest.mark.parametrize(
+    ("name", "axis"), [("flip_horizontal", -2), ("flip_vertical", -3), ("flip_depth", -4)]
+)
 def test_flips_with_certainty(name, axis):
-    np.testing.assert_array_equal(only(name, batch(), 1.0), np.flip(batch(), axis))
+    for cases in (batch(), batch(1, (2, 3, 5, 4, 1)))[axis == -4 :]:
+        np.testing.assert_array_equal(only(name, cases, 1.0), np.flip(cases, axis))
+
+
+@given(
+    degrees=st.tuples(*[st.floats(-180, 180)] * 3),
+    shift=st.tuples(*[st.floats(-0.5, 0.5)] * 3),
+    factor=st.floats(0.2, 1.9),
+)
+@settings(max_examples=8)
+def test_motion_of_volumes_matches_scipy(degrees, shift, factor):
+    volume = np.asarray(batch(2, (7, 9, 8, 2)))
+    given = (jnp.asarray(degrees, jnp.float32), jnp.asarray(shift, jnp.float32), jnp.float32(factor))
+    out = jax.jit(augment_volumes.resample)(volume, *given)
+    turn = Rotation.from_euler("xyz", degrees, degrees=True).as_matrix() / factor
+    centre = (np.array(volume.shape[:3]) - 1) / 2
+    offset = centre - turn @ (centre + np.array(shift) * volume.shape[:3])
+    wanted = [ndimage.affine_transform(volume[..., c], turn, offset, order=1, mode="nearest") for c in (0, 1)]
+    np.testing.assert_allclose(out, np.stack(wanted, -1), atol=2e-3)
+
+
+def test_volumes_of_few_slices_turn_within_them():
+    turned = np.asarray(only("rotation", jnp.ones((4, 3, 12, 12, 1)).at[:, 1].set(2.0), 90.0))
+    assert (turned[:, 1] > 1.9).all()
+    assert np.ptp(only("rotation", jnp.ones((4, 6, 12, 12, 1)).at[:, 1].set(2.0), 90.0)[:, 1]) > 0.5
 
 
 def spot(row, column, size=(21, 21)):

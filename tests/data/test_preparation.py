@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
+from nachos_jax.core.errors import UsageError
 from nachos_jax.data.preparation import prepare
 
 SIDES = st.integers(1, 24)
@@ -62,6 +63,57 @@ def test_nothing_asked_changes_nothing(image: np.ndarray):
 def test_constant_images_stay_constant(image: np.ndarray, value: float, height: int, width: int, aspect: str):
     flat = np.full(image.shape, value, np.float32)
     np.testing.assert_allclose(prepare(flat, wanted(height, width, 0, aspect)), value, rtol=1e-5)
+
+
+def deep(depth: int = 0, height: int = 0, width: int = 0, aspect: str = "stretch", volume: str = "whole"):
+    return {**wanted(height, width, 0, aspect), "depth": depth, "volume": volume}
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
+@given(sides=st.tuples(*[st.integers(1, 9)] * 3), size=st.tuples(*[st.integers(1, 9)] * 3))
+def test_volumes_get_their_size_in_their_range(dtype: type, sides: tuple, size: tuple):
+    volume = RNG.integers(-99 if dtype == np.int16 else 0, 99, (*sides, 2)).astype(dtype)
+    for aspect in ("stretch", "fit", "window"):
+        got = prepare(volume, deep(*size, aspect=aspect))
+        assert got.shape == (*size, 2)
+        assert got.dtype == dtype
+        black = 0 if dtype == np.uint8 else volume.min()
+        assert min(volume.min(), black) - 1e-4 <= got.min() <= got.max() <= volume.max() + 1e-4
+        flat = prepare(np.full_like(volume, 7), deep(*size, aspect="stretch"))
+        np.testing.assert_allclose(flat, 7, rtol=1e-5)
+    assert prepare(volume, deep()) is volume
+
+
+def test_a_volume_is_resized_axis_by_axis_as_pillow_resizes_an_image():
+    image = RNG.normal(size=(20, 31)).astype(np.float32)
+    oracle = np.asarray(Image.fromarray(image).resize((17, 33), Image.Resampling.BILINEAR))
+    for axis in range(3):
+        size = np.insert((33, 17), axis, 5).tolist()
+        got = prepare(np.repeat(np.expand_dims(image, axis), 2, axis)[..., None], deep(*size))
+        np.testing.assert_allclose(got[..., 0], np.repeat(np.expand_dims(oracle, axis), 5, axis), atol=1e-5)
+
+
+def test_a_window_keeps_voxels_and_their_middle():
+    volume = np.arange(4 * 6 * 5, dtype=np.uint8).reshape(4, 6, 5, 1)
+    got = prepare(volume, deep(2, 8, 5, "window"))
+    np.testing.assert_array_equal(got[:, 1:7], volume[1:3])
+    assert not got[:, [0, 7]].any()
+
+
+@pytest.mark.parametrize("way", ["middle", "mean", "max"])
+def test_an_image_of_a_volume(way: str):
+    volume = RNG.integers(0, 255, (5, 8, 6, 3), np.uint8)
+    oracle = {"middle": volume[2], "mean": np.rint(volume.mean(0)), "max": volume.max(0)}[way]
+    got = prepare(volume, {**wanted(), "volume": way})
+    np.testing.assert_array_equal(got, oracle)
+    assert got.dtype == np.uint8
+    assert prepare(volume, {**wanted(4, 4, 1), "volume": way}).shape == (4, 4, 1)
+
+
+def test_channels_that_are_no_colours_stay():
+    volume = np.zeros((2, 3, 4, 5), np.int16)
+    with pytest.raises(UsageError, match="5 channels cannot become 1: set config.data.channels = 0"):
+        prepare(volume, {**deep(), "channels": 1})
 
 
 @pytest.mark.parametrize("shape", [(30, 40), (30, 40, 3)])

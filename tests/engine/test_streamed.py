@@ -65,10 +65,14 @@ def test_streamed_fits_equal_resident_fits(trained, window, windows, packing):
                 np.testing.assert_allclose(theirs[key], ours[key], rtol=1e-3, atol=1e-5)
 
 
-def test_streamed_augmentation_and_dropout_draw_the_same_numbers(cohort):
+@pytest.mark.parametrize("deep", [False, True])
+def test_streamed_augmentation_and_dropout_draw_the_same_numbers(cohort, deep):
     changes = {"data__window": 40, "training__batch_size": 8, "training__dropout": 0.3}
     changes |= {"augmentation__noise": 0.2, "augmentation__flip_vertical": 0.5}
-    (records, _, _), (streamed, _, _) = both(cohort, **changes)
+    if deep:
+        changes |= {"augmentation__rotation": 20.0, "augmentation__flip_depth": 0.5, "training__epochs": 2}
+    (records, _, _), (streamed, _, pool) = both(tiny.volumes() if deep else cohort, **changes)
+    assert pool.streams
     for fit, record in records.items():
         np.testing.assert_allclose(streamed[fit].training_loss, record.training_loss, rtol=1e-4)
 

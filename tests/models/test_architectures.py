@@ -53,6 +53,7 @@ SMALL = [
         ]
     ),
 ]
+VOLUMES = [(changes, (5, 9, 8, 2)) for changes in (SMALL[0], SMALL[-1])]
 
 
 def pieces(chosen, shape, outputs, dtype=jnp.float32):
@@ -65,15 +66,19 @@ def pieces(chosen, shape, outputs, dtype=jnp.float32):
     return graph, jax.jit(lambda key: nnx.split(build(key), nnx.Param, nnx.BatchStat, ...)[1:])
 
 
-@pytest.mark.parametrize("changes", SMALL, ids=lambda c: "-".join(map(str, c.values())))
-def test_builds_and_a_step_lowers_the_loss(changes, monkeypatch):
+@pytest.mark.parametrize(
+    ("changes", "shape"),
+    [*((changes, (28, 28, 1)) for changes in SMALL), *VOLUMES],
+    ids=lambda c: "-".join(map(str, c.values() if isinstance(c, dict) else c)),
+)
+def test_builds_and_a_step_lowers_the_loss(changes, shape, monkeypatch):
     # The same blocks, fewer of them: compiling all 16 of 50 layers takes ten seconds.
     monkeypatch.setattr(resnet, "_BLOCKS", dict.fromkeys(resnet._BLOCKS, (2, 1, 1, 1)))
-    graph, create = pieces(hparams(**changes), (28, 28, 1), 3)
+    graph, create = pieces(hparams(**changes), shape, 3)
     params, stats, rest = create(jax.random.key(0))
     assert not jax.tree.leaves(rest), "state beside parameters and running statistics"
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves((params, stats)))
-    x = jax.random.normal(jax.random.key(1), (8, 28, 28, 1))
+    x = jax.random.normal(jax.random.key(1), (8, *shape))
     goal = jax.nn.one_hot(jnp.arange(8) % 3, 3)
 
     def loss(params, stats):
@@ -235,16 +240,39 @@ def _pytorch_cnn3(torch, module):
         ({"cnn_stages": 5}, 28, "cnn.stages = 5: images of 28 x 28 pixels can be halved 4 times"),
         ({"architecture": "resnet", "resnet_stem": "large"}, 16, "at least 17"),
         ({"architecture": "resnet", "resnet_stem": "small"}, 4, "at least 5"),
+        ({"cnn_stages": 3}, (8, 7), "cnn.stages = 3: volumes of 7 x 8 x 7 voxels can be halved 2 times"),
+        ({"architecture": "resnet"}, (4, 9), "volumes of 9 x 4 x 9 voxels are too small, .* at least 5"),
     ],
 )
 def test_images_that_are_too_small_are_refused(changes, side, message):
+    low, high = (side, side) if isinstance(side, int) else side
+    depth = () if isinstance(side, int) else (high,)
     with pytest.raises(UsageError, match=message):
-        registry.check(hparams(**changes), (side, side, 1))
-    registry.check(hparams(**changes), (2 * side, 2 * side, 3))
+        registry.check(hparams(**changes), (*depth, low, high, 1))
+    registry.check(hparams(**changes), (*(2 * x for x in depth), 2 * low, 2 * high, 3))
+
+
+def test_a_volume_of_equal_slices_that_one_slice_of_each_kernel_reads_is_an_image():
+    """The weights of a 2-D network, put into the middle of the kernels of a 3-D one, see each slice alone."""
+    chosen, key = hparams(cnn_stages=2, cnn_width=4), jax.random.key(0)
+    flat = registry.build(chosen, (8, 12, 1), 3, jnp.float32, "fold", nnx.Rngs(params=key))
+    deep = registry.build(chosen, (4, 8, 12, 1), 3, jnp.float32, "fold", nnx.Rngs(params=key))
+    of_flat, of_deep = nnx.state(flat), nnx.state(deep)
+
+    def put(image, volume):
+        middle = image.ndim + 1 == volume.ndim
+        return jnp.zeros_like(volume).at[1].set(image) if middle else image
+
+    nnx.update(deep, jax.tree.map(put, of_flat, of_deep))
+    images = jax.random.normal(key, (5, 8, 12, 1))
+    volumes = jnp.repeat(images[:, None], 4, axis=1)
+    np.testing.assert_allclose(
+        deep(volumes, evaluation({})), flat(images, evaluation({})), rtol=1e-4, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("architecture", ["cnn", "resnet"])
-@pytest.mark.parametrize("shape", [(30,), (28, 28), (28, 28, 28, 1)])
+@pytest.mark.parametrize("shape", [(30,), (28, 28), (5, 28, 28, 28, 1)])
 def test_cases_that_are_no_images_are_refused(architecture, shape):
     with pytest.raises(
         UsageError, match=rf"{architecture!r} takes images \[H, W, C\].*config.model.architecture"

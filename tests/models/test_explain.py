@@ -191,7 +191,7 @@ def test_occlusion_is_the_mean_fall_over_the_squares_that_cover_a_pixel():
 
 @pytest.mark.parametrize(("length", "side"), [(1, 1), (5, 1), (8, 2), (9, 2), (28, 6), (31, 6), (6, 6)])
 def test_the_occluder_covers_every_pixel_and_stays_inside(length: int, side: int):
-    covers = explain._covers(length, side)
+    covers = explain._covers(length, side, max(1, side // 2))
     assert covers.any(axis=0).all()
     assert set(covers.sum(axis=1)) == {side}
     assert len({tuple(row) for row in covers.tolist()}) == len(covers)
@@ -201,17 +201,18 @@ def test_the_occluder_covers_every_pixel_and_stays_inside(length: int, side: int
 
 
 @METHOD
+@pytest.mark.parametrize("space", [(9, 12), (5, 9, 6)])
 @pytest.mark.parametrize("name", SMALL)
-def test_every_architecture_gives_maps(method, name: str):
-    images = jax.random.normal(jax.random.key(3), (2, 9, 12, 3))
-    by = by_hparams((9, 12, 3), **SMALL[name])
+def test_every_architecture_gives_maps(method, name: str, space: tuple[int, ...]):
+    images = jax.random.normal(jax.random.key(3), (2, *space, 3))
+    by = by_hparams((*space, 3), **SMALL[name])
     found = explained(method, by, images, ones(images, 2))
-    assert found.maps.shape == (2, 9, 12)
+    assert found.maps.shape == (2, *space)
     assert found.maps.dtype == jnp.float32
     values = np.asarray(found.maps)
     assert values.min() >= 0
     assert values.max() <= 1
-    np.testing.assert_allclose(values.max(axis=(1, 2)), np.asarray(found.peak) > 0, atol=1e-6)
+    np.testing.assert_allclose(values.reshape(2, -1).max(1), np.asarray(found.peak) > 0, atol=1e-6)
     plain = jax.jit(lambda x: by()(x, evaluation({})))(images)
     np.testing.assert_allclose(found.logits, plain, atol=1e-5)
 

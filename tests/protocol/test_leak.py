@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -44,8 +45,10 @@ def seen_from_inside(workdir: Path) -> tuple:
     return (*chosen, refit.hparams, refit.training_loss, weights)
 
 
-@pytest.mark.parametrize("searcher", ["random", "ax"])
-def test_nothing_of_a_test_fold_reaches_its_study(searcher: str, tmp_path: Path):
+@pytest.mark.parametrize(
+    ("searcher", "make"), [("random", tiny.cohort), ("ax", tiny.cohort), ("random", tiny.volumes)]
+)
+def test_nothing_of_a_test_fold_reaches_its_study(searcher: str, make: Callable, tmp_path: Path):
     run = tiny.run_config(
         data__equal_images="accept",
         search__searcher=searcher,
@@ -56,7 +59,7 @@ def test_nothing_of_a_test_fold_reaches_its_study(searcher: str, tmp_path: Path)
         training__balanced_sampling=0.5,
         augmentation__brightness=0.2,
     )
-    clean = tiny.cohort("float32")
+    clean = make("float32")
     evaluate(run, str(tmp_path / "clean"), [OUTER], clean, quiet=True)
     # The other studies do see fold OUTER, as they should, and cannot be finished with NaN in it.
     with pytest.raises(UsageError, match=r"Outer fold 0 could not be finished") as refused:

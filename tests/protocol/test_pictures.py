@@ -50,6 +50,21 @@ def test_the_right_panel_is_bright_and_coloured_where_the_map_is_high():
     np.testing.assert_allclose(around, (64, 127, 160, 223), atol=3)
 
 
+def test_a_volume_is_shown_in_three_planes_through_the_peak_of_its_map():
+    volume = np.random.default_rng(0).integers(0, 200, (4, 6, 8, 1)).astype(np.uint8)
+    heat = np.zeros((4, 6, 8), np.float32)
+    heat[1, 4, 2] = 1.0
+    image = pictures.planes(volume, (1, 4, 2), 255)[..., 0]
+    assert image.shape == (6 + 1 + 4 + 1 + 4, 8)
+    np.testing.assert_array_equal(image[:6], volume[1, ..., 0])
+    np.testing.assert_array_equal(image[7:11], volume[:, 4, :, 0])
+    np.testing.assert_array_equal(image[12:, :6], volume[:, :, 2, 0])
+    assert (image[[6, 11]] == 255).all()
+    shown = pictures.planes(heat[..., None], (1, 4, 2), 0.0)[..., 0]
+    assert picture(volume, heat) == picture(pictures.planes(volume, (1, 4, 2), volume.max()), shown)
+    assert opened(picture(np.repeat(volume, 4, axis=3), np.zeros_like(heat))).size, "channels are no colours"
+
+
 def test_no_line_where_the_map_is_empty_or_full():
     image = np.arange(64, dtype=np.uint8).reshape(8, 8, 1)
     for level in (0.0, 1.0):

@@ -16,6 +16,7 @@ from safetensors.numpy import load as load_arrays
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import decode, features, sources
 from nachos_jax.data.pixels import check_stack, narrowed
+from nachos_jax.data.volumes import WAYS, WHOLE
 from nachos_jax.models.zoo.backbone import Backbone
 from nachos_jax.protocol.model import mask_arrays, mask_facts, networks, shipped
 from nachos_jax.protocol.model.export import FORMAT, NAME
@@ -27,6 +28,8 @@ from nachos_jax.records.decode import parse
 SIDE = 2**16
 """Pixels along a side, or channels, beyond which no model goes."""
 
+SIDES = ("depth", "height", "width")
+"""Of a case, where its preparation has them."""
 CURE = "run `nachos deploy` again to write it anew"
 
 
@@ -78,8 +81,9 @@ class DeployedModel:
 
         Args:
             images: [N, H, W, C] in the range and size of the training pixels (see
-                `description["preparation"]`); [N, H, W] for gray. Of a model of vectors, [N, D] in the order
-                of `description["preparation"]["features"]`.
+                `description["preparation"]`); [N, H, W] for gray; of volumes
+                [N, D, H, W, C] likewise. Of a model of vectors, [N, D] in the order of
+                `description["preparation"]["features"]`.
             batch: images at a time.
 
         Returns:
@@ -150,8 +154,8 @@ class DeployedModel:
             batch: images at a time.
 
         Returns:
-            Maps [N, H, W] float32 in [0, 1] and what 1 stands for, [N] float32. With several networks both
-            are means over them, so a map reaches 1 only where all of them agree.
+            Maps [N, H, W] (or [N, D, H, W]) float32 in [0, 1] and what 1 stands for, [N] float32. With
+            several networks both are means over them, so a map reaches 1 only where all of them agree.
 
         Raises:
             UsageError: as `predictions`, this architecture has no Grad-CAM, or the model predicts no class.
@@ -166,7 +170,7 @@ class DeployedModel:
         if self._backbone:
             raise UsageError("maps are not made through a frozen backbone: leave --explain out.")
         images, classes = self._fitting(images), np.asarray(classes, np.int32)
-        maps = np.zeros(images.shape[:3], np.float32)
+        maps = np.zeros(images.shape[:-1], np.float32)
         peaks = np.zeros(len(images), np.float32)
         for start in range(0, len(images), batch):
             part = slice(start, start + batch)
@@ -204,16 +208,16 @@ class DeployedModel:
         if self.vectors:
             return features.fitting(images, self._prepared)
         images = np.asarray(images)
-        images = images[..., None] if images.ndim == 3 else images
         wanted = self.predicted.shape
         if self._backbone:
             wanted = tuple(self._prepared[name] for name in ("height", "width", "channels"))
-        if images.ndim != 4 or images.shape[1:] != wanted:
+        images = images[..., None] if images.ndim == len(wanted) else images
+        if images.shape[1:] != wanted:
             raise UsageError(
                 f"images of shape {images.shape}: this model takes [N, {', '.join(map(str, wanted))}]; "
                 "prepare files with predict(), which resizes, or resize your arrays."
             )
-        check_stack(images.shape, images.dtype, "images")
+        check_stack(images.shape, images.dtype, "images", WHOLE if len(wanted) == 4 else "")
         given, dtype = images.dtype, np.dtype(self._prepared.get("dtype", images.dtype))
         images = _stored(images, dtype)
         if not decode.same_depth(images.dtype, dtype):
@@ -260,7 +264,7 @@ def predicted(description: Mapping[str, Any]) -> Predicted:
     if "patch" in description:
         shape = (*description["patch"], *shape)
     elif not sources.is_vectors(preparation):
-        shape = (int(preparation["height"]), int(preparation["width"]), *shape)
+        shape = (*(int(preparation[side]) for side in SIDES if side in preparation), *shape)
     return Predicted(description.get("task", "classification"), tuple(description["classes"]), shape)
 
 
@@ -301,7 +305,8 @@ def _check(description: Mapping[str, Any]) -> None:
         for name in ("height", "width", "channels", "aspect"):
             if name not in preparation:
                 raise ValueError(f"its preparation has no {name!r}")
-        sizes = [description["channels"], *(preparation[name] for name in ("height", "width"))]
+        sizes = [description["channels"], *(preparation[name] for name in SIDES if name in preparation)]
+        _check_volume(preparation)
     if not all(type(size) is int and 0 < size <= SIDE for size in sizes):
         raise ValueError(f"its channels, height and width are {sizes}")
     if not all(type(name) is str for name in description["classes"]):
@@ -310,6 +315,13 @@ def _check(description: Mapping[str, Any]) -> None:
         raise ValueError("it has not one hash for each weights file")
     if any(type(name) is not str or Path(name).name != name for name in description["weights"]):
         raise ValueError("its weights lie outside of its folder")
+
+
+def _check_volume(preparation: Mapping[str, Any]) -> None:
+    """Raises ValueError where what is said of volumes does not fit together."""
+    volume = preparation.get("volume", "")
+    if volume not in ("", *WAYS) or ("depth" in preparation) != (volume == WHOLE):
+        raise ValueError(f"its volume is {volume!r}")
 
 
 def _networks(folder: Path, description: Mapping[str, Any]) -> Iterator[Network]:

@@ -9,6 +9,7 @@ for one that hands out the feature map that it is given, so no architecture has 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from flax import nnx
 from jax import lax
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.models.blocks import Head, Mode
+from nachos_jax.models.blocks import Head, Mode, told_sides
 
 
 class Explained(NamedTuple):
@@ -40,10 +41,11 @@ class Explanation(NamedTuple):
     """Maps of one network.
 
     Attributes:
-        maps: [B, H, W] float32 in [0, 1], each image by its own scale: 1 is the place that spoke most for
-            the class, 0 a place that did not speak for it. A map of zeros means that no place spoke for it
-            (the class's score rests on the bias, or on evidence against other classes), not that
-            nothing was looked at. Maps of two images cannot be compared by colour; their peaks can.
+        maps: [B, H, W] or [B, D, H, W] float32 in [0, 1], each image by its own scale: 1 is the place that
+            spoke most for the class, 0 a place that did not speak for it. A map of zeros means
+            that no place spoke for it (the class's score rests on the bias, or on evidence against other
+            classes), not that nothing was looked at. Maps of two images cannot be compared by colour; their
+            peaks can.
         peak: [B] float32, what 1 stands for. Grad-CAM: logit that the strongest cell adds, on the scale
             of equation 2. Occlusion: fall of the probability when that place is covered, at most 1.
         logits: [B, classes] float32 of the whole images.
@@ -63,7 +65,7 @@ def gradcam(network: Explained, images: jax.Array, classes: jax.Array) -> Explan
 
     Args:
         network: evaluated, never trained.
-        images: [B, H, W, C] float32, normalised as in training.
+        images: [B, H, W, C] or [B, D, H, W, C] float32, normalised as in training.
         classes: [B] int32, the class to explain in each image.
 
     Returns:
@@ -86,35 +88,40 @@ def gradcam(network: Explained, images: jax.Array, classes: jax.Array) -> Explan
         # A sum, as no image sees another one in evaluation; all work before the Head is dropped.
         return jnp.sum(_of(classes, _logits(network, images, lambda x: instead.astype(x.dtype))))
 
-    weights = jnp.mean(jax.grad(score)(features), axis=(1, 2))
-    coarse = jax.nn.relu(jnp.sum(weights[:, None, None, :] * features, axis=-1))
-    return _scaled(jax.image.resize(coarse, images.shape[:3], "linear"), logits)
+    space = tuple(range(1, features.ndim - 1))
+    weights = jnp.mean(jax.grad(score)(features), axis=space, keepdims=True)
+    coarse = jax.nn.relu(jnp.sum(weights * features, axis=-1))
+    return _scaled(jax.image.resize(coarse, images.shape[:-1], "linear"), logits)
 
 
 def occlusion(network: Explained, images: jax.Array, classes: jax.Array) -> Explanation:
     """Occlusion sensitivity (Zeiler and Fergus 2014, section 4.2): how far covering a place lowers the score.
 
     A square with a fifth of the image's shorter side, in the mean colour of the training images, moves by
-    half its side, so about 100 predictions are made of each image. A pixel's value is the mean fall of
+    half its side, so about 100 predictions are made of each image. Of a volume it is a box with a fifth
+    of each side that moves by its own length, so 125 are made. A pixel's value is the mean fall of
     the class's probability over the squares that cover it; where covering raised it, 0.
 
     Args and Returns are those of `gradcam`; it works for every network.
     """
-    side = max(1, round(min(images.shape[1:3]) / _OCCLUDER))
-    rows, columns = (_covers(length, side) for length in images.shape[1:3])
+    space = images.shape[1:-1]
+    covers = [_covers(length, *_occluder(length, space)) for length in space]
     logits = _logits(network, images)
     before = _of(classes, jax.nn.softmax(logits))
 
     def fall(place: jax.Array) -> jax.Array:
-        covered = jnp.asarray(rows)[place[0]][:, None] & jnp.asarray(columns)[place[1]][None, :]
+        lines = [jnp.asarray(cover)[place[axis]] for axis, cover in enumerate(covers)]
+        covered = functools.reduce(_both, lines)
         # The training mean of every channel is 0 in normalised pixels.
-        hidden = jnp.where(covered[None, :, :, None], jnp.float32(0.0), images)
+        hidden = jnp.where(covered[None, ..., None], jnp.float32(0.0), images)
         return before - _of(classes, jax.nn.softmax(_logits(network, hidden)))
 
-    places = np.stack(np.meshgrid(range(len(rows)), range(len(columns)), indexing="ij"), -1).reshape(-1, 2)
-    falls = lax.map(fall, jnp.asarray(places, jnp.int32)).reshape(len(rows), len(columns), -1)
-    shares = [jnp.asarray(covers / covers.sum(axis=0), jnp.float32) for covers in (rows, columns)]
-    return _scaled(jax.nn.relu(jnp.einsum("rcb,rh,cw->bhw", falls, *shares)), logits)
+    counts = [len(cover) for cover in covers]
+    places = np.stack(np.meshgrid(*map(range, counts), indexing="ij"), -1).reshape(-1, len(space))
+    falls = lax.map(fall, jnp.asarray(places, jnp.int32)).reshape(*counts, -1)
+    shares = [jnp.asarray(cover / cover.sum(axis=0), jnp.float32) for cover in covers]
+    spread = "rcb,rh,cw->bhw" if len(space) == 2 else "srcb,sd,rh,cw->bdhw"
+    return _scaled(jax.nn.relu(jnp.einsum(spread, falls, *shares)), logits)
 
 
 METHODS: Mapping[str, Callable[[Explained, jax.Array, jax.Array], Explanation]] = {
@@ -149,18 +156,18 @@ def _feature_map(seen: list[jax.Array], images: tuple[int, ...]) -> jax.Array:
     Raises:
         UsageError: it cannot.
     """
-    if len(seen) != 1 or seen[0].ndim != 4:
+    if len(seen) != 1 or seen[0].ndim != len(images):
         told = f"features with {seen[0].ndim} axes" if len(seen) == 1 else f"{len(seen)} calls of a Head"
         raise UsageError(
-            "Grad-CAM reads the feature map [B, H, W, C] that a network gives to "
+            "Grad-CAM reads the feature map [B, H, W, C], or [B, D, H, W, C], that a network gives to "
             f"nachos_jax.models.blocks.Head, and this architecture has {told}: let it end in one such "
             "Head, or choose occlusion, which works for every network."
         )
-    if seen[0].shape[1:3] == (1, 1):
+    if set(seen[0].shape[1:-1]) == {1}:
         raise UsageError(
-            f"Grad-CAM: the last feature map of this network has a single cell for images of {images[1]} x "
-            f"{images[2]} pixels, which tells no place from another: choose occlusion, or train a network "
-            "that halves the side less often."
+            f"Grad-CAM: the last feature map of this network has a single cell for "
+            f"{told_sides(images[1:-1])}, which tells no place from another: choose occlusion, or train a "
+            "network that halves the side less often."
         )
     return seen[0]
 
@@ -170,16 +177,31 @@ def _of(classes: jax.Array, values: jax.Array) -> jax.Array:
     return jnp.take_along_axis(values, classes[:, None], axis=1)[:, 0]
 
 
-def _covers(length: int, side: int) -> np.ndarray:
+def _both(before: jax.Array, line: jax.Array) -> jax.Array:
+    """[..., n]: where both a region [...] and a line [n] hold."""
+    return before[..., None] & jnp.expand_dims(line, tuple(range(before.ndim)))
+
+
+def _occluder(length: int, space: tuple[int, ...]) -> tuple[int, int]:
+    """Side and step of the occluder along an axis; of volumes such that no more than 125 places are tried."""
+    if len(space) == 2:
+        side = max(1, round(min(space) / _OCCLUDER))
+        return side, max(1, side // 2)
+    side = -(-length // _OCCLUDER)
+    return side, side
+
+
+def _covers(length: int, side: int, step: int) -> np.ndarray:
     """[places, length] bool: pixels covered along an axis; its last place ends at the edge."""
-    starts = np.unique(np.minimum(np.arange(0, length, max(1, side // 2)), length - side))
+    starts = np.unique(np.minimum(np.arange(0, length, step), length - side))
     pixels = np.arange(length)
     return (pixels >= starts[:, None]) & (pixels < starts[:, None] + side)
 
 
 def _scaled(maps: jax.Array, logits: jax.Array) -> Explanation:
-    """Divides each map [B, H, W] by its largest value; a map without one stays zero."""
-    peak = jnp.max(maps, axis=(1, 2))
+    """Divides each map [B, *space] by its largest value; a map without one stays zero."""
+    peak = jnp.max(maps, axis=tuple(range(1, maps.ndim)))
     divisor = jnp.where(peak > 0, peak, jnp.float32(1.0))
     # XLA may divide by a reciprocal, which can pass 1 by a rounding.
-    return Explanation(jnp.minimum(maps / divisor[:, None, None], jnp.float32(1.0)), peak, logits)
+    divisor = jnp.expand_dims(divisor, tuple(range(1, maps.ndim)))
+    return Explanation(jnp.minimum(maps / divisor, jnp.float32(1.0)), peak, logits)

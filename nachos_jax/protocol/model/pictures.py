@@ -46,14 +46,18 @@ def picture(image: np.ndarray, heat: np.ndarray, words: Sequence[str] = (), larg
     found without colour too.
 
     Args:
-        image: [H, W, C] of a stored dtype, C 1 or 3; shown between its own darkest and brightest pixels.
-        heat: [H, W] in [0, 1].
+        image: [H, W, C] of a stored dtype, shown between its own darkest and brightest pixels, the first
+            channel where they are not three; of a volume [D, H, W, C] three planes through one place.
+        heat: [H, W] or [D, H, W] in [0, 1].
         words: lines to write below; letters that the font lacks become plain ones, or "?".
         largest: pixels of a panel's longer side to which large images are reduced.
 
     Returns:
         The PNG file.
     """
+    if image.ndim == 4:
+        place = _highest(heat)
+        image, heat = planes(image, place, image.max()), planes(heat[..., None], place, 0.0)[..., 0]
     shown = _panel(image, largest)
     width, height = shown.size
     value = _resized(heat, shown.size)
@@ -78,9 +82,35 @@ def legend(method: str, name: str, peak: float) -> str:
     return METHODS[method].format(name=name, peak=peak)
 
 
+def planes(volume: np.ndarray, place: Sequence[int], line: float) -> np.ndarray:
+    """[H + 2 D + 2, max(W, H), C]: planes across depth, height and width through a voxel, one below another.
+
+    Those across height and width have the depth downwards. Lines of one value part them; what they do not
+    fill is the smallest value.
+    """
+    z, y, x = place
+    found = (volume[z], volume[:, y], volume[:, :, x])
+    wide = max(plane.shape[1] for plane in found)
+    edges = [((0, int(number < 2)), (0, 0), (0, 0)) for number in range(3)]
+    filled = [
+        np.pad(plane, ((0, 0), (0, wide - plane.shape[1]), (0, 0)), constant_values=volume.min())
+        for plane in found
+    ]
+    return np.concatenate(
+        [np.pad(plane, edge, constant_values=line) for plane, edge in zip(filled, edges, strict=True)]
+    )
+
+
+def _highest(heat: np.ndarray) -> tuple[int, ...]:
+    """The voxel of the map's peak, the middle one of a map without."""
+    if not heat.any():
+        return tuple(side // 2 for side in heat.shape)
+    return tuple(int(place) for place in np.unravel_index(int(heat.argmax()), heat.shape))
+
+
 def _panel(image: np.ndarray, largest: int) -> Image.Image:
     """The image as RGB, its 0.5th percentile black and its 99.5th white, in the size of a panel."""
-    values = image.astype(np.float32)
+    values = (image if image.shape[2] == 3 else image[..., :1]).astype(np.float32)
     low, high = np.percentile(values, (0.5, 99.5))
     if high <= low:
         low, high = float(values.min()), max(float(values.max()), float(values.min()) + 1.0)

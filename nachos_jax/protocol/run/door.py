@@ -7,7 +7,7 @@ import itertools
 from nachos_jax.audit import door as audit
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
-from nachos_jax.core.hparams import active, by_name
+from nachos_jax.core.hparams import FLIP_DEPTH, active, by_name
 from nachos_jax.core.types import HParams
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine.windows import divide
@@ -152,12 +152,17 @@ def _convex(run: RunConfig, cohort: Cohort, name: str) -> None:
 
 
 def _vectors(run: RunConfig, cohort: Cohort) -> None:
-    """What only images have."""
+    """What only images or only volumes have."""
     if len(cohort.shape) == 1 and run.augmentations:
         name = sorted(run.augmentations)[0]
         raise UsageError(
             f"config.augmentation.{name} changes images, and these cases are vectors of features: set it to "
             f"0 and config.search.space.{name} to ''."
+        )
+    if len(cohort.shape) == 3 and FLIP_DEPTH.name in run.augmentations:
+        raise UsageError(
+            f"config.augmentation.{FLIP_DEPTH.name} mirrors the depth of volumes, and these cases are "
+            f"images: set it to 0 and config.search.space.{FLIP_DEPTH.name} to ''."
         )
 
 

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from nachos_jax.data.augment_volumes import rotation
 from nachos_jax.data.ragged import Volumes
 
 ANISOTROPIC = 3.0
@@ -75,8 +76,7 @@ def frame(first: jax.Array, patch: tuple[int, ...], motion: Motion, spacing: jax
     turn = jnp.asarray([1.0, 0.0, 0.0], jnp.float32)
     if patch[0] > 1:
         turn = jnp.where(spacing[0] > ANISOTROPIC * jnp.min(spacing), turn, 1.0)
-    rotation = _rotation(motion.angles * turn)
-    steps = rotation * spacing[None, :] / spacing[:, None] / motion.scale
+    steps = rotation(motion.angles * turn) * spacing[None, :] / spacing[:, None] / motion.scale
     return Frame(centre, steps * (1 - 2 * motion.flips)[None, :])
 
 
@@ -168,22 +168,6 @@ def _taken(values: jax.Array, volumes: Volumes, row: jax.Array, voxel: list[jax.
     shape = volumes.shape[row]
     z, y, x = (jnp.clip(v.astype(jnp.int32), 0, shape[axis] - 1) for axis, v in enumerate(voxel))
     return values[volumes.offset[row] + (z * shape[1] + y) * shape[2] + x]
-
-
-def _rotation(angles: jax.Array) -> jax.Array:
-    """[3, 3]: turns about the first, then the second, then the third axis, by [3] radians."""
-    cosine, sine = jnp.cos(angles), jnp.sin(angles)
-    one, nil = jnp.float32(1.0), jnp.float32(0.0)
-
-    def matrix(*entries: jax.Array) -> jax.Array:
-        return jnp.stack(entries).reshape(3, 3)
-
-    first = matrix(one, nil, nil, nil, cosine[0], -sine[0], nil, sine[0], cosine[0])
-    second = matrix(cosine[1], nil, sine[1], nil, one, nil, -sine[1], nil, cosine[1])
-    third = matrix(cosine[2], -sine[2], nil, sine[2], cosine[2], nil, nil, nil, one)
-    # Sums of products, not matrix products, which accelerators round to fewer bits.
-    both = jnp.sum(second[:, :, None] * first[None, :, :], axis=1)
-    return jnp.sum(third[:, :, None] * both[None, :, :], axis=1)
 
 
 def _below(draws: jax.Array, count: jax.Array) -> jax.Array:

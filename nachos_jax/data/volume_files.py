@@ -1,0 +1,173 @@
+"""Volumes from files: NIfTI, NRRD, multi-frame DICOM, and folders that hold one DICOM series."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.data import nifti, nrrd_file, volumes
+from nachos_jax.data.columns import Columns
+from nachos_jax.data.image_files import is_dicom
+from nachos_jax.data.pixels import Pixels, ReadCase, Source, sixteen_bits
+from nachos_jax.data.resampling import Spacing, common
+from nachos_jax.data.volumes import VolumeFile
+from nachos_jax.runtime import cores
+
+MOST_VALUES = 1 << 31
+"""Of one volume; more cannot be meant, and is refused before memory is taken."""
+MOST_CHANNELS = 8
+"""Of a file of four axes; more are a film (functional MRI, diffusion), of which no channel can be meant."""
+
+
+def has_name(path: Path) -> bool:
+    """Whether a name is that of a NIfTI or NRRD file."""
+    return nifti.is_nifti(path) or nrrd_file.is_nrrd(path)
+
+
+def is_series(folder: Path) -> bool:
+    """Whether the files of a folder, and not those of its sub-folders alone, are DICOM."""
+    return any(is_dicom(path) for path in folder.iterdir() if path.is_file())
+
+
+def read_volume(path: Path, series: str = "") -> tuple[np.ndarray, Spacing | None]:
+    """Reads one volume.
+
+    NIfTI and NRRD are brought to one orientation, that of axial DICOM slices: from feet to head, front to
+    back, right to left. Slices of DICOM stay as they were taken, in the order of their places.
+
+    Args:
+        path: NIfTI, NRRD or multi-frame DICOM file, or a folder with a DICOM series.
+        series: Series Instance UID, where a folder holds several.
+
+    Returns:
+        [D, H, W, C] in a stored dtype, and mm of a voxel along D, H and W, or None where nobody knows.
+
+    Raises:
+        UsageError: no such file, not a volume, damaged, or more than MOST_CHANNELS values a voxel.
+    """
+    if has_name(path):
+        return _upright(path, header_only=False)
+    # Late, so that those who have no DICOM files never load pydicom.
+    from nachos_jax.data import dicom_series
+
+    if os.path.isdir(path):
+        return dicom_series.read_series(path, series)
+    if not os.path.isfile(path):
+        raise UsageError(f"{path}: there is no such file or folder; mend the path.")
+    if is_dicom(path):
+        return dicom_series.read_frames(path)
+    raise UsageError(
+        f"{path} is no volume: with config.data.volume a case is a NIfTI, NRRD or multi-frame DICOM file, "
+        "or a folder with one DICOM series. For 2-D images set config.data.volume = ''."
+    )
+
+
+def source(
+    columns: Columns,
+    cases: tuple[VolumeFile, ...],
+    where: Callable[[int], str],
+    fault: UsageError | None = None,
+) -> Source:
+    """Cases that are volumes in files."""
+    files = tuple(dict.fromkeys(file for case in cases for file in case.files))
+    keys = tuple(f"{case.path.name} {case.series}" for case in cases)
+    pixels = Pixels(len(cases), where, lambda: read_volumes(cases), files, keys)
+    return Source(columns, pixels, fault, volumes=cases)
+
+
+def read_volumes(cases: Sequence[VolumeFile], spacing: Sequence[float] | None = None) -> ReadCase:
+    """A function that reads the i-th volume, interpolated linearly to a spacing where one is given."""
+
+    def read(row: int) -> np.ndarray:
+        case = cases[row]
+        values, own = read_volume(case.path, case.series)
+        if spacing is None:
+            return values
+        return volumes.resized(values, sides_at(values.shape[:3], _known(own, case), spacing))
+
+    return read
+
+
+def grids(cases: Sequence[VolumeFile]) -> tuple[np.ndarray, np.ndarray]:
+    """Voxels [N, 3] and mm of a voxel [N, 3] of each volume, by headers alone where these are NIfTI or NRRD.
+
+    Raises:
+        UsageError: one that cannot be read, or has no spacing.
+    """
+
+    def grid(case: VolumeFile) -> tuple[tuple[int, ...], Spacing]:
+        header = has_name(case.path)
+        values, own = _upright(case.path, True) if header else read_volume(case.path, case.series)
+        return values.shape[:3], _known(own, case)
+
+    with ThreadPoolExecutor(min(16, cores.available())) as pool:
+        sides, spacings = zip(*pool.map(grid, cases), strict=True)
+    return np.asarray(sides), np.asarray(spacings, float)
+
+
+def common_spacing(cases: Sequence[VolumeFile], how: str) -> tuple[Spacing, np.ndarray]:
+    """The "mean" or "median" spacing, and the sides [N, 3] that volumes brought to it have."""
+    sides, spacings = grids(cases)
+    spacing = common(spacings, sides, how)
+    rows = zip(sides, spacings, strict=True)
+    return spacing, np.asarray([sides_at(side, own, spacing) for side, own in rows])
+
+
+def sides_at(sides: Iterable[int], own: Iterable[float], spacing: Iterable[float]) -> list[int]:
+    """Voxels that cover a volume at another spacing."""
+    return [max(1, round(side * step / there)) for side, step, there in zip(sides, own, spacing, strict=True)]
+
+
+def _known(spacing: Spacing | None, case: VolumeFile) -> Spacing:
+    if spacing is None or not all(0 < step < np.inf for step in spacing):
+        raise UsageError(
+            f"{case.path} does not say how many mm a voxel has, and config.data.spacing resamples all "
+            "volumes to one spacing: mend its header, drop the case, or set config.data.spacing = ''."
+        )
+    return spacing
+
+
+def _upright(path: Path, header_only: bool) -> tuple[np.ndarray, Spacing | None]:
+    values, affine = _lying(path, header_only=True)
+    if values.size > MOST_VALUES:
+        raise UsageError(
+            f"{path} claims {values.size:,} voxels, and at most {MOST_VALUES:,} are read: scale it down, or "
+            "cut out what matters."
+        )
+    values, affine = (values, affine) if header_only else _lying(path, header_only=False)
+    if values.ndim == 4 and values.shape[3] > MOST_CHANNELS:
+        raise UsageError(
+            f"{path} holds {values.shape[3]} volumes or values a voxel, and a case has at most "
+            f"{MOST_CHANNELS} channels: save the one that is meant as a file of its own."
+        )
+    try:
+        lying, spacing = nifti.upright(values, np.eye(4) if affine is None else affine)
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}; mend its header.") from error
+    lying = lying if lying.ndim == 4 else lying[..., None]
+    return (lying if header_only else _stored(lying, path)), (None if affine is None else spacing)
+
+
+def _lying(path: Path, header_only: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    """Values as they are stored, and the affine, as `nrrd_file.read`."""
+    if nrrd_file.is_nrrd(path):
+        return nrrd_file.read(path, header_only)
+    found = nifti.header(path) if header_only else nifti.read(path)
+    return found.values, found.affine
+
+
+def _stored(values: np.ndarray, path: Path) -> np.ndarray:
+    """Whole numbers as 8 or 16 bits, others as float32: scaled ones may be whole, as Hounsfield units are."""
+    if values.dtype.kind not in "biuf":
+        raise UsageError(f"{path} holds values of type {values.dtype}; save one number a channel.")
+    if values.dtype == np.uint8:
+        return np.ascontiguousarray(values)
+    if values.dtype.kind == "f":
+        whole = np.isfinite(values).all() and (values == np.rint(values)).all()
+        return np.ascontiguousarray(sixteen_bits(values) if whole else values.astype(np.float32))
+    return np.ascontiguousarray(sixteen_bits(values))
