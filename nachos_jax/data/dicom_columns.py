@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,8 +59,9 @@ def read_header(path: Path) -> Header | None:
     Code words that are none, and whatever people write by hand, are left out.
     """
     try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_READ))
-        return _header(header)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they would show values
+            return _header(pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_READ)))
     except Exception:  # of a damaged header, anything
         return None
 

@@ -77,8 +77,8 @@ def _data(draft: Draft, reference: str) -> Iterator[str]:
         yield from _role(draft, "label", "label_key")
     yield from _role(draft, "subject", "subject_key")
     if draft.cells("subject") is None:
-        yield "# Cases of one patient may never lie on both sides of a split: else the same patient is learned"
-        yield "# and tested, and the estimate is too good. If, and only if, no patient has two cases:"
+        yield "# Cases of one patient may never lie on both sides of a split: else the same patient is"
+        yield "# learned and tested, and the estimate is too good. If, and only if, no patient has two cases:"
         yield '# config.data.subject = "one_case_per_subject"'
     yield from _role(draft, "site", "site_key")
     if "spelling" in " ".join(draft.questions):
@@ -108,8 +108,7 @@ def _task(draft: Draft) -> Iterator[str]:
         yield _set("data.classes", draft.classes, "labels 1, 2, ... of the masks")
     if draft.task == "classification" and "mask" in draft.columns:
         yield "# The cases have masks too, which config.task.name = 'segmentation' learns."
-    few = rarest(draft)
-    count = 5 if few >= 10 else max(2, few // 2)
+    few, count = rarest(draft), _folds(draft)
     what = "subjects" if draft.cells("subject") is not None else "cases"
     noun = "of the rarest class" if draft.task == "classification" and draft.cells("label") else "in all"
     yield _set(
@@ -122,10 +121,19 @@ def _task(draft: Draft) -> Iterator[str]:
         yield f"# The shipped split (column {split!r}) is not used: every case is tested once, by its fold."
     if draft.cells("site"):
         yield "# config.folds.scheme = 'site'  # leaves one site out at a time"
-    columns = [draft.roles[role].column for role in ("sex", "age") if draft.cells(role)]
+    columns = [draft.roles[role].column for role in ("sex", "age") if _mostly_known(draft.cells(role))]
     groups = tuple(f"{name}(40, 65)" if name == draft.roles["age"].column else name for name in columns)
     if groups and draft.source in ("csv", "vectors", "npz"):
         yield _set("report.subgroups", groups, "reported apart")
+
+
+def _folds(draft: Draft) -> int:
+    """Five, or as many as leave each fold two subjects of the rarest class."""
+    return min(5, max(3, rarest(draft) // 2))
+
+
+def _mostly_known(cells: list[str] | None) -> bool:
+    return cells is not None and 2 * facts_of(cells).missing <= len(cells)
 
 
 def _pixels(draft: Draft) -> Iterator[str]:
@@ -155,7 +163,7 @@ def _size(found: Survey | None) -> Iterator[str]:
     else:
         side = max(one for one in (16, 32, SIDE) if one <= max(16, min(found.sides)))
         more = "all alike" if found.equal else "in the median"
-        yield f"# {found.looked} images were looked at: {_sides(found)} pixels, {more}. More pixels show more, slower."
+        yield f"# {found.looked} images were looked at: {_sides(found)} pixels, {more}."
         yield f"config.data.height = config.data.width = {side}"
         yield _set("data.aspect", "pad", '"stretch" fills the square, and changes shapes')
     told = {0: "gray; 3 of colour images", 1: "gray", 3: "colour; 1 makes them gray"}[found.channels]
@@ -173,6 +181,8 @@ def _training(draft: Draft) -> Iterator[str]:
         return
     if draft.volumes or draft.task == "segmentation":
         batch = min(batch, 16)
+    smallest = draft.count * (_folds(draft) - 2) // _folds(draft)
+    batch = max(one for one in (2, 4, 8, 16, 32, 64) if one <= min(batch, max(2, smallest // 4)))
     yield _set("training.epochs", epochs, f"at most; {draft.count:,} cases")
     yield _set("training.patience", patience, "epochs without improvement of a watched fold")
     if draft.task == "segmentation":

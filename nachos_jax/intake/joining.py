@@ -100,7 +100,8 @@ def _joined(
     idle = [grid.columns[column][row] for row, cases in enumerate(matches) if not cases]
     notes = [
         f"{grid.path.name}: its column {column!r} is joined to the {rule} of the files: "
-        f"{len(names) - len(lost)} of {len(names)} cases are found, {len(grid) - len(idle)} of {len(grid)} rows used"
+        f"{len(names) - len(lost)} of {len(names)} cases are found, "
+        f"{len(grid) - len(idle)} of {len(grid)} rows are used"
     ]
     if lost:
         notes.append(f"{len(lost)} cases are in no row, and left out: {listed(lost)}")

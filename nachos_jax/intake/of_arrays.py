@@ -25,7 +25,9 @@ def draft(path: Path) -> Draft:
     archive = Archive(path)
     key, parts = _stack(archive)
     shapes = [archive.header(name, "image_key")[0] for name in parts]
-    count, sides = sum(shape[0] for shape in shapes), shapes[0][1:]
+    if not all(len(shape) > 1 for shape in shapes):
+        raise UsageError(f"{path.name}: {parts[0]} has shape {shapes[0]}; store (N, H, W) or (N, D, H, W).")
+    count, sides = sum(shape[0] for shape in shapes), list(shapes[0][1:])
     parted = parts != [key]
     columns = _columns(archive, key, parts, count)
     notes = [f"{path.name}: {count} cases in {listed(parts)}, {'x'.join(map(str, sides))} each"]
@@ -45,7 +47,7 @@ def draft(path: Path) -> Draft:
     colour = sides[-1] in (1, 3) and len(sides) > 2
     space = sides[:-1] if colour else sides
     found.volumes = len(space) == 3
-    found.survey = Survey(space, True, sides[-1] if colour else 1, count)
+    found.survey = Survey(tuple(space), True, sides[-1] if colour else 1, count)
     return found
 
 

@@ -117,6 +117,8 @@ def choose(columns: Columns) -> dict[str, Choice]:
         role: _by_name(role, [name for name in columns if named[name] == role and fit(facts[name])], facts)
         for role, fit in fits.items()
     }
+    if not found["subject"].column:
+        found["subject"] = Choice(others=_groups(facts))
     found["fold"] = _by_name("fold", folds, facts)
     found["split"] = (
         Choice(splits[0], f"its values are parts of a shipped split: {facts[splits[0]].counts}")
@@ -135,6 +137,16 @@ def _by_name(role: str, names: Sequence[str], facts: Mapping[str, Facts]) -> Cho
     ranked = sorted(names, key=lambda name: words.index(plain(name).replace(" ", "")))
     told = [(name, f"called so, {facts[name].told}") for name in ranked]
     return Choice(*told[0], tuple(told[1:]))
+
+
+def _groups(facts: Mapping[str, Facts]) -> tuple[tuple[str, str], ...]:
+    """Columns that repeat over cases and are called like groups of them."""
+    return tuple(
+        (name, f"groups the cases: {one.told}")
+        for name, one in facts.items()
+        if plain(name).endswith(("group", " id", "folder", "start"))
+        and CLASSES < one.distinct < sum(one.values.values())
+    )
 
 
 def _label(facts: Mapping[str, Facts], named: Mapping[str, str]) -> Choice:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 from nachos_jax.core.errors import UsageError
@@ -14,6 +15,7 @@ from nachos_jax.intake.draft import Draft
 from nachos_jax.intake.pseudonyms import replaced
 from nachos_jax.intake.roles import Choice, facts_of
 
+_NAME = re.compile(r"\w[ ,^]+\w")
 FIXED = ("path", "mask", "series", "case")
 """Columns of a case table that play no role."""
 HELD = ("subject", "site", "age", "sex", "fold", "split", "label")
@@ -29,8 +31,10 @@ def settle(draft: Draft, asked: Asked) -> Draft:
     draft.roles = roles.choose(free)
     if draft.task == "segmentation":
         draft.roles["label"] = Choice(why="the masks are the targets")
-    _leave_out_private(draft)
-    _drop_without_label(draft)
+    if draft.path is None:
+        _leave_out_private(draft)
+        _drop_without_label(draft)
+        _refuse_names(draft, asked)
     if not draft.count:
         raise UsageError("no case is left: no row with a label names a file; look at the table.")
     _tell_roles(draft)
@@ -44,7 +48,10 @@ def settle(draft: Draft, asked: Asked) -> Draft:
 
 def _leave_out_private(draft: Draft) -> None:
     kept = {choice.column for role, choice in draft.roles.items() if role in HELD}
-    kept |= {name for name, _ in draft.roles["label"].others} | {*FIXED, *draft.features}
+    kept |= {name for role in ("label", "subject") for name, _ in draft.roles[role].others} | {
+        *FIXED,
+        *draft.features,
+    }
     reasons: dict[str, list[str]] = {}
     for name, cells in list(draft.columns.items()):
         facts = facts_of(cells)
@@ -59,6 +66,17 @@ def _leave_out_private(draft: Draft) -> None:
         draft.roles[role] = Choice(choice.column, choice.why, others)
     for why, names in reasons.items():
         draft.notes.append(f"not copied, since they hold {why}: {listed(names, 20)}")
+
+
+def _refuse_names(draft: Draft, asked: Asked) -> None:
+    """Names instead of ids are not copied."""
+    cells = [cell for cell in draft.cells("subject") or () if not is_missing(cell)]
+    names = sum(bool(_NAME.search(cell)) and not any(map(str.isdecimal, cell)) for cell in cells)
+    if cells and 2 * names > len(cells) and asked.key is None:
+        raise UsageError(
+            f"column {draft.roles['subject'].column!r} seems to hold names of patients instead of ids, and "
+            "names are never copied: --pseudonyms=KEYFILE replaces them by keyed hashes."
+        )
 
 
 def _drop_without_label(draft: Draft) -> None:
@@ -104,6 +122,8 @@ def _pseudonyms(draft: Draft, asked: Asked) -> None:
         draft.columns[column] = replaced(cells, asked.key)
         draft.notes.append(f"the ids of {column!r} are replaced by keyed hashes")
         draft.columns.pop("case", None)
+        if "series" in draft.columns and not draft.volumes:
+            draft.columns["series"] = replaced(draft.columns["series"], asked.key)
         if held:
             draft.notes.append(
                 f"ATTENTION: the paths of {held} cases hold the id itself, and cases.csv, records and "
@@ -146,9 +166,11 @@ def _task(draft: Draft) -> None:
 def _ask(draft: Draft) -> None:
     subjects = draft.cells("subject")
     if subjects is None:
+        places = {"npz": "an array to the npz file", "folder": "them to the names of the files"}
         draft.questions.append(
-            "subject: nothing tells which cases are of one patient. Add the column to cases.csv and name it "
-            "in config.data.subject_key; `nachos evaluate` refuses until then"
+            "subject: nothing tells which cases are of one patient. Add "
+            f"{places.get(draft.source, 'a column to cases.csv')} and name it in config.data.subject_key; "
+            "`nachos evaluate` refuses until then"
         )
     elif lost := sum(is_missing(value, spellings.MISSING | spellings.NOBODY) for value in subjects):
         draft.questions.append(f"subject: {lost} cases have none; fill them in, or take out their lines")

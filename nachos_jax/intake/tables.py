@@ -131,7 +131,7 @@ def _below_header(path: Path, rows: list[list[str]], notes: list[str]) -> Grid:
     if not widths:
         raise UsageError(f"{path} is empty; write a header line and one line a case.")
     usual = max(widths, key=lambda width: (widths[width], width))
-    start = next(i for i, row in enumerate(rows) if len(set(filter(None, row))) > usual // 2)
+    start = next(i for i, row in enumerate(rows) if sum(map(bool, row)) > usual // 2)
     above = [i for i in range(start) if any(rows[i])]
     if above:
         lines = "line 1" if start == 1 else f"lines 1 to {start}"

@@ -16,8 +16,12 @@ def read_workbook(path: Path) -> tuple[str, list[list[str]], list[str]]:
     Raises:
         UsageError: no workbook, or an empty one.
     """
-    from openpyxl import load_workbook
-
+    try:
+        from openpyxl import load_workbook
+    except ImportError as error:
+        raise UsageError(
+            f"{path} is an Excel workbook, which openpyxl reads: `pip install openpyxl`."
+        ) from error
     try:
         book = load_workbook(path, read_only=True, data_only=True)
         sheets = {
