@@ -139,6 +139,8 @@ def _mostly_known(cells: list[str] | None) -> bool:
 def _pixels(draft: Draft) -> Iterator[str]:
     if draft.source == "vectors" or draft.task == "segmentation":
         return
+    if "CT" in draft.columns.get("modality", ()):
+        yield '# config.data.voi = "soft"  # CT: values that matter; or "lung", "brain", "bone", (centre, width)'
     if draft.volumes:
         yield from _volume(draft.survey)
         return
