@@ -140,7 +140,7 @@ def _pixels(draft: Draft) -> Iterator[str]:
     if draft.source == "vectors" or draft.task == "segmentation":
         return
     if "CT" in draft.columns.get("modality", ()):
-        yield '# config.data.voi = "soft"  # CT: values that matter; or "lung", "brain", "bone", (centre, width)'
+        yield '# config.data.voi = "soft"  # of CT; or "lung", "brain", "bone"'
     if draft.volumes:
         yield from _volume(draft.survey)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from nachos_jax.core.errors import UsageError
@@ -12,6 +13,7 @@ from nachos_jax.intake.draft import Draft
 from nachos_jax.intake.settle import settle
 from nachos_jax.intake.tables import read_table
 from nachos_jax.intake.walk import TABLES, Walked, kind, walk
+from nachos_jax.intake.walk import listed as listed_files
 
 
 def look(path: Path, asked: Asked) -> Draft:
@@ -25,7 +27,7 @@ def look(path: Path, asked: Asked) -> Draft:
         raise UsageError(f"--input={path}: there is no such file or folder; mend the path.")
     if path.is_file() and archives.is_archive(path):
         path, notes = archives.unpack(path, asked.output / "unpacked")
-    draft = _of_file(path, asked) if path.is_file() else _of_folder(walk(path), asked)
+    draft = _of_file(path, asked) if path.is_file() else _of_folder(walk(path, asked.output), asked)
     if draft.path is not None and asked.key:
         raise UsageError(f"--pseudonyms: {draft.path} is read as it is, and holds its ids: mend them there.")
     draft.notes[:0] = notes
@@ -41,11 +43,13 @@ def _of_file(path: Path, asked: Asked) -> Draft:
             f"--input={path}: name the folder that holds the images, an archive, an npz file, or a table "
             f"({', '.join(TABLES)})."
         )
-    if not of_tables.names_files(read_table(path)):
+    grid = read_table(path)
+    if not of_tables.names_files(grid):
         return of_tables.draft(path)
-    beside = Asked(asked.output, path, asked.key, asked.cases)
-    walked = walk(path.absolute().parent)
-    return of_files.draft(walked, beside)
+    root = path.absolute().parent
+    named = max((listed_files(root, cells) for cells in grid.columns.values()), key=lambda found: found.count)
+    walked = named if 2 * named.count > len(grid) else walk(root, asked.output)
+    return of_files.draft(walked, replace(asked, labels=path))
 
 
 def _of_folder(walked: Walked, asked: Asked) -> Draft:

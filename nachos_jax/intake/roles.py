@@ -159,7 +159,13 @@ def _label(facts: Mapping[str, Facts], named: Mapping[str, str]) -> Choice:
     if called:
         told = tuple((name, f"called so, {facts[name].counts}") for name in called)
         return Choice(others=told, why=f"{len(called)} columns are called like a label")
-    return Choice(others=_few_values(facts, named, ()), why="no column is called like a label")
+    odd = [name for name in facts if named[name] == "label"]
+    why = (
+        f"{odd[0]!r} is called so, and has {facts[odd[0]].told}"
+        if odd
+        else "no column is called like a label"
+    )
+    return Choice(others=_few_values(facts, named, ()), why=why)
 
 
 def _target(one: Facts) -> bool:

@@ -118,7 +118,7 @@ def _pseudonyms(draft: Draft, asked: Asked) -> None:
     cells, paths = draft.cells("subject"), draft.columns.get("path", [])
     if cells is not None and asked.key:
         column = draft.roles["subject"].column
-        held = sum(len(id_) > 2 and id_ in path for id_, path in zip(cells, paths, strict=False))
+        held = sum(_holds(path, id_) for id_, path in zip(cells, paths, strict=False))
         draft.columns[column] = replaced(cells, asked.key)
         draft.notes.append(f"the ids of {column!r} are replaced by keyed hashes")
         draft.columns.pop("case", None)
@@ -132,6 +132,11 @@ def _pseudonyms(draft: Draft, asked: Asked) -> None:
     if asked.key and "name_start" in draft.columns:
         del draft.columns["name_start"]
         draft.notes.append("the column name_start could hold ids, and is left out beside --pseudonyms")
+
+
+def _holds(path: str, id_: str) -> bool:
+    """Whether a path holds an id as a word."""
+    return len(id_) > 2 and re.search(rf"(?<![^\W_]){re.escape(id_)}(?![^\W_])", path) is not None
 
 
 def _spellings(draft: Draft) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,8 @@ IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 DICOM = (".dcm", ".dicom", ".ima")
 VOLUMES = (".nii", ".nii.gz", ".nrrd", ".nhdr")
 TABLES = (".csv", ".tsv", ".xlsx", ".parquet")
+OURS = ("cases.csv", "config.py")
+"""What `nachos init` writes."""
 _SYSTEM = ("thumbs.db", "desktop.ini", "dicomdir")
 _FOLDERS = ("__macosx", "$recycle.bin")
 
@@ -40,24 +43,40 @@ class Walked:
     arrays: list[Path] = field(default_factory=list)
     left_out: dict[str, list[str]] = field(default_factory=dict)
 
+    @property
+    def count(self) -> int:
+        """Images, DICOM files and volumes."""
+        return len(self.images) + len(self.dicom) + len(self.volumes)
+
     def name(self, path: Path) -> str:
         """The path below the root, with forward slashes."""
         return path.relative_to(self.root).as_posix()
 
 
-def walk(root: Path) -> Walked:
-    """Sorts the files below a folder by kind; links to folders are not followed.
+def walk(root: Path, output: Path) -> Walked:
+    """Sorts the files below a folder by kind; links to folders are not followed, `output` is ours.
 
     Raises:
         UsageError: no such folder, or names that are no UTF-8 text.
     """
     if not root.is_dir():
         raise UsageError(f"--input={root}: there is no such file or folder; mend the path.")
-    found = Walked(root)
+    found, ours = Walked(root), output.resolve()
     for folder, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if _enter(found, Path(folder, name)))
+        inside = [name for name in sorted(folders) if Path(folder, name).resolve() != ours]
+        folders[:] = [name for name in inside if _enter(found, Path(folder, name))]
         for name in sorted(files):
-            _sort(found, Path(folder, name))
+            if Path(folder).resolve() != ours or name not in OURS:
+                _sort(found, Path(folder, name))
+    return found
+
+
+def listed(root: Path, names: Sequence[str]) -> Walked:
+    """The files of a table, whose paths start at `root`; those that are not there are left out."""
+    found = Walked(root)
+    paths = {root / name.replace("\\", "/") for name in names}
+    for path in sorted(path for path in paths if path.is_file() and path.is_relative_to(root)):
+        _sort(found, path)
     return found
 
 

@@ -12,7 +12,7 @@ import pytest
 from nachos_jax.core.errors import UsageError
 from nachos_jax.intake import archives
 from nachos_jax.intake.written import write
-from tests.intake.conftest import cases, picture
+from tests.intake.conftest import cases, picture, table
 
 EVIL = ("../out.txt", "/tmp/nachos_out.txt", "a/../../out.txt", "..\\out.txt", "C:/out.txt")
 
@@ -107,6 +107,21 @@ def test_the_command_tells_that_a_file_was_edited(tmp_path: Path, said):
     code, out = said("init", "--input=in", "--output=o")
     assert code == 2
     assert "Name another folder with --output=FOLDER" in out
+
+
+def test_a_table_names_its_files_and_nothing_else_is_looked_at(tmp_path: Path, said):
+    for case in range(8):
+        picture(tmp_path / f"in/scans/{case}.png", case)
+        picture(tmp_path / f"in/others/x{case}.png", case)
+    rows = [[f"scans/{i}.png", "ab"[i % 2], f"P{i}"] for i in range(8)]
+    table(tmp_path / "in/list.csv", ["path", "label", "subject"], rows)
+    code, out = said("init", "--input=in/list.csv", "--output=in")
+    assert code == 0
+    assert "8 PNG, JPEG or TIFF images" in out
+    assert cases(Path("in"))[0] == {"path": "scans/0.png", "label": "a", "subject": "P0"}
+    code, out = said("init", "--input=in", "--output=in")  # its own cases.csv is no second table
+    assert code == 0
+    assert "8 of 16 cases are found" in out
 
 
 @pytest.mark.parametrize(
