@@ -7,6 +7,7 @@ import csv
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,7 +63,7 @@ def cases(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def config(folder: Path):
+def config(folder: Path) -> Any:
     """The ConfigDict of config.py, checked as a run would."""
     values = load(str(folder / "config.py"))
     run_config(values)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import stat
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from pydicom import dcmwrite
-from pydicom.datadict import DicomDictionary, keyword_for_tag
+from pydicom._dicom_dict import DicomDictionary
+from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
+from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 
 from nachos_jax.data.dicom_columns import read_header
 from tests.intake.conftest import SMALL, cases, config
@@ -46,7 +48,7 @@ def slice_of(case: int, header: Dataset | None = None, **more: object) -> Datase
     found.file_meta = FileMetaDataset()
     found.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     found.file_meta.MediaStorageSOPClassUID = found.SOPClassUID = MRImageStorage
-    found.file_meta.MediaStorageSOPInstanceUID = found.SOPInstanceUID = f"1.2.3.{case}"
+    found.file_meta.MediaStorageSOPInstanceUID = found.SOPInstanceUID = UID(f"1.2.3.{case}")
     pixels = np.random.default_rng(case).normal(90, 20, (8, 8))
     pixels[2:6, 2:6] += 90 * (case % 2)
     found.Rows = found.Columns = 8
@@ -102,7 +104,7 @@ def test_nothing_that_people_wrote_reaches_a_file(tmp_path: Path, said):
         ({}, ""),
     ],
 )
-def test_ages(tmp_path: Path, more: dict[str, str], age: str):
+def test_ages(tmp_path: Path, more: dict[str, Any], age: str):
     header = read_header(saved(tmp_path / "a.dcm", slice_of(0, **more)))
     assert header is not None
     assert header.cells["age"] == age
@@ -110,7 +112,12 @@ def test_ages(tmp_path: Path, more: dict[str, str], age: str):
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # "chest" should be CHEST
 def test_columns_of_a_header(tmp_path: Path):
-    more = {"BodyPartExamined": "chest", "ViewPosition": "PA", "ImageLaterality": "L", "PatientSex": "f"}
+    more: dict[str, Any] = {
+        "BodyPartExamined": "chest",
+        "ViewPosition": "PA",
+        "ImageLaterality": "L",
+        "PatientSex": "f",
+    }
     header = read_header(saved(tmp_path / "a.dcm", slice_of(1, **more)))
     assert header is not None
     assert header.cells == {

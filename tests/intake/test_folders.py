@@ -174,7 +174,7 @@ def test_masks_beside_images_are_a_segmentation(tmp_path: Path, place: str, said
         picture(tmp_path / f"in/images/c{case}.png", case, 16)
         mask = tmp_path / "in" / place.format(f"c{case}")
         mask.parent.mkdir(exist_ok=True)
-        Image.fromarray(np.uint8([[0, 255]] * 16).repeat(8, 1)).save(mask)
+        Image.fromarray(np.array([[0, 255]] * 16, np.uint8).repeat(8, 1)).save(mask)
     code, out = said("init", "--input=in", "--output=o")
     assert code == 0
     assert "6 images have a mask by name" in out
