@@ -105,6 +105,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     np.savez(place / "cases.npz", images=np.stack(stack), labels=labels, patient=patients)
     with contextlib.chdir(place), pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(place / "cache"))
+        assert main.main(["nachos", "init", "--input=scans", "--labels=cases.csv", "--output=study"]) == 0
         yield place
 
 

@@ -23,6 +23,7 @@ LINES_A_FUNCTION = 60
 ARGUMENTS = 7
 FORBIDDEN_WORDS = {"helper", "helpers", "util", "utils", "manager", "managers"}
 ONE_IMPORTER = ("ax", "grain", "jinja2", "matplotlib", "mlflow", "nibabel", "nrrd", "orbax", "tensorboard")
+ONE_IMPORTER += ("openpyxl",)
 JAX = ("jax", "flax", "optax")
 MAY_USE_JAX_IN_CORE = {"nachos_jax.core.rng"}
 WITHOUT_JAX = re.compile(

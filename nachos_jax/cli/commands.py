@@ -18,6 +18,8 @@ from nachos_jax.cli.embed import FLAGS as EMBED_FLAGS
 from nachos_jax.cli.embed import embed
 from nachos_jax.cli.fields import FLAGS as FIELDS_FLAGS
 from nachos_jax.cli.fields import fields
+from nachos_jax.cli.init import FLAGS as INIT_FLAGS
+from nachos_jax.cli.init import init
 from nachos_jax.cli.launched import FLAGS, launched
 from nachos_jax.cli.parsing import Flag
 from nachos_jax.cli.plan import FLAGS as PLAN_FLAGS
@@ -289,6 +291,7 @@ NAMES: Mapping[str, Command] = {
         ),
     ),
     "embed": Command(embed, "features of a pretrained network for all cases, read as vectors", EMBED_FLAGS),
+    "init": Command(init, "a case table and a config from a folder, archive or table as it is", INIT_FLAGS),
     "sweep": Command(sweeps, "one run for each combination of config fields", sweep.FLAGS, reads_words=True),
     "status": Command(status, "where a run stands", (WORKDIR,)),
     "audit": Command(audit, "the data: leakage, copies, shortcuts, counts", (CONFIG, *AUDIT_FLAGS)),

@@ -16,6 +16,7 @@ nachos evaluate --config=FILE.py --workdir=DIR [--outer_folds=0,3]   the estimat
 nachos deploy   --config=FILE.py --workdir=DIR                       the model to ship, in DIR/deploy
 nachos predict  --model=DIR/deploy --input=PATH[,PATH...] --output=FILE.csv|FOLDER
 nachos embed    --config=FILE.py --output=features.npz               features of a pretrained network
+nachos init     --input=FOLDER|TABLE [--labels=TABLE]                cases.csv and config.py to read and edit
 nachos audit    --config=FILE.py [--workdir=DIR] [--output=FOLDER]   the data: leakage, copies, counts
 nachos plan     --config=FILE.py [--workdir=DIR] [--devices=1,8,32]   what a run will take
 nachos sweep    --config=FILE.py --workdir=DIR --sweep.seed=0,1,2    a run for each combination

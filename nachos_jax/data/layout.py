@@ -66,9 +66,9 @@ def check_masks(root: Path, names: Sequence[str]) -> None:
     Raises:
         UsageError: likewise, with the two ways to go on.
     """
-    patterns = {name: pattern for name in names if (pattern := _pattern(name))}
-    images = {_keys(name)[0] for name in names if name not in patterns} if patterns else set()
-    masks = [name for name in patterns if images.intersection(_keys(name))]
+    patterns = {name: pattern for name in names if (pattern := mask_pattern(name))}
+    images = {words_of(name)[0] for name in names if name not in patterns} if patterns else set()
+    masks = [name for name in patterns if images.intersection(words_of(name))]
     if masks:
         wanted = tuple(sorted({patterns[name] for name in masks}))
         raise UsageError(
@@ -78,7 +78,7 @@ def check_masks(root: Path, names: Sequence[str]) -> None:
         )
 
 
-def _pattern(name: str) -> str:
+def mask_pattern(name: str) -> str:
     """The pattern of files that are masks in the way of this one; "" if it is not called like a mask."""
     *folders, last = name.split("/")
     for folder in folders:
@@ -88,7 +88,7 @@ def _pattern(name: str) -> str:
     return f"{'*' if found[1] else ''}{found[0]}*" if found else ""
 
 
-def _keys(name: str) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+def words_of(name: str) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
     """Place and words of a name without those that tell a mask from its image; then those before "mask"."""
     *folders, last = name.split("/")
     place = tuple(folder for folder in folders if folder.lower() not in MASK_WORDS | IMAGE_WORDS)

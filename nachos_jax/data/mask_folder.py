@@ -56,10 +56,10 @@ def read_masks(data: DataConfig) -> MaskSource:
         targets={},
         where=names.__getitem__,
         subject_cure=r"say where the names hold them in config.data.subject_key, e.g. '(person\d+)_'",
-        order=_classes(root),
+        order=classes_in(root),
         subjects=extracted(data.subject_key, "subject_key", names),
         sites=extracted(data.site_key, "site_key", names),
-        folds=extracted(data.fold_key, "fold_key", names) or _folds(root, names),
+        folds=extracted(data.fold_key, "fold_key", names) or folds_in(root, names),
         folds_asked=bool(data.fold_key) or data.predefined,
     )
 
@@ -129,7 +129,7 @@ def _refuse_lonely(root: Path, places: tuple[str, str], images: set[str], masks:
             )
 
 
-def _classes(root: Path) -> tuple[str, ...]:
+def classes_in(root: Path) -> tuple[str, ...]:
     """Names of the labels 0, 1, ... by dataset.json, in both of its forms; () without that file."""
     facts = _json(root / FACTS)
     if facts is None:
@@ -152,7 +152,7 @@ def _turned(labels: Mapping[str, Any]) -> dict[Any, str]:
     return {number: name for name, number in labels.items()}
 
 
-def _folds(root: Path, names: list[str]) -> list[str] | None:
+def folds_in(root: Path, names: list[str]) -> list[str] | None:
     """The fold that validates each case; None without the file, or where it leaves out a case."""
     splits = _json(root / SPLITS)
     if splits is None:

@@ -276,6 +276,8 @@ def _split(table: Cases, strata: Strata, count: int, seed: int) -> np.ndarray:
     # scikit-learn draws by row, so rows are brought into an order of their own first.
     order = np.lexsort((strata.numbers, table.subjects))
     labels, subjects = strata.numbers[order], table.subjects[order]
+    if not strata.needed and np.bincount(labels).max() < count:
+        labels = np.zeros_like(labels)  # too few cases to tell strata apart
     alone = len(np.unique(subjects)) == len(subjects)
     splitter = (StratifiedKFold if alone else StratifiedGroupKFold)(count, shuffle=True, random_state=seed)
     row = np.empty(len(labels), np.int64)

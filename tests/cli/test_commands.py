@@ -89,6 +89,7 @@ PLACES = {
     "predict": ("model", "input", "output", "explain"),
     "embed": ("output",),
     "status": ("workdir",),
+    "init": ("input", "labels", "output", "pseudonyms"),
     "audit": ("workdir", "output"),
     "plan": ("workdir",),
     "config": (),

@@ -191,6 +191,13 @@ def test_rare_class_is_refused_with_its_numbers_and_a_cure() -> None:
             made(table_of(labels, subjects), "stratified", 1, 1, 0, needed)
 
 
+def test_strata_that_are_all_smaller_than_the_folds_are_one() -> None:
+    """Twelve masks have five strata by size, none of which has five cases."""
+    table = table_of(np.arange(12) // 3, np.arange(12).astype(str))
+    folds = made(table, "stratified", 5, 1, 0, needed=False)
+    assert sorted(int(folds.cases(fold).sum()) for fold in folds.numbers()) == [2, 2, 2, 3, 3]
+
+
 @pytest.mark.parametrize("needed", [True, False])
 def test_fewer_subjects_than_folds_are_refused_whatever_the_strata(needed: bool) -> None:
     table = table_of(np.arange(4) % 2, np.array(list("ppqq")))

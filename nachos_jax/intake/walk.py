@@ -1,0 +1,118 @@
+"""What lies in a folder: its files by kind, and what is left out, with the reason."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.data.given import is_text
+from nachos_jax.data.image_files import is_dicom
+
+IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+DICOM = (".dcm", ".dicom", ".ima")
+VOLUMES = (".nii", ".nii.gz", ".nrrd", ".nhdr")
+TABLES = (".csv", ".tsv", ".xlsx", ".parquet")
+OURS = ("cases.csv", "config.py")
+"""What `nachos init` writes."""
+_SYSTEM = ("thumbs.db", "desktop.ini", "dicomdir")
+_FOLDERS = ("__macosx", "$recycle.bin")
+
+
+@dataclass
+class Walked:
+    """Paths below `root`, sorted.
+
+    Attributes:
+        root: the folder.
+        images: PNG, JPEG and TIFF files.
+        dicom: DICOM files, by suffix or content.
+        volumes: NIfTI and NRRD files.
+        tables: CSV, TSV, XLSX and Parquet files.
+        arrays: npz files.
+        left_out: names of files by the reason why.
+    """
+
+    root: Path
+    images: list[Path] = field(default_factory=list)
+    dicom: list[Path] = field(default_factory=list)
+    volumes: list[Path] = field(default_factory=list)
+    tables: list[Path] = field(default_factory=list)
+    arrays: list[Path] = field(default_factory=list)
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        """Images, DICOM files and volumes."""
+        return len(self.images) + len(self.dicom) + len(self.volumes)
+
+    def name(self, path: Path) -> str:
+        """The path below the root, with forward slashes."""
+        return path.relative_to(self.root).as_posix()
+
+
+def walk(root: Path, output: Path) -> Walked:
+    """Sorts the files below a folder by kind; links to folders are not followed, `output` is ours.
+
+    Raises:
+        UsageError: no such folder, or names that are no UTF-8 text.
+    """
+    if not root.is_dir():
+        raise UsageError(f"--input={root}: there is no such file or folder; mend the path.")
+    found, ours = Walked(root), output.resolve()
+    for folder, folders, files in os.walk(root):
+        inside = [name for name in sorted(folders) if Path(folder, name).resolve() != ours]
+        folders[:] = [name for name in inside if _enter(found, Path(folder, name))]
+        for name in sorted(files):
+            if Path(folder).resolve() != ours or name not in OURS:
+                _sort(found, Path(folder, name))
+    return found
+
+
+def listed(root: Path, names: Sequence[str]) -> Walked:
+    """The files of a table, whose paths start at `root`; those that are not there are left out."""
+    found = Walked(root)
+    paths = {root / name.replace("\\", "/") for name in names}
+    for path in sorted(path for path in paths if path.is_file() and path.is_relative_to(root)):
+        _sort(found, path)
+    return found
+
+
+def kind(path: Path) -> str:
+    """The list of `Walked` that a file belongs to; "" for none."""
+    name = path.name.lower()
+    named = {"images": IMAGES, "dicom": DICOM, "volumes": VOLUMES, "tables": TABLES, "arrays": (".npz",)}
+    told = next((kind for kind, suffixes in named.items() if name.endswith(suffixes)), "")
+    return told or ("dicom" if is_dicom(path) else "")
+
+
+def _enter(found: Walked, folder: Path) -> bool:
+    hidden = folder.name.startswith(".") or folder.name.lower() in _FOLDERS
+    if hidden:
+        _leave(found, folder, "in hidden or system folders", "/")
+    elif folder.is_symlink():
+        _leave(found, folder, "links to other folders", "/")
+    return not hidden and not folder.is_symlink()
+
+
+def _sort(found: Walked, path: Path) -> None:
+    if not is_text(str(path)):
+        raise UsageError(
+            f"{os.fsencode(path)!r}: the name is no UTF-8 text; rename it, e.g. with `convmv -r -f cp1252 -t "
+            "utf8 --notest FOLDER`."
+        )
+    name = path.name.lower()
+    if name.startswith((".", "~$")) or name in _SYSTEM:
+        _leave(found, path, "hidden files or files of a system")
+    elif path.is_symlink() and not path.is_file():
+        _leave(found, path, "links to files that are not there")
+    elif what := kind(path):
+        getattr(found, what).append(path)
+    else:
+        _leave(found, path, "neither images nor volumes nor tables")
+
+
+def _leave(found: Walked, path: Path, why: str, mark: str = "") -> None:
+    found.left_out.setdefault(why, []).append(found.name(path) + mark)

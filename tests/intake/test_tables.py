@@ -1,0 +1,132 @@
+"""Tables of all kinds are read, or refused with the place; rows find their files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.intake.joining import ids_of, join
+from nachos_jax.intake.tables import Grid, read_table
+from nachos_jax.intake.words import role_by_name, tells_who
+
+CELL = st.text("abcäß0123456789 ._-", min_size=1, max_size=8).map(str.strip).filter(bool)
+
+
+def written(path: Path, text: str, encoding: str = "utf-8") -> Grid:
+    path.write_bytes(text.encode(encoding))
+    return read_table(path)
+
+
+@given(
+    rows=st.lists(
+        st.tuples(st.integers(0, 99), CELL, CELL), min_size=2, max_size=8, unique_by=lambda row: row[0]
+    ),
+    separator=st.sampled_from(",;\t|"),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "cp1252", "utf-16"]),
+    title=st.booleans(),
+)
+def test_any_separator_and_encoding_gives_the_same_table(tmp_path_factory, rows, separator, encoding, title):
+    path = tmp_path_factory.mktemp("t") / "t.csv"
+    lines = ["Study of 2024"] * title + ["id" + separator + "b" + separator + "c"]
+    lines += [separator.join(map(str, row)) for row in rows]
+    grid = written(path, "\r\n".join(lines), encoding)
+    assert grid.columns == {name: [str(row[i]) for row in rows] for i, name in enumerate(("id", "b", "c"))}
+    assert grid.lines == list(range(2 + title, 2 + title + len(rows)))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a,b\n1,2,3\n", "line 2: 3 cells, but the header in line 1 has 2"),
+        ("a,a\n1,2\n", "'a' stands twice"),
+        ("", "is empty"),
+        ("\n\n", "is empty"),
+    ],
+)
+def test_refused_tables(tmp_path: Path, text: str, told: str):
+    with pytest.raises(UsageError, match=told):
+        written(tmp_path / "t.csv", text)
+
+
+def test_excels_own_line_and_its_number(tmp_path: Path):
+    grid = written(tmp_path / "t.csv", "sep=;\na;b\n1;2,5\n1;2,5\n3;4\n")
+    assert grid.columns == {"a": ["1", "3"], "b": ["2.5", "4"]}
+    assert grid.where(1) == "t.csv line 5"
+
+
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [
+        *(
+            ("Patientennummer", "subject"),
+            ("patient_id", "subject"),
+            ("PatientID", "subject"),
+            ("MRN", "subject"),
+        ),
+        *(("Geschlecht", "sex"), ("Alter (Jahre)", "age"), ("Befund", "label"), ("Dignität", "label")),
+        *(("Klinik", "site"), ("Group", "fold"), ("Volumen", ""), ("original_shape_Sphericity", "")),
+    ],
+)
+def test_words_of_roles(name: str, role: str):
+    assert role_by_name(name) == role
+
+
+@pytest.mark.parametrize(
+    "name", ["Name", "Nachname", "geb_datum", "DateOfBirth", "Straße", "Bemerkungen", "Telefon"]
+)
+def test_words_of_what_is_not_copied(name: str):
+    assert tells_who(name)
+
+
+def grid(**columns: list[str]) -> Grid:
+    count = len(next(iter(columns.values())))
+    return Grid(Path("t.csv"), columns, list(range(2, 2 + count)))
+
+
+@pytest.mark.parametrize(
+    ("paths", "cells", "rule"),
+    [
+        (["a/1.png", "b/1.png"], ["a/1.png", "b/1.png"], "path"),
+        (["a/1.png", "b/1.png"], ["C:\\x\\a\\1.png", "C:\\x\\b\\1.png"], "path"),
+        (["i/x1.png", "i/x2.png"], ["x1.png", "x2.png"], "file name"),
+        (["i/x1.nii.gz", "i/x2.nii.gz"], ["x1", "x2"], "stem"),
+        (["i/001.png", "i/002.png"], ["1", "2"], "stem"),
+        (["case7/a.png", "case7/b.png", "case8/a.png"], ["case7", "case8"], "folder"),
+    ],
+)
+def test_the_rule_that_fits_is_found(paths: list[str], cells: list[str], rule: str):
+    joined = join(grid(key=cells, other=["p", "q"]), ids_of(paths, {}))
+    assert (joined.column, joined.rule) == ("key", rule)
+    assert joined.rows == ([0, 0, 1] if len(paths) == 3 else [0, 1])
+
+
+def test_patients_of_headers_join_all_their_files():
+    joined = join(
+        grid(pid=["P2", "P1"]), ids_of(["a.dcm", "b.dcm", "c.dcm"], {"subject": ["P1", "P1", "P2"]})
+    )
+    assert (joined.rule, joined.rows) == ("subject", [1, 1, 0])
+
+
+def test_what_does_not_match_is_listed_on_both_sides():
+    joined = join(grid(key=["x1", "x3"]), ids_of(["x1.png", "x2.png"], {}))
+    assert joined.rows == [0, -1]
+    assert any("'x2.png'" in note for note in joined.notes)
+    assert any("'x3'" in note for note in joined.notes)
+
+
+@pytest.mark.parametrize(
+    ("paths", "columns", "told"),
+    [
+        (["a/1.png", "b/1.png"], {"key": ["1"]}, "is the stem of 2 files"),
+        (["1.png"], {"key": ["1", "1"], "y": ["a", "b"]}, "the rows differ"),
+        (["1.png", "2.png"], {"a": ["1", "2"], "b": ["2", "1"]}, "lead to different rows"),
+        (["x.png"], {"key": ["7"]}, "no column names the files"),
+    ],
+)
+def test_what_is_ambiguous_is_refused(paths: list[str], columns: dict[str, list[str]], told: str):
+    with pytest.raises(UsageError, match=told):
+        join(grid(**columns), ids_of(paths, {}))
