@@ -96,7 +96,7 @@ def _check_reading(data: DataConfig, masks_wanted: bool) -> None:
             "or CSV table that are cases without masks. Set it back to -1."
         )
     of_images = {"frame": data.frame >= 0, "voi": data.voi == OF_FILE, "facing": bool(data.facing)}
-    idle = [name for name, is_set in of_images.items() if is_set and (name != "facing" or _whole(data))]
+    idle = [name for name, there in of_images.items() if there and (name != "facing" or _whole(data))]
     if data.volume and idle:
         raise UsageError(
             f"config.data.{idle[0]} = {getattr(data, idle[0])!r} is for single images, and config.data.volume "

@@ -123,7 +123,7 @@ def test_a_whole_number_serves_where_a_real_one_is_meant(key):
     low = ROWS[key].low if key in ROWS else 0
     value = (
         max(1, math.ceil(low))
-        if key in ("engine.memory_fraction", "task.plan_memory")
+        if key in ("engine.memory_fraction", "task.plan_memory", "data.subset")
         else max(0, math.ceil(low))
     )
     assert checked(with_value(key, value)) is not None

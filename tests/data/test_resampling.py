@@ -131,5 +131,5 @@ def test_what_cannot_be_resampled_is_refused():
 
 
 def test_a_task_without_masks_has_nothing_to_resample(config):
-    with pytest.raises(UsageError, match="config.data.spacing = 'mean' resamples images with masks"):
+    with pytest.raises(UsageError, match="config.data.spacing = 'mean' resamples volumes"):
         sources.load(config(source="digits", spacing="mean"), CLASSIFICATION)
