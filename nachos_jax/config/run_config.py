@@ -54,6 +54,8 @@ class DataConfig:
     """Further columns to read, those that config.report.subgroups names."""
     predefined: bool
     """Whether config.folds.scheme divides the cases by the fold column."""
+    external: tuple[str, ...] = ()
+    """Sites that are kept out of everything and tested once."""
     interpolation: str = "bilinear"
     """By which images are resized; those for a backbone as its weights expect it."""
 

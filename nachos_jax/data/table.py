@@ -63,6 +63,7 @@ class Cohort:
             "features", the names of the columns, "patterns" that chose them from "others", and "impute".
         hash: digest of names, targets, subjects, sites, predefined folds and pixels.
         notes: what people should know of how they were read: sizes, files that were left out.
+        outside: external cases, which are kept out of everything and tested once; None where there are none.
     """
 
     table: CaseTable
@@ -71,6 +72,7 @@ class Cohort:
     preparation: dict
     hash: str
     notes: tuple[str, ...] = ()
+    outside: Cohort | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -184,6 +184,7 @@ FREE = {
     "data.classes",
     "data.include",
     "data.exclude",
+    "data.external",
     "data.features",
     "search.searcher",
     "search.policy",

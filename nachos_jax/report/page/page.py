@@ -57,6 +57,8 @@ def write(workdir: str | os.PathLike) -> Path:
     directory.write_text("summary.json", dump(summary).decode())
     directory.write_table("predictions.csv", *tables.predictions(evidence))
     directory.write_table("trials.csv", *tables.trials(evidence))
+    if evidence.external is not None:
+        directory.write_table("external_predictions.csv", *tables.external_predictions(evidence))
     learnt = lessons(searches.of(evidence))
     figures = draw(evidence, estimates, summary, learnt)
     figure_files.write(directory.path / FOLDER / "figures", figures)

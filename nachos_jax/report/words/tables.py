@@ -28,6 +28,19 @@ def predictions(evidence: Evidence) -> Table:
     return header, rows
 
 
+def external_predictions(evidence: Evidence) -> Table:
+    """external_predictions.csv: one row an external case and model, models in the order of their tests."""
+    found, section = evidence.external, evidence.section
+    header = ["case", "subject", "site", "model", *section.columns(evidence.classes)]
+    rows: list[list[Any]] = []
+    for test in (*found.folds.values(), *found.deployed) if found else ():
+        outcome = section.outcome(test.arrays, len(evidence.classes))
+        told = section.rows(*outcome, evidence.classes) if outcome else ()
+        who = (values.tolist() for values in (found.cases.names, found.cases.subjects, found.cases.sites))
+        rows += [[*known, test.model, *cells] for *known, cells in zip(*who, told, strict=True)]
+    return header, rows
+
+
 def trials(evidence: Evidence) -> Table:
     """trials.csv: one row a trial of every study, then one column a hyperparameter.
 
