@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nachos_jax.metrics.contract import statistic
+from nachos_jax.report.numbers import external_intervals
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.reading.external import External
@@ -85,6 +86,9 @@ def _metric(
         "mean": float(np.mean(numbers)) if numbers else None,
         "range": [min(numbers), max(numbers)] if numbers else None,
         "together": _with_interval(evidence, estimates, name, together),
+        "intervals": external_intervals.of_models(
+            evidence, estimates, name, {str(fold): outcome for fold, outcome in models.items()}
+        ),
         "inside": inside["estimate"],
     }
 
@@ -139,12 +143,30 @@ def _shift(
     true = [_means(evidence, truth) for truth in (evidence.targets, found.cases.targets)]
     inside = (estimates.truth, estimates.predicted) if len(estimates.truth) else None
     large = [None if one is None else _in_the_large(evidence, one) for one in (inside, together)]
+    slopes = external_intervals.slopes(evidence, (inside, together))
+    who = np.array([row.subject for row in evidence.cases], str), found.cases.subjects
+    shares = [
+        external_intervals.prevalence(evidence, estimates, *side)
+        for side in zip((evidence.targets, found.cases.targets), who, strict=True)
+    ]
     return {
         "names": names,
         "observed": dict(zip(("inside", "external"), true, strict=True)),
         "calibration_in_the_large": dict(zip(("inside", "external"), large, strict=True)),
+        "observed_intervals": dict(zip(("inside", "external"), shares, strict=True)),
+        "calibration_slope": dict(zip(("inside", "external"), slopes, strict=True)) if slopes else None,
         "intensity": {side: dict(values) for side, values in found.cases.intensity.items()},
+        "standardised_difference": _standardised(found),
     }
+
+
+def _standardised(found: External) -> list[float | None]:
+    """By channel the difference of the means of all pixels, in SDs of those inside; [] of no images."""
+    if not found.cases.intensity:
+        return []
+    inside, there = found.cases.intensity["inside"], found.cases.intensity["external"]
+    columns = zip(inside["mean"], inside["sd"], there["mean"], strict=True)
+    return [(mean - own) / sd if sd > 0 and np.isfinite(mean) else None for own, sd, mean in columns]
 
 
 def _means(evidence: Evidence, truth: np.ndarray) -> list[float | None]:
