@@ -1,4 +1,4 @@
-"""The external cohort as a forest: each model's test, their mean, the mean prediction; the estimate inside."""
+"""The external cohort as a forest: the test of each model, means, sites, and the estimate inside."""
 
 from __future__ import annotations
 

@@ -13,7 +13,6 @@ from nachos_jax.report.numbers import external_intervals
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.reading.external import External
-from nachos_jax.statistics.bootstrap import Cases, Resampling, bootstrap, percentile
 
 Outcome = tuple[np.ndarray, np.ndarray]
 
@@ -107,12 +106,12 @@ def _with_interval(
     told: dict[str, Any] = {**asdict(value), "interval": None}
     if value.value is not None and found is not None:
         truth, made = outcome[0][rows], outcome[1][rows]
-        subjects = np.unique(found.cases.subjects[rows], return_inverse=True)[1]
-        cases = Cases(evidence.section.strata(truth), np.zeros(len(truth), np.int64), subjects)
-        wanted = Resampling(estimates.resampling.replicates, estimates.resampling.seed, target="pooled")
-        drawn = bootstrap(statistic(evidence.metrics, name, truth, made), cases, wanted)
-        bounds = evidence.metrics.METRICS[name].bounds
-        told["interval"] = asdict(percentile(drawn, evidence.settings.level, bounds))
+        measured, bounds = (
+            statistic(evidence.metrics, name, truth, made),
+            evidence.metrics.METRICS[name].bounds,
+        )
+        drawn = found.cases.subjects[rows], evidence.section.strata(truth)
+        told["interval"] = external_intervals.over_subjects(evidence, estimates, measured, drawn, bounds)
     return told
 
 
