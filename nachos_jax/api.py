@@ -242,6 +242,11 @@ def fit_lanes(
 
     _prepare()
     run = _checked(config if config is not None else default_config(), cohort)
+    if run.data.external:
+        raise UsageError(
+            f"config.data.external = {run.data.external!r} does nothing here: fit_lanes trains what it is "
+            "given; leave these cases out with `validation`, and set it back to ()."
+        )
     return lane_trainer.train(cohort, configurations, run, validation, on_fit)
 
 

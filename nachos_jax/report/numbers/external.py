@@ -26,8 +26,9 @@ def external(evidence: Evidence, estimates: Estimates, metrics: Mapping[str, Any
         metrics: the entry "metrics" of the summary, the estimate inside.
     """
     found = evidence.external
-    if found is None:
-        return None
+    tests = (*found.folds.values(), *found.deployed) if found else ()
+    if found is None or any(_outcome(evidence, test.arrays) is None for test in tests):
+        return None  # a task that this report does not know
     cases, shown = found.cases, dict.fromkeys((evidence.headline, *evidence.metrics.SHOWN))
     together = averaged(evidence, found)
     models = {fold: _outcome(evidence, test.arrays) for fold, test in found.folds.items()}
@@ -36,10 +37,7 @@ def external(evidence: Evidence, estimates: Estimates, metrics: Mapping[str, Any
         "cases": len(cases.names),
         "subjects": len(set(cases.subjects.tolist())),
         "counts": evidence.section.group(cases.targets, cases.names, evidence.classes),
-        "tested_by": [
-            *({"model": test.model, "fits": list(test.fits)} for test in found.folds.values()),
-            *({"model": test.model, "fits": list(test.fits)} for test in found.deployed),
-        ],
+        "tested_by": [{"model": test.model, "fits": list(test.fits)} for test in tests],
         "metrics": {
             name: _metric(evidence, estimates, name, models, together, metrics[name]) for name in shown
         },
@@ -59,10 +57,8 @@ def averaged(evidence: Evidence, found: External) -> Outcome | None:
     return (known[0][0], np.mean([made for _, made in known], axis=0)) if known else None
 
 
-def _outcome(evidence: Evidence, arrays: Mapping[str, np.ndarray]) -> Outcome:
-    found = evidence.section.outcome(arrays, len(evidence.classes))
-    assert found is not None
-    return found
+def _outcome(evidence: Evidence, arrays: Mapping[str, np.ndarray]) -> Any:
+    return evidence.section.outcome(arrays, len(evidence.classes))
 
 
 def _value(evidence: Evidence, name: str, outcome: Outcome, rows: np.ndarray | slice = slice(None)) -> Any:

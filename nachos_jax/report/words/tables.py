@@ -33,11 +33,14 @@ def external_predictions(evidence: Evidence) -> Table:
     found, section = evidence.external, evidence.section
     header = ["case", "subject", "site", "model", *section.columns(evidence.classes)]
     rows: list[list[Any]] = []
-    for test in (*found.folds.values(), *found.deployed) if found else ():
+    if found is None:
+        return header, rows
+    columns = (found.cases.names, found.cases.subjects, found.cases.sites)
+    for test in (*found.folds.values(), *found.deployed):
         outcome = section.outcome(test.arrays, len(evidence.classes))
         told = section.rows(*outcome, evidence.classes) if outcome else ()
-        who = (values.tolist() for values in (found.cases.names, found.cases.subjects, found.cases.sites))
-        rows += [[*known, test.model, *cells] for *known, cells in zip(*who, told, strict=True)]
+        for *known, cells in zip(*(column.tolist() for column in columns), told, strict=True):
+            rows.append([*known, test.model, *cells])
     return header, rows
 
 
