@@ -31,10 +31,12 @@ def made(seed: int) -> np.ndarray:
     return (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).astype(np.float32).astype(float)
 
 
-def add(directory: RunDirectory, labels: np.ndarray = LABELS, seeds: Any = None) -> dict[str, Any]:
+def add(
+    directory: RunDirectory, labels: np.ndarray = LABELS, seeds: Any = None, mean: float | None = 90.0
+) -> dict[str, Any]:
     """Commits external cases and a test by each refit to a run; returns the entry of summary.json."""
     seals.edit(directory.records / "run.json", external={"hash": HASH})
-    sides = {"inside": {"mean": [100.0], "sd": [20.0]}, "external": {"mean": [90.0], "sd": [30.0]}}
+    sides: Any = {"inside": {"mean": [100.0], "sd": [20.0]}, "external": {"mean": [mean], "sd": [30.0]}}
     names = np.array([f"e{row:03d}" for row in range(len(labels))])
     where = (names, SUBJECTS[: len(labels)], SITES[: len(labels)])
     directory.commit_external_cases(ExternalCases(HASH, *where, labels, sides))
@@ -93,7 +95,7 @@ def test_the_shift_has_intervals_slope_and_a_difference_in_sds(run: RunDirectory
     assert [interval["count"] for interval in shift["observed_intervals"]["inside"]] == [120] * CLASSES
     together = np.mean([made(fold) for fold in range(3)], axis=0)
     for place, found in enumerate(shift["calibration_slope"]["external"]):
-        wanted = recalibration(place == LABELS, together[:, place]).slope
+        wanted = recalibration(np.equal(LABELS, place), together[:, place]).slope
         assert found["note"] == wanted.note
         assert found["value"] == pytest.approx(wanted.value)
 
@@ -109,6 +111,10 @@ def test_the_figure_shows_models_sites_and_the_estimate_inside(run: RunDirectory
     np.testing.assert_allclose([float(row["value"]) for row in rows[:3]], values)
     assert [int(row["cases"]) for row in rows[5:7]] == [60, 30]
     assert "Calibration slope" in (run.path / "report/index.html").read_text()
+
+
+def test_pixels_that_are_no_numbers_have_no_difference(run: RunDirectory):
+    assert add(run, mean=None)["shift"]["standardised_difference"] == [None]
 
 
 @pytest.mark.parametrize("count", [1, 4])

@@ -161,7 +161,7 @@ def _standardised(found: External) -> list[float | None]:
         return []
     inside, there = found.cases.intensity["inside"], found.cases.intensity["external"]
     columns = zip(inside["mean"], inside["sd"], there["mean"], strict=True)
-    return [(mean - own) / sd if sd > 0 and np.isfinite(mean) else None for own, sd, mean in columns]
+    return [None if own is None or mean is None or not sd else (mean - own) / sd for own, sd, mean in columns]
 
 
 def _means(evidence: Evidence, truth: np.ndarray) -> list[float | None]:
