@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nachos_jax.engine.lane_trainer import LaneFit
     from nachos_jax.protocol.model.deployed import DeployedModel
 
-_WITH_COHORT = ("residency", "window", "equal_images", "allow")
+_WITH_COHORT = ("residency", "window", "equal_images", "allow", "external")
 """Fields of config.data that say how a cohort is checked and trained, whoever read it."""
 _PREPARED = "prepare the images before cohort_from_arrays"
 _INSTEAD = {
@@ -247,6 +247,11 @@ def fit_lanes(
 
     _prepare()
     run = _checked(config if config is not None else default_config(), cohort)
+    if run.data.external:
+        raise UsageError(
+            f"config.data.external = {run.data.external!r} does nothing here: fit_lanes trains what it is "
+            "given; leave these cases out with `validation`, and set it back to ()."
+        )
     return lane_trainer.train(cohort, configurations, run, validation, on_fit)
 
 

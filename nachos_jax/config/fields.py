@@ -113,6 +113,11 @@ DATA = Section(
             'vectors: array or column of the case names (default "case"; without it row numbers)',
             before="",
         ),
+        texts(
+            "external",
+            "values of site whose cases are kept out of everything and tested once, by each model",
+            before=[],
+        ),
         one_of("subject", "", ("", WAIVER), "the waiver states that no subject has two cases"),
         one_of(
             "spellings",

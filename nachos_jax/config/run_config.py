@@ -60,6 +60,8 @@ class DataConfig:
     """Whether config.folds.scheme divides the cases by the fold column."""
     volume: str = ""
     depth: int = 0
+    external: tuple[str, ...] = ()
+    """Sites that are kept out of everything and tested once."""
     interpolation: str = "bilinear"
     """By which images are resized; those for a backbone as its weights expect it."""
 

@@ -27,5 +27,19 @@ def equal_cases(store: Store, count: int) -> list[list[int]]:
     return sorted(rows for rows in groups.values() if len(rows) > 1)
 
 
+def shared(one: tuple[Store, int], other: tuple[Store, int]) -> list[tuple[int, int]]:
+    """Pairs of cases with the same bytes, one of each store of so many cases: the first of one for each."""
+    (store, count), (another, others) = one, other
+    known: dict[int, list[int]] = {}
+    for row in range(count):
+        known.setdefault(hash(_content(store.one(row))), []).append(row)
+    found = []
+    for row in range(others):
+        content = _content(another.one(row))
+        same = (place for place in known.get(hash(content), ()) if _content(store.one(place)) == content)
+        found += [(place, row) for place in list(same)[:1]]
+    return found
+
+
 def _content(values: np.ndarray) -> tuple:
     return values.shape, values.tobytes()

@@ -66,6 +66,7 @@ class Cohort:
         hash: digest of names, targets, subjects, sites, predefined folds and pixels.
         notes: what people should know of how they were read: sizes, files that were left out.
         cautions: sentences that must stand beside every estimate from these cases.
+        outside: external cases, which are kept out of everything and tested once; None where there are none.
     """
 
     table: CaseTable
@@ -75,6 +76,7 @@ class Cohort:
     hash: str
     notes: tuple[str, ...] = ()
     cautions: tuple[str, ...] = ()
+    outside: Cohort | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from nachos_jax.data.table import Cohort
 from nachos_jax.protocol.crew import crews
 from nachos_jax.protocol.design import protocols
 from nachos_jax.protocol.design.study import Ending, Study
-from nachos_jax.protocol.model import export
+from nachos_jax.protocol.model import export, external
 from nachos_jax.protocol.run import baselines
 from nachos_jax.protocol.run.opening import Run, begin, open_run
 from nachos_jax.protocol.run.progress import Progress
@@ -74,3 +74,4 @@ def _export(run: Run, outcome: Outcome, records: list[FitRecord], folder: Path) 
             "new --workdir."
         )
     export.write(run, outcome, records, folder)
+    external.test_deployed(run, records)

@@ -18,7 +18,7 @@ from nachos_jax.data.table import Cohort
 from nachos_jax.protocol.crew import crews
 from nachos_jax.protocol.design import protocols
 from nachos_jax.protocol.design.study import Study
-from nachos_jax.protocol.model import tested_masks
+from nachos_jax.protocol.model import external, tested_masks
 from nachos_jax.protocol.run.opening import Run, begin, open_run
 from nachos_jax.protocol.run.progress import Progress
 from nachos_jax.protocol.study.conduct import Conductor
@@ -56,6 +56,7 @@ def evaluate(
     begin(run)
     studies = protocol.studies(chosen, run.folds, run.cases, run.config)
     done = protocol.done(run.store, studies)
+    external.test_folds(run)
     if len(done) == len(studies):
         return run
     crew = crews.gather(run, party)
@@ -87,3 +88,4 @@ def _test(run: Run, study: Study, record: FitRecord) -> None:
             values=tested.values,
         )
     )
+    external.test_folds(run)

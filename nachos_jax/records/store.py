@@ -16,7 +16,7 @@ from typing import Any
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Trial
-from nachos_jax.records import case_table, cells, decode, schema, seal
+from nachos_jax.records import case_table, cells, decode, external, schema, seal
 from nachos_jax.records.case_table import CaseRecord
 
 TEMPORARY = ".tmp-"
@@ -247,6 +247,28 @@ class RunDirectory:
     def test_path(self, outer_fold: int | None) -> Path:
         """Where the test of an outer fold lies."""
         return self.folder / "tests" / f"{study_name(outer_fold)}.json"
+
+    # --- external cases -------------------------------------------------------------------------
+
+    def external_cases(self) -> external.ExternalCases | None:
+        """The cases that are kept out of everything, or None where there are none."""
+        return self._read(self.records / "external.json", external.cases)
+
+    def commit_external_cases(self, value: external.ExternalCases) -> None:
+        """Writes who they are, once."""
+        self._commit(self.records / "external.json", external.cases_json(value))
+
+    def external_tests(self) -> list[external.ExternalTest]:
+        """The tests of the external cases so far, by the order of their names."""
+        return [self._read(path, external.test) for path in sorted((self.folder / "external").glob("*.json"))]
+
+    def commit_external_test(self, name: str, value: external.ExternalTest) -> None:
+        """Commits the one test of a model on the external cases."""
+        self._commit(self.external_path(name), external.test_json(value))
+
+    def external_path(self, name: str) -> Path:
+        """Where the test of a model on the external cases lies."""
+        return self.folder / "external" / f"{name}.json"
 
     # --- what was spent (not part of the truth: times and devices) -----------------------------------
 

@@ -170,8 +170,8 @@ class Classification(DenseTask):
 
     def part(self, targets: Targets, rows: np.ndarray) -> Targets:
         """Class numbers [n] of some cases alone; refused where a class is gone."""
-        there = targets.has[rows].any(axis=0).tolist()
-        gone = [name for name, any_case in zip(targets.names, there, strict=True) if not any_case]
+        counts = targets.has[rows].sum(axis=0).tolist()
+        gone = [name for name, count in zip(targets.names, counts, strict=True) if not count]
         if gone:
             raise UsageError(f"no case of class {checks.listed(gone)} is left.")
         return self._known(targets.names, targets.values[rows], targets.ordered)

@@ -220,8 +220,8 @@ class Segmentation(DenseTask):
 
     def part(self, targets: Targets, rows: np.ndarray) -> Targets:
         """Volumes [n, K] of some cases alone; refused where no voxel of a class is left."""
-        there = targets.has[rows].any(axis=0).tolist()
-        gone = [name for name, any_case in zip(targets.names, there, strict=True) if not any_case]
+        counts = targets.has[rows].sum(axis=0).tolist()
+        gone = [name for name, count in zip(targets.names, counts, strict=True) if not count]
         if gone:
             raise UsageError(f"no case with class {', '.join(map(repr, gone))} is left.")
         return self._known(targets.names, targets.values[rows], targets.facts["unit"])

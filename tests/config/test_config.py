@@ -190,6 +190,7 @@ FREE = {
     "data.classes",
     "data.include",
     "data.exclude",
+    "data.external",
     "data.features",
     "data.voi",
     "search.searcher",

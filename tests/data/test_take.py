@@ -54,8 +54,8 @@ def same(found: Cohort, wanted: Cohort) -> None:
     }
     all_rows = np.arange(len(wanted.table), dtype=np.int32)
     jax.tree.map(np.testing.assert_array_equal, found.store.rows(all_rows), wanted.store.rows(all_rows))
-    sums = [one.store.sums().mean_sd(np.ones(len(all_rows), bool)) for one in (found, wanted)]
-    np.testing.assert_array_equal(*sums)
+    ours, theirs = (one.store.sums().mean_sd(np.ones(len(all_rows), bool)) for one in (found, wanted))
+    np.testing.assert_array_equal(ours, theirs)
 
 
 def taken(cohort: Cohort, task: Any, rows: Sequence[int]) -> Cohort:

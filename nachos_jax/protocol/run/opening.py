@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from nachos_jax.data import census
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine import planned
 from nachos_jax.engine.resume import Checkpoints
-from nachos_jax.protocol.run import door, embedding, environment, unit_rules
+from nachos_jax.protocol.run import door, embedding, environment, outside, unit_rules
 from nachos_jax.records import checkpoint, readable, rows
 from nachos_jax.records.case_table import CaseRecord
 from nachos_jax.records.store import RunDirectory
@@ -80,6 +81,7 @@ def open_run(config: RunConfig, workdir: str, command: str, cohort: Cohort | Non
             f"config.task.name = {config.task!r}, and the cohort was made for {cohort.targets.task!r}: pass "
             f"task={config.task!r} to nachos_jax.cohort, or set config.task.name."
         )
+    cohort = outside.parted(config, cohort)
     config = _planned(config, cohort, store)
     folds = _folds(config, cohort, store)
     warnings = [*cohort.cautions, *door.check(config, cohort, folds, begun=store.run() is not None)]
@@ -158,6 +160,7 @@ def _identify(run: Run) -> None:
             f"{known['cases']}, now {run.cases}): restore the data and folds.csv, or "
             "give the new data a --workdir of their own."
         )
+    _identify_outside(run, known)
     before = environment.changed((known or value)["versions"], value["versions"])
     for name, version in before.items():
         log.warning("this run began with %s %s and goes on with %s", name, version, value["versions"][name])
@@ -170,6 +173,19 @@ def _identify(run: Run) -> None:
     if run.store.command == "evaluate":  # a deployment in the same directory leaves the report as it is
         _write_report_settings(run)
     environment.write(run.store, run.config, run.cases)
+
+
+def _identify_outside(run: Run, known: Mapping[str, Any] | None) -> None:
+    """Commits who the external cases are, or refuses a directory that began with others."""
+    if run.cohort.outside is None:
+        return
+    if known is not None and known["external"]["hash"] != run.cohort.outside.hash:
+        raise UsageError(
+            f"The external cases of {run.store.path} have changed since its first run: restore the data, or "
+            "give the new data a --workdir of their own."
+        )
+    if run.store.external_cases() is None:
+        run.store.commit_external_cases(outside.record(run.cohort))
 
 
 def _write_report_settings(run: Run) -> None:
@@ -198,6 +214,7 @@ def _identity(run: Run) -> dict[str, Any]:
         "config": run.config.raw,
         **({"planned": list(run.config.planned)} if run.config.planned else {}),
         "cases": run.cases,
+        **_external(run.cohort.outside),
         "classes": list(targets.names),
         "counts": targets.counts(),
         "n_cases": len(table),
@@ -211,3 +228,11 @@ def _identity(run: Run) -> dict[str, Any]:
         "versions": environment.versions(),
         "warnings": list(run.warnings),
     }
+
+
+def _external(cohort: Cohort | None) -> dict[str, Any]:
+    if cohort is None or cohort.table.sites is None:
+        return {}
+    who = {"cases": len(cohort.table), "subjects": len(set(cohort.table.subjects.tolist()))}
+    sites = sorted(set(cohort.table.sites.tolist()))
+    return {"external": {"sites": sites, **who, "hash": cohort.hash}}

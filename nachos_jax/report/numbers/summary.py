@@ -6,6 +6,7 @@ from typing import Any
 
 from nachos_jax.report.numbers.cautions import cautions
 from nachos_jax.report.numbers.estimates import Estimates
+from nachos_jax.report.numbers.external import external
 from nachos_jax.report.numbers.spent import spent
 from nachos_jax.report.numbers.subgroup_values import subgroups
 from nachos_jax.report.numbers.units import by_unit, units
@@ -36,6 +37,8 @@ def summarise(evidence: Evidence, estimates: Estimates | None = None) -> dict[st
         "training_share": _training_share(evidence),
         **evidence.section.numbers(evidence, estimates),
     }
+    beyond = external(evidence, estimates, summary["metrics"])
+    summary |= {} if beyond is None else {"external": beyond}
     summary["cautions"] = cautions(evidence, summary)
     return {
         "sentence": sentence.estimate(summary, evidence.section),

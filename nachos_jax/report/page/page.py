@@ -12,7 +12,7 @@ from nachos_jax.report.appendix import result_tables
 from nachos_jax.report.appendix.latex import tables as latex_tables
 from nachos_jax.report.appendix.markdown import appendix
 from nachos_jax.report.checklists.checklist import Item, checklist
-from nachos_jax.report.figures import of_search, rows
+from nachos_jax.report.figures import of_search, outside, rows
 from nachos_jax.report.figures.drawing import Figure
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.numbers.lessons import lessons
@@ -30,7 +30,7 @@ from nachos_jax.report.words.templating import environment
 FOLDER = "report"
 FIGURES = (
     *("folds", "subgroups", "trials", "training_loss", "learning", "parallel", "importance", "agreement"),
-    *("ranks", "best_so_far", "spent", "pareto"),
+    *("ranks", "best_so_far", "spent", "pareto", "external"),
 )
 """Names of the figures that a page of any task can hold."""
 
@@ -60,6 +60,8 @@ def write(workdir: str | os.PathLike) -> Path:
     if (found := by_unit(evidence)) is not None:
         directory.write_table("unit_predictions.csv", *tables.predictions(found.evidence))
     directory.write_table("trials.csv", *tables.trials(evidence))
+    if evidence.external is not None:
+        directory.write_table("external_predictions.csv", *tables.external_predictions(evidence))
     learnt = lessons(searches.of(evidence))
     figures = draw(evidence, estimates, summary, learnt)
     figure_files.write(directory.path / FOLDER / "figures", figures)
@@ -79,6 +81,7 @@ def draw(
     found = [
         *rows.drawn(evidence, summary),
         *evidence.section.drawn(evidence, estimates, summary),
+        outside.drawn(evidence, summary),
         *of_search.drawn(evidence, summary, learnt),
     ]
     return [figure for figure in found if figure is not None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,9 @@ from nachos_jax.core.types import Trial, TrialScore
 from nachos_jax.records.readable import no_run
 from nachos_jax.records.schema import FitRecord, Outcome, OuterTest
 from nachos_jax.records.store import RunDirectory
-from nachos_jax.report.reading import cases, crosschecks, protocols
+from nachos_jax.report.reading import cases, crosschecks, external, protocols
 from nachos_jax.report.reading.cases import AGAIN, CaseRow
+from nachos_jax.report.reading.external import External
 from nachos_jax.report.reading.protocols import FlatSearch, Nested
 from nachos_jax.report.sections import registry
 
@@ -47,6 +48,7 @@ class Evidence:
         inner: outputs [n, S] by outer fold t and inner fold v, of the fit of t's selected trial that left out
             both, at the best epoch of v (logits [n, C] of a classification); nothing of a run that kept none.
         search: the finished search of the flat protocol; None otherwise.
+        external: the cases that were kept out of everything, with their tests; None of a run without.
         sealed: whether every record carries a digest.
     """
 
@@ -63,6 +65,7 @@ class Evidence:
     units: Sequence[str] = ()
     inner: Mapping[int, Mapping[int, np.ndarray]] = field(default_factory=dict)
     search: FlatSearch | None = None
+    external: External | None = None
     sealed: bool = True
 
     @property
@@ -244,7 +247,8 @@ def read(directory: RunDirectory) -> Evidence:
     )
     evidence = protocol.completed(evidence, directory)
     crosschecks.check(evidence, directory)
-    return evidence
+    found = external.read(directory, run, evidence.tests, evidence.section)
+    return replace(evidence, external=found)
 
 
 def _with_newest_settings(run: Mapping[str, Any], directory: RunDirectory) -> dict[str, Any]:

@@ -22,16 +22,17 @@ def estimate(summary: Mapping[str, Any], section: Section) -> str:
     extent = section.extent(summary)
     share = _share(summary) if summary["training_share"] else ""
     protocol = protocols.of(summary["protocol"])
-    return said(
-        TEMPLATE,
-        "estimate",
-        summary=summary,
-        protocol=protocol,
-        unit=unit,
-        extent=extent,
-        share=share,
-        pooled_by=POOLED[summary["units"]["pool"]] if summary["units"] else "",
-    )
+    context = {
+        "summary": summary,
+        "protocol": protocol,
+        "unit": unit,
+        "extent": extent,
+        "share": share,
+        "pooled_by": POOLED[summary["units"]["pool"]] if summary["units"] else "",
+    }
+    found = said(TEMPLATE, "estimate", **context)
+    tested = summary.get("external", {}).get("tested_by")
+    return f"{found} {said(TEMPLATE, 'external', **context)}" if tested else found
 
 
 def caveats(summary: Mapping[str, Any], section: Section, warnings: Iterable[str]) -> list[str]:

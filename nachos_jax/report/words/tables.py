@@ -28,6 +28,22 @@ def predictions(evidence: Evidence) -> Table:
     return header, rows
 
 
+def external_predictions(evidence: Evidence) -> Table:
+    """external_predictions.csv: one row an external case and model, models in the order of their tests."""
+    found, section = evidence.external, evidence.section
+    header = ["case", "subject", "site", "model", *section.columns(evidence.classes)]
+    rows: list[list[Any]] = []
+    if found is None:
+        return header, rows
+    columns = (found.cases.names, found.cases.subjects, found.cases.sites)
+    for test in (*found.folds.values(), *found.deployed):
+        outcome = section.outcome(test.arrays, len(evidence.classes))
+        told = section.rows(*outcome, evidence.classes) if outcome else ()
+        for *known, cells in zip(*(column.tolist() for column in columns), told, strict=True):
+            rows.append([*known, test.model, *cells])
+    return header, rows
+
+
 def trials(evidence: Evidence) -> Table:
     """trials.csv: one row a trial of every study, then one column a hyperparameter.
 

@@ -1,0 +1,81 @@
+"""The one test of each model on the external cases, by the networks of the estimate and of deployment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from safetensors.numpy import load
+
+from nachos_jax.core.types import digest
+from nachos_jax.data.table import Cohort
+from nachos_jax.protocol.model import networks
+from nachos_jax.protocol.model.networks import Predicted
+from nachos_jax.protocol.run.opening import Run
+from nachos_jax.records.external import ExternalTest
+from nachos_jax.records.schema import FitRecord
+from nachos_jax.records.store import study_name
+from nachos_jax.tasks import registry as tasks
+
+BATCH = 256
+"""Cases that are predicted together."""
+
+
+def test_folds(run: Run) -> None:
+    """Tests the external cases with the refit of each tested outer fold that has not met them yet.
+
+    Raises:
+        UsageError: the weights of a refit are missing or damaged.
+    """
+    if run.cohort.outside is None:
+        return
+    for test in run.store.tests():
+        name = study_name(test.outer_fold)
+        record = run.store.fit(test.fit)
+        if record is not None and not run.store.external_path(name).exists():
+            run.store.commit_external_test(name, _tested(run, run.cohort.outside, name, [record]))
+
+
+def test_deployed(run: Run, records: Sequence[FitRecord]) -> None:
+    """Tests the external cases with a deployed model, unless this very model has met them.
+
+    Raises:
+        UsageError: as `test_folds`.
+    """
+    if run.cohort.outside is None:
+        return
+    name = f"model_{digest([record.fit for record in records])}"
+    if not run.store.external_path(name).exists():
+        run.store.commit_external_test(name, _tested(run, run.cohort.outside, "deploy", records))
+
+
+def _tested(run: Run, outside: Cohort, model: str, records: Sequence[FitRecord]) -> ExternalTest:
+    task = tasks.of(run.config.task)
+    each = [task.tested(_seen(run, outside, record), outside.targets).arrays for record in records]
+    return ExternalTest(model, tuple(record.fit for record in records), outside.hash, _mean(each))
+
+
+def _mean(each: Sequence[Mapping[str, np.ndarray]]) -> Mapping[str, np.ndarray]:
+    """The truth, which all have alike, and the mean of what they predict."""
+    if len(each) == 1:
+        return each[0]
+    return {
+        name: values if values.dtype.kind in "iu" else np.mean([one[name] for one in each], axis=0)
+        for name, values in each[0].items()
+    }
+
+
+def _seen(run: Run, outside: Cohort, record: FitRecord) -> np.ndarray:
+    """[M, S] of what one network sees of the external cases; NaN where its training met NaN."""
+    told = Predicted(run.config.task, run.cohort.targets.names, run.cohort.shape)
+    of = networks.architecture(record.hparams, told, run.config.precision)
+    found = np.full((len(outside.table), of.task.seen), np.nan, np.float32)
+    if record.status != "done":
+        return found
+    weights = networks.weights(of, load(run.store.payload(record, "weights.safetensors")))
+    predict = networks.predictor(of, weights)
+    for start in range(0, len(found), BATCH):
+        rows = np.arange(start, min(start + BATCH, len(found)), dtype=np.int32)
+        room = np.resize(rows, BATCH)  # always as many, so that one compilation serves
+        found[rows] = np.asarray(predict(outside.store.rows(room)))[: len(rows)]
+    return found

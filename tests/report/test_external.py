@@ -1,0 +1,132 @@
+"""The external cohort beside the estimate: intervals against a plain loop, the shift, the figure."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nachos_jax.metrics import classification
+from nachos_jax.metrics.calibration import recalibration
+from nachos_jax.records.external import ExternalCases, ExternalTest
+from nachos_jax.records.store import RunDirectory
+from nachos_jax.report.page import page
+from nachos_jax.statistics.bootstrap import resamples
+from tests.records import seals
+
+CASES, CLASSES, HASH = 90, 3, "ab12"
+RNG = np.random.default_rng(5)
+LABELS = np.repeat(RNG.choice(CLASSES, CASES // 2, p=(0.6, 0.3, 0.1)), 2)
+SUBJECTS = np.array([f"x{row // 2:02d}" for row in range(CASES)])
+SITES = np.where(np.arange(CASES) < 60, "north", "south")
+
+
+def made(seed: int) -> np.ndarray:
+    """[CASES, CLASSES] probabilities that are often right, as float32 records hold them."""
+    logits = np.random.default_rng(seed).normal(0, 1, (CASES, CLASSES)) + 1.5 * np.eye(CLASSES)[LABELS]
+    return (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).astype(np.float32).astype(float)
+
+
+def add(
+    directory: RunDirectory, labels: np.ndarray = LABELS, seeds: Any = None, mean: float | None = 90.0
+) -> dict[str, Any]:
+    """Commits external cases and a test by each refit to a run; returns the entry of summary.json."""
+    seals.edit(directory.records / "run.json", external={"hash": HASH})
+    sides: Any = {"inside": {"mean": [100.0], "sd": [20.0]}, "external": {"mean": [mean], "sd": [30.0]}}
+    names = np.array([f"e{row:03d}" for row in range(len(labels))])
+    where = (names, SUBJECTS[: len(labels)], SITES[: len(labels)])
+    directory.commit_external_cases(ExternalCases(HASH, *where, labels, sides))
+    for test in directory.tests():
+        name = f"fold_{test.outer_fold:02d}"
+        rows = made((seeds or {}).get(test.outer_fold, test.outer_fold))[: len(labels)]
+        arrays = {"labels": labels, "probabilities": rows}
+        directory.commit_external_test(name, ExternalTest(name, (test.fit,), HASH, arrays))
+    page.write(directory.path)
+    return json.loads((directory.path / "summary.json").read_text())["external"]
+
+
+@pytest.fixture
+def run(make_run) -> RunDirectory:
+    return make_run(folds=3, groups=False)
+
+
+def loop(of: list[np.ndarray]) -> tuple[float, float]:
+    """The percentiles of the mean over models of a plain loop that repeats drawn cases."""
+    values = []
+    for weights in resamples(SUBJECTS, LABELS, 200, 0).astype(int):
+        rows = np.repeat(np.arange(CASES), weights)
+        one = [classification.evaluate("balanced_accuracy", LABELS[rows], p[rows], "abc").value for p in of]
+        values.append(np.mean([value for value in one if value is not None]))
+    low, high = np.quantile(values, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def test_intervals_of_each_model_and_of_their_mean_are_those_of_a_plain_loop(run: RunDirectory):
+    metric = add(run)["metrics"]["balanced_accuracy"]
+    models = {str(fold): made(fold) for fold in range(3)}
+    assert set(metric["intervals"]) == {*models, "mean"}
+    for name, of in {**{name: [one] for name, one in models.items()}, "mean": [*models.values()]}.items():
+        found = metric["intervals"][name]
+        assert found["unit"] == "subjects"
+        assert found["count"] == CASES // 2
+        np.testing.assert_allclose((found["low"], found["high"]), loop(of), atol=1e-6)
+    assert np.isclose(metric["intervals"]["mean"]["estimate"], metric["mean"])
+
+
+def test_models_that_agree_have_the_interval_of_one(run: RunDirectory):
+    metric = add(run, seeds=dict.fromkeys(range(3), 7))["metrics"]["balanced_accuracy"]
+    ends = {(round(i["low"], 6), round(i["high"], 6)) for i in metric["intervals"].values()}
+    assert ends == {
+        (round(metric["together"]["interval"]["low"], 6), round(metric["together"]["interval"]["high"], 6))
+    }
+
+
+def test_the_shift_has_intervals_slope_and_a_difference_in_sds(run: RunDirectory):
+    shift = add(run)["shift"]
+    assert shift["standardised_difference"] == [-0.5]
+    for place, interval in enumerate(shift["observed_intervals"]["external"]):
+        assert np.isclose(interval["estimate"], np.mean(place == LABELS))
+        assert interval["low"] < interval["estimate"] < interval["high"]
+        assert interval["count"] == CASES // 2
+    assert [interval["count"] for interval in shift["observed_intervals"]["inside"]] == [120] * CLASSES
+    together = np.mean([made(fold) for fold in range(3)], axis=0)
+    for place, found in enumerate(shift["calibration_slope"]["external"]):
+        wanted = recalibration(np.equal(LABELS, place), together[:, place]).slope
+        assert found["note"] == wanted.note
+        assert found["value"] == pytest.approx(wanted.value)
+
+
+def test_the_figure_shows_models_sites_and_the_estimate_inside(run: RunDirectory):
+    beyond = add(run)
+    with open(run.path / "report/figures/external.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = [row["subgroup"] for row in rows]
+    told = ["model 0", "model 1", "model 2", "mean of models", "mean prediction", "north", "south"]
+    assert names == [*told, "estimate inside"]
+    values = [beyond["metrics"]["balanced_accuracy"]["models"][str(fold)]["value"] for fold in range(3)]
+    np.testing.assert_allclose([float(row["value"]) for row in rows[:3]], values)
+    assert [int(row["cases"]) for row in rows[5:7]] == [60, 30]
+    assert "Calibration slope" in (run.path / "report/index.html").read_text()
+
+
+def test_pixels_that_are_no_numbers_have_no_difference(run: RunDirectory):
+    assert add(run, mean=None)["shift"]["standardised_difference"] == [None]
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_few_external_subjects_get_no_interval_but_the_reason(count: int, run: RunDirectory):
+    beyond = add(run, LABELS[:count])
+    interval = beyond["metrics"]["accuracy"]["intervals"]["mean"]
+    assert interval["low"] is None
+    assert "subject" in interval["note"]
+    assert "no interval" in Path(run.path / "report/index.html").read_text()
+
+
+def test_a_run_without_external_cases_has_no_such_figure(run: RunDirectory):
+    page.write(run.path)
+    assert not (run.path / "report/figures/external.csv").exists()
+    assert "External cohort" not in (run.path / "report/index.html").read_text()
