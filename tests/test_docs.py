@@ -79,7 +79,8 @@ def parsed(words: list[str]):
 # --- what the documents are about: small data in the three forms, and a run of the CSV ----------------
 
 ELSEWHERE = {"checkpoints/", "checkpoints/evaluate", "run.1.log", "study.json", "volumes.csv"}
-"""What a finished run of classes in one process does not hold; tests of launches and masks see them."""
+ELSEWHERE |= {"external_predictions.csv"}
+"""What a finished run of classes in one process does not hold; tests of launches, masks and externals see."""
 
 
 @pytest.fixture(scope="module")
