@@ -290,7 +290,7 @@ def test_the_report_tells_of_them_beside_the_estimate(finished: Path, tmp_path: 
         np.testing.assert_allclose(
             [shown[side]["mean"][0], shown[side]["sd"][0]], [part.mean(), part.std()], rtol=1e-4
         )
-    assert "kept out of everything: Balanced accuracy of the mean prediction is" in summary["sentence"]
+    assert "kept out of everything: Balanced accuracy is" in summary["sentence"]
     text = (run / "report/index.html").read_text()
     told = "tested 5 times in this run directory, once by each model: 4 models of outer folds and 1 deployed"
     assert told in text
