@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import Hyperparameter
 from nachos_jax.core.types import HParams
 from nachos_jax.data.augment import augment
@@ -82,6 +83,10 @@ class DenseTask:
     def network_shape(self, shape: tuple[int, ...], hparams: HParams) -> tuple[int, ...]:  # noqa: ARG002
         """Whole cases."""
         return shape
+
+    def part(self, targets: Targets, rows: np.ndarray) -> Targets:  # noqa: ARG002
+        """Refused, unless the task says how."""
+        raise UsageError(f"the task {targets.task!r} does not say what is left when cases are left out.")
 
     def told(
         self,

@@ -290,7 +290,7 @@ def test_the_report_tells_of_them_beside_the_estimate(finished: Path, tmp_path: 
         np.testing.assert_allclose(
             [shown[side]["mean"][0], shown[side]["sd"][0]], [part.mean(), part.std()], rtol=1e-4
         )
-    assert "kept out of everything: Balanced accuracy of the mean prediction is" in summary["sentence"]
+    assert "kept out of everything: Balanced accuracy is" in summary["sentence"]
     text = (run / "report/index.html").read_text()
     told = "tested 5 times in this run directory, once by each model: 4 models of outer folds and 1 deployed"
     assert told in text
@@ -321,3 +321,18 @@ def test_damage_is_told_and_mended(name: str, finished: Path, tmp_path: Path):
     path.unlink()
     evaluate(tiny.run_config(**EXTERNAL, **SHORT), str(run), None, whole(), quiet=True)
     assert path.read_bytes() == before
+
+
+def test_the_flat_protocol_tests_its_deployed_model_alone(tmp_path: Path, all_unpainted: None):
+    config = tiny.run_config(**EXTERNAL, **SHORT, protocol="flat", training__early_stopping=False)
+    evaluate(config, str(tmp_path), None, whole(), quiet=True)
+    page.write(tmp_path)
+    before = json.loads((tmp_path / "summary.json").read_text())
+    assert before["external"]["tested_by"] == []
+    assert "external" not in before["sentence"]
+    assert "They are not tested yet." in (tmp_path / "report/index.html").read_text()
+    deploy(config, str(tmp_path), whole(), quiet=True)
+    page.write(tmp_path)
+    after = json.loads((tmp_path / "summary.json").read_text())
+    assert [test["model"] for test in after["external"]["tested_by"]] == ["deploy"]
+    assert "of the deployed model" in after["sentence"]

@@ -51,8 +51,12 @@ def external(evidence: Evidence, estimates: Estimates, metrics: Mapping[str, Any
 
 
 def averaged(evidence: Evidence, found: External) -> Outcome | None:
-    """Truth and the mean prediction of all models that predicted numbers; None where there is none."""
-    each = [_outcome(evidence, test.arrays) for test in found.folds.values()]
+    """Truth and the mean prediction of all models of outer folds that predicted numbers; None without.
+
+    The flat protocol has no such models, and the deployed model stands for them.
+    """
+    tests = list(found.folds.values()) or list(found.deployed[:1])
+    each = [_outcome(evidence, test.arrays) for test in tests]
     known = [(truth, made) for truth, made in each if np.isfinite(made).all()]
     return (known[0][0], np.mean([made for _, made in known], axis=0)) if known else None
 
