@@ -72,6 +72,7 @@ class BackboneConfig:
     layer: str
     licence: str
     pretrained_on: str
+    tune: str = ""
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,22 @@ class RunConfig:
     def augmentations(self) -> frozenset[str]:
         """Augmentations that any trial of this run can use; the others are not compiled in."""
         return frozenset(name for name in hp.AUGMENTATION if self.uses(name))
+
+    @property
+    def tuned(self) -> dict[str, str]:
+        """What is told of a network that is fine-tuned beside its hyperparameters; {} of any other.
+
+        "tuned.inputs" is "activations" where the layers in front of the freeze point are computed once a case,
+        "pixels" where something in front of them is random, or nothing is in front.
+        """
+        if not self.backbone.tune:
+            return {}
+        return {
+            "tuned.network": self.backbone.name,
+            "tuned.start": self.backbone.tune,
+            "tuned.layer": self.backbone.layer,
+            "tuned.inputs": "pixels" if self.augmentations or self.backbone.tune == "all" else "activations",
+        }
 
     def uses(self, name: str) -> bool:
         """True when some trial of this run can give the hyperparameter another value than 0."""

@@ -49,6 +49,7 @@ class Cohort:
             "features", the names of the columns, "patterns" that chose them from "others", and "impute".
         hash: digest of names, targets, subjects, sites, predefined folds and pixels.
         notes: what people should know of how they were read: sizes, files that were left out.
+        weights: by name, those that every fit starts from where a pretrained network is trained on; else {}.
     """
 
     table: CaseTable
@@ -57,6 +58,7 @@ class Cohort:
     preparation: dict
     hash: str
     notes: tuple[str, ...] = ()
+    weights: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, ...]:
