@@ -180,16 +180,16 @@ def build(
 def factors(hparams: HParams, shape: tuple[int, ...]) -> Callable[[Mapping[str, Any], Any], dict[str, Any]]:
     """What multiplies the learning rate of pretrained weights, see `nachos_jax.models.registry`."""
     stages = layout(part_of(hparams, shape)).trained
+    return functools.partial(_by_name, tuple(tuple(stage) for stage in stages))
 
-    def by_name(traced: Mapping[str, Any], epoch: Any) -> dict[str, Any]:
-        alone = epoch < traced["tuned.head_epochs"]
-        top = jnp.where(alone, jnp.float32(0.0), traced["tuned.backbone_rate"])
-        found = {}
-        for depth, stage in enumerate(reversed(stages)):
-            found |= dict.fromkeys(stage, top * traced["tuned.layer_decay"] ** depth)
-        return {"pretrained": found}
 
-    return by_name
+def _by_name(stages: tuple[tuple[str, ...], ...], traced: Mapping[str, Any], epoch: Any) -> dict[str, Any]:
+    """Rate over learning rate of each weight; stages by the names of their weights, the last one at the head."""
+    top = jnp.where(jnp.float32(epoch) < traced["tuned.head_epochs"], 0.0, traced["tuned.backbone_rate"])
+    found = {}
+    for depth, stage in enumerate(reversed(stages)):
+        found |= dict.fromkeys(stage, top * traced["tuned.layer_decay"] ** depth)
+    return {"pretrained": found}
 
 
 def pretrained(
