@@ -19,7 +19,6 @@ from flax import nnx
 from jax import lax
 from jax.typing import DTypeLike
 
-from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import Hyperparameter
 from nachos_jax.core.types import HParams
 from nachos_jax.models.blocks import Frozen, Head, Mode, draw_weights
@@ -104,11 +103,7 @@ def part_of(hparams: HParams, shape: tuple[int, ...]) -> Part:
 
 @functools.lru_cache(maxsize=64)
 def layout(part: Part) -> Layout:
-    """The weights of a part; nothing is computed.
-
-    Raises:
-        UsageError: nothing behind the freeze point has weights.
-    """
+    """The weights of a part; nothing is computed."""
     front, tail = part.stages
     shape, ahead, trained, statistics = (1, *part.shape), {}, [], {}
     for stage in front.values():
@@ -120,11 +115,6 @@ def layout(part: Part) -> Layout:
         trained.append({name: zeros for name, zeros in found.zeros.items() if name not in running})
         statistics |= {name: found.zeros[name] for name in running}
         shape = found.shape
-    if not any(trained):
-        raise UsageError(
-            f"config.backbone.tune = {part.start!r}: no layer from there on to {part.layer!r} has weights to "
-            f"train; name an earlier one of {', '.join(part.network.layers)}."
-        )
     return Layout(ahead, tuple(stage for stage in trained if stage), statistics, shape[-1])
 
 

@@ -166,6 +166,11 @@ def made(
         _check_tuned(network, layer, tune, {key: (arrays[key].shape, whole.zeros[key]) for key in arrays})
         call = functools.partial(_through, network.split(tune, layer)[0])
     found = noted(call, (1, *size, 3))
+    if tune and found.wanted.keys() == whole.wanted.keys():
+        raise UsageError(
+            f"config.backbone.tune = {tune!r}: no layer from there on to {layer!r} has weights to train; name an "
+            f"earlier one of {', '.join(network.layers)}."
+        )
     mean, sd = network.expected.mean_sd
     facts = {
         "name": name,

@@ -14,7 +14,7 @@ from nachos_jax.engine.windows import divide
 from nachos_jax.metrics import decisions
 from nachos_jax.models import registry as models
 from nachos_jax.protocol.design import protocols
-from nachos_jax.protocol.run import baselines, class_words
+from nachos_jax.protocol.run import baselines, class_words, embedding
 from nachos_jax.search import registry as searchers
 from nachos_jax.search.policies import registry as policies
 from nachos_jax.search.searcher import SearchSetting
@@ -52,26 +52,10 @@ def check_config(run: RunConfig) -> None:
             f"config.search.metric = {name!r}: must be one of {known} (config.task.name = {run.task!r}), or "
             f"'' for {task.headline}."
         )
-    _tuned(run)
+    embedding.check(run)
     decisions.parse_rule(run.report.threshold)
     audit.check_names(run.data.allow)
     protocols.of(run).check(run)
-
-
-def _tuned(run: RunConfig) -> None:
-    """A network that is trained on has a freeze point, and no other network reads one."""
-    names, tune = set(run.candidates("architecture")), run.backbone.tune
-    if "tuned" in names and not tune:
-        raise UsageError(
-            "config.model.architecture = 'tuned' trains a pretrained network on: name it in config.backbone.name, "
-            "its file in config.backbone.weights, and in config.backbone.tune the layer from which on, or 'all'."
-        )
-    if tune and names != {"tuned"}:
-        other = sorted(map(str, names - {"tuned"}))[0]
-        raise UsageError(
-            f"config.backbone.tune = {tune!r} trains the backbone on, which {other!r} does not: set "
-            "config.model.architecture = 'tuned', or config.backbone.tune = '' for frozen features."
-        )
 
 
 def check(run: RunConfig, cohort: Cohort, folds: Folds, begun: bool = False) -> list[str]:

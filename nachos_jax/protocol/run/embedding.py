@@ -36,12 +36,33 @@ LINE_EVERY = 60.0
 """Seconds between two lines of progress where there is no terminal."""
 
 
+def check(config: RunConfig) -> None:
+    """Refuses a network that is trained on without a freeze point, and a freeze point that nothing reads.
+
+    Raises:
+        UsageError: one of them.
+    """
+    names, tune = set(config.candidates("architecture")), config.backbone.tune
+    if "tuned" in names and not tune:
+        raise UsageError(
+            "config.model.architecture = 'tuned' trains a pretrained network on: name it in config.backbone.name, "
+            "its file in config.backbone.weights, and in config.backbone.tune the layer from which on, or 'all'."
+        )
+    if tune and names != {"tuned"}:
+        other = sorted(map(str, names - {"tuned"}))[0]
+        raise UsageError(
+            f"config.backbone.tune = {tune!r} trains the backbone on, which {other!r} does not: set "
+            "config.model.architecture = 'tuned', or config.backbone.tune = '' for frozen features."
+        )
+
+
 def load(config: RunConfig) -> Cohort:
     """The cases that a config names: as they are, or embedded where it names a backbone.
 
     Raises:
         UsageError: the data or the backbone cannot be used.
     """
+    check(config)
     task = tasks.of(config.task)
     if not config.backbone.name:
         return sources.load(config.data, task)
@@ -55,6 +76,7 @@ def embedded(config: RunConfig, cohort: Cohort) -> Cohort:
     Raises:
         UsageError: the backbone cannot be used, or the cases are no images.
     """
+    check(config)
     if not config.backbone.name or "backbone" in cohort.preparation:
         return cohort
     return _embedded(config, cohort, _backbone(config))
@@ -83,7 +105,7 @@ def _embedded(config: RunConfig, cohort: Cohort, backbone: Backbone) -> Cohort:
     values = _features(config, cohort.store.values, backbone).astype(np.float32)
     name, layer = backbone.facts["name"], backbone.layer
     preparation = {
-        "features": [f"{name}_{layer}_{number:04d}" for number in range(backbone.width)],
+        "features": [f"{name}_{layer}_{number:04d}" for number in range(backbone.shape[0])],
         "patterns": [],
         "others": [],
         "impute": "",
