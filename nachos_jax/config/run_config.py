@@ -177,8 +177,8 @@ class RunConfig:
     def tuned(self) -> dict[str, str]:
         """What is told of a network that is fine-tuned beside its hyperparameters; {} of any other.
 
-        "tuned.inputs" is "activations" where the layers in front of the freeze point are computed once a case,
-        "pixels" where something in front of them is random, or nothing is in front.
+        "tuned.inputs" is "activations" where the layers in front of the freeze point are computed once a
+        case, "pixels" where something in front of them is random, or nothing is in front.
         """
         if not self.backbone.tune:
             return {}

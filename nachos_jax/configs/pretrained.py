@@ -5,8 +5,8 @@
 
 The weights are a file of torchvision or timm; nothing is downloaded, see docs/pretrained.md. The network is
 efficientnet_lite0 unless another is named. --config=configs/pretrained.py:mlp takes a multilayer perceptron
-instead of logistic regression, whose C is searched; --config=configs/pretrained.py:tune trains the last stages
-of the network itself on, with a head, and searches their share of the learning rate.
+instead of logistic regression, whose C is searched; --config=configs/pretrained.py:tune trains the last
+stages of the network itself on, with a head, and searches their share of the learning rate.
 """
 
 from typing import Any

@@ -209,10 +209,11 @@ class BucketLanes(FitQueue):
     def _note_first(self, state: LaneState, fresh: np.ndarray) -> None:
         """Notes with which pretrained weights fits begin, as they stand in their lanes."""
         modules = self.program.spec.pretrained.get("params", {})
-        for i in np.flatnonzero(fresh).tolist() if modules else ():
-            of_file = {module: state.params[module] for module in modules}
-            row = self.program.lane_state(of_file, i)
-            self._progress[i] = replace(self._progress[i], first=pretrained.digest(row))  # type: ignore[type-var]
+        of_file = LaneState({module: state.params[module] for module in modules}, {}, {})
+        for i, progress in enumerate(self._progress):
+            if modules and fresh[i] and progress is not None:
+                first = pretrained.digest(self.program.lane_state(of_file, i).params)
+                self._progress[i] = replace(progress, first=first)
 
     def _saved_state(self, fit: Fit) -> Resumable | None:
         adopted = self._resumable.pop(fit.id, None)

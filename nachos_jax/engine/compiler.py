@@ -149,6 +149,7 @@ class BucketCompiler:
         cohort = self._maker.cohort
         spec = lane_spec(self._run, bucket, cohort.shape, cohort.targets.names, lowering)
         if cohort.weights:
+            _check_inputs(self._run, cohort)
             spec = _started(spec, {**dict(bucket), **self._run.tuned}, cohort)
         batch = min(spec.task.held_batch, self._maker.held_size)
         return replace(spec, predict_batch=batch, window=self._maker.windows.size)
@@ -206,6 +207,17 @@ def lane_spec(
         convex=registry.convex(str(static["architecture"])),
         factors=registry.factors(static, shape),
     )
+
+
+def _check_inputs(run: RunConfig, cohort: Cohort) -> None:
+    """Refuses configurations from Python that augment images of which only activations are there."""
+    given, wanted = cohort.preparation["backbone"]["inputs"], run.tuned["tuned.inputs"]
+    if given != wanted:
+        names = ", ".join(f"config.augmentation.{name}" for name in sorted(run.augmentations)) or "them"
+        raise UsageError(
+            f"the cohort holds {given} of the backbone, and these configurations need {wanted}: set {names} "
+            "in the config too, and pass the cohort of images."
+        )
 
 
 def _started(spec: LaneSpec, static: HParams, cohort: Cohort) -> LaneSpec:

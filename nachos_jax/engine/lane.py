@@ -40,7 +40,9 @@ class LaneSpec:
     bfloat16: bool = False  # whether convolutions are computed in it
     clip: bool = False  # whether any fit limits the norm of its gradients; False compiles nothing in
     convex: Convex | None = None  # what makes the network one that is solved, see engine/solving.py
-    pretrained: Any = field(default_factory=dict)  # {"params", "stats"} that every fit starts from; {} = drawn
+    pretrained: Any = field(
+        default_factory=dict
+    )  # {"params", "stats"} that every fit starts from; {} = drawn
     factors: Factors | None = None  # what multiplies the learning rate of some parameters
 
 
@@ -191,7 +193,9 @@ def train_step(
         gradients = optimizer.clipped(gradients, told.traced["gradient_clip"])
     learning_rate = schedule.rate(step, told.steps, float(spec.horizon), told.traced, told.fallen)
     rates = jax.tree.map(lambda f: learning_rate * f, factors) if factors else learning_rate
-    params, moments = optimizer.update(spec.family, gradients, state.moments, state.params, rates, told.traced)
+    params, moments = optimizer.update(
+        spec.family, gradients, state.moments, state.params, rates, told.traced
+    )
     return LaneState(params, stats, moments), loss
 
 

@@ -14,8 +14,6 @@ Factors = Callable[[Mapping[str, Any], Any], dict[str, Any]]
 """(traced hyperparameters, epoch) -> what multiplies the learning rate, nested as some of the parameters."""
 
 
-
-
 def factors(of: Factors, params: Mapping[str, Any], traced: Mapping[str, Any], epoch: Any) -> dict[str, Any]:
     """A scalar for each of the parameters: what multiplies its learning rate, 1 of what was drawn."""
     known = of(traced, epoch)

@@ -80,7 +80,11 @@ class Streamed:
         )
         start = compile_start(spec, told, mesh, lanes, packing)
         seconds = time.perf_counter() - began
-        used = max(program_bytes(passes.train), program_bytes(passes.predict)) - self.nbytes // 2 + first_bytes(spec)
+        used = (
+            max(program_bytes(passes.train), program_bytes(passes.predict))
+            - self.nbytes // 2
+            + first_bytes(spec)
+        )
         return LaneProgram(passes.epoch, start, mesh, total, spec, counted, seconds), used
 
     def _read(self, frozen: Any, windows: Sequence[int]) -> Iterator[tuple[int, Shared]]:

@@ -18,8 +18,8 @@ An architecture called NAME is the file `nachos_jax/models/NAME.py` with
         raises UsageError when such cases do not suit such hyperparameters.
     frozen(hparams) -> dict  (where the network has Frozen weights)
         their values, nested as `nnx.to_pure_dict` has them: the same for every fit, passed once to all lanes.
-    pretrained(hparams, shape, weights) -> {"params": ..., "stats": ..., "frozen": ...}  (where fits start from
-        weights of a file) those of `Cohort.weights` nested likewise, without what `build` draws.
+    pretrained(hparams, shape, weights) -> {"params": ..., "stats": ..., "frozen": ...}
+        (where fits start from weights of a file) those of `Cohort.weights`, without what `build` draws.
     factors(hparams, shape) -> ((traced, epoch) -> dict)  (where layers have rates of their own)
         what multiplies the learning rate of some parameters, scalars nested as these are; 0 trains none.
     CONVEX: blocks.Convex  (where the training loss is convex in the parameters)

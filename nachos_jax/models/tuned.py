@@ -1,7 +1,7 @@
 """The part of a pretrained network behind a freeze point, trained in every lane, and a head of its own.
 
 `config.backbone` says which network and from which stage on; `nachos_jax.protocol.run.embedding` reads its
-weights, from which every fit starts. Rate of a leaf: learning rate x backbone_rate x layer_decay ^ depth, where
+weights, from which every fit starts. Rate of a weight: learning rate x backbone_rate x layer_decay ^ depth;
 the depth counts stages from the head, 0 next to it (Howard and Ruder 2018, section 3.2, "discriminative
 fine-tuning"; a factor a layer as Clark et al. 2020, ELECTRA, appendix A).
 """
@@ -33,10 +33,23 @@ what it gives may be rounded to float16, as activations that were stored."""
 _WHEN = ("architecture", ("tuned",))
 _number = functools.partial(Hyperparameter, kind="float", low=0.0, when=_WHEN)
 HYPERPARAMETERS = (
-    _number("tuned.backbone_rate", high=100.0, default=0.1, meaning="pretrained layers' share of the learning rate"),
-    _number("tuned.layer_decay", high=1.0, default=1.0, meaning="factor on that a stage further from the head"),
+    _number(
+        "tuned.backbone_rate",
+        high=100.0,
+        default=0.1,
+        meaning="pretrained layers' share of the learning rate",
+    ),
+    _number(
+        "tuned.layer_decay", high=1.0, default=1.0, meaning="factor on that a stage further from the head"
+    ),
     Hyperparameter(
-        "tuned.head_epochs", "integer", 0, 100_000, when=_WHEN, default=0, meaning="epochs with the head alone"
+        "tuned.head_epochs",
+        "integer",
+        0,
+        100_000,
+        when=_WHEN,
+        default=0,
+        meaning="epochs with the head alone",
     ),
     Hyperparameter(
         "tuned.statistics",
@@ -125,7 +138,9 @@ class Tuned(nnx.Module):
         found = layout(part)
         of_batch = statistics == "trained"
         fixed = found.front if of_batch else {**found.front, **found.statistics}
-        self.pretrained = _filled(nnx.Param, {name: s for stage in found.trained for name, s in stage.items()})
+        self.pretrained = _filled(
+            nnx.Param, {name: s for stage in found.trained for name, s in stage.items()}
+        )
         self.statistics = _filled(nnx.BatchStat, found.statistics if of_batch else {})
         self.frozen = _filled(Frozen, fixed)
         self.head = Head(found.features, outputs)
@@ -174,7 +189,7 @@ def factors(hparams: HParams, shape: tuple[int, ...]) -> Callable[[Mapping[str, 
 
 
 def _by_name(stages: tuple[tuple[str, ...], ...], traced: Mapping[str, Any], epoch: Any) -> dict[str, Any]:
-    """Rate over learning rate of each weight; stages by the names of their weights, the last one at the head."""
+    """Rate over learning rate of each weight; stages by names of their weights, the last one at the head."""
     top = jnp.where(jnp.float32(epoch) < traced["tuned.head_epochs"], 0.0, traced["tuned.backbone_rate"])
     found = {}
     for depth, stage in enumerate(reversed(stages)):

@@ -50,8 +50,8 @@ class FitRecord:
         training_loss: mean training loss of each epoch; the last is None if diverged.
         curves: per watched fold number.
         payload: files of arrays committed with it, name -> SHA-256.
-        first: SHA-256 of the pretrained weights that it began with, as they stood in its lane before the first
-            step; "" of a fit whose weights were drawn, and then not in its JSON form.
+        first: SHA-256 of the pretrained weights that it began with, as they stood in its lane before the
+            first step; "" of a fit whose weights were drawn, and then not in its JSON form.
     """
 
     fit: str

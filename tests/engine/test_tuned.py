@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from safetensors.numpy import load
@@ -104,9 +106,13 @@ def test_statistics_of_batch_norm_move_as_in_training(folder: Path):
     fit = tiny.fit(run, (0,), 1, **ONE_STEP)
     records, payloads, _ = tiny.train([fit], run, cohort)
     given, found = pretrained.arrays(), weights(payloads[fit.id], "stats/statistics")
-    x = dense(cohort)[tiny.folds(cohort).training((0,))].astype(np.float32)
-    y = np.asarray(conv(reading(given, "lax") / "mid", x, 8, 3, 2)).reshape(-1, 8)
-    np.testing.assert_allclose(found["bn.running_mean"], 0.9 * given["bn.running_mean"] + 0.1 * y.mean(0), atol=1e-5)
+    x = jnp.asarray(dense(cohort)[tiny.folds(cohort).training((0,))], jnp.float32)
+    y = np.asarray(
+        conv(reading({name: jnp.asarray(array) for name, array in given.items()}, "lax") / "mid", x, 8, 3, 2)
+    ).reshape(-1, 8)
+    np.testing.assert_allclose(
+        found["bn.running_mean"], 0.9 * given["bn.running_mean"] + 0.1 * y.mean(0), atol=1e-5
+    )
     moved = 0.9 * given["bn.running_var"] + 0.1 * y.var(0, ddof=1)
     np.testing.assert_allclose(found["bn.running_var"], moved, rtol=1e-4)
     assert records[fit.id].first
@@ -118,7 +124,8 @@ def test_neither_devices_nor_neighbours_nor_windows_nor_a_kill_change_a_fit(fold
     cohort = pretrained.cohort(run)
     fits = [rates(run, pair, backbone_rate=rate) for pair in ((0, 1), (1, 2)) for rate in (0.1, 1.0)]
     alone = tiny.train(fits, run, cohort)[:2]
-    broken = tiny.fit(run, (2, 3), learning_rate=100.0, weight_decay=10.0, **{"tuned.backbone_rate": 100.0})
+    wild: dict[str, Any] = {"learning_rate": 100.0, "weight_decay": 10.0, "tuned.backbone_rate": 100.0}
+    broken = tiny.fit(run, (2, 3), **wild)
     spread = tiny.train([broken, *fits], run, cohort, devices=8)[:2]
     assert spread[0][broken.id].status == "diverged"
     for fit in fits:
@@ -129,7 +136,8 @@ def test_neither_devices_nor_neighbours_nor_windows_nor_a_kill_change_a_fit(fold
     assert pool.streams
     for fit in fits:
         assert again[fit.id].first == alone[0][fit.id].first
-        np.testing.assert_allclose(again[fit.id].training_loss, alone[0][fit.id].training_loss, rtol=1e-5)
+        losses = [np.asarray(of[fit.id].training_loss, np.float64) for of in (again, alone[0])]
+        np.testing.assert_allclose(*losses, rtol=1e-5)
 
     first = tiny.LanePool(cohort, tiny.folds(cohort), run, Checkpoints(tmp_path, "first"), jax.devices()[:1])
     first.submit(fits)

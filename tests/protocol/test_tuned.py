@@ -1,4 +1,4 @@
-"""Fine-tuning from the file of weights to prediction from pixels; nothing of a test fold reaches its study."""
+"""Fine-tuning from the file of weights to prediction; nothing of a test fold reaches its study."""
 
 from __future__ import annotations
 
@@ -24,9 +24,19 @@ from tests.inputs import dense
 from tests.protocol.test_leak import OUTER, seen_from_inside
 
 CASES = 48
-QUICK = ("search.trials=1", "search.searcher=random", "folds.count=3", "report.replicates=200", "engine.lanes=2")
+QUICK = (
+    "search.trials=1",
+    "search.searcher=random",
+    "folds.count=3",
+    "report.replicates=200",
+    "engine.lanes=2",
+)
 QUICK += ("engine.checkpoint_epochs=1000", "training.batch_size=8", "training.epochs=3")
-CONFIG = ("--config=pretrained:tune", "--config.backbone.name=small", "--config.backbone.weights=w.safetensors")
+CONFIG = (
+    "--config=pretrained:tune",
+    "--config.backbone.name=small",
+    "--config.backbone.weights=w.safetensors",
+)
 CONFIG += ("--config.backbone.tune=mid", "--config.data.cache=cache")
 
 
@@ -66,7 +76,8 @@ def test_a_deployed_model_predicts_from_pixels_what_lanes_recorded(inputs: str, 
     given = model._fitting(images)
     for network, name in zip(model._networks, model.description["fits"], strict=True):
         record = store.fit(name)
-        assert record is not None and len(record.first) == 64
+        assert record is not None
+        assert len(record.first) == 64
         held = np.flatnonzero(cases.folds.cases(record.left_out[0]))
         seen = load(store.payload(record, "logits.safetensors"))["logits"]
         np.testing.assert_allclose(network.apply(given[held]), seen, rtol=2e-4, atol=2e-4)
@@ -76,7 +87,9 @@ def test_a_deployed_model_predicts_from_pixels_what_lanes_recorded(inputs: str, 
     assert len(list((place / "maps").glob("*.png"))) == 2
     if inputs == "activations":
         (place / "a/deploy/backbone.safetensors").write_bytes(b"")
-        with pytest.raises(UsageError, match=r"backbone.safetensors is missing or damaged: run `nachos deploy`"):
+        with pytest.raises(
+            UsageError, match=r"backbone.safetensors is missing or damaged: run `nachos deploy`"
+        ):
             nachos_jax.load("a/deploy")
 
 
@@ -93,7 +106,8 @@ def test_nothing_of_a_test_fold_reaches_its_study(place: Path):
 
 def spoilt(cohort: Cohort) -> Cohort:
     """Fold OUTER's activations are NaN and its labels are shuffled."""
-    assert cohort.table.folds is not None and isinstance(cohort.store, Constant)
+    assert cohort.table.folds is not None
+    assert isinstance(cohort.store, Constant)
     fold = np.flatnonzero(cohort.table.folds == OUTER)
     values, labels = np.array(dense(cohort)), np.array(cohort.targets.values)
     values[fold], labels[fold] = np.nan, np.roll(labels[fold], 3)
@@ -105,9 +119,10 @@ def spoilt(cohort: Cohort) -> Cohort:
 
 
 def test_what_is_kept_depends_on_weights_and_freeze_point(place: Path):
-    cohorts = [pretrained.cohort(pretrained.run_config(place, **one)) for one in (
-        {}, {"backbone__tune": "last"}, {"backbone__tune": "all"}, {"augmentation__noise": 0.1}
-    )]
+    cohorts = [
+        pretrained.cohort(pretrained.run_config(place, **one))
+        for one in ({}, {"backbone__tune": "last"}, {"backbone__tune": "all"}, {"augmentation__noise": 0.1})
+    ]
     pretrained.write(place, 1)
     cohorts.append(pretrained.cohort(pretrained.run_config(place)))
     assert len({cohort.hash for cohort in cohorts}) == len(cohorts)
@@ -123,7 +138,9 @@ def test_deep_images_mean_the_same_in_every_mode(place: Path):
     mean, sd = found.store.sums().mean_sd(np.ones(tiny.CASES, bool))
     values = dense(found)
     assert (values.dtype, float(values.min()), float(values.max())) == (np.float16, 0.0, 1.0)
-    np.testing.assert_allclose((mean, sd), [[np.mean((0.485, 0.456, 0.406))], [np.mean((0.229, 0.224, 0.225))]])
+    np.testing.assert_allclose(
+        (mean, sd), [[np.mean((0.485, 0.456, 0.406))], [np.mean((0.229, 0.224, 0.225))]]
+    )
 
 
 def test_a_plan_foretells_what_lanes_take(place: Path, capsys):
@@ -136,13 +153,25 @@ def test_a_plan_foretells_what_lanes_take(place: Path, capsys):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--config.backbone.tune=top"], "config.backbone.tune = 'top': must be one of all, stem, mid, last, pool"),
+        (
+            ["--config.backbone.tune=top"],
+            "config.backbone.tune = 'top': must be one of all, stem, mid, last, pool",
+        ),
         (["--config.backbone.tune=pool"], "no layer from there on to 'pool' has weights to train"),
-        (["--config.backbone.tune="], "'tuned' trains a pretrained network on: name it in config.backbone.name"),
+        (
+            ["--config.backbone.tune="],
+            "'tuned' trains a pretrained network on: name it in",
+        ),
         (["--config.backbone.name="], "does nothing without a backbone"),
-        (["--config.data.source=vectors", "--config.data.cache="], "which config.data.source = 'vectors' has no use for"),
+        (
+            ["--config.data.source=vectors", "--config.data.cache="],
+            "which config.data.source = 'vectors' has no use for",
+        ),
         (["--config.task.name=segmentation"], "which config.task.name = 'segmentation' has no use for"),
-        (["--config.model.architecture=cnn"], "which 'cnn' does not: set config.model.architecture = 'tuned'"),
+        (
+            ["--config.model.architecture=cnn"],
+            "which 'cnn' does not: set config.model.architecture = 'tuned'",
+        ),
         (["--config.model.architecture=logistic"], "which 'logistic' does not"),
         (["--config.training.precision=bfloat16"], "pretrained layers are trained in float32 alone"),
         (["--config.model.tuned.backbone_rate=-1"], "must be a number from 0"),

@@ -168,8 +168,8 @@ def made(
     found = noted(call, (1, *size, 3))
     if tune and found.wanted.keys() == whole.wanted.keys():
         raise UsageError(
-            f"config.backbone.tune = {tune!r}: no layer from there on to {layer!r} has weights to train; name an "
-            f"earlier one of {', '.join(network.layers)}."
+            f"config.backbone.tune = {tune!r}: no layer from there on to {layer!r} has weights to train; "
+            f"name an earlier one of {', '.join(network.layers)}."
         )
     mean, sd = network.expected.mean_sd
     facts = {
@@ -198,13 +198,15 @@ def _check_tuned(
 ) -> None:
     known = (ALL, *network.until(layer))
     if tune not in known:
-        raise UsageError(f"config.backbone.tune = {tune!r}: must be one of {', '.join(known)}, or '' for none.")
+        raise UsageError(
+            f"config.backbone.tune = {tune!r}: must be one of {', '.join(known)}, or '' for none."
+        )
     for name, (given, suiting) in shapes.items():
         if given != suiting:
             side = network.expected.size
             raise UsageError(
-                f"config.backbone.tune = {tune!r}: {name} belongs to images of {side} x {side} pixels, and the "
-                "network is trained on at that size alone: set config.data.height and config.data.width to 0."
+                f"config.backbone.tune = {tune!r}: {name} belongs to images of {side} x {side} pixels, and "
+                "the network is trained on at that size alone: set config.data.height and width to 0."
             )
 
 
@@ -219,7 +221,7 @@ def sized(images: np.ndarray, facts: Mapping[str, Any]) -> np.ndarray:
 
 
 def fractions(images: np.ndarray) -> np.ndarray:
-    """Images [N, H, W, C] whose values mean the same in all: 8 bits as they are, others from 0 to 1, float32."""
+    """Images [N, H, W, C] on one scale: 8 bits as they are, others from 0 to 1 each, float32."""
     if images.dtype == np.uint8:
         return images
     x = images.astype(np.float32)

@@ -42,7 +42,7 @@ def depthwise_conv(
 
 
 def batch_norm(w: Place, x: jax.Array, epsilon: float = 1e-5) -> jax.Array:
-    """Batch norm of the last axis: by running statistics, or by the batch where the place takes moved ones."""
+    """Batch norm of the last axis: by running statistics, or by the batch if the place takes moved ones."""
     names = ("weight", "bias", "running_mean", "running_var")
     scale, bias, mean, variance = (w.weights(name, x.shape[-1]) for name in names)
     if w.moved is not None:

@@ -80,7 +80,7 @@ class Network:
         return dict(self.stages[: self.layers.index(layer) + 1])
 
     def split(self, start: str, layer: str) -> tuple[dict[str, Stage], dict[str, Stage]]:
-        """The stages in front of one, and those from it to a layer; without an average over pixels at its end.
+        """The stages in front of one, and those from it to a layer, without an average over pixels there.
 
         `start` is the name of a stage, or "all", which has none in front of it.
         """

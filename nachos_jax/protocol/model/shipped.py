@@ -71,7 +71,10 @@ def front(folder: Path, description: Mapping[str, Any], cure: str) -> dict[str, 
         return {}
     arrays = _arrays(folder, description, cure)
     mean, sd = backbones.mean_sd(facts, np.dtype(description["dtype"]), description["channels"])
-    return {f"frozen/frozen/{name}": value for name, value in arrays.items()} | {"pixel_mean": mean, "pixel_sd": sd}
+    return {f"frozen/frozen/{name}": value for name, value in arrays.items()} | {
+        "pixel_mean": mean,
+        "pixel_sd": sd,
+    }
 
 
 def _arrays(folder: Path, description: Mapping[str, Any], cure: str) -> dict[str, np.ndarray]:

@@ -1,8 +1,8 @@
 """From a cohort of images to what lanes are given of a backbone, computed once a case.
 
-Of a frozen one that is a vector of features; of one that is trained on, the activations at its freeze point, or
-pixels where something in front of it is random. Frozen weights learn nothing from any case, so what they give
-depends on no fold, and all fits share it.
+Of a frozen one that is a vector of features; of one that is trained on, the activations at its freeze point,
+or pixels where something in front of it is random. Frozen weights learn nothing from any case, so what they
+give depends on no fold, and all fits share it.
 """
 
 from __future__ import annotations
@@ -45,8 +45,9 @@ def check(config: RunConfig) -> None:
     names, tune = set(config.candidates("architecture")), config.backbone.tune
     if "tuned" in names and not tune:
         raise UsageError(
-            "config.model.architecture = 'tuned' trains a pretrained network on: name it in config.backbone.name, "
-            "its file in config.backbone.weights, and in config.backbone.tune the layer from which on, or 'all'."
+            "config.model.architecture = 'tuned' trains a pretrained network on: name it in "
+            "config.backbone.name, its file in config.backbone.weights, and the layer from which on, or "
+            "'all', in config.backbone.tune."
         )
     if tune and names != {"tuned"}:
         other = sorted(map(str, names - {"tuned"}))[0]
@@ -123,7 +124,9 @@ def _trained_on(config: RunConfig, cohort: Cohort, backbone: Backbone) -> Cohort
     """The cohort for lanes that train a part of the backbone, and the weights from which they start."""
     images, facts = cohort.store.values, backbone.facts  # type: ignore[attr-defined]
     if facts["inputs"] == "pixels":
-        store = Constant(backbones.given(images, facts), *backbones.mean_sd(facts, images.dtype, images.shape[-1]))
+        store = Constant(
+            backbones.given(images, facts), *backbones.mean_sd(facts, images.dtype, images.shape[-1])
+        )
     else:
         values = _features(config, images, backbone)
         channels = values.shape[-1]
@@ -140,7 +143,7 @@ def _trained_on(config: RunConfig, cohort: Cohort, backbone: Backbone) -> Cohort
 
 
 def _features(config: RunConfig, images: np.ndarray, backbone: Backbone) -> np.ndarray:
-    """[N, ...] float16, from the cache where it holds them: keyed by pixels, weights, layer and preparation."""
+    """[N, ...] float16, from the cache if it is there: keyed by pixels, weights, layer and preparation."""
     key = digest(["features", 1, cache.pixel_digest(images), backbone.identity], length=32)
 
     def build(allocate: Callable[..., np.ndarray]) -> tuple[np.ndarray, cache.Sizes]:
