@@ -32,6 +32,7 @@ def test_rows_and_defaults_agree():
     for row in rows:
         owner, _, name = row.name.partition(".")
         traced = row.name == "linear.c" or (bool(name) and registry.hosted(owner))
+        traced = traced or (owner == "tuned" and name != "statistics")
         assert row.static != traced, "one solution serves all strengths of a penalty"
         assert row.check(row.default, row.name) == row.default
 
