@@ -102,6 +102,12 @@ def test_nothing_of_a_test_fold_reaches_its_study(place: Path):
     assert seen_from_inside(place / "clean") == seen_from_inside(place / "spoilt")
     store = RunDirectory("spoilt")
     assert len({record.first for record in store.fits()}) == 1, "every fit starts from the same weights"
+    assert nachos("report", "--workdir=clean") == 0
+    page = (place / "clean/report/index.html").read_text(encoding="utf-8")
+    assert "Every fit starts from small up to layer" in page
+    assert "constants of its pretraining, the same for every fit" in page
+    assert "training cases, channel by channel" not in page
+    assert "pretrained and frozen" not in page
 
 
 def spoilt(cohort: Cohort) -> Cohort:
