@@ -244,6 +244,7 @@ def fit_lanes(
         UsageError: an unknown hyperparameter or a value out of range.
     """
     from nachos_jax.engine import lane_trainer
+    from nachos_jax.protocol.run import embedding
 
     _prepare()
     run = _checked(config if config is not None else default_config(), cohort)
@@ -252,7 +253,7 @@ def fit_lanes(
             f"config.data.external = {run.data.external!r} does nothing here: fit_lanes trains what it is "
             "given; leave these cases out with `validation`, and set it back to ()."
         )
-    return lane_trainer.train(cohort, configurations, run, validation, on_fit)
+    return lane_trainer.train(embedding.embedded(run, cohort), configurations, run, validation, on_fit)
 
 
 def _prepare() -> None:

@@ -25,6 +25,11 @@ def embed(values: Any, _words: list[str]) -> None:
         raise UsageError(
             "nachos embed needs a backbone: set --config.backbone.name and --config.backbone.weights."
         )
+    if config.backbone.tune:
+        raise UsageError(
+            f"config.backbone.tune = {config.backbone.tune!r}: nachos embed writes the features of frozen "
+            "weights; set it to '', and config.backbone.layer to a layer."
+        )
     from nachos_jax.protocol.run import embedding
     from nachos_jax.records.store import write_atomic
     from nachos_jax.runtime import compile_cache, mesh

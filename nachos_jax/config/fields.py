@@ -229,11 +229,17 @@ FOLDS = Section(
 
 BACKBONE = Section(
     "backbone",
-    "A pretrained network whose frozen features a linear model or an mlp learns from, in place of pixels.",
+    "A pretrained network: its frozen features, for linear or mlp; or, from a layer on, trained as tuned.",
     (
         text("name", "", 'network of nachos_jax/models/zoo, like "efficientnet_lite0"; "" = none', before=""),
         text("weights", "", "its file, .safetensors or .pth; never downloaded", no_result=True),
         text("layer", "", 'whose output the features are; "" = the one before the classifier', before=""),
+        text(
+            "tune",
+            "",
+            'layer from which on weights are trained, "all" = from the first on; "" = none',
+            before="",
+        ),
         text("licence", "", "of the weights, as their source gives it; the report says it", no_result=True),
         text("pretrained_on", "", "data that the weights saw; the report says it", no_result=True),
     ),

@@ -188,6 +188,11 @@ def _check_backbone(values: Mapping[str, Any]) -> None:
             f"config.backbone.name = {name!r} gives features of whole images, which {other} has no use for: "
             "set it to ''."
         )
+    if values["backbone.tune"] and values["training.precision"] != "float32":
+        raise UsageError(
+            f"config.training.precision = {values['training.precision']!r}: pretrained layers are trained in "
+            "float32 alone; set it to 'float32'."
+        )
 
 
 def _data(parts: Mapping[str, Any], shown: Mapping[str, Any]) -> DataConfig:

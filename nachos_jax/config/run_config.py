@@ -80,6 +80,7 @@ class BackboneConfig:
     layer: str
     licence: str
     pretrained_on: str
+    tune: str = ""
 
 
 @dataclass(frozen=True)
@@ -182,6 +183,22 @@ class RunConfig:
         """Augmentations that any trial of this run can use; the others are not compiled in."""
         names = (*hp.AUGMENTATION, hp.FLIP_DEPTH.name)
         return frozenset(name for name in names if name in self.defaults and self.uses(name))
+
+    @property
+    def tuned(self) -> dict[str, str]:
+        """What is told of a network that is fine-tuned beside its hyperparameters; {} of any other.
+
+        "tuned.inputs" is "activations" where the layers in front of the freeze point are computed once a
+        case, "pixels" where something in front of them is random, or nothing is in front.
+        """
+        if not self.backbone.tune:
+            return {}
+        return {
+            "tuned.network": self.backbone.name,
+            "tuned.start": self.backbone.tune,
+            "tuned.layer": self.backbone.layer,
+            "tuned.inputs": "pixels" if self.augmentations or self.backbone.tune == "all" else "activations",
+        }
 
     def uses(self, name: str) -> bool:
         """True when some trial of this run can give the hyperparameter another value than 0."""

@@ -100,7 +100,8 @@ def _check_reading(data: DataConfig, masks_wanted: bool) -> None:
     if data.volume and idle:
         raise UsageError(
             f"config.data.{idle[0]} = {getattr(data, idle[0])!r} is for single images, and "
-            f"config.data.volume = {data.volume!r} takes volumes: set it back to {FIELDS[f'data.{idle[0]}'].default!r}."
+            f"config.data.volume = {data.volume!r} takes volumes: set it back to "
+            f"{FIELDS[f'data.{idle[0]}'].default!r}."
         )
     if data.voi and masks_wanted:
         raise UsageError(

@@ -67,6 +67,7 @@ class Cohort:
         notes: what people should know of how they were read: sizes, files that were left out.
         cautions: sentences that must stand beside every estimate from these cases.
         outside: external cases, which are kept out of everything and tested once; None where there are none.
+        weights: by name, those that every fit starts from where a pretrained network is trained on; else {}.
     """
 
     table: CaseTable
@@ -77,6 +78,7 @@ class Cohort:
     notes: tuple[str, ...] = ()
     cautions: tuple[str, ...] = ()
     outside: Cohort | None = None
+    weights: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -13,7 +13,7 @@ from safetensors.numpy import save
 
 from nachos_jax.core.curves import best_epoch
 from nachos_jax.core.types import Fit
-from nachos_jax.engine import lane, schedule, watch
+from nachos_jax.engine import lane, pretrained, schedule, watch
 from nachos_jax.engine.fit_queue import FitQueue
 from nachos_jax.engine.inputs import InputMaker
 from nachos_jax.engine.lane import LaneInput, LaneState
@@ -99,6 +99,7 @@ class BucketLanes(FitQueue):
         told = place([self._tell(i) for i in range(self.program.lanes)], self.program.mesh)
         if fresh.any():
             state = self.program.start(state, told, jax.device_put(fresh, meshes.by_lane(self.program.mesh)))
+            self._note_first(state, fresh)
         self._state, self._placing = state, {}
         state, output = self.program.epoch(state, told)
         losses, seen = np.asarray(output.training_loss), np.asarray(output.seen)
@@ -205,6 +206,15 @@ class BucketLanes(FitQueue):
             state = empty_state(program.spec, program.lanes, program.mesh)
         return self._with_rows(state, placed) if placed else state, fresh
 
+    def _note_first(self, state: LaneState, fresh: np.ndarray) -> None:
+        """Notes with which pretrained weights fits begin, as they stand in their lanes."""
+        modules = self.program.spec.pretrained.get("params", {})
+        of_file = LaneState({module: state.params[module] for module in modules}, {}, {})
+        for i, progress in enumerate(self._progress):
+            if modules and fresh[i] and progress is not None:
+                first = pretrained.digest(self.program.lane_state(of_file, i).params)
+                self._progress[i] = replace(progress, first=first)
+
     def _saved_state(self, fit: Fit) -> Resumable | None:
         adopted = self._resumable.pop(fit.id, None)
         if adopted is not None:
@@ -281,6 +291,7 @@ class BucketLanes(FitQueue):
             parameters=self.parameters,
             training_loss=tuple(x if np.isfinite(x) else None for x in progress.training_loss),
             curves=progress.watchers,
+            first=progress.first,
         )
         return FitResult(record, payload)
 

@@ -15,7 +15,8 @@ from jax.sharding import Mesh
 
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
-from nachos_jax.core.types import Fit, digest
+from nachos_jax.core.types import Fit, HParams, digest
+from nachos_jax.data.table import Cohort
 from nachos_jax.engine import memory, tuning
 from nachos_jax.engine.buckets import Bucket
 from nachos_jax.engine.inputs import InputMaker
@@ -108,6 +109,7 @@ class BucketCompiler:
             "precision": self._run.precision,
             "augmentations": sorted(self._run.augmentations),
             "flags": os.environ.get("XLA_FLAGS", ""),
+            **({"tuned": self._run.tuned} if self._run.tuned else {}),
         }
         # Lanes in turn take as long as each of them: one is enough where no other packing is timed.
         lanes = 1 if {choice.packing for choice in choices} == {"map"} else lanes
@@ -146,6 +148,9 @@ class BucketCompiler:
     def _spec(self, bucket: Bucket, lowering: str) -> LaneSpec:
         cohort = self._maker.cohort
         spec = lane_spec(self._run, bucket, cohort.shape, cohort.targets.names, lowering)
+        if cohort.weights:
+            _check_inputs(self._run, cohort)
+            spec = _started(spec, {**dict(bucket), **self._run.tuned}, cohort)
         batch = min(spec.task.held_batch, self._maker.held_size)
         return replace(spec, predict_batch=batch, window=self._maker.windows.size)
 
@@ -180,7 +185,7 @@ def lane_spec(
         names: of what is predicted.
         lowering: of convolutions, see models/convolution.py.
     """
-    static, task_of_run = dict(bucket), tasks.of(run.task)
+    static, task_of_run = {**dict(bucket), **run.tuned}, tasks.of(run.task)
     shape = task_of_run.network_shape(shape, static)
     traced = (row for row in task_of_run.hyperparameters if row.kind == "choice" and not row.static)
     tried = {row.name: run.candidates(row.name) for row in traced}
@@ -201,4 +206,23 @@ def lane_spec(
         balanced="balanced_sampling" in run.defaults and run.uses("balanced_sampling"),
         clip=run.uses("gradient_clip"),
         convex=registry.convex(str(static["architecture"])),
+        factors=registry.factors(static, shape),
     )
+
+
+def _check_inputs(run: RunConfig, cohort: Cohort) -> None:
+    """Refuses configurations from Python that augment images of which only activations are there."""
+    given, wanted = cohort.preparation["backbone"]["inputs"], run.tuned["tuned.inputs"]
+    if given != wanted:
+        names = ", ".join(f"config.augmentation.{name}" for name in sorted(run.augmentations)) or "them"
+        raise UsageError(
+            f"the cohort holds {given} of the backbone, and these configurations need {wanted}: set {names} "
+            "in the config too, and pass the cohort of images."
+        )
+
+
+def _started(spec: LaneSpec, static: HParams, cohort: Cohort) -> LaneSpec:
+    """The same with the weights of the cohort's pretrained network, which every fit starts from."""
+    groups = registry.pretrained(static, cohort.shape, cohort.weights)
+    first = {name: groups[name] for name in ("params", "stats")}
+    return replace(spec, frozen=groups["frozen"], pretrained=first)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
@@ -17,7 +17,8 @@ from jax import lax
 
 from nachos_jax.core import rng
 from nachos_jax.core.rng import Purpose
-from nachos_jax.engine import optimizer, schedule, solving
+from nachos_jax.engine import optimizer, pretrained, schedule, solving
+from nachos_jax.engine.pretrained import Factors
 from nachos_jax.models.blocks import Convex, Frozen, Mode, evaluation
 from nachos_jax.tasks.task import Cases, DeviceTask, Told
 
@@ -40,6 +41,10 @@ class LaneSpec:
     balanced: bool = False  # whether any fit draws rare classes more often; False compiles nothing in
     clip: bool = False  # whether any fit limits the norm of its gradients; False compiles nothing in
     convex: Convex | None = None  # what makes the network one that is solved, see engine/solving.py
+    pretrained: Any = field(
+        default_factory=dict
+    )  # {"params", "stats"} that every fit starts from; {} = drawn
+    factors: Factors | None = None  # what multiplies the learning rate of some parameters
 
 
 class Shared(NamedTuple):
@@ -100,9 +105,17 @@ def epoch(spec: LaneSpec, shared: Shared, state: LaneState, told: LaneInput) -> 
     return state, LaneOutput(loss, predict(spec, shared, state, told))
 
 
-def init(spec: LaneSpec, told: LaneInput) -> LaneState:
-    """Fresh weights; a function of the fit's random streams alone."""
+def init(spec: LaneSpec, first: Any, told: LaneInput) -> LaneState:
+    """Fresh weights; a function of the fit's random streams alone, and of those that all fits start from.
+
+    Args:
+        spec: what the lanes share.
+        first: its `pretrained`, on the device.
+        told: the lane's input.
+    """
     params, stats, _ = parts(spec.build(nnx.Rngs(rng.key(told.streams, Purpose.INIT, 0))))
+    if first:
+        params, stats = ({**drawn, **first[group]} for group, drawn in (("params", params), ("stats", stats)))
     return LaneState(params, stats, _moments(spec, params))
 
 
@@ -207,11 +220,15 @@ def train_step(
         return spec.task.loss(outputs, targets, told.fit), stats
 
     (loss, stats), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
+    factors = spec.factors and pretrained.factors(spec.factors, state.params, told.traced, told.epoch)
+    if factors:
+        gradients = pretrained.only_trained(gradients, factors)
     if spec.clip:
         gradients = optimizer.clipped(gradients, told.traced["gradient_clip"])
     learning_rate = schedule.rate(step, told.steps, float(spec.horizon), told.traced, told.fallen)
+    rates = jax.tree.map(lambda f: learning_rate * f, factors) if factors else learning_rate
     params, moments = optimizer.update(
-        spec.family, gradients, state.moments, state.params, learning_rate, told.traced
+        spec.family, gradients, state.moments, state.params, rates, told.traced
     )
     return LaneState(params, stats, moments), loss
 

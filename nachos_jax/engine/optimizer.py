@@ -29,7 +29,7 @@ def update(
     gradients: Any,
     state: Any,
     params: Any,
-    learning_rate: jax.Array,
+    learning_rate: Any,
     traced: Mapping[str, jax.Array],
 ) -> tuple[Any, Any]:
     """One update.
@@ -39,7 +39,7 @@ def update(
         gradients: like params.
         state: optimiser state.
         params: parameters before the update.
-        learning_rate: scalar of this step.
+        learning_rate: scalar of this step, or one for each of the parameters, like params.
         traced: scalars `weight_decay`, and `momentum`, `nesterov` or `beta1`, `beta2`, `decoupled`.
 
     Returns:
@@ -54,7 +54,8 @@ def update(
         ahead = jax.tree.map(lambda g, v: g + traced["momentum"] * v, gradients, steps)
         steps = jax.tree.map(lambda a, v: jnp.where(traced["nesterov"] > 0, a, v), ahead, steps)
     decoupled = traced["weight_decay"] * traced["decoupled"]
-    params = jax.tree.map(lambda p, u: p - learning_rate * (u + decoupled * p), params, steps)
+    each = learning_rate if isinstance(learning_rate, dict) else jax.tree.map(lambda _: learning_rate, params)
+    params = jax.tree.map(lambda p, u, rate: p - rate * (u + decoupled * p), params, steps, each)
     return params, state
 
 

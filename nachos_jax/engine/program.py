@@ -119,21 +119,27 @@ def sharded(function: Callable, mesh: Mesh, shared: int = 0) -> Callable:
     return spread
 
 
-def start_lane(spec: LaneSpec, state: LaneState, told: LaneInput, fresh: jax.Array) -> LaneState:
-    """Fresh weights when `fresh`, else the state as it is."""
-    return lax.cond(fresh, lambda: lane.init(spec, told), lambda: state)
+def start_lane(spec: LaneSpec, first: Any, state: LaneState, told: LaneInput, fresh: jax.Array) -> LaneState:
+    """Fresh weights when `fresh`, else the state as it is; `first` as of `nachos_jax.engine.lane.init`."""
+    return lax.cond(fresh, lambda: lane.init(spec, first, told), lambda: state)
 
 
 def compile_start(spec: LaneSpec, told: LaneInput, mesh: Mesh, lanes: int, packing: str) -> StartFunction:
     """Compiles what gives lanes fresh weights; see `LaneProgram.start`."""
     total, by_lane = lanes * mesh.size, meshes.by_lane(mesh)
-    start = sharded(vectorised(functools.partial(start_lane, spec), packing), mesh)
+    start = sharded(vectorised(functools.partial(start_lane, spec), packing, shared=1), mesh, shared=1)
+    first = jax.device_put(spec.pretrained, meshes.everywhere(mesh))
     state = stacked(lane.abstract_state(spec), total, by_lane)
     fresh = jax.ShapeDtypeStruct((total,), jnp.bool_, sharding=by_lane)
-    lowered = jax.jit(start, donate_argnums=(0,)).lower(state, stacked(told, total, by_lane), fresh)
+    lowered = jax.jit(start, donate_argnums=(1,)).lower(first, state, stacked(told, total, by_lane), fresh)
     # Drawing weights is short, but every draw is a page of code that a CPU is slow to optimise.
     options: Any = {"xla_backend_optimization_level": 0} if mesh.devices.flat[0].platform == "cpu" else None
-    return lowered.compile(compiler_options=options)
+    return functools.partial(lowered.compile(compiler_options=options), first)
+
+
+def first_bytes(spec: LaneSpec) -> int:
+    """Bytes on each device of the weights that all fits start from, beside the lanes."""
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(spec.pretrained))
 
 
 def fitting_program(

@@ -21,6 +21,7 @@ from nachos_jax.engine.program import (
     compile_start,
     compiler_options,
     empty_state,
+    first_bytes,
     place,
     program_bytes,
     sharded,
@@ -66,7 +67,7 @@ class Resident:
             start = starting.result()
         seconds, epoch = time.perf_counter() - began, functools.partial(run, self._shared(spec))
         program = LaneProgram(epoch, start, self._mesh, lanes * self._mesh.size, spec, counted, seconds)
-        return program, program_bytes(run) - self.nbytes
+        return program, program_bytes(run) - self.nbytes + first_bytes(spec)
 
     def compile_epoch(
         self, spec: LaneSpec, told: LaneInput, lanes: int, packing: str, counted: TraceCount

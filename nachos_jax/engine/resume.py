@@ -29,6 +29,7 @@ class Resumable:
     watchers: dict[int, Curve]  # curves by fold
     leaves: tuple[np.ndarray, ...]  # the lane's state, leaf by leaf
     best: np.ndarray  # [held cases, S], what was seen of each watched fold at its best epoch so far
+    first: str = ""  # as of its progress
 
     def matches(self, leaves: Sequence[Any], best: np.ndarray) -> bool:
         """Whether it can take the place of such a state of a lane, given as leaves or as their shapes."""
@@ -36,7 +37,7 @@ class Resumable:
 
     def progress_of(self, fit: Fit) -> FitProgress:
         """Where the fit stood."""
-        return FitProgress(fit, self.training_loss, self.watchers)
+        return FitProgress(fit, self.training_loss, self.watchers, self.first)
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ def resumables(arrays: dict[str, np.ndarray], lanes: list[dict[str, Any]]) -> di
             },
             tuple(leaf[row] for leaf in leaves),
             arrays[BEST][row],
+            told.get("first", ""),
         )
         for row, told in enumerate(lanes)
     }
@@ -120,6 +122,7 @@ def _told(progress: FitProgress) -> dict[str, Any]:
         "fit": progress.fit.id,
         "training_loss": list(progress.training_loss),
         "watchers": {str(fold): vars(curve) for fold, curve in progress.watchers.items()},
+        **({"first": progress.first} if progress.first else {}),
     }
 
 

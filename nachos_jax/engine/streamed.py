@@ -26,6 +26,7 @@ from nachos_jax.engine.program import (
     TraceCount,
     compile_start,
     compiler_options,
+    first_bytes,
     program_bytes,
     sharded,
     stacked,
@@ -79,7 +80,11 @@ class Streamed:
         )
         start = compile_start(spec, told, mesh, lanes, packing)
         seconds = time.perf_counter() - began
-        used = max(program_bytes(passes.train), program_bytes(passes.predict)) - self.nbytes // 2
+        used = (
+            max(program_bytes(passes.train), program_bytes(passes.predict))
+            - self.nbytes // 2
+            + first_bytes(spec)
+        )
         return LaneProgram(passes.epoch, start, mesh, total, spec, counted, seconds), used
 
     def _read(self, frozen: Any, windows: Sequence[int]) -> Iterator[tuple[int, Shared]]:

@@ -21,6 +21,7 @@ class FitProgress:
     fit: Fit  # which
     training_loss: tuple[float, ...] = ()  # one value an epoch so far
     watchers: dict[int, Curve] = field(default_factory=dict)  # by left-out fold; end "" = still watching
+    first: str = ""  # digest of the pretrained weights that it began with, "" without such
 
     @property
     def epochs(self) -> int:

@@ -18,6 +18,10 @@ An architecture called NAME is the file `nachos_jax/models/NAME.py` with
         raises UsageError when such cases do not suit such hyperparameters.
     frozen(hparams) -> dict  (where the network has Frozen weights)
         their values, nested as `nnx.to_pure_dict` has them: the same for every fit, passed once to all lanes.
+    pretrained(hparams, shape, weights) -> {"params": ..., "stats": ..., "frozen": ...}
+        (where fits start from weights of a file) those of `Cohort.weights`, without what `build` draws.
+    factors(hparams, shape) -> ((traced, epoch) -> dict)  (where layers have rates of their own)
+        what multiplies the learning rate of some parameters, scalars nested as these are; 0 trains none.
     CONVEX: blocks.Convex  (where the training loss is convex in the parameters)
         an epoch is then a whole solution over all training cases at once, see `nachos_jax.engine.solving`.
     CONVOLUTIONS = False  (where the network has none)
@@ -123,6 +127,17 @@ def frozen(hparams: HParams) -> dict:
     """Weights of the network that no fit trains, nested by module; {} of one that is trained whole."""
     file = _files()[str(hparams["architecture"])]
     return file.frozen(hparams) if hasattr(file, "frozen") else {}
+
+
+def pretrained(hparams: HParams, shape: tuple[int, ...], weights: Mapping[str, Any]) -> dict[str, dict]:
+    """The weights that fits start from, nested by module in "params", "stats" and "frozen"."""
+    return _files()[str(hparams["architecture"])].pretrained(hparams, shape, weights)
+
+
+def factors(hparams: HParams, shape: tuple[int, ...]) -> Callable[[Mapping[str, Any], Any], dict] | None:
+    """What multiplies the learning rate of some parameters; None where all are trained alike."""
+    file = _files()[str(hparams["architecture"])]
+    return file.factors(hparams, shape) if hasattr(file, "factors") else None
 
 
 def convex(architecture: str) -> Convex | None:

@@ -50,6 +50,8 @@ class FitRecord:
         training_loss: mean training loss of each epoch; the last is None if diverged.
         curves: per watched fold number.
         payload: files of arrays committed with it, name -> SHA-256.
+        first: SHA-256 of the pretrained weights that it began with, as they stood in its lane before the
+            first step; "" of a fit whose weights were drawn, and then not in its JSON form.
     """
 
     fit: str
@@ -62,6 +64,7 @@ class FitRecord:
     training_loss: tuple[float | None, ...]
     curves: Mapping[int, Curve] = field(default_factory=dict)
     payload: Mapping[str, str] = field(default_factory=dict)
+    first: str = ""
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,8 @@ class OuterTest:
 
 def to_json(record: Any) -> dict[str, Any]:
     """Plain JSON values of a record; folds become text keys."""
-    return dataclasses.asdict(record)
+    found = dataclasses.asdict(record)
+    return {name: value for name, value in found.items() if name != "first" or value}
 
 
 def fit_record(value: Mapping) -> FitRecord:

@@ -183,7 +183,7 @@ CHOICES = {
 } | {key: row.choices for key, row in ROWS.items() if row.kind == "choice"}
 
 FREE = {
-    *(f"backbone.{name}" for name in ("name", "weights", "layer", "licence", "pretrained_on")),
+    *(f"backbone.{name}" for name in ("name", "weights", "layer", "tune", "licence", "pretrained_on")),
     "data.path",
     "data.allow",
     "data.cache",

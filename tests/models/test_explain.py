@@ -238,8 +238,9 @@ def test_the_architecture_of_the_manual_gives_maps(method):
 
 
 def test_these_are_all_the_registered_architectures():
+    # "tuned" needs the weights of a file: tests/protocol/test_tuned.py.
     of_images = {name for name in registry.names() if registry.convolutions(name) and not registry.maps(name)}
-    assert {changes["architecture"] for changes in SMALL.values()} == of_images
+    assert {changes["architecture"] for changes in SMALL.values()} == of_images - {"tuned"}
 
 
 @METHOD

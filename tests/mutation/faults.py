@@ -144,8 +144,8 @@ FAULTS = (
     Fault(
         "a checkpoint resumes one epoch too early",
         "engine/resume.py",
-        "FitProgress(fit, self.training_loss, self.watchers)",
-        "FitProgress(fit, self.training_loss[:-1], self.watchers)",
+        "FitProgress(fit, self.training_loss, self.watchers, self.first)",
+        "FitProgress(fit, self.training_loss[:-1], self.watchers, self.first)",
         ("engine/test_pool.py::test_running_lanes_resume_bit_for_bit_from_their_checkpoint",),
     ),
     Fault(

@@ -1,7 +1,7 @@
 """Layers as PyTorch has them, in the order of their arguments there, with channels last.
 
 Weights keep the layout of their file ([O, I, h, w] of a convolution, [O, I] of a linear layer) and are turned
-where they are used. Batch norm reads its running statistics: these networks do not train.
+where they are used. Batch norm reads its running statistics, unless the place takes moved ones.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from nachos_jax.models.convolution import conv as convolve
 from nachos_jax.models.depthwise import depthwise
+from nachos_jax.models.normalisation import MOMENTUM
 from nachos_jax.models.zoo.place import Place
 
 SAME = -1
@@ -41,9 +42,11 @@ def depthwise_conv(
 
 
 def batch_norm(w: Place, x: jax.Array, epsilon: float = 1e-5) -> jax.Array:
-    """Batch norm by running statistics, of the last axis."""
+    """Batch norm of the last axis: by running statistics, or by the batch if the place takes moved ones."""
     names = ("weight", "bias", "running_mean", "running_var")
     scale, bias, mean, variance = (w.weights(name, x.shape[-1]) for name in names)
+    if w.moved is not None:
+        mean, variance = _of_batch(w, x, mean, variance, w.moved)
     scale = scale * jax.lax.rsqrt(variance + epsilon)
     shape = (1,) * (x.ndim - 1) + (-1,)
     return x * scale.reshape(shape) + (bias - mean * scale).reshape(shape)
@@ -72,6 +75,18 @@ def gelu(x: jax.Array) -> jax.Array:
 def average(_: Place, x: jax.Array) -> jax.Array:
     """Mean over the pixels, [B, H, W, C] -> [B, C]."""
     return x.mean((1, 2))
+
+
+def _of_batch(
+    w: Place, x: jax.Array, mean: jax.Array, variance: jax.Array, moved: dict[str, jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    """Mean and variance of a batch; the running ones move towards them as in PyTorch's BatchNorm2d."""
+    axes, count = tuple(range(x.ndim - 1)), x.size // x.shape[-1]
+    now = x.mean(axes), x.var(axes)
+    unbiased = now[1] * (count / max(count - 1, 1))
+    for name, old, new in (("running_mean", mean, now[0]), ("running_var", variance, unbiased)):
+        moved[w.name + name] = MOMENTUM * old + (1.0 - MOMENTUM) * jax.lax.stop_gradient(new)
+    return now
 
 
 def _edges(x: jax.Array, side: int, stride: int, padding: int | None) -> list[tuple[int, int]]:

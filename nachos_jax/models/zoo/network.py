@@ -8,11 +8,14 @@ from dataclasses import dataclass
 import jax
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.models.zoo.layers import linear
+from nachos_jax.models.zoo.layers import average, linear
 from nachos_jax.models.zoo.place import Place
 
 Stage = Callable[[Place, jax.Array], jax.Array]
 Rename = Callable[[str], str]
+
+ALL = "all"
+"""Name that stands for the first stage, where a network is trained whole."""
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -66,13 +69,25 @@ class Network:
 
     def features(self, w: Place, x: jax.Array, layer: str) -> jax.Array:
         """[B, H, W, 3] normalised -> [B, D]: a layer's output, averaged over pixels; of tokens the first."""
-        for name, stage in self.stages:
+        for stage in self.until(layer).values():
             x = stage(w, x)
-            if name == layer:
-                break
         if x.ndim == 3:
             return x[:, 0]
         return x.mean((1, 2)) if x.ndim == 4 else x
+
+    def until(self, layer: str) -> dict[str, Stage]:
+        """The stages up to a layer and with it, by name."""
+        return dict(self.stages[: self.layers.index(layer) + 1])
+
+    def split(self, start: str, layer: str) -> tuple[dict[str, Stage], dict[str, Stage]]:
+        """The stages in front of one, and those from it to a layer, without an average over pixels there.
+
+        `start` is the name of a stage, or "all", which has none in front of it.
+        """
+        stages = self.until(layer)
+        first = 0 if start == ALL else list(stages).index(start)
+        front, tail = (dict(part) for part in (list(stages.items())[:first], list(stages.items())[first:]))
+        return front, {name: stage for name, stage in tail.items() if stage is not average}
 
     def logits(self, w: Place, x: jax.Array, classes: int) -> jax.Array:
         """[B, H, W, 3] normalised -> [B, classes]."""

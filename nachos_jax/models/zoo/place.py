@@ -26,6 +26,7 @@ class Place:
     take: Take  # gives the weights of a whole name
     lowering: str  # how convolutions are computed, see `nachos_jax.models.convolution`
     name: str = ""  # where this place is, with a point at its end
+    moved: dict[str, jax.Array] | None = None  # takes running statistics that a training step moves
 
     def __truediv__(self, name: str | int) -> Place:
         """The place of a module inside this one."""
@@ -46,13 +47,28 @@ def reading(weights: Mapping[str, jax.Array], lowering: str) -> Place:
     return Place(lambda name, _, __: weights[name], lowering)
 
 
+@dataclass(frozen=True)
+class Noted:
+    """What a call reads and gives, found without computing anything."""
+
+    wanted: dict[str, Shape]  # shapes of the weights by name, in the order in which they are read
+    zeros: dict[str, tuple[int, ...]]  # the same, each axis with the length that suits the input
+    shape: tuple[int, ...]  # of the result
+
+
+def noted(call: Callable[[Place, jax.Array], jax.Array], shape: tuple[int, ...]) -> Noted:
+    """Notes what a call reads of an input of this shape."""
+    wanted: dict[str, Shape] = {}
+    zeros: dict[str, tuple[int, ...]] = {}
+
+    def take(name: str, asked: Shape, stand_in: tuple[int, ...]) -> jax.Array:
+        wanted[name], zeros[name] = asked, stand_in
+        return jnp.zeros(stand_in, jnp.float32)
+
+    found = jax.eval_shape(lambda x: call(Place(take, "lax"), x), jax.ShapeDtypeStruct(shape, jnp.float32))
+    return Noted(wanted, zeros, found.shape)
+
+
 def needed(call: Callable[[Place, jax.Array], jax.Array], shape: tuple[int, ...]) -> dict[str, Shape]:
     """The weights that a call reads of an input of this shape, by name, in that order."""
-    asked: dict[str, Shape] = {}
-
-    def take(name: str, wanted: Shape, zeros: tuple[int, ...]) -> jax.Array:
-        asked[name] = wanted
-        return jnp.zeros(zeros, jnp.float32)
-
-    jax.eval_shape(lambda x: call(Place(take, "lax"), x), jax.ShapeDtypeStruct(shape, jnp.float32))
-    return asked
+    return noted(call, shape).wanted

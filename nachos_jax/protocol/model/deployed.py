@@ -17,6 +17,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.data import decode, features, sources
 from nachos_jax.data.pixels import check_stack, narrowed
 from nachos_jax.data.volumes import WAYS, WHOLE
+from nachos_jax.models.zoo import backbone as backbones
 from nachos_jax.models.zoo.backbone import Backbone
 from nachos_jax.protocol.model import mask_arrays, mask_facts, networks, shipped
 from nachos_jax.protocol.model.export import FORMAT, NAME
@@ -209,7 +210,7 @@ class DeployedModel:
             return features.fitting(images, self._prepared)
         images = np.asarray(images)
         wanted = self.predicted.shape
-        if self._backbone:
+        if self._backbone or self._tuned:
             wanted = tuple(self._prepared[name] for name in ("height", "width", "channels"))
         images = images[..., None] if images.ndim == len(wanted) else images
         if images.shape[1:] != wanted:
@@ -228,7 +229,12 @@ class DeployedModel:
             )
         for row, image in enumerate(images if images.dtype.kind == "f" else ()):
             decode.finite(image, f"images[{row}]")
-        return images
+        return backbones.given(images, self._tuned) if self._tuned else images
+
+    @property
+    def _tuned(self) -> Mapping[str, Any]:
+        """Facts of a backbone that was trained on; {} without one."""
+        return _tuned(self.description)
 
     def _batch(self, images: np.ndarray, batch: int) -> np.ndarray:
         room = _filled_up(images, batch)
@@ -263,9 +269,16 @@ def predicted(description: Mapping[str, Any]) -> Predicted:
     shape: tuple[int, ...] = (int(description["channels"]),)
     if "patch" in description:
         shape = (*description["patch"], *shape)
+    elif tuned := _tuned(description):
+        shape = (tuned["height"], tuned["width"], *shape)
     elif not sources.is_vectors(preparation):
         shape = (*(int(preparation[side]) for side in SIDES if side in preparation), *shape)
     return Predicted(description.get("task", "classification"), tuple(description["classes"]), shape)
+
+
+def _tuned(description: Mapping[str, Any]) -> Mapping[str, Any]:
+    facts = description["preparation"].get("backbone", {})
+    return facts if "tune" in facts else {}
 
 
 def _description(folder: Path) -> dict[str, Any]:
@@ -325,9 +338,10 @@ def _check_volume(preparation: Mapping[str, Any]) -> None:
 
 
 def _networks(folder: Path, description: Mapping[str, Any]) -> Iterator[Network]:
+    front = shipped.front(folder, description, CURE)
     for name, data in _files(folder, description):
         with _built(folder, description, name):
-            yield _network(description, load_arrays(data))
+            yield _network(description, {**load_arrays(data), **front})
 
 
 def _segmenter(folder: Path, description: Mapping[str, Any]) -> Segmenter:
@@ -364,7 +378,8 @@ def _built(folder: Path, description: Mapping[str, Any], name: str) -> Iterator[
 
 
 def _network(description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Network:
-    of = networks.architecture(description["hparams"], predicted(description), description["precision"])
+    tuned, hparams = networks.from_pixels(_tuned(description)), description["hparams"]
+    of = networks.architecture(hparams, predicted(description), description["precision"], tuned)
     found = networks.weights(of, arrays)
     return Network(of, found, networks.predictor(of, found))
 

@@ -39,7 +39,8 @@ def write(run: Run, outcome: Outcome, records: Sequence[FitRecord], folder: Path
 def _description(
     run: Run, outcome: Outcome, records: Sequence[FitRecord], weights: Sequence[str]
 ) -> dict[str, Any]:
-    table, store = run.cohort.table, run.cohort.store
+    table, store, preparation = run.cohort.table, run.cohort.store, run.cohort.preparation
+    tuned = "tune" in preparation.get("backbone", {})
     return {
         "format": FORMAT,
         "task": run.config.task,
@@ -50,9 +51,9 @@ def _description(
         "weights_sha256": [record.payload["weights.safetensors"] for record in records],
         "fits": [record.fit for record in records],
         "classes": list(run.cohort.targets.names),
-        "channels": int(store.shape[-1]),
-        "dtype": str(store.dtype),
-        "preparation": dict(run.cohort.preparation),
+        "channels": int(preparation["channels"] if tuned else store.shape[-1]),
+        "dtype": str(preparation["dtype"] if tuned else store.dtype),
+        "preparation": dict(preparation),
         "normalisation": _normalisation(run, records[0].hparams),
         "cases": run.cases,
         "n_cases": len(table),
@@ -73,6 +74,8 @@ def _description(
 def _normalisation(run: Run, hparams: HParams) -> str:
     if tasks.of(run.config.task).masks:
         return mask_facts.normalisation(hparams)
+    if "tune" in run.cohort.preparation.get("backbone", {}):
+        return "(pixel - mean) / sd of the backbone in preparation, once pixels lie in its range"
     impute = run.cohort.preparation.get("impute")
     what = "pixel" if len(run.cohort.shape) > 1 else "feature"
     filled = f"; a missing value is its fill, the {impute} of the training cases" if impute else ""

@@ -65,7 +65,8 @@ def write_or_warn(run: Run) -> None:
     """
     try:
         makes = {"classification": write, "segmentation": mask_gallery.write}
-        pictures = run.config.task in makes and len(run.cohort.shape) > 1
+        seen = run.config.tuned.get("tuned.inputs") != "activations"  # of which there are no pictures
+        pictures = run.config.task in makes and len(run.cohort.shape) > 1 and seen
         networks_only = not all(models.hosted(str(name)) for name in run.config.candidates("architecture"))
         wanted = run.config.report.gallery and pictures and networks_only
         if wanted and run.store.tests():
@@ -156,7 +157,7 @@ def _maps(
     """Map, peak and method for errors of one refit; by occlusion where Grad-CAM has no map to give."""
     table, task = run.cohort.table, run.config.task
     told_of = Predicted(task, run.cohort.targets.names, run.cohort.shape)
-    of = networks.architecture(record.hparams, told_of, run.config.precision)
+    of = networks.architecture(record.hparams, told_of, run.config.precision, run.config.tuned)
     weights = networks.weights(of, load(run.store.payload(record, "weights.safetensors")))
     # Always as many rows, so that outer folds with the same architecture share a compilation.
     rows = np.resize(np.arange(len(own)), batch)

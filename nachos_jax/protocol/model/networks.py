@@ -17,7 +17,7 @@ from nachos_jax.core.types import HParams, HParamValue
 from nachos_jax.engine import lane
 from nachos_jax.engine.bucket_lanes import named
 from nachos_jax.engine.inputs import as_number
-from nachos_jax.models import registry
+from nachos_jax.models import registry, tuned
 from nachos_jax.models.blocks import Mode, evaluation
 from nachos_jax.models.convolution import default_lowering
 from nachos_jax.protocol.model import explain
@@ -72,6 +72,18 @@ class Architecture:
         return registry.build(*given, dtype, lowering, rngs)
 
 
+def from_pixels(facts: Mapping[str, Any]) -> dict[str, str]:
+    """What `architecture` is told of a backbone that was trained on, as one network from pixels to outputs.
+
+    Where training read activations that were stored, it rounds them as they were. {} without a backbone.
+    """
+    if not facts:
+        return {}
+    inputs = tuned.ROUNDED if facts["inputs"] == tuned.ACTIVATIONS else tuned.PIXELS
+    named = {"network": facts["name"], "start": facts["tune"], "layer": facts["layer"], "inputs": inputs}
+    return {f"tuned.{name}": str(value) for name, value in named.items()}
+
+
 class Weights(NamedTuple):
     """What a training found."""
 
@@ -81,12 +93,17 @@ class Weights(NamedTuple):
     told: Told  # what the task was told of the training cases, as far as prediction needs it
 
 
-def architecture(hparams: HParams, predicted: Predicted, precision: str) -> Architecture:
-    """The architecture that hyperparameters of a fit name; those of its training are left out."""
+def architecture(
+    hparams: HParams, predicted: Predicted, precision: str, told: Mapping[str, str] | None = None
+) -> Architecture:
+    """The architecture that hyperparameters of a fit name; those of its training are left out.
+
+    `told` is what is told of a pretrained network beside them, see `RunConfig.tuned`.
+    """
     own = {row.name for row in registry.hyperparameters()}
     own |= {row.name for row in predicted.on_host.hyperparameters if row.static}
-    shaping = tuple(sorted((name, value) for name, value in hparams.items() if name in own))
-    return Architecture(shaping, predicted, precision)
+    shaping = {name: value for name, value in hparams.items() if name in own}
+    return Architecture(tuple(sorted({**shaping, **(told or {})}.items())), predicted, precision)
 
 
 def weights(of: Architecture, arrays: Mapping[str, np.ndarray]) -> Weights:

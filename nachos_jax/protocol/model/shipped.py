@@ -13,6 +13,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save
 
 from nachos_jax.core.errors import UsageError
+from nachos_jax.models import tuned
 from nachos_jax.models.zoo import backbone as backbones
 from nachos_jax.models.zoo.backbone import Backbone
 from nachos_jax.protocol.run.opening import Run
@@ -30,13 +31,16 @@ def write(run: Run, folder: Path) -> dict[str, str]:
     if not run.config.backbone.name:
         return {}
     facts = run.cohort.preparation["backbone"]
-    backbone = backbones.load(run.config.backbone, facts["height"], facts["width"])
+    given = facts.get("inputs", "")
+    backbone = backbones.load(run.config.backbone, facts["height"], facts["width"], given)
     if backbone.facts["sha256"] != facts["sha256"]:
         raise UsageError(
             f"config.backbone.weights = {run.config.backbone.weights!r}: the file has changed since its "
             "features were computed; restore it, or give the run a new --workdir."
         )
-    data = save({name: np.ascontiguousarray(value) for name, value in backbone.arrays.items()})
+    if facts.get("inputs") == tuned.PIXELS:
+        return {}  # its front is a part of the networks, and lies among their weights
+    data = save({name: np.ascontiguousarray(backbone.arrays[name]) for name in backbone.front})
     write_atomic(folder / FILE, data)
     return {SHA256: hashlib.sha256(data).hexdigest()}
 
@@ -47,12 +51,35 @@ def read(folder: Path, description: Mapping[str, Any], cure: str) -> Backbone | 
     Raises:
         UsageError: its file is missing or damaged.
     """
-    if SHA256 not in description:
+    facts = description["preparation"].get("backbone", {})
+    if SHA256 not in description or "tune" in facts:
         return None
-    file, facts = folder / FILE, description["preparation"]["backbone"]
+    size = (facts["height"], facts["width"])
+    return backbones.made(facts["name"], facts["layer"], size, _arrays(folder, description, cure), facts)
+
+
+def front(folder: Path, description: Mapping[str, Any], cure: str) -> dict[str, np.ndarray]:
+    """What stands among the weights of networks that were trained on activations, so that they read pixels.
+
+    The weights in front of their freeze point, and the mean and SD of pixels; {} of other networks.
+
+    Raises:
+        UsageError: the file of the backbone is missing or damaged.
+    """
+    facts = description["preparation"].get("backbone", {})
+    if facts.get("inputs") != tuned.ACTIVATIONS:
+        return {}
+    arrays = _arrays(folder, description, cure)
+    mean, sd = backbones.mean_sd(facts, np.dtype(description["dtype"]), description["channels"])
+    return {f"frozen/frozen/{name}": value for name, value in arrays.items()} | {
+        "pixel_mean": mean,
+        "pixel_sd": sd,
+    }
+
+
+def _arrays(folder: Path, description: Mapping[str, Any], cure: str) -> dict[str, np.ndarray]:
+    file = folder / FILE
     data = file.read_bytes() if os.path.isfile(file) else b""
-    if hashlib.sha256(data).hexdigest() != description[SHA256]:
+    if hashlib.sha256(data).hexdigest() != description.get(SHA256):
         raise UsageError(f"{file} is missing or damaged: {cure}.")
-    return backbones.made(
-        facts["name"], facts["layer"], (facts["height"], facts["width"]), load_arrays(data), facts
-    )
+    return load_arrays(data)

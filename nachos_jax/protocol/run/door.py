@@ -14,7 +14,7 @@ from nachos_jax.engine.windows import divide
 from nachos_jax.metrics import decisions
 from nachos_jax.models import registry as models
 from nachos_jax.protocol.design import protocols
-from nachos_jax.protocol.run import baselines, class_words, outside, unit_rules
+from nachos_jax.protocol.run import baselines, class_words, embedding, outside, unit_rules
 from nachos_jax.search import registry as searchers
 from nachos_jax.search.policies import registry as policies
 from nachos_jax.search.searcher import SearchSetting
@@ -52,6 +52,7 @@ def check_config(run: RunConfig) -> None:
             f"config.search.metric = {name!r}: must be one of {known} (config.task.name = {run.task!r}), or "
             f"'' for {task.headline}."
         )
+    embedding.check(run)
     decisions.parse_rule(run.report.threshold)
     audit.check_names(run.data.allow)
     outside.check_config(run)

@@ -1,6 +1,8 @@
-"""From a cohort of images to one of vectors: the features of a frozen backbone, computed once a case.
+"""From a cohort of images to what lanes are given of a backbone, computed once a case.
 
-Frozen weights learn nothing from any case, so a feature depends on no fold, and all fits share it.
+Of a frozen one that is a vector of features; of one that is trained on, the activations at its freeze point,
+or pixels where something in front of it is random. Frozen weights learn nothing from any case, so what they
+give depends on no fold, and all fits share it.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from nachos_jax.config.run_config import DataConfig, RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import digest
 from nachos_jax.data import cache, sources, subset
+from nachos_jax.data.constant import Constant
 from nachos_jax.data.store import Dense
 from nachos_jax.data.table import Cohort
 from nachos_jax.data.vectors import Vectors
@@ -33,12 +36,34 @@ LINE_EVERY = 60.0
 """Seconds between two lines of progress where there is no terminal."""
 
 
+def check(config: RunConfig) -> None:
+    """Refuses a network that is trained on without a freeze point, and a freeze point that nothing reads.
+
+    Raises:
+        UsageError: one of them.
+    """
+    names, tune = set(config.candidates("architecture")), config.backbone.tune
+    if "tuned" in names and not tune:
+        raise UsageError(
+            "config.model.architecture = 'tuned' trains a pretrained network on: name it in "
+            "config.backbone.name, its file in config.backbone.weights, and the layer from which on, or "
+            "'all', in config.backbone.tune."
+        )
+    if tune and names != {"tuned"}:
+        other = sorted(map(str, names - {"tuned"}))[0]
+        raise UsageError(
+            f"config.backbone.tune = {tune!r} trains the backbone on, which {other!r} does not: set "
+            "config.model.architecture = 'tuned', or config.backbone.tune = '' for frozen features."
+        )
+
+
 def load(config: RunConfig) -> Cohort:
     """The cases that a config names: as they are, or embedded where it names a backbone.
 
     Raises:
         UsageError: the data or the backbone cannot be used.
     """
+    check(config)
     task = tasks.of(config.task)
     if not config.backbone.name:
         return subset.of(sources.load(config.data, task), config.data.subset, config.seed, task)
@@ -53,13 +78,15 @@ def embedded(config: RunConfig, cohort: Cohort) -> Cohort:
     Raises:
         UsageError: the backbone cannot be used, or the cases are no images.
     """
+    check(config)
     if not config.backbone.name or "backbone" in cohort.preparation:
         return cohort
     return _embedded(config, cohort, _backbone(config))
 
 
 def _backbone(config: RunConfig) -> Backbone:
-    return backbones.load(config.backbone, config.data.height, config.data.width)
+    inputs = config.tuned.get("tuned.inputs", "")
+    return backbones.load(config.backbone, config.data.height, config.data.width, inputs)
 
 
 def _resized(data: DataConfig, backbone: Backbone) -> DataConfig:
@@ -75,10 +102,12 @@ def _embedded(config: RunConfig, cohort: Cohort, backbone: Backbone) -> Cohort:
             f"config.backbone.name = {config.backbone.name!r} takes images [H, W, C], and a case here has "
             f"the shape {list(cohort.shape)}: set it to ''."
         )
+    if config.backbone.tune:
+        return _trained_on(config, cohort, backbone)
     values = _features(config, cohort.store.values, backbone).astype(np.float32)
     name, layer = backbone.facts["name"], backbone.layer
     preparation = {
-        "features": [f"{name}_{layer}_{number:04d}" for number in range(backbone.width)],
+        "features": [f"{name}_{layer}_{number:04d}" for number in range(backbone.shape[0])],
         "patterns": [],
         "others": [],
         "impute": "",
@@ -86,19 +115,41 @@ def _embedded(config: RunConfig, cohort: Cohort, backbone: Backbone) -> Cohort:
         "backbone": dict(backbone.facts),
         "images": cohort.preparation,
     }
-    told = f"{backbone.width:,} features of layer {layer!r} of {name}, weights {backbone.facts['weights']}"
+    told = f"{backbone.shape[0]:,} features of layer {layer!r} of {name}, weights {backbone.facts['weights']}"
     notes = (*cohort.notes, f"{told}: {backbone.facts['matched']}")
     identity = digest([cohort.hash, backbone.identity], length=32)
     store = Vectors(values)
     return Cohort(cohort.table, cohort.targets, store, preparation, identity, notes, cohort.cautions)
 
 
+def _trained_on(config: RunConfig, cohort: Cohort, backbone: Backbone) -> Cohort:
+    """The cohort for lanes that train a part of the backbone, and the weights from which they start."""
+    images, facts = cohort.store.values, backbone.facts  # type: ignore[attr-defined]
+    if facts["inputs"] == "pixels":
+        store = Constant(
+            backbones.given(images, facts), *backbones.mean_sd(facts, images.dtype, images.shape[-1])
+        )
+    else:
+        values = _features(config, images, backbone)
+        channels = values.shape[-1]
+        store = Constant(values, np.zeros(channels, np.float32), np.ones(channels, np.float32))
+    told = f"{facts['name']} is trained on from {facts['tune']!r}, weights {facts['weights']}"
+    return replace(
+        cohort,
+        store=store,
+        preparation={**cohort.preparation, "backbone": dict(facts)},
+        hash=digest([cohort.hash, backbone.identity], length=32),
+        notes=(*cohort.notes, f"{told}: {facts['matched']}"),
+        weights=backbone.arrays,
+    )
+
+
 def _features(config: RunConfig, images: np.ndarray, backbone: Backbone) -> np.ndarray:
-    """[N, D] float16, from the cache where it holds them: keyed by pixels, weights, layer and preparation."""
+    """[N, ...] float16, from the cache if it is there: keyed by pixels, weights, layer and preparation."""
     key = digest(["features", 1, cache.pixel_digest(images), backbone.identity], length=32)
 
     def build(allocate: Callable[..., np.ndarray]) -> tuple[np.ndarray, cache.Sizes]:
-        out = allocate((len(images), backbone.width), np.dtype(np.float16))
+        out = allocate((len(images), *backbone.shape), np.dtype(np.float16))
         with _Told(len(images)) as told:
             backbone.features(images, out, told.show)
         return out, Counter()
