@@ -144,6 +144,13 @@ DATA = Section(
             '"pad": resized within the size wanted, the rest is black',
         ),
         one_of(
+            "on_error",
+            "stop",
+            ("stop", "skip"),
+            'images that cannot be read: "stop" lists them all, "skip" leaves them out and says so everywhere',
+            before="stop",
+        ),
+        one_of(
             "residency",
             "auto",
             ("auto", "resident", "stream"),
@@ -336,7 +343,7 @@ SECTIONS = (
 )  # fmt: skip
 FIELDS = {field.key: field for section in SECTIONS for field in section.fields}
 """All fields by key."""
-OF_IMAGES = ("include", "image_key", "height", "width", "channels", "aspect", "cache")
+OF_IMAGES = ("include", "image_key", "height", "width", "channels", "aspect", "on_error", "cache")
 """Fields of config.data that vectors have no use for."""
 OF_VECTORS = ("features", "impute", "case_key")
 """Fields of config.data that images have no use for."""

@@ -47,6 +47,7 @@ class DataConfig:
     width: int
     channels: int
     aspect: str
+    on_error: str
     cache: str
     residency: str
     window: int

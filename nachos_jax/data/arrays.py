@@ -10,7 +10,7 @@ import numpy as np
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import digest
-from nachos_jax.data import cache, census, checks, decode, features, masks
+from nachos_jax.data import cache, census, checks, features, masks
 from nachos_jax.data.columns import Columns, case_table, check_cases, target_texts, texts
 from nachos_jax.data.pixels import Pixels, check_stack, narrowed
 from nachos_jax.data.store import Dense
@@ -83,8 +83,7 @@ def cohort(cases: ArrayCases, reader: TargetReader) -> Cohort:
     stack = stack[..., None] if stack.ndim == 3 else stack
     wanted = {"height": 0, "width": 0, "channels": 0, "aspect": "stretch"}
     pixels = Pixels(len(stack), columns.where, lambda: stack.__getitem__)
-    decoded, sizes = decode.decode(pixels, wanted, np.empty)
-    return cohort_of(table, targets, cache.Decoded(decoded, cache.pixel_digest(decoded), sizes), wanted)
+    return cohort_of(table, targets, cache.in_memory(pixels, wanted), wanted)
 
 
 def _with_masks(cases: ArrayCases, reader: TargetReader) -> Cohort:

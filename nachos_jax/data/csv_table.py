@@ -15,7 +15,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import expanded
 from nachos_jax.data import checks
 from nachos_jax.data.columns import Columns
-from nachos_jax.data.image_files import read_files
+from nachos_jax.data.image_files import opening
 from nachos_jax.data.masks import MaskSource, Pair
 from nachos_jax.data.pair_files import read_pair
 from nachos_jax.data.pixels import Pixels, Source
@@ -95,7 +95,7 @@ def read(data: DataConfig) -> Source:
     def where(row: int) -> str:
         return f"{sheet.where(row)} ({paths[row]})"
 
-    pixels = Pixels(len(files), where, lambda: read_files(files), tuple(files))
+    pixels = Pixels(len(files), where, opening(files), tuple(files))
     return Source(columns_of(sheet, data, roles, paths), pixels, fault=fault)
 
 

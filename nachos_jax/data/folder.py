@@ -15,7 +15,7 @@ from nachos_jax.core.paths import expanded
 from nachos_jax.data import checks, layout
 from nachos_jax.data.columns import Columns
 from nachos_jax.data.given import OTHER_IMAGES, cure_of_image, is_text
-from nachos_jax.data.image_files import is_image, read_files
+from nachos_jax.data.image_files import is_image, opening
 from nachos_jax.data.pixels import Pixels, Source
 
 NO_LABEL_KEY = ("", "labels")
@@ -79,7 +79,7 @@ def read(data: DataConfig) -> Source:
         sites=extracted(data.site_key, "site_key", names),
         folds=extracted(data.fold_key, "fold_key", names),
     )
-    pixels = Pixels(len(files), lambda row: str(files[row]), lambda: read_files(files), files)
+    pixels = Pixels(len(files), lambda row: str(files[row]), opening(files), files)
     return Source(columns, pixels, notes=found.notes)
 
 

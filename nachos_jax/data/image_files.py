@@ -13,6 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import given, jpeg, png
 from nachos_jax.data.pixels import ReadCase, narrowed, sixteen_bits
+from nachos_jax.data.reading import Opening
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom")
 FORMATS = ("PNG", "JPEG", "TIFF")
@@ -36,9 +37,14 @@ def is_dicom(path: Path) -> bool:
         return False
 
 
-def read_files(paths: Sequence[Path]) -> ReadCase:
+def read_files(paths: Sequence[str | os.PathLike]) -> ReadCase:
     """A function that reads the i-th file."""
     return lambda row: read_image(paths[row])
+
+
+def opening(paths: Sequence[Path]) -> Opening:
+    """The same, for other processes too."""
+    return Opening(__name__, "read_files", {"paths": [str(path) for path in paths]})
 
 
 def read_image(path: str | os.PathLike) -> np.ndarray:

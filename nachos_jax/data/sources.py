@@ -29,18 +29,21 @@ from nachos_jax.data import (
     masks,
     npz,
     pair_cache,
+    reading,
 )
 from nachos_jax.data.arrays import cohort_of
-from nachos_jax.data.columns import case_table, check_cases, further_texts
+from nachos_jax.data.columns import Columns, case_table, check_cases, further_texts
 from nachos_jax.data.image_files import read_files
 from nachos_jax.data.pixels import ReadCase, Source
 from nachos_jax.data.preparation import prepare
-from nachos_jax.data.table import Cohort
-from nachos_jax.data.targets import TargetReader
+from nachos_jax.data.table import CaseTable, Cohort
+from nachos_jax.data.targets import TargetReader, Targets
 
 READERS = {"digits": digits.read, "npz": npz.read, "folder": folder.read, "csv": csv_table.read}
 """Of images; `nachos_jax.data.features` reads the source "vectors"."""
 WITH_MASKS = {"npz": npz.read_masks, "folder": mask_folder.read_masks, "csv": csv_table.read_masks}
+
+_SKIP = "config.data.on_error = 'skip' leaves them out, and says so in every output."
 
 log = logging.getLogger(__name__)
 
@@ -85,11 +88,16 @@ def of_source(
     """The cohort of images that a reader has found; otherwise as `load`."""
     columns = replace(source.columns, spellings=data.spellings)
     check_cases(columns, source.notes)
-    _, targets, table = checks.together(
-        lambda: _files(source),
-        lambda: reader.targets(columns, data.classes),
-        lambda: case_table(columns, data.subject == WAIVER),
-    )
+
+    def checked(columns: Columns) -> tuple[Targets, CaseTable]:
+        _, targets, table = checks.together(
+            lambda: _files(source),
+            lambda: reader.targets(columns, data.classes),
+            lambda: case_table(columns, data.subject == WAIVER),
+        )
+        return targets, table
+
+    targets, table = checked(columns)
     wanted = {
         "height": data.height,
         "width": data.width,
@@ -99,16 +107,35 @@ def of_source(
     if data.interpolation != "bilinear":  # not told otherwise, so that caches of older versions serve
         wanted["interpolation"] = data.interpolation
 
-    def build(allocate: decode.Allocate) -> tuple[np.ndarray, cache.Sizes]:
-        return decode.decode(source.pixels, wanted, allocate, progress)
+    skip = data.on_error == "skip"
+
+    def build(allocate: decode.Allocate) -> decode.Images:
+        made = decode.decode(source.pixels, wanted, allocate, progress)
+        decode.refuse(() if skip else made.faults, source.pixels.count, _SKIP)
+        return made
 
     if source.pixels.files:
         name = cache.key(source.pixels.files, source.pixels.keys, wanted)
-        pixels = cache.decoded(cache.folder(data.cache), name, build)
+        pixels = cache.decoded(cache.folder(data.cache), name, build, skip)
     else:
-        images, sizes = build(np.empty)
-        pixels = cache.Decoded(images, cache.pixel_digest(images), sizes)
-    return cohort_of(table, targets, pixels, wanted, source.notes)
+        pixels = cache.in_memory(source.pixels, wanted, progress)
+    if not pixels.faults:
+        return cohort_of(table, targets, pixels, wanted, source.notes)
+    skipped = tuple((columns.names[row], why) for row, why in pixels.faults)
+    fewer, table = checked(columns.without([row for row, _ in pixels.faults]))
+    if fewer.names != targets.names:
+        gone = checks.listed(name for name in targets.names if name not in fewer.names)
+        raise UsageError(
+            f"no image of {targets.noun} {gone} can be read: {skipped[0][1]}; replace the files, or leave the "
+            f"{targets.noun} out."
+        )
+    return replace(cohort_of(table, fewer, pixels, wanted, (*source.notes, _left_out(skipped))), skipped=skipped)
+
+
+def _left_out(skipped: Sequence[tuple[str, str]]) -> str:
+    shown = "; ".join(f"{name}: {why}" for name, why in skipped[: checks.SHOWN])
+    more = f"; and {len(skipped) - checks.SHOWN} more" if len(skipped) > checks.SHOWN else ""
+    return f"left out {len(skipped)} image(s) that cannot be read (config.data.on_error): {shown}{more}"
 
 
 def _with_masks(data: DataConfig, reader: TargetReader, progress: decode.Progress | None) -> Cohort:
@@ -123,6 +150,11 @@ def _with_masks(data: DataConfig, reader: TargetReader, progress: decode.Progres
                 f"config.data.{name} = {getattr(data, name)}: images with masks are taken as they are "
                 "stored; set it to 0, and choose the part that a step sees in config.task.segmentation."
             )
+    if data.on_error != "stop":
+        raise UsageError(
+            f"config.data.on_error = {data.on_error!r} is for images without masks: set it to 'stop', and drop the "
+            "rows of broken files."
+        )
     rules = masks.Rules(data.classes, data.subject == WAIVER, data.spellings, data.spacing)
     source = WITH_MASKS[data.source](data)
     if not source.files or source.fault:
@@ -192,7 +224,7 @@ def read_inputs(paths: Sequence[str | Path], preparation: Mapping[str, Any]) -> 
         *(partial(_prepared, read, row, name, preparation) for row, name in enumerate(names))
     )
     dtype = np.dtype(preparation.get("dtype", images[0].dtype))
-    return names, np.stack(images).astype(dtype if all(decode.fits(i, dtype) for i in images) else np.float32)
+    return names, np.stack(images).astype(dtype if all(reading.fits(i, dtype) for i in images) else np.float32)
 
 
 def is_vectors(preparation: Mapping[str, Any]) -> bool:
@@ -233,7 +265,7 @@ def _prepared(read: ReadCase, row: int, name: str, preparation: Mapping[str, Any
             "colour); convert the image as the training images were, or train with config.data.channels set."
         )
     dtype = np.dtype(preparation.get("dtype", image.dtype))
-    if not decode.same_depth(image.dtype, dtype):
+    if not reading.same_depth(image.dtype, dtype):
         raise UsageError(
             f"{name} is stored as {image.dtype}, the training images as {dtype}: their values are on other "
             "scales; convert the image to the bit depth of training."

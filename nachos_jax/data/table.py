@@ -49,6 +49,7 @@ class Cohort:
             "features", the names of the columns, "patterns" that chose them from "others", and "impute".
         hash: digest of names, targets, subjects, sites, predefined folds and pixels.
         notes: what people should know of how they were read: sizes, files that were left out.
+        skipped: (name, why) of each case that cannot be read and was left out, see config.data.on_error.
     """
 
     table: CaseTable
@@ -57,6 +58,7 @@ class Cohort:
     preparation: dict
     hash: str
     notes: tuple[str, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:

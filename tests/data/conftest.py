@@ -45,6 +45,7 @@ def config(tmp_path: Path) -> Callable[..., DataConfig]:
         width=0,
         channels=0,
         aspect="stretch",
+        on_error="stop",
         cache=str(tmp_path / "cache"),
         residency="auto",
         window=16384,

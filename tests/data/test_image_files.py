@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.data import decode, jpeg, sources
+from nachos_jax.data import cache, jpeg, sources
 from nachos_jax.data.image_files import is_image, read_files, read_image
 from nachos_jax.data.pixels import Pixels
 
