@@ -35,6 +35,7 @@ _INSTEAD = {
     "classes": "pass `classes` to cohort_from_arrays",
     "features": "pass `features` to nachos_jax.ArrayCases",
     "impute": "pass `impute` to nachos_jax.ArrayCases",
+    "on_error": "drop the images that cannot be read",
     **dict.fromkeys(("height", "width", "channels", "aspect"), _PREPARED),
 }
 """What takes the place of a field when the cases are given."""

@@ -32,6 +32,7 @@ IDLE: dict[str, tuple[Any, str]] = {
     "width": (32, "prepare the images"),
     "channels": (1, "prepare the images"),
     "aspect": ("pad", "prepare the images"),
+    "on_error": ("skip", "drop the images"),
     "cache": ("caches", "the cohort holds cases"),
     "include": (("*",), "the cohort holds cases"),
     "exclude": (("*",), "the cohort holds cases"),

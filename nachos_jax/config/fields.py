@@ -140,8 +140,8 @@ DATA = Section(
         one_of(
             "aspect",
             "stretch",
-            ("stretch", "pad"),
-            '"pad": resized within the size wanted, the rest is black',
+            ("stretch", "pad", "crop"),
+            '"pad": resized within the size wanted, the rest is black; "crop": so the part that is not background',
         ),
         one_of(
             "on_error",

@@ -177,7 +177,12 @@ def _no_empty_class(root: Path, labels: set[str]) -> None:
 
 def _distinct(files: Sequence[Path], names: Sequence[str]) -> tuple[Path, ...]:
     first: dict[Path, str] = {}
-    twice = [(row, first.setdefault(file.resolve(), names[row])) for row, file in enumerate(files)]
+    folders = {folder: folder.resolve() for folder in {file.parent for file in files}}
+
+    def real(file: Path) -> Path:  # a folder is looked up once, not with each of its files
+        return file.resolve() if file.is_symlink() else folders[file.parent] / file.name
+
+    twice = [(row, first.setdefault(real(file), names[row])) for row, file in enumerate(files)]
     faults = [(row, f"is the same file as {before}") for row, before in twice if before != names[row]]
     checks.refuse(faults, names.__getitem__, "keep one of the two")
     return tuple(first)

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from nachos_jax.data.cropping import foreground_box
+
 BLACK_IS_ZERO = (np.uint8, np.uint16)
 _METHODS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
@@ -18,21 +20,23 @@ def prepare(image: np.ndarray, preparation: Mapping[str, Any]) -> np.ndarray:
     Args:
         image: [H, W, C] of a stored dtype, C 1 or 3.
         preparation: "height" and "width" (0 = as stored), "channels" (0 = as stored, 1 or 3) and "aspect":
-            "stretch"; "fit" resizes within the size wanted and fills up with black; "pad", of models of
-            version 1, fills up with black to the ratio wanted before resizing; "interpolation": "bilinear"
-            where it is not there, or "bicubic".
+            "stretch"; "fit" resizes within the size wanted and fills up with black; "crop" does so with the
+            part that `cropping.foreground_box` finds; "pad", of models of version 1, fills up with black to
+            the ratio wanted before resizing; "interpolation": "bilinear" where it is not there, or "bicubic".
 
     Returns:
         [height, width, channels] of the same dtype.
     """
     image = _with_channels(image, preparation["channels"])
     height, width = preparation["height"], preparation["width"]
+    if preparation["aspect"] == "crop":
+        image = image[foreground_box(image)]
     if not height or image.shape[:2] == (height, width):
         return image
     method = _METHODS[preparation.get("interpolation", "bilinear")]
     if preparation["aspect"] == "pad":
         image = _padded(image, height, width)
-    if preparation["aspect"] != "fit":
+    if preparation["aspect"] not in ("fit", "crop"):
         return _resized(image, height, width, method)
     scale = min(height / image.shape[0], width / image.shape[1])
     tall, wide = (max(1, round(side * scale)) for side in image.shape[:2])

@@ -86,6 +86,11 @@ def of_source(
     source: Source, data: DataConfig, reader: TargetReader, progress: decode.Progress | None = None
 ) -> Cohort:
     """The cohort of images that a reader has found; otherwise as `load`."""
+    if data.aspect == "crop" and not data.height:
+        raise UsageError(
+            "config.data.aspect = 'crop' gives every image another size: set config.data.height and "
+            "config.data.width, to which the parts are resized."
+        )
     columns = replace(source.columns, spellings=data.spellings)
     check_cases(columns, source.notes)
 
@@ -129,7 +134,9 @@ def of_source(
             f"no image of {targets.noun} {gone} can be read: {skipped[0][1]}; replace the files, or leave the "
             f"{targets.noun} out."
         )
-    return replace(cohort_of(table, fewer, pixels, wanted, (*source.notes, _left_out(skipped))), skipped=skipped)
+    return replace(
+        cohort_of(table, fewer, pixels, wanted, (*source.notes, _left_out(skipped))), skipped=skipped
+    )
 
 
 def _left_out(skipped: Sequence[tuple[str, str]]) -> str:
@@ -224,7 +231,9 @@ def read_inputs(paths: Sequence[str | Path], preparation: Mapping[str, Any]) -> 
         *(partial(_prepared, read, row, name, preparation) for row, name in enumerate(names))
     )
     dtype = np.dtype(preparation.get("dtype", images[0].dtype))
-    return names, np.stack(images).astype(dtype if all(reading.fits(i, dtype) for i in images) else np.float32)
+    return names, np.stack(images).astype(
+        dtype if all(reading.fits(i, dtype) for i in images) else np.float32
+    )
 
 
 def is_vectors(preparation: Mapping[str, Any]) -> bool:

@@ -26,7 +26,7 @@ from nachos_jax.tasks.classification import TASK
 from tests.inputs import dense
 
 STORED = {"height": 0, "width": 0, "channels": 0, "aspect": "stretch"}
-FAULTY = '''
+FAULTY = """
 import os, signal, time
 import numpy as np
 from nachos_jax.core.errors import UsageError
@@ -42,7 +42,7 @@ def open_cases(faults):
             raise UsageError(fault)
         return np.full((4, 5, 1), row % 251, np.uint8)
     return read
-'''
+"""
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_processes_give_the_bytes_of_threads(data: DataConfig, monkeypatch: pyte
     np.testing.assert_array_equal(dense(by_processes), dense(by_threads))
 
 
-LAUNCH = '''
+LAUNCH = """
 import json, sys
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.data import sources
@@ -124,7 +124,7 @@ from nachos_jax.tasks.classification import TASK
 def progress(done, count):
     print("decoded", done, flush=True)
 print(sources.load(DataConfig(**json.loads(sys.argv[1])), TASK, progress).hash)
-'''
+"""
 
 
 def launched(data: DataConfig) -> subprocess.Popen[str]:
@@ -204,3 +204,8 @@ def test_a_class_does_not_vanish_in_silence(data: DataConfig, tmp_path: Path):
     (tmp_path / "images/c/0.png").write_bytes(b"none")
     with pytest.raises(UsageError, match=r"no image of class 'c' can be read: .*c/0\.png"):
         sources.load(DataConfig(**{**vars(data), "on_error": "skip"}), TASK)
+
+
+def test_crop_needs_a_size(data: DataConfig):
+    with pytest.raises(UsageError, match=r"aspect = 'crop' .* set config.data.height and config.data.width"):
+        sources.load(DataConfig(**{**vars(data), "aspect": "crop"}), TASK)

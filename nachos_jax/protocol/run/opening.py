@@ -178,7 +178,10 @@ def _identify(run: Run) -> None:
 def _refuse_other_skipped(run: Run, known: Mapping[str, Any]) -> None:
     """Says which images can be read now and could not when the run began, or the other way round."""
     then, now = {name for name, _ in known.get("skipped", ())}, {name for name, _ in run.cohort.skipped}
-    for names, told in ((then - now, "could not be read when {} began, and can be now"), (now - then, "cannot be read any more")):
+    for names, told in (
+        (then - now, "could not be read when {} began, and can be now"),
+        (now - then, "cannot be read any more"),
+    ):
         if names:
             raise UsageError(
                 f"{len(names)} image(s) {told.format(run.store.path)}: {listed(sorted(names))}. A run keeps its "
