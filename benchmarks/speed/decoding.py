@@ -2,10 +2,10 @@
 
     python -m benchmarks.speed.decoding [--images 10000] [--side 224] [--rounds 3]
 
-The files are the 1,797 digits of scikit-learn, enlarged and with noise, so that no two are alike. The plain loop
-opens a file and copies its pixels, and runs in one process a core at once, each over its share; ours is
-`nachos_jax.data.sources.load` into an empty cache: it finds the files, hashes them, checks their checksums, decodes
-and writes the cache. Both include the start of their processes; that of JAX's packages counts for ours.
+The files are the 1,797 digits of scikit-learn, enlarged and with noise, so that no two are alike. The plain
+loop opens a file and copies its pixels, and runs in one process a core at once, each over its share; ours is
+`nachos_jax.data.sources.load` into an empty cache: it finds the files, hashes them, checks their checksums,
+decodes and writes the cache. Both include the start of their processes; ours also imports JAX.
 """
 
 from __future__ import annotations

@@ -141,13 +141,13 @@ DATA = Section(
             "aspect",
             "stretch",
             ("stretch", "pad", "crop"),
-            '"pad": resized within the size wanted, the rest is black; "crop": so the part that is not background',
+            '"pad": resized within the size wanted, the rest is black; "crop": so, what is no background',
         ),
         one_of(
             "on_error",
             "stop",
             ("stop", "skip"),
-            'images that cannot be read: "stop" lists them all, "skip" leaves them out and says so everywhere',
+            'images that cannot be read: "stop" lists them, "skip" leaves them out and says so everywhere',
             before="stop",
         ),
         one_of(

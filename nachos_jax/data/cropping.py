@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 MARGIN = 0.05
@@ -14,21 +16,19 @@ LEVELS = 256
 def foreground_box(image: np.ndarray) -> tuple[slice, slice]:
     """Rows and columns of the box around all that is not background, with a margin.
 
-    Background is dark and touches the border: pixels at most half-way from the darkest value to Otsu's threshold
-    (Otsu 1979) that are connected to the border through such pixels. What it encloses stays, however dark. The
-    whole image is taken where nothing, or nothing but specks, remains.
+    Background is dark and touches the border: pixels at most half-way from the darkest value to Otsu's
+    threshold (Otsu 1979) that are connected to the border through such pixels. What it encloses stays,
+    however dark. The whole image is taken where nothing, or nothing but specks, remains.
 
     Args:
         image: [H, W, C], finite.
     """
-    from scipy import ndimage
-
     gray = image.astype(np.float32).mean(axis=2)
     darkest = float(gray.min())
     dark = gray <= darkest + (otsu(gray) - darkest) / 2
-    parts, _ = ndimage.label(dark)
+    parts, _ = _labelled(dark, 1)
     border = np.unique(np.concatenate([parts[0], parts[-1], parts[:, 0], parts[:, -1]]))
-    kept, count = ndimage.label(~(dark & np.isin(parts, border)), np.ones((3, 3)))
+    kept, count = _labelled(~(dark & np.isin(parts, border)), 2)
     sizes = np.bincount(kept.ravel(), minlength=count + 1)
     sizes[0] = 0
     inside = (sizes >= SPECK * gray.size)[kept]
@@ -36,7 +36,7 @@ def foreground_box(image: np.ndarray) -> tuple[slice, slice]:
 
 
 def otsu(gray: np.ndarray) -> float:
-    """The threshold with the largest variance between the two classes, over 256 levels (Otsu 1979, equation 12)."""
+    """The threshold with the largest variance between two classes, of 256 levels (Otsu 1979, equation 12)."""
     counts, edges = np.histogram(gray, LEVELS)
     centres = (edges[:-1] + edges[1:]) / 2
     below, moment = np.cumsum(counts), np.cumsum(counts * centres)
@@ -48,6 +48,14 @@ def otsu(gray: np.ndarray) -> float:
     between = below * above * (part / below - (moment[-1] - part) / above) ** 2
     best = parted[between >= between.max() * (1 - 1e-9)]
     return float(centres[best].mean())  # an empty stretch of levels is cut in its middle
+
+
+def _labelled(mask: np.ndarray, neighbours: int) -> tuple[np.ndarray, int]:
+    """Connected parts by number and how many; neighbours: 1 of the sides, 2 of the corners too."""
+    from scipy import ndimage
+
+    found: Any = ndimage.label(mask, ndimage.generate_binary_structure(2, neighbours))
+    return found
 
 
 def _side(inside: np.ndarray) -> slice:

@@ -48,7 +48,7 @@ def decode(
     """Reads every case that can be read into one array.
 
     The first of them fixes shape and dtype. Where a later one of 16 or more bits does not fit that dtype, all
-    start again as float32; 8-bit images are never mixed with others, because their values mean something else.
+    start again as float32; 8-bit images are never mixed with others, whose values mean something else.
 
     Args:
         pixels: N cases, at least one.
@@ -157,8 +157,8 @@ def _misfit(told: Told, images: np.ndarray, pixels: Pixels, sample: int) -> str:
     if same_depth(np.dtype(told.dtype), images.dtype):
         return ""
     return (
-        f"{where} is stored as {np.dtype(told.dtype)}, {first} as {images.dtype}: their values are on other scales; "
-        "convert all images to one bit depth."
+        f"{where} is stored as {np.dtype(told.dtype)}, {first} as {images.dtype}: their values are on "
+        "other scales; convert all images to one bit depth."
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import dataclasses
 import itertools
@@ -22,7 +21,7 @@ import numpy as np
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data.pixels import Pixels, ReadCase
 from nachos_jax.data.reading import Opening, Told, read_rows
-from nachos_jax.runtime import cores, helpers
+from nachos_jax.runtime import cores, processes
 
 Rows = Sequence[int]
 FEW = 200
@@ -32,7 +31,8 @@ PLAIN = (".png", ".jpg", ".jpeg")
 PATIENCE = 300.0
 """Seconds that an order may take; one that takes longer is tried case by case, and then refused."""
 _CURE = "replace the file by an intact one, or drop its row"
-_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+_THREADS: tuple[str, ...] = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_ONE_THREAD = dict.fromkeys(_THREADS, "1")
 
 
 class Crew(Protocol):
@@ -149,22 +149,22 @@ class Processes:
             return None
         errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed when the process ends)
         module = "nachos_jax.data.decode_worker"
-        worker = _Worker(helpers.start(module, [str(self._order)], _ONE_THREAD, errors), errors)
+        worker = _Worker(processes.start(module, [str(self._order)], _ONE_THREAD, errors), errors)
         self._workers.append(worker)
-        self._ready.register(helpers.pipe(worker.process.stdout), selectors.EVENT_READ, worker)
+        self._ready.register(processes.pipe(worker.process.stdout), selectors.EVENT_READ, worker)
         return worker
 
     def _send(self, worker: _Worker, number: int, rows: Rows, into: str) -> None:
         worker.number, worker.rows, worker.since = number, rows, time.monotonic()
         with contextlib.suppress(BrokenPipeError):  # its end is heard
             order = json.dumps({"rows": list(rows), "into": into})
-            print(order, file=helpers.pipe(worker.process.stdin), flush=True)
+            print(order, file=processes.pipe(worker.process.stdin), flush=True)
 
     def _hear(self, done: dict[int, list[Told]], images: np.ndarray | None) -> None:
         """Waits for answers, of which a process gives one an order."""
         heard = [key.data for key, _ in self._ready.select(1.0)]
         for worker in heard:
-            line = helpers.pipe(worker.process.stdout).readline()
+            line = processes.pipe(worker.process.stdout).readline()
             if line:
                 done[worker.number] = [_read(one) for one in json.loads(line)]
                 worker.rows, worker.answered = (), True
@@ -197,10 +197,10 @@ class Processes:
         process.kill()
         code = process.wait()
         self._workers.remove(worker)
-        self._ready.unregister(helpers.pipe(process.stdout))
+        self._ready.unregister(processes.pipe(process.stdout))
         for stream in (process.stdin, process.stdout):
             with contextlib.suppress(OSError):
-                helpers.pipe(stream).close()
+                processes.pipe(stream).close()
         with worker.errors as errors:
             errors.seek(0)
             return code, errors.read()[-2000:].decode(errors="replace").strip().rpartition("\n")[2]

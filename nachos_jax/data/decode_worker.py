@@ -1,7 +1,7 @@
 """A process that decodes: `python -m nachos_jax.data.decode_worker WHAT.json`.
 
-Orders come as lines of JSON on its standard input: rows, and the .npy file to write them into. A line of JSON on
-standard output says what became of each. It ends when its input does, and so with who started it.
+Orders come as lines of JSON on its standard input: rows, and the .npy file to write them into. A line of JSON
+on standard output says what became of each. It ends when its input does, and so with who started it.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ def _fits(image: np.ndarray, images: np.ndarray) -> bool:
 
 def not_finite(image: np.ndarray) -> str:
     """What to say of pixels that are NaN or infinite; "" if there are none."""
-    bad = np.argwhere(~np.isfinite(image)) if image.dtype.kind == "f" else ()
+    bad = np.argwhere(~np.isfinite(image)) if image.dtype.kind == "f" else np.empty((0, 3))
     if not len(bad):
         return ""
     return (

@@ -131,8 +131,8 @@ def of_source(
     if fewer.names != targets.names:
         gone = checks.listed(name for name in targets.names if name not in fewer.names)
         raise UsageError(
-            f"no image of {targets.noun} {gone} can be read: {skipped[0][1]}; replace the files, or leave the "
-            f"{targets.noun} out."
+            f"no image of {targets.noun} {gone} can be read: {skipped[0][1]}; replace the files, or leave "
+            f"the {targets.noun} out."
         )
     return replace(
         cohort_of(table, fewer, pixels, wanted, (*source.notes, _left_out(skipped))), skipped=skipped
@@ -159,8 +159,8 @@ def _with_masks(data: DataConfig, reader: TargetReader, progress: decode.Progres
             )
     if data.on_error != "stop":
         raise UsageError(
-            f"config.data.on_error = {data.on_error!r} is for images without masks: set it to 'stop', and drop the "
-            "rows of broken files."
+            f"config.data.on_error = {data.on_error!r} is for images without masks: set it to 'stop', and "
+            "drop the rows of broken files."
         )
     rules = masks.Rules(data.classes, data.subject == WAIVER, data.spellings, data.spacing)
     source = WITH_MASKS[data.source](data)

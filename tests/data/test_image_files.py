@@ -250,7 +250,7 @@ def test_all_damaged_images_are_told_at_once(damaged: Sequence[int], tmp_path: P
     as_stored = {"height": 0, "width": 0, "channels": 0, "aspect": "stretch"}
     pixels = Pixels(6, lambda row: str(files[row]), lambda: read_files(files))
     for read in (
-        lambda: decode.decode(pixels, as_stored, np.empty),
+        lambda: cache.in_memory(pixels, as_stored),
         lambda: sources.read_inputs(files, as_stored),
     ):
         with pytest.raises(UsageError) as caught:

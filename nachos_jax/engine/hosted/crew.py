@@ -17,9 +17,10 @@ import numpy as np
 from nachos_jax.core.errors import UsageError
 from nachos_jax.engine.hosted.fitting import Order
 from nachos_jax.engine.hosted.worker import INPUTS, TARGETS
-from nachos_jax.runtime import helpers
+from nachos_jax.runtime import processes
 
-_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+_THREADS: tuple[str, ...] = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_ONE_THREAD = dict.fromkeys(_THREADS, "1")
 """A process fits with one thread: the processes are as many as the cores, and sums keep their order."""
 
 
@@ -45,7 +46,7 @@ class Processes:
         self._free = [self._kept.enter_context(_process(self.folder)) for _ in range(count)]
         self._busy: dict[int, subprocess.Popen[str]] = {}  # by the number of the order
         for process in self._free:
-            self._ready.register(helpers.pipe(process.stdout), selectors.EVENT_READ)
+            self._ready.register(processes.pipe(process.stdout), selectors.EVENT_READ)
 
     @property
     def free(self) -> int:
@@ -65,7 +66,7 @@ class Processes:
         np.savez(self.folder / f"{number:06d}.npz", **arrays)  # type: ignore[arg-type]
         self._busy[number] = process
         try:
-            print(json.dumps({"number": number, **what}), file=helpers.pipe(process.stdin), flush=True)
+            print(json.dumps({"number": number, **what}), file=processes.pipe(process.stdin), flush=True)
         except BrokenPipeError:
             raise self._lost(process) from None
 
@@ -85,7 +86,7 @@ class Processes:
         self._kept.close()
 
     def _result(self, process: subprocess.Popen[str]) -> tuple[int, np.ndarray | str]:
-        line = helpers.pipe(process.stdout).readline()
+        line = processes.pipe(process.stdout).readline()
         if not line:
             raise self._lost(process)
         told = json.loads(line)
@@ -106,4 +107,4 @@ class Processes:
 
 
 def _process(folder: Path) -> subprocess.Popen[str]:
-    return helpers.start("nachos_jax.engine.hosted.worker", [str(folder)], _ONE_THREAD)
+    return processes.start("nachos_jax.engine.hosted.worker", [str(folder)], _ONE_THREAD)

@@ -184,9 +184,9 @@ def _refuse_other_skipped(run: Run, known: Mapping[str, Any]) -> None:
     ):
         if names:
             raise UsageError(
-                f"{len(names)} image(s) {told.format(run.store.path)}: {listed(sorted(names))}. A run keeps its "
-                "cases: put the files back as they were, or give the run of all that can be read a --workdir of "
-                "its own."
+                f"{len(names)} image(s) {told.format(run.store.path)}: {listed(sorted(names))}. A run keeps "
+                "its cases: put the files back as they were, or give the run of all that can be read a "
+                "--workdir of its own."
             )
 
 
