@@ -32,7 +32,7 @@ PATIENCE = 300.0
 """Seconds that an order may take; one that takes longer is tried case by case, and then refused."""
 _CURE = "replace the file by an intact one, or drop its row"
 _THREADS: tuple[str, ...] = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-_ONE_THREAD = dict.fromkeys(_THREADS, "1")
+_ONE_THREAD = {name: "1" for name in _THREADS}
 
 
 class Crew(Protocol):
@@ -48,8 +48,8 @@ def crew(pixels: Pixels, preparation: Mapping[str, Any]) -> Iterator[Crew]:
     """Processes where they can open the files and are worth their start, else threads."""
     plain = all(file.suffix.lower() in PLAIN for file in pixels.files)
     if isinstance(pixels.open, Opening) and (pixels.count >= FEW or not plain):
-        with Processes(min(64, cores.available()), pixels.open, preparation) as processes:
-            yield processes
+        with Processes(min(64, cores.available()), pixels.open, preparation) as several:
+            yield several
     else:
         yield Threads(pixels.open(), preparation)
 

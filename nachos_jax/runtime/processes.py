@@ -1,4 +1,4 @@
-"""Processes that help: they take orders on standard input and end when it does, and so with who started them."""
+"""Processes that help: they take orders on standard input and end when it does, and so with their starter."""
 
 from __future__ import annotations
 

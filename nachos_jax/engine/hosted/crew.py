@@ -20,7 +20,7 @@ from nachos_jax.engine.hosted.worker import INPUTS, TARGETS
 from nachos_jax.runtime import processes
 
 _THREADS: tuple[str, ...] = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-_ONE_THREAD = dict.fromkeys(_THREADS, "1")
+_ONE_THREAD = {name: "1" for name in _THREADS}
 """A process fits with one thread: the processes are as many as the cores, and sums keep their order."""
 
 
