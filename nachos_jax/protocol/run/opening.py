@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,6 @@ from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import digest
 from nachos_jax.data import census
-from nachos_jax.data.checks import listed
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine import planned
 from nachos_jax.engine.resume import Checkpoints
@@ -155,7 +153,6 @@ def _identify(run: Run) -> None:
         run.store.commit_cases(record)
         run.store.commit_run(value)
     elif known["cases"] != run.cases:
-        _refuse_other_skipped(run, known)
         raise UsageError(
             f"The cases or folds of {run.store.path} have changed since its first run (hash "
             f"{known['cases']}, now {run.cases}): restore the data and folds.csv, or "
@@ -173,21 +170,6 @@ def _identify(run: Run) -> None:
     if run.store.command == "evaluate":  # a deployment in the same directory leaves the report as it is
         _write_report_settings(run)
     environment.write(run.store, run.config, run.cases)
-
-
-def _refuse_other_skipped(run: Run, known: Mapping[str, Any]) -> None:
-    """Says which images can be read now and could not when the run began, or the other way round."""
-    then, now = {name for name, _ in known.get("skipped", ())}, {name for name, _ in run.cohort.skipped}
-    for names, told in (
-        (then - now, "could not be read when {} began, and can be now"),
-        (now - then, "cannot be read any more"),
-    ):
-        if names:
-            raise UsageError(
-                f"{len(names)} image(s) {told.format(run.store.path)}: {listed(sorted(names))}. A run keeps "
-                "its cases: put the files back as they were, or give the run of all that can be read a "
-                "--workdir of its own."
-            )
 
 
 def _write_report_settings(run: Run) -> None:
