@@ -35,6 +35,7 @@ _INSTEAD = {
     "classes": "pass `classes` to cohort_from_arrays",
     "features": "pass `features` to nachos_jax.ArrayCases",
     "impute": "pass `impute` to nachos_jax.ArrayCases",
+    "on_error": "drop the images that cannot be read",
     "subset": "pass the arrays of a part of the subjects",
     "volume": "pass `volume` to nachos_jax.ArrayCases",
     **dict.fromkeys(("depth", "height", "width", "channels", "aspect", "facing", "frame", "voi"), _PREPARED),

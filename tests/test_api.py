@@ -38,6 +38,7 @@ IDLE: dict[str, tuple[Any, str]] = {
     "subset": (0.5, "pass the arrays of a part"),
     "frame": (3, "prepare the images"),
     "voi": ("lung", "prepare the images"),
+    "on_error": ("skip", "drop the images"),
     "cache": ("caches", "the cohort holds cases"),
     "include": (("*",), "the cohort holds cases"),
     "exclude": (("*",), "the cohort holds cases"),

@@ -156,8 +156,15 @@ DATA = Section(
         one_of(
             "aspect",
             "stretch",
-            ("stretch", "pad"),
-            '"pad": resized within the size wanted, the rest is black',
+            ("stretch", "pad", "crop"),
+            '"pad": resized within the size wanted, the rest is black; "crop": so, what is no background',
+        ),
+        one_of(
+            "on_error",
+            "stop",
+            ("stop", "skip"),
+            'images that cannot be read: "stop" lists them, "skip" leaves them out and says so everywhere',
+            before="stop",
         ),
         whole(
             "frame",
@@ -408,6 +415,7 @@ OF_IMAGES = (
     "width",
     "channels",
     "aspect",
+    "on_error",
     "facing",
     "frame",
     "voi",

@@ -51,6 +51,7 @@ class DataConfig:
     subset: float
     frame: int
     voi: str
+    on_error: str
     cache: str
     residency: str
     window: int

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.data import cache, census, checks, decode, features, masks, volumes
+from nachos_jax.data import cache, census, checks, features, masks, volumes
 from nachos_jax.data.columns import Columns, case_table, check_cases, target_texts, texts
 from nachos_jax.data.pixels import Pixels, check_stack, narrowed, with_channels
 from nachos_jax.data.store import Dense
@@ -88,8 +88,7 @@ def cohort(cases: ArrayCases, reader: TargetReader) -> Cohort:
     wanted = {"height": 0, "width": 0, "channels": 0, "aspect": "stretch"}
     wanted |= {"volume": cases.volume, "depth": 0} if cases.volume else {}
     pixels = Pixels(len(stack), columns.where, lambda: stack.__getitem__)
-    decoded, sizes = decode.decode(pixels, wanted, np.empty)
-    return cohort_of(table, targets, cache.Decoded(decoded, cache.pixel_digest(decoded), sizes), wanted)
+    return cohort_of(table, targets, cache.in_memory(pixels, wanted), wanted)
 
 
 def _with_masks(cases: ArrayCases, reader: TargetReader) -> Cohort:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,13 +21,16 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import caches, expanded
 from nachos_jax.core.types import digest
 from nachos_jax.data.content import pixel_digest
-from nachos_jax.data.decode import Allocate
+from nachos_jax.data.decode import BLOCK, Allocate, Images, Progress, decode, refuse
+from nachos_jax.data.pixels import Pixels
 from nachos_jax.runtime import cores
+from nachos_jax.runtime.alone import alone
 
 VERSION = 3
 """Raised whenever decoding changes, so that no cache of an older rule is used."""
 Sizes = Counter[tuple[int, ...]]
 """Number of images of each shape, as they were before they were prepared."""
+Build = Callable[[Allocate], Images]
 
 log = logging.getLogger(__name__)
 
@@ -39,11 +43,13 @@ class Decoded:
         images: [N, H, W, C], read-only when mapped from the cache.
         sha256: of dtype, shape and bytes.
         sizes: of the images as stored.
+        faults: (row, why) of each case that cannot be read and is not among the images.
     """
 
     images: np.ndarray
     sha256: str
     sizes: Sizes = field(default_factory=Counter)
+    faults: tuple[tuple[int, str], ...] = ()
 
 
 def folder(configured: str) -> Path:
@@ -66,22 +72,29 @@ def key(files: Sequence[Path], keys: Sequence[str], preparation: Mapping[str, An
     Every launch reads every file for it: names, sizes and times can be equal where pixels are not.
     """
     with ThreadPoolExecutor(min(16, cores.available())) as pool:
-        contents = list(pool.map(_content, files))
+        blocks = [files[start : start + BLOCK] for start in range(0, len(files), BLOCK)]
+        contents = [one for block in pool.map(_contents, blocks) for one in block]
     return digest([VERSION, contents, list(keys), dict(preparation)], length=32)
 
 
-def _content(file: Path) -> str:
-    with open(file, "rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+def _contents(files: Sequence[Path]) -> list[str]:
+    found = []
+    for file in files:
+        with open(file, "rb", buffering=0) as opened:
+            found.append(hashlib.file_digest(opened, "sha256").hexdigest())
+    return found
 
 
-def decoded(place: Path, name: str, build: Callable[[Allocate], tuple[np.ndarray, Sizes]]) -> Decoded:
+def decoded(place: Path, name: str, build: Build, tolerant: bool = False) -> Decoded:
     """The cached pixels, or those that `build` makes, which are then kept.
+
+    Of several processes that want the same pixels one makes them and the others wait.
 
     Args:
         place: cache folder.
         name: what `key` returned.
-        build: fills the array that it asks for and returns it, with the sizes of the images as stored.
+        build: fills an array that it asks for, and returns it with what is known of it.
+        tolerant: whether pixels that lack the cases which cannot be read serve.
 
     Returns:
         The pixels, mapped into memory.
@@ -89,16 +102,41 @@ def decoded(place: Path, name: str, build: Callable[[Allocate], tuple[np.ndarray
     Raises:
         UsageError: the cache folder cannot be written to, or whatever `build` raises.
     """
-    data, facts = place / f"{name}.npy", place / f"{name}.json"
-    found = _load(data, facts)
+    names = (name, f"{name}-readable") if tolerant else (name,)
+    found = _known(place, names)
     if found is None:
-        _store(data, facts, build)
-        found = _load(data, facts)
+        with _alone(place, name):
+            found = _known(place, names)
+            if found is None:
+                whole = _store(place, name, build)
+                found = _known(place, names[:1] if whole else names[1:])
     if found is None:
         raise UsageError(
-            f"{data} was written but cannot be read back; set config.data.cache to a folder on another disk."
+            f"{place / name}.npy was written but cannot be read back; set config.data.cache to a folder on "
+            "another disk."
         )
     return found
+
+
+def _known(place: Path, names: Sequence[str]) -> Decoded | None:
+    for name in names:
+        found = _load(place / f"{name}.npy", place / f"{name}.json")
+        if found is not None:
+            return found
+    return None
+
+
+@contextlib.contextmanager
+def _alone(place: Path, name: str) -> Iterator[None]:
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            if stack.enter_context(alone(place / f".{name}.lock", "decoding the same images")):
+                for left in place.glob(f".tmp-{name}-*"):  # by a process that was killed
+                    left.unlink(missing_ok=True)
+            yield
+    except OSError as error:
+        raise _unwritable(place, error) from error
 
 
 def _load(data: Path, facts: Path) -> Decoded | None:
@@ -107,9 +145,9 @@ def _load(data: Path, facts: Path) -> Decoded | None:
         known = json.loads(facts.read_text(encoding="utf-8"))
         images = np.load(data, mmap_mode="r", allow_pickle=False)
         if pixel_digest(images) == known["sha256"]:
-            return Decoded(
-                images, known["sha256"], Counter({tuple(shape): n for *shape, n in known["sizes"]})
-            )
+            sizes = Counter({tuple(shape): n for *shape, n in known["sizes"]})
+            faults = tuple((int(row), str(why)) for row, why in known.get("faults", ()))
+            return Decoded(images, known["sha256"], sizes, faults)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, EOFError, ValueError, KeyError, TypeError):
@@ -118,40 +156,37 @@ def _load(data: Path, facts: Path) -> Decoded | None:
     return None
 
 
-def _store(data: Path, facts: Path, build: Callable[[Allocate], tuple[np.ndarray, Sizes]]) -> None:
-    try:
-        data.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=data.parent, prefix=".tmp-")
-        os.close(handle)
-    except OSError as error:
-        raise _unwritable(data.parent, error) from error
-    path = Path(temporary)
+def _store(place: Path, name: str, build: Build) -> bool:
+    """Makes the pixels and keeps them; returns whether all cases are among them."""
+    with contextlib.ExitStack() as stack:
 
-    def allocate(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        # Disk blocks are taken now: a full disk then raises here, not as a bus error in the mapped pages.
-        mapped = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
-        with open(path, "r+b") as file:
-            if hasattr(os, "posix_fallocate"):  # macOS has none
-                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-        return mapped
+        def allocate(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+            handle, temporary = tempfile.mkstemp(dir=place, prefix=f".tmp-{name}-")
+            os.close(handle)
+            stack.callback(Path(temporary).unlink, missing_ok=True)
+            # Disk blocks are taken now: a full disk then raises here, not as a bus error in the mapped pages.
+            mapped = np.lib.format.open_memmap(temporary, mode="w+", dtype=dtype, shape=shape)
+            with open(temporary, "r+b") as file:
+                if hasattr(os, "posix_fallocate"):  # macOS has none
+                    os.posix_fallocate(file.fileno(), 0, os.path.getsize(temporary))
+            return mapped
 
-    try:
-        images, sizes = build(allocate)
-        images.flush()  # type: ignore[attr-defined]
+        made = build(allocate)
+        images: Any = made.values
+        images.flush()
         known = {
             "version": VERSION,
-            "sizes": [[*shape, number] for shape, number in sorted(sizes.items())],
+            "sizes": [[*shape, number] for shape, number in sorted(made.sizes.items())],
             "sha256": pixel_digest(images),
-        }
+        } | ({"faults": list(made.faults)} if made.faults else {})
+        path = Path(images.filename)
         del images
         # The facts last: they say that the pixels are whole. Old facts stay until then, because the same
         # key always gives the same ones, and another process may be reading.
-        _commit(path, data)
-        _write(facts, json.dumps(known, indent=1, sort_keys=True))
-    except OSError as error:
-        raise _unwritable(data.parent, error) from error
-    finally:
-        path.unlink(missing_ok=True)
+        final = f"{name}-readable" if made.faults else name
+        _commit(path, place / f"{final}.npy")
+        _write(place / f"{final}.json", json.dumps(known, indent=1, sort_keys=True))
+    return not made.faults
 
 
 def _commit(temporary: Path, path: Path) -> None:
@@ -173,3 +208,14 @@ def _unwritable(place: Path, error: OSError) -> UsageError:
         f"the cache folder {place} cannot be written to ({error.strerror}); set config.data.cache to a "
         "folder with free space."
     )
+
+
+def in_memory(pixels: Pixels, preparation: Mapping[str, Any], progress: Progress | None = None) -> Decoded:
+    """The same of cases that no cache keeps.
+
+    Raises:
+        UsageError: cases that cannot be read.
+    """
+    made = decode(pixels, preparation, np.empty, progress)
+    refuse(made.faults, pixels.count)
+    return Decoded(made.values, pixel_digest(made.values), made.sizes)

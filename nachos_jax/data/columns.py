@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -67,6 +67,25 @@ class Columns:
     further: Mapping[str, Sequence[str]] = field(default_factory=dict)
     spellings: str = spellings.REFUSE
     masks: MaskCounts | None = None
+
+    def without(self, rows: Collection[int]) -> Columns:
+        """The same of all cases but those of some rows."""
+        gone = set(rows)
+        kept = [row for row in range(len(self.names)) if row not in gone]
+
+        def of(values: Sequence[str]) -> list[str]:
+            return [values[row] for row in kept]
+
+        return replace(
+            self,
+            names=of(self.names),
+            targets={name: of(cells) for name, cells in self.targets.items()},
+            where=lambda row: self.where(kept[row]),
+            subjects=None if self.subjects is None else of(self.subjects),
+            sites=None if self.sites is None else of(self.sites),
+            folds=None if self.folds is None else of(self.folds),
+            further={name: of(cells) for name, cells in self.further.items()},
+        )
 
     def settled(self, values: Sequence[str], what: str, listed: Sequence[str] = ()) -> Sequence[str]:
         """The cells of a column, each in one spelling."""

@@ -15,7 +15,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import expanded
 from nachos_jax.data import checks, volume_files
 from nachos_jax.data.columns import Columns
-from nachos_jax.data.image_files import read_files
+from nachos_jax.data.image_files import opening
 from nachos_jax.data.masks import MaskSource, Pair
 from nachos_jax.data.pair_files import read_pair
 from nachos_jax.data.pixels import Pixels, Source
@@ -102,7 +102,7 @@ def read(data: DataConfig) -> Source:
         names = [f"{path} {one}".strip() for path, one in zip(paths, series, strict=True)]
         cases = tuple(map(VolumeFile, files, series))
         return volume_files.source(replace(columns, names=names), cases, where, fault)
-    pixels = Pixels(len(files), where, lambda: read_files(files, data.frame, data.voi), tuple(files))
+    pixels = Pixels(len(files), where, opening(files, data.frame, data.voi), tuple(files))
     return Source(columns, pixels, fault=fault)
 
 

@@ -15,7 +15,7 @@ from nachos_jax.core.paths import expanded
 from nachos_jax.data import checks, layout, volume_files
 from nachos_jax.data.columns import Columns
 from nachos_jax.data.given import OTHER_IMAGES, cure_of_image, is_text
-from nachos_jax.data.image_files import is_dicom, is_image, read_files
+from nachos_jax.data.image_files import is_dicom, is_image, opening
 from nachos_jax.data.pixels import Pixels, Source
 from nachos_jax.data.volumes import VolumeFile
 
@@ -87,12 +87,7 @@ def read(data: DataConfig) -> Source:
     if data.volume:
         source = volume_files.source(columns, tuple(map(VolumeFile, files)), lambda row: str(files[row]))
         return replace(source, notes=found.notes)
-    pixels = Pixels(
-        len(files),
-        lambda row: str(files[row]),
-        lambda: read_files(files, data.frame, data.voi),
-        files,
-    )
+    pixels = Pixels(len(files), lambda row: str(files[row]), opening(files, data.frame, data.voi), files)
     return Source(columns, pixels, notes=found.notes)
 
 
@@ -200,7 +195,12 @@ def _no_empty_class(root: Path, labels: set[str], kinds: str) -> None:
 
 def _distinct(files: Sequence[Path], names: Sequence[str]) -> tuple[Path, ...]:
     first: dict[Path, str] = {}
-    twice = [(row, first.setdefault(file.resolve(), names[row])) for row, file in enumerate(files)]
+    folders = {folder: folder.resolve() for folder in {file.parent for file in files}}
+
+    def real(file: Path) -> Path:  # a folder is looked up once, not with each of its files
+        return file.resolve() if file.is_symlink() else folders[file.parent] / file.name
+
+    twice = [(row, first.setdefault(real(file), names[row])) for row, file in enumerate(files)]
     faults = [(row, f"is the same file as {before}") for row, before in twice if before != names[row]]
     checks.refuse(faults, names.__getitem__, "keep one of the two")
     return tuple(first)

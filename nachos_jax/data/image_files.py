@@ -15,6 +15,7 @@ from nachos_jax.config.windows import OF_FILE
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import deep_colour, given, jpeg, png
 from nachos_jax.data.pixels import ReadCase, check_volume, narrowed, sixteen_bits
+from nachos_jax.data.reading import Opening
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom")
 FORMATS = ("PNG", "JPEG", "TIFF")
@@ -38,9 +39,22 @@ def is_dicom(path: Path) -> bool:
         return False
 
 
-def read_files(paths: Sequence[Path], frame: int = -1, voi: str = "") -> ReadCase:
+def read_files(paths: Sequence[str | os.PathLike], frame: int = -1, voi: str = "") -> ReadCase:
     """A function that reads the i-th file."""
     return lambda row: read_image(paths[row], frame, voi)
+
+
+def shown_files(paths: Sequence[str | os.PathLike], frame: int, voi: str) -> ReadCase:
+    """The same, through the window that config.data.voi names."""
+    from nachos_jax.data import windows
+
+    return windows.reader(read_files(paths, frame, voi), voi)
+
+
+def opening(paths: Sequence[Path], frame: int = -1, voi: str = "") -> Opening:
+    """The same, for other processes too."""
+    told = {"paths": [str(path) for path in paths], "frame": frame, "voi": voi}
+    return Opening(__name__, "shown_files", told)
 
 
 def read_image(path: str | os.PathLike, frame: int = -1, voi: str = "") -> np.ndarray:

@@ -6,7 +6,6 @@ after another, their labels, and shapes and spacings.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache as once
 from functools import partial
@@ -15,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from nachos_jax.data import cache
-from nachos_jax.data.decode import Allocate
+from nachos_jax.data.decode import Allocate, Images
 from nachos_jax.data.masks import Pair
 
 VERSION = 1
@@ -50,13 +49,13 @@ def kept(files: Sequence[Sequence[Path]], place: Path, read: Callable[[], list[P
     return _pairs(voxels, labels, grids)
 
 
-def _filled(part: str, read: Callable[[], list[Pair]], allocate: Allocate) -> tuple[np.ndarray, cache.Sizes]:
+def _filled(part: str, read: Callable[[], list[Pair]], allocate: Allocate) -> Images:
     """One of PARTS, filled into the array that the cache gives."""
     pairs = read()
     rows = [_rows(part, pair) for pair in pairs]
     room = allocate((sum(map(len, rows)), *rows[0].shape[1:]), rows[0].dtype)
     np.concatenate(rows, out=room)
-    return room, Counter()
+    return Images(room)
 
 
 def _rows(part: str, pair: Pair) -> np.ndarray:

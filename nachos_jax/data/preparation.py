@@ -10,6 +10,7 @@ from PIL import Image
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import volumes
+from nachos_jax.data.cropping import foreground_box
 
 BLACK_IS_ZERO = (np.uint8, np.uint16)
 _METHODS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
@@ -21,10 +22,11 @@ def prepare(image: np.ndarray, preparation: Mapping[str, Any]) -> np.ndarray:
     Args:
         image: [H, W, C] of a stored dtype, C 1 or 3; or a volume [D, H, W, C] of any C.
         preparation: "height" and "width" (0 = as stored), "channels" (0 = as stored, 1 or 3) and "aspect":
-            "stretch"; "fit" resizes within the size wanted and fills up with black; "pad", of models of
-            version 1, fills up with black to the ratio wanted before resizing; "interpolation": "bilinear"
-            where it is not there, or "bicubic"; "facing": "left" or "right" mirrors images whose brighter
-            half is on the other side; of volumes "volume" and "depth", see `nachos_jax.data.volumes`.
+            "stretch"; "fit" resizes within the size wanted and fills up with black; "crop" does so with the
+            part that `cropping.foreground_box` finds; "pad", of models of version 1, fills up with black to
+            the ratio wanted before resizing; "interpolation": "bilinear" where it is not there, or "bicubic";
+            "facing": "left" or "right" mirrors images whose brighter half is on the other side; of volumes
+            "volume" and "depth", see `nachos_jax.data.volumes`.
 
     Returns:
         [height, width, channels] of the same dtype, or [depth, height, width, channels].
@@ -38,12 +40,14 @@ def prepare(image: np.ndarray, preparation: Mapping[str, Any]) -> np.ndarray:
         image = volumes.flattened(image, preparation["volume"])
     image = _facing(_with_channels(image, preparation["channels"]), preparation.get("facing", ""))
     height, width = preparation["height"], preparation["width"]
+    if preparation["aspect"] == "crop":
+        image = image[foreground_box(image)]
     if not height or image.shape[:2] == (height, width):
         return image
     method = _METHODS[preparation.get("interpolation", "bilinear")]
     if preparation["aspect"] == "pad":
         image = _padded(image, height, width)
-    if preparation["aspect"] != "fit":
+    if preparation["aspect"] not in ("fit", "crop"):
         return _resized(image, height, width, method)
     scale = min(height / image.shape[0], width / image.shape[1])
     tall, wide = (max(1, round(side * scale)) for side in image.shape[:2])

@@ -30,17 +30,18 @@ from nachos_jax.data import (
     masks,
     npz,
     pair_cache,
+    reading,
     volume_files,
     volumes,
     windows,
 )
 from nachos_jax.data.arrays import cohort_of
-from nachos_jax.data.columns import case_table, check_cases, further_texts
+from nachos_jax.data.columns import Columns, case_table, check_cases, further_texts
 from nachos_jax.data.image_files import read_files
-from nachos_jax.data.pixels import ReadCase, Source
+from nachos_jax.data.pixels import Pixels, ReadCase, Source
 from nachos_jax.data.preparation import prepare
-from nachos_jax.data.table import Cohort
-from nachos_jax.data.targets import TargetReader
+from nachos_jax.data.table import CaseTable, Cohort
+from nachos_jax.data.targets import TargetReader, Targets
 from nachos_jax.data.volumes import VolumeFile
 
 READERS = {"digits": digits.read, "npz": npz.read, "folder": folder.read, "csv": csv_table.read}
@@ -48,6 +49,7 @@ READERS = {"digits": digits.read, "npz": npz.read, "folder": folder.read, "csv":
 WITH_MASKS = {"npz": npz.read_masks, "folder": mask_folder.read_masks, "csv": csv_table.read_masks}
 
 _OF_FILE_NOTE = "grey levels by the VOI LUT of each DICOM header, or by the first of its windows"
+_SKIP = "config.data.on_error = 'skip' leaves them out, and says so in every output."
 
 log = logging.getLogger(__name__)
 
@@ -95,8 +97,11 @@ def _check_reading(data: DataConfig, masks_wanted: bool) -> None:
             f"config.data.frame = {data.frame} does nothing here: it is for DICOM and TIFF files of a folder "
             "or CSV table that are cases without masks. Set it back to -1."
         )
-    of_images = {"frame": data.frame >= 0, "voi": data.voi == OF_FILE, "facing": bool(data.facing)}
-    idle = [name for name, there in of_images.items() if there and (name != "facing" or _whole(data))]
+    idle = [name for name, there in (("frame", data.frame >= 0), ("voi", data.voi == OF_FILE)) if there]
+    if _whole(data):
+        idle += [
+            name for name, there in (("facing", data.facing), ("aspect", data.aspect == "crop")) if there
+        ]
     if data.volume and idle:
         raise UsageError(
             f"config.data.{idle[0]} = {getattr(data, idle[0])!r} is for single images, and "
@@ -125,42 +130,79 @@ def of_source(
     """The cohort of images that a reader has found; otherwise as `load`."""
     columns = replace(source.columns, spellings=data.spellings)
     check_cases(columns, source.notes)
-    _, targets, table = checks.together(
-        lambda: _files(source),
-        lambda: reader.targets(columns, data.classes),
-        lambda: case_table(columns, data.subject == WAIVER),
-    )
-    wanted = {
+
+    def checked(columns: Columns) -> tuple[Targets, CaseTable]:
+        _, targets, table = checks.together(
+            lambda: _files(source),
+            lambda: reader.targets(columns, data.classes),
+            lambda: case_table(columns, data.subject == WAIVER),
+        )
+        return targets, table
+
+    targets, table = checked(columns)
+    wanted = _wanted(data)
+    shown = _of_one_spacing(source, data, wanted) if data.volume and data.spacing else source
+    pixels = _decoded(shown.pixels, data, wanted, progress)
+    notes = (*shown.notes, *((_OF_FILE_NOTE,) if data.voi == OF_FILE else ()))
+    if not pixels.faults:
+        return cohort_of(table, targets, pixels, wanted, notes)
+    skipped = tuple((columns.names[row], why) for row, why in pixels.faults)
+    fewer, table = checked(columns.without([row for row, _ in pixels.faults]))
+    if fewer.names != targets.names:
+        gone = checks.listed(name for name in targets.names if name not in fewer.names)
+        raise UsageError(
+            f"no image of {targets.noun} {gone} can be read: {skipped[0][1]}; replace the files, or leave "
+            f"the {targets.noun} out."
+        )
+    return replace(cohort_of(table, fewer, pixels, wanted, (*notes, _left_out(skipped))), skipped=skipped)
+
+
+def _wanted(data: DataConfig) -> dict[str, Any]:
+    """The preparation of images; what is as it always was is not told, so that older caches serve."""
+    if data.aspect == "crop" and not data.height:
+        raise UsageError(
+            "config.data.aspect = 'crop' gives every image another size: set config.data.height and "
+            "config.data.width, to which the parts are resized."
+        )
+    further = {
+        "volume": data.volume,
+        "interpolation": "" if data.interpolation == "bilinear" else data.interpolation,
+        "voi": spelled(data.voi) if data.voi else "",
+        "facing": data.facing,
+    }
+    return {
         "height": data.height,
         "width": data.width,
         "channels": data.channels,
         "aspect": "fit" if data.aspect == "pad" else data.aspect,
+        **{name: value for name, value in further.items() if value},
+        **({"depth": data.depth} if _whole(data) else {}),
+        **({"frame": data.frame} if data.frame >= 0 else {}),
     }
-    if data.volume:  # likewise
-        wanted |= {"volume": data.volume} | ({"depth": data.depth} if data.volume == volumes.WHOLE else {})
-        if data.spacing:
-            source = _of_one_spacing(source, data, wanted)
-    if data.interpolation != "bilinear":  # not told otherwise, so that caches of older versions serve
-        wanted["interpolation"] = data.interpolation
-    if data.voi:
-        wanted["voi"] = spelled(data.voi)
-    if data.frame >= 0:
-        wanted["frame"] = data.frame
-    if data.facing:
-        wanted["facing"] = data.facing
-    shown = replace(source.pixels, open=lambda: windows.reader(source.pixels.open(), data.voi))
-    notes = (*source.notes, *((_OF_FILE_NOTE,) if data.voi == OF_FILE else ()))
 
-    def build(allocate: decode.Allocate) -> tuple[np.ndarray, cache.Sizes]:
-        return decode.decode(shown, wanted, allocate, progress)
 
-    if source.pixels.files:
-        name = cache.key(source.pixels.files, source.pixels.keys, wanted)
-        pixels = cache.decoded(cache.folder(data.cache), name, build)
-    else:
-        images, sizes = build(np.empty)
-        pixels = cache.Decoded(images, cache.pixel_digest(images), sizes)
-    return cohort_of(table, targets, pixels, wanted, notes)
+def _decoded(
+    pixels: Pixels, data: DataConfig, wanted: Mapping[str, Any], progress: decode.Progress | None
+) -> cache.Decoded:
+    """The prepared pixels, from the cache where it holds them."""
+    shown, skip = pixels, data.on_error == "skip"
+    if not isinstance(pixels.open, reading.Opening):  # which sees to the window itself
+        shown = replace(pixels, open=lambda: windows.reader(pixels.open(), data.voi))
+    if not shown.files:
+        return cache.in_memory(shown, wanted, progress)
+
+    def build(allocate: decode.Allocate) -> decode.Images:
+        made = decode.decode(shown, wanted, allocate, progress)
+        decode.refuse(() if skip else made.faults, shown.count, _SKIP)
+        return made
+
+    return cache.decoded(cache.folder(data.cache), cache.key(shown.files, shown.keys, wanted), build, skip)
+
+
+def _left_out(skipped: Sequence[tuple[str, str]]) -> str:
+    shown = "; ".join(f"{name}: {why}" for name, why in skipped[: checks.SHOWN])
+    more = f"; and {len(skipped) - checks.SHOWN} more" if len(skipped) > checks.SHOWN else ""
+    return f"left out {len(skipped)} image(s) that cannot be read (config.data.on_error): {shown}{more}"
 
 
 def _of_one_spacing(source: Source, data: DataConfig, wanted: dict[str, Any]) -> Source:
@@ -203,6 +245,11 @@ def _with_masks(data: DataConfig, reader: TargetReader, progress: decode.Progres
         raise UsageError(
             f"config.data.facing = {data.facing!r}: images with masks are taken as they are stored; set it "
             "to ''."
+        )
+    if data.on_error != "stop":
+        raise UsageError(
+            f"config.data.on_error = {data.on_error!r} is for images without masks: set it to 'stop', and "
+            "drop the rows of broken files."
         )
     rules = masks.Rules(data.classes, data.subject == WAIVER, data.spellings, data.spacing)
     source = WITH_MASKS[data.source](data)
@@ -281,7 +328,9 @@ def read_inputs(paths: Sequence[str | Path], preparation: Mapping[str, Any]) -> 
         *(partial(_prepared, read, row, name, preparation) for row, name in enumerate(names))
     )
     dtype = np.dtype(preparation.get("dtype", images[0].dtype))
-    return names, np.stack(images).astype(dtype if all(decode.fits(i, dtype) for i in images) else np.float32)
+    return names, np.stack(images).astype(
+        dtype if all(reading.fits(i, dtype) for i in images) else np.float32
+    )
 
 
 def is_vectors(preparation: Mapping[str, Any]) -> bool:
@@ -329,7 +378,7 @@ def _prepared(read: ReadCase, row: int, name: str, preparation: Mapping[str, Any
             "colour); convert the image as the training images were, or train with config.data.channels set."
         )
     dtype = np.dtype(preparation.get("dtype", image.dtype))
-    if not decode.same_depth(image.dtype, dtype):
+    if not reading.same_depth(image.dtype, dtype):
         raise UsageError(
             f"{name} is stored as {image.dtype}, the training images as {dtype}: their values are on other "
             "scales; convert the image to the bit depth of training."

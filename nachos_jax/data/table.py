@@ -68,6 +68,7 @@ class Cohort:
         cautions: sentences that must stand beside every estimate from these cases.
         outside: external cases, which are kept out of everything and tested once; None where there are none.
         weights: by name, those that every fit starts from where a pretrained network is trained on; else {}.
+        skipped: (name, why) of each case that cannot be read and was left out, see config.data.on_error.
     """
 
     table: CaseTable
@@ -79,6 +80,7 @@ class Cohort:
     cautions: tuple[str, ...] = ()
     outside: Cohort | None = None
     weights: Mapping[str, np.ndarray] = field(default_factory=dict)
+    skipped: tuple[tuple[str, str], ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:

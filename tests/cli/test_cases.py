@@ -134,7 +134,9 @@ def test_all_damaged_images_are_named(tried: Tried, tmp_path: Path):
     says(tried("csv", "d/cases.csv"), "line 5 (003.png)", "line 7 (005.png)", "line 23 (021.png)")
     for i in range(1, 24):
         (tmp_path / f"d/{i:03d}.png").write_bytes(b"no image")
-    says(tried("csv", "d/cases.csv"), "line 12 (010.png)", "There may be more")
+    says(
+        tried("csv", "d/cases.csv"), "line 3 (001.png)", "line 25 (023.png)", "23 of 24 images cannot be read"
+    )
 
 
 def test_a_strip_is_resized_and_what_claims_too_much_is_refused(tried: Tried, tmp_path: Path):

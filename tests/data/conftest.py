@@ -49,6 +49,7 @@ def config(tmp_path: Path) -> Callable[..., DataConfig]:
         aspect="stretch",
         facing="",
         subset=1.0,
+        on_error="stop",
         cache=str(tmp_path / "cache"),
         residency="auto",
         window=16384,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.data import decode, jpeg, sources
+from nachos_jax.data import cache, jpeg, sources
 from nachos_jax.data.image_files import is_image, read_files, read_image
 from nachos_jax.data.pixels import Pixels
 
@@ -229,7 +229,7 @@ def test_all_damaged_images_are_told_at_once(damaged: Sequence[int], tmp_path: P
     as_stored = {"height": 0, "width": 0, "channels": 0, "aspect": "stretch"}
     pixels = Pixels(6, lambda row: str(files[row]), lambda: read_files(files))
     for read in (
-        lambda: decode.decode(pixels, as_stored, np.empty),
+        lambda: cache.in_memory(pixels, as_stored),
         lambda: sources.read_inputs(files, as_stored),
     ):
         with pytest.raises(UsageError) as caught:

@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from nachos_jax.core.errors import UsageError
+from nachos_jax.data.cropping import foreground_box, otsu
 from nachos_jax.data.preparation import prepare
 
 SIDES = st.integers(1, 24)
@@ -42,7 +43,7 @@ def test_the_brighter_half_faces_the_side_wanted(image: np.ndarray, side: str):
     assert left == right or np.array_equal(turned, got), "mirror images of one breast become one"
 
 
-@given(images(), SIDES, SIDES, st.sampled_from([0, 1, 3]), st.sampled_from(["stretch", "pad", "fit"]))
+@given(images(), SIDES, SIDES, st.sampled_from([0, 1, 3]), st.sampled_from(["stretch", "pad", "fit", "crop"]))
 def test_shape_dtype_and_range(image: np.ndarray, height: int, width: int, channels: int, aspect: str):
     got = prepare(image, wanted(height, width, channels, aspect))
     assert got.shape == (height, width, channels or image.shape[2])
@@ -59,7 +60,7 @@ def test_nothing_asked_changes_nothing(image: np.ndarray):
     assert prepare(image, wanted(*image.shape)) is image
 
 
-@given(images(), st.floats(0.001, 50), SIDES, SIDES, st.sampled_from(["stretch", "pad", "fit"]))
+@given(images(), st.floats(0.001, 50), SIDES, SIDES, st.sampled_from(["stretch", "pad", "fit", "crop"]))
 def test_constant_images_stay_constant(image: np.ndarray, value: float, height: int, width: int, aspect: str):
     flat = np.full(image.shape, value, np.float32)
     np.testing.assert_allclose(prepare(flat, wanted(height, width, 0, aspect)), value, rtol=1e-5)
@@ -183,3 +184,28 @@ def test_a_strip_takes_no_more_memory_than_itself_and_the_target():
     tracemalloc.stop()
     assert (got[40:, 31] == 200).all()
     assert got.sum() == got[:, 31].sum()
+
+
+def test_crop_keeps_what_is_no_background_with_a_margin():
+    image = RNG.integers(0, 8, (100, 120, 1), np.uint8)
+    image[20:60, 30:90] = 180
+    image[30:50, 40:80] = 3  # dark and enclosed, as lungs are
+    image[5, 5] = 255  # a speck
+    assert foreground_box(image) == (slice(18, 62), slice(27, 93))
+    got = prepare(image, wanted(44, 66, 0, "crop"))
+    np.testing.assert_array_equal(got, image[18:62, 27:93])
+    signed = image.astype(np.int16) * 10 - 1024
+    assert foreground_box(signed) == foreground_box(image)
+
+
+def test_crop_without_foreground_keeps_the_image():
+    flat = np.full((7, 9, 1), 5, np.uint8)
+    assert foreground_box(flat) == (slice(0, 7), slice(0, 9))
+
+
+def test_otsu_equals_scikit_image():
+    filters = pytest.importorskip("skimage.filters", reason="scikit-image is not installed")
+    gray = (
+        np.concatenate([RNG.normal(40, 9, 3000), RNG.normal(150, 20, 1000)]).clip(0, 255).astype(np.float32)
+    )
+    assert otsu(gray) == pytest.approx(filters.threshold_otsu(gray), abs=1e-3)

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import selectors
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.engine.hosted.fitting import Order
 from nachos_jax.engine.hosted.worker import INPUTS, TARGETS
+from nachos_jax.runtime import processes
 
-_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+_THREADS: tuple[str, ...] = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_ONE_THREAD = {name: "1" for name in _THREADS}
 """A process fits with one thread: the processes are as many as the cores, and sums keep their order."""
 
 
@@ -46,7 +46,7 @@ class Processes:
         self._free = [self._kept.enter_context(_process(self.folder)) for _ in range(count)]
         self._busy: dict[int, subprocess.Popen[str]] = {}  # by the number of the order
         for process in self._free:
-            self._ready.register(_pipe(process.stdout), selectors.EVENT_READ)
+            self._ready.register(processes.pipe(process.stdout), selectors.EVENT_READ)
 
     @property
     def free(self) -> int:
@@ -66,7 +66,7 @@ class Processes:
         np.savez(self.folder / f"{number:06d}.npz", **arrays)  # type: ignore[arg-type]
         self._busy[number] = process
         try:
-            print(json.dumps({"number": number, **what}), file=_pipe(process.stdin), flush=True)
+            print(json.dumps({"number": number, **what}), file=processes.pipe(process.stdin), flush=True)
         except BrokenPipeError:
             raise self._lost(process) from None
 
@@ -86,7 +86,7 @@ class Processes:
         self._kept.close()
 
     def _result(self, process: subprocess.Popen[str]) -> tuple[int, np.ndarray | str]:
-        line = _pipe(process.stdout).readline()
+        line = processes.pipe(process.stdout).readline()
         if not line:
             raise self._lost(process)
         told = json.loads(line)
@@ -107,19 +107,4 @@ class Processes:
 
 
 def _process(folder: Path) -> subprocess.Popen[str]:
-    module = "nachos_jax.engine.hosted.worker"
-    # Not from the working directory, where files of the user may be called like modules.
-    paths = [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", module, str(folder)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **_ONE_THREAD, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
-        start_new_session=True,  # Ctrl-C is for who has started it
-    )
-
-
-def _pipe(stream: IO[str] | None) -> IO[str]:
-    assert stream is not None
-    return stream
+    return processes.start("nachos_jax.engine.hosted.worker", [str(folder)], _ONE_THREAD)

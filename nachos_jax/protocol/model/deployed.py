@@ -14,7 +14,7 @@ import numpy as np
 from safetensors.numpy import load as load_arrays
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.data import decode, features, sources
+from nachos_jax.data import decode, features, reading, sources
 from nachos_jax.data.pixels import check_stack, narrowed
 from nachos_jax.data.volumes import WAYS, WHOLE
 from nachos_jax.models.zoo import backbone as backbones
@@ -221,7 +221,7 @@ class DeployedModel:
         check_stack(images.shape, images.dtype, "images", WHOLE if len(wanted) == 4 else "")
         given, dtype = images.dtype, np.dtype(self._prepared.get("dtype", images.dtype))
         images = _stored(images, dtype)
-        if not decode.same_depth(images.dtype, dtype):
+        if not reading.same_depth(images.dtype, dtype):
             raise UsageError(
                 f"images are stored as {given}, the training images as {dtype}: their values are on other "
                 f"scales; pass pixels as they were in training, images.astype('{dtype}') if yours are on "
@@ -389,7 +389,7 @@ def _stored(images: np.ndarray, dtype: np.dtype) -> np.ndarray:
     say nothing of the scale.
     """
     silent = images.dtype.kind in "biu" and images.dtype not in (np.uint8, np.uint16, np.int16)
-    if silent and images.size and decode.fits(images, dtype):
+    if silent and images.size and reading.fits(images, dtype):
         return images.astype(dtype)
     return images.astype(np.float32) if silent and dtype != np.uint8 else narrowed(images)
 

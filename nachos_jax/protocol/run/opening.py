@@ -227,6 +227,7 @@ def _identity(run: Run) -> dict[str, Any]:
         "command": environment.command(),
         "versions": environment.versions(),
         "warnings": list(run.warnings),
+        **({"skipped": [list(one) for one in run.cohort.skipped]} if run.cohort.skipped else {}),
     }
 
 

@@ -84,6 +84,7 @@ def _data(evidence: Evidence) -> dict[str, Any]:
         "classes": list(evidence.classes),
         "counts": dict(run["counts"]),
         "hash": run["cases"],
+        **({"skipped": run["skipped"]} if run.get("skipped") else {}),
     }
 
 

@@ -1,0 +1,215 @@
+"""Who decodes: threads of this process, or processes of their own, which a crashing decoder ends alone."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import json
+import selectors
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import numpy as np
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.data.pixels import Pixels, ReadCase
+from nachos_jax.data.reading import Opening, Told, read_rows
+from nachos_jax.runtime import cores, processes
+
+Rows = Sequence[int]
+FEW = 200
+"""Cases below which starting processes costs more than it saves."""
+PLAIN = (".png", ".jpg", ".jpeg")
+"""Formats whose decoders check what they are given; those of others have crashed."""
+PATIENCE = 300.0
+"""Seconds that an order may take; one that takes longer is tried case by case, and then refused."""
+_CURE = "replace the file by an intact one, or drop its row"
+_THREADS: tuple[str, ...] = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_ONE_THREAD = {name: "1" for name in _THREADS}
+
+
+class Crew(Protocol):
+    """Decodes blocks of rows."""
+
+    def told(self, blocks: Iterable[Rows], images: np.ndarray | None) -> Iterator[list[Told]]:
+        """What became of each block, in their order; the caller may stop at any of them."""
+        ...
+
+
+@contextlib.contextmanager
+def crew(pixels: Pixels, preparation: Mapping[str, Any]) -> Iterator[Crew]:
+    """Processes where they can open the files and are worth their start, else threads."""
+    plain = all(file.suffix.lower() in PLAIN for file in pixels.files)
+    if isinstance(pixels.open, Opening) and (pixels.count >= FEW or not plain):
+        with Processes(min(64, cores.available()), pixels.open, preparation) as several:
+            yield several
+    else:
+        yield Threads(pixels.open(), preparation)
+
+
+@dataclasses.dataclass(frozen=True)
+class Threads:
+    """Threads of this process.
+
+    Attributes:
+        read: reads a case.
+        preparation: see `preparation.prepare`.
+    """
+
+    read: ReadCase
+    preparation: Mapping[str, Any]
+
+    def told(self, blocks: Iterable[Rows], images: np.ndarray | None) -> Iterator[list[Told]]:
+        """As `Crew`."""
+        if images is None:  # the caller looks for one, and most often stops at the first
+            yield from (read_rows(self.read, rows, self.preparation, None) for rows in blocks)
+            return
+        pool = ThreadPoolExecutor(min(16, cores.available()))
+        try:
+            yield from pool.map(lambda rows: read_rows(self.read, rows, self.preparation, images), blocks)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+@dataclasses.dataclass(eq=False)
+class _Worker:
+    process: subprocess.Popen[str]
+    errors: IO[bytes]
+    number: int = -1
+    rows: Rows = ()
+    since: float = 0.0
+    answered: bool = False
+
+
+class Processes:
+    """Processes of their own, started as they are needed; a context that ends them.
+
+    Args:
+        count: how many at most.
+        opening: of the cases.
+        preparation: see `preparation.prepare`.
+    """
+
+    def __init__(self, count: int, opening: Opening, preparation: Mapping[str, Any]):
+        self._count, self._opening, self._preparation = count, opening, preparation
+        self._kept = contextlib.ExitStack()
+        self._workers: list[_Worker] = []
+
+    def __enter__(self) -> Processes:
+        self._ready = self._kept.enter_context(selectors.DefaultSelector())
+        folder = Path(self._kept.enter_context(tempfile.TemporaryDirectory(prefix="nachos_jax_")))
+        self._order = folder / "what.json"
+        what = {"opening": dataclasses.asdict(self._opening), "preparation": dict(self._preparation)}
+        self._order.write_text(json.dumps(what), encoding="utf-8")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in list(self._workers):
+            self._end(worker)
+        self._kept.close()
+
+    def told(self, blocks: Iterable[Rows], images: np.ndarray | None) -> Iterator[list[Told]]:
+        """As `Crew`; the array, where there is one, is a memory map that the processes open too."""
+        into = "" if images is None else str(images.filename)  # type: ignore[attr-defined]
+        count = 1 if images is None else self._count
+        numbered, coming = enumerate(blocks), None
+        done: dict[int, list[Told]] = {}
+        try:
+            for number in itertools.count():
+                while number not in done:
+                    # Not far ahead, so that what is done and not yet told stays little.
+                    if coming is None and len(done) < 8 * count:
+                        coming = next(numbered, None)
+                    free = self._free(count) if coming else None
+                    if coming and free:
+                        self._send(free, *coming, into)
+                        coming = None
+                    elif any(worker.rows for worker in self._workers):
+                        self._hear(done, images)
+                    else:
+                        return
+                yield done.pop(number)
+        finally:
+            for worker in [worker for worker in self._workers if worker.rows]:
+                self._end(worker)
+
+    def _free(self, count: int) -> _Worker | None:
+        """A process without an order, started if there may be one more."""
+        for worker in self._workers:
+            if not worker.rows:
+                return worker
+        if len(self._workers) >= count:
+            return None
+        errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed when the process ends)
+        module = "nachos_jax.data.decode_worker"
+        worker = _Worker(processes.start(module, [str(self._order)], _ONE_THREAD, errors), errors)
+        self._workers.append(worker)
+        self._ready.register(processes.pipe(worker.process.stdout), selectors.EVENT_READ, worker)
+        return worker
+
+    def _send(self, worker: _Worker, number: int, rows: Rows, into: str) -> None:
+        worker.number, worker.rows, worker.since = number, rows, time.monotonic()
+        with contextlib.suppress(BrokenPipeError):  # its end is heard
+            order = json.dumps({"rows": list(rows), "into": into})
+            print(order, file=processes.pipe(worker.process.stdin), flush=True)
+
+    def _hear(self, done: dict[int, list[Told]], images: np.ndarray | None) -> None:
+        """Waits for answers, of which a process gives one an order."""
+        heard = [key.data for key, _ in self._ready.select(1.0)]
+        for worker in heard:
+            line = processes.pipe(worker.process.stdout).readline()
+            if line:
+                done[worker.number] = [_read(one) for one in json.loads(line)]
+                worker.rows, worker.answered = (), True
+            else:
+                self._lost(worker, done, images)
+        late = time.monotonic() - PATIENCE
+        for worker in [one for one in self._workers if one.rows and one.since < late]:
+            self._lost(worker, done, images, late=True)
+
+    def _lost(
+        self, worker: _Worker, done: dict[int, list[Told]], images: np.ndarray | None, late: bool = False
+    ) -> None:
+        """Refuses the case that a process was lost with; of several, each is tried alone."""
+        code, last = self._end(worker, 0.0 if late else 10.0)
+        if code > 0 and not worker.answered:
+            raise UsageError(f"a process that decodes images cannot start ({last or code}).")
+        if len(worker.rows) == 1:
+            why = f"was still at work after {PATIENCE:.0f} s" if late else f"has crashed ({_name(code)})"
+            done[worker.number] = [Told(worker.rows[0], f"its decoder {why}; {_CURE}")]
+        elif worker.rows:
+            with Processes(1, self._opening, self._preparation) as alone:
+                singly = alone.told([[row] for row in worker.rows], images)
+                done[worker.number] = [one for block in singly for one in block]
+
+    def _end(self, worker: _Worker, seconds: float = 0.0) -> tuple[int, str]:
+        """Ends a process that has so long to end by itself; its exit status and its last words."""
+        process = worker.process
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+        process.kill()
+        code = process.wait()
+        self._workers.remove(worker)
+        self._ready.unregister(processes.pipe(process.stdout))
+        for stream in (process.stdin, process.stdout):
+            with contextlib.suppress(OSError):
+                processes.pipe(stream).close()
+        with worker.errors as errors:
+            errors.seek(0)
+            return code, errors.read()[-2000:].decode(errors="replace").strip().rpartition("\n")[2]
+
+
+def _name(code: int) -> str:
+    """What ended a process."""
+    return signal.Signals(-code).name if code < 0 else f"exit status {code}"
+
+
+def _read(told: Mapping[str, Any]) -> Told:
+    return Told(**{**told, "stored": tuple(told["stored"]), "shape": tuple(told["shape"])})

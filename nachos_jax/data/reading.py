@@ -1,0 +1,108 @@
+"""Cases are read, prepared and put into the array of all, here or in another process."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.data.pixels import ReadCase
+from nachos_jax.data.preparation import prepare
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What another process can open too: a function by name, with arguments that JSON can hold.
+
+    Attributes:
+        module: where the function is.
+        name: of the function, which returns one that reads a case.
+        arguments: of the function.
+    """
+
+    module: str
+    name: str
+    arguments: Mapping[str, Any]
+
+    def __call__(self) -> ReadCase:
+        """The function that reads a case."""
+        return getattr(importlib.import_module(self.module), self.name)(**self.arguments)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What became of a case.
+
+    Attributes:
+        row: its number.
+        fault: why it cannot be read; "" if it can.
+        stored: its shape as stored.
+        shape: as prepared.
+        dtype: as prepared.
+        fits: whether it stands in the array now.
+    """
+
+    row: int
+    fault: str = ""
+    stored: tuple[int, ...] = ()
+    shape: tuple[int, ...] = ()
+    dtype: str = ""
+    fits: bool = False
+
+
+def read_rows(
+    read: ReadCase, rows: Sequence[int], preparation: Mapping[str, Any], images: np.ndarray | None
+) -> list[Told]:
+    """Reads cases, and writes those that fit into the array of all; None only looks at them."""
+    return [_told(read, row, preparation, images) for row in rows]
+
+
+def _told(read: ReadCase, row: int, preparation: Mapping[str, Any], images: np.ndarray | None) -> Told:
+    try:
+        stored = read(row)
+        fault = not_finite(stored)
+        if fault:
+            return Told(row, fault)
+        image = prepare(stored, preparation)
+    except UsageError as error:
+        return Told(row, str(error))
+    except MemoryError:
+        return Told(row, "it needs more memory than there is")
+    fitting = images is not None and _fits(image, images)
+    if images is not None and fitting:
+        images[row] = image
+    return Told(row, "", stored.shape, image.shape, image.dtype.str, fitting)
+
+
+def _fits(image: np.ndarray, images: np.ndarray) -> bool:
+    alike = image.shape == images.shape[1:] and same_depth(image.dtype, images.dtype)
+    return alike and fits(image, images.dtype)
+
+
+def not_finite(image: np.ndarray) -> str:
+    """What to say of pixels that are NaN or infinite; "" if there are none."""
+    bad = np.argwhere(~np.isfinite(image)) if image.dtype.kind == "f" else np.empty((0, 3))
+    if not len(bad):
+        return ""
+    return (
+        f"{len(bad)} pixel(s) are NaN or infinite (the first at row {bad[0][0]}, column {bad[0][1]}); mend "
+        "the image or drop the case."
+    )
+
+
+def same_depth(a: np.dtype, b: np.dtype) -> bool:
+    """Whether both dtypes hold 8-bit images, or neither does."""
+    return (a == np.uint8) == (b == np.uint8)
+
+
+def fits(image: np.ndarray, dtype: np.dtype) -> bool:
+    """Whether every value of the image can be stored as `dtype` without change."""
+    if np.can_cast(image.dtype, dtype):
+        return True
+    if dtype.kind == "f" or image.dtype.kind == "f":
+        return False
+    return bool(np.iinfo(dtype).min <= image.min() and image.max() <= np.iinfo(dtype).max)
