@@ -10,7 +10,7 @@ import pytest
 
 import nachos_jax
 from nachos_jax import api
-from nachos_jax.config.fields import WAIVER
+from nachos_jax.config.data_fields import WAIVER
 from nachos_jax.records.hold import held
 from tests import tiny
 from tests.fields import put

@@ -7,12 +7,11 @@ hyperparameters together.
 
 from __future__ import annotations
 
+from nachos_jax.config.data_fields import DATA
 from nachos_jax.config.field import Section, dictionaries, one_of, real, switch, text, texts, whole
 
-WAIVER = "one_case_per_subject"
 BY_SUBJECT = "subject"
 """The unit that every case table has."""
-IMPUTE = ("", "mean", "median")
 PACKINGS = ("vmap", "map", "blocks")
 LOWERINGS = ("lax", "custom", "slab", "fold", "shift", "im2col")
 
@@ -44,177 +43,6 @@ TASK = Section(
             "segmentation: GB of a fit that patch, depth, width and batch are planned for, by nnU-Net's "
             "reckoning (it plans for 8); less for a CPU",
             before=2.0,
-        ),
-    ),
-)
-
-DATA = Section(
-    "data",
-    "Where the cases come from and how their pixels are prepared.",
-    (
-        one_of(
-            "source",
-            "npz",
-            ("digits", "npz", "folder", "csv", "vectors", "arrays"),
-            '"folder": one sub-folder a class; "vectors": features from npz, csv, tsv or parquet; "digits": '
-            'embedded; "arrays": given from Python',
-        ),
-        text("path", "", "file or folder; relative to the working directory", no_result=True),
-        texts("include", "folder: patterns of the files to take, like '*.png'; () = all images", before=[]),
-        texts(
-            "exclude",
-            "folder: patterns of files to leave out, like '*_mask*'; vectors: of columns",
-            before=[],
-        ),
-        texts(
-            "features",
-            "vectors: patterns of the columns to take, like 'original_*'; () = the whole array of an npz",
-            before=[],
-        ),
-        one_of(
-            "impute",
-            "",
-            IMPUTE,
-            'vectors: what stands for a missing value, of the training cases of each fit; "" refuses them',
-            before="",
-        ),
-        text("image_key", "images", 'npz: array [N, H, W] or [N, H, W, 3]; csv: column "path" is used'),
-        text(
-            "label_key",
-            "labels",
-            'npz: array of labels; csv: column "label" is used; folder: expression, else first sub-folder',
-        ),
-        text("label_names_key", "label_names", "npz: array of class names, used when it is there"),
-        text("mask_key", "masks", "npz: array of masks, 0 = background (segmentation)", before="masks"),
-        text(
-            "shape_key", "shape", "npz: array of sides [N, axes], what lies beyond is cut off", before="shape"
-        ),
-        text(
-            "spacing_key", "spacing", "npz: array of mm a voxel [N, axes], used when there", before="spacing"
-        ),
-        one_of(
-            "spacing",
-            "",
-            ("", "mean", "median"),
-            'of masks and whole volumes: resampled to the mean or median of all headers; "" = as stored',
-            before="",
-        ),
-        texts("target_keys", "arrays or columns of the targets, where a task has several", before=[]),
-        text(
-            "subject_key",
-            "",
-            'npz: array, csv: column (default "subject"); folder: regular expression, one group',
-        ),
-        text("site_key", "", 'npz: array, csv: column (default "site"); folder: likewise'),
-        text("fold_key", "", 'npz: array, csv: column (default "fold"); folder: likewise'),
-        text(
-            "case_key",
-            "",
-            'vectors: array or column of the case names (default "case"; without it row numbers)',
-            before="",
-        ),
-        texts(
-            "external",
-            "values of site whose cases are kept out of everything and tested once, by each model",
-            before=[],
-        ),
-        one_of("subject", "", ("", WAIVER), "the waiver states that no subject has two cases"),
-        one_of(
-            "spellings",
-            "refuse",
-            ("refuse", "join", "apart"),
-            'of ids and labels, as P01 and p01, 1 and 1.0: "join" makes one of them, "apart" keeps each',
-            no_result=True,
-        ),
-        one_of(
-            "equal_images",
-            "refuse",
-            ("refuse", "accept"),
-            '"accept": as they are, like allow = ("duplicates", "contradictions")',
-            no_result=True,
-        ),
-        texts(
-            "allow",
-            'leakage that is accepted: "duplicates" (equal images of different subjects in different folds), '
-            '"contradictions" (equal images with different targets)',
-            before=[],
-            no_result=True,
-        ),
-        texts("classes", "class names in the order of the probabilities; () = sorted, all that are found"),
-        one_of(
-            "volume",
-            "",
-            ("", "whole", "middle", "mean", "max"),
-            'cases with depth: "whole", or an image of each: its middle slice, its mean or maximum along the '
-            'depth; "" = cases are images',
-            before="",
-        ),
-        whole("depth", 0, 0, 8192, "volumes: slices after resizing, beside height and width", before=0),
-        whole("height", 0, 0, 8192, "pixels after resizing; 0 = as stored, when all cases agree"),
-        whole("width", 0, 0, 8192, "likewise; set both or neither"),
-        one_of("channels", 0, (0, 1, 3), "1 = gray, 3 = colour; 0 = as stored, when all cases agree"),
-        one_of(
-            "aspect",
-            "stretch",
-            ("stretch", "pad", "crop"),
-            '"pad": resized within the size wanted, the rest is black; "crop": so, what is no background',
-        ),
-        one_of(
-            "on_error",
-            "stop",
-            ("stop", "skip"),
-            'images that cannot be read: "stop" lists them, "skip" leaves them out and says so everywhere',
-            before="stop",
-        ),
-        whole(
-            "frame",
-            -1,
-            -1,
-            99_999,
-            "of a multi-frame DICOM file or page of a TIFF, counted from 0; -1 refuses files with several",
-            before=-1,
-        ),
-        text(
-            "voi",
-            "",
-            'values shown as 0 to 255: "file" (VOI LUT or window of the DICOM header), "lung", "brain", '
-            '"bone", "soft" (of CT), or "(centre, width)"; "" = as stored',
-            before="",
-        ),
-        one_of(
-            "facing",
-            "",
-            ("", "left", "right"),
-            "side of the brighter half; images of the other side are mirrored, as of right and left breasts",
-            before="",
-        ),
-        real(
-            "subset",
-            1.0,
-            0.001,
-            1.0,
-            "share of the subjects that take part, for quick runs; a smaller one lies within a larger one",
-            before=1.0,
-        ),
-        one_of(
-            "residency",
-            "auto",
-            ("auto", "resident", "stream"),
-            '"resident" on each device, "stream" from disk; "auto" = resident if they fit',
-            no_result=True,
-        ),
-        whole(
-            "window",
-            16384,
-            1,
-            10**9,
-            "cases that are shuffled together; when streaming, two windows are on a device",
-        ),
-        text(
-            "cache",
-            "",
-            'folder of decoded pixels; "" = $XDG_CACHE_HOME/nachos_jax or ~/.cache/nachos_jax',
-            no_result=True,
         ),
     ),
 )
@@ -408,21 +236,3 @@ SECTIONS = (
 )  # fmt: skip
 FIELDS = {field.key: field for section in SECTIONS for field in section.fields}
 """All fields by key."""
-OF_IMAGES = (
-    "include",
-    "image_key",
-    "height",
-    "width",
-    "channels",
-    "aspect",
-    "on_error",
-    "facing",
-    "frame",
-    "voi",
-    "cache",
-    "volume",
-    "depth",
-)
-"""Fields of config.data that vectors have no use for."""
-OF_VECTORS = ("features", "impute", "case_key")
-"""Fields of config.data that images have no use for."""

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nachos_jax.config import priors, subgroups, windows
+from nachos_jax.config.data_fields import OF_IMAGES, OF_VECTORS
 from nachos_jax.config.field import check_type, flat, nested
-from nachos_jax.config.fields import BACKBONE, BY_SUBJECT, FIELDS, OF_IMAGES, OF_VECTORS, REPORT
+from nachos_jax.config.fields import BACKBONE, BY_SUBJECT, FIELDS, REPORT
 from nachos_jax.config.run_config import (
     BackboneConfig,
     DataConfig,

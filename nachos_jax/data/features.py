@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nachos_jax.config.fields import IMPUTE, WAIVER
+from nachos_jax.config.data_fields import IMPUTE, WAIVER
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import expanded

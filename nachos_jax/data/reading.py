@@ -88,9 +88,11 @@ def not_finite(image: np.ndarray) -> str:
     bad = np.argwhere(~np.isfinite(image)) if image.dtype.kind == "f" else np.empty((0, 3))
     if not len(bad):
         return ""
+    *piece, row, column, _ = bad[0].tolist()
+    at = "".join(f"slice {number}, " for number in piece)
     return (
-        f"{len(bad)} pixel(s) are NaN or infinite (the first at row {bad[0][0]}, column {bad[0][1]}); mend "
-        "the image or drop the case."
+        f"{len(bad)} pixel(s) are NaN or infinite (the first at {at}row {row}, column {column}); mend the "
+        "image or drop the case."
     )
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from nachos_jax.config.fields import FIELDS, WAIVER
+from nachos_jax.config.data_fields import WAIVER
+from nachos_jax.config.fields import FIELDS
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.config.windows import OF_FILE, spelled
 from nachos_jax.core.errors import UsageError

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nachos_jax import default_config
+from nachos_jax.config.data_fields import WAIVER
 from nachos_jax.config.field import KINDS
-from nachos_jax.config.fields import WAIVER
 from nachos_jax.configs import base
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import AUGMENTATION, FLIP_DEPTH, Hyperparameter, active, of_task

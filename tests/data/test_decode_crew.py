@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nachos_jax.config.fields import WAIVER
+from nachos_jax.config.data_fields import WAIVER
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import decode, decode_crew, sources

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import nachos_jax
-from nachos_jax.config.fields import WAIVER
+from nachos_jax.config.data_fields import WAIVER
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import sources

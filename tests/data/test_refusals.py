@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from nachos_jax import cohort_from_arrays
-from nachos_jax.config.fields import WAIVER
+from nachos_jax.config.data_fields import WAIVER
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import sources

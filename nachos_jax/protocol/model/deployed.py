@@ -16,9 +16,10 @@ from safetensors.numpy import load as load_arrays
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import decode, features, reading, sources
 from nachos_jax.data.pixels import check_stack, narrowed
-from nachos_jax.data.volumes import WAYS, WHOLE
+from nachos_jax.data.volumes import WHOLE
 from nachos_jax.models.zoo import backbone as backbones
 from nachos_jax.models.zoo.backbone import Backbone
+from nachos_jax.protocol.model import description as description_file
 from nachos_jax.protocol.model import mask_arrays, mask_facts, networks, shipped
 from nachos_jax.protocol.model.export import FORMAT, NAME
 from nachos_jax.protocol.model.networks import Architecture, Predicted, Weights
@@ -26,11 +27,6 @@ from nachos_jax.protocol.model.segmenter import Segmenter, segmenter
 from nachos_jax.records import seal
 from nachos_jax.records.decode import parse
 
-SIDE = 2**16
-"""Pixels along a side, or channels, beyond which no model goes."""
-
-SIDES = ("depth", "height", "width")
-"""Of a case, where its preparation has them."""
 CURE = "run `nachos deploy` again to write it anew"
 
 
@@ -272,7 +268,7 @@ def predicted(description: Mapping[str, Any]) -> Predicted:
     elif tuned := _tuned(description):
         shape = (tuned["height"], tuned["width"], *shape)
     elif not sources.is_vectors(preparation):
-        shape = (*(int(preparation[side]) for side in SIDES if side in preparation), *shape)
+        shape = (*(int(preparation[side]) for side in description_file.SIDES if side in preparation), *shape)
     return Predicted(description.get("task", "classification"), tuple(description["classes"]), shape)
 
 
@@ -295,46 +291,13 @@ def _description(folder: Path) -> dict[str, Any]:
         known = description["format"]
         seal.check(text, NAME, needed=seal.KEY in description)  # older versions wrote none
         if known == FORMAT:
-            _check(description)
+            description_file.check(description)
             mask_facts.check(description)
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{file} is damaged ({error}): {CURE}.") from error
     if known != FORMAT:
         raise UsageError(f"{file} has format {known!r} and this version reads {FORMAT}: update nachos_jax.")
     return description
-
-
-def _check(description: Mapping[str, Any]) -> None:
-    """Raises ValueError naming the first field needed that is missing or of another kind."""
-    needed = {"classes": list, "channels": int, "hparams": dict, "precision": str, "preparation": dict}
-    for name, kind in {**needed, "weights": list, "weights_sha256": list}.items():
-        if not isinstance(description.get(name), kind) or not description[name]:
-            raise ValueError(f"its field {name!r} is missing or empty")
-    preparation = description["preparation"]
-    if sources.is_vectors(preparation):
-        features.check_preparation(preparation, description["channels"])
-        sizes = [description["channels"]]
-    else:
-        for name in ("height", "width", "channels", "aspect"):
-            if name not in preparation:
-                raise ValueError(f"its preparation has no {name!r}")
-        sizes = [description["channels"], *(preparation[name] for name in SIDES if name in preparation)]
-        _check_volume(preparation)
-    if not all(type(size) is int and 0 < size <= SIDE for size in sizes):
-        raise ValueError(f"its channels, height and width are {sizes}")
-    if not all(type(name) is str for name in description["classes"]):
-        raise ValueError("its classes are no names")
-    if len(description["weights"]) != len(description["weights_sha256"]):
-        raise ValueError("it has not one hash for each weights file")
-    if any(type(name) is not str or Path(name).name != name for name in description["weights"]):
-        raise ValueError("its weights lie outside of its folder")
-
-
-def _check_volume(preparation: Mapping[str, Any]) -> None:
-    """Raises ValueError where what is said of volumes does not fit together."""
-    volume = preparation.get("volume", "")
-    if volume not in ("", *WAYS) or ("depth" in preparation) != (volume == WHOLE):
-        raise ValueError(f"its volume is {volume!r}")
 
 
 def _networks(folder: Path, description: Mapping[str, Any]) -> Iterator[Network]:
