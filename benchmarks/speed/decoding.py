@@ -112,7 +112,7 @@ def write(folder: Path, count: int, side: int) -> None:
     """PNG files of enlarged digits with noise."""
     from sklearn.datasets import load_digits
 
-    digits = load_digits().images
+    digits = load_digits(return_X_y=True)[0].reshape(-1, 8, 8)
     rng = np.random.default_rng(0)
     for number in range(count):
         small = Image.fromarray((digits[number % len(digits)] * 15).astype(np.uint8))

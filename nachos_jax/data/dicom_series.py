@@ -14,10 +14,10 @@ import pydicom
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import dicom, dicom_header, dicom_places
 from nachos_jax.data.checks import listed
-from nachos_jax.data.reading import fits
 from nachos_jax.data.dicom_values import groups
 from nachos_jax.data.image_files import is_dicom
 from nachos_jax.data.pixels import check_volume
+from nachos_jax.data.reading import fits
 
 Spacing = tuple[float, float, float]
 _TAGS = (

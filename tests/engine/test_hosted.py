@@ -233,6 +233,7 @@ def test_files_of_the_working_directory_are_no_modules_and_a_full_disk_is_told(d
     try:
         processes.send(1, {**what, "outcome": "classes"}, order(TRAINING, ASKED, data[0]))
         ((_, found),) = processes.ended(60.0)
+        assert isinstance(found, np.ndarray)
         assert found.shape == (len(ASKED), 3)
         (processes.folder / "000002.npy").symlink_to("/dev/full")
         processes.send(2, {**what, "outcome": "classes"}, order(TRAINING, ASKED, data[0]))

@@ -12,7 +12,6 @@ import json
 import logging
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -23,6 +22,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import digest
 from nachos_jax.data import cache, sources, subset
 from nachos_jax.data.constant import Constant
+from nachos_jax.data.decode import Images
 from nachos_jax.data.store import Dense
 from nachos_jax.data.table import Cohort
 from nachos_jax.data.vectors import Vectors
@@ -148,11 +148,11 @@ def _features(config: RunConfig, images: np.ndarray, backbone: Backbone) -> np.n
     """[N, ...] float16, from the cache if it is there: keyed by pixels, weights, layer and preparation."""
     key = digest(["features", 1, cache.pixel_digest(images), backbone.identity], length=32)
 
-    def build(allocate: Callable[..., np.ndarray]) -> tuple[np.ndarray, cache.Sizes]:
+    def build(allocate: Callable[..., np.ndarray]) -> Images:
         out = allocate((len(images), *backbone.shape), np.dtype(np.float16))
         with _Told(len(images)) as told:
             backbone.features(images, out, told.show)
-        return out, Counter()
+        return Images(out)
 
     return cache.decoded(cache.folder(config.data.cache), key, build).images
 
