@@ -29,7 +29,8 @@ def drawn(evidence: Evidence, summary: Mapping[str, Any]) -> Figure | None:
     shown.append(_row("external", "mean prediction", counts, together, together["interval"]))
     for row in beyond["by_site"]:
         of = row["cases"], row["subjects"]
-        shown.append(_row("mean prediction by site", row["site"], of, row, row["interval"]))
+        qualified = "*" if row["value"] is not None and row["note"] else ""
+        shown.append(_row("mean prediction by site", row["site"] + qualified, of, row, row["interval"]))
     inside = summary["metrics"][name]
     first = (*inside["intervals"], None)[0]
     tested = progress["cases_tested"], progress["subjects_tested"]
