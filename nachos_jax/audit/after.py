@@ -55,14 +55,15 @@ def finished(workdir: str, names: Sequence[str], targets: np.ndarray) -> RunDire
     cases = directory.cases()
     if directory.run() is None or cases is None:
         raise readable.no_run(directory)
-    if set(cases.names.tolist()) != set(names):
+    if not set(cases.names.tolist()) <= set(names):  # a part of them, or all but external ones, will do
         raise UsageError(
             f"--workdir={workdir} holds a run over other cases than the config names: mend one of both."
         )
     known = dict(zip(cases.names.tolist(), cases.targets, strict=True))
-    told = np.asarray([known[name] for name in names], np.float64)
+    rows = [row for row, name in enumerate(names) if name in known]
+    told = np.asarray([known[names[row]] for row in rows], np.float64)
     # Rows of an npz file are named by number: other data of the same size have the same names.
-    if not np.array_equal(told, np.asarray(targets, np.float64), equal_nan=True):
+    if not np.array_equal(told, np.asarray(targets, np.float64)[rows], equal_nan=True):
         raise UsageError(
             f"--workdir={workdir} holds a run over other targets than the config's data have: name the data "
             "of that run, or a run on these."

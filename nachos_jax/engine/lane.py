@@ -200,7 +200,8 @@ def balanced(
     key = rng.key(told.streams, Purpose.DRAW, told.epoch * windows + window)
     often = often[order]  # in random order, so that equal shares round alike for all
     count = jnp.sum(often > 0, dtype=jnp.int32)
-    ends = jnp.cumsum(often) * (count.astype(jnp.float32) / jnp.maximum(jnp.sum(often), 1e-30))
+    sums = jnp.cumsum(often)
+    ends = sums * (count.astype(jnp.float32) / jnp.maximum(sums[-1], 1e-30))
     places = jnp.arange(spec.window, dtype=jnp.float32) + jax.random.uniform(key)
     found = jnp.searchsorted(ends, places, side="right")
     drawn = order[jnp.minimum(found, jnp.maximum(count, 1) - 1)]
@@ -227,6 +228,8 @@ def train_step(
         gradients = optimizer.clipped(gradients, told.traced["gradient_clip"])
     learning_rate = schedule.rate(step, told.steps, float(spec.horizon), told.traced, told.fallen)
     rates = jax.tree.map(lambda f: learning_rate * f, factors) if factors else learning_rate
+    if factors and spec.family == "adam" and "tuned.head_epochs" in told.traced:
+        rates = pretrained.released(rates, spec.factors, told.traced, step, told.steps)
     params, moments = optimizer.update(
         spec.family, gradients, state.moments, state.params, rates, told.traced
     )

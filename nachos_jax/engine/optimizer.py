@@ -46,15 +46,20 @@ def update(
         (parameters, state) after it. Weight decay acts on all parameters, as in PyTorch's optimisers;
         AdamW's is decoupled from the moments (Loshchilov and Hutter 2019).
     """
+    each = learning_rate if isinstance(learning_rate, dict) else jax.tree.map(lambda _: learning_rate, params)
     coupled = traced["weight_decay"] * (1.0 - traced["decoupled"])
-    gradients = jax.tree.map(lambda g, p: g + coupled * p, gradients, params)
+    if isinstance(learning_rate, dict):  # what has no rate yet keeps its moments at 0
+        gradients = jax.tree.map(
+            lambda g, p, f: g + jnp.where(f > 0, coupled * p, 0.0), gradients, params, each
+        )
+    else:
+        gradients = jax.tree.map(lambda g, p: g + coupled * p, gradients, params)
     with jax.numpy_dtype_promotion("standard"):  # Optax raises float decays to an integer count
         steps, state = _rule(family, traced).update(gradients, state)
     if family == "sgd":
         ahead = jax.tree.map(lambda g, v: g + traced["momentum"] * v, gradients, steps)
         steps = jax.tree.map(lambda a, v: jnp.where(traced["nesterov"] > 0, a, v), ahead, steps)
     decoupled = traced["weight_decay"] * traced["decoupled"]
-    each = learning_rate if isinstance(learning_rate, dict) else jax.tree.map(lambda _: learning_rate, params)
     params = jax.tree.map(lambda p, u, rate: p - rate * (u + decoupled * p), params, steps, each)
     return params, state
 

@@ -28,6 +28,31 @@ def only_trained(gradients: Any, factor: Any) -> Any:
     return jax.tree.map(lambda g, f: jnp.where(f > 0, g, jnp.zeros_like(g)), gradients, factor)
 
 
+def released(rates: dict[str, Any], of: Factors, traced: Mapping[str, Any], step: Any, steps: Any) -> Any:
+    """Rates of Adam that count the steps of layers which waited while the head was trained alone.
+
+    Adam divides its moments by what is missing of them after so many steps (Kingma and Ba 2015, algorithm
+    1). Of layers whose moments began later that is another number, or their first steps would be up to four
+    times too long.
+
+    Args:
+        rates: of `factors`, times the learning rate.
+        of: names the pretrained parameters.
+        traced: scalars `beta1`, `beta2` and `tuned.head_epochs`.
+        step: int32 scalar, steps of the fit done.
+        steps: int32 scalar, steps an epoch.
+    """
+    done = (step + 1).astype(jnp.float32)
+    own = jnp.maximum(done - traced["tuned.head_epochs"] * steps.astype(jnp.float32), 1.0)
+    first, second = traced["beta1"], traced["beta2"]
+    longer = (1 - first**done) / (1 - first**own) * jnp.sqrt((1 - second**own) / (1 - second**done))
+    known = of(traced, step // steps)
+    return {
+        module: jax.tree.map(lambda rate: rate * longer, below) if module in known else below
+        for module, below in rates.items()
+    }
+
+
 def digest(params: Mapping[str, Mapping[str, np.ndarray]]) -> str:
     """SHA-256 of pretrained parameters of one lane, nested by module and name, in the order of the names."""
     sha = hashlib.sha256()

@@ -31,14 +31,15 @@ class Rule:
     kind: str
     event: int = 1
 
-    def truth(self, values: np.ndarray) -> np.ndarray:
+    def truth(self, values: np.ndarray, power: float = 1.0) -> np.ndarray:
         """What is true of a unit of n cases: the event if any has it, a label if any is known to have it.
 
         Args:
             values: [n, ...] of its cases. Of several classes they must agree; see `mixed`.
+            power: of numbers, which are pooled as their predictions are.
         """
         if self.kind == "number":
-            return values.mean(axis=0)
+            return self.predicted(values, power)
         if self.kind == "labels":
             known = ~np.isnan(values)
             return np.where(known.any(axis=0), np.where(known, values, 0.0).max(axis=0), np.nan)

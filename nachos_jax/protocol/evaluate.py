@@ -62,6 +62,7 @@ def evaluate(
     crew = crews.gather(run, party)
     ending = protocol.ending(done, functools.partial(_test, run))
     Conductor(run, studies, crew, ending, Progress("evaluate", quiet)).conduct()
+    external.test_folds(run)  # not before, while lanes fill the devices
     return run
 
 
@@ -88,4 +89,3 @@ def _test(run: Run, study: Study, record: FitRecord) -> None:
             values=tested.values,
         )
     )
-    external.test_folds(run)

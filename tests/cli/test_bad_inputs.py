@@ -132,7 +132,7 @@ FIELDS = {
         "did you mean --config.training.learning_rate?",
     ],
     "epochs=1": ["--config.epochs: there is no such field", "`nachos config` lists"],
-    "training=3": ["--config.training is a section", "--config.training.batch_size"],
+    "training=3": ["--config.training is a section", "--config.training.balanced_sampling"],
     "training.epochs=ten": ["--config.training.epochs=ten", "must be a whole number"],
     "training.epochs=1.5": ["--config.training.epochs=1.5", "must be a whole number"],
     "training.epochs=": ["--config.training.epochs=", "must be a whole number"],

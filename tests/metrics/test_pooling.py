@@ -57,6 +57,7 @@ def test_labels_and_numbers():
     np.testing.assert_allclose(Rule("labels").predicted(values, math.inf), [0.6, 0.4, 0.5])
     number = Rule("number")
     assert number.truth(np.asarray([1.0, 3.0])) == 2
+    assert number.truth(np.asarray([1.0, 3.0]), math.inf) == 3, "as the prediction of the largest"
     assert (
         number.predicted(np.asarray([1.0, 3.0]), 1.0),
         number.predicted(np.asarray([1.0, 3.0]), math.inf),

@@ -94,6 +94,7 @@ class DeployedModel:
         images = self._fitting(images)
         if self._backbone:
             images = self._backbone.features(images).astype(np.float32)
+        batch = min(batch, self._networks[0].architecture.task.held_batch)
         parts = [self._batch(images[i : i + batch], batch) for i in range(0, len(images), batch)]
         return np.concatenate([*parts, np.empty((0, len(self.classes)), np.float32)])
 
@@ -169,6 +170,7 @@ class DeployedModel:
         images, classes = self._fitting(images), np.asarray(classes, np.int32)
         maps = np.zeros(images.shape[:-1], np.float32)
         peaks = np.zeros(len(images), np.float32)
+        batch = min(batch, self._networks[0].architecture.task.held_batch)
         for start in range(0, len(images), batch):
             part = slice(start, start + batch)
             told = (_filled_up(images[part], batch), _filled_up(classes[part], batch))

@@ -31,7 +31,7 @@ def check(description: Mapping[str, Any]) -> None:
             if name not in preparation:
                 raise ValueError(f"its preparation has no {name!r}")
         sizes = [description["channels"], *(preparation[name] for name in SIDES if name in preparation)]
-        _check_volume(preparation)
+        _check_volume(description)
     if not all(type(size) is int and 0 < size <= SIDE for size in sizes):
         raise ValueError(f"its channels, height and width are {sizes}")
     if not all(type(name) is str for name in description["classes"]):
@@ -42,8 +42,11 @@ def check(description: Mapping[str, Any]) -> None:
         raise ValueError("its weights lie outside of its folder")
 
 
-def _check_volume(preparation: Mapping[str, Any]) -> None:
+def _check_volume(description: Mapping[str, Any]) -> None:
     """Raises ValueError where what is said of volumes does not fit together."""
+    if "patch" in description:  # of masks, whose cases keep their shapes
+        return
+    preparation = description["preparation"]
     volume = preparation.get("volume", "")
     if volume not in ("", *WAYS) or ("depth" in preparation) != (volume == WHOLE):
         raise ValueError(f"its volume is {volume!r}")

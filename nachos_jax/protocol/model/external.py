@@ -60,7 +60,9 @@ def _mean(each: Sequence[Mapping[str, np.ndarray]]) -> Mapping[str, np.ndarray]:
     if len(each) == 1:
         return each[0]
     return {
-        name: values if values.dtype.kind in "iu" else np.mean([one[name] for one in each], axis=0)
+        name: values
+        if all(np.array_equal(values, one[name], equal_nan=values.dtype.kind == "f") for one in each)
+        else np.mean([one[name] for one in each], axis=0)
         for name, values in each[0].items()
     }
 
@@ -74,8 +76,9 @@ def _seen(run: Run, outside: Cohort, record: FitRecord) -> np.ndarray:
         return found
     weights = networks.weights(of, load(run.store.payload(record, "weights.safetensors")))
     predict = networks.predictor(of, weights)
-    for start in range(0, len(found), BATCH):
-        rows = np.arange(start, min(start + BATCH, len(found)), dtype=np.int32)
-        room = np.resize(rows, BATCH)  # always as many, so that one compilation serves
+    size = min(BATCH, of.task.held_batch)
+    for start in range(0, len(found), size):
+        rows = np.arange(start, min(start + size, len(found)), dtype=np.int32)
+        room = np.resize(rows, size)  # always as many, so that one compilation serves
         found[rows] = np.asarray(predict(outside.store.rows(room)))[: len(rows)]
     return found

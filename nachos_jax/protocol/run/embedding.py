@@ -29,6 +29,7 @@ from nachos_jax.data.vectors import Vectors
 from nachos_jax.models.zoo import backbone as backbones
 from nachos_jax.models.zoo import registry
 from nachos_jax.models.zoo.backbone import Backbone
+from nachos_jax.protocol.run import outside
 from nachos_jax.tasks import registry as tasks
 
 log = logging.getLogger("nachos_jax")
@@ -66,7 +67,8 @@ def load(config: RunConfig) -> Cohort:
     check(config)
     task = tasks.of(config.task)
     if not config.backbone.name:
-        return subset.of(sources.load(config.data, task), config.data.subset, config.seed, task)
+        cases = outside.parted(config, sources.load(config.data, task))
+        return subset.of(cases, config.data.subset, config.seed, task)
     backbone = _backbone(config)  # before images are decoded, which may take long
     images = sources.load(_resized(config.data, backbone), task)
     return _embedded(config, subset.of(images, config.data.subset, config.seed, task), backbone)

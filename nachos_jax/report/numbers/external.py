@@ -38,6 +38,7 @@ def external(evidence: Evidence, estimates: Estimates, metrics: Mapping[str, Any
         "subjects": len(set(cases.subjects.tolist())),
         "counts": evidence.section.group(cases.targets, cases.names, evidence.classes),
         "tested_by": [{"model": test.model, "fits": list(test.fits)} for test in tests],
+        "predicted_by": sum(bool(np.isfinite(_outcome(evidence, test.arrays)[1]).all()) for test in tests),
         "metrics": {
             name: _metric(evidence, estimates, name, models, together, metrics[name]) for name in shown
         },

@@ -39,7 +39,7 @@ def by_unit(evidence: Evidence) -> ByUnit | None:
     if not evidence.units or rule is None:
         return None
     unit_of = dict(zip((row.case for row in evidence.cases), evidence.units, strict=True))
-    groups = list(pooling.members(evidence.units))
+    groups, usual = list(pooling.members(evidence.units)), pooling.POWERS.get(settings.pool, 1.0)
     powers = {
         fold: _power(evidence, rule, fold) if settings.pool == "learned" else pooling.POWERS[settings.pool]
         for fold in evidence.tests
@@ -49,14 +49,14 @@ def by_unit(evidence: Evidence) -> ByUnit | None:
         test, power = evidence.tests[fold], powers[fold] or 1.0
         found = list(pooling.members([unit_of[case] for case in test.cases]))
         arrays = evidence.section.recorded(
-            np.stack([rule.truth(truth[rows]) for _, rows in found]),
+            np.stack([rule.truth(truth[rows], power) for _, rows in found]),
             np.stack([rule.predicted(predicted[rows], power) for _, rows in found]),
         )
         tests[fold] = replace(test, cases=tuple(name for name, _ in found), arrays=arrays, values={})
     whole = replace(
         evidence,
         cases=tuple(_row(evidence, name, rows) for name, rows in groups),
-        targets=np.stack([rule.truth(evidence.targets[rows]) for _, rows in groups]),
+        targets=np.stack([rule.truth(evidence.targets[rows], usual) for _, rows in groups]),
         tests=tests,
         groups={},
         units=(),
