@@ -36,4 +36,4 @@ def window(voi: str) -> tuple[float, float] | None:
 def spelled(voi: str) -> str:
     """The same value in one spelling, for caches and models."""
     found = None if voi in CT else window(voi)
-    return voi if found is None else f"({found[0]:g}, {found[1]:g})"
+    return voi if found is None else f"({found[0]:.15g}, {found[1]:.15g})"

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ def decoded(place: Path, name: str, build: Build, tolerant: bool = False) -> Dec
     Raises:
         UsageError: the cache folder cannot be written to, or whatever `build` raises.
     """
-    names = (name, f"{name}-readable") if tolerant else (name,)
+    names = (name, f"{name}-readable-{_decoders()}") if tolerant else (name,)
     found = _known(place, names)
     if found is None:
         with _alone(place, name):
@@ -116,6 +117,12 @@ def decoded(place: Path, name: str, build: Build, tolerant: bool = False) -> Dec
             "another disk."
         )
     return found
+
+
+def _decoders() -> str:
+    """Which optional decoders there are: what lacks a case for want of one serves until it is installed."""
+    packages = ("pylibjpeg", "openjpeg", "libjpeg", "nrrd", "nibabel")
+    return digest([find_spec(name) is not None for name in packages], length=8)
 
 
 def _known(place: Path, names: Sequence[str]) -> Decoded | None:
@@ -183,7 +190,7 @@ def _store(place: Path, name: str, build: Build) -> bool:
         del images
         # The facts last: they say that the pixels are whole. Old facts stay until then, because the same
         # key always gives the same ones, and another process may be reading.
-        final = f"{name}-readable" if made.faults else name
+        final = f"{name}-readable-{_decoders()}" if made.faults else name
         _commit(path, place / f"{final}.npy")
         _write(place / f"{final}.json", json.dumps(known, indent=1, sort_keys=True))
     return not made.faults

@@ -37,7 +37,7 @@ def foreground_box(image: np.ndarray) -> tuple[slice, slice]:
 
 def otsu(gray: np.ndarray) -> float:
     """The threshold with the largest variance between two classes, of 256 levels (Otsu 1979, equation 12)."""
-    counts, edges = np.histogram(gray, LEVELS)
+    counts, edges = np.histogram(gray.astype(np.float64), LEVELS)
     centres = (edges[:-1] + edges[1:]) / 2
     below, moment = np.cumsum(counts), np.cumsum(counts * centres)
     above = below[-1] - below

@@ -101,7 +101,7 @@ def read(data: DataConfig) -> Source:
     if data.volume:
         names = [f"{path} {one}".strip() for path, one in zip(paths, series, strict=True)]
         cases = tuple(map(VolumeFile, files, series))
-        return volume_files.source(replace(columns, names=names), cases, where, fault)
+        return volume_files.source(replace(columns, names=names), cases, where, fault, data.voi)
     pixels = Pixels(len(files), where, opening(files, data.frame, data.voi), tuple(files))
     return Source(columns, pixels, fault=fault)
 

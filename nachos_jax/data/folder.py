@@ -85,7 +85,9 @@ def read(data: DataConfig) -> Source:
         folds=extracted(data.fold_key, "fold_key", names),
     )
     if data.volume:
-        source = volume_files.source(columns, tuple(map(VolumeFile, files)), lambda row: str(files[row]))
+        source = volume_files.source(
+            columns, tuple(map(VolumeFile, files)), lambda row: str(files[row]), voi=data.voi
+        )
         return replace(source, notes=found.notes)
     pixels = Pixels(len(files), lambda row: str(files[row]), opening(files, data.frame, data.voi), files)
     return Source(columns, pixels, notes=found.notes)
@@ -127,13 +129,20 @@ def find_images(
             images.append(name if alone else name.rpartition("/")[0])
         elif is_image(path) and not volumes:
             images.append(name)
-        elif path.name.lower().endswith((*OTHER_IMAGES, ".gz")):
+        elif path.name.lower().endswith((*OTHER_IMAGES, *(() if volumes else (".gz",)))):
             raise UsageError(
                 f"{path}: images of type {path.suffix} cannot be read; convert them ({cure_of_image(path)}), "
                 f"or leave them out (of training: config.data.exclude = ('*{path.suffix}',))."
             )
         else:
             others.append(name)
+    taken = set(images) if volumes else set()
+    cut = [name for name in excluded if name.rpartition("/")[0] in taken and is_dicom(root / name)]
+    if cut:
+        raise UsageError(
+            f"{root}: config.data.include and config.data.exclude leave out {len(cut)} slice(s) of series "
+            f"that are taken ({checks.listed(cut, 3)}), and a series is read whole: move them out of it."
+        )
     kinds = "NIfTI, NRRD or DICOM" if volumes else "PNG, JPEG, TIFF or DICOM"
     left_out = {"hidden": hidden, f"not {kinds}": others, _EXCLUDED: excluded}
     return Listing(sorted(set(images)), left_out)

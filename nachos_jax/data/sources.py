@@ -32,6 +32,7 @@ from nachos_jax.data import (
     npz,
     pair_cache,
     reading,
+    source_rules,
     volume_files,
     volumes,
     windows,
@@ -84,45 +85,10 @@ def load(data: DataConfig, reader: TargetReader, progress: decode.Progress | Non
             f"nachos_jax.cohort_from_arrays; here it must be one of {known}."
         )
     given.check_source(data.source, Path(expanded(data.path)))
-    _check_reading(data, reader.masks)
+    source_rules.check(data, reader.masks)
     if reader.masks:
         return _with_masks(data, reader, progress)
     return of_source(READERS[data.source](data), data, reader, progress)
-
-
-def _check_reading(data: DataConfig, masks_wanted: bool) -> None:
-    """Refuses fields that say how files are read where nothing would do as they say."""
-    files = data.source in ("folder", "csv") and not masks_wanted
-    if data.frame >= 0 and not files:
-        raise UsageError(
-            f"config.data.frame = {data.frame} does nothing here: it is for DICOM and TIFF files of a folder "
-            "or CSV table that are cases without masks. Set it back to -1."
-        )
-    idle = [name for name, there in (("frame", data.frame >= 0), ("voi", data.voi == OF_FILE)) if there]
-    if _whole(data):
-        idle += [
-            name for name, there in (("facing", data.facing), ("aspect", data.aspect == "crop")) if there
-        ]
-    if data.volume and idle:
-        raise UsageError(
-            f"config.data.{idle[0]} = {getattr(data, idle[0])!r} is for single images, and "
-            f"config.data.volume = {data.volume!r} takes volumes: set it back to "
-            f"{FIELDS[f'data.{idle[0]}'].default!r}."
-        )
-    if data.voi and masks_wanted:
-        raise UsageError(
-            f"config.data.voi = {data.voi!r} does nothing for images with masks, which are taken as they are "
-            "stored: set it to ''."
-        )
-    if data.voi == OF_FILE and not files:
-        raise UsageError(
-            f"config.data.voi = {data.voi!r} reads DICOM headers, and config.data.source = {data.source!r} "
-            "has none: give centre and width, like '(40, 400)'."
-        )
-
-
-def _whole(data: DataConfig) -> bool:
-    return data.volume == volumes.WHOLE
 
 
 def of_source(
@@ -177,7 +143,7 @@ def _wanted(data: DataConfig) -> dict[str, Any]:
         "channels": data.channels,
         "aspect": "fit" if data.aspect == "pad" else data.aspect,
         **{name: value for name, value in further.items() if value},
-        **({"depth": data.depth} if _whole(data) else {}),
+        **({"depth": data.depth} if source_rules.whole(data) else {}),
         **({"frame": data.frame} if data.frame >= 0 else {}),
     }
 
@@ -213,7 +179,9 @@ def _of_one_spacing(source: Source, data: DataConfig, wanted: dict[str, Any]) ->
             f"config.data.spacing = {data.spacing!r} resamples whole volumes from files (config.data.source "
             "= 'csv' or 'folder', config.data.volume = 'whole'): set it to ''."
         )
-    spacing, sides = volume_files.common_spacing(source.volumes, data.spacing)
+    sites = source.columns.sites or [""] * len(source.volumes)
+    inside = [case for case, site in zip(source.volumes, sites, strict=True) if site not in data.external]
+    spacing, sides = volume_files.common_spacing(inside or source.volumes, data.spacing)
     told = " x ".join(f"{step:.3g}" for step in spacing)
     if not data.depth:
         middle, most = (" x ".join(map(str, row.astype(int))) for row in (np.median(sides, 0), sides.max(0)))
@@ -223,7 +191,7 @@ def _of_one_spacing(source: Source, data: DataConfig, wanted: dict[str, Any]) ->
             "config.data.width; what is larger is cut about its middle, what is smaller filled up."
         )
     wanted |= {"spacing": list(spacing), "aspect": volumes.WINDOW}
-    pixels = replace(source.pixels, open=lambda: volume_files.read_volumes(source.volumes, spacing))
+    pixels = replace(source.pixels, open=lambda: volume_files.read_volumes(source.volumes, spacing, data.voi))
     cut = int((sides > [data.depth, data.height, data.width]).any(axis=1).sum())
     note = f"volumes are resampled to {told} mm (depth x height x width); {cut:,} are cut to the size wanted"
     return replace(source, pixels=pixels, notes=(*source.notes, note))
@@ -305,24 +273,25 @@ def read_inputs(paths: Sequence[str | Path], preparation: Mapping[str, Any]) -> 
     """
     if is_vectors(preparation):
         return features.read_inputs([Path(path) for path in paths], preparation)
-    files: dict[Path, str] = {}
+    files: dict[tuple[Path, str], str] = {}
     for path in paths:
         if not given.is_text(str(path)):
             raise UsageError(f"{str(path)!r}: the name is no UTF-8 text; rename the file or folder.")
-        for name, file in _expanded(Path(expanded(os.fspath(path))), bool(preparation.get("volume"))):
-            if file.resolve() in files:
-                raise UsageError(f"{name} is the same file as {files[file.resolve()]}; give each image once.")
-            files[file.resolve()] = name
+        for name, case in _expanded(Path(expanded(os.fspath(path))), bool(preparation.get("volume"))):
+            key = (case.path.resolve(), case.series)
+            if key in files:
+                raise UsageError(f"{name} is the same file as {files[key]}; give each image once.")
+            files[key] = name
     if not files:
         raise UsageError("there is no image to predict; name image files, folders or CSV tables.")
     names = list(files.values())
-    cases = [VolumeFile(file) for file in files]
+    cases = [VolumeFile(*key) for key in files]
     deep = preparation.get("volume")
     voi, frame = preparation.get("voi", ""), preparation.get("frame", -1)
     read = windows.reader(
-        volume_files.read_volumes(cases, preparation.get("spacing"))
+        volume_files.read_volumes(cases, preparation.get("spacing"), voi)
         if deep
-        else read_files(list(files), frame, voi),
+        else read_files([file for file, _ in files], frame, voi),
         voi,
     )
     images = checks.together(
@@ -339,15 +308,15 @@ def is_vectors(preparation: Mapping[str, Any]) -> bool:
     return "features" in preparation
 
 
-def _expanded(path: Path, deep: bool) -> list[tuple[str, Path]]:
+def _expanded(path: Path, deep: bool) -> list[tuple[str, VolumeFile]]:
     """(name, file) of every image, or volume, that one input stands for."""
     if os.path.isdir(path) and deep and volume_files.is_series(path):
-        return [(str(path), path)]
+        return [(str(path), VolumeFile(path))]
     if os.path.isdir(path):
         listing = folder.find_images(path, volumes=deep)
         for note in listing.notes:
             log.warning("%s: %s", path, note)
-        found = [(str(path / name), path / name) for name in listing.images]
+        found = [(str(path / name), VolumeFile(path / name)) for name in listing.images]
         if not found:
             kinds = "NIfTI, NRRD or DICOM volume" if deep else "PNG, JPEG, TIFF or DICOM image"
             raise UsageError(f"{path} holds no {kinds}; name another folder.")
@@ -360,10 +329,12 @@ def _expanded(path: Path, deep: bool) -> list[tuple[str, Path]]:
                 f"column that holds the files.{checks.hint('path', sheet.header)}"
             )
         listed = sheet.column("path")
-        series = [""] * len(listed) if deep else ()
-        return list(zip(listed, csv_table.find_files(sheet, listed, series), strict=True))
+        series = sheet.column("series") if deep and "series" in sheet.header else [""] * len(listed)
+        found = csv_table.find_files(sheet, listed, series if deep else ())
+        names = [f"{name} {one}".strip() if deep else name for name, one in zip(listed, series, strict=True)]
+        return list(zip(names, map(VolumeFile, found, series), strict=True))
     given.check_input(path)
-    return [(str(path), path)]
+    return [(str(path), VolumeFile(path))]
 
 
 def _prepared(read: ReadCase, row: int, name: str, preparation: Mapping[str, Any]) -> np.ndarray:

@@ -34,7 +34,7 @@ def is_series(folder: Path) -> bool:
     return any(is_dicom(path) for path in folder.iterdir() if path.is_file())
 
 
-def read_volume(path: Path, series: str = "") -> tuple[np.ndarray, Spacing | None]:
+def read_volume(path: Path, series: str = "", voi: str = "") -> tuple[np.ndarray, Spacing | None]:
     """Reads one volume.
 
     NIfTI and NRRD are brought to one orientation, that of axial DICOM slices: from feet to head, front to
@@ -56,11 +56,17 @@ def read_volume(path: Path, series: str = "") -> tuple[np.ndarray, Spacing | Non
     from nachos_jax.data import dicom_series
 
     if os.path.isdir(path):
-        return dicom_series.read_series(path, series)
+        return dicom_series.read_series(path, series, voi)
     if not os.path.isfile(path):
         raise UsageError(f"{path}: there is no such file or folder; mend the path.")
     if is_dicom(path):
-        return dicom_series.read_frames(path)
+        found = dicom_series.read_frames(path, voi)
+        if len(found[0]) == 1:
+            raise UsageError(
+                f"{path} is one slice, no volume: name the folder that holds its series (of a folder of "
+                "folders, each of them; for training also a CSV table of these folders)."
+            )
+        return found
     raise UsageError(
         f"{path} is no volume: with config.data.volume a case is a NIfTI, NRRD or multi-frame DICOM file, "
         "or a folder with one DICOM series. For 2-D images set config.data.volume = ''."
@@ -72,20 +78,23 @@ def source(
     cases: tuple[VolumeFile, ...],
     where: Callable[[int], str],
     fault: UsageError | None = None,
+    voi: str = "",
 ) -> Source:
     """Cases that are volumes in files."""
     files = tuple(dict.fromkeys(file for case in cases for file in case.files))
-    keys = tuple(f"{case.path.name} {case.series}" for case in cases)
-    pixels = Pixels(len(cases), where, lambda: read_volumes(cases), files, keys)
+    keys = tuple(f"{len(case.files)} {case.path.name} {case.series}" for case in cases)
+    pixels = Pixels(len(cases), where, lambda: read_volumes(cases, voi=voi), files, keys)
     return Source(columns, pixels, fault, volumes=cases)
 
 
-def read_volumes(cases: Sequence[VolumeFile], spacing: Sequence[float] | None = None) -> ReadCase:
+def read_volumes(
+    cases: Sequence[VolumeFile], spacing: Sequence[float] | None = None, voi: str = ""
+) -> ReadCase:
     """A function that reads the i-th volume, interpolated linearly to a spacing where one is given."""
 
     def read(row: int) -> np.ndarray:
         case = cases[row]
-        values, own = read_volume(case.path, case.series)
+        values, own = read_volume(case.path, case.series, voi)
         if spacing is None:
             return values
         return volumes.resized(values, sides_at(values.shape[:3], _known(own, case), spacing))

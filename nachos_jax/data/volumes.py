@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,9 +36,19 @@ class VolumeFile:
     @property
     def files(self) -> tuple[Path, ...]:
         """All files that its voxels come from; of a folder those of every series."""
+        if self.path.suffix.lower() == ".nhdr":
+            return (self.path, *_detached(self.path))
         if not os.path.isdir(self.path):
             return (self.path,)
         return tuple(sorted(file for file in self.path.iterdir() if file.is_file()))
+
+
+def _detached(header: Path) -> list[Path]:
+    """The file of voxels that a NRRD header names; of lists and patterns all files beside it."""
+    text = header.read_bytes().partition(b"\n\n")[0].decode("latin-1")
+    named = re.search(r"^data ?file:\s*(.+?)\s*$", text, re.MULTILINE | re.IGNORECASE)
+    one = header.parent / named[1] if named else header
+    return [one] if one.is_file() else sorted(file for file in header.parent.iterdir() if file.is_file())
 
 
 def check_stack(shape: tuple[int, ...], what: str) -> None:

@@ -6,6 +6,7 @@ import shutil
 import stat
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -61,7 +62,7 @@ def unpack(path: Path, folder: Path) -> tuple[Path, list[str]]:
     try:
         left_out, count = _unpack(path, part)
         part.rename(folder)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise UsageError(
             f"{path} cannot be unpacked ({error}): it is damaged or encrypted; unpack it yourself and name "
             "the folder."

@@ -30,6 +30,11 @@ def look(path: Path, asked: Asked) -> Draft:
     draft = _of_file(path, asked) if path.is_file() else _of_folder(walk(path, asked.output), asked)
     if draft.path is not None and asked.key:
         raise UsageError(f"--pseudonyms: {draft.path} is read as it is, and holds its ids: mend them there.")
+    if asked.labels and not any("is joined to" in note for note in draft.notes):
+        raise UsageError(
+            f"--labels={asked.labels}: its columns are joined to folders of files alone, and not to {path}: "
+            "add them there yourself, and leave --labels out."
+        )
     draft.notes[:0] = notes
     return settle(draft, asked)
 
@@ -46,6 +51,8 @@ def _of_file(path: Path, asked: Asked) -> Draft:
     grid = read_table(path)
     if not of_tables.names_files(grid):
         return of_tables.draft(path)
+    if asked.labels and asked.labels.resolve() != path.resolve():
+        raise UsageError(f"--labels={asked.labels}: {path} is a table already; join the two, and name one.")
     root = path.absolute().parent
     named = max((listed_files(root, cells) for cells in grid.columns.values()), key=lambda found: found.count)
     walked = named if 2 * named.count > len(grid) else walk(root, asked.output)

@@ -46,6 +46,8 @@ def draft(walked: Walked, asked: Asked) -> Draft:
     known = cases.columns
     rows, told = _of_table(walked, asked, relative, known)
     notes += told
+    if rows is not None and kind != "dicom" and any(map(_is_subject, rows[0].columns)):
+        known.pop("subject", None)  # guessed from names of files; the table says it
     if rows is not None and "label" in known:
         known["folder_class"] = known.pop("label")
     if "mask" in known:
@@ -134,7 +136,7 @@ def _of_table(
 
 def _without(grid: Grid, column: str, rule: str) -> Grid:
     """The table without the column that only names files."""
-    if rule in OF_FILES and roles.role_by_name(column) != "subject":
+    if rule == "subject" or (rule in OF_FILES and roles.role_by_name(column) != "subject"):
         grid.columns.pop(column)
     return grid
 
@@ -153,6 +155,10 @@ def _joined(
             notes.append(f"the table's column {name!r} is called {title!r}, beside the one of the files")
         columns[title] = [cells[rows[case]] for case in kept]
     return columns, notes
+
+
+def _is_subject(name: str) -> bool:
+    return roles.role_by_name(name) == "subject"
 
 
 def _could_be_classes(columns: dict[str, list[str]]) -> bool:

@@ -32,7 +32,7 @@ def settle(draft: Draft, asked: Asked) -> Draft:
     if draft.task == "segmentation":
         draft.roles["label"] = Choice(why="the masks are the targets")
     if draft.path is None:
-        _leave_out_private(draft)
+        _leave_out_private(draft, asked)
         _drop_without_label(draft)
         _refuse_names(draft, asked)
     if not draft.count:
@@ -46,17 +46,17 @@ def settle(draft: Draft, asked: Asked) -> Draft:
     return draft
 
 
-def _leave_out_private(draft: Draft) -> None:
+def _leave_out_private(draft: Draft, asked: Asked) -> None:
     kept = {choice.column for role, choice in draft.roles.items() if role in HELD}
-    kept |= {name for role in ("label", "subject") for name, _ in draft.roles[role].others} | {
-        *FIXED,
-        *draft.features,
-    }
+    open_roles = ("label",) if draft.roles["subject"].column else ("label", "subject")
+    kept |= {name for role in open_roles for name, _ in draft.roles[role].others}
+    kept |= {*FIXED, *draft.features}
     reasons: dict[str, list[str]] = {}
     for name, cells in list(draft.columns.items()):
         facts = facts_of(cells)
         # Another id of the patient would undo the pseudonyms, and leak through the back door otherwise.
-        id_too = roles.role_by_name(name) in ("subject", "case") and facts.distinct > roles.CLASSES
+        role, many = roles.role_by_name(name), facts.distinct > roles.CLASSES
+        id_too = role == "subject" or (role == "case" and (many or asked.key is not None))
         why = roles.private(name, facts, draft.count) or ("further ids" if id_too else "")
         if name not in kept and why:
             reasons.setdefault(why, []).append(name)
@@ -129,6 +129,10 @@ def _pseudonyms(draft: Draft, asked: Asked) -> None:
                 f"ATTENTION: the paths of {held} cases hold the id itself, and cases.csv, records and "
                 "reports name cases by their paths. Nothing is copied or renamed here: rename them first"
             )
+    if cells is None and asked.key:
+        raise UsageError(
+            "--pseudonyms: no column tells the subjects, so nothing can be replaced; name it 'subject' first."
+        )
     if asked.key and "name_start" in draft.columns:
         del draft.columns["name_start"]
         draft.notes.append("the column name_start could hold ids, and is left out beside --pseudonyms")

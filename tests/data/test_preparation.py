@@ -16,6 +16,14 @@ from nachos_jax.data.cropping import foreground_box, otsu
 from nachos_jax.data.preparation import prepare
 
 SIDES = st.integers(1, 24)
+
+
+def test_values_far_from_0_have_a_foreground():
+    image = np.full((8, 8, 1), 1e6, np.float32)
+    image[2:5, 3:6] += 1
+    assert prepare(image, {"height": 4, "width": 4, "channels": 0, "aspect": "crop"}).shape == (4, 4, 1)
+
+
 DTYPES = st.sampled_from([np.uint8, np.uint16, np.int16, np.float16, np.float32])
 RNG = np.random.default_rng(0)
 

@@ -194,3 +194,8 @@ def test_values_of_interest_of_a_file_need_headers(config: Make, tmp_path: Path)
 def test_a_window_of_ct_is_for_ct():
     with pytest.raises(UsageError, match=r"MR_small.dcm is of modality MR, .*'lung' is a window of CT"):
         read_image(real_file("MR_small.dcm"), voi="lung")
+
+
+def test_windows_that_differ_late_are_spelled_apart():
+    assert spelled("(3000000,100000)") != spelled("(3000004,100000)")
+    assert spelled("(1234567, 10)") == "(1234567, 10)"

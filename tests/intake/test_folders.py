@@ -255,3 +255,33 @@ def test_npz(tmp_path: Path, side: int, said):
     text = Path("o/config.py").read_text()
     assert ("config.data.volume = 'whole'" in text) == (side == 3)
     assert "TO DECIDE: subject" in text
+
+
+def _images(folder: Path, names: list[str]) -> None:
+    folder.mkdir()
+    for number, name in enumerate(names):
+        Image.fromarray(np.random.default_rng(number).integers(0, 256, (8, 8), np.uint8)).save(folder / name)
+
+
+def test_the_patient_column_of_a_table_beats_what_file_names_seem_to_say(tmp_path: Path, said):
+    names = [f"{number:03d}_p{number}.png" for number in range(24)]
+    _images(tmp_path / "scans", names)
+    rows = [f"{name},M{number // 4},{'ab'[number // 4 % 2]}" for number, name in enumerate(names)]
+    (tmp_path / "t.csv").write_text("\n".join(["file,patient_id,label", *rows]))
+    code, told = said("init", "--input=scans", "--labels=t.csv", "--output=o")
+    assert code == 0, told
+    assert "config.data.subject_key = 'patient_id'" in (tmp_path / "o/config.py").read_text()
+
+
+def test_no_second_id_and_no_name_stays_beside_pseudonyms(tmp_path: Path, said):
+    names = [f"{letter}.png" for letter in "abcdefghijkl"]
+    _images(tmp_path / "scans", names)
+    rows = []
+    for number, name in enumerate(names):
+        one = number // 2
+        rows.append(f"{name},{4711000 + one},Mueller Hans{one},{90000 + one},{'xy'[one % 2]}")
+    (tmp_path / "t.csv").write_text("\n".join(["file,PatientID,Patient,subject,diagnosis", *rows]))
+    code, told = said("init", "--input=scans", "--labels=t.csv", "--output=o", "--pseudonyms=key")
+    written = "".join((tmp_path / "o" / name).read_text() for name in ("cases.csv", "config.py") if code == 0)
+    for secret in ("4711000", "Mueller", "90000"):
+        assert secret not in written + told

@@ -121,7 +121,7 @@ def _embedded(config: RunConfig, cohort: Cohort, backbone: Backbone) -> Cohort:
     notes = (*cohort.notes, f"{told}: {backbone.facts['matched']}")
     identity = digest([cohort.hash, backbone.identity], length=32)
     store = Vectors(values)
-    return Cohort(cohort.table, cohort.targets, store, preparation, identity, notes, cohort.cautions)
+    return replace(cohort, store=store, preparation=preparation, hash=identity, notes=notes)
 
 
 def _trained_on(config: RunConfig, cohort: Cohort, backbone: Backbone) -> Cohort:

@@ -1,0 +1,56 @@
+"""Fields of config.data that would do nothing with the cases that it names: refused, with the cure."""
+
+from __future__ import annotations
+
+from nachos_jax.config.fields import FIELDS
+from nachos_jax.config.run_config import DataConfig
+from nachos_jax.config.windows import OF_FILE
+from nachos_jax.core.errors import UsageError
+from nachos_jax.data import volumes
+
+
+def check(data: DataConfig, masks_wanted: bool) -> None:
+    """Refuses fields that say how files are read where nothing would do as they say."""
+    files = data.source in ("folder", "csv") and not masks_wanted
+    for name in ("include", "exclude"):
+        if getattr(data, name) and (data.source != "folder" or masks_wanted):
+            raise UsageError(
+                f"config.data.{name} = {getattr(data, name)!r} does nothing here: it is for folders of "
+                "images or volumes without masks. Set it to (), and drop the rows or files."
+            )
+    if masks_wanted and data.aspect != FIELDS["data.aspect"].default:
+        raise UsageError(
+            f"config.data.aspect = {data.aspect!r} does nothing for images with masks, which are taken as "
+            "they are stored: set it to 'stretch'."
+        )
+    if data.frame >= 0 and not files:
+        raise UsageError(
+            f"config.data.frame = {data.frame} does nothing here: it is for DICOM and TIFF files of a folder "
+            "or CSV table that are cases without masks. Set it back to -1."
+        )
+    idle = [name for name, there in (("frame", data.frame >= 0), ("voi", data.voi == OF_FILE)) if there]
+    if whole(data):
+        idle += [
+            name for name, there in (("facing", data.facing), ("aspect", data.aspect == "crop")) if there
+        ]
+    if data.volume and idle:
+        raise UsageError(
+            f"config.data.{idle[0]} = {getattr(data, idle[0])!r} is for single images, and "
+            f"config.data.volume = {data.volume!r} takes volumes: set it back to "
+            f"{FIELDS[f'data.{idle[0]}'].default!r}."
+        )
+    if data.voi and masks_wanted:
+        raise UsageError(
+            f"config.data.voi = {data.voi!r} does nothing for images with masks, which are taken as they are "
+            "stored: set it to ''."
+        )
+    if data.voi == OF_FILE and not files:
+        raise UsageError(
+            f"config.data.voi = {data.voi!r} reads DICOM headers, and config.data.source = {data.source!r} "
+            "has none: give centre and width, like '(40, 400)'."
+        )
+
+
+def whole(data: DataConfig) -> bool:
+    """Whether cases are whole volumes."""
+    return data.volume == volumes.WHOLE
