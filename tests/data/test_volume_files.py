@@ -195,3 +195,9 @@ def test_what_is_no_volume_is_refused(tmp_path: Path, config: Config, table: Cal
         sources.load(config(source="csv", path=str(path), volume="whole"), TASK)
     with pytest.raises(UsageError, match=r"spacing = 'mean' resamples whole volumes from files"):
         sources.load(config(source="csv", path=str(path), volume="max", spacing="mean"), TASK)
+
+
+def test_a_single_slice_is_no_volume(tmp_path: Path):
+    path = image(tmp_path / "one.dcm", 3, ImagePositionPatient=[0, 0, 0])
+    with pytest.raises(UsageError, match="is one slice, no volume: name the folder that holds its series"):
+        read_volume(path)

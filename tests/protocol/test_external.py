@@ -19,6 +19,7 @@ from nachos_jax.data.store import Dense
 from nachos_jax.data.table import Cohort
 from nachos_jax.protocol.deploy import deploy
 from nachos_jax.protocol.evaluate import evaluate
+from nachos_jax.protocol.model import external
 from nachos_jax.protocol.run import outside
 from nachos_jax.protocol.run.opening import open_run
 from nachos_jax.records.store import RunDirectory
@@ -336,3 +337,11 @@ def test_the_flat_protocol_tests_its_deployed_model_alone(tmp_path: Path, all_un
     after = json.loads((tmp_path / "summary.json").read_text())
     assert [test["model"] for test in after["external"]["tested_by"]] == ["deploy"]
     assert "of the deployed model" in after["sentence"]
+
+
+def test_the_truth_that_members_share_is_not_averaged():
+    truth = np.random.default_rng(0).normal(size=40)
+    each = [{"targets": truth.copy(), "predictions": truth + number} for number in range(5)]
+    found = external._mean(each)
+    assert (found["targets"] == truth).all(), "a mean of equal numbers may differ in its last bit"
+    np.testing.assert_allclose(found["predictions"], truth + 2)
