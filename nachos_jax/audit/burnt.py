@@ -1,8 +1,8 @@
 """Text that is burnt into pictures: a name, a marker of the ward, settings of the scanner.
 
-Characters are small parts with thin strokes, of one brightness and height, side by side. Three in a row happen
-by chance in pictures of tissue; a picture is told from CHARACTERS of them on. Text lower than LOWEST pixels is
-missed, text on a busy ground often, single letters always.
+Characters are small parts with thin strokes, of one brightness and height, side by side. Three in a row do
+happen by chance in pictures of tissue; a picture is told from CHARACTERS of them on. Text lower than LOWEST
+pixels is missed, text on a busy ground often, single letters always.
 """
 
 from __future__ import annotations
