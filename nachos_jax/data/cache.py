@@ -107,15 +107,7 @@ def decoded(place: Path, name: str, build: Build, tolerant: bool = False) -> Dec
     found = _known(place, names)
     if found is None:
         with _alone(place, name):
-            found = _known(place, names)
-            if found is None:
-                whole = _store(place, name, build)
-                found = _known(place, names[:1] if whole else names[1:])
-    if found is None:
-        raise UsageError(
-            f"{place / name}.npy was written but cannot be read back; set config.data.cache to a folder on "
-            "another disk."
-        )
+            found = _known(place, names) or _store(place, name, build)
     return found
 
 
@@ -163,8 +155,8 @@ def _load(data: Path, facts: Path) -> Decoded | None:
     return None
 
 
-def _store(place: Path, name: str, build: Build) -> bool:
-    """Makes the pixels and keeps them; returns whether all cases are among them."""
+def _store(place: Path, name: str, build: Build) -> Decoded:
+    """Makes the pixels and keeps them."""
     with contextlib.ExitStack() as stack:
 
         def allocate(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
@@ -179,21 +171,21 @@ def _store(place: Path, name: str, build: Build) -> bool:
             return mapped
 
         made = build(allocate)
-        images: Any = made.values
-        images.flush()
+        mapped: Any = made.values
+        path, sha256 = Path(mapped.filename), pixel_digest(mapped)
+        del mapped
         known = {
             "version": VERSION,
             "sizes": [[*shape, number] for shape, number in sorted(made.sizes.items())],
-            "sha256": pixel_digest(images),
+            "sha256": sha256,
         } | ({"faults": list(made.faults)} if made.faults else {})
-        path = Path(images.filename)
-        del images
         # The facts last: they say that the pixels are whole. Old facts stay until then, because the same
         # key always gives the same ones, and another process may be reading.
         final = f"{name}-readable-{_decoders()}" if made.faults else name
         _commit(path, place / f"{final}.npy")
         _write(place / f"{final}.json", json.dumps(known, indent=1, sort_keys=True))
-    return not made.faults
+        images = np.load(place / f"{final}.npy", mmap_mode="r", allow_pickle=False)
+        return Decoded(images, sha256, made.sizes, made.faults)
 
 
 def _commit(temporary: Path, path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data.checks import SHOWN
-from nachos_jax.data.decode_crew import Crew, crew
+from nachos_jax.data.decode_crew import BLOCK, Crew, blocks_of, crew
 from nachos_jax.data.pixels import Pixels
 from nachos_jax.data.reading import Told, not_finite, same_depth
 
@@ -21,8 +21,6 @@ Progress = Callable[[int, int], None]
 """Called with (cases decoded, cases in all)."""
 
 _MORE = "There may be more: decoding has stopped here."
-BLOCK = 32
-"""Cases that are decoded before they are reported: small enough for a smooth progress bar."""
 LISTED = 100
 """Broken cases that a message names."""
 
@@ -98,8 +96,7 @@ def _fill(
     """Decodes all cases into `images`, which fit the first; [] if a case needs a wider dtype."""
     found: list[Told] = []
     misfits: list[str] = []
-    blocks = [range(start, min(start + BLOCK, pixels.count)) for start in range(0, pixels.count, BLOCK)]
-    for told in decoders.told(blocks, images):
+    for told in decoders.told(blocks_of(pixels.count), images):
         found += told
         for one in told:
             if not one.fault and not one.fits:

@@ -24,6 +24,8 @@ from nachos_jax.data.reading import Opening, Told, read_rows
 from nachos_jax.runtime import cores, processes
 
 Rows = Sequence[int]
+BLOCK = 32
+"""Cases that are decoded before they are reported: small enough for a smooth progress bar."""
 FEW = 200
 """Cases below which starting processes costs more than it saves."""
 PLAIN = (".png", ".jpg", ".jpeg")
@@ -43,12 +45,19 @@ class Crew(Protocol):
         ...
 
 
+def blocks_of(count: int) -> list[range]:
+    """All rows in their order; of few cases, which may be volumes, blocks that keep all cores busy."""
+    size = min(BLOCK, max(1, count // (8 * cores.available())))
+    return [range(start, min(start + size, count)) for start in range(0, count, size)]
+
+
 @contextlib.contextmanager
 def crew(pixels: Pixels, preparation: Mapping[str, Any]) -> Iterator[Crew]:
     """Processes where they can open the files and are worth their start, else threads."""
     plain = all(file.suffix.lower() in PLAIN for file in pixels.files)
     if isinstance(pixels.open, Opening) and (pixels.count >= FEW or not plain):
-        with Processes(min(64, cores.available()), pixels.open, preparation) as several:
+        count = min(64, cores.available(), len(blocks_of(pixels.count)))
+        with Processes(count, pixels.open, preparation) as several:
             yield several
     else:
         yield Threads(pixels.open(), preparation)
@@ -89,10 +98,10 @@ class _Worker:
 
 
 class Processes:
-    """Processes of their own, started as they are needed; a context that ends them.
+    """Processes of their own, started at once, and anew where one was lost; a context that ends them.
 
     Args:
-        count: how many at most.
+        count: how many.
         opening: of the cases.
         preparation: see `preparation.prepare`.
     """
@@ -108,6 +117,8 @@ class Processes:
         self._order = folder / "what.json"
         what = {"opening": dataclasses.asdict(self._opening), "preparation": dict(self._preparation)}
         self._order.write_text(json.dumps(what), encoding="utf-8")
+        for _ in range(self._count):  # all now: they take as long to start as a hundred images to decode
+            self._start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -118,16 +129,16 @@ class Processes:
     def told(self, blocks: Iterable[Rows], images: np.ndarray | None) -> Iterator[list[Told]]:
         """As `Crew`; the array, where there is one, is a memory map that the processes open too."""
         into = "" if images is None else str(images.filename)  # type: ignore[attr-defined]
-        count = 1 if images is None else self._count
+        ahead = 1 if images is None else 8 * self._count
         numbered, coming = enumerate(blocks), None
         done: dict[int, list[Told]] = {}
         try:
             for number in itertools.count():
                 while number not in done:
                     # Not far ahead, so that what is done and not yet told stays little.
-                    if coming is None and len(done) < 8 * count:
+                    if coming is None and len(done) + sum(1 for one in self._workers if one.rows) < ahead:
                         coming = next(numbered, None)
-                    free = self._free(count) if coming else None
+                    free = self._free() if coming else None
                     if coming and free:
                         self._send(free, *coming, into)
                         coming = None
@@ -140,19 +151,18 @@ class Processes:
             for worker in [worker for worker in self._workers if worker.rows]:
                 self._end(worker)
 
-    def _free(self, count: int) -> _Worker | None:
-        """A process without an order, started if there may be one more."""
-        for worker in self._workers:
-            if not worker.rows:
-                return worker
-        if len(self._workers) >= count:
-            return None
+    def _free(self) -> _Worker | None:
+        """A process without an order."""
+        if len(self._workers) < self._count:
+            self._start()
+        return next((worker for worker in self._workers if not worker.rows), None)
+
+    def _start(self) -> None:
         errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed when the process ends)
         module = "nachos_jax.data.decode_worker"
         worker = _Worker(processes.start(module, [str(self._order)], _ONE_THREAD, errors), errors)
         self._workers.append(worker)
         self._ready.register(processes.pipe(worker.process.stdout), selectors.EVENT_READ, worker)
-        return worker
 
     def _send(self, worker: _Worker, number: int, rows: Rows, into: str) -> None:
         worker.number, worker.rows, worker.since = number, rows, time.monotonic()

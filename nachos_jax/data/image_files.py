@@ -6,7 +6,7 @@ import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -19,6 +19,10 @@ from nachos_jax.data.reading import Opening
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom")
 FORMATS = ("PNG", "JPEG", "TIFF")
+_PREAMBLE = 132
+"""Bytes of a DICOM file that tell it."""
+_WHOLE = (b"\x89PNG", b"\xff\xd8")
+"""First bytes of PNG and JPEG, whose every byte is looked at for damage."""
 PHOTOMETRIC, SAMPLE_FORMAT, BITS, COMPRESSION, JPEG_TABLES = 262, 339, 258, 259, 347
 """TIFF tags: 262 (0 = white is zero), 339 (2 = signed), 258, 259 (7 = JPEG), 347."""
 
@@ -34,9 +38,13 @@ def is_dicom(path: Path) -> bool:
     """Whether the four bytes after the preamble say so (DICOM part 10, section 7.1)."""
     try:
         with open(path, "rb") as file:
-            return file.read(132)[128:] == b"DICM"
+            return _says_dicom(file.read(_PREAMBLE))
     except OSError:
         return False
+
+
+def _says_dicom(start: bytes) -> bool:
+    return start[128:] == b"DICM"
 
 
 def read_files(paths: Sequence[str | os.PathLike], frame: int = -1, voi: str = "") -> ReadCase:
@@ -78,25 +86,19 @@ def read_image(path: str | os.PathLike, frame: int = -1, voi: str = "") -> np.nd
     if not os.path.isfile(path):
         raise UsageError(f"{path}: there is no such file; mend the path.")
     try:
-        if is_dicom(path) or path.suffix.lower() in (".dcm", ".dicom"):
-            # Late, so that those who have no DICOM files never load pydicom.
-            from nachos_jax.data.dicom import read_dicom
+        with open(path, "rb") as file:
+            start = file.read(_PREAMBLE)
+            if _says_dicom(start) or path.suffix.lower() in (".dcm", ".dicom"):
+                # Late, so that those who have no DICOM files never load pydicom.
+                from nachos_jax.data.dicom import read_dicom
 
-            return read_dicom(path, frame, voi)
-        if voi == OF_FILE:
-            raise UsageError(
-                f"{path} is no DICOM file, and config.data.voi = 'file' reads DICOM headers: give centre and "
-                "width, like '(40, 400)', or set it to ''."
-            )
-        # From an open file, not a path: of a path Pillow maps plain TIFFs into memory, and those whose
-        # orientation swaps the sides then come out scrambled (Pillow 13.0).
-        with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
-            _choose(image, path, frame)
-            if image.format in ("JPEG", "MPO", "PNG"):
-                _refuse_damage(path.read_bytes(), path)
-            for strip in _jpeg_strips(image, path):
-                _refuse_damage(strip, path)
-            return _pixels(image, path)
+                return read_dicom(path, frame, voi)
+            if voi == OF_FILE:
+                raise UsageError(
+                    f"{path} is no DICOM file, and config.data.voi = 'file' reads DICOM headers: give centre "
+                    "and width, like '(40, 400)', or set it to ''."
+                )
+            return _picture(start, file, path, frame)
     except UsageError:
         raise
     except Image.DecompressionBombError as error:
@@ -108,6 +110,19 @@ def read_image(path: str | os.PathLike, frame: int = -1, voi: str = "") -> np.nd
         known = not isinstance(error, UnidentifiedImageError)
         why = given.content(path) or (f"({error})" if known else "(none of them is recognised in it)")
         raise UsageError(f"{path} cannot be read as PNG, JPEG, TIFF or DICOM {why}; {cure}.") from error
+
+
+def _picture(start: bytes, file: IO[bytes], path: Path, frame: int) -> np.ndarray:
+    """Pixels of an open file, of which the start has been read."""
+    # PNG and JPEG whole and once: in small pieces Pillow decodes them more slowly. Others from an open file,
+    # not a path: of a path it maps plain TIFFs into memory, and those whose orientation swaps the sides then
+    # come out scrambled (Pillow 13.0).
+    stream = start + file.read() if start.startswith(_WHOLE) else b""
+    with Image.open(io.BytesIO(stream) if stream else file, formats=FORMATS) as image:
+        _choose(image, path, frame)
+        for part in [stream] if stream else _jpeg_strips(image, path):
+            _refuse_damage(part, path)
+        return _pixels(image, path)
 
 
 def _refuse_damage(stream: bytes, path: Path) -> None:
