@@ -81,6 +81,14 @@ def cohort_of(
     notes: Sequence[str] = (),
 ) -> Cohort:
     """Puts a cohort of vectors together, whose columns have these names."""
+    told = noted(store, names)
+    preparation = {**preparation, "features": list(names), "impute": store.impute, "dtype": "float32"}
+    known = identity(table, targets, store.content(), preparation)
+    return Cohort(table, targets, store, preparation, known, (*told, *notes))
+
+
+def noted(store: Vectors, names: Sequence[str]) -> list[str]:
+    """What people should know of vectors: which columns, what is missing, what float32 hardly tells apart."""
     told = [f"{len(names):,} features: {checks.listed(names)}"]
     missing = np.isnan(store.values).any(axis=0)
     if missing.any():
@@ -89,16 +97,23 @@ def cohort_of(
             f"{cells:,} values of {int(missing.sum()):,} features are missing: imputed by the {store.impute} "
             "of each fit's training cases"
         )
-    told += vectors.far_from_zero(store.values, names)
-    preparation = {**preparation, "features": list(names), "impute": store.impute, "dtype": "float32"}
-    known = identity(table, targets, store.content(), preparation)
-    return Cohort(table, targets, store, preparation, known, (*told, *notes))
+    return [*told, *vectors.far_from_zero(store.values, names)]
 
 
 def given(
     table: CaseTable, targets: Targets, values: np.ndarray, names: Sequence[str], impute: str
 ) -> Cohort:
     """The cohort of vectors [N, D] given from Python, whose columns have these names; () numbers them.
+
+    Raises:
+        UsageError: as `checked`.
+    """
+    found, names = checked(values, names, impute)
+    return cohort_of(table, targets, Vectors(found, impute), names, {"patterns": [], "others": []})
+
+
+def checked(values: np.ndarray, names: Sequence[str], impute: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Vectors [N, D] given from Python, as they are stored, and the names of their columns.
 
     Raises:
         UsageError: they are no numbers, not one name a column, or as `nachos_jax.data.vectors.checked`.
@@ -113,8 +128,7 @@ def given(
         )
     if impute not in IMPUTE:
         raise UsageError(f"impute = {impute!r}: must be one of {', '.join(map(repr, IMPUTE))}.")
-    found = vectors.checked(values, names, lambda row: f"row {row} (counted from 0)", impute)
-    return cohort_of(table, targets, Vectors(found, impute), names, {"patterns": [], "others": []})
+    return vectors.checked(values, names, lambda row: f"row {row} (counted from 0)", impute), names
 
 
 def read_inputs(paths: Sequence[Path], preparation: Mapping[str, Any]) -> tuple[list[str], np.ndarray]:
@@ -133,13 +147,19 @@ def read_inputs(paths: Sequence[Path], preparation: Mapping[str, Any]) -> tuple[
     if not paths:
         raise UsageError("there is nothing to predict; name files with the features of the cases.")
     files = [opened(Path(expanded(os.fspath(path)))) for path in paths]
-    names, parts = list(preparation["features"]), []
-    for file in files:
-        _same_columns(file, names, preparation)
-        parts.append(vectors.stored(file.values(names), names, file.where, preparation["impute"]))
-    return [case for file in files for case in _names(file, preparation, len(files) > 1)], np.concatenate(
-        parts
-    )
+    parts = [of_training(file, preparation["features"], preparation) for file in files]
+    names = [case for file in files for case in _names(file, preparation, len(files) > 1)]
+    return names, np.concatenate(parts)
+
+
+def of_training(file: FeatureFile, names: Sequence[str], preparation: Mapping[str, Any]) -> np.ndarray:
+    """[N, D] float32: the columns of a file to predict that have the names of those of training.
+
+    Raises:
+        UsageError: one is missing, training did not have one, or as `nachos_jax.data.vectors.stored`.
+    """
+    _same_columns(file, names, preparation)
+    return vectors.stored(file.values(names), names, file.where, preparation["impute"])
 
 
 def fitting(values: np.ndarray, preparation: Mapping[str, Any]) -> np.ndarray:

@@ -34,6 +34,11 @@ def check(run: RunConfig, cohort: Cohort) -> None:
                 f"config.{field}: {name} is fitted once to all training cases as they are, and nothing is "
                 "augmented; set it to 0, and its place in config.search.space to ''."
             )
+        if cohort.joined:
+            raise UsageError(
+                f"{name} is given images or vectors, not both: name a backbone, whose features the columns "
+                "of config.data.features join, or leave these out."
+            )
         width = math.prod(cohort.shape)
         if width > WIDEST:
             pixels = "set config.data.height and config.data.width to something smaller"

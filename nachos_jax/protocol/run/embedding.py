@@ -23,8 +23,9 @@ from nachos_jax.core.types import digest
 from nachos_jax.data import cache, sources, subset
 from nachos_jax.data.constant import Constant
 from nachos_jax.data.decode import Images
+from nachos_jax.data.joined import Joined
 from nachos_jax.data.store import Dense
-from nachos_jax.data.table import Cohort
+from nachos_jax.data.table import JOINED, Cohort
 from nachos_jax.data.vectors import Vectors
 from nachos_jax.models.zoo import backbone as backbones
 from nachos_jax.models.zoo import registry
@@ -99,20 +100,26 @@ def _resized(data: DataConfig, backbone: Backbone) -> DataConfig:
 
 
 def _embedded(config: RunConfig, cohort: Cohort, backbone: Backbone) -> Cohort:
-    if not isinstance(cohort.store, Dense) or len(cohort.shape) != 3:
+    images = cohort.store.images if isinstance(cohort.store, Joined) else cohort.store
+    if not isinstance(images, Dense) or len(cohort.shape) != 3:
         raise UsageError(
             f"config.backbone.name = {config.backbone.name!r} takes images [H, W, C], and a case here has "
             f"the shape {list(cohort.shape)}: set it to ''."
         )
     if config.backbone.tune:
-        return _trained_on(config, cohort, backbone)
-    values = _features(config, cohort.store.values, backbone).astype(np.float32)
+        return _trained_on(config, cohort, images, backbone)
+    values = _features(config, images.values, backbone).astype(np.float32)
     name, layer = backbone.facts["name"], backbone.layer
+    names = [f"{name}_{layer}_{number:04d}" for number in range(backbone.shape[0])]
+    store, beside = Vectors(values), cohort.preparation.get(JOINED, [])
+    if isinstance(cohort.store, Joined):
+        further = cohort.store.vectors
+        store = replace(further, values=np.concatenate([values, further.values], axis=1))
     preparation = {
-        "features": [f"{name}_{layer}_{number:04d}" for number in range(backbone.shape[0])],
+        "features": [*names, *beside],
         "patterns": [],
         "others": [],
-        "impute": "",
+        "impute": store.impute,
         "dtype": "float32",
         "backbone": dict(backbone.facts),
         "images": cohort.preparation,
@@ -120,13 +127,12 @@ def _embedded(config: RunConfig, cohort: Cohort, backbone: Backbone) -> Cohort:
     told = f"{backbone.shape[0]:,} features of layer {layer!r} of {name}, weights {backbone.facts['weights']}"
     notes = (*cohort.notes, f"{told}: {backbone.facts['matched']}")
     identity = digest([cohort.hash, backbone.identity], length=32)
-    store = Vectors(values)
     return replace(cohort, store=store, preparation=preparation, hash=identity, notes=notes)
 
 
-def _trained_on(config: RunConfig, cohort: Cohort, backbone: Backbone) -> Cohort:
+def _trained_on(config: RunConfig, cohort: Cohort, pixels: Dense, backbone: Backbone) -> Cohort:
     """The cohort for lanes that train a part of the backbone, and the weights from which they start."""
-    images, facts = cohort.store.values, backbone.facts  # type: ignore[attr-defined]
+    images, facts = pixels.values, backbone.facts
     if facts["inputs"] == "pixels":
         store = Constant(
             backbones.given(images, facts), *backbones.mean_sd(facts, images.dtype, images.shape[-1])
@@ -138,7 +144,7 @@ def _trained_on(config: RunConfig, cohort: Cohort, backbone: Backbone) -> Cohort
     told = f"{facts['name']} is trained on from {facts['tune']!r}, weights {facts['weights']}"
     return replace(
         cohort,
-        store=store,
+        store=replace(cohort.store, images=store) if isinstance(cohort.store, Joined) else store,
         preparation={**cohort.preparation, "backbone": dict(facts)},
         hash=digest([cohort.hash, backbone.identity], length=32),
         notes=(*cohort.notes, f"{told}: {facts['matched']}"),
@@ -198,8 +204,10 @@ def archive(cohort: Cohort, columns: Sequence[str]) -> bytes:
 def _arrays(cohort: Cohort, columns: Sequence[str]) -> dict[str, np.ndarray]:
     table, targets = cohort.table, cohort.targets
     classes = targets.values.ndim == 1 and targets.values.dtype.kind in "iu"
+    values = cohort.store.rows(np.arange(len(table), dtype=np.int32))
+    beside = JOINED in cohort.preparation["images"]  # columns that float16 may not hold
     found = {
-        "features": cohort.store.rows(np.arange(len(table), dtype=np.int32)).astype(np.float16),
+        "features": values if beside else values.astype(np.float16),
         "feature_names": np.asarray(cohort.preparation["features"]),
         "case": table.names,
         "labels": np.asarray(targets.texts()) if classes else targets.values,
