@@ -180,7 +180,7 @@ def _check_backbone(values: Mapping[str, Any]) -> None:
     name, source = values["backbone.name"], values["data.source"]
     if not name:
         for field in BACKBONE.fields:
-            if values[field.key]:
+            if values[field.key] != field.default:
                 raise UsageError(
                     f"config.{field.key} = {values[field.key]!r} does nothing without a backbone: name the "
                     "network in config.backbone.name."

@@ -16,16 +16,17 @@ from nachos_jax.config.data_fields import IMPUTE, WAIVER
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import expanded
-from nachos_jax.data import checks, vectors
+from nachos_jax.data import checks, vectors, views
 from nachos_jax.data.columns import Columns, case_table, check_cases
 from nachos_jax.data.feature_files import FeatureFile, chosen, matches, opened
 from nachos_jax.data.npz import FeatureArchive
 from nachos_jax.data.table import CaseTable, Cohort, identity
 from nachos_jax.data.targets import TargetReader, Targets
 from nachos_jax.data.vectors import Vectors
+from nachos_jax.data.views import Viewed
 
-BACKBONE = "backbone"
-"""Array that `nachos embed` adds."""
+BACKBONE, VIEWS = "backbone", "views"
+"""Arrays that `nachos embed` adds."""
 
 
 def load(data: DataConfig, reader: TargetReader) -> Cohort:
@@ -53,8 +54,19 @@ def load(data: DataConfig, reader: TargetReader) -> Cohort:
     others = [name for name in file.header if name not in names]
     notes = [f"left out of the features: {checks.listed(others, 20)}"] if others else []
     preparation = {"patterns": list(data.features), "others": others, "case_key": data.case_key}
-    preparation |= {"backbone": told["backbone"]} if told else {}
-    return cohort_of(table, targets, Vectors(values, data.impute), names, preparation, notes)
+    preparation |= {key: told[key] for key in (BACKBONE, VIEWS) if key in told}
+    store = Vectors(values, data.impute)
+    if VIEWS not in told:
+        return cohort_of(table, targets, store, names, preparation, notes)
+    places = [file.header.index(name) for name in names]
+    found = views.Viewed(store, _views(file.path)[..., places])
+    return cohort_of(table, targets, found, names, preparation, notes)
+
+
+def _views(path: Path) -> np.ndarray:
+    """[N, K, D] float32, which `nachos embed` wrote beside the features."""
+    with np.load(path, allow_pickle=False) as archive:
+        return archive[VIEWS].astype(np.float32)
 
 
 def _embedding(path: Path) -> dict[str, Any]:
@@ -75,14 +87,15 @@ def _embedding(path: Path) -> dict[str, Any]:
 def cohort_of(
     table: CaseTable,
     targets: Targets,
-    store: Vectors,
+    store: Vectors | Viewed,
     names: Sequence[str],
     preparation: Mapping[str, Any],
     notes: Sequence[str] = (),
 ) -> Cohort:
     """Puts a cohort of vectors together, whose columns have these names."""
-    told = noted(store, names)
-    preparation = {**preparation, "features": list(names), "impute": store.impute, "dtype": "float32"}
+    plain = store.plain if isinstance(store, Viewed) else store
+    told = noted(plain, names)
+    preparation = {**preparation, "features": list(names), "impute": plain.impute, "dtype": "float32"}
     known = identity(table, targets, store.content(), preparation)
     return Cohort(table, targets, store, preparation, known, (*told, *notes))
 

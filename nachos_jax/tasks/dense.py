@@ -17,6 +17,7 @@ from nachos_jax.data.augment import augment
 from nachos_jax.data.joined import Inputs
 from nachos_jax.data.sums import TrainingStatistics
 from nachos_jax.data.targets import Targets
+from nachos_jax.data.views import Views, plain_of
 from nachos_jax.tasks.task import Apply, Cases, Tested, Told
 
 _of_classes = functools.partial(
@@ -71,6 +72,9 @@ class DenseDevice:
         self, cases: Cases, rows: jax.Array, told: Told, key: jax.Array, augmentations: frozenset[str]
     ) -> tuple[jax.Array, jax.Array]:
         """See `nachos_jax.tasks.task.DeviceTask`; targets are not changed by the augmentation."""
+        if isinstance(cases.inputs, Views):  # nothing else of the batch is random
+            drawn = jax.random.randint(key, rows.shape, 0, cases.inputs.values.shape[1])
+            return normalised(cases.inputs.values[rows, drawn], told), cases.targets[rows]
         inputs, targets = normalised(_of(cases.inputs, rows), told), cases.targets[rows]
         if augmentations and isinstance(inputs, Inputs):
             inputs = Inputs(augment(inputs.images, told.traced, key, augmentations), inputs.vectors)
@@ -84,7 +88,7 @@ class DenseDevice:
 
     def predict(self, apply: Apply, inputs: Any, told: Told) -> jax.Array:
         """See `nachos_jax.tasks.task.DeviceTask`."""
-        return self.readout(apply(normalised(inputs, told)), told)
+        return self.readout(apply(normalised(plain_of(inputs), told)), told)
 
     def readout(self, outputs: jax.Array, told: Told) -> jax.Array:  # noqa: ARG002
         """[B, S] from outputs [B, O]: the outputs themselves."""

@@ -19,17 +19,18 @@ import numpy as np
 
 from nachos_jax.config.run_config import DataConfig, RunConfig
 from nachos_jax.core.errors import UsageError
+from nachos_jax.core.hparams import FLIP_DEPTH
 from nachos_jax.core.types import digest
-from nachos_jax.data import cache, sources, subset
+from nachos_jax.data import cache, features, sources, subset, views
 from nachos_jax.data.constant import Constant
 from nachos_jax.data.decode import Images
 from nachos_jax.data.joined import Joined
 from nachos_jax.data.store import Dense
 from nachos_jax.data.table import JOINED, Cohort
-from nachos_jax.data.vectors import Vectors
 from nachos_jax.models.zoo import backbone as backbones
 from nachos_jax.models.zoo import registry
 from nachos_jax.models.zoo.backbone import Backbone
+from nachos_jax.models.zoo.view import View
 from nachos_jax.protocol.run import outside
 from nachos_jax.tasks import registry as tasks
 
@@ -57,6 +58,30 @@ def check(config: RunConfig) -> None:
             f"config.backbone.tune = {tune!r} trains the backbone on, which {other!r} does not: set "
             "config.model.architecture = 'tuned', or config.backbone.tune = '' for frozen features."
         )
+    if config.backbone.views > 1:
+        _check_views(config)
+
+
+def _check_views(config: RunConfig) -> None:
+    """Refuses views that cannot be, or that would all be the same."""
+    told = f"config.backbone.views = {config.backbone.views}"
+    if config.backbone.tune:
+        raise UsageError(
+            f"{told}: a backbone that is trained on sees images augmented anew in every step; set it to 1."
+        )
+    searched = sorted(row.name for row in config.search.space if row.name in config.augmenting)
+    if searched:
+        raise UsageError(
+            f"{told}: views are made once, before the search: set config.search.space.{searched[0]} to '', "
+            f"and a strength in config.augmentation.{searched[0]}."
+        )
+    if not config.augmenting - {FLIP_DEPTH.name}:
+        raise UsageError(
+            f"{told}, and nothing makes one view differ from another: set strengths in config.augmentation, "
+            "like config.augmentation.flip_horizontal = 0.5."
+        )
+    if FLIP_DEPTH.name in config.augmenting:
+        raise UsageError(f"config.augmentation.{FLIP_DEPTH.name} mirrors volumes, not images: set it to 0.")
 
 
 def load(config: RunConfig) -> Cohort:
@@ -108,26 +133,49 @@ def _embedded(config: RunConfig, cohort: Cohort, backbone: Backbone) -> Cohort:
         )
     if config.backbone.tune:
         return _trained_on(config, cohort, images, backbone)
-    values = _features(config, images.values, backbone).astype(np.float32)
+    values = _views(config, images.values, backbone)
     name, layer = backbone.facts["name"], backbone.layer
     names = [f"{name}_{layer}_{number:04d}" for number in range(backbone.shape[0])]
-    store, beside = Vectors(values), cohort.preparation.get(JOINED, [])
+    beside, impute = cohort.preparation.get(JOINED, []), ""
     if isinstance(cohort.store, Joined):
-        further = cohort.store.vectors
-        store = replace(further, values=np.concatenate([values, further.values], axis=1))
+        further, impute = cohort.store.vectors.values[:, None], cohort.store.vectors.impute
+        further = np.broadcast_to(further, (*values.shape[:2], len(beside)))
+        values = np.concatenate([values, further], axis=2)
+    strengths = _strengths(config)
+    made = {"views": {"count": config.backbone.views, "strengths": strengths}} if strengths else {}
     preparation = {
         "features": [*names, *beside],
         "patterns": [],
         "others": [],
-        "impute": store.impute,
+        "impute": impute,
         "dtype": "float32",
         "backbone": dict(backbone.facts),
         "images": cohort.preparation,
+        **made,
     }
     told = f"{backbone.shape[0]:,} features of layer {layer!r} of {name}, weights {backbone.facts['weights']}"
-    notes = (*cohort.notes, f"{told}: {backbone.facts['matched']}")
-    identity = digest([cohort.hash, backbone.identity], length=32)
+    several = f"; {config.backbone.views} views of each image" if made else ""
+    notes = (*cohort.notes, f"{told}: {backbone.facts['matched']}{several}")
+    identity = digest([cohort.hash, backbone.identity, *made.values()], length=32)
+    store = views.of(values, impute)
     return replace(cohort, store=store, preparation=preparation, hash=identity, notes=notes)
+
+
+def _strengths(config: RunConfig) -> dict[str, float]:
+    """Of the augmentations that make views; {} where each image has one."""
+    return {
+        name: float(config.defaults[name]) for name in sorted(config.augmenting) if config.backbone.views > 1
+    }
+
+
+def _views(config: RunConfig, images: np.ndarray, backbone: Backbone) -> np.ndarray:
+    """[N, K, D] float32: features of the images as they are, then of their augmented copies."""
+    strengths, count = _strengths(config), config.backbone.views
+    wanted = [None, *(View(number, strengths) for number in range(1, count))]
+    out = np.empty((len(images), count, *backbone.shape), np.float32)
+    for number, view in enumerate(wanted):
+        out[:, number] = _features(config, images, backbone, view)
+    return out
 
 
 def _trained_on(config: RunConfig, cohort: Cohort, pixels: Dense, backbone: Backbone) -> Cohort:
@@ -152,14 +200,17 @@ def _trained_on(config: RunConfig, cohort: Cohort, pixels: Dense, backbone: Back
     )
 
 
-def _features(config: RunConfig, images: np.ndarray, backbone: Backbone) -> np.ndarray:
-    """[N, ...] float16, from the cache if it is there: keyed by pixels, weights, layer and preparation."""
-    key = digest(["features", 1, cache.pixel_digest(images), backbone.identity], length=32)
+def _features(
+    config: RunConfig, images: np.ndarray, backbone: Backbone, view: View | None = None
+) -> np.ndarray:
+    """[N, ...] float16, from the cache if it is there: keyed by pixels, weights, layer, preparation, view."""
+    what = ["features", 1] if view is None else ["view", 1, view.number, view.strengths]
+    key = digest([*what, cache.pixel_digest(images), backbone.identity], length=32)
 
     def build(allocate: Callable[..., np.ndarray]) -> Images:
         out = allocate((len(images), *backbone.shape), np.dtype(np.float16))
         with _Told(len(images)) as told:
-            backbone.features(images, out, told.show)
+            backbone.features(images, out, told.show, view)
         return Images(out)
 
     return cache.decoded(cache.folder(config.data.cache), key, build).images
@@ -205,13 +256,17 @@ def _arrays(cohort: Cohort, columns: Sequence[str]) -> dict[str, np.ndarray]:
     table, targets = cohort.table, cohort.targets
     classes = targets.values.ndim == 1 and targets.values.dtype.kind in "iu"
     values = cohort.store.rows(np.arange(len(table), dtype=np.int32))
-    beside = JOINED in cohort.preparation["images"]  # columns that float16 may not hold
+    # Columns beside the images may not fit into float16.
+    dtype = np.float32 if JOINED in cohort.preparation["images"] else np.float16
+    several = {features.VIEWS: values.values.astype(dtype)} if isinstance(values, views.Views) else {}
+    kept = [key for key in ("backbone", "images", features.VIEWS) if key in cohort.preparation]
     found = {
-        "features": values if beside else values.astype(np.float16),
+        "features": views.plain_of(values).astype(dtype),
+        **several,
         "feature_names": np.asarray(cohort.preparation["features"]),
         "case": table.names,
         "labels": np.asarray(targets.texts()) if classes else targets.values,
-        "backbone": np.asarray(json.dumps({k: cohort.preparation[k] for k in ("backbone", "images")})),
+        "backbone": np.asarray(json.dumps({key: cohort.preparation[key] for key in kept})),
     }
     if not classes and targets.values.ndim == 2:
         found["label_names"] = np.asarray(targets.names)
