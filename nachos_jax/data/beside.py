@@ -102,7 +102,7 @@ def read_vectors(paths: Sequence[Path], preparation: Mapping[str, Any]) -> np.nd
             f"{other[0]}: this model is given {len(names)} feature(s) beside each image: "
             f"{checks.listed(names)}. Name a CSV table with a column 'path' and these columns."
         )
-    files = [FeatureTable(csv_table.read_sheet(Path(expanded(path)))) for path in paths]
+    files = [FeatureTable(csv_table.read_sheet(Path(expanded(str(path))))) for path in paths]
     return np.concatenate([features.of_training(file, names, preparation) for file in files])
 
 

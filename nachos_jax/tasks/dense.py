@@ -39,7 +39,8 @@ def normalised(inputs: Any, told: Told) -> Any:
     of = (told.mean, told.sd, told.fill)
     channels = inputs.images.shape[-1]
     first, rest = (jax.tree.map(lambda x, s=s: x[s], of) for s in (slice(channels), slice(channels, None)))
-    return Inputs(_normalised(inputs.images, *first[:2], None), _normalised(inputs.vectors, *rest))
+    mean, sd, _ = first
+    return Inputs(_normalised(inputs.images, mean, sd, None), _normalised(inputs.vectors, *rest))
 
 
 def _normalised(inputs: jax.Array, mean: Any, sd: Any, fill: Any) -> jax.Array:
@@ -70,7 +71,7 @@ class DenseDevice:
 
     def batch(
         self, cases: Cases, rows: jax.Array, told: Told, key: jax.Array, augmentations: frozenset[str]
-    ) -> tuple[jax.Array, jax.Array]:
+    ) -> tuple[Any, jax.Array]:
         """See `nachos_jax.tasks.task.DeviceTask`; targets are not changed by the augmentation."""
         if isinstance(cases.inputs, Views):  # nothing else of the batch is random
             drawn = jax.random.randint(key, rows.shape, 0, cases.inputs.values.shape[1])
