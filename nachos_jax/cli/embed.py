@@ -43,7 +43,13 @@ def embed(values: Any, _words: list[str]) -> None:
     print(f"sha256 of {facts['weights']}: {facts['sha256']}")
     print(facts["caution"])
     told = f"{len(cohort.table):,} cases, {facts['features']:,} features of layer {facts['layer']!r}"
+    told += f" of {config.backbone.views} views" if config.backbone.views > 1 else ""
+    told += f", {len(columns)} columns beside them" if (columns := _columns(cohort)) else ""
     print(f"features: {path} ({told})")
+
+
+def _columns(cohort: Any) -> list[str]:
+    return cohort.preparation["images"].get("joined", [])
 
 
 def _output(text: str) -> Path:

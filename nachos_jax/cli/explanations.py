@@ -7,11 +7,12 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nachos_jax.core.errors import UsageError
+from nachos_jax.data.joined import images_of, part
 from nachos_jax.protocol.model.pictures import METHODS, legend, picture
 from nachos_jax.records.cells import csv_text
 from nachos_jax.records.store import write_atomic
@@ -71,7 +72,7 @@ def write(
     place: Path,
     model: DeployedModel,
     names: Sequence[str],
-    images: np.ndarray,
+    images: Any,
     probabilities: np.ndarray,
     way: str,
 ) -> Path:
@@ -81,7 +82,7 @@ def write(
         place: folder that `folder` has passed.
         model: the model.
         names: [N] cases.
-        images: [N, H, W, C] as the model takes them.
+        images: [N, H, W, C] as the model takes them, maybe with vectors beside them.
         probabilities: [N, classes].
         way: the method.
 
@@ -104,7 +105,7 @@ def write(
             NOTE,
         ]
         file = file_name(i, names[i])
-        write_atomic(place / file, picture(images[i], heat, words))
+        write_atomic(place / file, picture(images_of(images)[i], heat, words))
         rows.append([names[i], name, name, way, f"{peak:.6g}", file])
     write_atomic(place / TABLE, csv_text([HEADER, *rows]).encode())
     return place / TABLE
@@ -117,12 +118,12 @@ def file_name(number: int, case: str) -> str:
 
 
 def _maps(
-    model: DeployedModel, images: np.ndarray, classes: np.ndarray, way: str
+    model: DeployedModel, images: Any, classes: np.ndarray, way: str
 ) -> Iterator[tuple[int, np.ndarray, float]]:
     """(row, map, peak) of each case, a batch at a time."""
-    for start in range(0, len(images), _BATCH):
-        part = slice(start, start + _BATCH)
-        maps, peaks = model.explain(images[part], classes[part], way, _BATCH)
+    for start in range(0, len(classes), _BATCH):
+        rows = slice(start, start + _BATCH)
+        maps, peaks = model.explain(part(images, rows), classes[rows], way, _BATCH)
         yield from zip(range(start, start + len(maps)), maps, peaks.tolist(), strict=True)
 
 

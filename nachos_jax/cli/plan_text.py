@@ -85,6 +85,9 @@ def _named(cohort: Cohort) -> str:
 def _cases(plan: Plan, cohort: Cohort) -> str:
     shape = " x ".join(map(str, cohort.shape))
     what = f"{shape} pixels" if len(cohort.shape) > 1 else f"vectors of {shape} features"
+    views = cohort.preparation.get("views")
+    what += f" in {views['count']} views" if views else ""
+    what += f" and {count(cohort.joined, 'column')} beside them" if cohort.joined else ""
     return (
         f"{len(cohort.table):,} cases, {_named(cohort)}, {what} as {cohort.store.dtype}; "
         f"{_words(plan).folds(plan)}"

@@ -22,19 +22,20 @@ DATA = Section(
         texts("include", "folder: patterns of the files to take, like '*.png'; () = all images", before=[]),
         texts(
             "exclude",
-            "folder: patterns of files to leave out, like '*_mask*'; vectors: of columns",
+            "folder: patterns of files to leave out, like '*_mask*'; of features: of columns",
             before=[],
         ),
         texts(
             "features",
-            "vectors: patterns of the columns to take, like 'original_*'; () = the whole array of an npz",
+            "patterns of columns to take, like 'original_*'; vectors: () = the whole array of an npz; csv, "
+            "npz: those beside the images, () = none",
             before=[],
         ),
         one_of(
             "impute",
             "",
             IMPUTE,
-            'vectors: what stands for a missing value, of the training cases of each fit; "" refuses them',
+            'features: what stands for a missing value, of the training cases of each fit; "" refuses them',
             before="",
         ),
         text("image_key", "images", 'npz: array [N, H, W] or [N, H, W, 3]; csv: column "path" is used'),

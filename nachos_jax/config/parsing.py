@@ -155,11 +155,20 @@ def _check_vectors(values: Mapping[str, Any]) -> None:
     """Refuses fields of images beside vectors, and of vectors beside images: nothing would read them."""
     source = values["data.source"]
     vectors = source == "vectors"
-    for name in OF_IMAGES if vectors else OF_VECTORS:
+    beside = source in ("csv", "npz") and values["task.name"] != "segmentation"
+    if beside and values["data.impute"] and not values["data.features"]:
+        raise UsageError(
+            f"config.data.impute = {values['data.impute']!r} does nothing without columns beside the images: "
+            "name them in config.data.features, or set it to ''."
+        )
+    for name in OF_IMAGES if vectors else ("case_key",) if beside else OF_VECTORS:
         key = f"data.{name}"
         value, idle = values[key], FIELDS[key].default
         if value != idle:
             kind = "images" if vectors else "vectors (config.data.source = 'vectors')"
+            kind += (
+                "" if vectors or name == "case_key" else ", or to columns beside the images of csv and npz"
+            )
             raise UsageError(
                 f"config.{key} = {value!r} does nothing for config.data.source = {source!r}: it belongs to "
                 f"{kind}. Set it back to {idle!r}."
@@ -171,7 +180,7 @@ def _check_backbone(values: Mapping[str, Any]) -> None:
     name, source = values["backbone.name"], values["data.source"]
     if not name:
         for field in BACKBONE.fields:
-            if values[field.key]:
+            if values[field.key] != field.default:
                 raise UsageError(
                     f"config.{field.key} = {values[field.key]!r} does nothing without a backbone: name the "
                     "network in config.backbone.name."

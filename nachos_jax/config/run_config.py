@@ -82,6 +82,7 @@ class BackboneConfig:
     licence: str
     pretrained_on: str
     tune: str = ""
+    views: int = 1
 
 
 @dataclass(frozen=True)
@@ -182,6 +183,11 @@ class RunConfig:
     @property
     def augmentations(self) -> frozenset[str]:
         """Augmentations that any trial of this run can use; the others are not compiled in."""
+        return frozenset() if self.backbone.views > 1 else self.augmenting
+
+    @property
+    def augmenting(self) -> frozenset[str]:
+        """Augmentations that the config asks for, in lanes or of views that are embedded once."""
         names = (*hp.AUGMENTATION, hp.FLIP_DEPTH.name)
         return frozenset(name for name in names if name in self.defaults and self.uses(name))
 

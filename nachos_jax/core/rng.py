@@ -37,6 +37,16 @@ def key(streams: jax.Array, purpose: Purpose, step: jax.Array | int) -> jax.Arra
     return jax.random.fold_in(jax.random.wrap_key_data(streams[purpose], impl="threefry2x32"), step)
 
 
+def named(name: str) -> np.ndarray:
+    """A raw key [2] uint32 that follows from a name alone, whatever the fit."""
+    return np.frombuffer(hashlib.sha256(name.encode()).digest()[:8], ">u4").astype(np.uint32)
+
+
+def of_raw(raw: jax.Array) -> jax.Array:
+    """The keys of raw ones [..., 2] uint32."""
+    return jax.random.wrap_key_data(raw, impl="threefry2x32")
+
+
 def unused() -> jax.Array:
     """A key for a place that demands one and draws nothing from it."""
     return jax.random.wrap_key_data(jnp.zeros(2, jnp.uint32), impl="threefry2x32")

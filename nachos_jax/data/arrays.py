@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.data import cache, census, checks, features, masks, volumes
+from nachos_jax.data import beside, cache, census, checks, features, masks, volumes
 from nachos_jax.data.columns import Columns, case_table, check_cases, target_texts, texts
 from nachos_jax.data.pixels import Pixels, check_stack, narrowed, with_channels
 from nachos_jax.data.store import Dense
@@ -37,6 +37,7 @@ class ArrayCases:
         volume: of volumes [N, D, H, W] or [N, D, H, W, C] without masks: "whole", or "middle", "mean" or
             "max" for an image of each, as config.data.volume.
         spellings: of subjects, sites and classes, as P01 and p01: "refuse", "join" or keep "apart".
+        vectors: [N, D] numbers beside the images, such as ages or radiomics; None where there are none.
         features: names of the D columns of vectors; () numbers them.
         impute: of vectors, what stands for NaN: "mean" or "median" of each fit's training cases, "" refuses.
     """
@@ -53,6 +54,7 @@ class ArrayCases:
     impute: str = ""
     spacing: Sequence[Sequence[float]] | None = None
     volume: str = ""
+    vectors: np.ndarray | None = None
 
 
 def cohort(cases: ArrayCases, reader: TargetReader) -> Cohort:
@@ -66,6 +68,8 @@ def cohort(cases: ArrayCases, reader: TargetReader) -> Cohort:
         UsageError: what the tables and images have wrong, with row (counted from 0) and cure.
     """
     if reader.masks:
+        if cases.vectors is not None:
+            raise UsageError("vectors beside images are for cases without masks: leave them out.")
         return _with_masks(cases, reader)
     images = np.asarray(cases.images)
     vectors = images.ndim == 2
@@ -80,15 +84,22 @@ def cohort(cases: ArrayCases, reader: TargetReader) -> Cohort:
         lambda: reader.targets(columns, tuple(cases.names)),
         lambda: case_table(columns, cases.one_case_per_subject),
     )
+    if vectors and cases.vectors is not None:
+        raise UsageError("vectors stand beside images, and the images are vectors [N, D]: join the columns.")
     if vectors:
         return features.given(table, targets, images, cases.features, cases.impute)
-    if cases.features or cases.impute:
+    if (cases.features or cases.impute) and cases.vectors is None:
         raise UsageError(f"features and impute belong to vectors [N, D], and the images are {images.shape}.")
     stack = with_channels(narrowed(images), cases.volume)
     wanted = {"height": 0, "width": 0, "channels": 0, "aspect": "stretch"}
     wanted |= {"volume": cases.volume, "depth": 0} if cases.volume else {}
     pixels = Pixels(len(stack), columns.where, lambda: stack.__getitem__)
-    return cohort_of(table, targets, cache.in_memory(pixels, wanted), wanted)
+    further = None
+    if cases.vectors is not None:
+        given = np.asarray(cases.vectors)
+        further = beside.given(given, len(stack), cases.features, cases.impute)
+    found = cohort_of(table, targets, cache.in_memory(pixels, wanted), wanted)
+    return further.joined(found) if further else found
 
 
 def _with_masks(cases: ArrayCases, reader: TargetReader) -> Cohort:

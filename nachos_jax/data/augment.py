@@ -51,8 +51,13 @@ def augment(images: jax.Array, strengths: Strengths, key: jax.Array, enabled: fr
         raise ValueError(f"augmentation: unknown {sorted(unknown)}, without strength {sorted(missing)}.")
     if not enabled:
         return images
-    used = {name: jnp.asarray(strengths[name], jnp.float32) for name in _KNOWN if name in enabled}
     keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(len(images)))
+    return augment_each(images, {name: strengths[name] for name in enabled}, keys)
+
+
+def augment_each(images: jax.Array, strengths: Strengths, keys: jax.Array) -> jax.Array:
+    """The same by the operations that have strengths, each image by a key of its own, [B] of them."""
+    used = {name: jnp.asarray(strengths[name], jnp.float32) for name in _KNOWN if name in strengths}
     return jax.vmap(lambda image, own: _augment_case(image, used, own))(images, keys)
 
 

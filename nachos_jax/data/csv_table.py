@@ -127,8 +127,17 @@ def read_masks(data: DataConfig) -> MaskSource:
     return MaskSource(columns, where, open_pairs, files=tuple(zip(images, masks, strict=True)))
 
 
+def image_column(sheet: Table, data: DataConfig) -> str:
+    """The column that names the image of each case.
+
+    Raises:
+        UsageError: it is not there.
+    """
+    return _wanted(sheet, data.image_key, "path", "image_key", ("images",))
+
+
 def _paths(sheet: Sheet, data: DataConfig) -> list[str]:
-    return sheet.column(_wanted(sheet, data.image_key, "path", "image_key", ("images",)))
+    return sheet.column(image_column(sheet, data))
 
 
 @dataclass(frozen=True)

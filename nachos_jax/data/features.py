@@ -16,16 +16,17 @@ from nachos_jax.config.data_fields import IMPUTE, WAIVER
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import expanded
-from nachos_jax.data import checks, vectors
+from nachos_jax.data import checks, vectors, views
 from nachos_jax.data.columns import Columns, case_table, check_cases
 from nachos_jax.data.feature_files import FeatureFile, chosen, matches, opened
 from nachos_jax.data.npz import FeatureArchive
 from nachos_jax.data.table import CaseTable, Cohort, identity
 from nachos_jax.data.targets import TargetReader, Targets
 from nachos_jax.data.vectors import Vectors
+from nachos_jax.data.views import Viewed
 
-BACKBONE = "backbone"
-"""Array that `nachos embed` adds."""
+BACKBONE, VIEWS = "backbone", "views"
+"""Arrays that `nachos embed` adds."""
 
 
 def load(data: DataConfig, reader: TargetReader) -> Cohort:
@@ -53,8 +54,19 @@ def load(data: DataConfig, reader: TargetReader) -> Cohort:
     others = [name for name in file.header if name not in names]
     notes = [f"left out of the features: {checks.listed(others, 20)}"] if others else []
     preparation = {"patterns": list(data.features), "others": others, "case_key": data.case_key}
-    preparation |= {"backbone": told["backbone"]} if told else {}
-    return cohort_of(table, targets, Vectors(values, data.impute), names, preparation, notes)
+    preparation |= {key: told[key] for key in (BACKBONE, VIEWS) if key in told}
+    store = Vectors(values, data.impute)
+    if VIEWS not in told:
+        return cohort_of(table, targets, store, names, preparation, notes)
+    places = [file.header.index(name) for name in names]
+    found = views.Viewed(store, _views(file.path)[..., places])
+    return cohort_of(table, targets, found, names, preparation, notes)
+
+
+def _views(path: Path) -> np.ndarray:
+    """[N, K, D] float32, which `nachos embed` wrote beside the features."""
+    with np.load(path, allow_pickle=False) as archive:
+        return archive[VIEWS].astype(np.float32)
 
 
 def _embedding(path: Path) -> dict[str, Any]:
@@ -75,12 +87,21 @@ def _embedding(path: Path) -> dict[str, Any]:
 def cohort_of(
     table: CaseTable,
     targets: Targets,
-    store: Vectors,
+    store: Vectors | Viewed,
     names: Sequence[str],
     preparation: Mapping[str, Any],
     notes: Sequence[str] = (),
 ) -> Cohort:
     """Puts a cohort of vectors together, whose columns have these names."""
+    plain = store.plain if isinstance(store, Viewed) else store
+    told = noted(plain, names)
+    preparation = {**preparation, "features": list(names), "impute": plain.impute, "dtype": "float32"}
+    known = identity(table, targets, store.content(), preparation)
+    return Cohort(table, targets, store, preparation, known, (*told, *notes))
+
+
+def noted(store: Vectors, names: Sequence[str]) -> list[str]:
+    """What people should know of vectors: which columns, what is missing, what float32 hardly tells apart."""
     told = [f"{len(names):,} features: {checks.listed(names)}"]
     missing = np.isnan(store.values).any(axis=0)
     if missing.any():
@@ -89,16 +110,23 @@ def cohort_of(
             f"{cells:,} values of {int(missing.sum()):,} features are missing: imputed by the {store.impute} "
             "of each fit's training cases"
         )
-    told += vectors.far_from_zero(store.values, names)
-    preparation = {**preparation, "features": list(names), "impute": store.impute, "dtype": "float32"}
-    known = identity(table, targets, store.content(), preparation)
-    return Cohort(table, targets, store, preparation, known, (*told, *notes))
+    return [*told, *vectors.far_from_zero(store.values, names)]
 
 
 def given(
     table: CaseTable, targets: Targets, values: np.ndarray, names: Sequence[str], impute: str
 ) -> Cohort:
     """The cohort of vectors [N, D] given from Python, whose columns have these names; () numbers them.
+
+    Raises:
+        UsageError: as `checked`.
+    """
+    found, names = checked(values, names, impute)
+    return cohort_of(table, targets, Vectors(found, impute), names, {"patterns": [], "others": []})
+
+
+def checked(values: np.ndarray, names: Sequence[str], impute: str) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Vectors [N, D] given from Python, as they are stored, and the names of their columns.
 
     Raises:
         UsageError: they are no numbers, not one name a column, or as `nachos_jax.data.vectors.checked`.
@@ -113,8 +141,7 @@ def given(
         )
     if impute not in IMPUTE:
         raise UsageError(f"impute = {impute!r}: must be one of {', '.join(map(repr, IMPUTE))}.")
-    found = vectors.checked(values, names, lambda row: f"row {row} (counted from 0)", impute)
-    return cohort_of(table, targets, Vectors(found, impute), names, {"patterns": [], "others": []})
+    return vectors.checked(values, names, lambda row: f"row {row} (counted from 0)", impute), names
 
 
 def read_inputs(paths: Sequence[Path], preparation: Mapping[str, Any]) -> tuple[list[str], np.ndarray]:
@@ -133,13 +160,19 @@ def read_inputs(paths: Sequence[Path], preparation: Mapping[str, Any]) -> tuple[
     if not paths:
         raise UsageError("there is nothing to predict; name files with the features of the cases.")
     files = [opened(Path(expanded(os.fspath(path)))) for path in paths]
-    names, parts = list(preparation["features"]), []
-    for file in files:
-        _same_columns(file, names, preparation)
-        parts.append(vectors.stored(file.values(names), names, file.where, preparation["impute"]))
-    return [case for file in files for case in _names(file, preparation, len(files) > 1)], np.concatenate(
-        parts
-    )
+    parts = [of_training(file, preparation["features"], preparation) for file in files]
+    names = [case for file in files for case in _names(file, preparation, len(files) > 1)]
+    return names, np.concatenate(parts)
+
+
+def of_training(file: FeatureFile, names: Sequence[str], preparation: Mapping[str, Any]) -> np.ndarray:
+    """[N, D] float32: the columns of a file to predict that have the names of those of training.
+
+    Raises:
+        UsageError: one is missing, training did not have one, or as `nachos_jax.data.vectors.stored`.
+    """
+    _same_columns(file, names, preparation)
+    return vectors.stored(file.values(names), names, file.where, preparation["impute"])
 
 
 def fitting(values: np.ndarray, preparation: Mapping[str, Any]) -> np.ndarray:

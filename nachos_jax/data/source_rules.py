@@ -13,7 +13,8 @@ def check(data: DataConfig, masks_wanted: bool) -> None:
     """Refuses fields that say how files are read where nothing would do as they say."""
     files = data.source in ("folder", "csv") and not masks_wanted
     for name in ("include", "exclude"):
-        if getattr(data, name) and (data.source != "folder" or masks_wanted):
+        columns = name == "exclude" and data.features  # beside images
+        if getattr(data, name) and (data.source != "folder" or masks_wanted) and not columns:
             raise UsageError(
                 f"config.data.{name} = {getattr(data, name)!r} does nothing here: it is for folders of "
                 "images or volumes without masks. Set it to (), and drop the rows or files."

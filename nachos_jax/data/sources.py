@@ -19,6 +19,7 @@ from nachos_jax.config.windows import OF_FILE, spelled
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import expanded
 from nachos_jax.data import (
+    beside,
     cache,
     checks,
     csv_table,
@@ -40,9 +41,10 @@ from nachos_jax.data import (
 from nachos_jax.data.arrays import cohort_of
 from nachos_jax.data.columns import Columns, case_table, check_cases, further_texts
 from nachos_jax.data.image_files import read_files
+from nachos_jax.data.joined import Inputs
 from nachos_jax.data.pixels import Pixels, ReadCase, Source
 from nachos_jax.data.preparation import prepare
-from nachos_jax.data.table import CaseTable, Cohort
+from nachos_jax.data.table import JOINED, CaseTable, Cohort
 from nachos_jax.data.targets import TargetReader, Targets
 from nachos_jax.data.volumes import VolumeFile
 
@@ -106,22 +108,26 @@ def of_source(
         )
         return targets, table
 
+    further = beside.read(data, len(columns.names)) if data.features else None
     targets, table = checked(columns)
     wanted = _wanted(data)
     shown = _of_one_spacing(source, data, wanted) if data.volume and data.spacing else source
     pixels = _decoded(shown.pixels, data, wanted, progress)
     notes = (*shown.notes, *((_OF_FILE_NOTE,) if data.voi == OF_FILE else ()))
     if not pixels.faults:
-        return cohort_of(table, targets, pixels, wanted, notes)
+        found = cohort_of(table, targets, pixels, wanted, notes)
+        return further.joined(found) if further else found
     skipped = tuple((columns.names[row], why) for row, why in pixels.faults)
-    fewer, table = checked(columns.without([row for row, _ in pixels.faults]))
+    gone = [row for row, _ in pixels.faults]
+    fewer, table = checked(columns.without(gone))
     if fewer.names != targets.names:
-        gone = checks.listed(name for name in targets.names if name not in fewer.names)
+        lost = checks.listed(name for name in targets.names if name not in fewer.names)
         raise UsageError(
-            f"no image of {targets.noun} {gone} can be read: {skipped[0][1]}; replace the files, or leave "
+            f"no image of {targets.noun} {lost} can be read: {skipped[0][1]}; replace the files, or leave "
             f"the {targets.noun} out."
         )
-    return replace(cohort_of(table, fewer, pixels, wanted, (*notes, _left_out(skipped))), skipped=skipped)
+    found = cohort_of(table, fewer, pixels, wanted, (*notes, _left_out(skipped)))
+    return replace(further.without(gone).joined(found) if further else found, skipped=skipped)
 
 
 def _wanted(data: DataConfig) -> dict[str, Any]:
@@ -255,7 +261,9 @@ def with_columns(cohort: Cohort, columns: Mapping[str, Sequence | np.ndarray]) -
     return replace(cohort, table=table)
 
 
-def read_inputs(paths: Sequence[str | Path], preparation: Mapping[str, Any]) -> tuple[list[str], np.ndarray]:
+def read_inputs(
+    paths: Sequence[str | Path], preparation: Mapping[str, Any]
+) -> tuple[list[str], np.ndarray | Inputs]:
     """Reads cases for prediction, prepared as those of training were.
 
     Args:
@@ -265,7 +273,8 @@ def read_inputs(paths: Sequence[str | Path], preparation: Mapping[str, Any]) -> 
 
     Returns:
         Their paths as given or found, and the images [N, H, W, C]: in the stored dtype of training, or
-        float32 if that cannot hold the values; of vectors, names and features [N, D].
+        float32 if that cannot hold the values; of vectors, names and features [N, D]; of images with vectors
+        beside them, names and both.
 
     Raises:
         UsageError: nothing to read, a file twice, an image that cannot be read or whose channels or bit depth
@@ -273,6 +282,14 @@ def read_inputs(paths: Sequence[str | Path], preparation: Mapping[str, Any]) -> 
     """
     if is_vectors(preparation):
         return features.read_inputs([Path(path) for path in paths], preparation)
+    if JOINED not in preparation:
+        return _read_images(paths, preparation)
+    values = beside.read_vectors([Path(path) for path in paths], preparation)
+    names, images = _read_images(paths, preparation)
+    return names, Inputs(images, values)
+
+
+def _read_images(paths: Sequence[str | Path], preparation: Mapping[str, Any]) -> tuple[list[str], np.ndarray]:
     files: dict[tuple[Path, str], str] = {}
     for path in paths:
         if not given.is_text(str(path)):

@@ -49,6 +49,10 @@ class CaseTable:
         )
 
 
+JOINED = "joined"
+"""In a preparation, names of the columns of the vectors that stand beside images."""
+
+
 @dataclass(frozen=True)
 class Cohort:
     """Cases, their targets and their inputs, ready for the engine.
@@ -62,7 +66,8 @@ class Cohort:
             "convert_channels": whether the config asked for that size and for that many channels; where
             cases came as volumes, "volume", "depth" and "spacing" too (see `nachos_jax.data.volumes`). Of
             vectors: "features", the names of the columns, "patterns" that chose them from "others",
-            and "impute".
+            and "impute"; of images with a vector beside each, "joined" names its columns, with the same
+            three (see `nachos_jax.data.joined`).
         hash: digest of names, targets, subjects, sites, predefined folds and pixels.
         notes: what people should know of how they were read: sizes, files that were left out.
         cautions: sentences that must stand beside every estimate from these cases.
@@ -87,6 +92,11 @@ class Cohort:
         """Shape of one case, (H, W, C) of an image, (D, H, W, C) of a volume."""
         return self.store.shape
 
+    @property
+    def joined(self) -> int:
+        """Columns of the vector beside each image; 0 where there is none."""
+        return len(self.preparation.get(JOINED, ()))
+
     def take(self, rows: np.ndarray, targets: Targets) -> Cohort:
         """Some cases alone: hash and all, what would have been read had there been no others.
 
@@ -104,7 +114,7 @@ class Cohort:
         return replace(self, table=table, targets=targets, store=store, hash=known)
 
 
-_IN_PREPARATION = ("features", "spacing")
+_IN_PREPARATION = ("features", "spacing", JOINED)
 """What of the preparation tells cohorts apart whose inputs are equal."""
 
 

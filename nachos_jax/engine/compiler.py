@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from importlib import metadata
 
@@ -26,7 +26,7 @@ from nachos_jax.engine.resident import Resident
 from nachos_jax.engine.streamed import Streamed
 from nachos_jax.engine.tuning import Agree, Asker, Choice
 from nachos_jax.engine.windows import Windows
-from nachos_jax.models import registry
+from nachos_jax.models import joined, registry
 from nachos_jax.tasks import registry as tasks
 from nachos_jax.tasks.task import Setting
 
@@ -110,6 +110,7 @@ class BucketCompiler:
             "augmentations": sorted(self._run.augmentations),
             "flags": os.environ.get("XLA_FLAGS", ""),
             **({"tuned": self._run.tuned} if self._run.tuned else {}),
+            **joined.told(cohort.joined),
         }
         # Lanes in turn take as long as each of them: one is enough where no other packing is timed.
         lanes = 1 if {choice.packing for choice in choices} == {"map"} else lanes
@@ -147,7 +148,7 @@ class BucketCompiler:
 
     def _spec(self, bucket: Bucket, lowering: str) -> LaneSpec:
         cohort = self._maker.cohort
-        spec = lane_spec(self._run, bucket, cohort.shape, cohort.targets.names, lowering)
+        spec = lane_spec(self._run, bucket, cohort, lowering)
         if cohort.weights:
             _check_inputs(self._run, cohort)
             spec = _started(spec, {**dict(bucket), **self._run.tuned}, cohort)
@@ -173,23 +174,21 @@ def choices(
     return found
 
 
-def lane_spec(
-    run: RunConfig, bucket: Bucket, shape: tuple[int, ...], names: Sequence[str], lowering: str = "lax"
-) -> LaneSpec:
+def lane_spec(run: RunConfig, bucket: Bucket, cohort: Cohort, lowering: str = "lax") -> LaneSpec:
     """What the lanes of a bucket share, for one case at a time: who knows the cases sets batch and window.
 
     Args:
         run: the checked configuration.
         bucket: which.
-        shape: of one case of the store, (H, W, C) of an image.
-        names: of what is predicted.
+        cohort: whose shapes and names of what is predicted matter, and nothing else.
         lowering: of convolutions, see models/convolution.py.
     """
-    static, task_of_run = {**dict(bucket), **run.tuned}, tasks.of(run.task)
-    shape = task_of_run.network_shape(shape, static)
+    static = {**dict(bucket), **run.tuned, **joined.told(cohort.joined)}
+    task_of_run = tasks.of(run.task)
+    shape = task_of_run.network_shape(cohort.shape, static)
     traced = (row for row in task_of_run.hyperparameters if row.kind == "choice" and not row.static)
     tried = {row.name: run.candidates(row.name) for row in traced}
-    task = task_of_run.device(names, static, Setting(shape, tried))
+    task = task_of_run.device(cohort.targets.names, static, Setting(shape, tried))
     dtype = jnp.bfloat16 if run.precision == "bfloat16" else jnp.float32
     return LaneSpec(
         build=functools.partial(registry.build, static, shape, task.outputs, dtype, lowering),

@@ -74,7 +74,7 @@ class InputMaker:
 
     def idle(self) -> LaneInput:
         """The input of a lane without a fit: it trains and predicts nothing."""
-        channels, targets = self.cohort.shape[-1], self.cohort.targets
+        channels, targets = self.cohort.shape[-1] + self.cohort.joined, self.cohort.targets
         none = np.zeros(len(targets), bool)
         told = self.task.told(targets, none, {}, self.sums)
         return LaneInput(

@@ -19,6 +19,7 @@ from nachos_jax.core import rng
 from nachos_jax.core.rng import Purpose
 from nachos_jax.engine import optimizer, pretrained, schedule, solving
 from nachos_jax.engine.pretrained import Factors
+from nachos_jax.models import joined
 from nachos_jax.models.blocks import Convex, Frozen, Mode, evaluation
 from nachos_jax.tasks.task import Cases, DeviceTask, Told
 
@@ -242,7 +243,7 @@ def predict(spec: LaneSpec, shared: Shared, state: LaneState, told: LaneInput) -
 
     def apply(inputs: Any) -> jax.Array:
         network = nnx.merge(graph(spec.build), state.params, state.stats, shared.frozen)
-        return network(inputs, evaluation(told.traced))  # type: ignore[operator]
+        return joined.outputs(network, inputs, evaluation(told.traced))
 
     def chunk(i: jax.Array, seen: jax.Array) -> jax.Array:
         # Tied to i, or a single chunk would be predicted before the loop, needed or not.
@@ -283,5 +284,5 @@ def _apply(
     network = nnx.merge(graph(spec.build), *weights)
     rate = told.traced["dropout"] if spec.dropout else 0.0
     key = rng.key(told.streams, Purpose.DROPOUT, step) if spec.dropout else rng.unused()
-    outputs = network(inputs, Mode(True, rate, key, told.traced))  # type: ignore[operator]
+    outputs = joined.outputs(network, inputs, Mode(True, rate, key, told.traced))
     return outputs, parts(network)[1]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import jax
 import jax.numpy as jnp
 
+from nachos_jax.data.views import Views
 from nachos_jax.engine import newton
 from nachos_jax.models.blocks import Stored
 
@@ -39,9 +40,12 @@ def solve(
     Returns:
         Parameters, what the fit carries on, and the loss, float32 scalar.
     """
-    convex, fit, chosen = spec.convex, told.fit, told.training
+    convex, fit, (values, every) = spec.convex, told.fit, _rows(shared.cases.inputs)
     assert convex is not None
-    values, targets = shared.cases.inputs, jax.tree.map(lambda x: _only(x, chosen), shared.cases.targets)
+    chosen, targets = jax.tree.map(
+        lambda x: jnp.repeat(x, every, axis=0) if every > 1 else x, (told.training, shared.cases.targets)
+    )
+    targets = jax.tree.map(lambda x: _only(x, chosen), targets)
     known = jnp.isfinite(values)
     # What is not trained on must not reach a sum even as 0 x NaN.
     clean = jnp.where(known, values, 0.0)
@@ -52,7 +56,8 @@ def solve(
 
     def totals(point: Any) -> tuple[jax.Array, jax.Array]:
         outputs = _only(convex.outputs(point, stored), chosen)
-        return cast("ConvexTask", spec.task).total(outputs, targets, chosen, fit)
+        total, weight = cast("ConvexTask", spec.task).total(outputs, targets, chosen, fit)
+        return (total, weight) if every == 1 else (total / every, weight / every)
 
     def objective(point: Any) -> jax.Array:
         total, weight = totals(point)
@@ -62,6 +67,13 @@ def solve(
     total, weight = totals(found.point)
     loss = jnp.where(broken, jnp.nan, total / jnp.maximum(weight, 1e-30))
     return found.point, found.going, loss
+
+
+def _rows(inputs: Any) -> tuple[Any, int]:
+    """Vectors one after another, and how many belong to a case, whose loss is the mean over its views."""
+    if not isinstance(inputs, Views):
+        return inputs, 1
+    return inputs.values.reshape(-1, inputs.values.shape[-1]), inputs.values.shape[1]
 
 
 def _only(values: jax.Array, chosen: jax.Array) -> jax.Array:

@@ -105,7 +105,8 @@ def build(
     """The network that the hyperparameters name, as described at the top of this file.
 
     Args:
-        hparams: flat values, at least "architecture", "norm" and the rows of that architecture.
+        hparams: flat values, at least "architecture", "norm" and the rows of that architecture; and what
+            `nachos_jax.models.joined.told` says, by which a part for a vector is added to any network.
         shape: of one case, (H, W, C) of an image, (D,) of a vector.
         outputs: width of the head.
         dtype: float32 or bfloat16, in which convolutions are computed.
@@ -113,7 +114,10 @@ def build(
         rngs: random keys of the initial weights; only the stream "params" is used.
     """
     file = _files()[str(hparams["architecture"])]
-    return file.build(hparams, shape, outputs, dtype, lowering, rngs)
+    from nachos_jax.models import joined  # late, as the files are: it brings JAX
+
+    network = file.build(hparams, shape, outputs, dtype, lowering, rngs)
+    return joined.widened(network, hparams, outputs)
 
 
 def check(hparams: HParams, shape: tuple[int, ...]) -> None:

@@ -14,8 +14,10 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import Hyperparameter
 from nachos_jax.core.types import HParams
 from nachos_jax.data.augment import augment
+from nachos_jax.data.joined import Inputs
 from nachos_jax.data.sums import TrainingStatistics
 from nachos_jax.data.targets import Targets
+from nachos_jax.data.views import Views, plain_of
 from nachos_jax.tasks.task import Apply, Cases, Tested, Told
 
 _of_classes = functools.partial(
@@ -27,14 +29,31 @@ CLASS_WEIGHT_EXPONENT = _of_classes(
 )
 
 
-def normalised(inputs: jax.Array, told: Told) -> jax.Array:
-    """[B, ..., C] float32: inputs of any stored dtype with training mean 0 and SD 1 in every channel."""
+def normalised(inputs: Any, told: Told) -> Any:
+    """[B, ..., C] float32: inputs of any stored dtype with training mean 0 and SD 1 in every channel.
+
+    Images with vectors beside them (`nachos_jax.data.joined.Inputs`) are told of channels, then of columns.
+    """
+    if not isinstance(inputs, Inputs):
+        return _normalised(inputs, told.mean, told.sd, told.fill)
+    of = (told.mean, told.sd, told.fill)
+    channels = inputs.images.shape[-1]
+    first, rest = (jax.tree.map(lambda x, s=s: x[s], of) for s in (slice(channels), slice(channels, None)))
+    mean, sd, _ = first
+    return Inputs(_normalised(inputs.images, mean, sd, None), _normalised(inputs.vectors, *rest))
+
+
+def _normalised(inputs: jax.Array, mean: Any, sd: Any, fill: Any) -> jax.Array:
     axes = tuple(range(inputs.ndim - 1))
-    mean, sd = jnp.expand_dims(told.mean, axes), jnp.expand_dims(told.sd, axes)
+    mean, sd = jnp.expand_dims(mean, axes), jnp.expand_dims(sd, axes)
     values = inputs.astype(jnp.float32)
-    if told.fill is not None:
-        values = jnp.where(jnp.isnan(values), jnp.expand_dims(told.fill, axes), values)
+    if fill is not None:
+        values = jnp.where(jnp.isnan(values), jnp.expand_dims(fill, axes), values)
     return (values - mean) / sd
+
+
+def _of(inputs: Any, rows: jax.Array) -> Any:
+    return jax.tree.map(lambda x: x[rows], inputs)
 
 
 class DenseDevice:
@@ -52,20 +71,25 @@ class DenseDevice:
 
     def batch(
         self, cases: Cases, rows: jax.Array, told: Told, key: jax.Array, augmentations: frozenset[str]
-    ) -> tuple[jax.Array, jax.Array]:
+    ) -> tuple[Any, jax.Array]:
         """See `nachos_jax.tasks.task.DeviceTask`; targets are not changed by the augmentation."""
-        inputs, targets = normalised(cases.inputs[rows], told), cases.targets[rows]
-        if augmentations:
+        if isinstance(cases.inputs, Views):  # nothing else of the batch is random
+            drawn = jax.random.randint(key, rows.shape, 0, cases.inputs.values.shape[1])
+            return normalised(cases.inputs.values[rows, drawn], told), cases.targets[rows]
+        inputs, targets = normalised(_of(cases.inputs, rows), told), cases.targets[rows]
+        if augmentations and isinstance(inputs, Inputs):
+            inputs = Inputs(augment(inputs.images, told.traced, key, augmentations), inputs.vectors)
+        elif augmentations:
             inputs = augment(inputs, told.traced, key, augmentations)
         return inputs, targets
 
     def observe(self, apply: Apply, cases: Cases, rows: jax.Array, told: Told) -> jax.Array:
         """See `nachos_jax.tasks.task.DeviceTask`."""
-        return self.predict(apply, cases.inputs[rows], told)
+        return self.predict(apply, _of(cases.inputs, rows), told)
 
     def predict(self, apply: Apply, inputs: Any, told: Told) -> jax.Array:
         """See `nachos_jax.tasks.task.DeviceTask`."""
-        return self.readout(apply(normalised(inputs, told)), told)
+        return self.readout(apply(normalised(plain_of(inputs), told)), told)
 
     def readout(self, outputs: jax.Array, told: Told) -> jax.Array:  # noqa: ARG002
         """[B, S] from outputs [B, O]: the outputs themselves."""

@@ -153,6 +153,7 @@ RANGES = {
     "engine.checkpoint_epochs": (0, 100_000),
     "report.level": (0.5, 0.999),
     "data.subset": (0.001, 1.0),
+    "backbone.views": (1, 64),
     "report.replicates": (200, 100_000),
     "report.gallery": (0, 100),
     "report.price": (0.0, 1e6),
@@ -233,6 +234,8 @@ def test_both_ends_of_a_range_are_allowed(key):
         values = with_value(key, value)
         if key in ("data.depth", "data.height", "data.width"):
             values["data"] |= dict.fromkeys(("depth", "height", "width"), value) | {"volume": "whole"}
+        if key == "backbone.views":
+            values["backbone"] |= {"name": "small", "weights": "somewhere"}
         assert checked(values).raw == values
 
 

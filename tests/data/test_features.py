@@ -174,7 +174,8 @@ def test_archives_that_cannot_be_used_are_refused(tmp_path, arrays, told):
         ("height", 8, "vectors"),
         ("channels", 1, "vectors"),
         ("cache", "x", "vectors"),
-        ("impute", "mean", "npz"),
+        ("case_key", "x", "npz"),
+        ("impute", "mean", "digits"),
     ],
 )
 def test_fields_of_the_other_kind_of_case_are_refused(field, value, source):

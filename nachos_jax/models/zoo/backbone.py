@@ -13,12 +13,15 @@ import numpy as np
 from jax.sharding import PartitionSpec
 
 from nachos_jax.config.run_config import BackboneConfig
+from nachos_jax.core import rng
 from nachos_jax.core.errors import UsageError
+from nachos_jax.data.augment import augment_each
 from nachos_jax.data.preparation import prepare
 from nachos_jax.models.convolution import default_lowering
 from nachos_jax.models.zoo import files, matching, registry
 from nachos_jax.models.zoo.network import ALL, Network, Stage
 from nachos_jax.models.zoo.place import Place, noted, reading
+from nachos_jax.models.zoo.view import View
 from nachos_jax.runtime import mesh as meshes
 
 PER_DEVICE = 16
@@ -68,7 +71,11 @@ class Backbone:
         return tuple(given) if isinstance(given, list) else (int(given),)
 
     def features(
-        self, images: np.ndarray, out: np.ndarray | None = None, progress: Progress | None = None
+        self,
+        images: np.ndarray,
+        out: np.ndarray | None = None,
+        progress: Progress | None = None,
+        view: View | None = None,
     ) -> np.ndarray:
         """Features of images, or their activations at the freeze point.
 
@@ -76,6 +83,7 @@ class Backbone:
             images: [N, H, W, C] as they are stored, C 1 or 3; maybe mapped from a file.
             out: [N, D] (or [N, ...], see `shape`) float16 to fill.
             progress: told (images done, images in all) after each batch.
+            view: how each image is augmented before; None = not at all.
 
         Returns:
             `out`.
@@ -84,13 +92,14 @@ class Backbone:
             UsageError: a feature that float16 cannot hold, or that is no number.
         """
         out = np.empty((len(images), *self.shape), np.float16) if out is None else out
-        apply, weights, batch = self._compiled
+        apply, weights, batch = self._compiled if view is None else self._augmenting(view.strengths)
         for start in range(0, len(images), batch):
             part = sized(images[start : start + batch], self.facts)
             room = np.zeros((batch, *part.shape[1:]), part.dtype)
             room[: len(part)] = part
+            given = (room,) if view is None else (room, view.keys(part, batch))
             with np.errstate(over="ignore"):
-                out[start : start + len(part)] = np.asarray(apply(weights, room))[: len(part)]
+                out[start : start + len(part)] = np.asarray(apply(weights, *given))[: len(part)]
             if not np.isfinite(out[start : start + len(part)]).all():
                 tune = self.facts.get("tune", "")
                 name, value = ("tune", tune) if tune else ("layer", self.layer)
@@ -103,16 +112,36 @@ class Backbone:
         return out
 
     @functools.cached_property
-    def _compiled(self) -> tuple[Callable[[Any, np.ndarray], jax.Array], Any, int]:
+    def _compiled(self) -> tuple[Callable[..., jax.Array], Any, int]:
+        return self._program({})
+
+    def _augmenting(self, strengths: Mapping[str, float]) -> tuple[Callable[..., jax.Array], Any, int]:
+        known = tuple(sorted(strengths.items()))
+        if known not in self._augmented:
+            self._augmented[known] = self._program(strengths)
+        return self._augmented[known]
+
+    @functools.cached_property
+    def _augmented(self) -> dict[tuple, tuple[Callable[..., jax.Array], Any, int]]:
+        return {}
+
+    def _program(self, strengths: Mapping[str, float]) -> tuple[Callable[..., jax.Array], Any, int]:
+        """(weights, images, and where there are strengths raw keys) -> features; weights; images a call."""
         mesh, lowering = meshes.lane_mesh(), default_lowering(jax.default_backend())
 
-        def apply(weights: Mapping[str, jax.Array], images: jax.Array) -> jax.Array:
+        def apply(weights: Mapping[str, jax.Array], images: jax.Array, *keys: jax.Array) -> jax.Array:
             x = normalised(images, self.network)
+            for own in keys:
+                x = augment_each(x, strengths, rng.of_raw(own))
             return self.call(reading(weights, lowering), x)
 
         everywhere, by_lane = PartitionSpec(), PartitionSpec(meshes.LANE)
         spread = jax.shard_map(
-            apply, mesh=mesh, in_specs=(everywhere, by_lane), out_specs=by_lane, check_vma=False
+            apply,
+            mesh=mesh,
+            in_specs=(everywhere, by_lane, *([by_lane] if strengths else [])),
+            out_specs=by_lane,
+            check_vma=False,
         )
         weights = jax.device_put({name: self.arrays[name] for name in self.front}, meshes.everywhere(mesh))
         return jax.jit(spread), weights, PER_DEVICE * mesh.size

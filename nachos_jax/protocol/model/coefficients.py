@@ -28,9 +28,25 @@ def table(arrays: Mapping[str, np.ndarray], features: Sequence[str], names: Sequ
         bias = bias + arrays["task/target_mean"]
     raw = scaled / arrays["pixel_sd"].astype(np.float64)[:, None]
     values = np.vstack([bias - arrays["pixel_mean"] @ raw, raw])
-    per_sd = np.vstack([bias, scaled])
+    return _written([INTERCEPT, *features], names, values, np.vstack([bias, scaled]))
+
+
+def of_columns(arrays: Mapping[str, np.ndarray], features: Sequence[str], names: Sequence[str]) -> str:
+    """The same of the columns beside images, whose intercept belongs to the image.
+
+    Args:
+        arrays: of the weights file of a network that is given both.
+        features: names of the D columns.
+        names: of the outputs.
+    """
+    scaled = arrays["params/columns/kernel"].astype(np.float64) * arrays.get("task/target_sd", 1.0)
+    raw = scaled / arrays["pixel_sd"][-len(features) :].astype(np.float64)[:, None]
+    return _written(features, names, raw, scaled)
+
+
+def _written(features: Sequence[str], names: Sequence[str], values: np.ndarray, per_sd: np.ndarray) -> str:
     rows = [
         [feature, *(f"{x:.9g}" for pair in zip(values[k], per_sd[k], strict=True) for x in pair)]
-        for k, feature in enumerate([INTERCEPT, *features])
+        for k, feature in enumerate(features)
     ]
     return csv_text([["feature", *(text for name in names for text in (name, f"{name}_per_sd"))], *rows])

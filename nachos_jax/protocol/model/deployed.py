@@ -14,9 +14,12 @@ import numpy as np
 from safetensors.numpy import load as load_arrays
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.data import decode, features, reading, sources
+from nachos_jax.data import beside, decode, features, joined, reading, sources
+from nachos_jax.data.joined import Inputs
 from nachos_jax.data.pixels import check_stack, narrowed
+from nachos_jax.data.table import JOINED
 from nachos_jax.data.volumes import WHOLE
+from nachos_jax.models import joined as models
 from nachos_jax.models.zoo import backbone as backbones
 from nachos_jax.models.zoo.backbone import Backbone
 from nachos_jax.protocol.model import description as description_file
@@ -73,14 +76,15 @@ class DeployedModel:
         preparation = self.description["preparation"]
         return preparation["images"] if self._backbone else preparation
 
-    def predictions(self, images: np.ndarray, batch: int = 256) -> np.ndarray:
+    def predictions(self, images: Any, batch: int = 256) -> np.ndarray:
         """Predictions of prepared images: probabilities of classes or labels, or numbers.
 
         Args:
             images: [N, H, W, C] in the range and size of the training pixels (see
                 `description["preparation"]`); [N, H, W] for gray; of volumes
                 [N, D, H, W, C] likewise. Of a model of vectors, [N, D] in the order of
-                `description["preparation"]["features"]`.
+                `description["preparation"]["features"]`. Of a model of both, the pair (images, vectors),
+                vectors in the order of "joined" in the preparation of the images.
             batch: images at a time.
 
         Returns:
@@ -93,12 +97,13 @@ class DeployedModel:
             raise UsageError("this model makes masks: call segment(), or `nachos predict` of files.")
         images = self._fitting(images)
         if self._backbone:
-            images = self._backbone.features(images).astype(np.float32)
+            images = self._embedded(self._backbone, images)
         batch = min(batch, self._networks[0].architecture.task.held_batch)
-        parts = [self._batch(images[i : i + batch], batch) for i in range(0, len(images), batch)]
+        starts = range(0, joined.count(images), batch)
+        parts = [self._batch(joined.part(images, slice(i, i + batch)), batch) for i in starts]
         return np.concatenate([*parts, np.empty((0, len(self.classes)), np.float32)])
 
-    def probabilities(self, images: np.ndarray, batch: int = 256) -> np.ndarray:
+    def probabilities(self, images: Any, batch: int = 256) -> np.ndarray:
         """`predictions` of a model that predicts classes or labels.
 
         Raises:
@@ -139,14 +144,14 @@ class DeployedModel:
         return self.predicted.on_host.table(predictions, self.classes)
 
     def explain(
-        self, images: np.ndarray, classes: np.ndarray, method: str = "gradcam", batch: int = 32
+        self, images: Any, classes: np.ndarray, method: str = "gradcam", batch: int = 32
     ) -> tuple[np.ndarray, np.ndarray]:
         """Where in each image the score of a class comes from; see `nachos_jax.protocol.model.explain`.
 
         The map shows what moved this model's output, not why it is right.
 
         Args:
-            images: as `predictions` takes them.
+            images: as `predictions` takes them; vectors beside them are taken as they are.
             classes: [N] whole numbers, the class to explain in each image.
             method: "gradcam" or "occlusion".
             batch: images at a time.
@@ -168,14 +173,14 @@ class DeployedModel:
         if self._backbone:
             raise UsageError("maps are not made through a frozen backbone: leave --explain out.")
         images, classes = self._fitting(images), np.asarray(classes, np.int32)
-        maps = np.zeros(images.shape[:-1], np.float32)
-        peaks = np.zeros(len(images), np.float32)
+        maps = np.zeros(joined.images_of(images).shape[:-1], np.float32)
+        peaks = np.zeros(len(maps), np.float32)
         batch = min(batch, self._networks[0].architecture.task.held_batch)
-        for start in range(0, len(images), batch):
+        for start in range(0, len(maps), batch):
             part = slice(start, start + batch)
-            told = (_filled_up(images[part], batch), _filled_up(classes[part], batch))
+            told = (_filled_up(joined.part(images, part), batch), _filled_up(classes[part], batch))
             found = [networks.explainer(n.architecture, method)(n.weights, *told) for n in self._networks]
-            count = len(images[part])
+            count = len(maps[part])
             maps[part] = np.mean([np.asarray(one.maps) for one in found], axis=0)[:count]
             peaks[part] = np.mean([np.asarray(one.peak) for one in found], axis=0)[:count]
         return maps, peaks
@@ -197,15 +202,26 @@ class DeployedModel:
         names, images = self.read(paths)
         return names, self.predictions(images)
 
-    def read(self, paths: Sequence[str | os.PathLike]) -> tuple[list[str], np.ndarray]:
-        """Names and images [N, H, W, C], or vectors [N, D], of what `predict` takes, as for training."""
+    def read(self, paths: Sequence[str | os.PathLike]) -> tuple[list[str], Any]:
+        """Names and images [N, H, W, C], vectors [N, D] or both of what `predict` takes, as for training."""
         names, images = sources.read_inputs([Path(path) for path in paths], dict(self._prepared))
         return list(names), images
 
-    def _fitting(self, images: np.ndarray) -> np.ndarray:
-        """The images as [N, H, W, C], refused when their shape or scale is not that of training."""
+    def _embedded(self, backbone: Backbone, cases: Any) -> np.ndarray:
+        """[N, D] float32: features of the images, and the vectors beside them."""
+        values = backbone.features(joined.images_of(cases)).astype(np.float32)
+        return np.concatenate([values, cases.vectors], axis=1) if isinstance(cases, Inputs) else values
+
+    def _fitting(self, cases: Any) -> Any:
+        """The cases as `predictions` says, refused when their shape or scale is not that of training."""
         if self.vectors:
-            return features.fitting(images, self._prepared)
+            return features.fitting(cases, self._prepared)
+        if JOINED in self._prepared:
+            images, values = beside.parted(cases, self._prepared)
+            return Inputs(self._fitting_images(images), values)
+        return self._fitting_images(cases)
+
+    def _fitting_images(self, images: np.ndarray) -> np.ndarray:
         images = np.asarray(images)
         wanted = self.predicted.shape
         if self._backbone or self._tuned:
@@ -234,11 +250,11 @@ class DeployedModel:
         """Facts of a backbone that was trained on; {} without one."""
         return _tuned(self.description)
 
-    def _batch(self, images: np.ndarray, batch: int) -> np.ndarray:
+    def _batch(self, images: Any, batch: int) -> np.ndarray:
         room = _filled_up(images, batch)
         of = self.predicted.on_host
         each = [of.predicted(np.asarray(network.apply(room))) for network in self._networks]
-        return np.mean(each, axis=0).astype(np.float32)[: len(images)]
+        return np.mean(each, axis=0).astype(np.float32)[: joined.count(images)]
 
 
 def load(path: str | os.PathLike) -> DeployedModel:
@@ -306,7 +322,8 @@ def _networks(folder: Path, description: Mapping[str, Any]) -> Iterator[Network]
     front = shipped.front(folder, description, CURE)
     for name, data in _files(folder, description):
         with _built(folder, description, name):
-            yield _network(description, {**load_arrays(data), **front})
+            columns = len(description["preparation"].get(JOINED, ()))
+            yield _network(description, shipped.from_pixels(load_arrays(data), front, columns))
 
 
 def _segmenter(folder: Path, description: Mapping[str, Any]) -> Segmenter:
@@ -343,8 +360,10 @@ def _built(folder: Path, description: Mapping[str, Any], name: str) -> Iterator[
 
 
 def _network(description: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Network:
-    tuned, hparams = networks.from_pixels(_tuned(description)), description["hparams"]
-    of = networks.architecture(hparams, predicted(description), description["precision"], tuned)
+    columns = len(description["preparation"].get(JOINED, ()))
+    told = {**networks.from_pixels(_tuned(description)), **models.told(columns)}
+    hparams = description["hparams"]
+    of = networks.architecture(hparams, predicted(description), description["precision"], told)
     found = networks.weights(of, arrays)
     return Network(of, found, networks.predictor(of, found))
 
@@ -359,8 +378,10 @@ def _stored(images: np.ndarray, dtype: np.dtype) -> np.ndarray:
     return images.astype(np.float32) if silent and dtype != np.uint8 else narrowed(images)
 
 
-def _filled_up(rows: np.ndarray, count: int) -> np.ndarray:
+def _filled_up(rows: Any, count: int) -> Any:
     """So many rows, zeros at the end: one shape, one compilation."""
+    if isinstance(rows, Inputs):
+        return Inputs(*(_filled_up(values, count) for values in rows))
     room = np.zeros((count, *rows.shape[1:]), rows.dtype)
     room[: len(rows)] = rows
     return room

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nachos_jax.data import features, sources
+from nachos_jax.data.table import JOINED
 from nachos_jax.data.volumes import WAYS, WHOLE
 
 SIDE = 2**16
@@ -32,6 +33,7 @@ def check(description: Mapping[str, Any]) -> None:
                 raise ValueError(f"its preparation has no {name!r}")
         sizes = [description["channels"], *(preparation[name] for name in SIDES if name in preparation)]
         _check_volume(description)
+    _check_joined(preparation.get("images", preparation))
     if not all(type(size) is int and 0 < size <= SIDE for size in sizes):
         raise ValueError(f"its channels, height and width are {sizes}")
     if not all(type(name) is str for name in description["classes"]):
@@ -40,6 +42,12 @@ def check(description: Mapping[str, Any]) -> None:
         raise ValueError("it has not one hash for each weights file")
     if any(type(name) is not str or Path(name).name != name for name in description["weights"]):
         raise ValueError("its weights lie outside of its folder")
+
+
+def _check_joined(preparation: Mapping[str, Any]) -> None:
+    """Raises ValueError where what stands beside the images is damaged."""
+    if JOINED in preparation:
+        features.check_preparation({**preparation, "features": preparation[JOINED]}, len(preparation[JOINED]))
 
 
 def _check_volume(description: Mapping[str, Any]) -> None:

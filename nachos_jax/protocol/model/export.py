@@ -9,6 +9,7 @@ from typing import Any
 from safetensors.numpy import load
 
 from nachos_jax.core.types import HParams
+from nachos_jax.data.table import JOINED
 from nachos_jax.protocol.model import coefficients, decision, mask_facts, shipped
 from nachos_jax.protocol.run import environment
 from nachos_jax.protocol.run.opening import Run
@@ -30,6 +31,10 @@ def write(run: Run, outcome: Outcome, records: Sequence[FitRecord], folder: Path
         if record.hparams["architecture"] == "linear":
             features, classes = run.cohort.preparation["features"], run.cohort.targets.names
             text = coefficients.table(load(weights), features, classes)
+            write_atomic(folder / f"coefficients_{number:02d}.csv", text.encode())
+        elif run.cohort.joined:
+            columns, classes = run.cohort.preparation[JOINED], run.cohort.targets.names
+            text = coefficients.of_columns(load(weights), columns, classes)
             write_atomic(folder / f"coefficients_{number:02d}.csv", text.encode())
     backbone = shipped.write(run, folder)
     text = dump({**_description(run, outcome, records, names), **backbone, seal.KEY: seal.BLANK})
@@ -74,12 +79,15 @@ def _description(
 def _normalisation(run: Run, hparams: HParams) -> str:
     if tasks.of(run.config.task).masks:
         return mask_facts.normalisation(hparams)
-    if "tune" in run.cohort.preparation.get("backbone", {}):
-        return "(pixel - mean) / sd of the backbone in preparation, once pixels lie in its range"
+    last = f"; columns beside the image by the last {run.cohort.joined}" if run.cohort.joined else ""
     impute = run.cohort.preparation.get("impute")
-    what = "pixel" if len(run.cohort.shape) > 1 else "feature"
     filled = f"; a missing value is its fill, the {impute} of the training cases" if impute else ""
-    return f"({what} - pixel_mean) / pixel_sd, statistics in the weights files{filled}"
+    if "tune" in run.cohort.preparation.get("backbone", {}):
+        columns = last and f"{last} of pixel_mean and pixel_sd in the weights files"
+        pixels = "(pixel - mean) / sd of the backbone in preparation, once pixels lie in its range"
+        return f"{pixels}{columns}{filled}"
+    what = "pixel" if len(run.cohort.shape) > 1 else "feature"
+    return f"({what} - pixel_mean) / pixel_sd, statistics in the weights files{last}{filled}"
 
 
 def _estimate_sentence(run: Run) -> str:

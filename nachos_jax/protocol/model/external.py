@@ -9,6 +9,7 @@ from safetensors.numpy import load
 
 from nachos_jax.core.types import digest
 from nachos_jax.data.table import Cohort
+from nachos_jax.models import joined
 from nachos_jax.protocol.model import networks
 from nachos_jax.protocol.model.networks import Predicted
 from nachos_jax.protocol.run.opening import Run
@@ -70,7 +71,7 @@ def _mean(each: Sequence[Mapping[str, np.ndarray]]) -> Mapping[str, np.ndarray]:
 def _seen(run: Run, outside: Cohort, record: FitRecord) -> np.ndarray:
     """[M, S] of what one network sees of the external cases; NaN where its training met NaN."""
     told = Predicted(run.config.task, run.cohort.targets.names, run.cohort.shape)
-    of = networks.architecture(record.hparams, told, run.config.precision)
+    of = networks.architecture(record.hparams, told, run.config.precision, joined.told(run.cohort.joined))
     found = np.full((len(outside.table), of.task.seen), np.nan, np.float32)
     if record.status != "done":
         return found

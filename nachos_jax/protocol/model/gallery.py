@@ -17,6 +17,8 @@ import numpy as np
 from safetensors.numpy import load
 
 from nachos_jax.core.errors import UsageError
+from nachos_jax.data.joined import images_of, part
+from nachos_jax.models import joined
 from nachos_jax.models import registry as models
 from nachos_jax.protocol.model import mask_gallery, networks
 from nachos_jax.protocol.model.gallery_files import FOLDER, INDEX, known, written
@@ -148,20 +150,21 @@ def _explained(
         own = [wrong for wrong in chosen if wrong.fit == fit]
         images = run.cohort.store.rows(np.asarray([wrong.row for wrong in own], np.int32))
         found = _maps(run, refit_of(run, own[0]), own, images, batch)
-        yield from zip(own, images, found, strict=True)
+        yield from zip(own, images_of(images), found, strict=True)
 
 
 def _maps(
-    run: Run, record: FitRecord, own: Sequence[WrongCase], images: np.ndarray, batch: int
+    run: Run, record: FitRecord, own: Sequence[WrongCase], images: Any, batch: int
 ) -> list[dict[str, Any]]:
     """Map, peak and method for errors of one refit; by occlusion where Grad-CAM has no map to give."""
     table, task = run.cohort.table, run.config.task
     told_of = Predicted(task, run.cohort.targets.names, run.cohort.shape)
-    of = networks.architecture(record.hparams, told_of, run.config.precision, run.config.tuned)
+    beside = {**run.config.tuned, **joined.told(run.cohort.joined)}
+    of = networks.architecture(record.hparams, told_of, run.config.precision, beside)
     weights = networks.weights(of, load(run.store.payload(record, "weights.safetensors")))
     # Always as many rows, so that outer folds with the same architecture share a compilation.
     rows = np.resize(np.arange(len(own)), batch)
-    told = images[rows], np.asarray([wrong.predicted for wrong in own], np.int32)[rows]
+    told = part(images, rows), np.asarray([wrong.predicted for wrong in own], np.int32)[rows]
     method = "gradcam"
     try:
         found = networks.explainer(of, method)(weights, *told)

@@ -14,10 +14,11 @@ from flax import nnx
 
 from nachos_jax.core.hparams import with_absent
 from nachos_jax.core.types import HParams, HParamValue
+from nachos_jax.data.joined import images_of
 from nachos_jax.engine import lane
 from nachos_jax.engine.bucket_lanes import named
 from nachos_jax.engine.inputs import as_number
-from nachos_jax.models import registry, tuned
+from nachos_jax.models import joined, registry, tuned
 from nachos_jax.models.blocks import Mode, evaluation
 from nachos_jax.models.convolution import default_lowering
 from nachos_jax.protocol.model import explain
@@ -122,36 +123,40 @@ def weights(of: Architecture, arrays: Mapping[str, np.ndarray]) -> Weights:
     return Weights(params, stats, frozen, told)
 
 
-def predictor(of: Architecture, found: Weights) -> Callable[[np.ndarray], jax.Array]:
+def predictor(of: Architecture, found: Weights) -> Callable[[Any], jax.Array]:
     """Compiled function of one network: inputs [B, ...] in stored range -> what is seen of them [B, S]."""
     graph, task, mode = lane.graph(of.build), of.task, of.mode
 
     @jax.jit
     def apply(inputs: jax.Array) -> jax.Array:
         network = nnx.merge(graph, found.params, found.stats, found.frozen)
-        return task.predict(lambda x: network(x, mode), inputs, found.told)  # type: ignore[operator]
+        return task.predict(lambda x: joined.outputs(network, x, mode), inputs, found.told)
 
     return apply
 
 
 @functools.lru_cache(maxsize=32)
-def explainer(of: Architecture, method: str) -> Callable[[Weights, np.ndarray, np.ndarray], Explanation]:
+def explainer(of: Architecture, method: str) -> Callable[[Weights, Any, np.ndarray], Explanation]:
     """Compiled function of all networks of an architecture, so that each is not compiled anew.
 
     Of a classification of images: (weights, [B, H, W, C] pixels in stored range, [B] int32 classes) -> maps.
+    Vectors beside the images are taken as they are.
     """
     graph, task, mode = lane.graph(of.build), of.task, of.mode
 
     @jax.jit
-    def apply(found: Weights, images: jax.Array, classes: jax.Array) -> Explanation:
+    def apply(found: Weights, inputs: Any, classes: jax.Array) -> Explanation:
+        prepared = normalised(inputs, found.told)
+
         def make() -> nnx.Module:
             return nnx.merge(graph, found.params, found.stats, found.frozen)
 
         def read(outputs: jax.Array) -> jax.Array:
             # Of inputs that are prepared already, what is seen follows from the outputs alone.
-            return task.predict(lambda _: outputs, images, found.told)
+            whole = joined.completed(make(), outputs, prepared)
+            return task.predict(lambda _: whole, inputs, found.told)
 
-        return explain.METHODS[method](Explained(make, mode, read), normalised(images, found.told), classes)
+        return explain.METHODS[method](Explained(make, mode, read), images_of(prepared), classes)
 
     return apply
 

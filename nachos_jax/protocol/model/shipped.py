@@ -77,6 +77,23 @@ def front(folder: Path, description: Mapping[str, Any], cure: str) -> dict[str, 
     }
 
 
+def from_pixels(
+    arrays: Mapping[str, np.ndarray], front: Mapping[str, np.ndarray], columns: int
+) -> dict[str, np.ndarray]:
+    """The arrays of a weights file with those of `front`; so many columns stand beside each image.
+
+    Mean and SD of columns follow those of channels, of which pixels have others than activations.
+    """
+    found = {**arrays, **front}
+    if not front or not columns:
+        return found
+    for name in ("pixel_mean", "pixel_sd"):
+        found[name] = np.concatenate([front[name], arrays[name][-columns:]])
+    if "fill" in arrays:
+        found["fill"] = np.concatenate([np.zeros_like(front["pixel_mean"]), arrays["fill"][-columns:]])
+    return found
+
+
 def _arrays(folder: Path, description: Mapping[str, Any], cure: str) -> dict[str, np.ndarray]:
     file = folder / FILE
     data = file.read_bytes() if os.path.isfile(file) else b""

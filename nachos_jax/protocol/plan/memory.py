@@ -92,7 +92,7 @@ def network(run: RunConfig, bucket: Bucket, cohort: Cohort) -> Network:
     """
     if models.hosted(str(dict(bucket)["architecture"])):
         return Network(0, 0, 0, 0)
-    state = lane.abstract_state(lane_spec(run, bucket, cohort.shape, cohort.targets.names))
+    state = lane.abstract_state(lane_spec(run, bucket, cohort))
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
     return Network(parameters, _nbytes(state.params), _nbytes(state.stats), _nbytes(state.moments))
 

@@ -8,6 +8,7 @@ from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import by_name
 from nachos_jax.data.table import Cohort
+from nachos_jax.data.views import Viewed
 from nachos_jax.models import registry as models
 from nachos_jax.tasks import registry as tasks
 
@@ -33,6 +34,16 @@ def check(run: RunConfig, cohort: Cohort) -> None:
             raise UsageError(
                 f"config.{field}: {name} is fitted once to all training cases as they are, and nothing is "
                 "augmented; set it to 0, and its place in config.search.space to ''."
+            )
+        if cohort.joined:
+            raise UsageError(
+                f"{name} is given images or vectors, not both: name a backbone, whose features the columns "
+                "of config.data.features join, or leave these out."
+            )
+        if isinstance(cohort.store, Viewed):
+            raise UsageError(
+                f"{name} is fitted once to one vector a case, and the cases have several views: set "
+                "config.backbone.views to 1."
             )
         width = math.prod(cohort.shape)
         if width > WIDEST:

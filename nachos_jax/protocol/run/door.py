@@ -160,7 +160,7 @@ def _vectors(run: RunConfig, cohort: Cohort) -> None:
         name = sorted(run.augmentations)[0]
         raise UsageError(
             f"config.augmentation.{name} changes images, and these cases are vectors of features: set it to "
-            f"0 and config.search.space.{name} to ''."
+            f"0 and config.search.space.{name} to '' (config.backbone.views makes views of images)."
         )
     if len(cohort.shape) == 3 and FLIP_DEPTH.name in run.augmentations:
         raise UsageError(

@@ -19,16 +19,18 @@ import numpy as np
 
 from nachos_jax.config.run_config import DataConfig, RunConfig
 from nachos_jax.core.errors import UsageError
+from nachos_jax.core.hparams import FLIP_DEPTH
 from nachos_jax.core.types import digest
-from nachos_jax.data import cache, sources, subset
+from nachos_jax.data import cache, features, sources, subset, views
 from nachos_jax.data.constant import Constant
 from nachos_jax.data.decode import Images
+from nachos_jax.data.joined import Joined
 from nachos_jax.data.store import Dense
-from nachos_jax.data.table import Cohort
-from nachos_jax.data.vectors import Vectors
+from nachos_jax.data.table import JOINED, Cohort
 from nachos_jax.models.zoo import backbone as backbones
 from nachos_jax.models.zoo import registry
 from nachos_jax.models.zoo.backbone import Backbone
+from nachos_jax.models.zoo.view import View
 from nachos_jax.protocol.run import outside
 from nachos_jax.tasks import registry as tasks
 
@@ -56,6 +58,30 @@ def check(config: RunConfig) -> None:
             f"config.backbone.tune = {tune!r} trains the backbone on, which {other!r} does not: set "
             "config.model.architecture = 'tuned', or config.backbone.tune = '' for frozen features."
         )
+    if config.backbone.views > 1:
+        _check_views(config)
+
+
+def _check_views(config: RunConfig) -> None:
+    """Refuses views that cannot be, or that would all be the same."""
+    told = f"config.backbone.views = {config.backbone.views}"
+    if config.backbone.tune:
+        raise UsageError(
+            f"{told}: a backbone that is trained on sees images augmented anew in every step; set it to 1."
+        )
+    searched = sorted(row.name for row in config.search.space if row.name in config.augmenting)
+    if searched:
+        raise UsageError(
+            f"{told}: views are made once, before the search: set config.search.space.{searched[0]} to '', "
+            f"and a strength in config.augmentation.{searched[0]}."
+        )
+    if not config.augmenting - {FLIP_DEPTH.name}:
+        raise UsageError(
+            f"{told}, and nothing makes one view differ from another: set strengths in config.augmentation, "
+            "like config.augmentation.flip_horizontal = 0.5."
+        )
+    if FLIP_DEPTH.name in config.augmenting:
+        raise UsageError(f"config.augmentation.{FLIP_DEPTH.name} mirrors volumes, not images: set it to 0.")
 
 
 def load(config: RunConfig) -> Cohort:
@@ -99,34 +125,62 @@ def _resized(data: DataConfig, backbone: Backbone) -> DataConfig:
 
 
 def _embedded(config: RunConfig, cohort: Cohort, backbone: Backbone) -> Cohort:
-    if not isinstance(cohort.store, Dense) or len(cohort.shape) != 3:
+    images = cohort.store.images if isinstance(cohort.store, Joined) else cohort.store
+    if not isinstance(images, Dense) or len(cohort.shape) != 3:
         raise UsageError(
             f"config.backbone.name = {config.backbone.name!r} takes images [H, W, C], and a case here has "
             f"the shape {list(cohort.shape)}: set it to ''."
         )
     if config.backbone.tune:
-        return _trained_on(config, cohort, backbone)
-    values = _features(config, cohort.store.values, backbone).astype(np.float32)
+        return _trained_on(config, cohort, images, backbone)
+    values = _views(config, images.values, backbone)
     name, layer = backbone.facts["name"], backbone.layer
+    names = [f"{name}_{layer}_{number:04d}" for number in range(backbone.shape[0])]
+    beside, impute = cohort.preparation.get(JOINED, []), ""
+    if isinstance(cohort.store, Joined):
+        further, impute = cohort.store.vectors.values[:, None], cohort.store.vectors.impute
+        further = np.broadcast_to(further, (*values.shape[:2], len(beside)))
+        values = np.concatenate([values, further], axis=2)
+    strengths = _strengths(config)
+    made = {"views": {"count": config.backbone.views, "strengths": strengths}} if strengths else {}
     preparation = {
-        "features": [f"{name}_{layer}_{number:04d}" for number in range(backbone.shape[0])],
+        "features": [*names, *beside],
         "patterns": [],
         "others": [],
-        "impute": "",
+        "impute": impute,
         "dtype": "float32",
         "backbone": dict(backbone.facts),
         "images": cohort.preparation,
+        **made,
     }
     told = f"{backbone.shape[0]:,} features of layer {layer!r} of {name}, weights {backbone.facts['weights']}"
-    notes = (*cohort.notes, f"{told}: {backbone.facts['matched']}")
-    identity = digest([cohort.hash, backbone.identity], length=32)
-    store = Vectors(values)
+    several = f"; {config.backbone.views} views of each image" if made else ""
+    notes = (*cohort.notes, f"{told}: {backbone.facts['matched']}{several}")
+    identity = digest([cohort.hash, backbone.identity, *made.values()], length=32)
+    store = views.of(values, impute)
     return replace(cohort, store=store, preparation=preparation, hash=identity, notes=notes)
 
 
-def _trained_on(config: RunConfig, cohort: Cohort, backbone: Backbone) -> Cohort:
+def _strengths(config: RunConfig) -> dict[str, float]:
+    """Of the augmentations that make views; {} where each image has one."""
+    return {
+        name: float(config.defaults[name]) for name in sorted(config.augmenting) if config.backbone.views > 1
+    }
+
+
+def _views(config: RunConfig, images: np.ndarray, backbone: Backbone) -> np.ndarray:
+    """[N, K, D] float32: features of the images as they are, then of their augmented copies."""
+    strengths, count = _strengths(config), config.backbone.views
+    wanted = [None, *(View(number, strengths) for number in range(1, count))]
+    out = np.empty((len(images), count, *backbone.shape), np.float32)
+    for number, view in enumerate(wanted):
+        out[:, number] = _features(config, images, backbone, view)
+    return out
+
+
+def _trained_on(config: RunConfig, cohort: Cohort, pixels: Dense, backbone: Backbone) -> Cohort:
     """The cohort for lanes that train a part of the backbone, and the weights from which they start."""
-    images, facts = cohort.store.values, backbone.facts  # type: ignore[attr-defined]
+    images, facts = pixels.values, backbone.facts
     if facts["inputs"] == "pixels":
         store = Constant(
             backbones.given(images, facts), *backbones.mean_sd(facts, images.dtype, images.shape[-1])
@@ -138,7 +192,7 @@ def _trained_on(config: RunConfig, cohort: Cohort, backbone: Backbone) -> Cohort
     told = f"{facts['name']} is trained on from {facts['tune']!r}, weights {facts['weights']}"
     return replace(
         cohort,
-        store=store,
+        store=replace(cohort.store, images=store) if isinstance(cohort.store, Joined) else store,
         preparation={**cohort.preparation, "backbone": dict(facts)},
         hash=digest([cohort.hash, backbone.identity], length=32),
         notes=(*cohort.notes, f"{told}: {facts['matched']}"),
@@ -146,14 +200,17 @@ def _trained_on(config: RunConfig, cohort: Cohort, backbone: Backbone) -> Cohort
     )
 
 
-def _features(config: RunConfig, images: np.ndarray, backbone: Backbone) -> np.ndarray:
-    """[N, ...] float16, from the cache if it is there: keyed by pixels, weights, layer and preparation."""
-    key = digest(["features", 1, cache.pixel_digest(images), backbone.identity], length=32)
+def _features(
+    config: RunConfig, images: np.ndarray, backbone: Backbone, view: View | None = None
+) -> np.ndarray:
+    """[N, ...] float16, from the cache if it is there: keyed by pixels, weights, layer, preparation, view."""
+    what = ["features", 1] if view is None else ["view", 1, view.number, view.strengths]
+    key = digest([*what, cache.pixel_digest(images), backbone.identity], length=32)
 
     def build(allocate: Callable[..., np.ndarray]) -> Images:
         out = allocate((len(images), *backbone.shape), np.dtype(np.float16))
         with _Told(len(images)) as told:
-            backbone.features(images, out, told.show)
+            backbone.features(images, out, told.show, view)
         return Images(out)
 
     return cache.decoded(cache.folder(config.data.cache), key, build).images
@@ -198,12 +255,18 @@ def archive(cohort: Cohort, columns: Sequence[str]) -> bytes:
 def _arrays(cohort: Cohort, columns: Sequence[str]) -> dict[str, np.ndarray]:
     table, targets = cohort.table, cohort.targets
     classes = targets.values.ndim == 1 and targets.values.dtype.kind in "iu"
+    values = cohort.store.rows(np.arange(len(table), dtype=np.int32))
+    # Columns beside the images may not fit into float16.
+    dtype = np.float32 if JOINED in cohort.preparation["images"] else np.float16
+    several = {features.VIEWS: values.values.astype(dtype)} if isinstance(values, views.Views) else {}
+    kept = [key for key in ("backbone", "images", features.VIEWS) if key in cohort.preparation]
     found = {
-        "features": cohort.store.rows(np.arange(len(table), dtype=np.int32)).astype(np.float16),
+        "features": views.plain_of(values).astype(dtype),
+        **several,
         "feature_names": np.asarray(cohort.preparation["features"]),
         "case": table.names,
         "labels": np.asarray(targets.texts()) if classes else targets.values,
-        "backbone": np.asarray(json.dumps({k: cohort.preparation[k] for k in ("backbone", "images")})),
+        "backbone": np.asarray(json.dumps({key: cohort.preparation[key] for key in kept})),
     }
     if not classes and targets.values.ndim == 2:
         found["label_names"] = np.asarray(targets.names)

@@ -11,7 +11,8 @@ from nachos_jax.audit.finding import DUPLICATES
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import checks, duplicates
-from nachos_jax.data.store import Dense
+from nachos_jax.data.joined import Joined
+from nachos_jax.data.store import Dense, Store
 from nachos_jax.data.table import Cohort
 from nachos_jax.models import registry as models
 from nachos_jax.records.external import ExternalCases
@@ -111,13 +112,19 @@ def record(cohort: Cohort) -> ExternalCases:
     assert outside is not None
     assert outside.table.sites is not None
     intensity = {}
-    if isinstance(cohort.store, Dense) and len(cohort.shape) > 1:
-        for name, one in (("inside", cohort), ("external", outside)):
-            mean, sd = one.store.sums().mean_sd(np.ones(len(one.table), bool))
+    inside, beyond = (_images(one.store) for one in (cohort, outside))
+    if isinstance(inside, Dense) and len(cohort.shape) > 1:
+        for name, store, one in (("inside", inside, cohort), ("external", beyond, outside)):
+            mean, sd = store.sums().mean_sd(np.ones(len(one.table), bool))
             intensity[name] = {"mean": listed(mean), "sd": listed(sd)}
     table = outside.table
     who = (table.names, table.subjects, outside.table.sites)
     return ExternalCases(outside.hash, *who, outside.targets.values, intensity)
+
+
+def _images(store: Store) -> Store:
+    """A store without the vectors that stand beside its images."""
+    return store.images if isinstance(store, Joined) else store
 
 
 def _told(run: RunConfig) -> str:
