@@ -1,4 +1,4 @@
-"""Who the subjects inside and the external ones are, by the columns that both have: counts and means alone."""
+"""Who the subjects inside and external ones are, by the columns that both have: counts and means alone."""
 
 from __future__ import annotations
 
