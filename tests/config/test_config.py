@@ -191,7 +191,7 @@ FREE = {
     "data.classes",
     "data.include",
     "data.exclude",
-    "data.external",
+    *("data.external", "data.external_path"),
     "data.features",
     "data.voi",
     "search.searcher",
