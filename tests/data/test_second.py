@@ -209,7 +209,7 @@ def test_a_column_of_subgroups_need_not_be_outside(config: Config, tmp_path: Pat
 
 def test_parquet_is_read_like_other_tables(config: Config, tmp_path: Path):
     pyarrow = pytest.importorskip("pyarrow", reason="pyarrow reads Parquet tables")
-    from pyarrow import parquet
+    parquet = pytest.importorskip("pyarrow.parquet")
 
     columns = {"f1": [1.0], "f2": [2.0], "f3": [3.0], "label": ["y"], "subject": ["a"]}
     parquet.write_table(pyarrow.table(columns), tmp_path / "away.parquet")

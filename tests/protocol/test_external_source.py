@@ -114,7 +114,7 @@ def test_each_model_meets_them_once(finished: Path):
 
 def test_nothing_of_them_reaches_the_estimate(finished: Path, place: Path, tmp_path: Path):
     turned = arrays(labels=arrays()["labels"][::-1], images=arrays()["images"][:, ::-1] * -3)
-    np.savez(place / "turned.npz", **turned)
+    np.savez(place / "turned.npz", **turned)  # type: ignore[arg-type]
     evaluate(config(place, "turned.npz"), str(tmp_path), quiet=True)
     kept = content(finished).items()
     wanted = {name: data for name, data in kept if not name.startswith(("records/deploy", "deploy"))}
@@ -147,7 +147,7 @@ def test_a_finished_run_is_given_them_later_and_says_so(
 
 
 def test_other_cases_are_refused_once_some_are_named(finished: Path, place: Path, tmp_path: Path):
-    np.savez(place / "other.npz", **arrays(images=arrays()["images"] + 1))
+    np.savez(place / "other.npz", **arrays(images=arrays()["images"] + 1))  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"have changed since they were named first.*copy its folder"):
         evaluate(config(place, "other.npz"), str(finished), quiet=True)
     copied = shutil.copytree(finished, tmp_path / "run")
@@ -227,7 +227,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_external_is_refused_with_the_cure(name: str, place: Path, tmp_path: Path):
     changes, told = REFUSED[name]
-    np.savez(tmp_path / "no.npz", **arrays(**changes))
+    np.savez(tmp_path / "no.npz", **arrays(**changes))  # type: ignore[arg-type]
     fields = {"data__external_path": str(tmp_path / "no.npz")}
     with pytest.raises(UsageError, match=told):
         open_run(config(place, "", **fields), str(tmp_path / "run"), "evaluate")
@@ -235,7 +235,7 @@ def test_what_cannot_be_external_is_refused_with_the_cure(name: str, place: Path
 
 
 def test_copies_are_refused_where_a_run_is_given_them_later(alone: Path, place: Path, tmp_path: Path):
-    np.savez(tmp_path / "no.npz", **arrays(images=np.asarray(tiny.arrays("float32")[0])[:AWAY]))
+    np.savez(tmp_path / "no.npz", **arrays(images=np.asarray(tiny.arrays("float32")[0])[:AWAY]))  # type: ignore[arg-type]
     fields = {"data__external_path": str(tmp_path / "no.npz")}
     with pytest.raises(UsageError, match="--allow=duplicates"):
         open_run(config(place, "", **fields), str(alone), "evaluate")
@@ -245,7 +245,7 @@ def test_copies_are_refused_where_a_run_is_given_them_later(alone: Path, place: 
 
 def test_a_site_that_is_inside_too_is_told(place: Path, tmp_path: Path):
     for name, of in (("home", dict(np.load(place / "home.npz"))), ("away", arrays())):
-        np.savez(tmp_path / f"{name}.npz", **of, site=np.full(len(of["labels"]), "east"))
+        np.savez(tmp_path / f"{name}.npz", **of, site=np.full(len(of["labels"]), "east"))  # type: ignore[arg-type]
     opened = open_run(config(tmp_path), str(tmp_path / "run"), "evaluate")
     assert any("come from 'east', which is a site inside too" in text for text in opened.warnings)
 
@@ -266,7 +266,7 @@ def by_site(place: Path, folder: Path) -> None:
     home, away = dict(np.load(place / "home.npz")), arrays(fold=np.zeros(AWAY, int))
     both = {name: np.concatenate([home[name], away[name]]) for name in home}
     site = np.repeat(["home", "away"], [tiny.CASES, AWAY])
-    np.savez(folder / "both.npz", **both, site=site)
+    np.savez(folder / "both.npz", **both, site=site)  # type: ignore[arg-type]
 
 
 def test_a_part_of_the_subjects_is_one_of_those_inside(place: Path, tmp_path: Path):

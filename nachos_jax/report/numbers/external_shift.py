@@ -123,14 +123,16 @@ def _people(found: External, level: float) -> list[dict[str, Any]]:
         if "mean" in one:
             moments = [(side["subjects"], side["mean"], side["sd"]) for side in (one, other)]
             each = [statistics.mean(side, level) for side in moments]
-            rows.append(_person(f"Mean of {name}", each, statistics.of_means(*moments, level)))
+            rows.append(_person(f"Mean of {name}", each, statistics.of_means(moments[0], moments[1], level)))
             continue
         totals = [sum(side["counts"].values()) for side in (one, other)]
         words = list(one["counts"])
         for word in words if len(words) != 2 else words[:1]:  # of two, one tells the other
             shares = [(side["counts"][word], total) for side, total in zip((one, other), totals, strict=True)]
             each = [statistics.share(side, level) for side in shares]
-            rows.append(_person(f"Share of {name} {word}", each, statistics.of_shares(*shares, level)))
+            rows.append(
+                _person(f"Share of {name} {word}", each, statistics.of_shares(shares[0], shares[1], level))
+            )
     return rows
 
 
