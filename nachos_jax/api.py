@@ -36,6 +36,7 @@ _INSTEAD = {
     "features": "pass `features` to nachos_jax.ArrayCases",
     "impute": "pass `impute` to nachos_jax.ArrayCases",
     "on_error": "drop the images that cannot be read",
+    "external_path": "pass these cases too, with a site of their own, and name it in config.data.external",
     "subset": "pass the arrays of a part of the subjects",
     "volume": "pass `volume` to nachos_jax.ArrayCases",
     **dict.fromkeys(("depth", "height", "width", "channels", "aspect", "facing", "frame", "voi"), _PREPARED),

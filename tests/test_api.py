@@ -35,6 +35,7 @@ IDLE: dict[str, tuple[Any, str]] = {
     "channels": (1, "prepare the images"),
     "aspect": ("pad", "prepare the images"),
     "facing": ("left", "prepare the images"),
+    "external_path": ("b.npz", "pass these cases too, with a site of their own"),
     "subset": (0.5, "pass the arrays of a part"),
     "frame": (3, "prepare the images"),
     "voi": ("lung", "prepare the images"),

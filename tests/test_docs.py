@@ -79,7 +79,12 @@ def parsed(words: list[str]):
 # --- what the documents are about: small data in the three forms, and a run of the CSV ----------------
 
 ELSEWHERE = {"checkpoints/", "checkpoints/evaluate", "run.1.log", "study.json", "volumes.csv"}
-ELSEWHERE |= {"unit_predictions.csv", "external_predictions.csv"}
+ELSEWHERE |= {
+    "unit_predictions.csv",
+    "external_predictions.csv",
+    "external_shift.csv",
+    "records/external.json",
+}
 """What a finished run of classes in one process lacks; tests of launches, masks, units, externals see."""
 
 

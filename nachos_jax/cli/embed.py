@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import zipfile
 from pathlib import Path
@@ -36,7 +37,9 @@ def embed(values: Any, _words: list[str]) -> None:
 
     compile_cache.switch_on()
     mesh.one_device_a_core()
-    cohort = embedding.load(config)
+    # External cases are told apart where the features are evaluated: the file keeps their sites.
+    data = dataclasses.replace(config.data, external=(), external_path="")
+    cohort = embedding.load(dataclasses.replace(config, data=data))
     write_atomic(path, embedding.archive(cohort, config.data.columns))
     facts = cohort.preparation["backbone"]
     print(f"{facts['name']}: {facts['matched']}")

@@ -6,6 +6,8 @@ from nachos_jax.config.field import Section, one_of, real, text, texts, whole
 
 WAIVER = "one_case_per_subject"
 IMPUTE = ("", "mean", "median")
+DESCRIBED = ("age", "sex")
+"""Columns by which cases inside and external ones are compared, where both have them."""
 
 DATA = Section(
     "data",
@@ -77,6 +79,13 @@ DATA = Section(
             "external",
             "values of site whose cases are kept out of everything and tested once, by each model",
             before=[],
+        ),
+        text(
+            "external_path",
+            "",
+            "file or folder of such cases, of the same kind as path; a finished run may be given one later",
+            before="",
+            no_result=True,
         ),
         one_of("subject", "", ("", WAIVER), "the waiver states that no subject has two cases"),
         one_of(

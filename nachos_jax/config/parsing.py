@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nachos_jax.config import priors, subgroups, windows
-from nachos_jax.config.data_fields import OF_IMAGES, OF_VECTORS
+from nachos_jax.config.data_fields import DESCRIBED, OF_IMAGES, OF_VECTORS
 from nachos_jax.config.field import check_type, flat, nested
 from nachos_jax.config.fields import BACKBONE, BY_SUBJECT, FIELDS, REPORT
 from nachos_jax.config.run_config import (
@@ -54,6 +54,7 @@ def parse(
     _check_size(checked)
     windows.window(checked["data.voi"])
     _check_path(checked)
+    _check_external(checked)
     _check_vectors(checked)
     _check_backbone(checked)
     raw, parts = nested(values), nested(checked)
@@ -151,6 +152,23 @@ def _check_path(values: Mapping[str, Any]) -> None:
         raise UsageError(f"config.data.path is empty: name the file or folder that source {source!r} reads.")
 
 
+def _check_external(values: Mapping[str, Any]) -> None:
+    """Refuses a second source where the first one has no file, and external cases from two places."""
+    path, sites, source = values["data.external_path"], values["data.external"], values["data.source"]
+    if not path:
+        return
+    if sites:
+        raise UsageError(
+            f"config.data.external = {sites!r} and config.data.external_path = {path!r}: external cases are "
+            "sites of config.data.path or a file of their own; set one of both back."
+        )
+    if source in ("digits", "arrays"):
+        raise UsageError(
+            f"config.data.external_path = {path!r} does nothing for config.data.source = {source!r}: give "
+            "external cases a site of their own, and name it in config.data.external."
+        )
+
+
 def _check_vectors(values: Mapping[str, Any]) -> None:
     """Refuses fields of images beside vectors, and of vectors beside images: nothing would read them."""
     source = values["data.source"]
@@ -208,8 +226,10 @@ def _check_backbone(values: Mapping[str, Any]) -> None:
 def _data(parts: Mapping[str, Any], shown: Mapping[str, Any]) -> DataConfig:
     groups = [group.column for group in subgroups.parse(shown["subgroups"])]
     unit = [shown["unit"]] if shown["unit"] not in ("", BY_SUBJECT) else []
+    apart = bool(parts["data"]["external"] or parts["data"]["external_path"])
     return DataConfig(
         **parts["data"],
+        described=DESCRIBED if apart else (),
         columns=tuple(dict.fromkeys((*groups, *unit))),
         predefined=parts["folds"]["scheme"] == "predefined",
     )

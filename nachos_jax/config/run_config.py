@@ -7,7 +7,7 @@ config.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from nachos_jax.config import subgroups
@@ -63,6 +63,12 @@ class DataConfig:
     depth: int = 0
     external: tuple[str, ...] = ()
     """Sites that are kept out of everything and tested once."""
+    external_path: str = ""
+    """A file or folder of such cases."""
+    described: tuple[str, ...] = ()
+    """Further columns to read where they are there, by which cases inside and external ones are compared."""
+    like: Mapping[str, Any] = field(default_factory=dict)
+    """Preparation of other cases that these are read like; {} of cases that decide it themselves."""
     interpolation: str = "bilinear"
     """By which images are resized; those for a backbone as its weights expect it."""
 

@@ -85,6 +85,7 @@ def class_order(
     wanted: Sequence[str],
     where: Where,
     source: str,
+    partial: bool = False,
 ) -> tuple[str, ...]:
     """The class names in the order of the probabilities.
 
@@ -94,6 +95,7 @@ def class_order(
         wanted: config.data.classes; () takes `order`, or sorts: whole numbers by value, else by text.
         where: row number -> the row as people find it.
         source: file or folder, for messages.
+        partial: whether the classes wanted may be without cases, as those of external cases.
 
     Returns:
         At least two names, each with a case.
@@ -113,6 +115,9 @@ def class_order(
         for label in present.difference(names)
     }
     faults = [(row, strange[label]) for row, label in enumerate(labels) if label in strange]
+    if partial:
+        refuse(faults, where, f"mend the label or drop the row: models tell apart {listed(names)} alone")
+        return names
     refuse(faults, where, f"mend the label or add the class to {origin} ({listed(names)})")
     empty = [name for name in names if name not in present]
     if empty:

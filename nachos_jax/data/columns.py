@@ -50,6 +50,7 @@ class Columns:
         further: N cells of each further column, by its name.
         spellings: config.data.spellings, see `spellings.settled`.
         masks: what the masks of the cases hold; None of a source without masks.
+        partial: whether classes may be without cases and targets need not vary: nothing is learned here.
     """
 
     source: str
@@ -67,6 +68,7 @@ class Columns:
     further: Mapping[str, Sequence[str]] = field(default_factory=dict)
     spellings: str = spellings.REFUSE
     masks: MaskCounts | None = None
+    partial: bool = False
 
     def without(self, rows: Collection[int]) -> Columns:
         """The same of all cases but those of some rows."""

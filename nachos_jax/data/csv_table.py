@@ -182,7 +182,10 @@ def columns_of(sheet: Table, data: DataConfig, roles: Roles, names: Sequence[str
         sites=sheet.column(roles.site) if roles.site else None,
         folds=sheet.column(roles.fold) if roles.fold else None,
         folds_asked=bool(data.fold_key) or data.predefined,
-        further={name: sheet.column(_further(sheet, name)) for name in data.columns},
+        further={
+            **{name: sheet.column(name) for name in data.described if name in sheet.header},
+            **{name: sheet.column(_further(sheet, name)) for name in data.columns},
+        },
     )
 
 

@@ -42,9 +42,10 @@ def load(data: DataConfig, reader: TargetReader) -> Cohort:
     file = opened(Path(expanded(data.path)), data)
     columns = replace(file.columns(data), spellings=data.spellings)
     check_cases(columns)
-    names = chosen(file, data.features, data.exclude)
     told = _embedding(file.path)
-    check = vectors.stored if told else vectors.checked  # units of a backbone may be silent in all cases
+    names = _as_inside(file, told, data) if data.like else chosen(file, data.features, data.exclude)
+    learned = not told and not data.like  # units of a backbone may be silent in all cases
+    check = vectors.checked if learned else vectors.stored
     values, targets, table, _ = checks.together(
         lambda: check(file.values(names), names, file.where, data.impute),
         lambda: reader.targets(columns, data.classes),
@@ -67,6 +68,17 @@ def _views(path: Path) -> np.ndarray:
     """[N, K, D] float32, which `nachos embed` wrote beside the features."""
     with np.load(path, allow_pickle=False) as archive:
         return archive[VIEWS].astype(np.float32)
+
+
+def _as_inside(file: FeatureFile, told: Mapping[str, Any], data: DataConfig) -> tuple[str, ...]:
+    """The features of the cases that these are read like, whatever the order of the columns."""
+    _same_columns(file, data.like["features"], data.like)
+    if told.get("backbone") != data.like.get("backbone"):
+        raise UsageError(
+            f"{file.path.name} was embedded by another backbone, layer or weights than the cases that models "
+            "learn from: run `nachos embed` on its images with the config of those."
+        )
+    return tuple(data.like["features"])
 
 
 def _embedding(path: Path) -> dict[str, Any]:

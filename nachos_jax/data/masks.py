@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +73,22 @@ class Rules:
         waived: every case is a subject of its own.
         spellings: config.data.spellings.
         spacing: config.data.spacing, "mean" or "median" of the headers' spacings; "" leaves the cases.
+        external: sites whose cases have no say in spacing and order of the axes.
+        like: preparation of other cases that decide both; {} where these do.
     """
 
     classes: tuple[str, ...] = ()
     waived: bool = False
     spellings: str = spellings.REFUSE
     spacing: str = ""
+    external: tuple[str, ...] = ()
+    like: Mapping[str, Any] = field(default_factory=dict)
+
+    def deciding(self, columns: Columns) -> list[int]:
+        """Rows of the cases that have a say; all of them where every site is external."""
+        sites = columns.sites or [""] * len(columns.names)
+        inside = [row for row, site in enumerate(sites) if site not in self.external]
+        return inside or list(range(len(sites)))
 
 
 def cohort(
@@ -99,11 +109,13 @@ def cohort(
         lambda: case_table(columns, rules.waived), lambda: keep(lambda: _pairs(source, progress))
     )
     pairs, notes = _numbered(pairs)
-    axes = _axes(pairs)
+    deciding = rules.deciding(columns)
+    axes = tuple(rules.like.get("axes") or _axes([pairs[row] for row in deciding]))
+    _same_axes(pairs[0], axes, columns)
     volumes = [_turned(pair, axes) for pair in pairs]
     columns = replace(columns, masks=_counts(volumes, all(pair.spacing for pair in pairs)))
     targets = reader.targets(columns, rules.classes)
-    store, known = _store(volumes, len(targets.names), rules.spacing, columns)
+    store, known = _store(volumes, len(targets.names), rules, columns)
     told = (_sizes(volumes), *notes, *_told(known), *source.notes)
     preparation = {**_preparation(store, columns, axes), **known}
     return Cohort(
@@ -112,9 +124,10 @@ def cohort(
 
 
 def _store(
-    volumes: Sequence[Volume], classes: int, how: str, columns: Columns
+    volumes: Sequence[Volume], classes: int, rules: Rules, columns: Columns
 ) -> tuple[Ragged, dict[str, list[float]]]:
     """The store, and the "spacing" [3] in mm that the cases were brought to, if any."""
+    how, given = rules.spacing, rules.like.get("spacing")
     if not how:
         return stored(volumes, classes), {}
     assert columns.masks is not None
@@ -123,8 +136,10 @@ def _store(
             f"config.data.spacing = {how!r}: {columns.source} does not say how many mm a voxel measures; "
             "give the spacing of every case, or set config.data.spacing = ''."
         )
-    sides = np.asarray([volume.labels.shape for volume in volumes])
-    spacing = resampling.common(np.asarray([volume.spacing for volume in volumes]), sides, how)
+    deciding = [volumes[row] for row in rules.deciding(columns)]
+    sides = np.asarray([volume.labels.shape for volume in deciding])
+    steps = np.asarray([volume.spacing for volume in deciding])
+    spacing = tuple(given) if given else resampling.common(steps, sides, how)
     found = [resampling.resampled(volume, spacing) for volume in volumes]
     origin = resampling.origin(volumes, found, classes)
     return stored(found, classes, origin), {"spacing": list(spacing)}
@@ -237,6 +252,15 @@ def _axes(pairs: Sequence[Pair]) -> tuple[int, ...]:
     median = np.median(np.asarray(known), axis=0)
     widest = int(np.argmax(median))
     return (widest, *(axis for axis in range(rank) if axis != widest))
+
+
+def _same_axes(pair: Pair, axes: tuple[int, ...], columns: Columns) -> None:
+    """Refuses cases of other axes than those that they are read like."""
+    if pair.mask.ndim != len(axes):
+        raise UsageError(
+            f"{columns.source}: the masks have {pair.mask.ndim} axes of space, and those that models learn "
+            f"from {len(axes)}: give such."
+        )
 
 
 def _turned(pair: Pair, axes: tuple[int, ...]) -> Volume:

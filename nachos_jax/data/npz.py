@@ -182,6 +182,7 @@ def _columns(archive: Archive, parts: Sequence[_Part], data: DataConfig, where: 
 
 def _who(archive: Archive, parts: Sequence[_Part], data: DataConfig, where: _Rows) -> Columns:
     """Who the cases are; without targets."""
+    described = [name for name in data.described if _has_column(archive, parts, name)]
     return Columns(
         source=archive.path.name,
         names=[f"row-{row:06d}" for row in range(where.count)],
@@ -192,7 +193,10 @@ def _who(archive: Archive, parts: Sequence[_Part], data: DataConfig, where: _Row
         sites=_known(archive, parts, data.site_key, "site", where),
         folds=_folds(archive, parts, data, where),
         folds_asked=_folds_asked(data),
-        further={name: further_texts(_further(archive, parts, name)) for name in data.columns},
+        further={
+            name: further_texts(_further(archive, parts, name))
+            for name in dict.fromkeys((*data.columns, *described))
+        },
     )
 
 

@@ -187,7 +187,8 @@ def _of_one_spacing(source: Source, data: DataConfig, wanted: dict[str, Any]) ->
         )
     sites = source.columns.sites or [""] * len(source.volumes)
     inside = [case for case, site in zip(source.volumes, sites, strict=True) if site not in data.external]
-    spacing, sides = volume_files.common_spacing(inside or source.volumes, data.spacing)
+    given = data.like.get("spacing")
+    spacing, sides = volume_files.common_spacing(inside or source.volumes, data.spacing, given)
     told = " x ".join(f"{step:.3g}" for step in spacing)
     if not data.depth:
         middle, most = (" x ".join(map(str, row.astype(int))) for row in (np.median(sides, 0), sides.max(0)))
@@ -226,7 +227,8 @@ def _with_masks(data: DataConfig, reader: TargetReader, progress: decode.Progres
             f"config.data.on_error = {data.on_error!r} is for images without masks: set it to 'stop', and "
             "drop the rows of broken files."
         )
-    rules = masks.Rules(data.classes, data.subject == WAIVER, data.spellings, data.spacing)
+    waived = data.subject == WAIVER
+    rules = masks.Rules(data.classes, waived, data.spellings, data.spacing, data.external, data.like)
     source = WITH_MASKS[data.source](data)
     if not source.files or source.fault:
         return masks.cohort(source, rules, reader, progress)

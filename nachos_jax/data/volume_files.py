@@ -119,10 +119,12 @@ def grids(cases: Sequence[VolumeFile]) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(sides), np.asarray(spacings, float)
 
 
-def common_spacing(cases: Sequence[VolumeFile], how: str) -> tuple[Spacing, np.ndarray]:
-    """The "mean" or "median" spacing, and the sides [N, 3] that volumes brought to it have."""
+def common_spacing(
+    cases: Sequence[VolumeFile], how: str, given: Spacing | None = None
+) -> tuple[Spacing, np.ndarray]:
+    """The "mean" or "median" spacing, or the given one, and the sides [N, 3] of volumes brought to it."""
     sides, spacings = grids(cases)
-    spacing = common(spacings, sides, how)
+    spacing = given or common(spacings, sides, how)
     rows = zip(sides, spacings, strict=True)
     return spacing, np.asarray([sides_at(side, own, spacing) for side, own in rows])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,8 @@ class ExternalCases:
         sites: [M] str.
         targets: [M, ...] as the task reads them.
         intensity: of images, "inside" and "external": mean and SD [C] of all their pixels by "mean" and "sd".
+        people: what is known of the subjects on both sides, see `nachos_jax.data.described.both`.
+        after: tests of outer folds that were known when these cases were named.
     """
 
     hash: str
@@ -32,6 +34,8 @@ class ExternalCases:
     sites: np.ndarray
     targets: np.ndarray
     intensity: Mapping[str, Mapping[str, list[float | None]]]
+    people: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    after: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +63,8 @@ def cases_json(record: ExternalCases) -> dict[str, Any]:
     """Plain JSON values of external cases: one list a column."""
     columns = {name: getattr(record, name).tolist() for name in _COLUMNS}
     told = {"hash": record.hash, "targets": listed(record.targets), "intensity": dict(record.intensity)}
-    return {**columns, **told}
+    further = {name: value for name in ("people", "after") if (value := getattr(record, name))}
+    return {**columns, **told, **further}
 
 
 def cases(value: Mapping[str, Any]) -> ExternalCases:
@@ -70,7 +75,12 @@ def cases(value: Mapping[str, Any]) -> ExternalCases:
     """
     columns = {name: np.asarray(value[name], str) for name in _COLUMNS}
     found = ExternalCases(
-        value["hash"], **columns, targets=array(value["targets"]), intensity=value["intensity"]
+        value["hash"],
+        **columns,
+        targets=array(value["targets"]),
+        intensity=value["intensity"],
+        people=value.get("people", {}),
+        after=value.get("after", 0),
     )
     if {len(column) for column in (*columns.values(), found.targets)} != {len(found.names)}:
         raise ValueError("its columns differ in length")

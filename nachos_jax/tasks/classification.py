@@ -163,7 +163,9 @@ class Classification(DenseTask):
         checks.no_empty(labels, "label", columns.where, {*names, *named, *columns.certain})
         labels = columns.settled(labels, "label", names or columns.order)
         _refuse_several(labels, columns)
-        classes = checks.class_order(labels, columns.order, names, columns.where, columns.source)
+        classes = checks.class_order(
+            labels, columns.order, names, columns.where, columns.source, columns.partial
+        )
         numbers = {name: number for number, name in enumerate(classes)}
         values = np.asarray([numbers[label] for label in labels], np.int32)
         return self._known(classes, values, bool(names or columns.order) or all(map(checks.whole, classes)))

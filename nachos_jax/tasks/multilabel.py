@@ -91,14 +91,16 @@ class Multilabel(DenseTask):
         chosen = _chosen(columns, names)
         steps = [functools.partial(_cells, columns, *column) for column in chosen.items()]
         values = np.stack(checks.together(*steps), axis=1)
-        return self._known(columns.source, tuple(chosen), values)
+        return self._known(columns.source, tuple(chosen), values, columns.partial)
 
     def part(self, targets: Targets, rows: np.ndarray) -> Targets:
         """[n, labels] of some cases alone; refused where a label does not vary among them."""
         return self._known("what is left of the cases", targets.names, targets.values[rows])
 
-    def _known(self, source: str, names: tuple[str, ...], values: np.ndarray) -> Targets:
-        for name, column in zip(names, values.T, strict=True):
+    def _known(
+        self, source: str, names: tuple[str, ...], values: np.ndarray, partial: bool = False
+    ) -> Targets:
+        for name, column in () if partial else zip(names, values.T, strict=True):
             _varies(source, name, column)
         return Targets(
             task=self.name,

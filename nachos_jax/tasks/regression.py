@@ -112,14 +112,14 @@ class Regression(DenseTask):
         unknown = np.flatnonzero(~np.isfinite(values)).tolist()
         faults = [(row, f"{name} {cells[row]!r} is no finite number") for row in unknown]
         checks.refuse(faults, columns.where, "fill it in (with a decimal point) or drop the row")
-        return self._known(columns.source, name, values)
+        return self._known(columns.source, name, values, columns.partial)
 
     def part(self, targets: Targets, rows: np.ndarray) -> Targets:
         """[n] numbers of some cases alone; refused where all are equal."""
         return self._known("what is left of the cases", targets.names[0], targets.values[rows])
 
-    def _known(self, source: str, name: str, values: np.ndarray) -> Targets:
-        if np.ptp(values) == 0:
+    def _known(self, source: str, name: str, values: np.ndarray, partial: bool = False) -> Targets:
+        if np.ptp(values) == 0 and not partial:
             raise UsageError(
                 f"{source}: {name!r} is {values[0]:g} for all cases; there is nothing to predict."
             )

@@ -316,7 +316,12 @@ def _without_background(order: Sequence[str], voxels: np.ndarray) -> tuple[str, 
 def _classes(voxels: np.ndarray, named: tuple[str, ...], columns: Columns) -> tuple[str, ...]:
     """Names of the classes 1 to K, each with a voxel somewhere."""
     there = np.asarray(voxels.any(axis=0))
-    if not there[1:].any():
+    if columns.partial and columns.order and named not in (columns.order, columns.order[1:]):
+        raise UsageError(
+            f"{columns.source} names the labels of its masks {checks.listed(columns.order)}, and the cases "
+            f"that models learn from {checks.listed(named)}: number and name them alike."
+        )
+    if not there[1:].any() and not columns.partial:
         raise UsageError(
             f"{columns.source}: all {len(voxels)} masks are empty; name the array or files that hold them."
         )
@@ -330,7 +335,8 @@ def _classes(voxels: np.ndarray, named: tuple[str, ...], columns: Columns) -> tu
     checks.refuse(
         faults, columns.where, f"mend the mask, or name all classes in config.data.classes; known: {known}"
     )
-    empty = [f"{number} ({name})" for number, name in enumerate(classes, 1) if not there[number]]
+    absent = () if columns.partial else enumerate(classes, 1)
+    empty = [f"{number} ({name})" for number, name in absent if not there[number]]
     if empty:
         raise UsageError(
             f"{columns.source}: no mask holds label {', '.join(empty)}; number the labels of the masks 0 "

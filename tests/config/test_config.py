@@ -192,7 +192,7 @@ FREE = {
     "data.classes",
     "data.include",
     "data.exclude",
-    "data.external",
+    *("data.external", "data.external_path"),
     "data.features",
     "data.voi",
     "search.searcher",

@@ -15,7 +15,7 @@ from tests.fields import leaves, plain, with_value
 
 FIELDS = dict(leaves(plain()))
 SAME_RESULTS = {"data.cache", "data.path", "data.residency", "data.spellings", "deploy.members"}
-SAME_RESULTS |= {"data.equal_images", "data.allow"}
+SAME_RESULTS |= {"data.equal_images", "data.allow", "data.external_path"}
 SAME_RESULTS |= {"backbone.weights", "backbone.licence", "backbone.pretrained_on"}
 SAME_RESULTS |= {key for key in FIELDS if key.startswith(("engine.", "report."))}
 UNTRIED = {key for key in FIELDS if key.startswith("model.") and key.count(".") == 2}

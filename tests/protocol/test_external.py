@@ -213,18 +213,6 @@ def test_what_cannot_be_external_is_refused_with_the_cure(name: str):
         outside.parted(tiny.run_config(data__external=sites), change(whole()))
 
 
-def test_models_that_cannot_be_tested_are_refused_before_data_are_read():
-    run = tiny.run_config(**EXTERNAL)
-    refused = {
-        "nothing is kept of 'logistic'": {"defaults": {**run.defaults, "architecture": "logistic"}},
-        "not tested by models of masks yet": {"task": "segmentation"},
-        "`nachos embed` first": {"backbone": dataclasses.replace(run.backbone, name="vgg")},
-    }
-    for told, changes in refused.items():
-        with pytest.raises(UsageError, match=told):
-            outside.check_config(dataclasses.replace(run, **changes))
-
-
 def test_equal_images_on_both_sides_are_refused_unless_accepted(tmp_path: Path):
     of = whole()
     images = np.array(dense(of))

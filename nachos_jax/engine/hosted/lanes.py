@@ -24,6 +24,7 @@ from nachos_jax.engine.hosted.fitting import Order
 from nachos_jax.engine.inputs import InputMaker
 from nachos_jax.records.schema import Curve, FitRecord
 from nachos_jax.runtime import cores
+from nachos_jax.tasks.task import Task
 
 WAIT = 0.5
 """Seconds that an epoch waits for a fit at most, so that signals and other buckets are not kept waiting."""
@@ -107,16 +108,9 @@ class HostedLanes(FitQueue):
             fill=maker.sums.fill(training),
             weights=maker.task.case_weights(maker.cohort.targets, training, fit.hparams),
         )
-        what = {
-            "architecture": fit.hparams["architecture"],
-            "hparams": dict(fit.hparams),
-            "seed": seed(fit),
-            "outcome": maker.task.outcome,
-            "count": self._seen,
-        }
         self._number += 1
         self._fitted[self._number] = fit
-        crew.send(self._number, what, order)
+        crew.send(self._number, what(maker.task, fit, self._seen), order)
 
     def _held(self, fit: Fit) -> list[np.ndarray]:
         return [np.flatnonzero(self._maker.folds.cases(fold)) for fold in fit.held]
@@ -163,6 +157,17 @@ class HostedLanes(FitQueue):
             return {f"{kind}.safetensors": save({kind: np.ascontiguousarray(held)})}
         arrays = {str(f): np.ascontiguousarray(held[places[f]]) for f, c in curves.items() if c.end != "nan"}
         return {"inner.safetensors": save(arrays)} if arrays else {}
+
+
+def what(task: Task, fit: Fit, seen: int) -> dict[str, Any]:
+    """What a process is to fit, see `nachos_jax.engine.hosted.crew.Processes.send`."""
+    return {
+        "architecture": fit.hparams["architecture"],
+        "hparams": dict(fit.hparams),
+        "seed": seed(fit),
+        "outcome": task.outcome,
+        "count": seen,
+    }
 
 
 def seed(fit: Fit) -> int:

@@ -10,8 +10,9 @@ from safetensors.numpy import load
 from nachos_jax.core.types import digest
 from nachos_jax.data.table import Cohort
 from nachos_jax.models import joined
-from nachos_jax.protocol.model import networks
-from nachos_jax.protocol.model.networks import Predicted
+from nachos_jax.models import registry as models
+from nachos_jax.protocol.model import external_baselines, networks, tested_masks
+from nachos_jax.protocol.model.networks import Architecture, Predicted, Weights
 from nachos_jax.protocol.run.opening import Run
 from nachos_jax.records.external import ExternalTest
 from nachos_jax.records.schema import FitRecord
@@ -51,9 +52,26 @@ def test_deployed(run: Run, records: Sequence[FitRecord]) -> None:
 
 
 def _tested(run: Run, outside: Cohort, model: str, records: Sequence[FitRecord]) -> ExternalTest:
+    found = _of_masks if tasks.of(run.config.task).masks else _of_numbers
+    arrays = found(run, outside, records)
+    return ExternalTest(model, tuple(record.fit for record in records), outside.hash, arrays)
+
+
+def _of_numbers(run: Run, outside: Cohort, records: Sequence[FitRecord]) -> Mapping[str, np.ndarray]:
+    """The mean of what the networks predict, beside the truth."""
     task = tasks.of(run.config.task)
     each = [task.tested(_seen(run, outside, record), outside.targets).arrays for record in records]
-    return ExternalTest(model, tuple(record.fit for record in records), outside.hash, _mean(each))
+    return _mean(each)
+
+
+def _of_masks(run: Run, outside: Cohort, records: Sequence[FitRecord]) -> Mapping[str, np.ndarray]:
+    """What an outer test has of masks; several networks give one mask, seen in windows that overlap."""
+    task, done = tasks.of(run.config.task), all(record.status == "done" for record in records)
+    mask_of = tested_masks.masks_of(outside.store, tested_masks.of_fits(run, records)) if done else None
+    further = tested_masks.compared(outside, range(len(outside.table)), mask_of)
+    if len(records) > 1:
+        return {"reference": outside.targets.values, "volumes": further["window_volumes"], **further}
+    return {**task.tested(_seen(run, outside, records[0]), outside.targets).arrays, **further}
 
 
 def _mean(each: Sequence[Mapping[str, np.ndarray]]) -> Mapping[str, np.ndarray]:
@@ -70,12 +88,13 @@ def _mean(each: Sequence[Mapping[str, np.ndarray]]) -> Mapping[str, np.ndarray]:
 
 def _seen(run: Run, outside: Cohort, record: FitRecord) -> np.ndarray:
     """[M, S] of what one network sees of the external cases; NaN where its training met NaN."""
-    told = Predicted(run.config.task, run.cohort.targets.names, run.cohort.shape)
-    of = networks.architecture(record.hparams, told, run.config.precision, joined.told(run.cohort.joined))
-    found = np.full((len(outside.table), of.task.seen), np.nan, np.float32)
+    task, names = tasks.of(run.config.task), run.cohort.targets.names
+    found = np.full((len(outside.table), task.device(names, record.hparams).seen), np.nan, np.float32)
     if record.status != "done":
         return found
-    weights = networks.weights(of, load(run.store.payload(record, "weights.safetensors")))
+    if models.hosted(str(record.hparams["architecture"])):
+        return external_baselines.seen(run, outside, record)
+    of, weights = _network(run, record)
     predict = networks.predictor(of, weights)
     size = min(BATCH, of.task.held_batch)
     for start in range(0, len(found), size):
@@ -83,3 +102,14 @@ def _seen(run: Run, outside: Cohort, record: FitRecord) -> np.ndarray:
         room = np.resize(rows, size)  # always as many, so that one compilation serves
         found[rows] = np.asarray(predict(outside.store.rows(room)))[: len(rows)]
     return found
+
+
+def _network(run: Run, record: FitRecord) -> tuple[Architecture, Weights]:
+    """The network of a fit, and its weights."""
+    if tasks.of(run.config.task).masks:
+        found = tested_masks.of_fits(run, [record])
+        return found.of, found.members[0]
+    told = Predicted(run.config.task, run.cohort.targets.names, run.cohort.shape)
+    beside = {**run.config.tuned, **joined.told(run.cohort.joined)}
+    of = networks.architecture(record.hparams, told, run.config.precision, beside)
+    return of, networks.weights(of, load(run.store.payload(record, "weights.safetensors")))

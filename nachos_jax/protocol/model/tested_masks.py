@@ -9,6 +9,8 @@ from safetensors.numpy import load
 
 from nachos_jax.data import resampling
 from nachos_jax.data.ragged import Ragged, Volume
+from nachos_jax.data.store import Store
+from nachos_jax.data.table import Cohort
 from nachos_jax.metrics import overlap, surface
 from nachos_jax.protocol.model.networks import Predicted
 from nachos_jax.protocol.model.segmenter import Segmenter, segmenter
@@ -20,17 +22,17 @@ TOLERANCE = 1.0
 """mm (voxels, where the spacing is not known) that the normalised surface distance forgives."""
 
 
-def of_fit(run: Run, record: FitRecord) -> Segmenter:
-    """The segmenter of a fit of the run.
+def of_fits(run: Run, records: Sequence[FitRecord]) -> Segmenter:
+    """The segmenter of fits of the run that have their hyperparameters alike.
 
     Raises:
-        UsageError: the weights of the fit are missing or damaged.
+        UsageError: the weights of a fit are missing or damaged.
     """
-    task = tasks.of(run.config.task)
-    shape = task.network_shape(run.cohort.store.shape, record.hparams)
+    task, hparams = tasks.of(run.config.task), records[0].hparams
+    shape = task.network_shape(run.cohort.store.shape, hparams)
     told = Predicted(task.name, run.cohort.targets.names, shape)
-    arrays = load(run.store.payload(record, "weights.safetensors"))
-    return segmenter(record.hparams, told, run.config.precision, [arrays])
+    members = [load(run.store.payload(record, "weights.safetensors")) for record in records]
+    return segmenter(hparams, told, run.config.precision, members)
 
 
 def masks(run: Run, record: FitRecord) -> Callable[[int], np.ndarray]:
@@ -39,7 +41,11 @@ def masks(run: Run, record: FitRecord) -> Callable[[int], np.ndarray]:
     Raises:
         UsageError: the weights of the fit are missing or damaged.
     """
-    store, found = run.cohort.store, of_fit(run, record)
+    return masks_of(run.cohort.store, of_fits(run, [record]))
+
+
+def masks_of(store: Store, found: Segmenter) -> Callable[[int], np.ndarray]:
+    """A function that gives a case of a store its mask [D, H, W] uint8."""
     assert isinstance(store, Ragged)
     canvas = found.canvas(store.sides.tolist())
 
@@ -51,18 +57,25 @@ def masks(run: Run, record: FitRecord) -> Callable[[int], np.ndarray]:
 
 
 def measured(run: Run, record: FitRecord, rows: Sequence[int]) -> dict[str, np.ndarray]:
-    """Masks of n cases against their truth, one row a case; NaN where the fit met NaN.
+    """Masks of n cases of the run's cohort against their truth, see `compared`."""
+    mask_of = masks(run, record) if record.status == "done" else None
+    return compared(run.cohort, rows, mask_of)
+
+
+def compared(
+    cohort: Cohort, rows: Sequence[int], mask_of: Callable[[int], np.ndarray] | None
+) -> dict[str, np.ndarray]:
+    """Masks of n cases against their truth, one row a case; NaN without masks, as of a fit that met NaN.
 
     Returns:
         "window_volumes" [n, K, 3]: volumes of agreement and error; "hd95" [n, K] in mm (voxels, where the
         spacing is not known); "nsd" [n, K], see `nachos_jax.metrics.surface`.
     """
-    store, classes = run.cohort.store, len(run.cohort.targets.names)
+    store, classes = cohort.store, len(cohort.targets.names)
     assert isinstance(store, Ragged)
     volumes = np.full((len(rows), classes, 3), np.nan)
     distances = np.full((len(rows), classes, 2), np.nan)
-    if record.status == "done":
-        mask_of = masks(run, record)
+    if mask_of is not None:
         for place, row in enumerate(rows):
             truth, spacing = store.truth(row)
             mask = resampling.restored(mask_of(row), truth.shape, store.spacing[row].tolist(), spacing)

@@ -14,7 +14,7 @@ from nachos_jax.engine.windows import divide
 from nachos_jax.metrics import decisions
 from nachos_jax.models import registry as models
 from nachos_jax.protocol.design import protocols
-from nachos_jax.protocol.run import baselines, class_words, embedding, outside, unit_rules
+from nachos_jax.protocol.run import baselines, class_words, embedding, unit_rules
 from nachos_jax.search import registry as searchers
 from nachos_jax.search.policies import registry as policies
 from nachos_jax.search.searcher import SearchSetting
@@ -55,7 +55,6 @@ def check_config(run: RunConfig) -> None:
     embedding.check(run)
     decisions.parse_rule(run.report.threshold)
     audit.check_names(run.data.allow)
-    outside.check_config(run)
     protocols.of(run).check(run)
 
 
@@ -86,7 +85,6 @@ def check(run: RunConfig, cohort: Cohort, folds: Folds, begun: bool = False) -> 
         _batches(run, cohort, folds)
     class_words.check_order(run, cohort.targets)
     copies = audit.check(cohort, folds, run.data.allowed, begun)
-    copies += outside.copies(run, cohort, begun)
     targets, sites = cohort.targets, cohort.table.sites
     weak = checks.warnings(folds, targets.has, targets.names, targets.noun, sites)
     return [*weak, *copies, *class_words.warnings(run, targets)]

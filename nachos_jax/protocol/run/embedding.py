@@ -96,7 +96,8 @@ def load(config: RunConfig) -> Cohort:
         cases = outside.parted(config, sources.load(config.data, task))
         return subset.of(cases, config.data.subset, config.seed, task)
     backbone = _backbone(config)  # before images are decoded, which may take long
-    images = sources.load(_resized(config.data, backbone), task)
+    data = _resized(config.data, backbone)
+    images = outside.parted(config, sources.load(data, task), data)
     return _embedded(config, subset.of(images, config.data.subset, config.seed, task), backbone)
 
 
@@ -109,7 +110,7 @@ def embedded(config: RunConfig, cohort: Cohort) -> Cohort:
     check(config)
     if not config.backbone.name or "backbone" in cohort.preparation:
         return cohort
-    return _embedded(config, cohort, _backbone(config))
+    return _embedded(config, outside.parted(config, cohort), _backbone(config))
 
 
 def _backbone(config: RunConfig) -> Backbone:
@@ -125,6 +126,14 @@ def _resized(data: DataConfig, backbone: Backbone) -> DataConfig:
 
 
 def _embedded(config: RunConfig, cohort: Cohort, backbone: Backbone) -> Cohort:
+    """The cohort embedded, and its external cases likewise: frozen weights learn from neither."""
+    found = _alone(config, cohort, backbone)
+    return (
+        found if cohort.outside is None else replace(found, outside=_alone(config, cohort.outside, backbone))
+    )
+
+
+def _alone(config: RunConfig, cohort: Cohort, backbone: Backbone) -> Cohort:
     images = cohort.store.images if isinstance(cohort.store, Joined) else cohort.store
     if not isinstance(images, Dense) or len(cohort.shape) != 3:
         raise UsageError(

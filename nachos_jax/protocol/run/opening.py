@@ -85,6 +85,7 @@ def open_run(config: RunConfig, workdir: str, command: str, cohort: Cohort | Non
     config = _planned(config, cohort, store)
     folds = _folds(config, cohort, store)
     warnings = [*cohort.cautions, *door.check(config, cohort, folds, begun=store.run() is not None)]
+    warnings += outside.copies(config, cohort, begun=store.external_cases() is not None)
     return Run(config, cohort, folds, store, digest([cohort.hash, folds.hash]), tuple(warnings))
 
 
@@ -177,15 +178,24 @@ def _identify(run: Run) -> None:
 
 def _identify_outside(run: Run, known: Mapping[str, Any] | None) -> None:
     """Commits who the external cases are, or refuses a directory that began with others."""
-    if run.cohort.outside is None:
-        return
-    if known is not None and known["external"]["hash"] != run.cohort.outside.hash:
+    cases, there = run.store.external_cases(), run.cohort.outside
+    named = (known or {}).get("external", {}).get("hash") or (cases.hash if cases else None)
+    if there is None and named:
         raise UsageError(
-            f"The external cases of {run.store.path} have changed since its first run: restore the data, or "
-            "give the new data a --workdir of their own."
+            f"{run.store.path} tests external cases, and this config names none: name them again in "
+            "config.data.external or config.data.external_path."
         )
-    if run.store.external_cases() is None:
-        run.store.commit_external_cases(outside.record(run.cohort))
+    if there is None:
+        return
+    if named and named != there.hash:
+        raise UsageError(
+            f"The external cases of {run.store.path} have changed since they were named first: restore the "
+            "data. To test the models of a finished run on others, copy its folder, delete "
+            "records/external.json and records/*/external in the copy, and name them there."
+        )
+    if cases is None:
+        after = 0 if known is None or "external" in known else len(RunDirectory(run.store.path).tests())
+        run.store.commit_external_cases(outside.record(run.cohort, after))
 
 
 def _write_report_settings(run: Run) -> None:

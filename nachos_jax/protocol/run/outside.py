@@ -4,62 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from nachos_jax.audit.finding import DUPLICATES
-from nachos_jax.config.run_config import RunConfig
+from nachos_jax.config.run_config import DataConfig, RunConfig
 from nachos_jax.core.errors import UsageError
-from nachos_jax.data import checks, duplicates
+from nachos_jax.data import checks, described, duplicates, second
+from nachos_jax.data.constant import Constant
 from nachos_jax.data.joined import Joined
+from nachos_jax.data.ragged import Ragged
+from nachos_jax.data.spellings import APART, canonical
 from nachos_jax.data.store import Dense, Store
 from nachos_jax.data.table import Cohort
-from nachos_jax.models import registry as models
 from nachos_jax.records.external import ExternalCases
 from nachos_jax.records.schema import listed
 from nachos_jax.tasks import registry as tasks
 
 
-def check_config(run: RunConfig) -> None:
-    """Refuses external cases where no model could be tested on them.
-
-    Raises:
-        UsageError: the task makes masks, features of a backbone are computed on the way, or an estimator of
-            scikit-learn may be tried, of which nothing is kept that could predict again.
-    """
-    if not run.data.external:
-        return
-    told, cure = _told(run), "leave config.data.external out"
-    if tasks.of(run.task).masks:
-        raise UsageError(
-            f"{told}: external cases are not tested by models of masks yet; {cure}, and drop their rows."
-        )
-    if run.backbone.name:
-        raise UsageError(
-            f"{told}: with a backbone, write the features with `nachos embed` first, which keeps the sites, "
-            "and evaluate them with --config=vectors."
-        )
-    hosted = [str(name) for name in run.candidates("architecture") if models.hosted(str(name))]
-    if hosted:
-        raise UsageError(
-            f"{told}: nothing is kept of {checks.listed(hosted)} that could predict external cases; choose "
-            f"another config.model.architecture, or {cure} and drop their rows."
-        )
-
-
-def parted(run: RunConfig, cohort: Cohort) -> Cohort:
-    """The cohort without the cases that config.data.external names, which become its `outside`.
+def parted(run: RunConfig, cohort: Cohort, data: DataConfig | None = None) -> Cohort:
+    """The cohort with its external cases as `outside`: sites that are taken out, or a source of their own.
 
     Args:
         run: the checked configuration.
         cohort: all cases; one that is parted already comes back as it is.
+        data: by which the cohort was read, where it is not config.data.
 
     Raises:
-        UsageError: a site without cases, a subject on both sides, or too little left inside.
+        UsageError: a site without cases, a subject on both sides, too little left inside, or a source that
+            cannot be read like the one inside.
     """
-    if not run.data.external or cohort.outside is not None:
+    if cohort.outside is not None:
         return cohort
-    check_config(run)
+    if run.data.external_path:
+        return _beside(run, cohort, data or run.data)
+    if not run.data.external:
+        return cohort
     table, task = cohort.table, tasks.of(run.task)
     away = _away(run, table.sites)
     _refuse_crossing(run, table.subjects, away)
@@ -79,8 +60,66 @@ def parted(run: RunConfig, cohort: Cohort) -> Cohort:
         f"external: {len(outside):,} cases of {subjects:,} subjects from {checks.listed(run.data.external)}, "
         "kept out of everything above and tested once"
     )
-    found = cohort.take(inside, targets)
+    found = _told_anew(cohort.take(inside, targets))
     return replace(found, outside=apart, notes=(*cohort.notes, note))
+
+
+def _told_anew(cohort: Cohort) -> Cohort:
+    """The cohort of masks with the size in the middle of its own cases."""
+    if not isinstance(cohort.store, Ragged):
+        return cohort
+    sides = dict(zip(("depth", "height", "width"), cohort.store.shape, strict=False))
+    return replace(cohort, preparation={**cohort.preparation, **sides})
+
+
+def _beside(run: RunConfig, cohort: Cohort, data: DataConfig) -> Cohort:
+    """The cohort with the cases of config.data.external_path beside it; nothing of itself changes."""
+    apart = second.load(data, tasks.of(run.task), cohort)
+    if not apart.table.waived:  # then names of files or rows stand for subjects
+        _refuse_known(run, cohort.table.subjects, apart.table.subjects)
+    absent = [name for name, count in apart.targets.counts().items() if not count]
+    sites = sorted(set(np.asarray(apart.table.sites).tolist()))
+    shared = sorted(set(sites) & set([] if cohort.table.sites is None else cohort.table.sites.tolist()))
+    told = (
+        f"external: {len(apart.table):,} cases of {len(set(apart.table.subjects.tolist())):,} subjects from "
+        f"{run.data.external_path}, kept out of everything above and tested once",
+        *((f"external: no case of {apart.targets.noun} {checks.listed(absent)}",) if absent else ()),
+        *(f"external: {note}" for note in apart.notes),
+    )
+    cautions = []
+    if absent:
+        cautions.append(f"The external cases hold none of {apart.targets.noun} {checks.listed(absent)}.")
+    if shared:
+        cautions.append(
+            f"External cases come from {checks.listed(shared)}, which is a site inside too: they tell of "
+            "other subjects or times, and not of another site."
+        )
+    if apart.skipped:
+        cautions.append(f"{len(apart.skipped):,} external cases cannot be read and are left out.")
+    return replace(
+        cohort,
+        outside=apart,
+        notes=(*cohort.notes, *told),
+        cautions=(*cohort.cautions, *cautions),
+    )
+
+
+def _refuse_known(run: RunConfig, inside: np.ndarray, there: np.ndarray) -> None:
+    """Refuses subjects of a second source that the first one has too, in any spelling."""
+
+    def form(name: str) -> str:
+        return name if run.data.spellings == APART else canonical(name)
+
+    known = {form(name) for name in inside.tolist()}
+    found = sorted({name for name in there.tolist() if form(name) in known})
+    if found:
+        file = Path(run.data.external_path).name
+        raise UsageError(
+            f"config.data.external_path = {run.data.external_path!r}: {len(found):,} subjects have cases "
+            f"inside too, like {checks.listed(found)}, so the test would not be external. Drop their cases "
+            f"in {file}; if they are other people with the same numbers, write them otherwise there, like "
+            f"{'b-' + found[0]!r}."
+        )
 
 
 def copies(run: RunConfig, cohort: Cohort, begun: bool) -> list[str]:
@@ -106,20 +145,22 @@ def copies(run: RunConfig, cohort: Cohort, begun: bool) -> list[str]:
     return [f"{told} The user has accepted this (--allow={DUPLICATES})."]
 
 
-def record(cohort: Cohort) -> ExternalCases:
-    """The external cases of a cohort that is parted."""
+def record(cohort: Cohort, after: int = 0) -> ExternalCases:
+    """The external cases of a cohort that is parted, named after so many tests of outer folds."""
     outside = cohort.outside
     assert outside is not None
     assert outside.table.sites is not None
     intensity = {}
     inside, beyond = (_images(one.store) for one in (cohort, outside))
-    if isinstance(inside, Dense) and len(cohort.shape) > 1:
+    pixels = isinstance(inside, (Dense, Ragged)) and not isinstance(inside, Constant)
+    if pixels and len(cohort.shape) > 1:
         for name, store, one in (("inside", inside, cohort), ("external", beyond, outside)):
             mean, sd = store.sums().mean_sd(np.ones(len(one.table), bool))
             intensity[name] = {"mean": listed(mean), "sd": listed(sd)}
     table = outside.table
     who = (table.names, table.subjects, outside.table.sites)
-    return ExternalCases(outside.hash, *who, outside.targets.values, intensity)
+    people = described.both(cohort.table, table)
+    return ExternalCases(outside.hash, *who, outside.targets.values, intensity, people, after)
 
 
 def _images(store: Store) -> Store:

@@ -25,12 +25,13 @@ def drawn(evidence: Evidence, summary: Mapping[str, Any]) -> Figure | None:
         shown.append(_row("external", f"model {fold}", counts, value, intervals.get(fold)))
     several = {"value": metric["mean"], "note": "no model has a value"}
     shown.append(_row("external", "mean of models", counts, several, intervals.get("mean")))
-    together = metric["together"]
-    shown.append(_row("external", "mean prediction", counts, together, together["interval"]))
+    together, of_all = metric["together"], "mean prediction" if beyond["averaged"] else "mean of models"
+    if beyond["averaged"]:
+        shown.append(_row("external", of_all, counts, together, together["interval"]))
     for row in beyond["by_site"]:
         of = row["cases"], row["subjects"]
         qualified = "*" if row["value"] is not None and row["note"] else ""
-        shown.append(_row("mean prediction by site", row["site"] + qualified, of, row, row["interval"]))
+        shown.append(_row(f"{of_all} by site", row["site"] + qualified, of, row, row["interval"]))
     inside = summary["metrics"][name]
     first = (*inside["intervals"], None)[0]
     tested = progress["cases_tested"], progress["subjects_tested"]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nachos_jax.metrics.contract import statistic
-from nachos_jax.report.numbers import external_intervals
+from nachos_jax.report.numbers import external_intervals, external_shift
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.reading.external import External
@@ -32,6 +32,8 @@ def external(evidence: Evidence, estimates: Estimates, metrics: Mapping[str, Any
     cases, shown = found.cases, dict.fromkeys((evidence.headline, *evidence.metrics.SHOWN))
     together = averaged(evidence, found)
     models = {fold: _outcome(evidence, test.arrays) for fold, test in found.folds.items()}
+    averages = evidence.section.averaged or len(models) < 2
+    of_all = together if averages else None
     return {
         "sites": sorted(set(cases.sites.tolist())),
         "cases": len(cases.names),
@@ -39,15 +41,17 @@ def external(evidence: Evidence, estimates: Estimates, metrics: Mapping[str, Any
         "counts": evidence.section.group(cases.targets, cases.names, evidence.classes),
         "tested_by": [{"model": test.model, "fits": list(test.fits)} for test in tests],
         "predicted_by": sum(bool(np.isfinite(_outcome(evidence, test.arrays)[1]).all()) for test in tests),
+        "averaged": averages,
+        "named_after": cases.after,
         "metrics": {
-            name: _metric(evidence, estimates, name, models, together, metrics[name]) for name in shown
+            name: _metric(evidence, estimates, name, models, of_all, metrics[name]) for name in shown
         },
         "deployed": [
             {name: asdict(_value(evidence, name, _outcome(evidence, test.arrays))) for name in shown}
             for test in found.deployed
         ],
-        "by_site": _by_site(evidence, estimates, together),
-        "shift": _shift(evidence, estimates, found, together),
+        "by_site": _by_site(evidence, estimates, of_all, models),
+        "shift": external_shift.shift(evidence, estimates, found, together),
     }
 
 
@@ -102,7 +106,8 @@ def _with_interval(
 ) -> dict[str, Any]:
     """A metric of the mean prediction with percentiles over replicates of the external subjects."""
     if outcome is None:
-        return {"value": None, "note": "no model has predicted numbers", "interval": None}
+        several = "what several models predict has no mean, or no model has predicted numbers"
+        return {"value": None, "note": several, "interval": None}
     value, found = _value(evidence, name, outcome, rows), evidence.external
     told: dict[str, Any] = {**asdict(value), "interval": None}
     if value.value is not None and found is not None:
@@ -116,8 +121,10 @@ def _with_interval(
     return told
 
 
-def _by_site(evidence: Evidence, estimates: Estimates, together: Outcome | None) -> list[dict[str, Any]]:
-    """The headline of the mean prediction site by site; [] of one site."""
+def _by_site(
+    evidence: Evidence, estimates: Estimates, together: Outcome | None, models: Mapping[int, Outcome]
+) -> list[dict[str, Any]]:
+    """The headline site by site, of the mean prediction or else the mean over models; [] of one site."""
     assert evidence.external is not None
     cases = evidence.external.cases
     sites = sorted(set(cases.sites.tolist()))
@@ -129,65 +136,25 @@ def _by_site(evidence: Evidence, estimates: Estimates, together: Outcome | None)
                 "site": site,
                 "cases": int(rows.sum()),
                 "subjects": len(set(cases.subjects[rows].tolist())),
-                **_with_interval(evidence, estimates, evidence.headline, together, rows),
+                **(
+                    _with_interval(evidence, estimates, evidence.headline, together, rows)
+                    if together is not None
+                    else _mean_with_interval(evidence, estimates, evidence.headline, models, rows)
+                ),
             }
         )
     return found
 
 
-def _shift(
-    evidence: Evidence, estimates: Estimates, found: External, together: Outcome | None
+def _mean_with_interval(
+    evidence: Evidence, estimates: Estimates, name: str, models: Mapping[int, Outcome], rows: np.ndarray
 ) -> dict[str, Any]:
-    """What differs between inside and external: prevalence, calibration in the large, intensity."""
-    names = list(evidence.classes)
-    true = [_means(evidence, truth) for truth in (evidence.targets, found.cases.targets)]
-    inside = (estimates.truth, estimates.predicted) if len(estimates.truth) else None
-    large = [None if one is None else _in_the_large(evidence, one) for one in (inside, together)]
-    slopes = external_intervals.slopes(evidence, (inside, together))
-    who = np.array([row.subject for row in evidence.cases], str), found.cases.subjects
-    shares = [
-        external_intervals.prevalence(evidence, estimates, *side)
-        for side in zip((evidence.targets, found.cases.targets), who, strict=True)
-    ]
-    return {
-        "names": names,
-        "observed": dict(zip(("inside", "external"), true, strict=True)),
-        "calibration_in_the_large": dict(zip(("inside", "external"), large, strict=True)),
-        "observed_intervals": dict(zip(("inside", "external"), shares, strict=True)),
-        "calibration_slope": dict(zip(("inside", "external"), slopes, strict=True)) if slopes else None,
-        "intensity": {side: dict(values) for side, values in found.cases.intensity.items()},
-        "standardised_difference": _standardised(found),
-    }
-
-
-def _standardised(found: External) -> list[float | None]:
-    """By channel the difference of the means of all pixels, in SDs of those inside; [] of no images."""
-    if not found.cases.intensity:
-        return []
-    inside, there = found.cases.intensity["inside"], found.cases.intensity["external"]
-    columns = zip(inside["mean"], inside["sd"], there["mean"], strict=True)
-    return [None if own is None or mean is None or not sd else (mean - own) / sd for own, sd, mean in columns]
-
-
-def _means(evidence: Evidence, truth: np.ndarray) -> list[float | None]:
-    """Share of cases of each class or label (of those that know it), or the mean of the target."""
-    columns = np.eye(len(evidence.classes))[truth] if truth.dtype.kind in "iu" and truth.ndim == 1 else truth
-    columns = np.asarray(columns, np.float64).reshape(len(truth), -1)
-    known = np.isfinite(columns)
-    with np.errstate(invalid="ignore"):
-        found = np.where(known, columns, 0.0).sum(axis=0) / known.sum(axis=0)
-    return [value if np.isfinite(value) else None for value in found.tolist()]
-
-
-def _in_the_large(evidence: Evidence, outcome: Outcome) -> list[float | None]:
-    """Mean prediction minus what was observed, a value a class, label or target."""
-    truth, made = outcome
-    columns = made.reshape(len(made), -1)
-    wanted = truth.reshape(len(truth), -1) if truth.dtype.kind == "f" else np.zeros_like(columns)
-    known = np.isfinite(wanted) & np.isfinite(columns)
-    with np.errstate(invalid="ignore"):
-        means = np.where(known, columns, 0.0).sum(axis=0) / known.sum(axis=0)
-    return [
-        None if one is None or not np.isfinite(mean) else mean - one
-        for mean, one in zip(means.tolist(), _means(evidence, truth), strict=True)
-    ]
+    """The mean over models of a metric of some cases, with its interval over their subjects."""
+    values = [_value(evidence, name, outcome, rows) for outcome in models.values()]
+    numbers = [value.value for value in values if value.value is not None]
+    note = next((value.note for value in values if value.note), "")
+    if not numbers:
+        return {"value": None, "note": note or "no model has predicted numbers", "interval": None}
+    every = {str(fold): outcome for fold, outcome in models.items()}
+    interval = external_intervals.of_models(evidence, estimates, name, every, rows).get("mean")
+    return {"value": float(np.mean(numbers)), "note": note, "interval": interval}

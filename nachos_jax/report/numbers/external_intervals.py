@@ -21,21 +21,26 @@ Drawn = tuple[np.ndarray, np.ndarray]
 
 
 def of_models(
-    evidence: Evidence, estimates: Estimates, name: str, models: Mapping[str, Outcome]
+    evidence: Evidence,
+    estimates: Estimates,
+    name: str,
+    models: Mapping[str, Outcome],
+    rows: np.ndarray | slice = slice(None),
 ) -> dict[str, dict[str, Any]]:
     """The interval of a metric of each model that predicted numbers, and as "mean" that of their mean.
 
-    All models meet the same replicates, so that the interval of the mean knows how they agree.
+    All models meet the same replicates, so that the interval of the mean knows how they agree. `rows`
+    are those of some external cases alone.
     """
     assert evidence.external is not None
-    subjects, bounds = evidence.external.cases.subjects, evidence.metrics.METRICS[name].bounds
+    subjects, bounds = evidence.external.cases.subjects[rows], evidence.metrics.METRICS[name].bounds
     measured: dict[str, Statistic] = {}
     for title, (truth, made) in models.items():
         if np.isfinite(made).all():
-            measured[title] = statistic(evidence.metrics, name, truth, made)
+            measured[title] = statistic(evidence.metrics, name, truth[rows], made[rows])
     if not measured:
         return {}
-    drawn = subjects, evidence.section.strata(next(iter(models.values()))[0])
+    drawn = subjects, evidence.section.strata(next(iter(models.values()))[0][rows])
 
     def mean(part: slice | np.ndarray, weights: np.ndarray) -> np.ndarray:
         return np.mean([one(part, weights) for one in measured.values()], axis=0)

@@ -62,6 +62,8 @@ def write(workdir: str | os.PathLike) -> Path:
     directory.write_table("trials.csv", *tables.trials(evidence))
     if evidence.external is not None:
         directory.write_table("external_predictions.csv", *tables.external_predictions(evidence))
+    if "external" in summary:
+        directory.write_table("external_shift.csv", *tables.external_shift(summary))
     learnt = lessons(searches.of(evidence))
     figures = draw(evidence, estimates, summary, learnt)
     figure_files.write(directory.path / FOLDER / "figures", figures)

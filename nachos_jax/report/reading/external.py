@@ -44,12 +44,12 @@ def read(
     Raises:
         UsageError: a record is lost or damaged, or contradicts another one.
     """
-    if "external" not in run:
+    cases, named = directory.external_cases(), run.get("external", {}).get("hash")
+    if cases is None and named is None:
         return None
-    cases = directory.external_cases()
     if cases is None:
         raise UsageError(f"{directory.records / 'external.json'} is missing: {AGAIN}")
-    if cases.hash != run["external"]["hash"]:
+    if cases.hash != (named or cases.hash):
         raise UsageError(
             f"{directory.records / 'external.json'} is of other cases: delete this file and run the same "
             "`nachos evaluate` again."

@@ -115,6 +115,7 @@ class Section:
         figures: names of all figures that `drawn` can make.
         also: metrics that subgroups show beside the headline.
         facts: template with the answers of the checklists that depend on the task, a macro each.
+        averaged: whether the mean of several models' predictions is a prediction too.
     """
 
     words = Words(
@@ -132,6 +133,7 @@ class Section:
     figures: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
     facts = ""
+    averaged = True
 
     # --- what is read --------------------------------------------------------------------------------------
 
@@ -170,6 +172,10 @@ class Section:
     def unit(self, _name: str, _names: Sequence[str]) -> str:
         """What follows the value of a metric in a sentence: " in the unit of age"; "" without a unit."""
         return ""
+
+    def amounts(self, predicted: np.ndarray) -> np.ndarray:
+        """What predictions [n, ...] say of the columns that the truth has: [n, columns]."""
+        return predicted
 
     # --- what is counted -----------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from nachos_jax.report.reading.evidence import Evidence
@@ -42,6 +43,20 @@ def external_predictions(evidence: Evidence) -> Table:
         for *known, cells in zip(*(column.tolist() for column in columns), told, strict=True):
             rows.append([*known, test.model, *cells])
     return header, rows
+
+
+def external_shift(summary: Mapping[str, Any]) -> Table:
+    """external_shift.csv: what was compared of cases inside and external ones, one row a quantity.
+
+    Differences are in standard deviations; what has no interval has empty ends.
+    """
+    parts = ("inside", "external", "difference")
+    ends = [f"{part}{end}" for part in parts for end in ("", "_low", "_high")]
+    rows = [
+        [row["name"], *((row[part] or {}).get(end) for part in parts for end in ("value", "low", "high"))]
+        for row in summary["external"]["shift"]["rows"]
+    ]
+    return ["quantity", *ends], rows
 
 
 def trials(evidence: Evidence) -> Table:

@@ -37,6 +37,7 @@ class _Segmentation(Section):
     figures = ("classes", "dice", "volumes")
     also = ("mean_iou",)
     facts = "segmentation/facts.j2"
+    averaged = False
 
     def metrics(self, _run: Mapping[str, Any]) -> Any:
         return overlap
@@ -55,6 +56,10 @@ class _Segmentation(Section):
             return np.zeros((0, outputs.shape[1], 3))
         kept = outputs.shape[1] // 3 * 3
         return outputs[:, :kept].astype(np.float64).reshape(len(outputs), -1, 3)
+
+    def amounts(self, predicted: np.ndarray) -> np.ndarray:
+        """Predicted volumes [n, K]."""
+        return overlap.volumes(predicted)
 
     def told(self, truth: np.ndarray, names: Sequence[str]) -> list[str]:
         """The classes of each case."""

@@ -1,0 +1,117 @@
+"""External cases from a source of their own, read and prepared like the cases that models learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from nachos_jax.config.run_config import DataConfig
+from nachos_jax.core.errors import UsageError
+from nachos_jax.core.paths import expanded
+from nachos_jax.data import decode, reading, sources
+from nachos_jax.data.columns import Columns
+from nachos_jax.data.store import Dense
+from nachos_jax.data.table import Cohort
+from nachos_jax.data.targets import TargetReader, Targets
+from nachos_jax.data.vectors import Vectors
+
+_SIDES = {"depth": "slices", "height": "rows", "width": "columns"}
+
+
+@dataclass(frozen=True)
+class _Partial:
+    """Reads targets of which nothing is learned: some classes may have no case."""
+
+    reader: TargetReader
+
+    @property
+    def masks(self) -> bool:
+        return self.reader.masks
+
+    def targets(self, columns: Columns, names: Sequence[str]) -> Targets:
+        return self.reader.targets(replace(columns, partial=True), names)
+
+    def part(self, targets: Targets, rows: np.ndarray) -> Targets:
+        return self.reader.part(targets, rows)
+
+
+def load(
+    data: DataConfig, reader: TargetReader, inside: Cohort, progress: decode.Progress | None = None
+) -> Cohort:
+    """The cases of config.data.external_path.
+
+    Args:
+        data: config.data, by which `inside` was read.
+        reader: the task.
+        inside: the cases that models learn from.
+        progress: see `nachos_jax.data.sources.load`.
+
+    Returns:
+        Their cohort; a class may be without cases. Without a column of sites all are of one site, which is
+        named after the file.
+
+    Raises:
+        UsageError: as `nachos_jax.data.sources.load`, or another class, size, number of channels or bit depth
+            than inside.
+    """
+    path = data.external_path
+    own = replace(
+        data,
+        path=path,
+        external_path="",
+        fold_key="",
+        predefined=False,
+        classes=inside.targets.names if inside.targets.has.shape[1] else (),
+        columns=(),
+        described=tuple(dict.fromkeys((*data.columns, *data.described))),
+        like=inside.preparation,
+    )
+    try:
+        found = _fitting(sources.load(own, _Partial(reader), progress), inside)
+    except UsageError as error:
+        told = str(error).replace("config.data.path", "config.data.external_path")
+        own_words = "config.data.external_path" in told.partition("\n")[0]
+        raise UsageError(told if own_words else f"external cases, {path}: {told}") from error
+    if found.table.sites is not None:
+        return found
+    sites = np.full(len(found.table), Path(expanded(path)).name.partition(".")[0])
+    return replace(found, table=replace(found.table, sites=sites))
+
+
+def _fitting(cohort: Cohort, inside: Cohort) -> Cohort:
+    """The cohort in the stored dtype of the cases inside; refused where networks could not read it."""
+    if isinstance(cohort.store, Vectors):
+        return cohort
+    own, wanted = cohort.preparation, inside.preparation
+    if own["channels"] != wanted["channels"]:
+        raise UsageError(
+            f"the images have {own['channels']} channel(s), and those inside {wanted['channels']}: save them "
+            "like those, or set config.data.channels for both."
+        )
+    if own.get("unit") != wanted.get("unit"):
+        raise UsageError(
+            f"volumes of masks are known in {own.get('unit')}, and inside in {wanted.get('unit')}: give the "
+            "spacing of both, or of none."
+        )
+    dtype = inside.store.dtype
+    if not reading.same_depth(cohort.store.dtype, dtype):
+        raise UsageError(
+            f"the images are stored as {cohort.store.dtype}, and those inside as {dtype}: their values are "
+            "on other scales; convert them to the same bit depth."
+        )
+    if not isinstance(cohort.store, Dense):
+        return cohort
+    sides = [name for name in _SIDES if own.get(name) != wanted.get(name)]
+    if sides:
+        one, other = (" x ".join(str(of[name]) for name in _SIDES if name in of) for of in (own, wanted))
+        raise UsageError(
+            f"the images have {one} pixels, and those inside {other}: resize them, or set "
+            f"{' and '.join(f'config.data.{name}' for name in _SIDES if name in own)}, which resizes both."
+        )
+    values = cohort.store.values
+    if values.dtype == dtype or not reading.fits(values, dtype):
+        return cohort
+    return replace(cohort, store=Dense(values.astype(dtype)))

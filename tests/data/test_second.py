@@ -1,0 +1,217 @@
+"""External cases of every kind of source are read like the cases inside, which alone decide how."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nachos_jax.config.run_config import DataConfig
+from nachos_jax.core.errors import UsageError
+from nachos_jax.data import masks, nifti, second, sources
+from nachos_jax.data.ragged import Ragged
+from nachos_jax.data.table import Cohort
+from nachos_jax.tasks import classification, multilabel, regression, segmentation
+from tests.inputs import dense
+from tests.masks import pairs, source
+
+Config = Callable[..., DataConfig]
+
+
+def both(data: DataConfig, task: Any) -> tuple[Cohort, Cohort]:
+    inside = sources.load(dataclasses.replace(data, external_path=""), task)
+    return inside, second.load(data, task, inside)
+
+
+def written(path: Path, text: str) -> str:
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+HEADER = "case,label,subject,age,f1,f2,f3\n"
+HOME = HEADER + "".join(f"c{i},{'xyz'[i % 3]},p{i},{30 + i},{i},{i * i},{-i}\n" for i in range(12))
+
+
+def vectors(config: Config, tmp_path: Path, away: str, **fields: Any) -> DataConfig:
+    place = {"path": written(tmp_path / "home.csv", HOME), "external_path": away}
+    return config(source="vectors", features=("f*",), described=("age", "sex"), **place, **fields)
+
+
+def test_vectors_are_found_by_name_and_need_not_vary(config: Config, tmp_path: Path):
+    tsv = "f3\tlabel\tf1\tf2\tsubject\tsex\n5\tx\t7\t1\ta\tF\n6\tz\t7\t2\tb\tM\n"
+    inside, there = both(vectors(config, tmp_path, written(tmp_path / "away.tsv", tsv)), classification.TASK)
+    np.testing.assert_array_equal(dense(there), [[7, 1, 5], [7, 2, 6]])
+    assert there.targets.values.tolist() == [0, 2]
+    assert there.table.sites is not None
+    assert there.table.sites.tolist() == ["away", "away"]
+    assert (list(inside.table.columns), list(there.table.columns)) == (["age"], ["sex"])
+
+
+@pytest.mark.parametrize(
+    ("away", "told"),
+    [
+        ("label,subject,f1,f2\nx,a,1,2\n", "lacks 1 of the model's 3 features: 'f3'"),
+        ("label,subject,f1,f2,f3,f4\nx,a,1,2,3,4\n", "1 feature.*not trained on: 'f4'"),
+        ("label,subject,f1,f2,f3\nw,a,1,2,3\n", r"label 'w' is not listed(?s:.)*tell apart 'x', 'y', 'z'"),
+        ("label,subject,f1,f2,f3\nX,a,1,2,3\n", r"label 'X' is not listed"),
+        ("label,subject,f1,f2,f3\n", "has no case"),
+    ],
+)
+def test_vectors_of_other_columns_or_classes_are_refused(
+    away: str, told: str, config: Config, tmp_path: Path
+):
+    data = vectors(config, tmp_path, written(tmp_path / "away.csv", away))
+    with pytest.raises(UsageError, match=told):
+        both(data, classification.TASK)
+
+
+def test_one_value_of_numbers_or_labels_is_enough(config: Config, tmp_path: Path):
+    home = HEADER.replace("label", "label,edema,mass") + "".join(
+        f"c{i},{i / 2},{i % 2},{i % 3 // 2},p{i},50,{i},{i * i},{-i}\n" for i in range(12)
+    )
+    away = "label,edema,mass,subject,f1,f2,f3\n4.5,1,,a,1,2,3\n4.5,1,0,b,1,2,4\n"
+    place = {"path": written(tmp_path / "home.csv", home), "external_path": written(tmp_path / "b.csv", away)}
+    data = config(source="vectors", features=("f*",), **place)
+    assert both(data, regression.TASK)[1].targets.values.tolist() == [4.5, 4.5]
+    data = dataclasses.replace(data, target_keys=("edema", "mass"))
+    found = both(data, multilabel.TASK)[1].targets
+    assert found.names == ("edema", "mass")
+    np.testing.assert_array_equal(found.values, [[1, np.nan], [1, 0]])
+
+
+def test_images_of_a_table_and_of_a_folder(config: Config, table: Callable[..., Path], tmp_path: Path):
+    home = table("path,label,subject\n" + "".join(f"{i}.png,{'ab'[i % 2]},p{i}\n" for i in range(4)))
+    away = written(tmp_path / "away.csv", "path,label,subject,site\n4.png,b,q4,east\n5.png,b,q5,west\n")
+    data = config(source="csv", path=str(home), external_path=away)
+    inside, there = both(data, classification.TASK)
+    assert there.targets.values.tolist() == [1, 1]
+    assert there.table.sites is not None
+    assert there.table.sites.tolist() == ["east", "west"]
+    resized = both(dataclasses.replace(data, height=3, width=3), classification.TASK)[1]
+    assert resized.shape == (3, 3, 1)
+    for place, rows in (("home", range(4)), ("away", (5,))):
+        for row in rows:
+            path = tmp_path / place / "ab"[row % 2] / f"q{row}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes((tmp_path / f"{row}.png").read_bytes())
+    places = {"path": str(tmp_path / "home"), "external_path": str(tmp_path / "away")}
+    found = both(config(source="folder", subject_key=r"q(\d)", **places), classification.TASK)[1]
+    assert found.targets.values.tolist() == [1]
+    np.testing.assert_array_equal(dense(found), dense(there)[1:])
+    assert inside.shape == found.shape
+    with pytest.raises(
+        UsageError, match=r"external_path = .*away.csv' is a CSV table, and config.data.source"
+    ):
+        both(
+            config(source="folder", subject_key=r"q(\d)", path=places["path"], external_path=away),
+            classification.TASK,
+        )
+
+
+def scans(tmp_path: Path, name: str, steps: list[float], sites: str = "") -> str:
+    """A table of volumes of these slice distances."""
+    draw, lines = np.random.default_rng(len(name)), ["path,label,subject,site"]
+    for row, step in enumerate(steps):
+        file = f"{name}{row}.nii.gz"
+        values = draw.integers(0, 900, (6, 5, 8)).astype(np.int16)
+        nifti.write(tmp_path / file, values, np.diag([-1.0, -1.0, step, 1.0]))
+        lines.append(
+            f"{file},{'ab'[row % 2]},{name}{row},{(sites or name)[min(row, len(sites or name) - 1)]}"
+        )
+    return written(tmp_path / f"{name}.csv", "\n".join(lines))
+
+
+def test_the_spacing_of_volumes_is_that_of_the_cases_inside(config: Config, tmp_path: Path):
+    size = {"volume": "whole", "spacing": "mean", "depth": 8, "height": 5, "width": 6}
+    home = scans(tmp_path, "home", [1.0, 2.0, 1.0, 2.0])
+    away = scans(tmp_path, "away", [4.0, 4.0])
+    inside, there = both(config(source="csv", path=home, external_path=away, **size), classification.TASK)
+    assert inside.preparation["spacing"] == there.preparation["spacing"] == [1.5, 1.0, 1.0]
+    assert any("1.5 x 1 x 1 mm" in note and "2 are cut" in note for note in there.notes)
+    # Sites of one table have no say either.
+    mixed = scans(tmp_path, "mixed", [1.0, 2.0, 1.0, 2.0, 4.0, 4.0], sites="hhhhee")
+    data = config(source="csv", path=mixed, external=("e",), **size)
+    assert sources.load(data, classification.TASK).preparation["spacing"] == [1.5, 1.0, 1.0]
+    whole = sources.load(dataclasses.replace(data, external=()), classification.TASK)
+    assert whole.preparation["spacing"] != [1.5, 1.0, 1.0]
+
+
+def masked(rules: masks.Rules, steps: list[tuple[float, ...]], sites: list[str] | None = None) -> Cohort:
+    of = [dataclasses.replace(pair, spacing=step) for pair, step in zip(pairs(), steps, strict=False)]
+    given = source(of, ("left", "right"))
+    columns = dataclasses.replace(given.columns, sites=sites)
+    return masks.cohort(dataclasses.replace(given, columns=columns), rules, segmentation.TASK)
+
+
+def test_axes_and_spacing_of_masks_are_those_of_the_cases_inside():
+    home, away = [(2.0, 1.0, 1.0)] * 4, [(1.0, 1.0, 9.0)] * 8
+    alone = masked(masks.Rules(spacing="median"), home)
+    sites = ["home"] * 4 + ["away"] * 8
+    mixed = masked(masks.Rules(spacing="median", external=("away",)), home + away, sites)
+    assert mixed.preparation["axes"] == alone.preparation["axes"] == [0, 1, 2]
+    assert mixed.preparation["spacing"] == alone.preparation["spacing"] == [2.0, 1.0, 1.0]
+    assert masked(masks.Rules(spacing="median"), home + away, sites).preparation["axes"] == [2, 0, 1]
+    there = masked(masks.Rules(spacing="median", like=alone.preparation), away)
+    assert isinstance(there.store, Ragged)
+    assert there.preparation["axes"] == [0, 1, 2]
+    np.testing.assert_array_equal(there.store.spacing, [[2.0, 1.0, 1.0]] * 8)
+
+
+def arrays_of_masks(path: Path, label_names: list[str], **changes: Any) -> str:
+    draw = np.random.default_rng(3)
+    found = {
+        "images": draw.integers(0, 255, (6, 8, 8)).astype(np.uint8),
+        "masks": np.zeros((6, 8, 8), np.uint8),
+    }
+    found["masks"][:, 2:5, 2:5], found["masks"][3:, 6:, 6:] = 1, 2
+    np.savez(
+        path,
+        **{**found, **changes},
+        subject=[f"{path.stem}{row}" for row in range(6)],
+        label_names=label_names,
+    )  # type: ignore[arg-type]
+    return str(path)
+
+
+def test_masks_may_lack_a_class_and_number_their_labels_alike(config: Config, tmp_path: Path):
+    home = arrays_of_masks(tmp_path / "home.npz", ["organ", "lesion"])
+    one = np.zeros((6, 8, 8), np.uint8)
+    one[:, 1:4, 1:4] = 1
+    away = arrays_of_masks(tmp_path / "away.npz", ["background", "organ", "lesion"], masks=one)
+    data = config(source="npz", path=home, external_path=away)
+    _, there = both(data, segmentation.TASK)
+    assert there.targets.names == ("organ", "lesion")
+    np.testing.assert_array_equal(there.targets.values, [[9, 0]] * 6)
+    turned = arrays_of_masks(tmp_path / "turned.npz", ["lesion", "organ"])
+    with pytest.raises(UsageError, match="names the labels of its masks 'lesion', 'organ'.*number and name"):
+        both(dataclasses.replace(data, external_path=turned), segmentation.TASK)
+    deep = {"images": np.zeros((6, 4, 8, 8), np.uint8), "masks": np.ones((6, 4, 8, 8), np.uint8)}
+    volumes = arrays_of_masks(tmp_path / "volumes.npz", ["organ", "lesion"], **deep)
+    with pytest.raises(UsageError, match="3 axes of space, and those that models learn from 2"):
+        both(dataclasses.replace(data, external_path=volumes), segmentation.TASK)
+    third = one * 3
+    more = arrays_of_masks(tmp_path / "more.npz", ["organ", "lesion"], masks=third)
+    with pytest.raises(UsageError, match="the mask holds label 3"):
+        both(dataclasses.replace(data, external_path=more), segmentation.TASK)
+
+
+def test_a_column_of_subgroups_need_not_be_outside(config: Config, tmp_path: Path):
+    away = written(tmp_path / "away.csv", "label,subject,f1,f2,f3\nx,a,1,2,3\n")
+    data = dataclasses.replace(vectors(config, tmp_path, away), columns=("age",))
+    inside, there = both(data, classification.TASK)
+    assert list(inside.table.columns) == ["age"]
+    assert not there.table.columns
+
+
+def test_parquet_is_read_like_other_tables(config: Config, tmp_path: Path):
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow reads Parquet tables")
+    parquet = pytest.importorskip("pyarrow.parquet")
+
+    columns = {"f1": [1.0], "f2": [2.0], "f3": [3.0], "label": ["y"], "subject": ["a"]}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "away.parquet")
+    _, there = both(vectors(config, tmp_path, str(tmp_path / "away.parquet")), classification.TASK)
+    assert there.targets.values.tolist() == [1]
