@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nachos_jax.engine.lane_trainer import LaneFit
     from nachos_jax.protocol.model.deployed import DeployedModel
 
-_WITH_COHORT = ("residency", "window", "equal_images", "allow", "external")
+_WITH_COHORT = ("residency", "window", "equal_images", "allow", "external", "normalisation")
 """Fields of config.data that say how a cohort is checked and trained, whoever read it."""
 _PREPARED = "prepare the images before cohort_from_arrays"
 _INSTEAD = {

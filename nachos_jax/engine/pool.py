@@ -13,7 +13,7 @@ from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Fit, digest
 from nachos_jax.data.table import Cohort
-from nachos_jax.engine import memory
+from nachos_jax.engine import measuring, memory
 from nachos_jax.engine.bucket_lanes import BucketLanes, FitResult
 from nachos_jax.engine.buckets import Bucket, bucket_of
 from nachos_jax.engine.compiler import BucketCompiler
@@ -79,6 +79,7 @@ class LanePool:
         self._keep_last = keep_last
         self._run, self._checkpoints = run, checkpoints if run.engine.checkpoint_epochs else None
         self._mesh = meshes.lane_mesh(devices)
+        cohort = measuring.with_statistics(run, cohort)
         windows = divide(len(cohort.table), run.data.window, run.seed)
         task, sums = task_of(run.task), cohort.store.sums()
         self._maker = InputMaker(task, cohort, folds, windows, sums, held_room(folds), run.table)

@@ -14,9 +14,11 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import Hyperparameter
 from nachos_jax.core.types import HParams
 from nachos_jax.data.augment import augment
+from nachos_jax.data.foreground import UNLIMITED
 from nachos_jax.data.sums import TrainingStatistics
 from nachos_jax.data.targets import Targets
-from nachos_jax.tasks.task import Apply, Cases, Tested, Told
+from nachos_jax.tasks.normalisation import CHOICES, TRAINING, WITHOUT_MASKS, by_case, normalised
+from nachos_jax.tasks.task import Apply, Cases, Setting, Tested, Told
 
 _of_classes = functools.partial(
     Hyperparameter, kind="float", low=0.0, default=0.0, tasks=("classification", "multilabel")
@@ -26,8 +28,25 @@ CLASS_WEIGHT_EXPONENT = _of_classes(
     "class_weight_exponent", high=4.0, meaning="class weights: 0 = none, 1 = balanced, between = softened"
 )
 
+NORMALISATION = Hyperparameter(
+    "normalisation",
+    "choice",
+    choices=WITHOUT_MASKS,
+    default=TRAINING,
+    absent=TRAINING,
+    tasks=("classification", "multilabel", "regression"),
+    section="data",
+    meaning="of pixels: by the training cases of each fit, by the case itself, or none",
+)
 
-def normalised(inputs: jax.Array, told: Told) -> jax.Array:
+
+def normalisations(setting: Setting, hparams: HParams) -> tuple[str, ...]:
+    """Those that fits under a setting may choose; that of the hyperparameters where it says none."""
+    own = (hparams.get(NORMALISATION.name, TRAINING),)
+    return tuple(map(str, dict.fromkeys(setting.tried.get(NORMALISATION.name, own))))
+
+
+def standardised(inputs: jax.Array, told: Told) -> jax.Array:
     """[B, ..., C] float32: inputs of any stored dtype with training mean 0 and SD 1 in every channel."""
     axes = tuple(range(inputs.ndim - 1))
     mean, sd = jnp.expand_dims(told.mean, axes), jnp.expand_dims(told.sd, axes)
@@ -44,6 +63,7 @@ class DenseDevice:
     seen: int
     convex = True  # whether the loss is smooth and convex in the outputs
     shape: tuple[int, ...] = ()  # of what the network is given of one case, where it matters
+    normalisations: tuple[str, ...] = (TRAINING,)  # those that fits may choose
 
     @property
     def held_batch(self) -> int:
@@ -54,22 +74,46 @@ class DenseDevice:
         self, cases: Cases, rows: jax.Array, told: Told, key: jax.Array, augmentations: frozenset[str]
     ) -> tuple[jax.Array, jax.Array]:
         """See `nachos_jax.tasks.task.DeviceTask`; targets are not changed by the augmentation."""
-        inputs, targets = normalised(cases.inputs[rows], told), cases.targets[rows]
+        inputs, targets = self.normalised(_of(cases, rows), told), cases.targets[rows]
         if augmentations:
             inputs = augment(inputs, told.traced, key, augmentations)
         return inputs, targets
 
     def observe(self, apply: Apply, cases: Cases, rows: jax.Array, told: Told) -> jax.Array:
         """See `nachos_jax.tasks.task.DeviceTask`."""
-        return self.predict(apply, cases.inputs[rows], told)
+        return self.predict(apply, _of(cases, rows), told)
 
     def predict(self, apply: Apply, inputs: Any, told: Told) -> jax.Array:
         """See `nachos_jax.tasks.task.DeviceTask`."""
-        return self.readout(apply(normalised(inputs, told)), told)
+        return self.readout(apply(self.normalised(inputs, told)), told)
+
+    def normalised(self, inputs: Any, told: Told) -> jax.Array:
+        """[B, ..., C] float32: inputs as the fit wants them.
+
+        Args:
+            inputs: [B, ..., C] of any stored dtype; `nachos_jax.data.measured.Measured` ones where a
+                normalisation looks at the case.
+            told: of the fit.
+        """
+        if not by_case(self.normalisations):
+            return standardised(inputs, told)
+        several = len(self.normalisations) > 1
+        choice = told.traced[NORMALISATION.name] if several else CHOICES.index(self.normalisations[0])
+        foreground = jnp.asarray([UNLIMITED], jnp.float32)  # which no choice here looks at
+
+        def one(image: jax.Array, stats: jax.Array) -> jax.Array:
+            return normalised(image, stats, told.mean, told.sd, foreground, choice)
+
+        return jax.vmap(one)(inputs.values.astype(jnp.float32), inputs.stats)
 
     def readout(self, outputs: jax.Array, told: Told) -> jax.Array:  # noqa: ARG002
         """[B, S] from outputs [B, O]: the outputs themselves."""
         return outputs
+
+
+def _of(cases: Cases, rows: jax.Array) -> Any:
+    """The inputs of some cases, [B] int32."""
+    return jax.tree.map(lambda leaf: leaf[rows], cases.inputs)
 
 
 class DenseTask:

@@ -13,9 +13,9 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.data import resampling
 from nachos_jax.data.columns import Columns, MaskCounts
 from nachos_jax.data.ragged import Volume, stored
+from nachos_jax.tasks.normalisation import CHOICES, normalised
 from nachos_jax.tasks.segmentation import TASK, MaskDevice
 from nachos_jax.tasks.segmenting import losses
-from nachos_jax.tasks.segmenting.normalisation import CHOICES, normalised
 from nachos_jax.tasks.segmenting.plan import planned
 from nachos_jax.tasks.task import ALONE, Cases, Setting, Told
 from tests.tasks import conformance

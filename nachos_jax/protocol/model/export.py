@@ -16,6 +16,8 @@ from nachos_jax.records import seal
 from nachos_jax.records.schema import FitRecord, Outcome
 from nachos_jax.records.store import RunDirectory, dump, write_atomic
 from nachos_jax.tasks import registry as tasks
+from nachos_jax.tasks.dense import NORMALISATION
+from nachos_jax.tasks.normalisation import words
 
 FORMAT, NAME = 1, "model.json"
 
@@ -76,6 +78,8 @@ def _normalisation(run: Run, hparams: HParams) -> str:
         return mask_facts.normalisation(hparams)
     if "tune" in run.cohort.preparation.get("backbone", {}):
         return "(pixel - mean) / sd of the backbone in preparation, once pixels lie in its range"
+    if NORMALISATION.name in hparams:
+        return words(str(hparams[NORMALISATION.name]), "pixel")
     impute = run.cohort.preparation.get("impute")
     what = "pixel" if len(run.cohort.shape) > 1 else "feature"
     filled = f"; a missing value is its fill, the {impute} of the training cases" if impute else ""

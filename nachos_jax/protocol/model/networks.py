@@ -14,6 +14,7 @@ from flax import nnx
 
 from nachos_jax.core.hparams import with_absent
 from nachos_jax.core.types import HParams, HParamValue
+from nachos_jax.data.measured import measured
 from nachos_jax.engine import lane
 from nachos_jax.engine.bucket_lanes import named
 from nachos_jax.engine.inputs import as_number
@@ -23,7 +24,8 @@ from nachos_jax.models.convolution import default_lowering
 from nachos_jax.protocol.model import explain
 from nachos_jax.protocol.model.explain import Explained, Explanation
 from nachos_jax.tasks import registry as tasks
-from nachos_jax.tasks.dense import normalised
+from nachos_jax.tasks.dense import NORMALISATION
+from nachos_jax.tasks.normalisation import by_case
 from nachos_jax.tasks.task import DeviceTask, Setting, Task, Told
 
 _TASK = "task/"
@@ -64,6 +66,11 @@ class Architecture:
         traced = [row for row in registry.hyperparameters() if not row.static and row.name in known]
         return evaluation({row.name: float(as_number(row, known[row.name])) for row in traced})
 
+    def given(self, inputs: Any) -> Any:
+        """Inputs in stored range as the device side takes them: with statistics, where it needs them."""
+        normalisation = dict(self.hparams).get(NORMALISATION.name)
+        return measured(inputs) if normalisation and by_case([str(normalisation)]) else inputs
+
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
         """The network with fresh weights, in the lowering that suits this machine."""
         dtype = jnp.bfloat16 if self.precision == "bfloat16" else jnp.float32
@@ -101,7 +108,7 @@ def architecture(
     `told` is what is told of a pretrained network beside them, see `RunConfig.tuned`.
     """
     own = {row.name for row in registry.hyperparameters()}
-    own |= {row.name for row in predicted.on_host.hyperparameters if row.static}
+    own |= {row.name for row in predicted.on_host.hyperparameters if row.static or row == NORMALISATION}
     shaping = {name: value for name, value in hparams.items() if name in own}
     return Architecture(tuple(sorted({**shaping, **(told or {})}.items())), predicted, precision)
 
@@ -127,11 +134,11 @@ def predictor(of: Architecture, found: Weights) -> Callable[[np.ndarray], jax.Ar
     graph, task, mode = lane.graph(of.build), of.task, of.mode
 
     @jax.jit
-    def apply(inputs: jax.Array) -> jax.Array:
+    def apply(inputs: Any) -> jax.Array:
         network = nnx.merge(graph, found.params, found.stats, found.frozen)
         return task.predict(lambda x: network(x, mode), inputs, found.told)  # type: ignore[operator]
 
-    return apply
+    return lambda inputs: apply(of.given(inputs))
 
 
 @functools.lru_cache(maxsize=32)
@@ -143,7 +150,7 @@ def explainer(of: Architecture, method: str) -> Callable[[Weights, np.ndarray, n
     graph, task, mode = lane.graph(of.build), of.task, of.mode
 
     @jax.jit
-    def apply(found: Weights, images: jax.Array, classes: jax.Array) -> Explanation:
+    def apply(found: Weights, images: Any, classes: jax.Array) -> Explanation:
         def make() -> nnx.Module:
             return nnx.merge(graph, found.params, found.stats, found.frozen)
 
@@ -151,9 +158,10 @@ def explainer(of: Architecture, method: str) -> Callable[[Weights, np.ndarray, n
             # Of inputs that are prepared already, what is seen follows from the outputs alone.
             return task.predict(lambda _: outputs, images, found.told)
 
-        return explain.METHODS[method](Explained(make, mode, read), normalised(images, found.told), classes)
+        seen = task.normalised(images, found.told)  # type: ignore[attr-defined]
+        return explain.METHODS[method](Explained(make, mode, read), seen, classes)
 
-    return apply
+    return lambda found, images, classes: apply(found, of.given(images), classes)
 
 
 def _filled(prefix: str, abstract: Any, arrays: Mapping[str, np.ndarray]) -> Any:

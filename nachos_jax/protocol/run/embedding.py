@@ -26,6 +26,7 @@ from nachos_jax.data.decode import Images
 from nachos_jax.data.store import Dense
 from nachos_jax.data.table import Cohort
 from nachos_jax.data.vectors import Vectors
+from nachos_jax.engine import measuring
 from nachos_jax.models.zoo import backbone as backbones
 from nachos_jax.models.zoo import registry
 from nachos_jax.models.zoo.backbone import Backbone
@@ -38,11 +39,14 @@ LINE_EVERY = 60.0
 
 
 def check(config: RunConfig) -> None:
-    """Refuses a network that is trained on without a freeze point, and a freeze point that nothing reads.
+    """Refuses a network that is trained on without a freeze point, a freeze point that nothing reads, and
+    another normalisation than that of the weights.
 
     Raises:
         UsageError: one of them.
     """
+    if config.backbone.name and measuring.tried(config):
+        raise measuring.refused(config, measuring.OF_BACKBONE)
     names, tune = set(config.candidates("architecture")), config.backbone.tune
     if "tuned" in names and not tune:
         raise UsageError(
