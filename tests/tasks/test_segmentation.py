@@ -175,6 +175,7 @@ PLAIN: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     ),
     "min_max": lambda x: (x - x.min()) / np.ptp(x),
     "none": lambda x: x,
+    "clipped": lambda x: (y := np.clip(x, *np.percentile(x, (0.5, 99.5))), (y - y.mean()) / y.std())[1],
     "ct": lambda x: (np.clip(x, -1.0, 9.0) - 5.0) / 4.0,
 }
 FOREGROUND = np.asarray([[-1.0, 9.0, 5.0, 4.0]], np.float32)
