@@ -38,7 +38,9 @@ _INSTEAD = {
     "on_error": "drop the images that cannot be read",
     "subset": "pass the arrays of a part of the subjects",
     "volume": "pass `volume` to nachos_jax.ArrayCases",
-    **dict.fromkeys(("depth", "height", "width", "channels", "aspect", "facing", "frame", "voi"), _PREPARED),
+    **dict.fromkeys(
+        ("depth", "height", "width", "channels", "aspect", "clahe", "facing", "frame", "voi"), _PREPARED
+    ),
 }
 """What takes the place of a field when the cases are given."""
 

@@ -114,9 +114,18 @@ DATA = Section(
         one_of("channels", 0, (0, 1, 3), "1 = gray, 3 = colour; 0 = as stored, when all cases agree"),
         one_of(
             "aspect",
+            "clahe",
             "stretch",
             ("stretch", "pad", "crop"),
             '"pad": resized within the size wanted, the rest is black; "crop": so, what is no background',
+        ),
+        one_of(
+            "clahe",
+            0,
+            (0, 1, 2, 3, 4, 6, 8),
+            "gray images: contrast-limited adaptive histogram equalisation, the limit in mean counts of a "
+            "bin; 0 = none",
+            before=0,
         ),
         one_of(
             "on_error",

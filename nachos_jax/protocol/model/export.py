@@ -41,7 +41,8 @@ def write(run: Run, outcome: Outcome, records: Sequence[FitRecord], folder: Path
 def _description(
     run: Run, outcome: Outcome, records: Sequence[FitRecord], weights: Sequence[str]
 ) -> dict[str, Any]:
-    table, store, preparation = run.cohort.table, run.cohort.store, run.cohort.preparation
+    cohort = run.cohort.prepared(records[0].hparams)
+    table, store, preparation = cohort.table, cohort.store, cohort.preparation
     tuned = "tune" in preparation.get("backbone", {})
     return {
         "format": FORMAT,

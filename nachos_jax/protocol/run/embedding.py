@@ -30,7 +30,7 @@ from nachos_jax.engine import measuring
 from nachos_jax.models.zoo import backbone as backbones
 from nachos_jax.models.zoo import registry
 from nachos_jax.models.zoo.backbone import Backbone
-from nachos_jax.protocol.run import outside
+from nachos_jax.protocol.run import outside, prepared
 from nachos_jax.tasks import registry as tasks
 
 log = logging.getLogger("nachos_jax")
@@ -45,6 +45,7 @@ def check(config: RunConfig) -> None:
     Raises:
         UsageError: one of them.
     """
+    prepared.check(config)
     if config.backbone.name and measuring.tried(config):
         raise measuring.refused(config, measuring.OF_BACKBONE)
     names, tune = set(config.candidates("architecture")), config.backbone.tune
@@ -71,7 +72,7 @@ def load(config: RunConfig) -> Cohort:
     check(config)
     task = tasks.of(config.task)
     if not config.backbone.name:
-        cases = outside.parted(config, sources.load(config.data, task))
+        cases = outside.parted(config, prepared.load(config))
         return subset.of(cases, config.data.subset, config.seed, task)
     backbone = _backbone(config)  # before images are decoded, which may take long
     images = sources.load(_resized(config.data, backbone), task)
