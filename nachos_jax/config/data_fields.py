@@ -114,7 +114,6 @@ DATA = Section(
         one_of("channels", 0, (0, 1, 3), "1 = gray, 3 = colour; 0 = as stored, when all cases agree"),
         one_of(
             "aspect",
-            "clahe",
             "stretch",
             ("stretch", "pad", "crop"),
             '"pad": resized within the size wanted, the rest is black; "crop": so, what is no background',
@@ -194,6 +193,7 @@ OF_IMAGES = (
     "width",
     "channels",
     "aspect",
+    "clahe",
     "on_error",
     "facing",
     "frame",
