@@ -72,7 +72,7 @@ def load(run: RunConfig) -> Cohort:
         others[name] = Prepared(found.store, found.preparation)
     notes = [
         f"prepared once more with {', '.join(f'{one} = {value!r}' for one, value in name)}: a store of "
-        f"{one_store.store.nbytes / 2**20:,.1f} MiB"
+        f"{one_store.store.nbytes / 2**20:,.3g} MiB"
         for name, one_store in others.items()
     ]
     return replace(cohort, others=others, notes=(*cohort.notes, *notes)) if others else cohort
