@@ -73,7 +73,7 @@ def limits(
 def of_cases(stats: np.ndarray, choice: str) -> np.ndarray:
     """[N, 4, C] float32: `limits` of N cases from their [N, C, 8], by a choice that looks at nothing else."""
     channels = stats.shape[1]
-    none, foreground = np.zeros(channels, np.float32), np.asarray([UNLIMITED], np.float32)
+    none, foreground = jnp.zeros(channels, jnp.float32), jnp.asarray([UNLIMITED], jnp.float32)
 
     def one(own: jax.Array) -> tuple[jax.Array, ...]:
         return limits(own, none, none + 1, foreground, CHOICES.index(choice))

@@ -56,7 +56,7 @@ def test_pixels_are_those_of_numpy(choice: str, task: str, alone: bool) -> None:
     tried = (choice,) if alone else WITHOUT_MASKS
     device: Any = tasks.of(task).device(("a", "b"), {}, Setting((30, 20, 2), {NORMALISATION.name: tried}))
     traced = {} if alone else {NORMALISATION.name: np.float32(WITHOUT_MASKS.index(choice))}
-    told = Told(np.float32([3, 5]), np.float32([2, 4]), {}, traced)
+    told = Told(np.asarray([3, 5], np.float32), np.asarray([2, 4], np.float32), {}, traced)
     plain = alone and choice == "training"  # of which nothing is measured
     found = device.normalised(images if plain else measured(images), told)
     expected = [PLAIN[choice](image.astype(np.float64)) for image in images]
@@ -104,7 +104,8 @@ def test_one_trace_serves_all_choices_and_each_fit_is_what_it_is_alone(together:
         own = tiny.fit(alone)
         assert own.id == fit.id
         found, inner, _ = tiny.train([own], alone, tiny.cohort())
-        np.testing.assert_allclose(found[own.id].training_loss, records[fit.id].training_loss, rtol=1e-5)
+        losses = [np.asarray(one.training_loss, float) for one in (found[own.id], records[fit.id])]
+        np.testing.assert_allclose(*losses, rtol=1e-5)
         ours, theirs = (load(one[own.id]["inner.safetensors"]) for one in (inner, payloads))
         for fold in ours:
             np.testing.assert_allclose(theirs[fold], ours[fold], rtol=1e-3, atol=1e-5)
