@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nachos_jax.engine.lane_trainer import LaneFit
     from nachos_jax.protocol.model.deployed import DeployedModel
 
-_WITH_COHORT = ("residency", "window", "equal_images", "allow", "external")
+_WITH_COHORT = ("residency", "window", "equal_images", "allow", "external", "normalisation")
 """Fields of config.data that say how a cohort is checked and trained, whoever read it."""
 _PREPARED = "prepare the images before cohort_from_arrays"
 _INSTEAD = {
@@ -39,7 +39,9 @@ _INSTEAD = {
     "external_path": "pass these cases too, with a site of their own, and name it in config.data.external",
     "subset": "pass the arrays of a part of the subjects",
     "volume": "pass `volume` to nachos_jax.ArrayCases",
-    **dict.fromkeys(("depth", "height", "width", "channels", "aspect", "facing", "frame", "voi"), _PREPARED),
+    **dict.fromkeys(
+        ("depth", "height", "width", "channels", "aspect", "clahe", "facing", "frame", "voi"), _PREPARED
+    ),
 }
 """What takes the place of a field when the cases are given."""
 

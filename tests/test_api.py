@@ -34,6 +34,7 @@ IDLE: dict[str, tuple[Any, str]] = {
     "width": (32, "prepare the images"),
     "channels": (1, "prepare the images"),
     "aspect": ("pad", "prepare the images"),
+    "clahe": (2, "prepare the images"),
     "facing": ("left", "prepare the images"),
     "external_path": ("b.npz", "pass these cases too, with a site of their own"),
     "subset": (0.5, "pass the arrays of a part"),

@@ -142,9 +142,10 @@ def _memory(plan: Plan, compiled: Sequence[Compiled]) -> list[str]:
     cases = "two windows of cases, which are streamed" if facts.cases.streams else "all cases"
     windows = f" ({facts.cases.windows} windows)" if facts.cases.windows > 1 else ""
     ours = f"{count(device.count, 'device')} here ({device.platform} {device.kind}), usable of each"
+    prepared = f" in {facts.cases.stores} stores" if facts.cases.stores > 1 else ""
     rows = [
         [ours, size(device.allowed)],
-        [cases + windows, size(facts.cases.nbytes)],
+        [cases + windows + prepared, size(facts.cases.nbytes)],
         ["largest lane: parameters", size(largest.params)],
         ["largest lane: batch statistics", size(largest.stats)],
         ["largest lane: optimiser's state", size(largest.moments)],

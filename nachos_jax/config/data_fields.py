@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from nachos_jax.config.field import Section, one_of, real, text, texts, whole
+from typing import Any
+
+from nachos_jax.config.field import Field, Section, one_of, real, text, texts, whole
+from nachos_jax.core.hparams import PREPARATION, by_name
 
 WAIVER = "one_case_per_subject"
 IMPUTE = ("", "mean", "median")
 DESCRIBED = ("age", "sex")
 """Columns by which cases inside and external ones are compared, where both have them."""
+
+
+def _prepared(name: str, meaning: str, **more: Any) -> Field:
+    """A field that is a hyperparameter too, whose values and default stand there."""
+    row = by_name(PREPARATION)[name]
+    return one_of(name, row.default, row.choices, meaning, **more)
+
 
 DATA = Section(
     "data",
@@ -54,10 +64,8 @@ DATA = Section(
         text(
             "spacing_key", "spacing", "npz: array of mm a voxel [N, axes], used when there", before="spacing"
         ),
-        one_of(
+        _prepared(
             "spacing",
-            "",
-            ("", "mean", "median"),
             'of masks and whole volumes: resampled to the mean or median of all headers; "" = as stored',
             before="",
         ),
@@ -122,11 +130,15 @@ DATA = Section(
         whole("height", 0, 0, 8192, "pixels after resizing; 0 = as stored, when all cases agree"),
         whole("width", 0, 0, 8192, "likewise; set both or neither"),
         one_of("channels", 0, (0, 1, 3), "1 = gray, 3 = colour; 0 = as stored, when all cases agree"),
-        one_of(
+        _prepared(
             "aspect",
-            "stretch",
-            ("stretch", "pad", "crop"),
             '"pad": resized within the size wanted, the rest is black; "crop": so, what is no background',
+        ),
+        _prepared(
+            "clahe",
+            "gray images: contrast-limited adaptive histogram equalisation, the limit in mean counts of a "
+            "bin; 0 = none",
+            before=0,
         ),
         one_of(
             "on_error",
@@ -195,6 +207,7 @@ OF_IMAGES = (
     "width",
     "channels",
     "aspect",
+    "clahe",
     "on_error",
     "facing",
     "frame",

@@ -29,11 +29,11 @@ def differences(old: Mapping, new: Mapping, table: Sequence[Hyperparameter] = ()
         new: the config with which it is to go on.
         table: hyperparameters of the run; those with an `absent` value had it before they existed.
     """
-    before = dict(_BEFORE)
+    before: dict[str, Any] = {}
     for row in table:
         if row.absent is not None:
             before |= {row.key: row.absent, row.space_key: ""}
-    a, b = {**before, **flat(old)}, {**before, **flat(new)}
+    a, b = {**before, **_BEFORE, **flat(old)}, {**before, **_BEFORE, **flat(new)}
     one_sided = _owners(a) ^ _owners(b)
     return [
         f"{key}: {a.get(key)!r} -> {b.get(key)!r}"

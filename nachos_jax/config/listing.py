@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from nachos_jax.config.field import Field, Section, flat
-from nachos_jax.config.fields import SECTIONS
+from nachos_jax.config.fields import FIELDS, SECTIONS
 from nachos_jax.core.hparams import Hyperparameter
 
 WIDTH, INDENT, COLUMN = 118, 2, 40
@@ -34,7 +34,7 @@ def _section(section: Section, values: Mapping[str, Any], table: Sequence[Hyperp
     yield f"config.{section.name}: {section.meaning}" if section.name else f"config: {section.meaning}"
     prefix = f"{section.name}." if section.name else ""
     for row in table:
-        if prefix and row.key.startswith(prefix):
+        if prefix and row.key.startswith(prefix) and row.key not in FIELDS:
             yield _line(row.key.removeprefix(prefix), values[row.key], row.meaning, _of_row(row))
     for field in section.fields:
         yield _line(field.key.removeprefix(prefix), values[field.key], field.meaning, _of_field(field))

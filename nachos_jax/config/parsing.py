@@ -21,7 +21,7 @@ from nachos_jax.config.run_config import (
 )
 from nachos_jax.core import space
 from nachos_jax.core.errors import UsageError
-from nachos_jax.core.hparams import Hyperparameter, of_task
+from nachos_jax.core.hparams import Hyperparameter, of_config, of_task
 from nachos_jax.core.types import EpochLimit
 
 
@@ -58,7 +58,7 @@ def parse(
     _check_vectors(checked)
     _check_backbone(checked)
     raw, parts = nested(values), nested(checked)
-    rows = of_task(table, checked["task.name"])
+    rows = of_config(of_task(table, checked["task.name"]), hparams)
     names = {row.name for row in rows}
     defaults = {name: value for name, value in hparams.items() if name in names}
     searched = tuple(dimension for dimension in dimensions if dimension.name in names)

@@ -61,6 +61,7 @@ class DataConfig:
     """Whether config.folds.scheme divides the cases by the fold column."""
     volume: str = ""
     depth: int = 0
+    clahe: int = 0
     external: tuple[str, ...] = ()
     """Sites that are kept out of everything and tested once."""
     external_path: str = ""

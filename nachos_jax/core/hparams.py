@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nachos_jax.core.errors import UsageError
@@ -190,6 +191,17 @@ REGULARISATION: tuple[Hyperparameter, ...] = (
 )
 """Rows after those of the tasks."""
 
+_PREPARED = functools.partial(Hyperparameter, kind="choice", static=True, section="data")
+PREPARATION = (
+    _PREPARED("aspect", choices=("stretch", "pad", "crop"), default="stretch"),
+    _PREPARED("spacing", choices=("", "mean", "median"), default=""),
+    _PREPARED("clahe", choices=(0, 1, 2, 3, 4, 6, 8), default=0),
+)
+"""How cases are prepared before any fit sees them: each value that is tried has a store of its own. Their
+meanings stand with the fields of config.data that have the same names. `Hyperparameter.absent` is the value
+of the config, see `of_config`, so that only fits of another store are told apart by it."""
+PREPARED = tuple(row.name for row in PREPARATION)
+
 GEOMETRIC = tuple(row.name for row in _GEOMETRIC)
 AUGMENTATION = tuple(row.name for row in _AUGMENTATION)
 
@@ -198,7 +210,17 @@ def whole_table(
     tasks: Iterable[Hyperparameter], models: Iterable[Hyperparameter]
 ) -> tuple[Hyperparameter, ...]:
     """All hyperparameters in the order that the dimensions of a Sobol sequence follow."""
-    return (*OPTIMISATION, *tasks, *REGULARISATION, *models)
+    return (*OPTIMISATION, *tasks, *REGULARISATION, *models, *PREPARATION)
+
+
+def of_config(table: Iterable[Hyperparameter], values: HParams) -> tuple[Hyperparameter, ...]:
+    """The rows of a run: what its config says of the preparation is what is left out of its fits."""
+    return tuple(replace(row, absent=values[row.name]) if row.name in PREPARED else row for row in table)
+
+
+def preparation_of(hparams: HParams) -> tuple[tuple[str, HParamValue], ...]:
+    """What of a fit's hyperparameters names its store; () of the store of the config."""
+    return tuple((name, hparams[name]) for name in PREPARED if name in hparams)
 
 
 def of_task(table: Iterable[Hyperparameter], task: str) -> tuple[Hyperparameter, ...]:

@@ -176,7 +176,11 @@ def cohort_of(
         "dtype": str(pixels.images.dtype),
         "resized": bool(wanted["height"]),
         "convert_channels": bool(wanted["channels"]),
-        **{name: wanted[name] for name in ("interpolation", "facing", "voi", "frame") if name in wanted},
+        **{
+            name: wanted[name]
+            for name in ("interpolation", "facing", "clahe", "voi", "frame")
+            if name in wanted
+        },
     }
     told = (census.sizes(pixels.sizes), *notes)
     known = identity(table, targets, {"pixels": pixels.sha256})

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.data import volumes
+from nachos_jax.data import clahe, volumes
 from nachos_jax.data.cropping import foreground_box
 
 BLACK_IS_ZERO = (np.uint8, np.uint16)
@@ -25,23 +25,26 @@ def prepare(image: np.ndarray, preparation: Mapping[str, Any]) -> np.ndarray:
             "stretch"; "fit" resizes within the size wanted and fills up with black; "crop" does so with the
             part that `cropping.foreground_box` finds; "pad", of models of version 1, fills up with black to
             the ratio wanted before resizing; "interpolation": "bilinear" where it is not there, or "bicubic";
-            "facing": "left" or "right" mirrors images whose brighter half is on the other side; of volumes
-            "volume" and "depth", see `nachos_jax.data.volumes`.
+            "facing": "left" or "right" mirrors images whose brighter half is on the other side; "clahe": the
+            limit of `nachos_jax.data.clahe`, 0 where it is not there; of volumes "volume" and "depth", see
+            `nachos_jax.data.volumes`.
 
     Returns:
         [height, width, channels] of the same dtype, or [depth, height, width, channels].
 
     Raises:
-        UsageError: channels that are neither gray nor colour, and are to become so.
+        UsageError: channels that are neither gray nor colour, and are to become so; "clahe" of colour.
     """
     if preparation.get("volume"):
         if preparation["volume"] == volumes.WHOLE:
-            return volumes.sized(_with_channels(image, preparation["channels"]), preparation)
+            image = _with_channels(image, preparation["channels"])
+            return volumes.sized(_equalised(image, preparation), preparation)
         image = volumes.flattened(image, preparation["volume"])
     image = _facing(_with_channels(image, preparation["channels"]), preparation.get("facing", ""))
     height, width = preparation["height"], preparation["width"]
     if preparation["aspect"] == "crop":
         image = image[foreground_box(image)]
+    image = _equalised(image, preparation)
     if not height or image.shape[:2] == (height, width):
         return image
     method = _METHODS[preparation.get("interpolation", "bilinear")]
@@ -52,6 +55,11 @@ def prepare(image: np.ndarray, preparation: Mapping[str, Any]) -> np.ndarray:
     scale = min(height / image.shape[0], width / image.shape[1])
     tall, wide = (max(1, round(side * scale)) for side in image.shape[:2])
     return _framed(_resized(image, tall, wide, method), height, width, _black(image))
+
+
+def _equalised(image: np.ndarray, preparation: Mapping[str, Any]) -> np.ndarray:
+    limit = preparation.get("clahe", 0)
+    return clahe.equalised(image, limit) if limit else image
 
 
 def _facing(image: np.ndarray, side: str) -> np.ndarray:

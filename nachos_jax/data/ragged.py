@@ -12,9 +12,8 @@ import numpy as np
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import foreground
 from nachos_jax.data.foreground import VolumeSums
+from nachos_jax.data.measured import statistics
 
-STATISTICS = ("mean", "sd", "p0.5", "p99.5", "min", "max")
-"""What is known of the intensities of a case, channel by channel; see `Volumes.stats`."""
 PLACES = 1024
 """Voxels of each class that a case remembers, drawn without replacement, for patches that must hold it."""
 _MOST = 2**31 - 1
@@ -39,7 +38,7 @@ class Volumes(NamedTuple):
     offset: Any  # [n] int32, first voxel of a case; its voxels follow in C order
     shape: Any  # [n, 3] int32, voxels along each axis
     spacing: Any  # [n, 3] float32, mm
-    stats: Any  # [n, C, 6] float32, see STATISTICS
+    stats: Any  # [n, C, 8] float32, see `nachos_jax.data.measured`
     places: Any  # [n, K, F] int32, some voxels of each class, counted from the case's first one
     n_places: Any  # [n, K] int32, how many of them are real; 0 where the case has none of the class
     votes: Any = None  # [V, K + 1] unsigned, of a case that was resampled: see `Origin`
@@ -71,7 +70,7 @@ class Ragged:
         labels: [V] uint8.
         sides: [N, 3] int32.
         spacing: [N, 3] float32, mm.
-        stats: [N, C, 6] float32.
+        stats: [N, C, 8] float32.
         places: [N, K, F] int32, see `Volumes`.
         n_places: [N, K] int32.
         total: [N, C] float64, sums of the voxels of each case, and of their squares.
@@ -235,15 +234,13 @@ def _facts(volume: Volume, classes: int) -> tuple[np.ndarray, ...]:
     """The fields of `Ragged` of one case, in their order."""
     voxels, labels = volume.image.reshape(-1, volume.image.shape[-1]), volume.labels.reshape(-1)
     values = voxels.astype(np.float64)
-    low, high = np.percentile(values, (0.5, 99.5), axis=0)
-    known = (values.mean(0), values.std(0), low, high, values.min(0), values.max(0))
     places, numbers = zip(*(_places(labels, number + 1) for number in range(classes)), strict=True)
     return (
         voxels,
         labels,
         np.asarray(volume.labels.shape, np.int32),
         np.asarray(volume.spacing, np.float32),
-        np.stack(known, axis=-1).astype(np.float32),
+        statistics(voxels),
         np.stack(places),
         np.asarray(numbers, np.int32),
         values.sum(0),

@@ -13,8 +13,9 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import expanded
 from nachos_jax.data import decode, reading, sources
 from nachos_jax.data.columns import Columns
+from nachos_jax.data.joined import Joined
 from nachos_jax.data.store import Dense
-from nachos_jax.data.table import Cohort
+from nachos_jax.data.table import JOINED, Cohort
 from nachos_jax.data.targets import TargetReader, Targets
 from nachos_jax.data.vectors import Vectors
 
@@ -102,7 +103,13 @@ def _fitting(cohort: Cohort, inside: Cohort) -> Cohort:
             f"the images are stored as {cohort.store.dtype}, and those inside as {dtype}: their values are "
             "on other scales; convert them to the same bit depth."
         )
-    if not isinstance(cohort.store, Dense):
+    if own.get(JOINED) != wanted.get(JOINED):
+        raise UsageError(
+            f"the columns beside the images are {own.get(JOINED)}, and inside {wanted.get(JOINED)}: give both "
+            "tables the same columns in the same order."
+        )
+    images = cohort.store.images if isinstance(cohort.store, Joined) else cohort.store
+    if not isinstance(images, Dense):
         return cohort
     sides = [name for name in _SIDES if own.get(name) != wanted.get(name)]
     if sides:
@@ -111,7 +118,7 @@ def _fitting(cohort: Cohort, inside: Cohort) -> Cohort:
             f"the images have {one} pixels, and those inside {other}: resize them, or set "
             f"{' and '.join(f'config.data.{name}' for name in _SIDES if name in own)}, which resizes both."
         )
-    values = cohort.store.values
-    if values.dtype == dtype or not reading.fits(values, dtype):
+    if images.dtype == dtype or not reading.fits(images.values, dtype):
         return cohort
-    return replace(cohort, store=Dense(values.astype(dtype)))
+    images = Dense(images.values.astype(dtype))
+    return replace(cohort, store=replace(cohort.store, images=images) if own.get(JOINED) else images)

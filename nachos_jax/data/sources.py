@@ -142,6 +142,7 @@ def _wanted(data: DataConfig) -> dict[str, Any]:
         "interpolation": "" if data.interpolation == "bilinear" else data.interpolation,
         "voi": spelled(data.voi) if data.voi else "",
         "facing": data.facing,
+        "clahe": data.clahe,
     }
     return {
         "height": data.height,
@@ -217,11 +218,12 @@ def _with_masks(data: DataConfig, reader: TargetReader, progress: decode.Progres
                 f"stored; set it to {FIELDS[f'data.{name}'].default!r}, and choose the part that a step sees "
                 "in config.task.segmentation."
             )
-    if data.facing:
-        raise UsageError(
-            f"config.data.facing = {data.facing!r}: images with masks are taken as they are stored; set it "
-            "to ''."
-        )
+    for name in ("facing", "clahe"):
+        if getattr(data, name):
+            raise UsageError(
+                f"config.data.{name} = {getattr(data, name)!r}: images with masks are taken as they are "
+                f"stored; set it to {FIELDS[f'data.{name}'].default!r}."
+            )
     if data.on_error != "stop":
         raise UsageError(
             f"config.data.on_error = {data.on_error!r} is for images without masks: set it to 'stop', and "

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from nachos_jax.core.types import digest
+from nachos_jax.core.errors import UsageError
+from nachos_jax.core.hparams import preparation_of
+from nachos_jax.core.types import HParams, HParamValue, digest
 from nachos_jax.data.store import Store
 from nachos_jax.data.targets import Targets
 
@@ -54,6 +56,14 @@ JOINED = "joined"
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """The same cases once more, prepared otherwise; see `Cohort`."""
+
+    store: Store
+    preparation: dict
+
+
+@dataclass(frozen=True)
 class Cohort:
     """Cases, their targets and their inputs, ready for the engine.
 
@@ -73,6 +83,8 @@ class Cohort:
         cautions: sentences that must stand beside every estimate from these cases.
         outside: external cases, which are kept out of everything and tested once; None where there are none.
         weights: by name, those that every fit starts from where a pretrained network is trained on; else {}.
+        others: further stores of the same cases by what of the hyperparameters names them, see
+            `nachos_jax.core.hparams.preparation_of`; `store` and `preparation` are those of the config.
         skipped: (name, why) of each case that cannot be read and was left out, see config.data.on_error.
     """
 
@@ -86,6 +98,7 @@ class Cohort:
     outside: Cohort | None = None
     weights: Mapping[str, np.ndarray] = field(default_factory=dict)
     skipped: tuple[tuple[str, str], ...] = ()
+    others: Mapping[tuple[tuple[str, HParamValue], ...], Prepared] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -96,6 +109,25 @@ class Cohort:
     def joined(self) -> int:
         """Columns of the vector beside each image; 0 where there is none."""
         return len(self.preparation.get(JOINED, ()))
+
+    def prepared(self, hparams: HParams) -> Cohort:
+        """The cohort as fits with these hyperparameters see it, its external cases too.
+
+        Raises:
+            UsageError: no such store was prepared.
+        """
+        name = preparation_of(hparams)
+        if not name:
+            return replace(self, others={}) if self.others else self
+        if name not in self.others:
+            told = ", ".join(f"config.data.{one} = {value!r}" for one, value in name)
+            raise UsageError(
+                f"no store was prepared with {told}: the cases were given from Python as they are, or it is "
+                "not among the values of config.search.space."
+            )
+        found = self.others[name]
+        outside = self.outside and self.outside.prepared(hparams)
+        return replace(self, store=found.store, preparation=found.preparation, outside=outside, others={})
 
     def take(self, rows: np.ndarray, targets: Targets) -> Cohort:
         """Some cases alone: hash and all, what would have been read had there been no others.
@@ -111,7 +143,8 @@ class Cohort:
             raise ValueError("take the part of a cohort before it is embedded")
         table, store = self.table.take(rows), self.store.take(rows)
         known = identity(table, targets, store.content(), self.preparation)
-        return replace(self, table=table, targets=targets, store=store, hash=known)
+        others = {name: replace(one, store=one.store.take(rows)) for name, one in self.others.items()}
+        return replace(self, table=table, targets=targets, store=store, hash=known, others=others)
 
 
 _IN_PREPARATION = ("features", "spacing", JOINED)

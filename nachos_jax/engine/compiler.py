@@ -35,14 +35,18 @@ _TRIAL_STEPS = 4
 
 
 class BucketCompiler:
-    """Compiles programs over the cases of one run; arguments as of `nachos_jax.engine.pool.LanePool`."""
+    """Compiles programs over one store of the cases of a run.
 
-    def __init__(self, run: RunConfig, maker: InputMaker, mesh: Mesh, agree: Agree):
-        self._run, self._maker, self._mesh, self._agree = run, maker, mesh, agree
+    Further arguments as of `nachos_jax.engine.pool.LanePool`; `stores` is how many of equal size share the
+    devices with it, itself among them.
+    """
+
+    def __init__(self, run: RunConfig, maker: InputMaker, mesh: Mesh, agree: Agree, stores: int = 1):
+        self._run, self.maker, self._mesh, self._agree, self._stores = run, maker, mesh, agree, stores
         self._device = mesh.devices.flat[0]
         self._allowed = memory.allowance(self._device, mesh.size, run.engine.memory_fraction)
         cohort = maker.cohort
-        self.streams = not memory.stays(run.data.residency, cohort.store.nbytes, self._allowed)
+        self.streams = not memory.stays(run.data.residency, stores * cohort.store.nbytes, self._allowed)
         self._source = (Streamed if self.streams else Resident)(cohort, maker.windows, mesh)
 
     def program(self, bucket: Bucket, example: Fit, used: int, most: int = 0) -> LaneProgram:
@@ -59,7 +63,7 @@ class BucketCompiler:
         """
         self._check(bucket)
         want = most or self._lanes_to_try(bucket)
-        told = self._maker.make(example, batch_size(bucket))
+        told = self.maker.make(example, batch_size(bucket))
         return self._fitting(bucket, told, self._choice(bucket, told, want), want, used)[0]
 
     def expected(self, bucket: Bucket) -> tuple[LaneProgram, int]:
@@ -71,7 +75,7 @@ class BucketCompiler:
             UsageError: not even one lane fits.
         """
         self._check(bucket)
-        told, choice = self._maker.idle(), self._choices(bucket)[0]
+        told, choice = self.maker.idle(), self._choices(bucket)[0]
         return self._fitting(bucket, told, choice, self._lanes_to_try(bucket))
 
     def _check(self, bucket: Bucket) -> None:
@@ -86,19 +90,20 @@ class BucketCompiler:
         return memory.lanes_to_try(self._device.platform, self._run.engine.lanes, solved)
 
     def _choices(self, bucket: Bucket) -> tuple[Choice, ...]:
-        shape = tasks.of(self._run.task).network_shape(self._maker.cohort.shape, dict(bucket))
+        shape = tasks.of(self._run.task).network_shape(self.maker.cohort.shape, dict(bucket))
         return choices(self._run, self._device.platform, str(dict(bucket)["architecture"]), shape)
 
     def _fitting(
         self, bucket: Bucket, told: LaneInput, choice: Choice, lanes: int, used: int = 0
     ) -> tuple[LaneProgram, int]:
-        spec, budget = self._spec(bucket, choice.convolution), self._allowed - self._source.nbytes - used
+        spec = self._spec(bucket, choice.convolution)
+        budget = self._allowed - self._stores * self._source.nbytes - used
         return fitting_program(
             lambda count: self._source.compile(spec, told, count, choice.packing), lanes, budget
         )
 
     def _choice(self, bucket: Bucket, told: LaneInput, lanes: int) -> Choice:
-        cohort, choices = self._maker.cohort, self._choices(bucket)
+        cohort, choices = self.maker.cohort, self._choices(bucket)
         key = {
             "device": self._device.device_kind,
             "devices": self._mesh.size,
@@ -126,18 +131,18 @@ class BucketCompiler:
 
     def _asker(self, bucket: Bucket, told: LaneInput, lanes: int) -> Asker:
         """This run and the steps that it is expected to take: half of its epochs, as most fits stop early."""
-        run, folds = self._run, self._maker.folds
+        run, folds = self._run, self.maker.folds
         fits = run.search.trials * len(folds.numbers()) * max(1, folds.count - 1) / 2
         steps = fits * run.limit.epochs / 2 * int(told.steps)
-        name = digest([self._maker.cohort.hash, repr(run), [list(pair) for pair in bucket]])
+        name = digest([self.maker.cohort.hash, repr(run), [list(pair) for pair in bucket]])
         return Asker(name, steps, _TRIAL_STEPS * lanes * self._mesh.size)
 
     def _few_steps(self, bucket: Bucket, told: LaneInput, lanes: int, choice: Choice) -> Callable[[], None]:
         """Compiles a candidate over the first cases of one window; the function runs a few steps of it."""
         spec = self._spec(bucket, choice.convolution)
         rows = _TRIAL_STEPS * spec.batch_size
-        cases = np.resize(np.arange(min(rows, len(self._maker.cohort.table))), rows)
-        few = Resident(self._maker.cohort, Windows(cases, rows), self._mesh)
+        cases = np.resize(np.arange(min(rows, len(self.maker.cohort.table))), rows)
+        few = Resident(self.maker.cohort, Windows(cases, rows), self._mesh)
         sample = told._replace(
             training=np.ones(rows, bool),
             steps=np.int32(_TRIAL_STEPS),
@@ -147,13 +152,13 @@ class BucketCompiler:
         return few.few_steps(replace(spec, window=rows, predict_batch=1), sample, lanes, choice.packing)
 
     def _spec(self, bucket: Bucket, lowering: str) -> LaneSpec:
-        cohort = self._maker.cohort
+        cohort = self.maker.cohort
         spec = lane_spec(self._run, bucket, cohort, lowering)
         if cohort.weights:
             _check_inputs(self._run, cohort)
             spec = _started(spec, {**dict(bucket), **self._run.tuned}, cohort)
-        batch = min(spec.task.held_batch, self._maker.held_size)
-        return replace(spec, predict_batch=batch, window=self._maker.windows.size)
+        batch = min(spec.task.held_batch, self.maker.held_size)
+        return replace(spec, predict_batch=batch, window=self.maker.windows.size)
 
 
 def batch_size(bucket: Bucket) -> int:

@@ -11,9 +11,10 @@ from typing import Any
 
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
-from nachos_jax.core.types import Fit, digest
+from nachos_jax.core.hparams import preparation_of
+from nachos_jax.core.types import Fit, HParams, digest
 from nachos_jax.data.table import Cohort
-from nachos_jax.engine import memory
+from nachos_jax.engine import measuring, memory
 from nachos_jax.engine.bucket_lanes import BucketLanes, FitResult
 from nachos_jax.engine.buckets import Bucket, bucket_of
 from nachos_jax.engine.compiler import BucketCompiler
@@ -79,10 +80,9 @@ class LanePool:
         self._keep_last = keep_last
         self._run, self._checkpoints = run, checkpoints if run.engine.checkpoint_epochs else None
         self._mesh = meshes.lane_mesh(devices)
-        windows = divide(len(cohort.table), run.data.window, run.seed)
-        task, sums = task_of(run.task), cohort.store.sums()
-        self._maker = InputMaker(task, cohort, folds, windows, sums, held_room(folds), run.table)
-        self._compiler = BucketCompiler(run, self._maker, self._mesh, agree)
+        self._cohort, self._folds, self._agree = cohort, folds, agree
+        self._compilers: dict[Any, BucketCompiler] = {}  # by what names a store
+        self._compiler({})
         self._buckets: dict[Bucket, Any] = {}  # BucketLanes, or what has its face
         self._turn = 0
         self._since_save: dict[Bucket, int] = defaultdict(int)
@@ -111,7 +111,7 @@ class LanePool:
     @property
     def streams(self) -> bool:
         """True when cases are read window by window instead of lying on the devices."""
-        return self._compiler.streams
+        return self._compiler({}).streams
 
     @property
     def traces(self) -> dict[Bucket, int]:
@@ -143,7 +143,7 @@ class LanePool:
 
         See `BucketCompiler.expected`.
         """
-        program, used = self._compiler.expected(bucket)
+        program, used = self._compiler(dict(bucket)).expected(bucket)
         return program.lanes // self._mesh.size, used
 
     def submit(self, fits: Iterable[Fit]) -> None:
@@ -202,25 +202,39 @@ class LanePool:
         self._turn = turn + 1
         return buckets[turn]
 
+    def _compiler(self, hparams: HParams) -> BucketCompiler:
+        """That of the store which fits with these hyperparameters read."""
+        name = preparation_of(hparams)
+        if name not in self._compilers:
+            run, folds = self._run, self._folds
+            cohort = measuring.with_statistics(run, self._cohort.prepared(hparams))
+            windows = divide(len(cohort.table), run.data.window, run.seed)
+            task, sums = task_of(run.task), cohort.store.sums()
+            maker = InputMaker(task, cohort, folds, windows, sums, held_room(folds), run.table)
+            stores = 1 + len(self._cohort.others)
+            self._compilers[name] = BucketCompiler(run, maker, self._mesh, self._agree, stores)
+        return self._compilers[name]
+
     def _open(self, bucket: Bucket, example: Fit, most: int = 0) -> Any:
+        compiler = self._compiler(example.hparams)
         metric, architecture = self._run.search.metric, str(dict(bucket)["architecture"])
         if models.hosted(architecture):
-            return hosted.opened(self._maker, metric, architecture, self._run.engine.lanes)
+            return hosted.opened(compiler.maker, metric, architecture, self._run.engine.lanes)
         used = sum(lanes.state_bytes for lanes in self._buckets.values())
         began = time.perf_counter()
         log.info("compiling %s; later runs find it in the cache", architecture)
-        program = self._compiler.program(bucket, example, used, most)
+        program = compiler.program(bucket, example, used, most)
         log.info("compiled in %.0f s: %d lanes train", time.perf_counter() - began, program.lanes)
         self.spent.compilations += 1
         self.spent.compile_seconds += program.compile_seconds
         self.spent.tuning_seconds += max(0.0, time.perf_counter() - began - program.compile_seconds)
         name = digest([list(pair) for pair in bucket])
         if self._checkpoints is None:
-            return BucketLanes(program, self._maker, metric, None, keep_last=self._keep_last)
+            return BucketLanes(program, compiler.maker, metric, None, keep_last=self._keep_last)
         root = self._checkpoints.root
         own, saved = LaneCheckpoint(root / self._checkpoints.launch / name), Saved(root, name)
         paused = PausedLanes(root, self._run.limit)
-        return BucketLanes(program, self._maker, metric, own, saved, self._keep_last, paused)
+        return BucketLanes(program, compiler.maker, metric, own, saved, self._keep_last, paused)
 
     def _halve(self, bucket: Bucket, error: Exception) -> None:
         """Goes on with half the lanes after the device has run out of memory."""

@@ -20,7 +20,15 @@ from nachos_jax.data.targets import Targets
 from nachos_jax.metrics import classification as metrics
 from nachos_jax.metrics.calibration import with_temperature
 from nachos_jax.splits.strata import Strata
-from nachos_jax.tasks.dense import CLASS_WEIGHT_EXPONENT, LABEL_SMOOTHING, DenseDevice, DenseTask
+from nachos_jax.tasks.dense import (
+    CLASS_WEIGHT_EXPONENT,
+    LABEL_SMOOTHING,
+    NORMALISATION,
+    DenseDevice,
+    DenseTask,
+    normalisations,
+)
+from nachos_jax.tasks.normalisation import TRAINING
 from nachos_jax.tasks.task import ALONE, Setting, Tested, Told
 
 _BETWEEN = re.compile(r"[|;,+&/]")
@@ -76,6 +84,7 @@ class ClassDevice(DenseDevice):
     classes: int  # C
     ordered: bool = False  # whether the outputs are those of a cumulative link
     shape: tuple[int, ...] = ()
+    normalisations: tuple[str, ...] = (TRAINING,)
 
     @property
     def outputs(self) -> int:  # type: ignore[override]
@@ -145,7 +154,7 @@ class Classification(DenseTask):
     """One class a case."""
 
     name = "classification"
-    hyperparameters = (LABEL_SMOOTHING, CLASS_WEIGHT_EXPONENT, LOSS, FLIP_DEPTH)
+    hyperparameters = (LABEL_SMOOTHING, CLASS_WEIGHT_EXPONENT, LOSS, FLIP_DEPTH, NORMALISATION)
     headline = metrics.HEADLINE
     metrics = metrics.METRICS
     kind = "logits"
@@ -207,7 +216,7 @@ class Classification(DenseTask):
     def device(self, names: Sequence[str], hparams: HParams, setting: Setting = ALONE) -> ClassDevice:
         """See `nachos_jax.tasks.task.Task`."""
         ordered = hparams.get(LOSS.name, LOSS.absent) == CUMULATIVE_LINK
-        return ClassDevice(len(names), ordered, setting.shape)
+        return ClassDevice(len(names), ordered, setting.shape, normalisations(setting, hparams))
 
     def watched(self, metric: str, seen: np.ndarray, targets: Targets) -> tuple[float, float | None]:
         """Mean cross-entropy, unweighted and unsmoothed, and the metric; from logits [n, C] float32."""

@@ -14,11 +14,13 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import Hyperparameter
 from nachos_jax.core.types import HParams
 from nachos_jax.data.augment import augment
+from nachos_jax.data.foreground import UNLIMITED
 from nachos_jax.data.joined import Inputs
 from nachos_jax.data.sums import TrainingStatistics
 from nachos_jax.data.targets import Targets
 from nachos_jax.data.views import Views, plain_of
-from nachos_jax.tasks.task import Apply, Cases, Tested, Told
+from nachos_jax.tasks.normalisation import CHOICES, TRAINING, WITHOUT_MASKS, by_case, normalised
+from nachos_jax.tasks.task import Apply, Cases, Setting, Tested, Told
 
 _of_classes = functools.partial(
     Hyperparameter, kind="float", low=0.0, default=0.0, tasks=("classification", "multilabel")
@@ -28,32 +30,45 @@ CLASS_WEIGHT_EXPONENT = _of_classes(
     "class_weight_exponent", high=4.0, meaning="class weights: 0 = none, 1 = balanced, between = softened"
 )
 
+NORMALISATION = Hyperparameter(
+    "normalisation",
+    "choice",
+    choices=WITHOUT_MASKS,
+    default=TRAINING,
+    absent=TRAINING,
+    tasks=("classification", "multilabel", "regression"),
+    section="data",
+    meaning="of pixels: by the training cases of each fit, by the case itself, or none",
+)
 
-def normalised(inputs: Any, told: Told) -> Any:
+
+def normalisations(setting: Setting, hparams: HParams) -> tuple[str, ...]:
+    """Those that fits under a setting may choose; that of the hyperparameters where it says none."""
+    own = (hparams.get(NORMALISATION.name, TRAINING),)
+    return tuple(map(str, dict.fromkeys(setting.tried.get(NORMALISATION.name, own))))
+
+
+def standardised(inputs: Any, told: Told) -> Any:
     """[B, ..., C] float32: inputs of any stored dtype with training mean 0 and SD 1 in every channel.
 
     Images with vectors beside them (`nachos_jax.data.joined.Inputs`) are told of channels, then of columns.
     """
     if not isinstance(inputs, Inputs):
-        return _normalised(inputs, told.mean, told.sd, told.fill)
+        return _standardised(inputs, told.mean, told.sd, told.fill)
     of = (told.mean, told.sd, told.fill)
     channels = inputs.images.shape[-1]
     first, rest = (jax.tree.map(lambda x, s=s: x[s], of) for s in (slice(channels), slice(channels, None)))
     mean, sd, _ = first
-    return Inputs(_normalised(inputs.images, mean, sd, None), _normalised(inputs.vectors, *rest))
+    return Inputs(_standardised(inputs.images, mean, sd, None), _standardised(inputs.vectors, *rest))
 
 
-def _normalised(inputs: jax.Array, mean: Any, sd: Any, fill: Any) -> jax.Array:
+def _standardised(inputs: jax.Array, mean: Any, sd: Any, fill: Any) -> jax.Array:
     axes = tuple(range(inputs.ndim - 1))
     mean, sd = jnp.expand_dims(mean, axes), jnp.expand_dims(sd, axes)
     values = inputs.astype(jnp.float32)
     if fill is not None:
         values = jnp.where(jnp.isnan(values), jnp.expand_dims(fill, axes), values)
     return (values - mean) / sd
-
-
-def _of(inputs: Any, rows: jax.Array) -> Any:
-    return jax.tree.map(lambda x: x[rows], inputs)
 
 
 class DenseDevice:
@@ -63,6 +78,7 @@ class DenseDevice:
     seen: int
     convex = True  # whether the loss is smooth and convex in the outputs
     shape: tuple[int, ...] = ()  # of what the network is given of one case, where it matters
+    normalisations: tuple[str, ...] = (TRAINING,)  # those that fits may choose
 
     @property
     def held_batch(self) -> int:
@@ -75,8 +91,8 @@ class DenseDevice:
         """See `nachos_jax.tasks.task.DeviceTask`; targets are not changed by the augmentation."""
         if isinstance(cases.inputs, Views):  # nothing else of the batch is random
             drawn = jax.random.randint(key, rows.shape, 0, cases.inputs.values.shape[1])
-            return normalised(cases.inputs.values[rows, drawn], told), cases.targets[rows]
-        inputs, targets = normalised(_of(cases.inputs, rows), told), cases.targets[rows]
+            return standardised(cases.inputs.values[rows, drawn], told), cases.targets[rows]
+        inputs, targets = self.normalised(_of(cases, rows), told), cases.targets[rows]
         if augmentations and isinstance(inputs, Inputs):
             inputs = Inputs(augment(inputs.images, told.traced, key, augmentations), inputs.vectors)
         elif augmentations:
@@ -85,15 +101,39 @@ class DenseDevice:
 
     def observe(self, apply: Apply, cases: Cases, rows: jax.Array, told: Told) -> jax.Array:
         """See `nachos_jax.tasks.task.DeviceTask`."""
-        return self.predict(apply, _of(cases.inputs, rows), told)
+        return self.predict(apply, _of(cases, rows), told)
 
     def predict(self, apply: Apply, inputs: Any, told: Told) -> jax.Array:
         """See `nachos_jax.tasks.task.DeviceTask`."""
-        return self.readout(apply(normalised(plain_of(inputs), told)), told)
+        return self.readout(apply(self.normalised(plain_of(inputs), told)), told)
+
+    def normalised(self, inputs: Any, told: Told) -> jax.Array:
+        """[B, ..., C] float32: inputs as the fit wants them.
+
+        Args:
+            inputs: [B, ..., C] of any stored dtype; `nachos_jax.data.measured.Measured` ones where a
+                normalisation looks at the case.
+            told: of the fit.
+        """
+        if not by_case(self.normalisations):
+            return standardised(inputs, told)
+        several = len(self.normalisations) > 1
+        choice = told.traced[NORMALISATION.name] if several else CHOICES.index(self.normalisations[0])
+        foreground = jnp.asarray([UNLIMITED], jnp.float32)  # which no choice here looks at
+
+        def one(image: jax.Array, stats: jax.Array) -> jax.Array:
+            return normalised(image, stats, told.mean, told.sd, foreground, choice)
+
+        return jax.vmap(one)(inputs.values.astype(jnp.float32), inputs.stats)
 
     def readout(self, outputs: jax.Array, told: Told) -> jax.Array:  # noqa: ARG002
         """[B, S] from outputs [B, O]: the outputs themselves."""
         return outputs
+
+
+def _of(cases: Cases, rows: jax.Array) -> Any:
+    """The inputs of some cases, [B] int32."""
+    return jax.tree.map(lambda leaf: leaf[rows], cases.inputs)
 
 
 class DenseTask:

@@ -20,7 +20,15 @@ from nachos_jax.data.sums import TrainingStatistics
 from nachos_jax.data.targets import Targets
 from nachos_jax.metrics import multilabel as metrics
 from nachos_jax.splits.strata import Strata
-from nachos_jax.tasks.dense import CLASS_WEIGHT_EXPONENT, LABEL_SMOOTHING, DenseDevice, DenseTask
+from nachos_jax.tasks.dense import (
+    CLASS_WEIGHT_EXPONENT,
+    LABEL_SMOOTHING,
+    NORMALISATION,
+    DenseDevice,
+    DenseTask,
+    normalisations,
+)
+from nachos_jax.tasks.normalisation import TRAINING
 from nachos_jax.tasks.task import ALONE, Setting, Tested, Told
 
 CELLS = {"1": 1.0, "1.0": 1.0, "true": 1.0, "0": 0.0, "0.0": 0.0, "false": 0.0}
@@ -33,6 +41,7 @@ class LabelsDevice(DenseDevice):
 
     outputs: int  # number of labels
     shape: tuple[int, ...] = ()
+    normalisations: tuple[str, ...] = (TRAINING,)
 
     @property
     def seen(self) -> int:  # type: ignore[override]
@@ -76,7 +85,7 @@ class Multilabel(DenseTask):
     """Several labels a case."""
 
     name = "multilabel"
-    hyperparameters = (LABEL_SMOOTHING, CLASS_WEIGHT_EXPONENT, FLIP_DEPTH)
+    hyperparameters = (LABEL_SMOOTHING, CLASS_WEIGHT_EXPONENT, FLIP_DEPTH, NORMALISATION)
     headline = metrics.HEADLINE
     metrics = metrics.METRICS
     kind = "logits"
@@ -135,9 +144,9 @@ class Multilabel(DenseTask):
         weights, values = self.told(targets, training, hparams)["weights"], targets.values[training]
         return np.where(values > 0.5, weights[None, :, 1], weights[None, :, 0])
 
-    def device(self, names: Sequence[str], hparams: HParams, setting: Setting = ALONE) -> LabelsDevice:  # noqa: ARG002
+    def device(self, names: Sequence[str], hparams: HParams, setting: Setting = ALONE) -> LabelsDevice:
         """See `nachos_jax.tasks.task.Task`."""
-        return LabelsDevice(len(names), setting.shape)
+        return LabelsDevice(len(names), setting.shape, normalisations(setting, hparams))
 
     def watched(self, metric: str, seen: np.ndarray, targets: Targets) -> tuple[float, float | None]:
         """Mean binary cross-entropy over the known labels, and the metric; from logits [n, labels]."""

@@ -18,7 +18,8 @@ from nachos_jax.data.sums import TrainingStatistics
 from nachos_jax.data.targets import Targets
 from nachos_jax.metrics import regression as metrics
 from nachos_jax.splits.strata import Strata
-from nachos_jax.tasks.dense import DenseDevice, DenseTask
+from nachos_jax.tasks.dense import NORMALISATION, DenseDevice, DenseTask, normalisations
+from nachos_jax.tasks.normalisation import TRAINING
 from nachos_jax.tasks.task import ALONE, Setting, Tested, Told
 
 SQUARED, ABSOLUTE, HUBER = "squared", "absolute", "huber"
@@ -44,12 +45,14 @@ class NumberDevice(DenseDevice):
         outputs: the number.
         seen: likewise.
         shape: of one case.
+        normalisations: those that fits may choose.
     """
 
     kind: str
     outputs: int = 1
     seen: int = 1
     shape: tuple[int, ...] = ()
+    normalisations: tuple[str, ...] = (TRAINING,)
 
     @property
     def convex(self) -> bool:  # type: ignore[override]
@@ -86,7 +89,7 @@ class Regression(DenseTask):
     """A number a case."""
 
     name = "regression"
-    hyperparameters = (LOSS, FLIP_DEPTH)
+    hyperparameters = (LOSS, FLIP_DEPTH, NORMALISATION)
     headline = metrics.HEADLINE
     metrics = metrics.METRICS
     outcome = "number"
@@ -151,7 +154,8 @@ class Regression(DenseTask):
 
     def device(self, names: Sequence[str], hparams: HParams, setting: Setting = ALONE) -> NumberDevice:  # noqa: ARG002
         """See `nachos_jax.tasks.task.Task`."""
-        return NumberDevice(str(hparams.get(LOSS.name, SQUARED)), shape=setting.shape)
+        kind, chosen = str(hparams.get(LOSS.name, SQUARED)), normalisations(setting, hparams)
+        return NumberDevice(kind, shape=setting.shape, normalisations=chosen)
 
     def watched(self, metric: str, seen: np.ndarray, targets: Targets) -> tuple[float, float | None]:
         """Mean squared error, and the metric; from predictions [n, 1]."""

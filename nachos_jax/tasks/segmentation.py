@@ -24,9 +24,9 @@ from nachos_jax.data.targets import Targets
 from nachos_jax.metrics import overlap as metrics
 from nachos_jax.splits.strata import Strata
 from nachos_jax.tasks.dense import DenseTask
+from nachos_jax.tasks.normalisation import normalised
 from nachos_jax.tasks.regression import quantile_groups
 from nachos_jax.tasks.segmenting import losses, patches, sliding
-from nachos_jax.tasks.segmenting.normalisation import normalised
 from nachos_jax.tasks.segmenting.patches import Motion
 from nachos_jax.tasks.segmenting.plan import SIDES, planned
 from nachos_jax.tasks.segmenting.rows import HYPERPARAMETERS, LOSS, NORMALISATION

@@ -10,6 +10,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import (
     AUGMENTATION,
     GEOMETRIC,
+    PREPARED,
     Hyperparameter,
     active,
     by_name,
@@ -152,4 +153,4 @@ def test_the_order_of_the_table_is_that_of_the_dimensions_of_a_search():
     names = [row.name for row in of_task(TABLE, "classification") if row.absent is None]
     assert names[10:14] == ["warmup_epochs", "label_smoothing", "class_weight_exponent", "dropout"]
     assert names[:3] == ["batch_size", "optimizer", "learning_rate"]
-    assert names[14:] == list(AUGMENTATION)
+    assert names[14:] == [*AUGMENTATION, *PREPARED], "what came later stands last"

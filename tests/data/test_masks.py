@@ -98,7 +98,9 @@ def test_statistics_and_places_are_those_of_the_case():
     mask[:, :, :9], mask[3, 4, 5] = 1, 3
     found = stored([Volume(image, mask, (1.0, 1.0, 1.0))], 3)
     flat = image.reshape(-1, 2)
-    wanted = [flat.mean(0), flat.std(0), *np.percentile(flat, (0.5, 99.5), axis=0), flat.min(0), flat.max(0)]
+    low, high = np.percentile(flat, (0.5, 99.5), axis=0)
+    clipped = np.clip(flat, low, high)
+    wanted = [flat.mean(0), flat.std(0), low, high, flat.min(0), flat.max(0), clipped.mean(0), clipped.std(0)]
     np.testing.assert_allclose(found.stats[0], np.transpose(wanted), rtol=1e-5, atol=1e-6)
     assert found.n_places[0].tolist() == [PLACES, 0, 1]
     assert len(set(found.places[0, 0].tolist())) == PLACES

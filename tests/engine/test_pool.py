@@ -157,7 +157,7 @@ def test_shard_map_gives_what_pmap_of_vmap_gives(cohort):
     fits = tiny.some_fits(run)
     pool.submit(fits)
     lanes = next(iter(pool._buckets.values()))
-    told = [pool._maker.make(fit, 16) for fit in fits]
+    told = [pool._compiler({}).maker.make(fit, 16) for fit in fits]
     placed, fresh = (
         place(told, lanes.program.mesh),
         jax.device_put(np.ones(8, bool), by_lane(lanes.program.mesh)),

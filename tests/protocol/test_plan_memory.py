@@ -60,7 +60,7 @@ def test_cases_take_what_the_engine_puts_on_a_device(residency, window):
     pool = LanePool(cohort, tiny.folds(cohort), run, devices=jax.devices()[:1])
     found = plan_memory.cases_memory(run, cohort, GIGABYTE)
     assert found.streams == pool.streams == (residency == "stream")
-    assert found.nbytes == pool._compiler._source.nbytes
+    assert found.nbytes == pool._compiler({})._source.nbytes
     assert found.windows == math.ceil(96 / window)
 
 
@@ -72,7 +72,7 @@ def test_the_room_of_held_cases_is_the_lane_pools(monkeypatch):
     for batch, expected in ((256, most), (20, 20 * math.ceil(most / 20))):
         monkeypatch.setattr(inputs, "PREDICT_BATCH", batch)
         pool = LanePool(cohort, folds, run, devices=jax.devices()[:1])
-        assert inputs.held_room(folds) == pool._maker.held_size == expected
+        assert inputs.held_room(folds) == pool._compiler({}).maker.held_size == expected
 
 
 @pytest.mark.parametrize(

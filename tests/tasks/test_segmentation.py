@@ -13,9 +13,9 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.data import resampling
 from nachos_jax.data.columns import Columns, MaskCounts
 from nachos_jax.data.ragged import Volume, stored
+from nachos_jax.tasks.normalisation import CHOICES, normalised
 from nachos_jax.tasks.segmentation import TASK, MaskDevice
 from nachos_jax.tasks.segmenting import losses
-from nachos_jax.tasks.segmenting.normalisation import CHOICES, normalised
 from nachos_jax.tasks.segmenting.plan import planned
 from nachos_jax.tasks.task import ALONE, Cases, Setting, Told
 from tests.tasks import conformance
@@ -175,6 +175,7 @@ PLAIN: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     ),
     "min_max": lambda x: (x - x.min()) / np.ptp(x),
     "none": lambda x: x,
+    "clipped": lambda x: (y := np.clip(x, *np.percentile(x, (0.5, 99.5))), (y - y.mean()) / y.std())[1],
     "ct": lambda x: (np.clip(x, -1.0, 9.0) - 5.0) / 4.0,
 }
 FOREGROUND = np.asarray([[-1.0, 9.0, 5.0, 4.0]], np.float32)

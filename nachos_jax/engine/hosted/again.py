@@ -6,11 +6,14 @@ import numpy as np
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Fit
+from nachos_jax.data.measured import measured
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine.hosted.crew import Processes
 from nachos_jax.engine.hosted.fitting import Order
-from nachos_jax.engine.hosted.lanes import WAIT, what
+from nachos_jax.engine.hosted.lanes import WAIT, limits, what
 from nachos_jax.splits.folds import Folds
+from nachos_jax.tasks.dense import NORMALISATION
+from nachos_jax.tasks.normalisation import TRAINING
 from nachos_jax.tasks.task import Task
 
 
@@ -33,6 +36,8 @@ def fitted(
     held = np.concatenate([np.flatnonzero(folds.cases(fold)) for fold in fit.held])
     sums, both = cohort.store.sums(), (cohort, others)
     mean, sd = sums.mean_sd(training)
+    inputs = np.concatenate([one.store.rows(np.arange(len(one.table), dtype=np.int32)) for one in both])
+    by_case = fit.hparams.get(NORMALISATION.name, TRAINING) != TRAINING
     order = Order(
         training=np.flatnonzero(training),
         asked=np.concatenate([held, count + np.arange(len(others.table))]),
@@ -40,8 +45,8 @@ def fitted(
         sd=sd,
         fill=sums.fill(training),
         weights=task.case_weights(cohort.targets, training, fit.hparams),
+        limits=limits(fit, measured(inputs).stats) if by_case else None,
     )
-    inputs = np.concatenate([one.store.rows(np.arange(len(one.table), dtype=np.int32)) for one in both])
     crew = Processes(1, inputs, np.concatenate([one.targets.values for one in both]))
     seen = task.device(cohort.targets.names, fit.hparams).seen
     try:

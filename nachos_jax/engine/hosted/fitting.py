@@ -23,6 +23,8 @@ class Order:
         mean, sd: [C] float32, of the training inputs by channel or feature.
         fill: [C] float32, what stands for a missing value; None where none may be missing.
         weights: [n] float32 of classes or [n, labels], of the training cases; None where all are alike.
+        limits: [N, 4, C] float32, what clips (least, most), shifts and scales each case; None where mean and
+            sd of the training cases do.
     """
 
     training: np.ndarray
@@ -31,6 +33,7 @@ class Order:
     sd: np.ndarray
     fill: np.ndarray | None = None
     weights: np.ndarray | None = None
+    limits: np.ndarray | None = None
 
 
 def seen(
@@ -70,7 +73,11 @@ def prepared(inputs: np.ndarray, rows: np.ndarray, order: Order) -> np.ndarray:
     values = np.asarray(inputs[rows]).astype(np.float32)
     if order.fill is not None:
         values = np.where(np.isnan(values), order.fill, values)
-    return ((values - order.mean) / order.sd).reshape(len(rows), -1)
+    if order.limits is None:
+        return ((values - order.mean) / order.sd).reshape(len(rows), -1)
+    wide = np.expand_dims(order.limits[rows], tuple(range(2, values.ndim)))  # [n, 4, 1, ..., C]
+    least, most, shift, scale = np.moveaxis(wide, 1, 0)
+    return ((np.clip(values, least, most) - shift) / scale).reshape(len(rows), -1)
 
 
 @dataclass(frozen=True)

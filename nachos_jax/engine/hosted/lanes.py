@@ -16,6 +16,7 @@ from safetensors.numpy import save
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Fit
+from nachos_jax.data.measured import Measured, MeasuredDense
 from nachos_jax.engine import watch
 from nachos_jax.engine.bucket_lanes import FitResult
 from nachos_jax.engine.fit_queue import FitQueue
@@ -24,6 +25,8 @@ from nachos_jax.engine.hosted.fitting import Order
 from nachos_jax.engine.inputs import InputMaker
 from nachos_jax.records.schema import Curve, FitRecord
 from nachos_jax.runtime import cores
+from nachos_jax.tasks.dense import NORMALISATION
+from nachos_jax.tasks.normalisation import TRAINING, of_cases
 from nachos_jax.tasks.task import Task
 
 WAIT = 0.5
@@ -75,7 +78,8 @@ class HostedLanes(FitQueue):
         if self._crew is None:
             cohort = self._maker.cohort
             inputs = cohort.store.rows(np.arange(len(cohort.table), dtype=np.int32))
-            self._crew = Processes(self.program.lanes, inputs, cohort.targets.values)
+            images = inputs.values if isinstance(inputs, Measured) else inputs
+            self._crew = Processes(self.program.lanes, images, cohort.targets.values)
         while self._pending and self._crew.free:
             self._send(self._crew, self._pending.popleft())
         ended = self._crew.ended(WAIT)
@@ -107,10 +111,15 @@ class HostedLanes(FitQueue):
             sd=sd,
             fill=maker.sums.fill(training),
             weights=maker.task.case_weights(maker.cohort.targets, training, fit.hparams),
+            limits=self._limits(fit),
         )
         self._number += 1
         self._fitted[self._number] = fit
         crew.send(self._number, what(maker.task, fit, self._seen), order)
+
+    def _limits(self, fit: Fit) -> np.ndarray | None:
+        store = self._maker.cohort.store
+        return limits(fit, store.stats) if isinstance(store, MeasuredDense) else None
 
     def _held(self, fit: Fit) -> list[np.ndarray]:
         return [np.flatnonzero(self._maker.folds.cases(fold)) for fold in fit.held]
@@ -157,6 +166,12 @@ class HostedLanes(FitQueue):
             return {f"{kind}.safetensors": save({kind: np.ascontiguousarray(held)})}
         arrays = {str(f): np.ascontiguousarray(held[places[f]]) for f, c in curves.items() if c.end != "nan"}
         return {"inner.safetensors": save(arrays)} if arrays else {}
+
+
+def limits(fit: Fit, stats: np.ndarray) -> np.ndarray | None:
+    """[N, 4, C] by which each case is normalised, from the statistics of each; None: by the training cases."""
+    choice = fit.hparams.get(NORMALISATION.name, TRAINING)
+    return None if choice == TRAINING else of_cases(stats, str(choice))
 
 
 def what(task: Task, fit: Fit, seen: int) -> dict[str, Any]:

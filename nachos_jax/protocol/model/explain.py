@@ -97,10 +97,11 @@ def gradcam(network: Explained, images: jax.Array, classes: jax.Array) -> Explan
 def occlusion(network: Explained, images: jax.Array, classes: jax.Array) -> Explanation:
     """Occlusion sensitivity (Zeiler and Fergus 2014, section 4.2): how far covering a place lowers the score.
 
-    A square with a fifth of the image's shorter side, in the mean colour of the training images, moves by
-    half its side, so about 100 predictions are made of each image. Of a volume it is a box with a fifth
-    of each side that moves by its own length, so 125 are made. A pixel's value is the mean fall of
-    the class's probability over the squares that cover it; where covering raised it, 0.
+    A square with a fifth of the image's shorter side, of what is 0 once normalised (the mean colour of the
+    training images, unless config.data.normalisation says otherwise), moves by half its side, so about 100
+    predictions are made of each image. Of a volume it is a box with a fifth of each side that moves by its
+    own length, so 125 are made. A pixel's value is the mean fall of the class's probability over the squares
+    that cover it; where covering raised it, 0.
 
     Args and Returns are those of `gradcam`; it works for every network.
     """
@@ -112,7 +113,6 @@ def occlusion(network: Explained, images: jax.Array, classes: jax.Array) -> Expl
     def fall(place: jax.Array) -> jax.Array:
         lines = [jnp.asarray(cover)[place[axis]] for axis, cover in enumerate(covers)]
         covered = functools.reduce(_both, lines)
-        # The training mean of every channel is 0 in normalised pixels.
         hidden = jnp.where(covered[None, ..., None], jnp.float32(0.0), images)
         return before - _of(classes, jax.nn.softmax(_logits(network, hidden)))
 

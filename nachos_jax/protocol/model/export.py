@@ -17,6 +17,8 @@ from nachos_jax.records import seal
 from nachos_jax.records.schema import FitRecord, Outcome
 from nachos_jax.records.store import RunDirectory, dump, write_atomic
 from nachos_jax.tasks import registry as tasks
+from nachos_jax.tasks.dense import NORMALISATION
+from nachos_jax.tasks.normalisation import words
 
 FORMAT, NAME = 1, "model.json"
 
@@ -44,7 +46,8 @@ def write(run: Run, outcome: Outcome, records: Sequence[FitRecord], folder: Path
 def _description(
     run: Run, outcome: Outcome, records: Sequence[FitRecord], weights: Sequence[str]
 ) -> dict[str, Any]:
-    table, store, preparation = run.cohort.table, run.cohort.store, run.cohort.preparation
+    cohort = run.cohort.prepared(records[0].hparams)
+    table, store, preparation = cohort.table, cohort.store, cohort.preparation
     tuned = "tune" in preparation.get("backbone", {})
     return {
         "format": FORMAT,
@@ -80,6 +83,8 @@ def _normalisation(run: Run, hparams: HParams) -> str:
     if tasks.of(run.config.task).masks:
         return mask_facts.normalisation(hparams)
     last = f"; columns beside the image by the last {run.cohort.joined}" if run.cohort.joined else ""
+    if NORMALISATION.name in hparams:
+        return words(str(hparams[NORMALISATION.name]), "pixel")
     impute = run.cohort.preparation.get("impute")
     filled = f"; a missing value is its fill, the {impute} of the training cases" if impute else ""
     if "tune" in run.cohort.preparation.get("backbone", {}):

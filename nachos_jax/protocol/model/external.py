@@ -96,11 +96,11 @@ def _seen(run: Run, outside: Cohort, record: FitRecord) -> np.ndarray:
         return external_baselines.seen(run, outside, record)
     of, weights = _network(run, record)
     predict = networks.predictor(of, weights)
-    size = min(BATCH, of.task.held_batch)
+    store, size = outside.prepared(record.hparams).store, min(BATCH, of.task.held_batch)
     for start in range(0, len(found), size):
         rows = np.arange(start, min(start + size, len(found)), dtype=np.int32)
         room = np.resize(rows, size)  # always as many, so that one compilation serves
-        found[rows] = np.asarray(predict(outside.store.rows(room)))[: len(rows)]
+        found[rows] = np.asarray(predict(store.rows(room)))[: len(rows)]
     return found
 
 

@@ -28,7 +28,8 @@ def seen(run: Run, outside: Cohort, record: FitRecord) -> np.ndarray:
     """
     task = tasks.of(run.config.task)
     fit = Fit(record.hparams, record.left_out, run.config.seed, EpochLimit(record.limit), run.cases)
-    held, there = again.fitted(task, run.cohort, run.folds, fit, outside)
+    cohorts = (of.prepared(record.hparams) for of in (run.cohort, outside))
+    held, there = again.fitted(task, next(cohorts), run.folds, fit, next(cohorts))
     known = load(run.store.payload(record, f"{task.kind}.safetensors"))[task.kind]
     if not np.allclose(held, known, CLOSE, CLOSE, equal_nan=True):
         raise UsageError(

@@ -148,7 +148,9 @@ def _explained(
     """(error, its image, what explains it), outer fold after outer fold."""
     for fit in dict.fromkeys(wrong.fit for wrong in chosen):
         own = [wrong for wrong in chosen if wrong.fit == fit]
-        images = run.cohort.store.rows(np.asarray([wrong.row for wrong in own], np.int32))
+        images = run.cohort.prepared(refit_of(run, own[0]).hparams).store.rows(
+            np.asarray([wrong.row for wrong in own], np.int32)
+        )
         found = _maps(run, refit_of(run, own[0]), own, images, batch)
         yield from zip(own, images_of(images), found, strict=True)
 

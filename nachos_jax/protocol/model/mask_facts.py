@@ -14,11 +14,12 @@ from nachos_jax.data.ragged import Ragged
 from nachos_jax.protocol.model.segmenter import mirrored
 from nachos_jax.protocol.run.opening import Run
 from nachos_jax.tasks import registry as tasks
+from nachos_jax.tasks.normalisation import words
 from nachos_jax.tasks.segmentation import OVERLAP
 
 AXES = ("depth", "height", "width")
 """Of the store: `preparation["axes"]` says which axis of a file each of them is."""
-OWN_SCALE = ("z_score", "percentiles", "min_max")
+OWN_SCALE = ("z_score", "percentiles", "min_max", "clipped")
 """Normalisations to which the scale of an image does not matter."""
 
 
@@ -55,17 +56,7 @@ def of(run: Run, hparams: HParams) -> dict[str, Any]:
 
 def normalisation(hparams: HParams) -> str:
     """How the intensities of a case are normalised, for people."""
-    by = {
-        "z_score": "(voxel - mean) / SD of the case",
-        "training": "(voxel - pixel_mean) / pixel_sd of the training cases, which are in the weights files",
-        "percentiles": "percentiles 0.5 to 99.5 of the case as 0 to 1, what lies beyond clipped",
-        "min_max": "the smallest and largest value of the case as 0 and 1",
-        "ct": "clipped to percentiles 0.5 and 99.5 of the foreground of the training cases, then by its mean "
-        "and SD; all four are in the weights files",
-        "none": "none",
-    }
-    name = str(hparams["segmentation.normalisation"])
-    return by.get(name, name)
+    return words(str(hparams["segmentation.normalisation"]), "voxel")
 
 
 def sought(description: Mapping[str, Any]) -> Sought:

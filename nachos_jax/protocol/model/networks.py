@@ -15,6 +15,7 @@ from flax import nnx
 from nachos_jax.core.hparams import with_absent
 from nachos_jax.core.types import HParams, HParamValue
 from nachos_jax.data.joined import images_of
+from nachos_jax.data.measured import measured
 from nachos_jax.engine import lane
 from nachos_jax.engine.bucket_lanes import named
 from nachos_jax.engine.inputs import as_number
@@ -24,7 +25,8 @@ from nachos_jax.models.convolution import default_lowering
 from nachos_jax.protocol.model import explain
 from nachos_jax.protocol.model.explain import Explained, Explanation
 from nachos_jax.tasks import registry as tasks
-from nachos_jax.tasks.dense import normalised
+from nachos_jax.tasks.dense import NORMALISATION
+from nachos_jax.tasks.normalisation import by_case
 from nachos_jax.tasks.task import DeviceTask, Setting, Task, Told
 
 _TASK = "task/"
@@ -65,6 +67,11 @@ class Architecture:
         traced = [row for row in registry.hyperparameters() if not row.static and row.name in known]
         return evaluation({row.name: float(as_number(row, known[row.name])) for row in traced})
 
+    def given(self, inputs: Any) -> Any:
+        """Inputs in stored range as the device side takes them: with statistics, where it needs them."""
+        normalisation = dict(self.hparams).get(NORMALISATION.name)
+        return measured(inputs) if normalisation and by_case([str(normalisation)]) else inputs
+
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
         """The network with fresh weights, in the lowering that suits this machine."""
         dtype = jnp.bfloat16 if self.precision == "bfloat16" else jnp.float32
@@ -102,7 +109,7 @@ def architecture(
     `told` is what is told of a pretrained network beside them, see `RunConfig.tuned`.
     """
     own = {row.name for row in registry.hyperparameters()}
-    own |= {row.name for row in predicted.on_host.hyperparameters if row.static}
+    own |= {row.name for row in predicted.on_host.hyperparameters if row.static or row == NORMALISATION}
     shaping = {name: value for name, value in hparams.items() if name in own}
     return Architecture(tuple(sorted({**shaping, **(told or {})}.items())), predicted, precision)
 
@@ -128,11 +135,11 @@ def predictor(of: Architecture, found: Weights) -> Callable[[Any], jax.Array]:
     graph, task, mode = lane.graph(of.build), of.task, of.mode
 
     @jax.jit
-    def apply(inputs: jax.Array) -> jax.Array:
+    def apply(inputs: Any) -> jax.Array:
         network = nnx.merge(graph, found.params, found.stats, found.frozen)
         return task.predict(lambda x: joined.outputs(network, x, mode), inputs, found.told)
 
-    return apply
+    return lambda inputs: apply(of.given(inputs))
 
 
 @functools.lru_cache(maxsize=32)
@@ -146,7 +153,7 @@ def explainer(of: Architecture, method: str) -> Callable[[Weights, Any, np.ndarr
 
     @jax.jit
     def apply(found: Weights, inputs: Any, classes: jax.Array) -> Explanation:
-        prepared = normalised(inputs, found.told)
+        prepared = task.normalised(inputs, found.told)  # type: ignore[attr-defined]
 
         def make() -> nnx.Module:
             return nnx.merge(graph, found.params, found.stats, found.frozen)
@@ -158,7 +165,7 @@ def explainer(of: Architecture, method: str) -> Callable[[Weights, Any, np.ndarr
 
         return explain.METHODS[method](Explained(make, mode, read), images_of(prepared), classes)
 
-    return apply
+    return lambda found, inputs, classes: apply(found, of.given(inputs), classes)
 
 
 def _filled(prefix: str, abstract: Any, arrays: Mapping[str, np.ndarray]) -> Any:

@@ -57,6 +57,7 @@ class CasesMemory:
     streams: bool  # True when windows pass by instead of all cases lying there
     nbytes: int  # bytes a device: all cases, or two windows
     windows: int  # number of windows
+    stores: int = 1  # in which they lie prepared
 
 
 @dataclass(frozen=True)
@@ -112,12 +113,13 @@ def _shapes(bucket: Bucket) -> tuple:
 
 
 def cases_memory(run: RunConfig, cohort: Cohort, allowed: int) -> CasesMemory:
-    """Bytes a device that the inputs and targets of a cohort take, resident or streamed."""
+    """Bytes a device that inputs and targets of a cohort take in all its stores, resident or streamed."""
     windows = divide(len(cohort.table), run.data.window, run.seed)
-    one = (cohort.store.nbytes + cohort.targets.on_device.nbytes) // len(cohort.table)
-    if memory.stays(run.data.residency, cohort.store.nbytes, allowed):
-        return CasesMemory(False, len(windows.cases) * one, windows.count)
-    return CasesMemory(True, 2 * windows.size * one, windows.count)
+    stores = 1 + len(cohort.others)
+    one = stores * ((cohort.store.nbytes + cohort.targets.on_device.nbytes) // len(cohort.table))
+    if memory.stays(run.data.residency, stores * cohort.store.nbytes, allowed):
+        return CasesMemory(False, len(windows.cases) * one, windows.count, stores)
+    return CasesMemory(True, 2 * windows.size * one, windows.count, stores)
 
 
 def in_step(run: RunConfig, platform: str, lanes: int, cohort: Cohort) -> int:

@@ -10,6 +10,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import FLIP_DEPTH, active, by_name
 from nachos_jax.core.types import HParams
 from nachos_jax.data.table import Cohort
+from nachos_jax.engine import measuring
 from nachos_jax.engine.windows import divide
 from nachos_jax.metrics import decisions
 from nachos_jax.models import registry as models
@@ -78,6 +79,7 @@ def check(run: RunConfig, cohort: Cohort, folds: Folds, begun: bool = False) -> 
     _metric(run, cohort, folds)
     _report(run, cohort)
     _vectors(run, cohort)
+    measuring.check(run, cohort)
     _networks(run, cohort)
     _solved(run, cohort)
     baselines.check(run, cohort)

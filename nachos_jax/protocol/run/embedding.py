@@ -27,11 +27,12 @@ from nachos_jax.data.decode import Images
 from nachos_jax.data.joined import Joined
 from nachos_jax.data.store import Dense
 from nachos_jax.data.table import JOINED, Cohort
+from nachos_jax.engine import measuring
 from nachos_jax.models.zoo import backbone as backbones
 from nachos_jax.models.zoo import registry
 from nachos_jax.models.zoo.backbone import Backbone
 from nachos_jax.models.zoo.view import View
-from nachos_jax.protocol.run import outside
+from nachos_jax.protocol.run import outside, prepared
 from nachos_jax.tasks import registry as tasks
 
 log = logging.getLogger("nachos_jax")
@@ -40,11 +41,15 @@ LINE_EVERY = 60.0
 
 
 def check(config: RunConfig) -> None:
-    """Refuses a network that is trained on without a freeze point, and a freeze point that nothing reads.
+    """Refuses a network that is trained on without a freeze point, a freeze point that nothing reads, and
+    another normalisation than that of the weights.
 
     Raises:
         UsageError: one of them.
     """
+    prepared.check(config)
+    if config.backbone.name and measuring.tried(config):
+        raise measuring.refused(config, measuring.OF_BACKBONE)
     names, tune = set(config.candidates("architecture")), config.backbone.tune
     if "tuned" in names and not tune:
         raise UsageError(
@@ -93,7 +98,7 @@ def load(config: RunConfig) -> Cohort:
     check(config)
     task = tasks.of(config.task)
     if not config.backbone.name:
-        cases = outside.parted(config, sources.load(config.data, task))
+        cases = outside.parted(config, prepared.load(config))
         return subset.of(cases, config.data.subset, config.seed, task)
     backbone = _backbone(config)  # before images are decoded, which may take long
     data = _resized(config.data, backbone)

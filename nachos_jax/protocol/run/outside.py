@@ -17,7 +17,7 @@ from nachos_jax.data.joined import Joined
 from nachos_jax.data.ragged import Ragged
 from nachos_jax.data.spellings import APART, canonical
 from nachos_jax.data.store import Dense, Store
-from nachos_jax.data.table import Cohort
+from nachos_jax.data.table import Cohort, Prepared
 from nachos_jax.records.external import ExternalCases
 from nachos_jax.records.schema import listed
 from nachos_jax.tasks import registry as tasks
@@ -74,7 +74,13 @@ def _told_anew(cohort: Cohort) -> Cohort:
 
 def _beside(run: RunConfig, cohort: Cohort, data: DataConfig) -> Cohort:
     """The cohort with the cases of config.data.external_path beside it; nothing of itself changes."""
-    apart = second.load(data, tasks.of(run.task), cohort)
+    task = tasks.of(run.task)
+    apart, others = second.load(data, task, cohort), {}
+    for name, one in cohort.others.items():  # prepared otherwise, like the cases inside
+        inside = replace(cohort, store=one.store, preparation=one.preparation, others={})
+        found = second.load(replace(data, **dict(name)), task, inside)
+        others[name] = Prepared(found.store, found.preparation)
+    apart = replace(apart, others=others)
     if not apart.table.waived:  # then names of files or rows stand for subjects
         _refuse_known(run, cohort.table.subjects, apart.table.subjects)
     absent = [name for name, count in apart.targets.counts().items() if not count]

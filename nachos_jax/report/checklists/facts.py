@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nachos_jax.config.subgroups import UNKNOWN
-from nachos_jax.core.hparams import AUGMENTATION, FLIP_DEPTH
+from nachos_jax.core.hparams import AUGMENTATION, FLIP_DEPTH, PREPARED
 from nachos_jax.core.types import Trial
 from nachos_jax.report.reading.evidence import CaseRow, Evidence
 from nachos_jax.report.words.format import made_rows, number
@@ -131,6 +131,7 @@ def _of_models(evidence: Evidence) -> dict[str, Any]:
         "hparams": lambda name: [trial.hparams.get(name) for trial in chosen],
         "shapes": [f"{key} {', '.join(_values(chosen, key))}" for key in shapes],
         "sizes": sorted({fit.parameters for fit in evidence.fits if fit.fit in tested}),
+        "otherwise": sorted({f"{n} {t.hparams[n]!r}" for t in chosen for n in PREPARED if n in t.hparams}),
         "augmented": [
             name
             for name in (*AUGMENTATION, FLIP_DEPTH.name)

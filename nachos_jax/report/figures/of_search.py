@@ -14,6 +14,7 @@ from nachos_jax.report.figures.rows import bars
 from nachos_jax.report.figures.search import Trial, agreement, parallel, strip
 from nachos_jax.report.numbers.pareto import weighed
 from nachos_jax.report.reading.evidence import Evidence
+from nachos_jax.report.reading.shown import shown
 from nachos_jax.report.words import tables
 from nachos_jax.report.words.format import duration, percent
 from nachos_jax.report.words.phrases import score_label
@@ -31,7 +32,9 @@ def drawn(evidence: Evidence, summary: Mapping[str, Any], learnt: Mapping[str, A
     """
     axes, label = _searched(evidence), score_label(evidence)
     trials = [
-        Trial(study, trial.number, trial.hparams, score.score, trial.number == outcome.selected)
+        Trial(
+            study, trial.number, shown(trial.hparams, evidence), score.score, trial.number == outcome.selected
+        )
         for study, outcome in evidence.outcomes.items()
         for trial, score in zip(outcome.trials, outcome.scores, strict=True)
         if score.status != "stopped"
@@ -65,7 +68,8 @@ def _searched(evidence: Evidence) -> dict[str, str]:
     """The hyperparameters that differ between trials, with the scale that the space gives them."""
     space, axes = flat(evidence.run["config"].get("search", {}).get("space", {})), {}
     for name in tables.hyperparameters(evidence):
-        values = [t.hparams[name] for study in evidence.trials.values() for t in study if name in t.hparams]
+        trials = (shown(t.hparams, evidence) for study in evidence.trials.values() for t in study)
+        values = [hparams[name] for hparams in trials if name in hparams]
         choice = any(isinstance(value, (str, bool)) for value in values)
         if len(set(map(str, values))) > 1:
             axes[name] = "choice" if choice else str(space.get(name, "")).partition("(")[0]

@@ -11,6 +11,7 @@ from nachos_jax.report.numbers.spent import spent
 from nachos_jax.report.numbers.subgroup_values import subgroups
 from nachos_jax.report.numbers.units import by_unit, units
 from nachos_jax.report.reading.evidence import Evidence
+from nachos_jax.report.reading.shown import shown
 from nachos_jax.report.words import sentence
 
 SCHEMA = 2
@@ -101,7 +102,7 @@ def _outer_fold(evidence: Evidence, fold: int) -> dict[str, Any]:
         "selected": None if chosen is None else chosen.number,
         "origin": None if chosen is None else chosen.origin,
         "inner_score": None if score is None else _as_measured(evidence, score.score),
-        "hparams": None if chosen is None else dict(chosen.hparams),
+        "hparams": None if chosen is None else dict(shown(chosen.hparams, evidence)),
         "epochs": None if chosen is None else evidence.outcomes[study].epochs,
         "refit": test.fit,
     }

@@ -8,6 +8,7 @@ from typing import Any
 
 from nachos_jax.report.numbers.pareto import weighed
 from nachos_jax.report.reading.evidence import Evidence
+from nachos_jax.report.reading.shown import shown
 from nachos_jax.report.words import lessons_text, tables
 from nachos_jax.report.words.format import MISSING, number
 from nachos_jax.report.words.phrases import score_label
@@ -22,7 +23,7 @@ def choices(evidence: Evidence, summary: Mapping[str, Any]) -> dict[str, Any]:
     for study in evidence.trials.values():
         for trial in study:
             for name in names:
-                tried[name].add(number(trial.hparams.get(name)))
+                tried[name].add(number(shown(trial.hparams, evidence).get(name)))
     searched = [_choice(name, folds) for name in names if len(tried[name]) > 1]
     fixed = [(name, next(iter(tried[name]))) for name in names if len(tried[name]) == 1]
     names_of_columns = ["chosen"] if evidence.flat else [fold["outer_fold"] for fold in folds]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from nachos_jax.core.types import HParams
 from nachos_jax.records.schema import Curve
 from nachos_jax.report.reading.evidence import Evidence
+from nachos_jax.report.reading.shown import shown
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ def of(evidence: Evidence, run: str = "") -> list[Search]:
                     if fold != study and longer:
                         curves[fold] = curve
             value = score.score if score.status == "done" else None
-            trials.append(Searched(trial.number, trial.hparams, value, score.status, score.by_fold, curves))
+            hparams = shown(trial.hparams, evidence)
+            trials.append(Searched(trial.number, hparams, value, score.status, score.by_fold, curves))
         name = "search" if study is None else f"fold {study}"
         found.append(Search(run, name, tuple(trials), evidence.flat, outcome.selected))
     return found

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nachos_jax.report.reading.evidence import Evidence
+from nachos_jax.report.reading.shown import shown
 
 Table = tuple[list[str], list[list[Any]]]
 """Header and rows; None is an empty field."""
@@ -77,7 +78,8 @@ def trials(evidence: Evidence) -> Table:
             else:
                 is_chosen = chosen is not None and chosen.number == trial.number
                 judged = [score.status, score.score, score.spread, score.epochs, _text(is_chosen)]
-            values = [_text(trial.hparams.get(name)) for name in names]
+            hparams = shown(trial.hparams, evidence)
+            values = [_text(hparams.get(name)) for name in names]
             rows.append([fold, trial.number, trial.origin, *judged, *values])
     return header, rows
 

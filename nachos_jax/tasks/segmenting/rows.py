@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 
 from nachos_jax.core.hparams import Hyperparameter
+from nachos_jax.tasks.normalisation import CHOICES as NORMALISATIONS
 from nachos_jax.tasks.segmenting import losses
-from nachos_jax.tasks.segmenting.normalisation import CHOICES as NORMALISATIONS
 
 _row = functools.partial(Hyperparameter, tasks=("segmentation",))
 _AXES = ("depth", "height", "width")
