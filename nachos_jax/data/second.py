@@ -105,7 +105,7 @@ def _fitting(cohort: Cohort, inside: Cohort) -> Cohort:
         )
     if own.get(JOINED) != wanted.get(JOINED):
         raise UsageError(
-            f"the columns beside the images are {own.get(JOINED)}, and inside {wanted.get(JOINED)}: give both "
+            f"columns beside the images are {own.get(JOINED)}, and inside {wanted.get(JOINED)}: give both "
             "tables the same columns in the same order."
         )
     images = cohort.store.images if isinstance(cohort.store, Joined) else cohort.store

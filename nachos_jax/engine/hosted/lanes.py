@@ -169,7 +169,7 @@ class HostedLanes(FitQueue):
 
 
 def limits(fit: Fit, stats: np.ndarray) -> np.ndarray | None:
-    """[N, 4, C] by which each case is normalised, from the statistics of each; None: by the training cases."""
+    """[N, 4, C] by which each case is normalised, from its statistics; None: by the training cases."""
     choice = fit.hparams.get(NORMALISATION.name, TRAINING)
     return None if choice == TRAINING else of_cases(stats, str(choice))
 
