@@ -10,6 +10,7 @@ from safetensors.numpy import load
 from nachos_jax.data import resampling
 from nachos_jax.data.ragged import Ragged, Volume
 from nachos_jax.metrics import overlap, surface
+from nachos_jax.metrics.components import Largest
 from nachos_jax.protocol.model.networks import Predicted
 from nachos_jax.protocol.model.segmenter import Segmenter, segmenter
 from nachos_jax.protocol.run.opening import Run
@@ -18,6 +19,8 @@ from nachos_jax.tasks import registry as tasks
 
 TOLERANCE = 1.0
 """mm (voxels, where the spacing is not known) that the normalised surface distance forgives."""
+WHOLE = Largest()
+"""All components."""
 
 
 def of_fit(run: Run, record: FitRecord) -> Segmenter:
@@ -33,41 +36,66 @@ def of_fit(run: Run, record: FitRecord) -> Segmenter:
     return segmenter(record.hparams, told, run.config.precision, [arrays])
 
 
-def masks(run: Run, record: FitRecord) -> Callable[[int], np.ndarray]:
-    """A function that gives a case of the run's cohort its mask [D, H, W] uint8.
-
-    Raises:
-        UsageError: the weights of the fit are missing or damaged.
-    """
-    store, found = run.cohort.store, of_fit(run, record)
+def masks(run: Run, of: Segmenter) -> Callable[[int], np.ndarray]:
+    """A function that gives a case its mask uint8, on the grid that its truth came with."""
+    store, own = run.cohort.store, masks_of_store(run, of)
     assert isinstance(store, Ragged)
-    canvas = found.canvas(store.sides.tolist())
+
+    def mask(row: int) -> np.ndarray:
+        truth, spacing = store.truth(row)
+        return resampling.restored(own(row), truth.shape, store.spacing[row].tolist(), spacing)
+
+    return mask
+
+
+def masks_of_store(run: Run, of: Segmenter) -> Callable[[int], np.ndarray]:
+    """A function that gives a case its mask [D, H, W] uint8 on the grid that the network sees."""
+    store = run.cohort.store
+    assert isinstance(store, Ragged)
+    canvas = of.canvas(store.sides.tolist())
 
     def mask(row: int) -> np.ndarray:
         depth, height, width = store.spacing[row].tolist()
-        return found.mask(Volume(store.one(row), store.mask(row), (depth, height, width)), canvas)
+        return of.mask(Volume(store.one(row), store.mask(row), (depth, height, width)), canvas)
 
     return mask
 
 
 def measured(run: Run, record: FitRecord, rows: Sequence[int]) -> dict[str, np.ndarray]:
-    """Masks of n cases against their truth, one row a case; NaN where the fit met NaN.
+    """Masks of n cases by one fit against their truth, one row a case; NaN where the fit met NaN.
 
     Returns:
         "window_volumes" [n, K, 3]: volumes of agreement and error; "hd95" [n, K] in mm (voxels, where the
         spacing is not known); "nsd" [n, K], see `nachos_jax.metrics.surface`.
+
+    Raises:
+        UsageError: the weights of the fit are missing or damaged.
+    """
+    mask_of = masks(run, of_fit(run, record)) if record.status == "done" else None
+    volumes, hd95, nsd = against_truth(run, mask_of, rows)
+    return {"window_volumes": volumes, "hd95": hd95, "nsd": nsd}
+
+
+def against_truth(
+    run: Run, mask_of: Callable[[int], np.ndarray] | None, rows: Sequence[int], kept: Largest = WHOLE
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Volumes [n, K, 3] of agreement and error, HD95 [n, K] and NSD [n, K] of the masks of n cases.
+
+    Args:
+        run: the run.
+        mask_of: gives a case its mask, see `masks`; None where nothing is known, and all is NaN.
+        rows: the cases.
+        kept: the components that stay of each mask.
     """
     store, classes = run.cohort.store, len(run.cohort.targets.names)
     assert isinstance(store, Ragged)
     volumes = np.full((len(rows), classes, 3), np.nan)
     distances = np.full((len(rows), classes, 2), np.nan)
-    if record.status == "done":
-        mask_of = masks(run, record)
-        for place, row in enumerate(rows):
-            truth, spacing = store.truth(row)
-            mask = resampling.restored(mask_of(row), truth.shape, store.spacing[row].tolist(), spacing)
-            volumes[place] = overlap.voxels(truth, mask, classes) * np.prod(spacing)
-            if truth.shape[0] == 1:
-                truth, mask, spacing = truth[0], mask[0], spacing[1:]
-            distances[place] = surface.of_classes(truth, mask, classes + 1, list(spacing), TOLERANCE)
-    return {"window_volumes": volumes, "hd95": distances[..., 0], "nsd": distances[..., 1]}
+    for place, row in enumerate(rows if mask_of else ()):
+        truth, spacing = store.truth(row)
+        mask = kept.of(mask_of(row))  # type: ignore[misc]
+        volumes[place] = overlap.voxels(truth, mask, classes) * np.prod(spacing)
+        if truth.shape[0] == 1:
+            truth, mask, spacing = truth[0], mask[0], spacing[1:]
+        distances[place] = surface.of_classes(truth, mask, classes + 1, list(spacing), TOLERANCE)
+    return volumes, distances[..., 0], distances[..., 1]
