@@ -122,7 +122,7 @@ def _of_folder(root: Path, channels: int) -> list[MaskInput]:
 def _of_files(files: Sequence[tuple[str, Path]], channels: int) -> list[MaskInput]:
     """A case a file, or one for all files of an ID where every name ends with the number of a channel.
 
-    Files that hold all channels of a case by themselves, as colour images do, are cases, whatever their numbers.
+    Files that hold all channels by themselves, as colour images do, are cases, whatever their numbers.
     """
     named = [(_bare(name), path) for name, path in files]
     numbers = [mask_folder.numbered(name) for name, _ in named]
