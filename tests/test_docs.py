@@ -80,6 +80,7 @@ def parsed(words: list[str]):
 
 ELSEWHERE = {"checkpoints/", "checkpoints/evaluate", "run.1.log", "study.json", "volumes.csv"}
 ELSEWHERE |= {"unit_predictions.csv", "external_predictions.csv"}
+ELSEWHERE |= {"records/evaluate/studies/fold_00/masks.json"}
 """What a finished run of classes in one process lacks; tests of launches, masks, units, externals see."""
 
 

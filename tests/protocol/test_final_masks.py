@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from safetensors.numpy import load
@@ -221,3 +222,17 @@ def test_what_no_final_mask_can_be_made_of_is_refused(
 def test_what_is_of_masks_is_refused_without_any(tmp_path: Path):
     with pytest.raises(UsageError, match=r"config.task.ensemble = 2 is of masks: leave it out"):
         evaluate(tiny.run_config(task__ensemble=2), str(tmp_path), None, tiny.cohort(), quiet=True)
+
+
+def test_one_device_chooses_and_tests_as_eight_do(
+    cohort: Cohort, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    alone = jax.devices()[:1]
+    monkeypatch.setattr(jax, "local_devices", lambda: alone)
+    evaluate(checked(masks.config(**FINAL)), str(tmp_path), [OUTER], cohort, quiet=True)
+    *one, _ = inside(tmp_path)
+    *eight, _ = inside(finished)
+    assert one == eight
+    [test] = RunDirectory(tmp_path).tests()
+    for name, values in RunDirectory(finished).tests()[OUTER].arrays.items():
+        np.testing.assert_allclose(values, test.arrays[name], rtol=1e-3)
