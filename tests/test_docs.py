@@ -85,6 +85,7 @@ ELSEWHERE |= {
     "external_shift.csv",
     "records/external.json",
 }
+ELSEWHERE |= {"records/evaluate/studies/fold_00/masks.json"}
 """What a finished run of classes in one process lacks; tests of launches, masks, units, externals see."""
 
 

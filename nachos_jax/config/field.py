@@ -130,9 +130,9 @@ def real(name: str, default: float, low: float, high: float, meaning: str, **mor
     return Field(name, default, meaning, low, high, **more)
 
 
-def switch(name: str, default: bool, meaning: str) -> Field:
+def switch(name: str, default: bool, meaning: str, **more: Any) -> Field:
     """A field that is True or False."""
-    return Field(name, default, meaning)
+    return Field(name, default, meaning, **more)
 
 
 def check_type(key: str, value: Any, default: Any) -> None:

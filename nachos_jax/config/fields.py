@@ -44,6 +44,22 @@ TASK = Section(
             "reckoning (it plans for 8); less for a CPU",
             before=2.0,
         ),
+        whole(
+            "ensemble",
+            1,
+            1,
+            20,
+            "segmentation: so many of the best configurations of each study make the final mask, by the mean "
+            "of their probabilities",
+            before=1,
+        ),
+        switch(
+            "largest_component",
+            False,
+            "segmentation: the final mask keeps the largest component of a class, or of all, where that "
+            "helps in the inner folds of the study",
+            before=False,
+        ),
     ),
 )
 

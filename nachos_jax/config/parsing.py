@@ -67,6 +67,8 @@ def parse(
         seed=checked["seed"],
         task=checked["task.name"],
         plan_memory=checked["task.plan_memory"],
+        ensemble=checked["task.ensemble"],
+        largest_component=checked["task.largest_component"],
         protocol=checked["protocol"],
         data=_data(parts, raw["report"]),
         folds=FoldsConfig(**parts["folds"]),

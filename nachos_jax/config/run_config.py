@@ -153,6 +153,8 @@ class RunConfig:
         seed: names every random number.
         task: what is to be predicted, the name of a task.
         plan_memory: GB of a fit for which what the config leaves open is planned.
+        ensemble: configurations of each study that make the final mask together.
+        largest_component: whether studies choose of which classes it keeps the largest component.
         protocol: "nested", or "flat": plain K-fold cross-validation, corrected for the choice (BBC-CV).
         data: where the cases come from.
         folds: how they are divided.
@@ -172,6 +174,8 @@ class RunConfig:
     seed: int
     task: str
     plan_memory: float
+    ensemble: int
+    largest_component: bool
     protocol: str
     data: DataConfig
     folds: FoldsConfig

@@ -120,7 +120,10 @@ def _of_folder(root: Path, channels: int) -> list[MaskInput]:
 
 
 def _of_files(files: Sequence[tuple[str, Path]], channels: int) -> list[MaskInput]:
-    """A case a file, or one for all files of an ID where every name ends with the number of a channel."""
+    """A case a file, or one for all files of an ID where every name ends with the number of a channel.
+
+    Files that hold all channels by themselves, as colour images do, are cases, whatever their numbers.
+    """
     named = [(_bare(name), path) for name, path in files]
     numbers = [mask_folder.numbered(name) for name, _ in named]
     groups: dict[str, dict[int, Path]] = {}
@@ -128,9 +131,15 @@ def _of_files(files: Sequence[tuple[str, Path]], channels: int) -> list[MaskInpu
         if number is not None:
             groups.setdefault(number[0], {})[number[1]] = path
     whole = all(sorted(group) == list(range(channels)) for group in groups.values())
-    if groups and None not in numbers and whole:
+    if groups and None not in numbers and whole and not _holds_all(named[0], channels):
         return [_alone(name, [group[k] for k in range(channels)]) for name, group in groups.items()]
     return [_alone(name, [path]) for name, path in named]
+
+
+def _holds_all(named: tuple[str, Path], channels: int) -> bool:
+    """Whether one file has all of several channels."""
+    name, path = named
+    return channels > 1 and _alone(name, [path]).read().image.shape[-1] == channels
 
 
 def _of_table(path: Path) -> list[MaskInput]:

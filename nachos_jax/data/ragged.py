@@ -103,9 +103,8 @@ class Ragged:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all images and masks."""
-        votes = self.origin.votes.nbytes if self.origin else 0
-        return self.voxels.nbytes + self.labels.nbytes + votes
+        """Bytes of all images and masks, with what is known of each case on a device."""
+        return sum(part.nbytes for part in (*self._by_voxel, *self._by_case)) + 4 * len(self.sides)
 
     @property
     def sizes(self) -> np.ndarray:

@@ -7,6 +7,7 @@ made on inner folds and applied to the outer one: made where it is reported, it 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,46 @@ def keep_largest(labels: np.ndarray, classes: Iterable[int]) -> np.ndarray:
 def keep_largest_foreground(labels: np.ndarray) -> np.ndarray:
     """A mask in which all classes together have kept their largest component."""
     return np.where(largest(labels != 0), labels, 0).astype(labels.dtype)
+
+
+@dataclass(frozen=True)
+class Largest:
+    """Which largest components a mask keeps.
+
+    Attributes:
+        together: all classes as one keep theirs, first.
+        classes: those that keep theirs each by itself, from 1.
+    """
+
+    together: bool = False
+    classes: tuple[int, ...] = ()
+
+    def of(self, labels: np.ndarray) -> np.ndarray:
+        """The mask [*space] of integers, 0 the background, with those components alone."""
+        kept = keep_largest_foreground(labels) if self.together else labels
+        return keep_largest(kept, self.classes) if self.classes else kept
+
+
+def ways(labels: np.ndarray, classes: int) -> list[np.ndarray]:
+    """A mask in the four ways that `chosen` chooses from: as it is, together, each class, both after another.
+
+    Args:
+        labels: [*space] integers.
+        classes: K.
+    """
+    every = tuple(range(1, classes + 1))
+    return [Largest(together, each).of(labels) for each in ((), every) for together in (False, True)]
+
+
+def chosen(dice: np.ndarray) -> Largest:
+    """What helps: first all classes together, then, on top of that, class by class.
+
+    Args:
+        dice: [n, 4, K] Dice of inner cases in the order of `ways`.
+    """
+    together = foreground_helps(dice[:, 0], dice[:, 1])
+    before, after = dice[:, int(together)], dice[:, 2 + int(together)]
+    return Largest(together, tuple(helped(before, after)))
 
 
 def foreground_helps(without: np.ndarray, together: np.ndarray) -> bool:

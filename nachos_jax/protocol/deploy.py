@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from nachos_jax.cluster.board import Party
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
-from nachos_jax.core.types import EpochLimit, Fit
+from nachos_jax.core.types import Fit
 from nachos_jax.data.table import Cohort
 from nachos_jax.protocol.crew import crews
 from nachos_jax.protocol.design import protocols
 from nachos_jax.protocol.design.study import Ending, Study
-from nachos_jax.protocol.model import export, external
+from nachos_jax.protocol.model import export, external, final_masks
+from nachos_jax.protocol.model.tested_masks import WHOLE
 from nachos_jax.protocol.run import baselines
 from nachos_jax.protocol.run.opening import Run, begin, open_run
 from nachos_jax.protocol.run.progress import Progress
@@ -49,8 +51,8 @@ def deploy(
     folder = Path(workdir) / "deploy"
     crew = crews.gather(run, party)
     ending = Ending(
-        fits=network_fits,
-        finish=lambda _, outcome, records: _export(run, outcome, records, folder),
+        fits=lambda study, outcome: [*network_fits(study, outcome), *study.judges(outcome)],
+        finish=lambda study, outcome, records: _export(run, study, outcome, records, folder),
         # Exporting costs nothing beside training, so a folder that was deleted or outdated is made anew.
         finished=lambda _: False,
     )
@@ -59,19 +61,25 @@ def deploy(
 
 
 def network_fits(study: Study, outcome: Outcome) -> list[Fit]:
-    """The fit on all cases, or with members = "folds" the K fits that each leave one fold out."""
-    trial = outcome.trials[outcome.selected]
+    """The fit on all cases, or with members = "folds" the K fits that each leave one fold out.
+
+    Of an ensemble those of each of its configurations.
+    """
+    whole = study.refits(outcome)
     if study.run.members == "one":
-        return [study.refit(trial, outcome.epochs)]
-    return [study.fit(trial, (v,), EpochLimit(outcome.epochs)) for v in study.inner]
+        return whole
+    return [replace(fit, left_out=(v,)) for fit in whole for v in study.inner]
 
 
-def _export(run: Run, outcome: Outcome, records: list[FitRecord], folder: Path) -> None:
+def _export(run: Run, study: Study, outcome: Outcome, records: list[FitRecord], folder: Path) -> None:
+    count = len(network_fits(study, outcome))
+    records, judges = records[:count], records[count:]
     if any(record.status == "diverged" for record in records):
         raise UsageError(
             f"The selected trial (learning_rate {records[0].hparams['learning_rate']:g}) met NaN or infinity "
             "when it was trained on more cases: lower the learning rates in config.search.space and use a "
             "new --workdir."
         )
-    export.write(run, outcome, records, folder)
-    external.test_deployed(run, records)
+    final = final_masks.choice(run, study, outcome, judges) if final_masks.wanted(run.config) else None
+    export.write(run, outcome, records, folder, final)
+    external.test_deployed(run, records, final_masks.kept(final) if final else WHOLE)

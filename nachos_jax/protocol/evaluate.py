@@ -18,11 +18,11 @@ from nachos_jax.data.table import Cohort
 from nachos_jax.protocol.crew import crews
 from nachos_jax.protocol.design import protocols
 from nachos_jax.protocol.design.study import Study
-from nachos_jax.protocol.model import external, tested_masks
+from nachos_jax.protocol.model import external, final_masks, tested_masks
 from nachos_jax.protocol.run.opening import Run, begin, open_run
 from nachos_jax.protocol.run.progress import Progress
 from nachos_jax.protocol.study.conduct import Conductor
-from nachos_jax.records.schema import FitRecord, OuterTest
+from nachos_jax.records.schema import FitRecord, Outcome, OuterTest
 from nachos_jax.tasks import registry as tasks
 
 
@@ -66,12 +66,14 @@ def evaluate(
     return run
 
 
-def _test(run: Run, study: Study, record: FitRecord) -> None:
+def _test(run: Run, study: Study, outcome: Outcome, records: list[FitRecord]) -> None:
     """Commits the predictions that the refit made of its outer fold after its last epoch.
 
-    A refit that diverged predicts nothing: its predictions are null, and the report says so.
+    A refit that diverged predicts nothing: its predictions are null, and the report says so. Beside them
+    stands what is known of masks, by this refit alone and by all that make the final mask.
     """
     assert study.outer is not None
+    record = records[0]
     task, cases = tasks.of(run.config.task), np.flatnonzero(run.folds.cases(study.outer))
     targets = run.cohort.targets.of(cases)
     seen = np.full((len(cases), task.device(targets.names, record.hparams).seen), np.nan, np.float32)
@@ -79,6 +81,10 @@ def _test(run: Run, study: Study, record: FitRecord) -> None:
         seen = load(run.store.payload(record, f"{task.kind}.safetensors"))[task.kind]
     tested = task.tested(seen, targets)
     further = tested_masks.measured(run, record, cases.tolist()) if task.masks else {}
+    if final_masks.wanted(run.config):
+        refits = len(study.together(outcome))
+        choice = final_masks.choice(run, study, outcome, records[refits:])
+        further |= final_masks.measured(run, choice, records[:refits], cases.tolist())
     run.store.commit_test(
         OuterTest(
             outer_fold=study.outer,

@@ -18,6 +18,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Trial
 from nachos_jax.records import case_table, cells, decode, external, schema, seal
 from nachos_jax.records.case_table import CaseRecord
+from nachos_jax.records.mask_choice import MaskChoice, mask_choice
 
 TEMPORARY = ".tmp-"
 _TEMPORARY = re.compile(re.escape(TEMPORARY) + "[a-z0-9_]{8}")  # as tempfile names them
@@ -149,10 +150,7 @@ class RunDirectory:
     def commit_trial(self, trial: Trial) -> None:
         """Commits that a trial was asked for."""
         name = f"trial_{trial.number:04d}.json"
-        self._commit(
-            self._study(trial.study) / name,
-            {**vars(trial), "hparams": dict(trial.hparams)},
-        )
+        self._commit(self._study(trial.study) / name, {**vars(trial), "hparams": dict(trial.hparams)})
 
     def outcome(self, study: int | None) -> schema.Outcome | None:
         """The end of a study, or None while it goes on."""
@@ -161,6 +159,14 @@ class RunDirectory:
     def commit_outcome(self, value: schema.Outcome) -> None:
         """Commits the end of a study."""
         self._commit(self.outcome_path(value.study), schema.to_json(value))
+
+    def mask_choice(self, study: int | None) -> MaskChoice | None:
+        """What a study chose of its final masks, or None where it chose nothing yet."""
+        return self._read(self.outcome_path(study).with_name("masks.json"), mask_choice)
+
+    def commit_mask_choice(self, value: MaskChoice) -> None:
+        """Commits what a study chose of its final masks."""
+        self._commit(self.outcome_path(value.study).with_name("masks.json"), schema.to_json(value))
 
     def outcome_path(self, study: int | None) -> Path:
         """Where the end of a study lies."""

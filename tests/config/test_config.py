@@ -139,7 +139,7 @@ RANGES = {
     "data.window": (1, 10**9),
     "folds.count": (2, 1000),
     "folds.repeats": (1, 1000),
-    "task.plan_memory": (0.01, 1000.0),
+    **{"task.plan_memory": (0.01, 1000.0), "task.ensemble": (1, 20)},
     "training.epochs": (1, 100_000),
     "training.patience": (1, 100_000),
     "training.min_delta": (0.0, 1e6),

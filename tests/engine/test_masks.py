@@ -11,6 +11,7 @@ from safetensors.numpy import load
 
 from nachos_jax.core.hparams import active
 from nachos_jax.core.types import EpochLimit, Fit
+from nachos_jax.engine import memory
 from nachos_jax.protocol.run.configure import checked
 from tests import masks, tiny
 
@@ -65,14 +66,19 @@ def test_masks_are_learnt(together):
     assert losses[-1] < 0.7 * losses[0]
 
 
-def test_streamed_cases_give_what_resident_ones_give():
-    """Resampled ones, which bring more along."""
+@pytest.mark.parametrize("budget", [False, True])
+def test_streamed_cases_give_what_resident_ones_give(budget: bool, monkeypatch: pytest.MonkeyPatch):
+    """Resampled ones, which bring more along; streamed as asked for, or as a device is too small."""
     given = [replace(pair, spacing=(2.0, 1.0, 1.0 + 0.1 * row)) for row, pair in enumerate(masks.pairs())]
     cohort = masks.cohort(masks.Rules(spacing="median"), given)
     changes = {"data__window": 4, "training__batch_size": 1}
     records, payloads, pool = trained(cohort, FITS[:2], **changes)
     # On two devices, what is more.
-    streamed, others, streaming = trained(cohort, FITS[:2], 2, data__residency="stream", **changes)
+    if budget:
+        monkeypatch.setattr(memory, "allowance", lambda *_: 2 * cohort.store.nbytes - 1)
+    streamed, others, streaming = trained(
+        cohort, FITS[:2], 2, data__residency="auto" if budget else "stream", **changes
+    )
     assert (pool.streams, streaming.streams) == (False, True)
     for one, other in zip(records, streamed, strict=True):
         assert other.training_loss == pytest.approx(one.training_loss, rel=1e-4)

@@ -19,6 +19,7 @@ import nachos_jax
 from nachos_jax.cli.main import main
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import nifti, resampling
+from nachos_jax.data.mask_inputs import Sought, found
 from nachos_jax.metrics import overlap
 from nachos_jax.protocol.deploy import deploy
 from nachos_jax.protocol.model.deployed import DeployedModel
@@ -311,6 +312,18 @@ def test_files_of_channels_are_one_case_and_a_second_run_clears_the_first(made: 
     assert predicted(*words, f"--input={images / 'liver_001_0000.nii.gz'}")[0] == 0
     assert {path.name for path in output.iterdir()} == {"liver_001.nii.gz", "volumes.csv"}
     assert (output / "liver_001.nii.gz").read_bytes() == first
+
+
+def test_colour_images_with_numbers_are_a_case_each(tmp_path: Path):
+    """Files ID_0000 and so on are channels of one case only where each holds one of them."""
+    draw, sought = np.random.default_rng(0), Sought(2, 3, {})
+    for name, sides in (("colour", (9, 8, 3)), ("gray", (9, 8))):
+        (tmp_path / name).mkdir()
+        for number in range(3):
+            image = Image.fromarray(draw.integers(0, 255, sides, np.uint8))
+            image.save(tmp_path / name / f"scan_{number:04d}.png")
+    names = {name: [one.name for one in found([tmp_path / name], sought)] for name in ("colour", "gray")}
+    assert names == {"colour": ["scan_0000", "scan_0001", "scan_0002"], "gray": ["scan"]}
 
 
 def test_a_damaged_model_is_refused(made: Any, tmp_path: Path):

@@ -100,7 +100,8 @@ def test_masks_are_measured_on_the_grid_that_they_came_with(monkeypatch: pytest.
         for row, pair in enumerate(masks.pairs())
     ]
     whole = masks.cohort(masks.Rules(spacing="median"), given)
-    monkeypatch.setattr(tested_masks, "masks", lambda of, _: of.cohort.store.mask)
+    monkeypatch.setattr(tested_masks, "of_fit", lambda *_: None)
+    monkeypatch.setattr(tested_masks, "masks_of_store", lambda store, _: store.mask)
     of: Any = SimpleNamespace(cohort=whole)
     done: Any = SimpleNamespace(status="done")
     found = tested_masks.measured(of, done, range(masks.CASES))
@@ -163,7 +164,7 @@ def test_worst_middle_and_best_case_are_shown_with_their_masks(cohort: Cohort, r
     item = index["items"][-1]
     record = opened.store.fit(item["fit"])
     assert record is not None
-    mask = tested_masks.masks(opened, record)(rows[item["case"]])
+    mask = tested_masks.masks(opened.cohort.store, tested_masks.of_fit(opened, record))(rows[item["case"]])
     assert isinstance(cohort.store, Ragged)
     assert mask.shape == tuple(cohort.store.sides[rows[item["case"]]])
     assert set(np.unique(mask)) <= {0, 1, 2}

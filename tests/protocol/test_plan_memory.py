@@ -104,6 +104,31 @@ def test_lanes_in_step_follow_from_what_the_network_is_given():
     assert in_step[0] != in_step[1]
 
 
+@pytest.mark.parametrize("kind", ["classes", "masks"])
+def test_lanes_and_cases_take_what_the_compiler_says_that_they_take(kind, monkeypatch):
+    """What is foretold from shapes, against XLA's own account of the arguments of the compiled epoch."""
+    changes = {"engine__lanes": 2, "engine__packing": "map"}
+    if kind == "masks":
+        run, cohort = checked(masks.config(**changes)), masks.cohort()
+    else:
+        run, cohort = tiny.run_config(**changes), tiny.cohort()
+    told = []
+
+    def account(compiled: Any) -> int:
+        told.append(compiled.memory_analysis().argument_size_in_bytes)
+        return program.program_bytes(compiled)
+
+    monkeypatch.setattr("nachos_jax.engine.resident.program_bytes", account)
+    pool = LanePool(cohort, tiny.folds(cohort), run, devices=jax.devices()[:1])
+    bucket = plan_fits.bucket_for(run, plan_fits.drawn_trials(run)[0])
+    pool.weigh(bucket)
+    state = 2 * plan_memory.network(run, bucket, cohort).state
+    cases = plan_memory.cases_memory(run, cohort, GIGABYTE).nbytes
+    # What a lane is told (rows, settings, random keys) comes on top.
+    assert cases == pytest.approx(pool._compiler._source.nbytes, abs=len(cohort.table))
+    assert state + cases <= told[0] <= 1.05 * (state + cases) + 2 * 20 * len(cohort.table)
+
+
 def opened(tmp_path, **changes: Any) -> Run:
     return open_run(tiny.run_config(**changes), str(tmp_path / "run"), "evaluate", tiny.cohort())
 

@@ -18,8 +18,8 @@ from nachos_jax.records.store import RunDirectory
 from nachos_jax.search import registry as searchers
 from nachos_jax.splits.folds import Folds
 
-Test = Callable[[Study, FitRecord], None]
-"""(study, its refit) -> commits what the refit predicts of the outer fold."""
+Test = Callable[[Study, Outcome, list[FitRecord]], None]
+"""(study, its outcome, records of its refits and judges) -> commits what is predicted of the outer fold."""
 
 
 class Protocol(ABC):
@@ -115,7 +115,8 @@ class _Nested(Protocol):
 
     def after(self, study: Study) -> list[tuple[int, ...]]:
         assert study.outer is not None
-        return [(study.outer,)]
+        judges = [study.left_out(v) for v in study.inner] if study.run.largest_component else []
+        return [(study.outer,)] * study.run.ensemble + judges
 
     def done(self, store: RunDirectory, studies: Sequence[Study]) -> set[int | None]:
         tests: dict[int | None, str] = {test.outer_fold: test.fit for test in store.tests()}
@@ -125,7 +126,7 @@ class _Nested(Protocol):
     def ending(self, done: set[int | None], test: Test) -> Ending:
         return Ending(
             fits=refits,
-            finish=lambda study, _, records: test(study, records[0]),
+            finish=test,
             finished=lambda study: study.outer in done,
         )
 
@@ -198,8 +199,8 @@ class _Flat(Protocol):
 
 
 def refits(study: Study, outcome: Outcome) -> list[Fit]:
-    """The one fit on everything but the outer fold, for n* epochs."""
-    return [study.refit(outcome.trials[outcome.selected], outcome.epochs)]
+    """The one fit on everything but the outer fold, for n* epochs; what a final mask needs beside it."""
+    return [*study.refits(outcome), *study.judges(outcome)]
 
 
 PROTOCOLS: dict[str, Protocol] = {"nested": _Nested(), "flat": _Flat()}

@@ -55,16 +55,21 @@ def select(scores: Sequence[TrialScore], rule: str = "best") -> int | None:
             the one with fewest parameters, then fewest epochs, then the order of "best"
             (Breiman et al. 1984; Hastie, Tibshirani and Friedman 2009, 7.10).
     """
-    done = [number for number, score in enumerate(scores) if score.status == "done"]
-    if not done:
+    order = ranked(scores)
+    if not order:
         return None
-    ranked = sorted(done, key=lambda number: _rank(scores[number], number))
     if rule == "best":
-        return ranked[0]
-    top = scores[ranked[0]]
+        return order[0]
+    top = scores[order[0]]
     floor = _number(top.score) - _number(top.spread) / math.sqrt(max(len(top.by_fold), 1))
-    near = [number for number in ranked if _number(scores[number].score) >= floor]
+    near = [number for number in order if _number(scores[number].score) >= floor]
     return min(near, key=lambda n: (scores[n].parameters, scores[n].epochs, _rank(scores[n], n)))
+
+
+def ranked(scores: Sequence[TrialScore]) -> list[int]:
+    """Numbers of the trials that were trained in full, the best first by the order of rule "best"."""
+    done = [number for number, score in enumerate(scores) if score.status == "done"]
+    return sorted(done, key=lambda number: _rank(scores[number], number))
 
 
 def _rank(score: TrialScore, number: int) -> tuple[float, float, int, int]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.types import EpochLimit, Fit, Trial, TrialScore
-from nachos_jax.protocol.design.selection import select
+from nachos_jax.protocol.design.selection import ranked, select
 from nachos_jax.records.schema import FitRecord, Outcome
 from nachos_jax.search import registry as searchers
 
@@ -50,6 +50,30 @@ class Study:
         """The fit on all cases but the outer fold's, for exactly n* epochs."""
         left_out = () if self.outer is None else (self.outer,)
         return self.fit(trial, left_out, EpochLimit(epochs))
+
+    def together(self, outcome: Outcome) -> list[int]:
+        """Numbers of the trials that make the final mask: the selected one, then the best of the others."""
+        others = [number for number in ranked(outcome.scores) if number != outcome.selected]
+        return [outcome.selected, *others][: self.run.ensemble]
+
+    def refits(self, outcome: Outcome) -> list[Fit]:
+        """The refits of those trials, each for its own n* epochs, that of the selected one first."""
+        return [
+            self.refit(outcome.trials[number], outcome.scores[number].epochs or outcome.epochs)
+            for number in self.together(outcome)
+        ]
+
+    def judges(self, outcome: Outcome) -> list[Fit]:
+        """Fits of the selected trial whose masks of inner folds tell what the final mask is to keep.
+
+        Each leaves out the outer fold, and the inner one that alone it is asked about, and runs n* epochs.
+        Nothing where no study chooses that.
+        """
+        if not self.run.largest_component:
+            return []
+        trial, limit = outcome.trials[outcome.selected], EpochLimit(outcome.epochs)
+        fits = ((self.fit(trial, self.left_out(v), limit), v) for v in self.inner)
+        return [fit if self.outer is None else replace(fit, asked=(v,)) for fit, v in fits]
 
     def conclude(
         self, trials: Sequence[Trial], scores: Sequence[TrialScore], fits: Sequence[tuple[str, ...]]

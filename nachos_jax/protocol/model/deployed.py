@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from nachos_jax.protocol.model import description as description_file
 from nachos_jax.protocol.model import mask_arrays, mask_facts, networks, shipped
 from nachos_jax.protocol.model.export import FORMAT, NAME
 from nachos_jax.protocol.model.networks import Architecture, Predicted, Weights
-from nachos_jax.protocol.model.segmenter import Segmenter, segmenter
+from nachos_jax.protocol.model.segmenter import Segmenter, segmenter, together
 from nachos_jax.records import seal
 from nachos_jax.records.decode import parse
 
@@ -329,9 +329,12 @@ def _networks(folder: Path, description: Mapping[str, Any]) -> Iterator[Network]
 def _segmenter(folder: Path, description: Mapping[str, Any]) -> Segmenter:
     files = dict(_files(folder, description))
     with _built(folder, description, ", ".join(files)):
-        members = [load_arrays(data) for data in files.values()]
-        hparams, precision = description["hparams"], description["precision"]
-        return segmenter(hparams, predicted(description), precision, members)
+        of, precision = predicted(description), description["precision"]
+        each = zip(mask_facts.configurations(description), files.values(), strict=True)
+        return together(
+            segmenter(hparams, replace(of, shape=(*patch, of.shape[-1])), precision, [load_arrays(data)])
+            for (hparams, patch), data in each
+        )
 
 
 def _files(folder: Path, description: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:

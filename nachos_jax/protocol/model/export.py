@@ -14,6 +14,7 @@ from nachos_jax.protocol.model import coefficients, decision, mask_facts, shippe
 from nachos_jax.protocol.run import environment
 from nachos_jax.protocol.run.opening import Run
 from nachos_jax.records import seal
+from nachos_jax.records.mask_choice import MaskChoice
 from nachos_jax.records.schema import FitRecord, Outcome
 from nachos_jax.records.store import RunDirectory, dump, write_atomic
 from nachos_jax.tasks import registry as tasks
@@ -23,8 +24,22 @@ from nachos_jax.tasks.normalisation import words
 FORMAT, NAME = 1, "model.json"
 
 
-def write(run: Run, outcome: Outcome, records: Sequence[FitRecord], folder: Path) -> None:
-    """Writes weights first and model.json last: a folder with a model.json is whole."""
+def write(
+    run: Run,
+    outcome: Outcome,
+    records: Sequence[FitRecord],
+    folder: Path,
+    final: MaskChoice | None = None,
+) -> None:
+    """Writes weights first and model.json last: a folder with a model.json is whole.
+
+    Args:
+        run: the run.
+        outcome: the end of the study of deployment.
+        records: of its networks, those of the selected configuration first.
+        folder: where to.
+        final: what the study chose of final masks, where it did.
+    """
     names = []
     for number, record in enumerate(records):
         names.append(f"weights_{number:02d}.safetensors")
@@ -39,12 +54,16 @@ def write(run: Run, outcome: Outcome, records: Sequence[FitRecord], folder: Path
             text = coefficients.of_columns(load(weights), columns, classes)
             write_atomic(folder / f"coefficients_{number:02d}.csv", text.encode())
     backbone = shipped.write(run, folder)
-    text = dump({**_description(run, outcome, records, names), **backbone, seal.KEY: seal.BLANK})
+    text = dump({**_description(run, outcome, records, names, final), **backbone, seal.KEY: seal.BLANK})
     write_atomic(folder / NAME, seal.fill(text, NAME))
 
 
 def _description(
-    run: Run, outcome: Outcome, records: Sequence[FitRecord], weights: Sequence[str]
+    run: Run,
+    outcome: Outcome,
+    records: Sequence[FitRecord],
+    weights: Sequence[str],
+    final: MaskChoice | None,
 ) -> dict[str, Any]:
     cohort = run.cohort.prepared(records[0].hparams)
     table, store, preparation = cohort.table, cohort.store, cohort.preparation
@@ -73,7 +92,7 @@ def _description(
             "note": "the score that chose this model; it is too good to be reported",
         },
         "decision": decision.chosen(run, outcome),
-        **mask_facts.of(run, records[0].hparams),
+        **mask_facts.of(run, records, final),
         "estimate": _estimate_sentence(run),
         "versions": environment.versions(),
     }

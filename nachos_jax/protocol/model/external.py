@@ -9,10 +9,13 @@ from safetensors.numpy import load
 
 from nachos_jax.core.types import digest
 from nachos_jax.data.table import Cohort
+from nachos_jax.metrics.components import Largest
 from nachos_jax.models import joined
 from nachos_jax.models import registry as models
 from nachos_jax.protocol.model import external_baselines, networks, tested_masks
 from nachos_jax.protocol.model.networks import Architecture, Predicted, Weights
+from nachos_jax.protocol.model.segmenter import together
+from nachos_jax.protocol.model.tested_masks import WHOLE
 from nachos_jax.protocol.run.opening import Run
 from nachos_jax.records.external import ExternalTest
 from nachos_jax.records.schema import FitRecord
@@ -38,8 +41,13 @@ def test_folds(run: Run) -> None:
             run.store.commit_external_test(name, _tested(run, run.cohort.outside, name, [record]))
 
 
-def test_deployed(run: Run, records: Sequence[FitRecord]) -> None:
+def test_deployed(run: Run, records: Sequence[FitRecord], kept: Largest = WHOLE) -> None:
     """Tests the external cases with a deployed model, unless this very model has met them.
+
+    Args:
+        run: the run.
+        records: the networks of the model.
+        kept: the components that stay of its masks.
 
     Raises:
         UsageError: as `test_folds`.
@@ -48,12 +56,16 @@ def test_deployed(run: Run, records: Sequence[FitRecord]) -> None:
         return
     name = f"model_{digest([record.fit for record in records])}"
     if not run.store.external_path(name).exists():
-        run.store.commit_external_test(name, _tested(run, run.cohort.outside, "deploy", records))
+        run.store.commit_external_test(name, _tested(run, run.cohort.outside, "deploy", records, kept))
 
 
-def _tested(run: Run, outside: Cohort, model: str, records: Sequence[FitRecord]) -> ExternalTest:
-    found = _of_masks if tasks.of(run.config.task).masks else _of_numbers
-    arrays = found(run, outside, records)
+def _tested(
+    run: Run, outside: Cohort, model: str, records: Sequence[FitRecord], kept: Largest = WHOLE
+) -> ExternalTest:
+    if tasks.of(run.config.task).masks:
+        arrays = _of_masks(run, outside, records, kept)
+    else:
+        arrays = _of_numbers(run, outside, records)
     return ExternalTest(model, tuple(record.fit for record in records), outside.hash, arrays)
 
 
@@ -64,11 +76,16 @@ def _of_numbers(run: Run, outside: Cohort, records: Sequence[FitRecord]) -> Mapp
     return _mean(each)
 
 
-def _of_masks(run: Run, outside: Cohort, records: Sequence[FitRecord]) -> Mapping[str, np.ndarray]:
+def _of_masks(
+    run: Run, outside: Cohort, records: Sequence[FitRecord], kept: Largest
+) -> Mapping[str, np.ndarray]:
     """What an outer test has of masks; several networks give one mask, seen in windows that overlap."""
-    task, done = tasks.of(run.config.task), all(record.status == "done" for record in records)
-    mask_of = tested_masks.masks_of(outside.store, tested_masks.of_fits(run, records)) if done else None
-    further = tested_masks.compared(outside, range(len(outside.table)), mask_of)
+    task, mask_of = tasks.of(run.config.task), None
+    if all(record.status == "done" for record in records):
+        whole = together(tested_masks.of_fit(run, record) for record in records)
+        mask_of = tested_masks.masks(outside.store, whole)
+    rows = range(len(outside.table))
+    further = tested_masks.named(*tested_masks.against_truth(outside, mask_of, rows, kept))
     if len(records) > 1:
         return {"reference": outside.targets.values, "volumes": further["window_volumes"], **further}
     return {**task.tested(_seen(run, outside, records[0]), outside.targets).arrays, **further}
@@ -107,8 +124,8 @@ def _seen(run: Run, outside: Cohort, record: FitRecord) -> np.ndarray:
 def _network(run: Run, record: FitRecord) -> tuple[Architecture, Weights]:
     """The network of a fit, and its weights."""
     if tasks.of(run.config.task).masks:
-        found = tested_masks.of_fits(run, [record])
-        return found.of, found.members[0]
+        alone = tested_masks.of_fit(run, record).members[0]
+        return alone.of, alone.weights
     told = Predicted(run.config.task, run.cohort.targets.names, run.cohort.shape)
     beside = {**run.config.tuned, **joined.told(run.cohort.joined)}
     of = networks.architecture(record.hparams, told, run.config.precision, beside)

@@ -90,12 +90,14 @@ def segmented(
 def _mask(
     of: Segmenter, description: Mapping[str, Any], volume: Volume, canvas: tuple[int, int, int]
 ) -> np.ndarray:
-    """[D, H, W] uint8 on the grid of the case, which is brought to the spacing of training and back."""
-    spacing = _spacing(description)
+    """[D, H, W] uint8 on the grid of the case, which is brought to the spacing of training and back; of some
+    classes the largest component alone, where the model was exported so.
+    """
+    spacing, kept = _spacing(description), mask_facts.largest(description)
     if spacing is None:
-        return of.mask(volume, canvas)
+        return kept.of(of.mask(volume, canvas))
     found = of.mask(resampling.resampled(volume, spacing), canvas)
-    return resampling.restored(found, volume.labels.shape, spacing, volume.spacing)
+    return kept.of(resampling.restored(found, volume.labels.shape, spacing, volume.spacing))
 
 
 def _sides(description: Mapping[str, Any], case: MaskInput) -> tuple[int, ...]:

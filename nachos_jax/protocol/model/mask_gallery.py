@@ -19,7 +19,7 @@ from nachos_jax.metrics import overlap
 from nachos_jax.protocol.model.gallery_files import FOLDER, INDEX, known, written
 from nachos_jax.protocol.model.mask_pictures import picture
 from nachos_jax.protocol.model.refits import refit_of
-from nachos_jax.protocol.model.tested_masks import masks
+from nachos_jax.protocol.model.tested_masks import masks_of_store, of_fit
 from nachos_jax.protocol.run.opening import Run
 from nachos_jax.records import own
 from nachos_jax.records.store import dump, write_atomic
@@ -107,5 +107,5 @@ def _facts(run: Run, case: Shown) -> dict[str, Any]:
 def _drawn(run: Run, case: Shown) -> bytes:
     store = run.cohort.store
     assert isinstance(store, Ragged)
-    predicted = masks(run, refit_of(run, case))(case.row)
+    predicted = masks_of_store(run.cohort.store, of_fit(run, refit_of(run, case)))(case.row)
     return picture(store.one(case.row), store.mask(case.row), predicted, store.spacing[case.row].tolist())

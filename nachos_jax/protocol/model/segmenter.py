@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,26 +26,38 @@ _FLIPS = ("segmentation.flip_depth", "flip_vertical", "flip_horizontal")
 
 
 @dataclass(frozen=True)
-class Segmenter:
-    """Networks of one architecture that give masks together.
+class Member:
+    """One of the networks that give masks together.
 
     Attributes:
-        of: what their weights fill.
-        members: the weights of each.
+        of: what its weights fill.
+        weights: the weights.
         mirrored: axes of (D, H, W) along which windows are mirrored; what is seen is the mean over them.
     """
 
     of: Architecture
-    members: tuple[Weights, ...]
+    weights: Weights
     mirrored: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Segmenter:
+    """Networks that give masks together, of one architecture or several.
+
+    Attributes:
+        members: the networks, at least one.
+    """
+
+    members: tuple[Member, ...]
 
     def mirror(self, wanted: bool) -> Segmenter:
         """The same, or one that mirrors nothing, which takes a half, a quarter or an eighth of the time."""
-        return self if wanted else replace(self, mirrored=())
+        return self if wanted else Segmenter(tuple(replace(one, mirrored=()) for one in self.members))
 
     def canvas(self, sides: Sequence[Sequence[int]]) -> tuple[int, int, int]:
         """(D, H, W) that hold cases of these sides and a patch: masks on one canvas are compiled for once."""
-        depth, height, width = np.max([*sides, self.of.predicted.shape[:-1]], axis=0).tolist()
+        patches = [member.of.predicted.shape[:-1] for member in self.members]
+        depth, height, width = np.max([*sides, *patches], axis=0).tolist()
         return depth, height, width
 
     def mask(self, volume: Volume, canvas: tuple[int, int, int] | None = None) -> np.ndarray:
@@ -63,11 +76,9 @@ class Segmenter:
 
     def _probabilities(self, volume: Volume, canvas: tuple[int, int, int] | None) -> jax.Array:
         canvas = canvas or self.canvas([volume.image.shape[:-1]])
-        make, alone = _compiled(self.of, canvas, self.mirrored), _alone(volume, int(np.prod(canvas)))
-        total = make(self.members[0], alone)
-        for member in self.members[1:]:
-            total = total + make(member, alone)
-        return total / len(self.members)
+        alone = _alone(volume, int(np.prod(canvas)))
+        found = (_compiled(one.of, canvas, one.mirrored)(one.weights, alone) for one in self.members)
+        return functools.reduce(operator.add, found) / len(self.members)
 
 
 def segmenter(
@@ -97,8 +108,14 @@ def segmenter(
         if not row.static
     }
     found = [networks.weights(of, arrays) for arrays in members]
-    told = tuple(one._replace(told=one.told._replace(traced=traced)) for one in found)
-    return Segmenter(of, told, mirrored(hparams, predicted.shape))
+    told = [one._replace(told=one.told._replace(traced=traced)) for one in found]
+    axes = mirrored(hparams, predicted.shape)
+    return Segmenter(tuple(Member(of, weights, axes) for weights in told))
+
+
+def together(of: Iterable[Segmenter]) -> Segmenter:
+    """One of all their networks."""
+    return Segmenter(tuple(member for one in of for member in one.members))
 
 
 def mirrored(hparams: HParams, patch: Sequence[int]) -> tuple[int, ...]:

@@ -123,7 +123,7 @@ def count(run: RunConfig, folds: Folds, outer: Sequence[int], trials: int) -> Fi
         pairs=len(set(pairs)),
         refits=sum(len(protocol.after(study)) for study in studies),
         deploy_search=trials * folds.count,
-        deploy_networks=folds.count if run.members == "folds" else 1,
+        deploy_networks=len(networks(protocol.deployment(folds, "", run))),
     )
 
 
@@ -177,11 +177,16 @@ def work(
     chains = []
     for study in studies:
         chain = [[search_fit(study, number, v) for number in part for v in study.inner] for part in parts]
-        chain.append([add(left_out, left_out, buckets[0], ending) for left_out in last(study)])
+        after = enumerate(last(study))
+        chain.append([add((left_out, place), left_out, buckets[0], ending) for place, left_out in after])
         chains.append(chain)
     return Work(jobs, chains)
 
 
 def networks(study: Study) -> list[tuple[int, ...]]:
-    """The folds that each network of the deployment leaves out."""
-    return [(v,) for v in study.inner] if study.run.members == "folds" else [()]
+    """The folds that each network of the deployment leaves out, and the fits that judge its masks."""
+    fold_models = [(v,) for v in study.inner]
+    of_one = fold_models if study.run.members == "folds" else [()]
+    # The fold models of the selected configuration judge, too.
+    judges = fold_models if study.run.largest_component and of_one != fold_models else []
+    return of_one * study.run.ensemble + judges

@@ -53,10 +53,32 @@ def check_config(run: RunConfig) -> None:
             f"config.search.metric = {name!r}: must be one of {known} (config.task.name = {run.task!r}), or "
             f"'' for {task.headline}."
         )
+    _final_masks(run)
     embedding.check(run)
     decisions.parse_rule(run.report.threshold)
     audit.check_names(run.data.allow)
     protocols.of(run).check(run)
+
+
+def _final_masks(run: RunConfig) -> None:
+    asked = f"config.task.ensemble = {run.ensemble}" if run.ensemble > 1 else ""
+    asked = asked or ("config.task.largest_component = True" if run.largest_component else "")
+    if not asked:
+        return
+    if not tasks.of(run.task).masks:
+        raise UsageError(f"{asked} is of masks: leave it out (config.task.name = {run.task!r}).")
+    if run.protocol == "flat":
+        raise UsageError(
+            f"{asked}: the flat protocol refits nothing that could make a final mask; set config.protocol = "
+            "'nested'."
+        )
+    if run.ensemble > 1 and run.search.policy != "full":
+        raise UsageError(
+            f"{asked} needs trials that are trained in full, and config.search.policy = "
+            f"{run.search.policy!r} gives trials up: set it to 'full'."
+        )
+    if run.ensemble > run.search.trials:
+        raise UsageError(f"{asked}: a study has {run.search.trials} trials (config.search.trials).")
 
 
 def check(run: RunConfig, cohort: Cohort, folds: Folds, begun: bool = False) -> list[str]:

@@ -13,6 +13,7 @@ from nachos_jax.config.parsing import report
 from nachos_jax.config.run_config import ReportConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Trial, TrialScore
+from nachos_jax.records.mask_choice import MaskChoice
 from nachos_jax.records.readable import no_run
 from nachos_jax.records.schema import FitRecord, Outcome, OuterTest
 from nachos_jax.records.store import RunDirectory
@@ -49,6 +50,7 @@ class Evidence:
             both, at the best epoch of v (logits [n, C] of a classification); nothing of a run that kept none.
         search: the finished search of the flat protocol; None otherwise.
         external: the cases that were kept out of everything, with their tests; None of a run without.
+        final: what each study chose of its final masks, likewise; nothing of a run that chose nothing.
         sealed: whether every record carries a digest.
     """
 
@@ -66,6 +68,7 @@ class Evidence:
     inner: Mapping[int, Mapping[int, np.ndarray]] = field(default_factory=dict)
     search: FlatSearch | None = None
     external: External | None = None
+    final: Mapping[int | None, MaskChoice] = field(default_factory=dict)
     sealed: bool = True
 
     @property
@@ -243,6 +246,7 @@ def read(directory: RunDirectory) -> Evidence:
         settings=_settings(directory),
         groups=cases.groups(directory),
         units=directory.units() or (),
+        final={fold: choice for fold in studies if (choice := directory.mask_choice(fold))},
         sealed=directory.sealed,
     )
     evidence = protocol.completed(evidence, directory)

@@ -17,9 +17,17 @@ from nachos_jax.report.words.format import MISSING, number
 from nachos_jax.statistics.folds import summary as over_folds
 from nachos_jax.statistics.intervals import corrected_t
 
-BOUNDS = {"hd95": NOT_NEGATIVE}
+BOUNDS = {"hd95": NOT_NEGATIVE, "final_hd95": NOT_NEGATIVE}
 """Of what is no share."""
-FURTHER = {"iou": "IoU", "window_dice": "Dice, overlapping", "hd95": "HD95, mm", "nsd": "NSD at 1 mm"}
+FURTHER = {
+    "iou": "IoU",
+    "window_dice": "Dice, overlapping",
+    "hd95": "HD95, mm",
+    "nsd": "NSD at 1 mm",
+    "final_dice": "Dice, final",
+    "final_hd95": "HD95, final, mm",
+    "final_nsd": "NSD, final",
+}
 """Columns of the table, where they are known."""
 NO_REFIT = "the refit met NaN and predicted nothing"
 
@@ -55,13 +63,17 @@ def _of_masks(evidence: Evidence) -> dict[str, dict[int, np.ndarray]]:
     tests = evidence.tests
     if not tests or not all("hd95" in test.arrays for test in tests.values()):
         return {}
-    shape = (-1, len(evidence.classes))
-    windows = {fold: test.arrays["window_volumes"].reshape(*shape, 3) for fold, test in tests.items()}
-    found = {"window_dice": {fold: overlap.dice(made) for fold, made in windows.items()}}
-    return found | {
-        key: {fold: test.arrays[key].reshape(shape) for fold, test in tests.items()}
-        for key in ("hd95", "nsd")
-    }
+    shape, found = (-1, len(evidence.classes)), {}
+    for volumes, prefix in (("window_volumes", ""), ("final_volumes", "final_")):
+        if not all(volumes in test.arrays for test in tests.values()):
+            continue
+        windows = {fold: test.arrays[volumes].reshape(*shape, 3) for fold, test in tests.items()}
+        found[prefix + "dice" if prefix else "window_dice"] = {
+            fold: overlap.dice(made) for fold, made in windows.items()
+        }
+        for key in (f"{prefix}hd95", f"{prefix}nsd"):
+            found[key] = {fold: test.arrays[key].reshape(shape) for fold, test in tests.items()}
+    return found
 
 
 def _over_folds(evidence: Evidence, key: str, of: Mapping[int, np.ndarray], column: int) -> dict[str, Any]:
@@ -118,8 +130,11 @@ def grid(summary: Mapping[str, Any]) -> Grid | None:
 def _told_of_masks(further: Sequence[str]) -> str:
     if "hd95" not in further:
         return ""
+    last = "The last three means are"
+    if "final_hd95" in further:
+        last = "The means that follow IoU are of the selected trial alone and, last, of the final masks, all"
     return (
-        " The last three means are of masks made in windows that overlap; Hausdorff distance at 95 % and "
+        f" {last} of masks made in windows that overlap; Hausdorff distance at 95 % and "
         "normalised surface distance are in mm, or voxels where the spacing is not known; one empty mask of "
         "two counts as the diagonal of the case and as 0."
     )

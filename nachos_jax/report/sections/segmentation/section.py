@@ -14,7 +14,7 @@ from nachos_jax.report.figures.rows import Row, ends, forest
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.sections.section import Parts, Section, Summary, Tables, Words
-from nachos_jax.report.sections.segmentation import classes
+from nachos_jax.report.sections.segmentation import classes, final
 from nachos_jax.report.sections.segmentation.figures import cases_by_class, dice_against_volume
 
 HARD = 5
@@ -77,6 +77,7 @@ class _Segmentation(Section):
             **super().numbers(evidence, estimates),
             "per_class": classes.numbers(evidence, estimates),
             "hardest": _hardest(estimates),
+            **_final(evidence),
         }
 
     def extent(self, summary: Summary) -> str:
@@ -111,6 +112,7 @@ class _Segmentation(Section):
 
     def parts(self, summary: Summary) -> Parts:
         context = {"classes": classes.grid(summary), "hardest": summary["hardest"]}
+        context["final"] = final.grid(summary)
         return Parts("segmentation/page.html.j2", context)
 
     def drawn(self, evidence: Evidence, estimates: Estimates, summary: Summary) -> Sequence[Figure | None]:
@@ -130,8 +132,13 @@ class _Segmentation(Section):
         ]
 
     def tables(self, summary: Summary) -> Tables:
-        found = classes.grid(summary)
-        return Tables({"Classes": [found]} if found else {})
+        found = {"Classes": classes.grid(summary), "Final masks": final.grid(summary)}
+        return Tables({title: [grid] for title, grid in found.items() if grid})
+
+
+def _final(evidence: Evidence) -> dict[str, Any]:
+    found = final.numbers(evidence)
+    return {"final_masks": found} if found else {}
 
 
 def _hardest(estimates: Estimates) -> list[dict[str, Any]]:
