@@ -41,7 +41,7 @@ def test_folds(run: Run) -> None:
             run.store.commit_external_test(name, _tested(run, run.cohort.outside, name, [record]))
 
 
-def test_deployed(run: Run, records: Sequence[FitRecord], kept: Largest = WHOLE) -> None:
+def test_deployed(run: Run, records: Sequence[FitRecord], kept: Largest) -> None:
     """Tests the external cases with a deployed model, unless this very model has met them.
 
     Args:
