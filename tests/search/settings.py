@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nachos_jax.core import space
-from nachos_jax.core.hparams import Hyperparameter, by_name, whole_table
+from nachos_jax.core.hparams import PREPARATION, Hyperparameter, by_name, of_config, whole_table
 from nachos_jax.core.types import Trial
 from nachos_jax.search.searcher import Heard, Proposal, SearchSetting
 from nachos_jax.tasks.classification import TASK as CLASSIFICATION
 
-TABLE = whole_table(
+PREPARED = {row.name: row.default for row in PREPARATION if row.default is not None}
+_WHOLE = whole_table(
     CLASSIFICATION.hyperparameters,
     (
         Hyperparameter("architecture", "choice", choices=("cnn", "resnet"), static=True),
@@ -19,7 +20,10 @@ TABLE = whole_table(
         Hyperparameter("resnet.depth", "choice", choices=(18, 34), when=("architecture", ("resnet",))),
     ),
 )
+TABLE = of_config(_WHOLE, PREPARED)
 DEFAULTS = dict.fromkeys((row.name for row in TABLE), 0.0) | {
+    **PREPARED,
+    "normalisation": "training",
     "batch_size": 64,
     "optimizer": "sgd",
     "learning_rate": 0.02,
