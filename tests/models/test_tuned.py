@@ -11,9 +11,9 @@ from nachos_jax.models.tuned import ACTIVATIONS, PIXELS, Part, layout
 from nachos_jax.models.zoo import registry
 from nachos_jax.models.zoo.place import noted
 
-SIDE = 64
+SIDE = 80
 FAMILIES = ("resnet18", "efficientnet_b0", "efficientnet_lite0", "vit_small_patch16", "convnext_tiny")
-FAMILIES += ("densenet121", "mobilenet_v3_large", "vgg16")
+FAMILIES += ("densenet121", "mobilenet_v3_large", "vgg16", "efficientnet_v2_s", "inception_v3", "xception")
 
 
 @pytest.mark.parametrize("name", FAMILIES)

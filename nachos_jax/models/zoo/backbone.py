@@ -18,7 +18,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.data.augment import augment_each
 from nachos_jax.data.preparation import prepare
 from nachos_jax.models.convolution import default_lowering
-from nachos_jax.models.zoo import files, matching, registry
+from nachos_jax.models.zoo import files, matching, published, registry
 from nachos_jax.models.zoo.network import ALL, Network, Stage
 from nachos_jax.models.zoo.place import Place, noted, reading
 from nachos_jax.models.zoo.view import View
@@ -160,7 +160,8 @@ def load(config: BackboneConfig, height: int = 0, width: int = 0, inputs: str = 
         UsageError: no such network or layer, the weights cannot be read or do not fit, images too small.
     """
     network = registry.network(config.name)
-    contents = files.read(config.weights, network.source)
+    contents = files.read(config.weights, published.source(config.name, network.source))
+    published.check(config.name, contents)
     matched = matching.match(network, contents)
     told = {
         "weights": contents.path.name,

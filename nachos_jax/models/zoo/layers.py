@@ -18,19 +18,24 @@ SAME = -1
 """Padding that TensorFlow calls SAME: ceil(side / stride) outputs, the odd zero at the far end."""
 
 
+Window = int | tuple[int, int]
+"""Height and width of a window; one number for a square."""
+
+
 def conv(
-    w: Place, x: jax.Array, outputs: int, side: int, stride: int = 1, padding: int | None = None
+    w: Place, x: jax.Array, outputs: int, window: Window, stride: int = 1, padding: int | None = None
 ) -> jax.Array:
     """Convolution without bias, [B, H, W, C] -> [B, H', W', outputs]; padded by half the window."""
-    kernel = w.weights("weight", outputs, x.shape[-1], side, side).transpose(2, 3, 1, 0)
-    return convolve(x, kernel, (stride, stride), _edges(x, side, stride, padding), w.lowering)
+    sides = _sides(window)
+    kernel = w.weights("weight", outputs, x.shape[-1], *sides).transpose(2, 3, 1, 0)
+    return convolve(x, kernel, (stride, stride), _edges(x, sides, stride, padding), w.lowering)
 
 
 def biased_conv(
-    w: Place, x: jax.Array, outputs: int, side: int, stride: int = 1, padding: int | None = None
+    w: Place, x: jax.Array, outputs: int, window: Window, stride: int = 1, padding: int | None = None
 ) -> jax.Array:
     """As `conv`, with a bias."""
-    return conv(w, x, outputs, side, stride, padding) + w.weights("bias", outputs)[None, None, None]
+    return conv(w, x, outputs, window, stride, padding) + w.weights("bias", outputs)[None, None, None]
 
 
 def depthwise_conv(
@@ -38,7 +43,7 @@ def depthwise_conv(
 ) -> jax.Array:
     """Convolution of each channel by itself, without bias."""
     kernel = w.weights("weight", x.shape[-1], 1, side, side).transpose(2, 3, 1, 0)
-    return depthwise(x, kernel, (stride, stride), _edges(x, side, stride, padding), w.lowering)
+    return depthwise(x, kernel, (stride, stride), _edges(x, (side, side), stride, padding), w.lowering)
 
 
 def batch_norm(w: Place, x: jax.Array, epsilon: float = 1e-5) -> jax.Array:
@@ -89,9 +94,13 @@ def _of_batch(
     return now
 
 
-def _edges(x: jax.Array, side: int, stride: int, padding: int | None) -> list[tuple[int, int]]:
+def _sides(window: Window) -> tuple[int, int]:
+    return (window, window) if isinstance(window, int) else window
+
+
+def _edges(x: jax.Array, sides: tuple[int, int], stride: int, padding: int | None) -> list[tuple[int, int]]:
     if padding != SAME:
-        low = side // 2 if padding is None else padding
-        return [(low, low)] * 2
-    sums = [max((-(-n // stride) - 1) * stride + side - n, 0) for n in x.shape[1:3]]
+        return [(low, low) for low in ((side // 2 if padding is None else padding) for side in sides)]
+    lengths = zip(x.shape[1:3], sides, strict=True)
+    sums = [max((-(-n // stride) - 1) * stride + side - n, 0) for n, side in lengths]
     return [(total // 2, total - total // 2) for total in sums]

@@ -53,6 +53,7 @@ class Network:
         renames: from the names in files to those that the stages read, one for each library or port.
         multiple: of which the sides of an image must be multiples.
         source: where the field finds such weights, for people who look for the file.
+        least: pixels that a side of an image must have.
     """
 
     stages: tuple[tuple[str, Stage], ...]
@@ -61,6 +62,7 @@ class Network:
     renames: tuple[Rename, ...] = (as_it_is,)
     multiple: int = 1
     source: str = "torchvision, or timm on the Hugging Face hub"
+    least: int = 32
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -98,10 +100,10 @@ class Network:
 
     def check_size(self, height: int, width: int) -> None:
         """Raises UsageError where images of this size do not suit the network."""
-        if height % self.multiple or width % self.multiple or min(height, width) < 32:
+        if height % self.multiple or width % self.multiple or min(height, width) < self.least:
             size = self.expected.size
             raise UsageError(
-                f"images of {height} x {width} pixels: this backbone takes sides of at least 32"
+                f"images of {height} x {width} pixels: this backbone takes sides of at least {self.least}"
                 + (f" that are multiples of {self.multiple}" if self.multiple > 1 else "")
                 + f"; set config.data.height and config.data.width to 0 for its own {size} x {size}."
             )

@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.models.zoo import efficientnet, files, matching, registry
+from nachos_jax.models.zoo import efficientnet, files, matching, published, registry
 from nachos_jax.models.zoo.layers import batch_norm, conv
 from nachos_jax.models.zoo.network import Network
 
@@ -114,6 +114,25 @@ def test_a_missing_file_is_an_error_that_says_where_it_is_found(tmp_path: Path):
     (tmp_path / "x.h5").touch()
     with pytest.raises(UsageError, match=r"must end in .safetensors, .pth"):
         files.read(str(tmp_path / "x.h5"), "timm")
+
+
+def test_published_files_are_known_by_their_digits(tmp_path: Path):
+    told = "torchvision: inception_v3_google-0cc3c7bd.pth, SHA-256 0cc3c7bd..."
+    assert published.source("inception_v3", "torchvision") == told
+    assert published.source("xception", "timm") == "timm"
+    good = files.Contents(tmp_path / "resnet18-f37072fd.pth", "f37072fd" + 56 * "0", {})
+    published.check("resnet18", good)
+    published.check("resnet34", files.Contents(good.path, 64 * "0", {}))  # the name is not one of its own
+    with pytest.raises(UsageError, match="is not what was published under this name"):
+        published.check("resnet18", files.Contents(good.path, 64 * "0", {}))
+
+
+def test_the_auxiliary_classifier_of_inception_is_left_out():
+    network = registry.network("inception_v3")
+    found = matching._renamed(network, {"AuxLogits.fc.weight": np.ones(1), "fc.weight": np.ones(1)}, set())
+    assert set(found) == {"fc.weight"}
+    with pytest.raises(UsageError, match="sides of at least 75"):
+        network.check_size(64, 96)
 
 
 def test_an_unknown_network_is_refused_with_a_near_one():

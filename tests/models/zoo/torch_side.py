@@ -27,6 +27,9 @@ MAKERS: dict[str, Callable[[Any, Any, int], Any]] = {
     "efficientnet_lite0": lambda _, timm, __: timm.create_model("efficientnet_lite0"),
     "tf_efficientnet_b0": lambda _, timm, __: timm.create_model("tf_efficientnet_b0"),
     "tf_efficientnet_lite0": lambda _, timm, __: timm.create_model("tf_efficientnet_lite0"),
+    "efficientnet_v2_s": lambda tv, _, __: tv.efficientnet_v2_s(),
+    "inception_v3": lambda tv, _, __: tv.inception_v3(init_weights=False),
+    "xception": lambda _, timm, __: timm.create_model("legacy_xception"),
     "mobilenet_v3_large": lambda tv, _, __: tv.mobilenet_v3_large(),
     "densenet121": lambda tv, _, __: tv.densenet121(),
     "convnext_tiny": lambda tv, _, __: tv.convnext_tiny(),
@@ -57,6 +60,13 @@ def libraries() -> tuple[Any, Any]:
     return pytest.importorskip("torchvision.models", reason=reason), pytest.importorskip(
         "timm", reason=reason
     )
+
+
+def fitting(network: Network, *sides: int) -> tuple[int, int]:
+    """The nearest height and width that the network takes, of transformers at least three patches."""
+    least = max(network.least, 3 * network.multiple if network.multiple > 1 else 0)
+    height, width = (max(side, least) // network.multiple * network.multiple for side in sides)
+    return height, width
 
 
 def filled(name: str, network: Network, size: int) -> Any:
