@@ -153,3 +153,10 @@ def test_baselines_of_images_are_given_no_columns(tmp_path: Path):
     config = tiny.config(model__architecture="logistic", **dict.fromkeys(SPACE, ""))
     with pytest.raises(UsageError, match="logistic is given images or vectors, not both: name a backbone"):
         nachos_jax.evaluate(config, tmp_path / "run", joined.cohort())
+
+
+def test_images_with_columns_are_normalised_by_the_training_cases_alone(place: Path, capsys):
+    words = ["--config=csv", *DATA, "--config.data.height=20", "--config.data.width=24", "--workdir=run"]
+    assert nachos("evaluate", *words, "--config.data.normalisation=z_score") == 2
+    assert "columns of the table stand beside the images" in capsys.readouterr().err
+    assert not Path("run").exists()

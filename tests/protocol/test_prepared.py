@@ -157,6 +157,19 @@ def test_external_cases_are_prepared_and_normalised_alike(place: Path, finished:
     np.testing.assert_allclose(recorded.arrays["probabilities"], found, atol=1e-5)
 
 
+def test_a_second_table_is_prepared_in_each_way_like_the_first(place: Path) -> None:
+    header, *rows = (place / "cases.csv").read_text().splitlines()
+    for name, site in (("near", "here"), ("away", "far")):
+        own = [row for row in rows if row.endswith(f",{site}")]
+        (place / f"{name}.csv").write_text("\n".join([header, *own]) + "\n")
+    files = {"data__path": str(place / "near.csv"), "data__external_path": str(place / "away.csv")}
+    sites = embedding.load(checked(config(place))).prepared(BEST)
+    tables = embedding.load(checked(config(place, data__external=(), **files))).prepared(BEST)
+    assert tables.outside is not None
+    np.testing.assert_array_equal(dense(tables), dense(sites))
+    np.testing.assert_array_equal(dense(tables.outside), dense(sites.outside))
+
+
 def test_tables_and_checklists_say_how_cases_were_prepared(finished: Path) -> None:
     header, *rows = [line.split(",") for line in (finished / "trials.csv").read_text().splitlines()]
     shown = [[row[header.index(name)] for name in ("aspect", "clahe", "normalisation")] for row in rows]
