@@ -125,7 +125,7 @@ def test_lanes_and_cases_take_what_the_compiler_says_that_they_take(kind, monkey
     state = 2 * plan_memory.network(run, bucket, cohort).state
     cases = plan_memory.cases_memory(run, cohort, GIGABYTE).nbytes
     # What a lane is told (rows, settings, random keys) comes on top.
-    assert cases == pytest.approx(pool._compiler._source.nbytes, abs=len(cohort.table))
+    assert cases == pytest.approx(pool._compiler({})._source.nbytes, abs=len(cohort.table))
     assert state + cases <= told[0] <= 1.05 * (state + cases) + 2 * 20 * len(cohort.table)
 
 
