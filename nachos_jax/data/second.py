@@ -121,4 +121,5 @@ def _fitting(cohort: Cohort, inside: Cohort) -> Cohort:
     if images.dtype == dtype or not reading.fits(images.values, dtype):
         return cohort
     images = Dense(images.values.astype(dtype))
-    return replace(cohort, store=replace(cohort.store, images=images) if own.get(JOINED) else images)
+    store = replace(cohort.store, images=images) if isinstance(cohort.store, Joined) else images
+    return replace(cohort, store=store)

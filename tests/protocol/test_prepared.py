@@ -166,6 +166,7 @@ def test_a_second_table_is_prepared_in_each_way_like_the_first(place: Path) -> N
     sites = embedding.load(checked(config(place))).prepared(BEST)
     tables = embedding.load(checked(config(place, data__external=(), **files))).prepared(BEST)
     assert tables.outside is not None
+    assert sites.outside is not None
     np.testing.assert_array_equal(dense(tables), dense(sites))
     np.testing.assert_array_equal(dense(tables.outside), dense(sites.outside))
 
