@@ -226,6 +226,7 @@ def inputs(tmp_path: Path) -> Path:
 def test_inputs_are_files_folders_and_tables(inputs: Path):
     names, images = sources.read_inputs([inputs / "1.png", inputs / "sub"], GRAY)
     assert names == [str(inputs / "1.png"), str(inputs / "sub/2.png"), str(inputs / "sub/3.png")]
+    assert isinstance(images, np.ndarray)
     assert images.shape == (3, 4, 5, 1)
     assert images.dtype == np.uint8
     np.testing.assert_array_equal(images[0, ..., 0], np.asarray(Image.open(inputs / "1.png")))

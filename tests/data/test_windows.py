@@ -160,6 +160,7 @@ def test_frame_and_window_go_into_the_preparation_and_to_predictions(config: Mak
     rows = [int(Path(name).name[1]) for name in cohort.table.names]
     np.testing.assert_array_equal(images[:, 0, 0, 0], np.round((np.array(rows) + 10) / 20 * 255))
     names, again = sources.read_inputs([root], cohort.preparation)
+    assert isinstance(again, np.ndarray)
     order = [names.index(str(root / name)) for name in cohort.table.names]
     np.testing.assert_array_equal(again[order], images)
 
