@@ -150,6 +150,16 @@ def test_other_cases_are_refused_once_some_are_named(finished: Path, place: Path
     np.savez(place / "other.npz", **arrays(images=arrays()["images"] + 1))  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"have changed since they were named first.*copy its folder"):
         evaluate(config(place, "other.npz"), str(finished), quiet=True)
+    copied = shutil.copytree(finished, tmp_path / "other")
+    (copied / "records/external.json").unlink()
+    with pytest.raises(UsageError, match="have changed since"):
+        evaluate(config(place, "other.npz"), str(copied), quiet=True)
+    for folder in copied.glob("records/*/external"):
+        shutil.rmtree(folder)
+    evaluate(config(place, "other.npz"), str(copied), quiet=True)
+    record = RunDirectory(copied, "evaluate").external_cases()
+    assert record is not None
+    assert record.after == tiny.FOLDS, "the page says that they were named later"
     copied = shutil.copytree(finished, tmp_path / "run")
     moved = shutil.copy(place / "away.npz", tmp_path / "away.npz")
     open_run(config(place, str(moved)), str(copied), "evaluate")

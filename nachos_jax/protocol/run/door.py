@@ -78,7 +78,9 @@ def _final_masks(run: RunConfig) -> None:
             f"{run.search.policy!r} gives trials up: set it to 'full'."
         )
     if run.ensemble > run.search.trials:
-        raise UsageError(f"{asked}: a study has {run.search.trials} trials (config.search.trials).")
+        raise UsageError(
+            f"{asked}: a study has {run.search.trials} trials; lower it to that, or raise config.search.trials."
+        )
 
 
 def check(run: RunConfig, cohort: Cohort, folds: Folds, begun: bool = False) -> list[str]:

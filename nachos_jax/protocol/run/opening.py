@@ -179,14 +179,16 @@ def _identify(run: Run) -> None:
 def _identify_outside(run: Run, known: Mapping[str, Any] | None) -> None:
     """Commits who the external cases are, or refuses a directory that began with others."""
     cases, there = run.store.external_cases(), run.cohort.outside
-    named = (known or {}).get("external", {}).get("hash") or (cases.hash if cases else None)
-    if there is None and named:
+    first = (known or {}).get("external", {}).get("hash")
+    if there is None and (first or cases):
         raise UsageError(
             f"{run.store.path} tests external cases, and this config names none: name them again in "
             "config.data.external or config.data.external_path."
         )
     if there is None:
         return
+    tested = any(run.store.records.glob("*/external/*.json"))
+    named = cases.hash if cases else first if tested else None  # what was named and not tested may change
     if named and named != there.hash:
         raise UsageError(
             f"The external cases of {run.store.path} have changed since they were named first: restore the "
@@ -194,7 +196,8 @@ def _identify_outside(run: Run, known: Mapping[str, Any] | None) -> None:
             "records/external.json and records/*/external in the copy, and name them there."
         )
     if cases is None:
-        after = 0 if known is None or "external" in known else len(RunDirectory(run.store.path).tests())
+        at_first = known is None or first == there.hash
+        after = 0 if at_first else len(RunDirectory(run.store.path).tests())
         run.store.commit_external_cases(outside.record(run.cohort, after))
 
 
