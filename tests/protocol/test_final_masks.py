@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from nachos_jax.metrics.components import Largest
 from nachos_jax.protocol.deploy import deploy, network_fits
 from nachos_jax.protocol.design import protocols
 from nachos_jax.protocol.evaluate import evaluate
-from nachos_jax.protocol.model import final_masks, tested_masks
+from nachos_jax.protocol.model import external, final_masks, tested_masks
 from nachos_jax.protocol.model.segmenter import together
 from nachos_jax.protocol.plan import fits as plan_fits
 from nachos_jax.protocol.run.configure import checked
@@ -170,6 +171,28 @@ def test_the_model_segments_with_its_members_and_keeps_what_was_chosen(cohort: C
     model.description["largest_component"] |= {"together": True, "classes": []}  # type: ignore[index]
     for mask, found in zip(whole.segment(images), model.segment(images), strict=True):
         np.testing.assert_array_equal(components.keep_largest_foreground(mask), found)
+
+
+def test_external_cases_meet_the_model_as_it_ships(cohort: Cohort, finished: Path, tmp_path: Path):
+    opened = open_run(
+        checked(masks.config(**FINAL)), str(shutil.copytree(finished, tmp_path / "run")), "deploy", cohort
+    )
+    opened = dataclasses.replace(opened, cohort=dataclasses.replace(cohort, outside=cohort))
+    outcome, choice = opened.store.outcome(None), opened.store.mask_choice(None)
+    assert outcome is not None
+    assert choice is not None
+    study = protocols.of(opened.config).deployment(opened.folds, opened.cases, opened.config)
+    records = [record for fit in network_fits(study, outcome) if (record := opened.store.fit(fit.id))]
+    assert len({record.hparams["unet.convolutions"] for record in records}) == 2
+    external.test_deployed(opened, records, Largest(True, ()))
+    [test] = opened.store.external_tests()
+    model = nachos_jax.load(finished / "deploy")
+    model.description["largest_component"] = {"together": True, "classes": []}  # type: ignore[index]
+    assert isinstance(cohort.store, Ragged)
+    for row, mask in enumerate(model.segment([cohort.store.one(row) for row in range(len(cohort.table))])):
+        truth, spacing = cohort.store.truth(row)
+        expected = overlap.voxels(truth, mask, 2) * np.prod(spacing)
+        np.testing.assert_allclose(test.arrays["window_volumes"][row], expected, err_msg=str(row))
 
 
 def test_a_killed_run_goes_on_to_the_same_choice(cohort: Cohort, finished: Path, tmp_path: Path):
