@@ -135,6 +135,13 @@ def test_baselines_are_fitted_again_for_external_cases_and_change_nothing_inside
     assert np.isnan(RunDirectory(tmp_path).external_tests()[0].arrays["probabilities"]).all()
 
 
+def test_a_baseline_is_fitted_again_under_the_normalisation_that_it_had(tmp_path: Path):
+    """Under another one it would not predict its outer fold as recorded, and be refused."""
+    evaluate(baseline(**EXTERNAL, data__normalisation="min_max"), str(tmp_path), [0], whole(), quiet=True)
+    [test] = RunDirectory(tmp_path).external_tests()
+    assert np.isfinite(test.arrays["probabilities"]).all()
+
+
 def test_a_baseline_that_predicts_otherwise_than_it_did_is_refused(logistic: Path, monkeypatch):
     run = open_run(baseline(**EXTERNAL), str(logistic), "evaluate", whole())
     record = run.store.fit(run.store.tests()[0].fit)
