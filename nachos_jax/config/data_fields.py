@@ -13,10 +13,10 @@ DESCRIBED = ("age", "sex")
 """Columns by which cases inside and external ones are compared, where both have them."""
 
 
-def _prepared(name: str, meaning: str, **more: Any) -> Field:
-    """A field that is a hyperparameter too, whose values and default stand there."""
+def _prepared(name: str, **more: Any) -> Field:
+    """A field that is a hyperparameter too, whose values, default and meaning stand there."""
     row = by_name(PREPARATION)[name]
-    return one_of(name, row.default, row.choices, meaning, **more)
+    return one_of(name, row.default, row.choices, row.meaning, **more)
 
 
 DATA = Section(
@@ -64,11 +64,7 @@ DATA = Section(
         text(
             "spacing_key", "spacing", "npz: array of mm a voxel [N, axes], used when there", before="spacing"
         ),
-        _prepared(
-            "spacing",
-            'of masks and whole volumes: resampled to the mean or median of all headers; "" = as stored',
-            before="",
-        ),
+        _prepared("spacing", before=""),
         texts("target_keys", "arrays or columns of the targets, where a task has several", before=[]),
         text(
             "subject_key",
@@ -130,16 +126,8 @@ DATA = Section(
         whole("height", 0, 0, 8192, "pixels after resizing; 0 = as stored, when all cases agree"),
         whole("width", 0, 0, 8192, "likewise; set both or neither"),
         one_of("channels", 0, (0, 1, 3), "1 = gray, 3 = colour; 0 = as stored, when all cases agree"),
-        _prepared(
-            "aspect",
-            '"pad": resized within the size wanted, the rest is black; "crop": so, what is no background',
-        ),
-        _prepared(
-            "clahe",
-            "gray images: contrast-limited adaptive histogram equalisation, the limit in mean counts of a "
-            "bin; 0 = none",
-            before=0,
-        ),
+        _prepared("aspect"),
+        _prepared("clahe", before=0),
         one_of(
             "on_error",
             "stop",

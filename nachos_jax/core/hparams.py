@@ -193,12 +193,28 @@ REGULARISATION: tuple[Hyperparameter, ...] = (
 
 _PREPARED = functools.partial(Hyperparameter, kind="choice", static=True, section="data")
 PREPARATION = (
-    _PREPARED("aspect", choices=("stretch", "pad", "crop"), default="stretch"),
-    _PREPARED("spacing", choices=("", "mean", "median"), default=""),
-    _PREPARED("clahe", choices=(0, 1, 2, 3, 4, 6, 8), default=0),
+    _PREPARED(
+        "aspect",
+        choices=("stretch", "pad", "crop"),
+        default="stretch",
+        meaning='"pad": resized within the size wanted, the rest is black; "crop": so, what is no background',
+    ),
+    _PREPARED(
+        "spacing",
+        choices=("", "mean", "median"),
+        default="",
+        meaning='of masks and whole volumes: resampled to the mean or median of all headers; "" = as stored',
+    ),
+    _PREPARED(
+        "clahe",
+        choices=(0, 1, 2, 3, 4, 6, 8),
+        default=0,
+        meaning="gray images: contrast-limited adaptive histogram equalisation, the limit in mean counts of a "
+        "bin; 0 = none",
+    ),
 )
-"""How cases are prepared before any fit sees them: each value that is tried has a store of its own. Their
-meanings stand with the fields of config.data that have the same names. `Hyperparameter.absent` is the value
+"""How cases are prepared before any fit sees them: each value that is tried has a store of its own.
+They are fields of config.data too, by the same names. `Hyperparameter.absent` is the value
 of the config, see `of_config`, so that only fits of another store are told apart by it."""
 PREPARED = tuple(row.name for row in PREPARATION)
 

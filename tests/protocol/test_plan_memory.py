@@ -20,7 +20,7 @@ from nachos_jax.protocol.plan import memory as plan_memory
 from nachos_jax.protocol.plan.memory import Device
 from nachos_jax.protocol.run.configure import checked
 from nachos_jax.protocol.run.opening import Run, open_run
-from tests import masks, tiny
+from tests import masks, programs, tiny
 from tests.protocol.plan_cases import GIGABYTE
 
 
@@ -119,6 +119,7 @@ def test_lanes_and_cases_take_what_the_compiler_says_that_they_take(kind, monkey
         return program.program_bytes(compiled)
 
     monkeypatch.setattr("nachos_jax.engine.resident.program_bytes", account)
+    monkeypatch.setattr(programs, "_known", {})  # what another test compiled is not weighed again
     pool = LanePool(cohort, tiny.folds(cohort), run, devices=jax.devices()[:1])
     bucket = plan_fits.bucket_for(run, plan_fits.drawn_trials(run)[0])
     pool.weigh(bucket)

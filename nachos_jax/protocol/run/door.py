@@ -79,7 +79,8 @@ def _final_masks(run: RunConfig) -> None:
         )
     if run.ensemble > run.search.trials:
         raise UsageError(
-            f"{asked}: a study has {run.search.trials} trials; lower it to that, or raise config.search.trials."
+            f"{asked}: a study has {run.search.trials} trials; lower it to that, or raise "
+            "config.search.trials."
         )
 
 
