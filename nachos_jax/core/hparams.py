@@ -209,8 +209,8 @@ PREPARATION = (
         "clahe",
         choices=(0, 1, 2, 3, 4, 6, 8),
         default=0,
-        meaning="gray images: contrast-limited adaptive histogram equalisation, the limit in mean counts of a "
-        "bin; 0 = none",
+        meaning="gray images: contrast-limited adaptive histogram equalisation, the limit in mean counts of "
+        "a bin; 0 = none",
     ),
 )
 """How cases are prepared before any fit sees them: each value that is tried has a store of its own.

@@ -17,14 +17,22 @@ from hypothesis import strategies as st
 from nachos_jax.report.figures import rows
 from nachos_jax.report.figures.drawing import plain
 from nachos_jax.report.figures.learning import curves
+from nachos_jax.report.figures.lessons import grouped
 from nachos_jax.report.figures.style import COLOURS
 from nachos_jax.report.figures.svg import standalone
 from tests.report.drawn_marks import Drawn, NothingDrawnError, tree
 from tests.report.figure_cases import CASES, HOSTILE
-from tests.report.figure_examples import EXAMPLES, example
+from tests.report.figure_examples import EXAMPLES, example, run_scores
 
 NUMBERS = range(len(EXAMPLES))
 FULLY = os.environ.get("NACHOS_TESTS_COMPILE") == "fully"
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")
+def test_long_numbers_along_the_rows_do_not_touch():
+    names = ["\u533b\u9662" * 20, "B", "MRI scanner " * 5 + "7", "very " * 28, "very " * 28, "W" * 60]
+    told = run_scores(names, [None, -433176.0609829915, math.inf, math.nan, 16.621414586284907, 0.0])
+    assert Drawn(lambda: grouped(told, "Loss")).collisions() == []
 
 
 @pytest.mark.filterwarnings("ignore:Glyph")

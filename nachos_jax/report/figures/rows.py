@@ -13,6 +13,8 @@ from nachos_jax.report.reading.evidence import Evidence
 
 Bounds = tuple[float, float]
 _AT, _POINTS = ("axes fraction", "data"), "offset points"
+WIDE = 40
+"""Points, from which on the names of ticks touch each other unless there are few."""
 _SOFT = {"color": style.SOFT, "fontsize": style.NOTE}
 _OVER = {"bbox": {"facecolor": style.PAPER, "linewidth": 0, "pad": 1.5}, "zorder": 4}
 """Of text on paper, so that no line runs through it."""
@@ -36,6 +38,8 @@ def rows(axes: Axes, places: Sequence[float], names: Sequence[str], room: int = 
     axes.tick_params(axis="y", labelsize=style.LABEL, labelcolor=style.INK)
     axes.set_ylim(max(places) + 0.6, -0.6)
     axes.locator_params(axis="x", nbins=5)
+    if any(width(words) > WIDE for words in axes.xaxis.get_major_formatter().format_ticks(axes.get_xticks())):
+        axes.locator_params(axis="x", nbins=2)
     axes.grid(axis="y", linestyle=(0, (1, 3)), color=style.RULE)
 
 
