@@ -83,6 +83,8 @@ ELSEWHERE |= {
     "unit_predictions.csv",
     "external_predictions.csv",
     "external_shift.csv",
+    "column_drops.csv",
+    "records/evaluate/columns/fold_00.json",
     "records/external.json",
 }
 ELSEWHERE |= {"records/evaluate/studies/fold_00/masks.json"}

@@ -12,6 +12,8 @@ from nachos_jax.config.field import Section, dictionaries, one_of, real, switch,
 
 BY_SUBJECT = "subject"
 """The unit that every case table has."""
+BY_CASE, BY_UNIT = "case", "unit"
+"""What a report may lead with."""
 PACKINGS = ("vmap", "map", "blocks")
 LOWERINGS = ("lax", "custom", "slab", "fold", "shift", "im2col")
 
@@ -238,6 +240,13 @@ REPORT = Section(
             ("mean", "max", "learned"),
             'how the predictions of a unit become one; "learned": a power mean between both, by inner folds',
             before="mean",
+        ),
+        one_of(
+            "headline",
+            BY_CASE,
+            (BY_CASE, BY_UNIT),
+            'what the report leads with; "unit": scores by config.report.unit. Trials are selected by case',
+            before=BY_CASE,
         ),
         text("positive", "", 'the class that decisions are about; "" = the second of two'),
         text(

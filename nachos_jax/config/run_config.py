@@ -135,6 +135,7 @@ class ReportConfig:
     subgroups: tuple[subgroups.Subgroups, ...]
     unit: str
     pool: str
+    headline: str
     positive: str
     threshold: str
     level: float

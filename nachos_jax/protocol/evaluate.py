@@ -18,7 +18,7 @@ from nachos_jax.data.table import Cohort
 from nachos_jax.protocol.crew import crews
 from nachos_jax.protocol.design import protocols
 from nachos_jax.protocol.design.study import Study
-from nachos_jax.protocol.model import external, final_masks, tested_masks
+from nachos_jax.protocol.model import columns, external, final_masks, tested_masks
 from nachos_jax.protocol.run.opening import Run, begin, open_run
 from nachos_jax.protocol.run.progress import Progress
 from nachos_jax.protocol.study.conduct import Conductor
@@ -56,14 +56,20 @@ def evaluate(
     begin(run)
     studies = protocol.studies(chosen, run.folds, run.cases, run.config)
     done = protocol.done(run.store, studies)
-    external.test_folds(run)
+    _test_further(run)
     if len(done) == len(studies):
         return run
     crew = crews.gather(run, party)
     ending = protocol.ending(done, functools.partial(_test, run))
     Conductor(run, studies, crew, ending, Progress("evaluate", quiet)).conduct()
-    external.test_folds(run)  # not before, while lanes fill the devices
+    _test_further(run)  # not before, while lanes fill the devices
     return run
+
+
+def _test_further(run: Run) -> None:
+    """What refits that were tested are asked once more, by nobody but the report."""
+    external.test_folds(run)
+    columns.test_folds(run)
 
 
 def _test(run: Run, study: Study, outcome: Outcome, records: list[FitRecord]) -> None:

@@ -18,14 +18,12 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Trial
 from nachos_jax.records import case_table, cells, decode, external, schema, seal
 from nachos_jax.records.case_table import CaseRecord
+from nachos_jax.records.columns import ColumnTest, column_json, column_test
 from nachos_jax.records.mask_choice import MaskChoice, mask_choice
+from nachos_jax.records.moving import AlreadyThereError, move, sync_folder
 
 TEMPORARY = ".tmp-"
 _TEMPORARY = re.compile(re.escape(TEMPORARY) + "[a-z0-9_]{8}")  # as tempfile names them
-
-
-class AlreadyThereError(Exception):
-    """Another writer was first."""
 
 
 def write_atomic(path: Path, data: bytes, replace: bool = True) -> None:
@@ -49,8 +47,8 @@ def write_atomic(path: Path, data: bytes, replace: bool = True) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             os.chmod(temporary, 0o644)
-            _move(temporary, path, replace)
-            _sync_folder(path.parent)
+            move(temporary, path, replace)
+            sync_folder(path.parent)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
@@ -59,29 +57,6 @@ def write_atomic(path: Path, data: bytes, replace: bool = True) -> None:
             f"{path} cannot be written ({error.strerror or error}): free space or mend its permissions, then "
             "run the same command again; nothing that was finished is lost."
         ) from error
-
-
-def _move(temporary: str, path: Path, replace: bool) -> None:
-    if not replace:
-        try:
-            os.link(temporary, path)
-        except FileExistsError as error:
-            raise AlreadyThereError(path) from error
-        except OSError:  # a file system without links: two writers in the same instant are not told apart
-            if path.exists():
-                raise AlreadyThereError(path) from None
-        else:
-            os.unlink(temporary)
-            return
-    os.replace(temporary, path)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def dump(value: Any) -> bytes:
@@ -253,6 +228,18 @@ class RunDirectory:
     def test_path(self, outer_fold: int | None) -> Path:
         """Where the test of an outer fold lies."""
         return self.folder / "tests" / f"{study_name(outer_fold)}.json"
+
+    def column_tests(self) -> list[ColumnTest]:
+        """What columns beside images were worth to the refits asked so far, by outer fold."""
+        return [self._read(path, column_test) for path in sorted((self.folder / "columns").glob("*.json"))]
+
+    def commit_column_test(self, value: ColumnTest) -> None:
+        """Commits what columns were worth to the refit of an outer fold."""
+        self._commit(self.column_path(value.outer_fold), column_json(value))
+
+    def column_path(self, outer_fold: int | None) -> Path:
+        """Where that lies."""
+        return self.folder / "columns" / f"{study_name(outer_fold)}.json"
 
     # --- external cases -------------------------------------------------------------------------
 

@@ -182,6 +182,7 @@ CHOICES = {
     "engine.convolution": ("auto", "lax", "custom", "shift", "im2col"),
     "deploy.members": ("one", "folds"),
     "report.pool": ("mean", "max", "learned"),
+    "report.headline": ("case", "unit"),
 } | {key: row.choices for key, row in ROWS.items() if row.kind == "choice"}
 
 FREE = {

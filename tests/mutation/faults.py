@@ -202,7 +202,7 @@ FAULTS = (
     Fault(
         "records are written under their own name",
         "records/store.py",
-        "            _move(temporary, path, replace)\n",
+        "            move(temporary, path, replace)\n",
         "            path.write_bytes(data)\n",
         ("records/test_store.py",),
     ),

@@ -75,6 +75,25 @@ def test_columns_join_the_features_of_a_frozen_backbone(place: Path, capsys):
     predicts_the_training_table(place)
 
 
+@pytest.mark.parametrize("way", ["linear", "logistic", "views"])
+def test_what_columns_add_after_frozen_features(way: str, place: Path):
+    """Age tells the class, size nothing; an estimator, of which nothing is kept, says so too."""
+    config = {
+        "linear": ["--config=pretrained"],
+        "logistic": ["--config=baseline:logistic"],
+        "views": ["--config=pretrained", "--config.backbone.views=2", "--config.augmentation.brightness=0.1"],
+    }[way]
+    assert nachos("evaluate", *config, *BACKBONE, *DATA, "--workdir=a") == 0
+    summary = json.loads(Path("a/summary.json").read_text())
+    of_test = summary["metrics"][summary["headline"]]["folds"]
+    age, size = summary["columns"]["rows"]
+    assert {fold: value["plain"] for fold, value in age["folds"].items()} == {
+        fold: pytest.approx(value["value"]) for fold, value in of_test.items()
+    }
+    assert age["worse_by"] > max(0.02, 3 * abs(size["worse_by"]))
+    assert summary["columns"]["together"]["worse_by"] > 0.02
+
+
 def predicts_the_training_table(place: Path) -> None:
     """From the table with columns in any order, and from arrays; without a column it is refused by name."""
     words = ["--model=a/deploy", "--output=p.csv"]

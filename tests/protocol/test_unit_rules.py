@@ -25,9 +25,17 @@ def _named(breasts: Any) -> CaseTable:
     return replace(TABLE, columns={"breast": np.asarray(breasts)})
 
 
-def _check(unit: str, pool: str = "mean", table: CaseTable = TABLE, classes: int = 2, **run: Any) -> None:
+def _check(
+    unit: str,
+    *,
+    pool: str = "mean",
+    headline: str = "case",
+    table: CaseTable = TABLE,
+    classes: int = 2,
+    **run: Any,
+) -> None:
     settings: Any = SimpleNamespace(
-        report=SimpleNamespace(unit=unit, pool=pool),
+        report=SimpleNamespace(unit=unit, pool=pool, headline=headline),
         **{"task": "classification", "protocol": "nested", **run},
     )
     targets = SimpleNamespace(values=np.asarray([0, 1, 1, 1]), names=tuple("xyz"[:classes]))
@@ -43,6 +51,7 @@ def test_units_that_can_be_shown(unit: str):
     ("given", "told"),
     [
         ({"unit": "", "pool": "max"}, "does nothing without config.report.unit"),
+        ({"unit": "", "headline": "unit"}, "needs config.report.unit"),
         ({"unit": "exam"}, "gives 'breast', 'side', 'subject'"),
         ({"unit": "side"}, "unit 'L' has cases of several subjects"),
         ({"unit": "breast", "classes": 3}, "hold cases of several classes (the first is 'P1L')"),

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Trial, TrialScore
-from nachos_jax.records import schema, store
+from nachos_jax.records import moving, schema, store
 from nachos_jax.records.store import RunDirectory, write_atomic
 from tests.records import facts, seals
 
@@ -154,7 +154,7 @@ def test_the_first_of_several_writers_wins(tmp_path, monkeypatch, links):
     if not links:
         monkeypatch.setattr(store.os, "link", lambda *_: (_ for _ in ()).throw(OSError("no links here")))
     write_atomic(tmp_path / "a", b"first", replace=False)
-    with pytest.raises(store.AlreadyThereError):
+    with pytest.raises(moving.AlreadyThereError):
         write_atomic(tmp_path / "a", b"second", replace=False)
     assert files(tmp_path) == {"a"}
     assert (tmp_path / "a").read_bytes() == b"first"

@@ -9,6 +9,7 @@ import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
 from nachos_jax.metrics import pooling
+from nachos_jax.records.store import dump
 from nachos_jax.report.numbers import units
 from nachos_jax.report.numbers.summary import summarise
 from nachos_jax.report.page import page
@@ -102,3 +103,59 @@ def test_a_run_without_units_has_none(make_run):
     assert summarise(records.read(directory))["units"] is None
     page.write(directory.path)
     assert not (directory.path / "unit_predictions.csv").exists()
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_the_unit_can_be_the_headline(make_run, task: str):
+    """Sentence, page, figure, appendix and checklists lead with it; the scores of cases stay beside it."""
+    more = {} if task == "classification" else {"task": task, "classes": ("age",), "metric": "mae"}
+    directory, plain = _evidence(make_run, "mean", **more)
+    before = summarise(plain)
+    directory.write_settings({**_settings(directory), "headline": "unit"})
+    found = summarise(records.read(directory))
+    name = found["headline"]
+    assert found["metrics"] == before["metrics"]
+    assert "leads" not in before["units"]
+    assert found["units"] == {**before["units"], "leads": True}
+    mine, case = (f"{of[name]['mean']:.3f}" for of in (found["units"]["metrics"], found["metrics"]))
+    mine, case = mine.replace("-", "\N{MINUS SIGN}"), case.replace("-", "\N{MINUS SIGN}")
+    label = found["metrics"][name]["label"]
+    assert mine != case
+    assert found["sentence"].startswith(f"{label} by subject {mine}")
+    assert f"By case: {case}" in found["sentence"]
+    assert "trials were selected by case" in found["sentence"]
+    assert before["sentence"].startswith(f"{label} {case}")
+    text = page.write(directory.path).read_text()
+    assert f"<title>{label} by subject {mine}" in text
+    appendix = (directory.path / "report/report.md").read_text()
+    assert appendix.index("## Headline, by unit") < appendix.index("## Main results")
+    assert f"Leading metric: {label} by subject." in appendix
+    with open(directory.path / "report/figures/folds.csv", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["kind"] == "outer fold"]
+    values = [value["value"] for value in found["units"]["metrics"][name]["folds"].values()]
+    np.testing.assert_allclose([float(row["value"]) for row in rows], values)
+
+
+def test_a_headline_that_was_changed_later_is_told(make_run):
+    """Also in a run of an older version, which led with cases and did not say so."""
+    directory, plain = _evidence(make_run, "mean")
+    config = dict(plain.run["config"])
+    for first, newest, told in (
+        ({"unit": "subject"}, "unit", ["'case' when the run began and is 'unit' now"]),
+        ({"headline": "unit"}, "case", ["'unit' when the run began and is 'case' now"]),
+        ({"headline": "unit"}, "unit", []),
+        ({"unit": "subject"}, "case", []),
+    ):
+        run = {**plain.run, "config": {**config, "report": first}}
+        (directory.records / "run.json").write_bytes(dump(run))
+        directory.write_settings({**_settings(directory), "headline": newest})
+        caveats = summarise(records.read(directory))["caveats"]
+        found = [text for text in caveats if "config.report.headline" in text]
+        assert len(found) == len(told)
+        assert all(one in text for one, text in zip(told, found, strict=True))
+
+
+def _settings(directory) -> dict:
+    found = directory.settings()
+    assert found is not None
+    return found

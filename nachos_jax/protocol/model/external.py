@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import load
 
 from nachos_jax.core.types import digest
+from nachos_jax.data.store import Store
 from nachos_jax.data.table import Cohort
 from nachos_jax.metrics.components import Largest
 from nachos_jax.models import joined
@@ -111,18 +113,27 @@ def _seen(run: Run, outside: Cohort, record: FitRecord) -> np.ndarray:
         return found
     if models.hosted(str(record.hparams["architecture"])):
         return external_baselines.seen(run, outside, record)
-    of, weights = _network(run, record)
-    predict = networks.predictor(of, weights)
-    store, size = outside.prepared(record.hparams).store, min(BATCH, of.task.held_batch)
-    for start in range(0, len(found), size):
-        rows = np.arange(start, min(start + size, len(found)), dtype=np.int32)
+    of, weights = network(run, record)
+    store = outside.prepared(record.hparams).store
+    return in_batches(networks.predictor(of, weights), of, store, len(found))
+
+
+def in_batches(predict: Callable[[Any], Any], of: Architecture, store: Store, count: int) -> np.ndarray:
+    """[count, S] of what a network sees of all cases of a store."""
+    found, size = np.empty((count, of.task.seen), np.float32), min(BATCH, of.task.held_batch)
+    for start in range(0, count, size):
+        rows = np.arange(start, min(start + size, count), dtype=np.int32)
         room = np.resize(rows, size)  # always as many, so that one compilation serves
         found[rows] = np.asarray(predict(store.rows(room)))[: len(rows)]
     return found
 
 
-def _network(run: Run, record: FitRecord) -> tuple[Architecture, Weights]:
-    """The network of a fit, and its weights."""
+def network(run: Run, record: FitRecord) -> tuple[Architecture, Weights]:
+    """The network of a fit, and its weights.
+
+    Raises:
+        UsageError: the weights are missing or damaged.
+    """
     if tasks.of(run.config.task).masks:
         alone = tested_masks.of_fit(run, record).members[0]
         return alone.of, alone.weights

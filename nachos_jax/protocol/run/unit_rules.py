@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from nachos_jax.config.fields import BY_SUBJECT
+from nachos_jax.config.fields import BY_SUBJECT, BY_UNIT
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data.table import CaseTable, Cohort
@@ -37,6 +37,11 @@ def check(run: RunConfig, cohort: Cohort) -> None:
             raise UsageError(
                 f"config.report.pool = {pool!r} does nothing without config.report.unit: name the column of "
                 "the units there, or set pool back to 'mean'."
+            )
+        if run.report.headline == BY_UNIT:
+            raise UsageError(
+                f"config.report.headline = {BY_UNIT!r} needs config.report.unit: name the column of the "
+                "units there, or set headline back to 'case'."
             )
         return
     _task(run, field)

@@ -10,6 +10,7 @@ from nachos_jax.report.appendix.grid import Cell, Grid, one_line, plain
 from nachos_jax.report.appendix.result_tables import (
     by_unit,
     choices,
+    columns,
     folds,
     hyperparameters,
     intervals,
@@ -63,11 +64,15 @@ def _results(summary: Mapping[str, Any], own: Tables) -> list[str]:
     if not summary["progress"]["outer_folds_tested"]:
         return _section("Results", NOTHING)
     groups = [subgroups(summary)] if summary["subgroups"] else []
+    led = bool(summary["units"] and summary["units"].get("leads"))
+    by_units = list(filter(None, [by_unit(summary)]))
     parts = {
+        "Headline, by unit": by_units if led else [],
         "Main results": [main(summary), intervals(summary)],
         "Outer folds": [folds(summary), choices(summary)],
         **own.results,
-        "Units": list(filter(None, [by_unit(summary)])),
+        "Units": [] if led else by_units,
+        "Columns beside the images": list(filter(None, [columns(summary)])),
         "Subgroups": groups,
         **own.further,
         "Chosen hyperparameters": hyperparameters(summary),

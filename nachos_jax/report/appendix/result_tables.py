@@ -8,7 +8,7 @@ from typing import Any
 from nachos_jax.report.appendix.grid import Cell, Grid, Notes, extent, plain, uncorrected
 from nachos_jax.report.reading import protocols
 from nachos_jax.report.words import phrases
-from nachos_jax.report.words.format import MISSING, number
+from nachos_jax.report.words.format import MISSING, in_sentence, number
 from nachos_jax.report.words.phrases import level, units
 
 WIDEST = 8
@@ -22,7 +22,7 @@ def grids(summary: Mapping[str, Any]) -> list[Grid]:
     found = [main(summary), intervals(summary), folds(summary), choices(summary)]
     if summary["subgroups"]:
         found.append(subgroups(summary))
-    found += filter(None, [by_unit(summary)])
+    found += filter(None, [by_unit(summary), columns(summary)])
     return [*found, *hyperparameters(summary)]
 
 
@@ -163,6 +163,25 @@ def by_unit(summary: Mapping[str, Any]) -> Grid | None:
     )
     header = ("Metric", "By case", "Interval", f"By {column}", "Interval")
     return Grid("units", caption, header, tuple(rows), notes=notes.told())
+
+
+def columns(summary: Mapping[str, Any]) -> Grid | None:
+    """By how much the headline is worse with columns beside the images permuted; None of a run without."""
+    found = summary.get("columns")
+    if not found:
+        return None
+    notes, rows = Notes(), []
+    for row in (*found["rows"], *filter(None, [found["together"]])):
+        cells = plain(number(row[key], 3) for key in ("worse_by", "sd"))
+        rows.append((Cell(row["column"] or "all together"), *cells, notes.interval(row["interval"])))
+    left = f" {found['left_out']} columns are too many to permute one by one." if found["left_out"] else ""
+    caption = (
+        f"What the columns add: by how much {in_sentence(found['label'])} is worse once the values of a "
+        "column are permuted over the cases of an outer fold, and the refit that was tested predicts them "
+        f"again; mean of {found['repeats']} permutations in each fold, then over folds.{left} "
+        f"From {extent(summary)}."
+    )
+    return Grid("columns", caption, ("Column", "Worse by", "SD", "Interval"), tuple(rows), notes=notes.told())
 
 
 def hyperparameters(summary: Mapping[str, Any]) -> list[Grid]:

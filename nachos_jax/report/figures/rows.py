@@ -10,6 +10,7 @@ from nachos_jax.report.figures import style
 from nachos_jax.report.figures.drawing import Axes, Figure, finished, fit, said, sheet, width
 from nachos_jax.report.figures.numbers import defined, known, teller
 from nachos_jax.report.reading.evidence import Evidence
+from nachos_jax.report.words.leading import leading
 
 Bounds = tuple[float, float]
 _AT, _POINTS = ("axes fraction", "data"), "offset points"
@@ -144,7 +145,8 @@ def drawn(evidence: Evidence, summary: Mapping[str, Any]) -> list[Figure | None]
     label = "all cases" if progress["cases_tested"] == summary["data"]["cases"] else "all tested cases"
     counts, first = (progress["cases_tested"], progress["subjects_tested"]), (*metric["intervals"], None)[0]
     overall = Row("", label, *counts, metric["estimate"], *ends(first))
-    return [folds(metric, bounds), forest("subgroups", groups, overall, metric["label"], bounds)]
+    led = leading(summary)["metrics"][name]
+    return [folds(led, bounds), forest("subgroups", groups, overall, metric["label"], bounds)]
 
 
 def ends(interval: Mapping[str, Any] | None) -> tuple[float | None, float | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nachos_jax.report.numbers.cautions import cautions
+from nachos_jax.report.numbers.columns import columns
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.numbers.external import external
 from nachos_jax.report.numbers.spent import spent
@@ -40,6 +41,8 @@ def summarise(evidence: Evidence, estimates: Estimates | None = None) -> dict[st
     }
     beyond = external(evidence, estimates, summary["metrics"])
     summary |= {} if beyond is None else {"external": beyond}
+    asked = columns(evidence)
+    summary |= {} if asked is None else {"columns": asked}
     summary["cautions"] = cautions(evidence, summary)
     return {
         "sentence": sentence.estimate(summary, evidence.section),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nachos_jax.config.fields import BY_UNIT
 from nachos_jax.metrics import pooling
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.cases import CaseRow
@@ -74,6 +75,7 @@ def units(evidence: Evidence, found: ByUnit | None) -> dict[str, Any] | None:
     powers = {str(fold): "max" if power == np.inf else power for fold, power in found.powers.items()}
     return {
         "column": settings.unit,
+        **({"leads": True} if settings.headline == BY_UNIT else {}),
         "pool": settings.pool,
         "powers": powers if settings.pool == "learned" else None,
         "units": len(sizes),

@@ -25,6 +25,7 @@ from nachos_jax.report.reading import searches
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.words import tables
 from nachos_jax.report.words.format import data_rows, made_rows
+from nachos_jax.report.words.leading import leading
 from nachos_jax.report.words.templating import environment
 
 FOLDER = "report"
@@ -60,6 +61,8 @@ def write(workdir: str | os.PathLike) -> Path:
     if (found := by_unit(evidence)) is not None:
         directory.write_table("unit_predictions.csv", *tables.predictions(found.evidence))
     directory.write_table("trials.csv", *tables.trials(evidence))
+    if "columns" in summary:
+        directory.write_table("column_drops.csv", *tables.column_drops(summary))
     if evidence.external is not None:
         directory.write_table("external_predictions.csv", *tables.external_predictions(evidence))
     if "external" in summary:
@@ -107,9 +110,11 @@ def render(
     return template.render(
         summary=summary,
         protocol=evidence.protocol,
-        headline=summary["metrics"][summary["headline"]],
+        headline=leading(summary)["metrics"][summary["headline"]],
+        by_case=summary["metrics"][summary["headline"]],
         folds=result_tables.folds(summary),
         units=result_tables.by_unit(summary),
+        columns=result_tables.columns(summary),
         choices=page_tables.choices(evidence, summary),
         fronts=page_tables.fronts(evidence),
         learnt=page_tables.learnt(evidence, learnt),

@@ -42,6 +42,12 @@ def check(evidence: Evidence, directory: RunDirectory) -> None:
         if not evidence.flat:
             _there({test.fit}, fits, directory)
             _refit(evidence, directory, fold, fits[test.fit])
+    for fold, asked in evidence.columns.items():
+        if fold not in evidence.tests or evidence.tests[fold].fit != asked.fit:
+            raise UsageError(
+                f"{directory.column_path(fold)} is not of the fit that was tested: delete this file and run "
+                "the same `nachos evaluate` again."
+            )
     _columns(evidence, directory)
 
 

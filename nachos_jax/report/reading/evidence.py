@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nachos_jax.config.fields import BY_CASE
 from nachos_jax.config.parsing import report
 from nachos_jax.config.run_config import ReportConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Trial, TrialScore
+from nachos_jax.records.columns import ColumnTest
 from nachos_jax.records.mask_choice import MaskChoice
 from nachos_jax.records.readable import no_run
 from nachos_jax.records.schema import FitRecord, Outcome, OuterTest
@@ -50,6 +52,8 @@ class Evidence:
             both, at the best epoch of v (logits [n, C] of a classification); nothing of a run that kept none.
         search: the finished search of the flat protocol; None otherwise.
         external: the cases that were kept out of everything, with their tests; None of a run without.
+        columns: what columns beside images were worth to the refits, by outer fold; nothing of a run without
+            columns, or of an older one.
         final: what each study chose of its final masks, likewise; nothing of a run that chose nothing.
         sealed: whether every record carries a digest.
     """
@@ -68,6 +72,7 @@ class Evidence:
     inner: Mapping[int, Mapping[int, np.ndarray]] = field(default_factory=dict)
     search: FlatSearch | None = None
     external: External | None = None
+    columns: Mapping[int, ColumnTest] = field(default_factory=dict)
     final: Mapping[int | None, MaskChoice] = field(default_factory=dict)
     sealed: bool = True
 
@@ -246,6 +251,7 @@ def read(directory: RunDirectory) -> Evidence:
         settings=_settings(directory),
         groups=cases.groups(directory),
         units=directory.units() or (),
+        columns={test.outer_fold: test for test in directory.column_tests()},
         final={fold: choice for fold in studies if (choice := directory.mask_choice(fold))},
         sealed=directory.sealed,
     )
@@ -259,13 +265,20 @@ def _with_newest_settings(run: Mapping[str, Any], directory: RunDirectory) -> di
     """run.json with the report section that this report is made by, and a warning where decisions changed."""
     first, newest = run["config"].get("report") or {}, directory.settings() or {}
     changed = [key for key in ("threshold", "positive") if key in first and first[key] != newest.get(key)]
+    changed += ["headline"] if first and _headline(first) != _headline(newest) else []
     told = [
-        f"config.report.{key} was {first[key]!r} when the run began and is {newest.get(key)!r} now: say "
+        f"config.report.{key} was {first.get(key, BY_CASE)!r} when the run began and is "
+        f"{newest.get(key, BY_CASE)!r} now: say "
         "whether it was changed after results were seen."
         for key in changed
     ]
     warnings = [*run.get("warnings", ()), *told]
     return {**run, "config": {**run["config"], "report": newest}, "warnings": warnings}
+
+
+def _headline(settings: Mapping[str, Any]) -> str:
+    """What the report leads with; settings of older versions do not name it."""
+    return str(settings.get("headline", BY_CASE))
 
 
 def _settings(directory: RunDirectory) -> ReportConfig:

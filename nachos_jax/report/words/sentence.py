@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nachos_jax.report.reading import protocols
+from nachos_jax.report.words.leading import leading
 from nachos_jax.report.words.phrases import POOLED
 from nachos_jax.report.words.templating import paragraphs, said
 
@@ -23,7 +24,8 @@ def estimate(summary: Mapping[str, Any], section: Section) -> str:
     share = _share(summary) if summary["training_share"] else ""
     protocol = protocols.of(summary["protocol"])
     context = {
-        "summary": summary,
+        "summary": leading(summary),
+        "by_case": summary["metrics"][summary["headline"]],
         "protocol": protocol,
         "unit": unit,
         "extent": extent,
@@ -32,7 +34,7 @@ def estimate(summary: Mapping[str, Any], section: Section) -> str:
     }
     found = said(TEMPLATE, "estimate", **context)
     tested = summary.get("external", {}).get("tested_by")
-    return f"{found} {said(TEMPLATE, 'external', **context)}" if tested else found
+    return f"{found} {said(TEMPLATE, 'external', **{**context, 'summary': summary})}" if tested else found
 
 
 def caveats(summary: Mapping[str, Any], section: Section, warnings: Iterable[str]) -> list[str]:

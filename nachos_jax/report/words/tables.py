@@ -60,6 +60,17 @@ def external_shift(summary: Mapping[str, Any]) -> Table:
     return ["quantity", *ends], rows
 
 
+def column_drops(summary: Mapping[str, Any]) -> Table:
+    """column_drops.csv: one row a column beside the images and outer fold; all together have no name."""
+    found = summary["columns"]
+    rows = [
+        [row["column"], fold, *(value[name] for name in ("plain", "permuted", "worse_by"))]
+        for row in (*found["rows"], *filter(None, [found["together"]]))
+        for fold, value in row["folds"].items()
+    ]
+    return ["column", "outer_fold", "as_they_are", "permuted", "worse_by"], rows
+
+
 def trials(evidence: Evidence) -> Table:
     """trials.csv: one row a trial of every study, then one column a hyperparameter.
 

@@ -1,0 +1,148 @@
+"""What columns beside images add: refits predict their outer folds again with columns permuted over cases.
+
+Permutation importance (Breiman 2001, "Random forests", section 10) on the outer fold, of the refit that was
+tested there. It comes after the test and nothing but the report reads it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from nachos_jax.core import rng
+from nachos_jax.data.joined import Joined
+from nachos_jax.data.store import Store
+from nachos_jax.data.table import JOINED, Cohort, Prepared
+from nachos_jax.data.vectors import Vectors
+from nachos_jax.data.views import Viewed
+from nachos_jax.models import registry as models
+from nachos_jax.protocol.model import external, external_baselines, networks
+from nachos_jax.protocol.run.opening import Run
+from nachos_jax.records.columns import ColumnTest
+from nachos_jax.records.schema import FitRecord
+from nachos_jax.tasks import registry as tasks
+
+log = logging.getLogger("nachos_jax")
+REPEATS = 10
+"""Permutations of each column."""
+MOST = 32
+"""Columns that are permuted one by one; of more only all together, since each costs so many predictions."""
+Seen = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
+"""Several versions of the columns of the n cases, [n, C] each -> what is seen of the cases, [n, S] each."""
+
+
+def test_folds(run: Run) -> None:
+    """Permutes the columns in each tested outer fold in which that has not been done yet.
+
+    Raises:
+        UsageError: the weights of a refit are missing or damaged.
+    """
+    names = beside(run.cohort)
+    for test in run.store.tests() if names else ():
+        record = run.store.fit(test.fit)
+        known = run.store.column_path(test.outer_fold).exists()
+        if record is not None and record.status == "done" and not known:
+            run.store.commit_column_test(_tested(run, record, test.outer_fold, names))
+            log.info("columns of outer fold %d: permuted, see the report", test.outer_fold)
+
+
+def beside(cohort: Cohort) -> tuple[str, ...]:
+    """Names of the columns beside images, before the last layer or after the features of a backbone."""
+    if isinstance(cohort.store, Joined):
+        return tuple(cohort.preparation[JOINED])
+    found = tuple(cohort.preparation.get("images", {}).get(JOINED, ()))
+    features = tuple(cohort.preparation.get("features", ()))
+    return found if found and features[-len(found) :] == found else ()
+
+
+def _tested(run: Run, record: FitRecord, fold: int, names: tuple[str, ...]) -> ColumnTest:
+    task, metric = tasks.of(run.config.task), run.config.search.metric
+    cases = np.flatnonzero(run.folds.cases(fold)).astype(np.int32)
+    targets = run.cohort.targets.of(cases)
+    store = _plain(run.cohort.prepared(record.hparams).store).take(cases)
+    values, seen = _columns(store, len(names)), _seer(run, record, cases, store)
+
+    def scores(versions: Sequence[np.ndarray]) -> tuple[float | None, ...]:
+        return tuple(task.watched(metric, one, targets)[1] for one in seen(versions))
+
+    def permuted(name: str, chosen: list[int]) -> tuple[float | None, ...]:
+        return scores([_permuted(run, record, values, chosen, (name, i)) for i in range(REPEATS)])
+
+    one_by_one = enumerate(names) if len(names) <= MOST else ()
+    return ColumnTest(
+        outer_fold=fold,
+        fit=record.fit,
+        metric=metric,
+        plain=scores([values])[0],
+        columns=dict.fromkeys(names, ()) | {name: permuted(name, [place]) for place, name in one_by_one},
+        together=permuted("", list(range(len(names)))),
+    )
+
+
+def _permuted(
+    run: Run, record: FitRecord, values: np.ndarray, chosen: list[int], which: tuple[str, int]
+) -> np.ndarray:
+    """Values [n, C] with the chosen columns permuted over the cases, together."""
+    name, repeat = which
+    key = rng.named(f"{run.config.seed}/{record.fit}/columns/{name}/{repeat}")
+    order = np.random.default_rng(key).permutation(len(values))
+    found = values.copy()
+    found[:, chosen] = values[order][:, chosen]
+    return found
+
+
+# --- stores -------------------------------------------------------------------------------------
+
+
+def _plain(store: Store) -> Joined | Vectors:
+    """The store as predictions see it."""
+    store = store.plain if isinstance(store, Viewed) else store
+    assert isinstance(store, (Joined, Vectors))
+    return store
+
+
+def _columns(store: Joined | Vectors, count: int) -> np.ndarray:
+    """[n, C]: the columns beside the images."""
+    return store.vectors.values if isinstance(store, Joined) else store.values[:, -count:]
+
+
+def _with(store: Joined | Vectors, columns: np.ndarray) -> Joined | Vectors:
+    """The store with other columns."""
+    if isinstance(store, Joined):
+        return dataclasses.replace(store, vectors=dataclasses.replace(store.vectors, values=columns))
+    features = store.values[:, : -columns.shape[1]]
+    return dataclasses.replace(store, values=np.concatenate([features, columns], axis=1))
+
+
+# --- who predicts -------------------------------------------------------------------------------
+
+
+def _seer(run: Run, record: FitRecord, cases: np.ndarray, store: Joined | Vectors) -> Seen:
+    if models.hosted(str(record.hparams["architecture"])):
+        return lambda versions: _by_estimator(run, record, cases, [_with(store, one) for one in versions])
+    of, weights = external.network(run, record)
+    predict = networks.predictor(of, weights)
+    return lambda versions: [
+        external.in_batches(predict, of, _with(store, one), len(cases)) for one in versions
+    ]
+
+
+def _by_estimator(
+    run: Run, record: FitRecord, cases: np.ndarray, stores: Sequence[Joined | Vectors]
+) -> list[np.ndarray]:
+    """By an estimator of scikit-learn, which is fitted once more for all versions."""
+    rows, vectors = np.tile(cases, len(stores)), [store for store in stores if isinstance(store, Vectors)]
+    whole = dataclasses.replace(vectors[0], values=np.concatenate([store.values for store in vectors]))
+    versions = dataclasses.replace(
+        run.cohort,
+        table=run.cohort.table.take(rows),
+        targets=run.cohort.targets.of(rows),
+        store=whole,
+        outside=None,
+        others={name: Prepared(whole, one.preparation) for name, one in run.cohort.others.items()},
+    )
+    found = external_baselines.seen(run, versions, record)
+    return np.split(found, len(stores))

@@ -1,0 +1,75 @@
+"""What columns beside images add: by how much the refits are worse once a column's values are permuted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from nachos_jax.records.columns import ColumnTest
+from nachos_jax.report.reading.evidence import Evidence
+from nachos_jax.statistics.intervals import corrected_t
+
+ALL = ""
+"""Name of the row of all columns together."""
+
+
+def columns(evidence: Evidence) -> dict[str, Any] | None:
+    """What summary.json says of the columns; None of a run without.
+
+    The unit is the outer fold: in each, the mean over permutations of what is lost.
+    """
+    tests = [evidence.columns[fold] for fold in sorted(evidence.columns)]
+    if not tests or evidence.headline != tests[0].metric:
+        return None
+    names = list(tests[0].columns)
+    single = [name for name in names if tests[0].columns[name]]
+    rows = [_row(evidence, tests, name, lambda test, name=name: test.columns[name]) for name in single]
+    together = _row(evidence, tests, ALL, lambda test: test.together) if len(names) > 1 else None
+    return {
+        "metric": evidence.headline,
+        "label": evidence.metrics.METRICS[evidence.headline].label,
+        "repeats": len(tests[0].together),
+        "left_out": len(names) - len(single),
+        "rows": rows,
+        "together": together,
+    }
+
+
+def _row(
+    evidence: Evidence,
+    tests: Sequence[ColumnTest],
+    name: str,
+    of: Callable[[ColumnTest], Sequence[float | None]],
+) -> dict[str, Any]:
+    metric = evidence.metrics.METRICS[evidence.headline]
+    folds = {str(test.outer_fold): _fold(test.plain, of(test)) for test in tests}
+    lost = [value["worse_by"] for value in folds.values()]
+    found = corrected_t(lost, evidence.count, evidence.settings.level, ratio=evidence.ratio)
+    known = [value for value in lost if value is not None]
+    turned = {key: {**value, **_as_measured(metric.turned, value)} for key, value in folds.items()}
+    return {
+        "column": name,
+        "worse_by": found.estimate,
+        "sd": float(np.std(known, ddof=1)) if len(known) > 1 else None,
+        "interval": asdict(found),
+        "folds": turned,
+    }
+
+
+def _fold(plain: float | None, permuted: Sequence[float | None]) -> dict[str, float | None]:
+    """Score as it is and with the column permuted, higher is better, and the difference."""
+    known = [score for score in permuted if score is not None]
+    if plain is None or len(known) < len(permuted):
+        return {"plain": plain, "permuted": None, "worse_by": None}
+    mean = float(np.mean(known))
+    return {"plain": plain, "permuted": mean, "worse_by": plain - mean}
+
+
+def _as_measured(
+    turned: Callable[[float | None], float | None], value: dict[str, float | None]
+) -> dict[str, float | None]:
+    """Both scores with the sign of their metric."""
+    return {name: turned(value[name]) for name in ("plain", "permuted")}

@@ -1,0 +1,161 @@
+"""What columns beside images add: a planted one is missed once permuted, noise is not, no record changes."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nachos_jax.core.errors import UsageError
+from nachos_jax.metrics import classification
+from nachos_jax.protocol.evaluate import evaluate
+from nachos_jax.protocol.model import columns
+from nachos_jax.protocol.run.opening import open_run
+from nachos_jax.records.columns import ColumnTest
+from nachos_jax.records.store import RunDirectory
+from nachos_jax.report.numbers import columns as numbers
+from nachos_jax.report.page import page
+from tests import joined, tiny
+
+SHORT: dict[str, Any] = {"search__trials": 1, "report__replicates": 200, "training__epochs": 12}
+SHORT |= {"training__patience": 12, "training__learning_rate": 0.05}
+TELLING, NOISE = "age", "texture"
+
+
+def blank() -> Any:
+    """The tiny cases with columns, of which one tells the class; their images tell nothing."""
+    found = joined.cohort()
+    values = np.array(joined.columns())
+    draw, labels = np.random.default_rng(3), found.targets.values
+    values[:, 0] = 50 + 10 * labels + draw.normal(size=len(labels))
+    store = joined.store_of(joined.with_columns(found, values))
+    noise = draw.integers(0, 255, store.images.values.shape).astype(store.images.values.dtype)
+    images = dataclasses.replace(store.images, values=noise)
+    return dataclasses.replace(found, store=dataclasses.replace(store, images=images))
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("columns") / "run"
+    evaluate(tiny.run_config(**SHORT), str(run), None, blank(), quiet=True)
+    return run
+
+
+def rows(run: Path) -> dict[str, Any]:
+    page.write(run)
+    found = json.loads((run / "summary.json").read_text())["columns"]
+    return {row["column"]: row for row in (*found["rows"], found["together"])}
+
+
+def test_a_planted_column_is_missed_and_noise_is_not(finished: Path):
+    found = rows(finished)
+    assert set(found) == {*joined.NAMES, ""}
+    assert found[TELLING]["worse_by"] > 0.2
+    assert found[TELLING]["interval"]["low"] > 0
+    assert found[NOISE]["interval"]["low"] <= 0 <= found[NOISE]["interval"]["high"]
+    assert found[""]["worse_by"] > 0.2
+    text = (finished / "report/index.html").read_text()
+    assert "What the columns add" in text
+    assert "all together" in (finished / "report/report.md").read_text()
+    assert f"({TELLING})" in (finished / "report/report.md").read_text()  # in the checklists
+    with open(finished / "column_drops.csv", newline="") as file:
+        told = list(csv.DictReader(file))
+    assert len(told) == 4 * tiny.FOLDS
+    mean = np.mean([float(row["worse_by"]) for row in told if row["column"] == TELLING])
+    assert mean == pytest.approx(found[TELLING]["worse_by"])
+
+
+def test_the_plain_score_is_that_of_the_test(finished: Path):
+    metrics = json.loads((finished / "summary.json").read_text())
+    of_test = metrics["metrics"][metrics["headline"]]["folds"]
+    for test in RunDirectory(finished).column_tests():
+        assert test.plain == pytest.approx(of_test[str(test.outer_fold)]["value"], abs=1e-6)
+        assert {len(scores) for scores in test.columns.values()} == {columns.REPEATS}
+
+
+def test_an_older_run_is_asked_later_and_gives_the_same_bytes(finished: Path, tmp_path: Path):
+    folder = finished / "records/evaluate/columns"
+    kept = {path.name: path.read_bytes() for path in folder.iterdir()}
+    others = {path: path.read_bytes() for path in (finished / "records/evaluate/studies").rglob("*.json")}
+    for path in folder.iterdir():
+        path.unlink()
+    page.write(finished)
+    assert "columns" not in json.loads((finished / "summary.json").read_text())
+    evaluate(tiny.run_config(**SHORT), str(finished), None, blank(), quiet=True)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == kept
+    assert {path: path.read_bytes() for path in others} == others
+
+
+def test_a_test_of_another_fit_is_refused(finished: Path):
+    store = RunDirectory(finished)
+    path = store.column_path(0)
+    data = path.read_bytes()
+    found = json.loads(data)
+    fits = [test.fit for test in store.tests()]
+    try:
+        path.write_text(data.decode().replace(found["fit"], fits[1]))
+        with pytest.raises(UsageError, match="fold_00"):
+            page.write(finished)
+    finally:
+        path.write_bytes(data)
+
+
+def test_permutations_are_named(tmp_path: Path):
+    """By seed, fit, column and repeat: others move other cases, the same ones the same."""
+    run = open_run(tiny.run_config(**SHORT), str(tmp_path / "run"), "evaluate", blank())
+    record: Any = type("Record", (), {"fit": "00"})()
+    values = np.arange(60.0).reshape(20, 3)
+    one, same, other = (columns._permuted(run, record, values, [1], ("age", i)) for i in (0, 0, 1))
+    np.testing.assert_array_equal(one, same)
+    assert not np.array_equal(one, other)
+    np.testing.assert_array_equal(one[:, [0, 2]], values[:, [0, 2]])
+    assert sorted(one[:, 1]) == sorted(values[:, 1])
+    together = columns._permuted(run, record, values, [0, 1, 2], ("", 0))
+    assert {tuple(row) for row in together} == {tuple(row) for row in values}
+
+
+def test_images_alone_are_not_asked(tmp_path: Path):
+    config = tiny.run_config(search__trials=1, training__epochs=1)
+    assert columns.beside(blank()) == joined.NAMES
+    run = evaluate(config, str(tmp_path / "run"), [0], tiny.cohort(), quiet=True)
+    assert columns.beside(run.cohort) == ()
+    assert not (tmp_path / "run/records/evaluate/columns").exists()
+
+
+@pytest.mark.parametrize(("name", "sign"), [("accuracy", 1.0), ("brier", -1.0)])
+def test_worse_is_worse_whatever_the_sign_of_the_metric(name: str, sign: float):
+    """Scores are turned in the records, and as they were measured in the summary."""
+    tests = {
+        fold: ColumnTest(
+            fold,
+            "",
+            name,
+            0.9 * sign,
+            {"a": (0.7 * sign - 0.01 * fold,) * 2, "b": (None,) * 2},
+            (0.5 * sign,) * 2,
+        )
+        for fold in range(3)
+    }
+    evidence: Any = SimpleNamespace(
+        columns=tests,
+        headline=name,
+        metrics=classification,
+        count=3,
+        ratio=None,
+        settings=SimpleNamespace(level=0.95),
+    )
+    found = numbers.columns(evidence)
+    assert found is not None
+    a, b = found["rows"]
+    assert a["folds"]["2"]["plain"] == pytest.approx(0.9)
+    assert a["folds"]["2"]["permuted"] == pytest.approx(0.7 - 0.02 * sign)
+    assert a["worse_by"] == pytest.approx(0.2 * sign + 0.01)
+    assert a["interval"]["low"] < a["worse_by"] < a["interval"]["high"]
+    assert b["worse_by"] is None
+    assert evidence.headline == found["metric"]
