@@ -37,13 +37,10 @@ def wanted(given: argparse.Namespace) -> list[Trained]:
     if unknown:
         raise SystemExit(f"--recipes: {', '.join(unknown)} is none of {'; '.join(RECIPES)}")
     seeds, sizes = map(int, jobs.names(given.seeds)), [*map(int, jobs.names(given.sizes))]
-    found = []
-    for seed, recipe, size, name in itertools.product(seeds, chosen, sizes, jobs.names(given.sets)):
-        job = Trained(name, size, seed, recipe)
-        trainable = given.weights is not None or not RECIPES[recipe].features
-        if trainable and jobs.enough(job, given.data):
-            found.append(job)
-    return found
+    trainable = [one for one in chosen if given.weights is not None or not RECIPES[one].features]
+    there = {name: len(cohorts.read(given.data, name).labels) for name in jobs.names(given.sets)}
+    found = itertools.product(seeds, trainable, sizes, there)
+    return [Trained(name, size, seed, one) for seed, one, size, name in found if there[name] >= size]
 
 
 def scores(results: Sequence[Mapping[str, Any]], metric: str) -> dict[str, dict[Block, float]]:

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.shared import measure
-from benchmarks.statistics import cohorts
 from benchmarks.statistics.recipes import Setting, Trained, measured
 
 
@@ -117,11 +116,6 @@ def store(
     told = [{key: part for key, part in one.items() if key != "machine"} for one in value["results"]]
     value = {**value, "machine": machine, "results": told}
     measure.store(given.out, "_".join([name, *sorted(kinds)]), title, table, value, timed=False)
-
-
-def enough(job: Trained, data: Path) -> bool:
-    """Whether a set has as many cases as a job wants."""
-    return len(cohorts.read(data, job.name).labels) >= job.size
 
 
 @contextlib.contextmanager
