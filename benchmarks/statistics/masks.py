@@ -79,9 +79,14 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
         "segmentation",
         {
             **(NUCLEI | FULL | SMALL),
-            "training.batch_size": 5,
-            "training.epochs": 9,
-            "training.patience": 9,
+            "model.unet.depth": 5,
+            "model.unet.width": 16,
+            "task.segmentation.patch_height": 128,
+            "task.segmentation.patch_width": 128,
+            "task.segmentation.patches": 1,
+            "training.batch_size": 4,
+            "training.epochs": 6,
+            "training.patience": 6,
             "search.trials": 2,
         },
     ),
@@ -102,7 +107,18 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "automonai_grid": (
         "automonai:grid-small",
-        {"data.subject_key": "patient_id", "folds.count": 3, "data.subset": 0.4},
+        {
+            "data.subject_key": "patient_id",
+            "data.subset": 0.25,
+            "folds.count": 3,
+            "task.segmentation.dimensions": 2,
+            "task.segmentation.patch_height": 64,
+            "task.segmentation.patch_width": 48,
+            "task.segmentation.patches": 8,
+            "training.batch_size": 2,
+            "training.epochs": 10,
+            "training.patience": 10,
+        },
     ),
 }
 """Of each run the config, and what is set beside it."""
