@@ -77,13 +77,18 @@ def grid(name: str, count: int) -> Iterator[tuple[Canvas, Any]]:
 
 def finished(canvas: Canvas, title: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Figure:
     """The figure; the title is for those who hear it, the rows are the numbers behind it."""
+    name, title = str(canvas.get_label()), plain(title)
+    svg, cells = inline(painted(canvas), name, title), tuple(tuple(map(_cell, row)) for row in rows)
+    return Figure(name, svg, title, tuple(header), cells)
+
+
+def painted(canvas: Canvas) -> str:
+    """The SVG text of a canvas; not by its savefig, which draws all of it twice to lay it out before."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
-    file, name, title = io.StringIO(), str(canvas.get_label()), plain(title)
-    # Not savefig, which draws everything twice to lay it out before.
+    file = io.StringIO()
     FigureCanvasSVG(canvas).print_svg(file, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    svg, cells = inline(file.getvalue(), name, title), tuple(tuple(map(_cell, row)) for row in rows)
-    return Figure(name, svg, title, tuple(header), cells)
+    return file.getvalue()
 
 
 def _cell(value: Any) -> str | int | float | None:
