@@ -4,10 +4,10 @@
 #   benchmarks/gpu.sh                                    # with python3 of the PATH
 #   PYTHON=.venv/bin/python benchmarks/gpu.sh OUT_FOLDER
 #
-# Steps of three networks in both precisions, in every lowering and packing that `auto` times on a GPU, against
-# PyTorch in one process and in eight, and against the measured rates of matrix products and copies; then the whole
-# protocol. Works with JAX 0.10 and 0.11. Without PyTorch, or with one that sees no GPU, what needs it is left out,
-# which the output says. A part that fails is named at the end and does not stop the others.
+# Steps of three networks and two U-Nets in both precisions, in every lowering and packing that `auto` times on a
+# GPU, against PyTorch in one process and in eight, and against the measured rates of matrix products and copies;
+# then the whole protocol. Works with JAX 0.10 and 0.11. Without PyTorch, or with one that sees no GPU, what needs it
+# is left out, which the output says. A part that fails is named at the end and does not stop the others.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -36,6 +36,10 @@ for precision in float32 bfloat16; do
     --candidates auto,table --processes 8
   part speed.steps --model resnet18 --width 64 --pixels 64 --precision "$precision" --lanes 8 --steps 12 \
     --candidates auto,table --processes 8
+  part speed.unet_steps --axes 2 --width 32 --depth 5 --precision "$precision" --steps 20 \
+    --candidates lax/map,custom/map,lax/vmap
+  part speed.unet_steps --axes 3 --width 32 --depth 4 --side 48 --batch 6 --precision "$precision" --steps 10 \
+    --candidates lax/map,fold/map
 done
 if "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
   part speed.protocol --processes 8

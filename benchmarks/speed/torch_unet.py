@@ -1,6 +1,6 @@
 """The U-Net of `nachos_jax.models.unet` in PyTorch, and its training steps.
 
-    python -m benchmarks.speed.torch_unet [--axes 2|3] [--layout default|channels_last] [--serve]
+    python -m benchmarks.speed.torch_unet [--axes 2|3] [--layout default|channels_last] [--device cpu|cuda]
 
 Prints milliseconds a step. With --serve it is a worker of unet_steps.py, which calls it in its turn.
 """
@@ -65,14 +65,14 @@ def torch_unet(axes: int, widths: tuple[int, ...], channels: int, classes: int) 
     return UNet()
 
 
-def torch_steps(work: UNetWork, layout: str) -> Callable[[], None]:
-    """Runs the workload's steps of one fit when called."""
+def torch_steps(work: UNetWork, layout: str, device: str = "cpu") -> Callable[[], None]:
+    """Runs the workload's steps of one fit when called, on "cpu" or "cuda"."""
     import torch
 
     images, masks = unet_work.images_and_masks(work)
-    inputs = torch.from_numpy(images).movedim(-1, 1).contiguous()
-    targets = torch.from_numpy(masks).long()
-    network = torch_unet(work.axes, work.widths, 1, 2).train()
+    inputs = torch.from_numpy(images).movedim(-1, 1).contiguous().to(device)
+    targets = torch.from_numpy(masks).long().to(device)
+    network = torch_unet(work.axes, work.widths, 1, 2).train().to(device)
     if layout == "channels_last":
         order: Any = torch.channels_last if work.axes == 2 else torch.channels_last_3d
         inputs, network = inputs.to(memory_format=order), network.to(memory_format=order)
@@ -83,15 +83,20 @@ def torch_steps(work: UNetWork, layout: str) -> Callable[[], None]:
         for start in range(0, len(inputs), work.batch):
             rows = slice(start, start + work.batch)
             optimizer.zero_grad(set_to_none=True)
-            loss(network(inputs[rows]), targets[rows]).backward()
+            with torch.autocast(device, torch.bfloat16, enabled=work.precision == "bfloat16"):
+                outputs = network(inputs[rows])
+            loss(outputs.float(), targets[rows]).backward()
             optimizer.step()
+        if device == "cuda":
+            torch.cuda.synchronize()
 
     return steps
 
 
-def worker(work: UNetWork, layout: str) -> served.Served:
+def worker(work: UNetWork, layout: str, device: str) -> served.Served:
     """A process of its own that runs the steps when called."""
-    command = [*measure.script("speed.torch_unet"), "--serve", f"--layout={layout}", *work.flags]
+    chosen = [f"--layout={layout}", f"--device={device}"]
+    command = [*measure.script("speed.torch_unet"), "--serve", *chosen, *work.flags]
     return served.Served(command)
 
 
@@ -100,13 +105,14 @@ def main() -> None:
     flags = measure.parser(__doc__)
     unet_work.add_flags(flags)
     flags.add_argument("--layout", choices=LAYOUTS, default=LAYOUTS[0])
+    flags.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     flags.add_argument("--rounds", type=int, default=5)
     flags.add_argument(
         "--serve", action="store_true", help="work for unet_steps.py, a call for each line read"
     )
     given: argparse.Namespace = flags.parse_args()
     work = unet_work.from_flags(given)
-    steps = torch_steps(work, given.layout)
+    steps = torch_steps(work, given.layout, given.device)
     if given.serve:
         steps()
         served.serve({}, steps)

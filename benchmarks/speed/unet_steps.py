@@ -43,7 +43,7 @@ def floor(work: UNetWork) -> dict[str, Any]:
     """Milliseconds that a step takes at least, by operations and by bytes."""
     from benchmarks.speed import rates
 
-    measured, (flops, moved) = rates.rates(), counts(work)
+    measured, (flops, moved) = rates.rates(work.precision), counts(work)
     terms = {"by_flops": 1e3 * flops / measured["flops"], "by_bytes": 1e3 * moved / measured["bytes"]}
     return {**terms, "ms": max(terms.values()), "step_flops": flops, "step_bytes": moved, "rates": measured}
 
@@ -75,7 +75,8 @@ def one_case(given: argparse.Namespace) -> None:
     else:
         from benchmarks.speed import torch_unet
 
-        workers = [torch_unet.worker(work, layout) for layout in torch_unet.LAYOUTS]
+        device = "cpu" if jax.local_devices()[0].platform == "cpu" else "cuda"
+        workers = [torch_unet.worker(work, layout, device) for layout in torch_unet.LAYOUTS]
         for name, process in zip(("pytorch", "pytorch, channels-last"), workers, strict=True):
             process.ready()
             turns[name], steps[name] = process, work.steps
@@ -89,7 +90,7 @@ def one_case(given: argparse.Namespace) -> None:
     least = floor(work)
     value = {"workload": vars(work), "ms": ms, "floor": least, "lanes_a_device": given.lanes}
     title = f"A training step: {work.words}"
-    measure.store(given.out, f"steps_{work.name}_cpu", title, rows(ms, least), value)
+    measure.store(given.out, f"steps_{work.name}{measure.suffix() or '_cpu'}", title, rows(ms, least), value)
 
 
 def main() -> None:

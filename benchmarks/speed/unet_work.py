@@ -28,6 +28,7 @@ class UNetWork:
         width: channels of the first level; they double from level to level.
         depth: levels, of two convolutions with instance norm and leaky ReLU each.
         steps: training steps a call.
+        precision: of the arithmetic, "float32" or "bfloat16".
     """
 
     axes: int
@@ -36,6 +37,7 @@ class UNetWork:
     width: int
     depth: int
     steps: int
+    precision: str = "float32"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -50,13 +52,15 @@ class UNetWork:
     @property
     def name(self) -> str:
         """For file names."""
-        return f"unet_{self.axes}d_w{self.width}_p{self.side}"
+        short = "" if self.precision == "float32" else f"_{self.precision}"
+        return f"unet_{self.axes}d_w{self.width}_p{self.side}{short}"
 
     @property
     def words(self) -> str:
         """For people."""
         sides = " x ".join([str(self.side)] * self.axes)
-        return f"U-Net of {self.depth} levels and width {self.width}, patches of {sides}, batch {self.batch}"
+        text = f"U-Net of {self.depth} levels and width {self.width}, patches of {sides}, batch {self.batch}"
+        return text if self.precision == "float32" else f"{text}, {self.precision}"
 
     @property
     def flags(self) -> list[str]:
@@ -75,12 +79,13 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     ):
         parser.add_argument(f"--{name}", type=int, default=0, help=f"{meaning}; 0 = as is usual for --axes")
     parser.add_argument("--steps", type=int, default=2, help="training steps a call")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
 
 
 def from_flags(given: argparse.Namespace) -> UNetWork:
     """The workload that the flags of `add_flags` name."""
     sizes = {name: getattr(given, name) or usual for name, usual in SIZES[given.axes].items()}
-    return UNetWork(given.axes, steps=given.steps, **sizes)
+    return UNetWork(given.axes, steps=given.steps, precision=given.precision, **sizes)
 
 
 def images_and_masks(work: UNetWork) -> tuple[np.ndarray, np.ndarray]:
@@ -159,7 +164,8 @@ def lane_steps(work: UNetWork, lanes: int, candidate: str) -> Callable[[], None]
     store = SimpleNamespace(rows=lambda members: images[members])
     cohort: Any = SimpleNamespace(store=store, targets=SimpleNamespace(on_device=masks))
     rows = len(images)
-    build = functools.partial(registry.build, hparams_of(work), work.shape, 2, jnp.float32, lowering)
+    precision = jnp.dtype(work.precision)
+    build = functools.partial(registry.build, hparams_of(work), work.shape, 2, precision, lowering)
     task: Any = Pixels()
     spec = LaneSpec(build, task, work.batch, "sgd", frozenset(), False, 1, 1, rows, {})
     traced = {"learning_rate": 0.02, "momentum": 0.9, "nesterov": 1.0, "weight_decay": 1e-4}

@@ -74,7 +74,7 @@ def evaluate(values: Any, words: list[str]) -> None:
 
         with session(values.workdir, words):
             before = _finished(RunDirectory(values.workdir))
-            beside.later(_reporting)
+            beside.later(lambda: _reporting()[-1].prepare())
             opened = run(config, values.workdir, outer_folds, party=party)
             idle = _finished(opened.store) == before
             gallery, evidence, page = _reporting()

@@ -58,7 +58,7 @@ def _title(fold: int, mask: np.ndarray, sites: np.ndarray | None) -> str:
 def _small(titles: Sequence[str], sizes: Sequence[int]) -> list[str]:
     """Folds of fewer than FEW_CASES cases."""
     return [
-        f"F{title[1:]} holds only {size} cases: one of them moves its accuracy by {100 / size:.0f} points."
+        f"F{title[1:]} holds only {size} cases: each is {100 / size:.0f} % of its score."
         for title, size in zip(titles, sizes, strict=True)
         if size < FEW_CASES
     ]

@@ -12,9 +12,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 from matplotlib.cbook import normalize_kwargs
-from matplotlib.figure import Figure as Canvas
 from matplotlib.lines import Line2D
 
+from nachos_jax.report.figures import drawing
 from nachos_jax.report.figures.drawing import Figure, width
 from nachos_jax.report.figures.style import WIDTH
 
@@ -44,7 +44,7 @@ class Drawn:
     """A figure, and what matplotlib drew of it."""
 
     def __init__(self, draw: Callable[[], Figure | None]):
-        with patch.object(Canvas, "savefig", autospec=True, side_effect=Canvas.savefig) as spy:
+        with patch.object(drawing, "painted", side_effect=drawing.painted) as spy:
             figure = draw()
         if figure is None:
             raise NothingDrawnError

@@ -39,7 +39,7 @@ def test_sound_folds_give_no_warning() -> None:
 def test_small_folds_are_named() -> None:
     folds = Folds(np.repeat([0, 1, 2], [20, 9, 10])[None], 3)
     assert warnings(folds, np.arange(39) % 2, CLASSES) == [
-        "Fold 1 holds only 9 cases: one of them moves its accuracy by 11 points."
+        "Fold 1 holds only 9 cases: each is 11 % of its score."
     ]
 
 

@@ -34,6 +34,18 @@ class Figure(NamedTuple):
     rows: tuple[tuple[str | int | float | None, ...], ...]
 
 
+def prepare() -> None:
+    """Imports matplotlib and reads its font, which the first figure of a process would wait for.
+
+    It may run in a thread beside a figure: no setting of matplotlib is touched.
+    """
+    from matplotlib import figure
+    from matplotlib.backends import backend_svg
+
+    del figure, backend_svg
+    width("")
+
+
 @contextmanager
 def sheet(name: str, high: float, *shape: int, **how: Any) -> Iterator[tuple[Canvas, Any]]:
     """A canvas WIDTH wide and its axes, of shape [rows, columns], to be drawn inside the `with`."""
@@ -65,10 +77,18 @@ def grid(name: str, count: int) -> Iterator[tuple[Canvas, Any]]:
 
 def finished(canvas: Canvas, title: str, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Figure:
     """The figure; the title is for those who hear it, the rows are the numbers behind it."""
-    file, name, title = io.StringIO(), str(canvas.get_label()), plain(title)
-    canvas.savefig(file, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    svg, cells = inline(file.getvalue(), name, title), tuple(tuple(map(_cell, row)) for row in rows)
+    name, title = str(canvas.get_label()), plain(title)
+    svg, cells = inline(painted(canvas), name, title), tuple(tuple(map(_cell, row)) for row in rows)
     return Figure(name, svg, title, tuple(header), cells)
+
+
+def painted(canvas: Canvas) -> str:
+    """The SVG text of a canvas; not by its savefig, which draws all of it twice to lay it out before."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    file = io.StringIO()
+    FigureCanvasSVG(canvas).print_svg(file, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    return file.getvalue()
 
 
 def _cell(value: Any) -> str | int | float | None:

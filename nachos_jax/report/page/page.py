@@ -12,7 +12,7 @@ from nachos_jax.report.appendix import result_tables
 from nachos_jax.report.appendix.latex import tables as latex_tables
 from nachos_jax.report.appendix.markdown import appendix
 from nachos_jax.report.checklists.checklist import Item, checklist
-from nachos_jax.report.figures import of_search, outside, rows
+from nachos_jax.report.figures import drawing, of_search, outside, rows
 from nachos_jax.report.figures.drawing import Figure
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.numbers.lessons import lessons
@@ -23,10 +23,9 @@ from nachos_jax.report.page.gallery import read as read_gallery
 from nachos_jax.report.reading import evidence as records
 from nachos_jax.report.reading import searches
 from nachos_jax.report.reading.evidence import Evidence
-from nachos_jax.report.words import tables
+from nachos_jax.report.words import tables, templating
 from nachos_jax.report.words.format import data_rows, made_rows
 from nachos_jax.report.words.leading import leading
-from nachos_jax.report.words.templating import environment
 
 FOLDER = "report"
 FIGURES = (
@@ -79,6 +78,12 @@ def write(workdir: str | os.PathLike) -> Path:
     return directory.write_text(f"{FOLDER}/index.html", page)
 
 
+def prepare() -> None:
+    """Makes ready what the first page of a process waits for."""
+    drawing.prepare()
+    templating.prepare()
+
+
 def draw(
     evidence: Evidence, estimates: Estimates, summary: Mapping[str, Any], learnt: Mapping[str, Any]
 ) -> list[Figure]:
@@ -106,7 +111,7 @@ def render(
     section = evidence.section
     parts = section.parts(summary)
     names = (*FIGURES, *section.figures)
-    template = environment(html=True).get_template("page.html.j2")
+    template = templating.environment(html=True).get_template("page.html.j2")
     return template.render(
         summary=summary,
         protocol=evidence.protocol,

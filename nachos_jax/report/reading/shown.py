@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from nachos_jax.config.field import flat
 from nachos_jax.core.hparams import PREPARED
 from nachos_jax.core.types import HParams
 from nachos_jax.report.reading.evidence import Evidence
@@ -13,10 +12,10 @@ _OF_CASES = (*PREPARED, "normalisation")
 
 def shown(hparams: HParams, evidence: Evidence) -> HParams:
     """The same, and the config's value of how cases are prepared where that is searched."""
-    config = flat(evidence.run["config"])
+    config = evidence.run["config"]
     left_out = {
-        name: config[f"data.{name}"]
+        name: config["data"][name]
         for name in _OF_CASES
-        if config.get(f"search.space.{name}") and name not in hparams
+        if config["search"]["space"].get(name) and name not in hparams
     }
     return {**hparams, **left_out} if left_out else hparams

@@ -41,6 +41,14 @@ def environment(*, html: bool) -> Environment:
     return found
 
 
+def prepare() -> None:
+    """Compiles all templates, which the first text of a process would wait for."""
+    for html in (True, False):
+        found = environment(html=html)
+        for name in found.list_templates(extensions=["j2"]):
+            found.get_template(name)
+
+
 def said(template: str, macro: str, **context: Any) -> str:
     """What a macro of a template without HTML says of the context, on one line; it takes no arguments."""
     return one_line(written(template, macro, context))
