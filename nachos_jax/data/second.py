@@ -11,7 +11,7 @@ import numpy as np
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import expanded
-from nachos_jax.data import decode, reading, sources
+from nachos_jax.data import decode, given, reading, sources
 from nachos_jax.data.columns import Columns
 from nachos_jax.data.joined import Joined
 from nachos_jax.data.store import Dense
@@ -59,6 +59,12 @@ def load(
             than inside.
     """
     path = data.external_path
+    kind, _ = given.other_kind(data.source, Path(expanded(path)))
+    if kind:
+        raise UsageError(
+            f"config.data.external_path = {path!r} is {kind}, and config.data.path is "
+            f"{given.READS[data.source]}: give external cases in the same form as those inside."
+        )
     own = replace(
         data,
         path=path,

@@ -124,6 +124,9 @@ def test_config_that_is_no_file(refused: Refused, tmp_path: Path):
     _says(missing, ["--config=nowhere.py: there is no such file", "csv, folder"])
     _says(refused("evaluate", f"--config={tmp_path}", run), ["is a folder", "name a config file"])
     _says(refused("evaluate", "--config=study.py:large", run), ["study.py:large", "leave out the colon"])
+    (tmp_path / "cases.csv").write_text("path,label,subject\n")
+    cure = f"--config=csv --config.data.path={tmp_path / 'cases.csv'}"
+    _says(refused("evaluate", f"--config={tmp_path / 'cases.csv'}", run), ["is no config", cure])
 
 
 FIELDS = {
@@ -132,6 +135,8 @@ FIELDS = {
         "did you mean --config.training.learning_rate?",
     ],
     "epochs=1": ["--config.epochs: there is no such field", "`nachos config` lists"],
+    "training.lr=0.1": ["no such field", "did you mean --config.training.learning_rate?"],
+    "search.space.wd=log(1e-6, 1)": ["no such field", "did you mean --config.search.space.weight_decay?"],
     "training=3": ["--config.training is a section", "--config.training.balanced_sampling"],
     "training.epochs=ten": ["--config.training.epochs=ten", "must be a whole number"],
     "training.epochs=1.5": ["--config.training.epochs=1.5", "must be a whole number"],

@@ -103,9 +103,7 @@ def test_images_of_a_table_and_of_a_folder(config: Config, table: Callable[..., 
     assert found.targets.values.tolist() == [1]
     np.testing.assert_array_equal(dense(found), dense(there)[1:])
     assert inside.shape == found.shape
-    with pytest.raises(
-        UsageError, match=r"external_path = .*away.csv' is a CSV table, and config.data.source"
-    ):
+    with pytest.raises(UsageError, match=r"external_path = .*away.csv' is a CSV table, .* in the same form"):
         both(
             config(source="folder", subject_key=r"q(\d)", path=places["path"], external_path=away),
             classification.TASK,
