@@ -72,7 +72,7 @@ def _views(path: Path) -> np.ndarray:
 
 def _as_inside(file: FeatureFile, told: Mapping[str, Any], data: DataConfig) -> tuple[str, ...]:
     """The features of the cases that these are read like, whatever the order of the columns."""
-    _same_columns(file, data.like["features"], data.like)
+    same_columns(file, data.like["features"], data.like)
     if told.get("backbone") != data.like.get("backbone"):
         raise UsageError(
             f"{file.path.name} was embedded by another backbone, layer or weights than the cases that models "
@@ -183,7 +183,7 @@ def of_training(file: FeatureFile, names: Sequence[str], preparation: Mapping[st
     Raises:
         UsageError: one is missing, training did not have one, or as `nachos_jax.data.vectors.stored`.
     """
-    _same_columns(file, names, preparation)
+    same_columns(file, names, preparation)
     return vectors.stored(file.values(names), names, file.where, preparation["impute"])
 
 
@@ -219,7 +219,17 @@ def _names(file: FeatureFile, preparation: Mapping[str, Any], several: bool) -> 
     return [f"{file.path.name}: {case}" for case in cases] if several else cases
 
 
-def _same_columns(file: FeatureFile, names: Sequence[str], preparation: Mapping[str, Any]) -> None:
+def same_columns(file: FeatureFile, names: Sequence[str], preparation: Mapping[str, Any]) -> None:
+    """Refuses a file without some of the columns of training, or with others that its patterns would choose.
+
+    Args:
+        file: cases that are read like those of training.
+        names: of the columns of training.
+        preparation: "patterns" and "others" of those of training.
+
+    Raises:
+        UsageError: likewise.
+    """
     missing = [name for name in names if name not in file.header]
     if missing:
         raise UsageError(

@@ -15,7 +15,7 @@ from nachos_jax.data import decode, given, reading, sources
 from nachos_jax.data.columns import Columns
 from nachos_jax.data.joined import Joined
 from nachos_jax.data.store import Dense
-from nachos_jax.data.table import JOINED, Cohort
+from nachos_jax.data.table import Cohort
 from nachos_jax.data.targets import TargetReader, Targets
 from nachos_jax.data.vectors import Vectors
 
@@ -108,11 +108,6 @@ def _fitting(cohort: Cohort, inside: Cohort) -> Cohort:
         raise UsageError(
             f"the images are stored as {cohort.store.dtype}, and those inside as {dtype}: their values are "
             "on other scales; convert them to the same bit depth."
-        )
-    if own.get(JOINED) != wanted.get(JOINED):
-        raise UsageError(
-            f"columns beside the images are {own.get(JOINED)}, and inside {wanted.get(JOINED)}: give both "
-            "tables the same columns in the same order."
         )
     images = cohort.store.images if isinstance(cohort.store, Joined) else cohort.store
     if not isinstance(images, Dense):

@@ -13,8 +13,9 @@ import pytest
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import masks, nifti, second, sources
+from nachos_jax.data.joined import Joined
 from nachos_jax.data.ragged import Ragged
-from nachos_jax.data.table import Cohort
+from nachos_jax.data.table import JOINED, Cohort
 from nachos_jax.tasks import classification, multilabel, regression, segmentation
 from tests.inputs import dense
 from tests.masks import pairs, source
@@ -213,3 +214,22 @@ def test_parquet_is_read_like_other_tables(config: Config, tmp_path: Path):
     parquet.write_table(pyarrow.table(columns), tmp_path / "away.parquet")
     _, there = both(vectors(config, tmp_path, str(tmp_path / "away.parquet")), classification.TASK)
     assert there.targets.values.tolist() == [1]
+
+
+def test_columns_beside_images_are_found_by_name_and_need_not_vary(
+    config: Config, table: Callable[..., Path], tmp_path: Path
+):
+    home = table(
+        "path,label,subject,age,f1\n" + "".join(f"{i}.png,{'ab'[i % 2]},p{i},{i},{i * i}\n" for i in range(4))
+    )
+    rows = "path,f1,label,subject,age,remark\n4.png,7,b,q4,60,fine\n5.png,8,b,q5,60,\n"
+    data = config(
+        source="csv", path=str(home), external_path=written(tmp_path / "away.csv", rows), features=("*",)
+    )
+    inside, there = both(data, classification.TASK)
+    assert there.preparation[JOINED] == inside.preparation[JOINED] == ["age", "f1"]
+    assert isinstance(there.store, Joined)
+    np.testing.assert_array_equal(there.store.vectors.values, [[60, 7], [60, 8]])
+    written(tmp_path / "away.csv", rows.replace("f1", "f2"))
+    with pytest.raises(UsageError, match="lacks 1 of the model's 2 features: 'f1'"):
+        both(data, classification.TASK)
