@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import expanded
-from nachos_jax.data import decode, given, reading, sources
+from nachos_jax.data import decode, features, given, reading, sources
 from nachos_jax.data.columns import Columns
 from nachos_jax.data.joined import Joined
 from nachos_jax.data.store import Dense
@@ -74,7 +75,7 @@ def load(
         classes=inside.targets.names if inside.targets.has.shape[1] else (),
         columns=(),
         described=tuple(dict.fromkeys((*data.columns, *data.described))),
-        like=inside.preparation,
+        like={**inside.preparation, **_embedded(data)},
     )
     try:
         found = _fitting(sources.load(own, _Partial(reader), progress), inside)
@@ -86,6 +87,12 @@ def load(
         return found
     sites = np.full(len(found.table), Path(expanded(path)).name.partition(".")[0])
     return replace(found, table=replace(found.table, sites=sites))
+
+
+def _embedded(data: DataConfig) -> dict[str, Any]:
+    """How the images inside were prepared before `nachos embed` made vectors of them; {} of other vectors."""
+    told = features.embedding(Path(expanded(data.path))) if data.source == "vectors" else {}
+    return {features.IMAGES: told[features.IMAGES]} if features.IMAGES in told else {}
 
 
 def _fitting(cohort: Cohort, inside: Cohort) -> Cohort:

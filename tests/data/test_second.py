@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
-from nachos_jax.data import masks, nifti, second, sources
+from nachos_jax.data import features, masks, nifti, second, sources
 from nachos_jax.data.joined import Joined
 from nachos_jax.data.ragged import Ragged
 from nachos_jax.data.table import JOINED, Cohort
@@ -233,3 +234,45 @@ def test_columns_beside_images_are_found_by_name_and_need_not_vary(
     written(tmp_path / "away.csv", rows.replace("f1", "f2"))
     with pytest.raises(UsageError, match="lacks 1 of the model's 2 features: 'f1'"):
         both(data, classification.TASK)
+
+
+@pytest.mark.parametrize(
+    ("weights", "aspect", "told"),
+    [
+        ("w", "pad", ""),
+        ("v", "pad", "embedded by another backbone, layer or weights"),
+        ("w", "stretch", "prepared otherwise .*: aspect 'stretch' and 'pad'; run `nachos embed`"),
+    ],
+)
+def test_embedded_vectors_are_of_the_same_weights_and_preparation(
+    weights: str, aspect: str, told: str, config: Config, tmp_path: Path
+):
+    for name, count, of in (("home", 12, ("w", "pad")), ("away", 3, (weights, aspect))):
+        facts = {"backbone": {"name": "net", "sha256": of[0]}, "images": {"aspect": of[1], "height": 8}}
+        np.savez(
+            tmp_path / f"{name}.npz",
+            features=np.arange(2.0 * count).reshape(-1, 2),
+            feature_names=["net_0", "net_1"],
+            labels=np.arange(count) % 2,
+            subject=[f"{name}-{row}" for row in range(count)],
+            backbone=json.dumps(facts),
+        )
+    places = {"path": str(tmp_path / "home.npz"), "external_path": str(tmp_path / "away.npz")}
+    data = config(source="vectors", **places)
+    if not told:
+        assert len(both(data, classification.TASK)[1].table) == 3
+        return
+    with pytest.raises(UsageError, match=told):
+        both(data, classification.TASK)
+
+
+def test_vectors_to_predict_are_of_the_same_weights(tmp_path: Path):
+    for name in "wv":
+        told = json.dumps({"backbone": {"name": "net", "sha256": name}, "images": {}})
+        np.savez(tmp_path / f"{name}.npz", features=np.ones((3, 1)), feature_names=["net_0"], backbone=told)
+    known = {"features": ["net_0"], "impute": "", "backbone": {"name": "net", "sha256": "w"}}
+    assert features.read_inputs([tmp_path / "w.npz"], known)[1].shape == (3, 1)
+    with pytest.raises(UsageError, match=r"v\.npz was embedded by another backbone, layer or weights"):
+        features.read_inputs([tmp_path / "v.npz"], known)
+    others = {name: value for name, value in known.items() if name != "backbone"}
+    assert features.read_inputs([tmp_path / "v.npz"], others)[1].shape == (3, 1)
