@@ -37,8 +37,7 @@ def test_long_numbers_along_the_rows_do_not_touch():
     assert Drawn(lambda: grouped(told, "Loss")).collisions() == []
 
 
-@pytest.mark.parametrize("count", [5, 11, 12])
-@pytest.mark.parametrize("most", [10**4, 10**6, 10**8])
+@pytest.mark.parametrize(("count", "most"), [(11, 10**4), (5, 10**6), (11, 10**6), (12, 10**8)])
 def test_large_counts_in_the_cells_of_a_confusion_matrix_do_not_touch(count, most):
     draw = np.random.default_rng(count)
     counts = draw.integers(most // 2, most, (count, count)).astype(float)
