@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from nachos_jax.cli import audit
 from tests.cli.conftest import CONFIG, Call
 
 Refused = Callable[..., str]
@@ -207,6 +208,16 @@ def test_workdir_that_cannot_be_one(command: str, refused: Refused, tmp_path: Pa
         message = refused(command, "--config=study.py", f"--workdir={workdir}")
         _says(message, [f"--workdir='{workdir}' cannot be written", "name a folder of yours"])
     assert file.read_text(encoding="utf-8") == "mine"
+
+
+def test_an_audit_says_that_external_cases_are_left_out(refused: Refused, tmp_path: Path):
+    given = ("audit", "--config=study.py", f"--output={tmp_path / 'audit'}")
+    told = refused(*given, f"--config.data.external_path={tmp_path / 'gone.csv'}")
+    _says(told, ["config.data.external_path = ", "gone.csv", "there is no such file; mend the path"])
+    (tmp_path / "there.csv").write_text("")
+    (line,) = audit._beyond(str(tmp_path / "there.csv"))
+    assert f"external cases of {tmp_path / 'there.csv'} are not looked at" in line
+    assert audit._beyond("") == ()
 
 
 def test_refusals_in_a_shell(call: Call, tmp_path: Path):
