@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from typing import Any
 
 from nachos_jax.cli import parsing
 from nachos_jax.cli.parsing import Flag
 from nachos_jax.core.errors import UsageError
+from nachos_jax.core.paths import expanded
 
 FLAGS = (
     Flag(
@@ -39,6 +41,7 @@ def audit(values: Any, _words: list[str]) -> None:
     """`nachos audit`: prints what was found, and writes the page."""
     folder = values.output or os.path.join(values.workdir or "", "audit")
     config = parsing.run_config(values.config)
+    beyond = _beyond(config.data.external_path)
     from nachos_jax.audit import after, pictures
     from nachos_jax.audit import audit as audits
     from nachos_jax.data.inspected import inspect
@@ -54,6 +57,7 @@ def audit(values: Any, _words: list[str]) -> None:
     names = found.cohort.table.names.tolist()
     run = after.finished(values.workdir, names, found.cohort.targets.values) if values.workdir else None
     result = audits.audit(found, config.folds.count, after.findings(run, names) if run else ())
+    result = dataclasses.replace(result, left_out=(*result.left_out, *beyond))
     told = {
         **audits.to_json(result),
         "after": after.after_json(run) if run else None,
@@ -67,4 +71,18 @@ def audit(values: Any, _words: list[str]) -> None:
         print("nothing was found")
     if curve:
         print(audit_page.curve_words(curve))
+    for line in beyond:
+        print(line)
     print(f"audit: {page}")
+
+
+def _beyond(path: str) -> tuple[str, ...]:
+    """What people should know of external cases in a file of their own; () without one."""
+    if not path:
+        return ()
+    if not os.path.exists(expanded(path)):
+        raise UsageError(f"config.data.external_path = {path!r}: there is no such file; mend the path.")
+    return (
+        f"The external cases of {path} are not looked at: `nachos plan` refuses subjects and images that are "
+        "inside too, and `nachos audit` with that file as config.data.path looks at the rest.",
+    )

@@ -17,6 +17,9 @@ from nachos_jax.core.paths import expanded
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
+_DATA = {".csv": "csv", ".npz": "base"}
+"""Endings of data that are taken for a config, and the config that reads them."""
+
 
 def load(text: str) -> ConfigDict:
     """The config that a file's `get_config()` returns.
@@ -82,6 +85,11 @@ def _function(text: str, path: Path) -> Callable[..., Any]:
         )
     if not path.is_file():
         raise UsageError(f"--config={text} is a folder; name a config file in it.")
+    if path.suffix.lower() in _DATA:
+        raise UsageError(
+            f"--config={text} is no config, which is a Python file with get_config(): name one, or one that "
+            f"ships and the data in it, like --config={_DATA[path.suffix.lower()]} --config.data.path={text}."
+        )
     module = ModuleType("config")
     module.__file__ = str(path)
     exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)

@@ -49,6 +49,11 @@ def embed(values: Any, _words: list[str]) -> None:
     told += f" of {config.backbone.views} views" if config.backbone.views > 1 else ""
     told += f", {len(columns)} columns beside them" if (columns := _columns(cohort)) else ""
     print(f"features: {path} ({told})")
+    if config.data.external_path:
+        print(
+            f"{config.data.external_path} is not among them: embed it too, by the same config with this file "
+            "as config.data.path."
+        )
 
 
 def _columns(cohort: Any) -> list[str]:

@@ -229,11 +229,22 @@ def _only_fields(words: Sequence[str], known: Mapping[str, Any]) -> None:
         if not name.startswith("config.") or name in known:
             continue
         inside = next((field for field in known if field.startswith(f"{name}.")), "")
-        near = closest(name, known, NEAR_FIELD)
+        near = _spelled_out(name, known) or closest(name, known, NEAR_FIELD)
         if inside:
             raise UsageError(f"--{name} is a section: set one of its fields, like --{inside}.")
         cure = f"did you mean --{near}?" if near else "`nachos config` lists all fields."
         raise UsageError(f"--{name}: there is no such field; {cure}")
+
+
+def _spelled_out(name: str, known: Iterable[str]) -> str:
+    """The field for the first letters of whose words a short one stands, as lr for learning_rate."""
+    place, _, short = name.rpartition(".")
+
+    def is_meant(field: str) -> bool:
+        before, _, word = field.rpartition(".")
+        return before == place and "_" in word and "".join(part[:1] for part in word.split("_")) == short
+
+    return next(filter(is_meant, known), "")
 
 
 def _none_twice(words: Sequence[str]) -> None:

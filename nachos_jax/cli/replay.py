@@ -31,7 +31,7 @@ FLAGS = (
 def replay(values: Any, _words: list[str]) -> None:
     """`nachos replay`: prints one JSON object, {name: what the policy would have trained and chosen}."""
     if not os.path.exists(values.curves):
-        raise UsageError(f"--curves={values.curves}: is not there.")
+        raise UsageError(f"--curves={values.curves}: there is no such file or folder; mend the path.")
     output = _output(values.output)
     from nachos_jax.protocol.replay import recorded
     from nachos_jax.protocol.replay.replay import replay as play

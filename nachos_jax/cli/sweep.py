@@ -86,7 +86,8 @@ def run(words: list[str], commands: Mapping[str, Sequence[Flag]]) -> int:
     if sweep.command not in commands:
         raise UsageError(f"--command={sweep.command}: must be {' or '.join(commands)}.")
     runs = combinations(sweep)
-    configs = {name: check(sweep.command, commands[sweep.command], flags) for name, flags in runs.items()}
+    known = commands[sweep.command]
+    configs = {name: _checked(sweep, known, flags) for name, flags in runs.items()}
     return write_array(sweep, runs) if sweep.slurm else run_here(sweep, runs, configs)
 
 
@@ -164,6 +165,17 @@ def check(command: str, known: Sequence[Flag], words: list[str]) -> RunConfig:
     config = parsing.run_config(parsing.parse(command, known, words).config)
     door.check_config(config)
     return config
+
+
+def _checked(sweep: Sweep, known: Sequence[Flag], words: list[str]) -> RunConfig:
+    """`check` of a run, in the words of the flags that were given."""
+    try:
+        return check(sweep.command, known, words)
+    except UsageError as error:
+        told = str(error)
+        if any(re.match(rf"--config\.{re.escape(field)}[=:]", told) for field in sweep.axes):
+            told = told.replace("--config.", "--sweep.")
+        raise UsageError(told) from error
 
 
 def run_here(sweep: Sweep, runs: dict[str, list[str]], configs: Mapping[str, RunConfig]) -> int:

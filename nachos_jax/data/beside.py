@@ -58,16 +58,22 @@ def _left_out(others: Sequence[str]) -> list[str]:
 def read(data: DataConfig, count: int) -> Beside:
     """The vectors that config.data.features chooses for the `count` images of a CSV table or an NPZ file.
 
+    Of cases that are read like others (`data.like`) they are the columns of those, by name.
+
     Raises:
-        UsageError: a pattern that finds nothing, another number of rows, or as
-            `nachos_jax.data.vectors.checked`.
+        UsageError: a pattern that finds nothing, a column of the others that is missing, another number of
+            rows, or as `nachos_jax.data.vectors.checked`.
     """
     file = feature_files.opened(Path(expanded(data.path)), data)
     if isinstance(file, FeatureTable) and isinstance(file.table, Sheet):
         image = csv_table.image_column(file.table, data)
         file = replace(file, spent=(*file.spent, image, *(("series",) if data.volume else ())))
-    names = feature_files.chosen(file, data.features, data.exclude)
-    values = vectors.checked(file.values(names), names, file.where, data.impute)
+    if JOINED in data.like:  # of which nothing is learned, so a column may be the same for all cases
+        names, check = tuple(data.like[JOINED]), vectors.stored
+        features.same_columns(file, names, data.like)
+    else:
+        names, check = feature_files.chosen(file, data.features, data.exclude), vectors.checked
+    values = check(file.values(names), names, file.where, data.impute)
     if len(values) != count:
         raise UsageError(
             f"{file.path.name} has features of {len(values):,} cases and {count:,} images: store a row "

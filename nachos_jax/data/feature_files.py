@@ -105,7 +105,7 @@ class FeatureTable:
             row = error.args[0]
             raise UsageError(
                 f"feature {name!r} holds {cells[row]!r} at {self.where(row)}, which is no number: code it as "
-                "numbers (with a decimal point), or leave the column out with config.data.exclude."
+                "numbers (with a decimal point); a run can leave the column out with config.data.exclude."
             ) from error
 
 

@@ -25,8 +25,8 @@ from nachos_jax.data.targets import TargetReader, Targets
 from nachos_jax.data.vectors import Vectors
 from nachos_jax.data.views import Viewed
 
-BACKBONE, VIEWS = "backbone", "views"
-"""Arrays that `nachos embed` adds."""
+BACKBONE, IMAGES, VIEWS = "backbone", "images", "views"
+"""What `nachos embed` tells of its features; the first and the last are arrays."""
 
 
 def load(data: DataConfig, reader: TargetReader) -> Cohort:
@@ -42,7 +42,7 @@ def load(data: DataConfig, reader: TargetReader) -> Cohort:
     file = opened(Path(expanded(data.path)), data)
     columns = replace(file.columns(data), spellings=data.spellings)
     check_cases(columns)
-    told = _embedding(file.path)
+    told = embedding(file.path)
     names = _as_inside(file, told, data) if data.like else chosen(file, data.features, data.exclude)
     learned = not told and not data.like  # units of a backbone may be silent in all cases
     check = vectors.checked if learned else vectors.stored
@@ -72,16 +72,33 @@ def _views(path: Path) -> np.ndarray:
 
 def _as_inside(file: FeatureFile, told: Mapping[str, Any], data: DataConfig) -> tuple[str, ...]:
     """The features of the cases that these are read like, whatever the order of the columns."""
-    _same_columns(file, data.like["features"], data.like)
-    if told.get("backbone") != data.like.get("backbone"):
+    same_columns(file, data.like["features"], data.like)
+    _same_backbone(file.path, told, data.like)
+    if told.get(IMAGES) != data.like.get(IMAGES):
         raise UsageError(
-            f"{file.path.name} was embedded by another backbone, layer or weights than the cases that models "
-            "learn from: run `nachos embed` on its images with the config of those."
+            f"{file.path.name} was embedded from images that were prepared otherwise than those of the cases "
+            f"that models learn from: {_differing(told.get(IMAGES), data.like.get(IMAGES))}; run "
+            "`nachos embed` on its images with the config of those."
         )
     return tuple(data.like["features"])
 
 
-def _embedding(path: Path) -> dict[str, Any]:
+def _differing(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> str:
+    here, there = one or {}, other or {}
+    names = [name for name in (*here, *there) if here.get(name) != there.get(name)]
+    return ", ".join(f"{n} {here.get(n)!r} and {there.get(n)!r}" for n in dict.fromkeys(names))
+
+
+def _same_backbone(path: Path, told: Mapping[str, Any], preparation: Mapping[str, Any]) -> None:
+    """Refuses features whose names are those of training, and whose weights are not."""
+    if told.get(BACKBONE) != preparation.get(BACKBONE):
+        raise UsageError(
+            f"{path.name} was embedded by another backbone, layer or weights than the cases that models "
+            "learn from: run `nachos embed` on its images with the config of those."
+        )
+
+
+def embedding(path: Path) -> dict[str, Any]:
     """What `nachos embed` wrote into an NPZ file of the backbone and its images; {} of another file."""
     if path.suffix.lower() != ".npz":
         return {}
@@ -172,6 +189,10 @@ def read_inputs(paths: Sequence[Path], preparation: Mapping[str, Any]) -> tuple[
     if not paths:
         raise UsageError("there is nothing to predict; name files with the features of the cases.")
     files = [opened(Path(expanded(os.fspath(path)))) for path in paths]
+    for file in files:
+        told = embedding(file.path)
+        if told and BACKBONE in preparation:
+            _same_backbone(file.path, told, preparation)
     parts = [of_training(file, preparation["features"], preparation) for file in files]
     names = [case for file in files for case in _names(file, preparation, len(files) > 1)]
     return names, np.concatenate(parts)
@@ -183,7 +204,7 @@ def of_training(file: FeatureFile, names: Sequence[str], preparation: Mapping[st
     Raises:
         UsageError: one is missing, training did not have one, or as `nachos_jax.data.vectors.stored`.
     """
-    _same_columns(file, names, preparation)
+    same_columns(file, names, preparation)
     return vectors.stored(file.values(names), names, file.where, preparation["impute"])
 
 
@@ -219,7 +240,17 @@ def _names(file: FeatureFile, preparation: Mapping[str, Any], several: bool) -> 
     return [f"{file.path.name}: {case}" for case in cases] if several else cases
 
 
-def _same_columns(file: FeatureFile, names: Sequence[str], preparation: Mapping[str, Any]) -> None:
+def same_columns(file: FeatureFile, names: Sequence[str], preparation: Mapping[str, Any]) -> None:
+    """Refuses a file without some of the columns of training, or with others that its patterns would choose.
+
+    Args:
+        file: cases that are read like those of training.
+        names: of the columns of training.
+        preparation: "patterns" and "others" of those of training.
+
+    Raises:
+        UsageError: likewise.
+    """
     missing = [name for name in names if name not in file.header]
     if missing:
         raise UsageError(

@@ -56,14 +56,20 @@ def check_source(source: str, path: Path) -> None:
     Raises:
         UsageError: likewise.
     """
-    if source not in READS or not os.path.exists(path):
-        return
-    kind, cure = _kind(path)
-    if kind and kind != READS[source]:
+    kind, cure = other_kind(source, path)
+    if kind:
         raise UsageError(
             f"config.data.path = {str(path)!r} is {kind}, and config.data.source = {source!r} reads "
             f"{READS[source]}: {cure}."
         )
+
+
+def other_kind(source: str, path: Path) -> tuple[str, str]:
+    """What a path that is there is, if a source reads something else, and the cure; ("", "") else."""
+    if source not in READS or not os.path.exists(path):
+        return "", ""
+    kind, cure = _kind(path)
+    return (kind, cure) if kind != READS[source] else ("", "")
 
 
 def check_input(path: Path) -> None:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import expanded
-from nachos_jax.data import decode, reading, sources
+from nachos_jax.data import decode, features, given, reading, sources
 from nachos_jax.data.columns import Columns
 from nachos_jax.data.joined import Joined
 from nachos_jax.data.store import Dense
-from nachos_jax.data.table import JOINED, Cohort
+from nachos_jax.data.table import Cohort
 from nachos_jax.data.targets import TargetReader, Targets
 from nachos_jax.data.vectors import Vectors
 
@@ -59,6 +60,12 @@ def load(
             than inside.
     """
     path = data.external_path
+    kind, _ = given.other_kind(data.source, Path(expanded(path)))
+    if kind:
+        raise UsageError(
+            f"config.data.external_path = {path!r} is {kind}, and config.data.path is "
+            f"{given.READS[data.source]}: give external cases in the same form as those inside."
+        )
     own = replace(
         data,
         path=path,
@@ -68,7 +75,7 @@ def load(
         classes=inside.targets.names if inside.targets.has.shape[1] else (),
         columns=(),
         described=tuple(dict.fromkeys((*data.columns, *data.described))),
-        like=inside.preparation,
+        like={**inside.preparation, **_embedded(data)},
     )
     try:
         found = _fitting(sources.load(own, _Partial(reader), progress), inside)
@@ -80,6 +87,12 @@ def load(
         return found
     sites = np.full(len(found.table), Path(expanded(path)).name.partition(".")[0])
     return replace(found, table=replace(found.table, sites=sites))
+
+
+def _embedded(data: DataConfig) -> dict[str, Any]:
+    """How the images inside were prepared before `nachos embed` made vectors of them; {} of other vectors."""
+    told = features.embedding(Path(expanded(data.path))) if data.source == "vectors" else {}
+    return {features.IMAGES: told[features.IMAGES]} if features.IMAGES in told else {}
 
 
 def _fitting(cohort: Cohort, inside: Cohort) -> Cohort:
@@ -102,11 +115,6 @@ def _fitting(cohort: Cohort, inside: Cohort) -> Cohort:
         raise UsageError(
             f"the images are stored as {cohort.store.dtype}, and those inside as {dtype}: their values are "
             "on other scales; convert them to the same bit depth."
-        )
-    if own.get(JOINED) != wanted.get(JOINED):
-        raise UsageError(
-            f"columns beside the images are {own.get(JOINED)}, and inside {wanted.get(JOINED)}: give both "
-            "tables the same columns in the same order."
         )
     images = cohort.store.images if isinstance(cohort.store, Joined) else cohort.store
     if not isinstance(images, Dense):

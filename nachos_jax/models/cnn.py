@@ -67,7 +67,6 @@ def check(hparams: HParams, shape: tuple[int, ...]) -> None:
     least = min((side for side in found if side > 1 or len(found) == 2), default=1)
     if least < 2**stages:
         most = least.bit_length() - 1
-        raise UsageError(
-            f"cnn.stages = {stages}: {told_sides(found)} can be halved {most} times; lower cnn.stages to "
-            f"{most} or less, or prepare larger ones."
-        )
+        lower = f"lower cnn.stages to {most} or less, or " if most else ""
+        halved = f"can be halved {most} times" if most else "cannot be halved"
+        raise UsageError(f"cnn.stages = {stages}: {told_sides(found)} {halved}; {lower}prepare larger ones.")

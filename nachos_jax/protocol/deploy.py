@@ -74,11 +74,14 @@ def network_fits(study: Study, outcome: Outcome) -> list[Fit]:
 def _export(run: Run, study: Study, outcome: Outcome, records: list[FitRecord], folder: Path) -> None:
     count = len(network_fits(study, outcome))
     records, judges = records[:count], records[count:]
-    if any(record.status == "diverged" for record in records):
+    lost = next((record for record in records if record.status == "diverged"), None)
+    if lost is not None:
+        who = "The selected trial" if lost.hparams == records[0].hparams else "A trial of the ensemble"
+        rate = lost.hparams.get("learning_rate")
+        told = "" if rate is None else f" (learning_rate {rate:g})"
         raise UsageError(
-            f"The selected trial (learning_rate {records[0].hparams['learning_rate']:g}) met NaN or infinity "
-            "when it was trained on more cases: lower the learning rates in config.search.space and use a "
-            "new --workdir."
+            f"{who}{told} met NaN or infinity when it was trained on more cases: lower the learning rates in "
+            "config.search.space and use a new --workdir."
         )
     final = final_masks.choice(run, study, outcome, judges) if final_masks.wanted(run.config) else None
     export.write(run, outcome, records, folder, final)

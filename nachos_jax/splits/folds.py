@@ -223,6 +223,10 @@ def _stratified(table: Cases, strata: Strata, count: int, repeats: int, seed: in
     return Folds(np.stack(rows) + offsets, count, repeats)
 
 
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def _check_enough(table: Cases, strata: Strata, count: int) -> None:
     if count < 2:
         raise UsageError(f"config.folds.count = {count}: must be at least 2.")
@@ -232,9 +236,11 @@ def _check_enough(table: Cases, strata: Strata, count: int) -> None:
         subjects = len(np.unique(table.subjects[of_class]))
         if subjects < min(count, everyone):
             cure = f"set config.folds.count to at most {subjects}, or " if subjects >= FEWEST else ""
+            cases = _counted(int(of_class.sum()), "case")
             raise UsageError(
-                f"config.folds.count = {count}, but class {name!r} has {int(of_class.sum())} cases of "
-                f"{subjects} subjects, too few for {count} folds: {cure}merge the class or leave it out."
+                f"config.folds.count = {count}, but class {name!r} has {cases} of "
+                f"{_counted(subjects, 'subject')}, too few for {count} folds: {cure}merge the class or leave "
+                "it out."
             )
     if everyone < count:
         cure = f"set config.folds.count to at most {everyone}, or " if everyone >= FEWEST else ""

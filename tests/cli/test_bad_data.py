@@ -172,7 +172,10 @@ TABLES = {
     "endless name": (HEADER + BODY + f"{'x' * 300},a,z\n", ["line 92", "no file 'xxx"]),
     "strange home": (HEADER + BODY + "~nobody-of-this-name/x.png,a,z\n", ["line 92", "no file '~nobody"]),
     "file twice": (HEADER + BODY + "./0.png,a,s0\n", ["line 92", "same file as '0.png'", "line 2"]),
-    "lonely class": (HEADER + BODY + "spare.png,c,z\n", ["class 'c'", "1 subjects", "merge the class"]),
+    "lonely class": (
+        HEADER + BODY + "spare.png,c,z\n",
+        ["class 'c' has 1 case of 1 subject,", "merge the class"],
+    ),
     "sizes": (HEADER + BODY + "large.png,a,z\n", ["line 92", "9x8", "8x8", "config.data.height"]),
     "channels": (HEADER + BODY + "colour.png,a,z\n", ["line 92", "is colour", "config.data.channels"]),
     "bit depths": (HEADER + BODY + "deep.png,a,z\n", ["line 92", "uint16", "bit depth"]),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from nachos_jax.cli import audit
 from tests.cli.conftest import CONFIG, Call
 
 Refused = Callable[..., str]
@@ -124,6 +125,9 @@ def test_config_that_is_no_file(refused: Refused, tmp_path: Path):
     _says(missing, ["--config=nowhere.py: there is no such file", "csv, folder"])
     _says(refused("evaluate", f"--config={tmp_path}", run), ["is a folder", "name a config file"])
     _says(refused("evaluate", "--config=study.py:large", run), ["study.py:large", "leave out the colon"])
+    (tmp_path / "cases.csv").write_text("path,label,subject\n")
+    cure = f"--config=csv --config.data.path={tmp_path / 'cases.csv'}"
+    _says(refused("evaluate", f"--config={tmp_path / 'cases.csv'}", run), ["is no config", cure])
 
 
 FIELDS = {
@@ -132,6 +136,8 @@ FIELDS = {
         "did you mean --config.training.learning_rate?",
     ],
     "epochs=1": ["--config.epochs: there is no such field", "`nachos config` lists"],
+    "training.lr=0.1": ["no such field", "did you mean --config.training.learning_rate?"],
+    "search.space.wd=log(1e-6, 1)": ["no such field", "did you mean --config.search.space.weight_decay?"],
     "training=3": ["--config.training is a section", "--config.training.balanced_sampling"],
     "training.epochs=ten": ["--config.training.epochs=ten", "must be a whole number"],
     "training.epochs=1.5": ["--config.training.epochs=1.5", "must be a whole number"],
@@ -202,6 +208,16 @@ def test_workdir_that_cannot_be_one(command: str, refused: Refused, tmp_path: Pa
         message = refused(command, "--config=study.py", f"--workdir={workdir}")
         _says(message, [f"--workdir='{workdir}' cannot be written", "name a folder of yours"])
     assert file.read_text(encoding="utf-8") == "mine"
+
+
+def test_an_audit_says_that_external_cases_are_left_out(refused: Refused, tmp_path: Path):
+    given = ("audit", "--config=study.py", f"--output={tmp_path / 'audit'}")
+    told = refused(*given, f"--config.data.external_path={tmp_path / 'gone.csv'}")
+    _says(told, ["config.data.external_path = ", "gone.csv", "there is no such file; mend the path"])
+    (tmp_path / "there.csv").write_text("")
+    (line,) = audit._beyond(str(tmp_path / "there.csv"))
+    assert f"external cases of {tmp_path / 'there.csv'} are not looked at" in line
+    assert audit._beyond("") == ()
 
 
 def test_refusals_in_a_shell(call: Call, tmp_path: Path):

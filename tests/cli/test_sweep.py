@@ -70,7 +70,11 @@ def test_each_combination_has_flags_and_a_folder_of_its_own():
             "learning_rate",
         ),
         ([SMOKE, "--workdir=w", "--sweep.training.epochs=3,0"], "training.epochs"),
-        ([SMOKE, "--workdir=w", "--sweep.seeed=3"], "did you mean"),
+        (
+            [SMOKE, "--workdir=w", "--sweep.seeed=3"],
+            "--sweep.seeed: there is no such field; did you mean --sweep.seed?",
+        ),
+        ([SMOKE, "--workdir=w", "--sweep.seed=3,x"], "--sweep.seed=x: must be a whole number"),
         ([SMOKE, "--workdir=w", "--sweep.seed=3", "--command=predict"], "must be evaluate or deploy"),
         ([SMOKE, "--workdir=w", "--sweep.search.searcher=ax,tpe"], "config.search.searcher = 'tpe'"),
         ([SMOKE, "--workdir=w", "--sweep.search.metric=auc,ece"], "config.search.metric = 'ece' would"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ import pytest
 
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
-from nachos_jax.data import masks, nifti, second, sources
+from nachos_jax.data import features, masks, nifti, second, sources
+from nachos_jax.data.joined import Joined
 from nachos_jax.data.ragged import Ragged
-from nachos_jax.data.table import Cohort
+from nachos_jax.data.table import JOINED, Cohort
 from nachos_jax.tasks import classification, multilabel, regression, segmentation
 from tests.inputs import dense
 from tests.masks import pairs, source
@@ -103,9 +105,7 @@ def test_images_of_a_table_and_of_a_folder(config: Config, table: Callable[..., 
     assert found.targets.values.tolist() == [1]
     np.testing.assert_array_equal(dense(found), dense(there)[1:])
     assert inside.shape == found.shape
-    with pytest.raises(
-        UsageError, match=r"external_path = .*away.csv' is a CSV table, and config.data.source"
-    ):
+    with pytest.raises(UsageError, match=r"external_path = .*away.csv' is a CSV table, .* in the same form"):
         both(
             config(source="folder", subject_key=r"q(\d)", path=places["path"], external_path=away),
             classification.TASK,
@@ -215,3 +215,64 @@ def test_parquet_is_read_like_other_tables(config: Config, tmp_path: Path):
     parquet.write_table(pyarrow.table(columns), tmp_path / "away.parquet")
     _, there = both(vectors(config, tmp_path, str(tmp_path / "away.parquet")), classification.TASK)
     assert there.targets.values.tolist() == [1]
+
+
+def test_columns_beside_images_are_found_by_name_and_need_not_vary(
+    config: Config, table: Callable[..., Path], tmp_path: Path
+):
+    home = table(
+        "path,label,subject,age,f1\n" + "".join(f"{i}.png,{'ab'[i % 2]},p{i},{i},{i * i}\n" for i in range(4))
+    )
+    rows = "path,f1,label,subject,age,remark\n4.png,7,b,q4,60,fine\n5.png,8,b,q5,60,\n"
+    data = config(
+        source="csv", path=str(home), external_path=written(tmp_path / "away.csv", rows), features=("*",)
+    )
+    inside, there = both(data, classification.TASK)
+    assert there.preparation[JOINED] == inside.preparation[JOINED] == ["age", "f1"]
+    assert isinstance(there.store, Joined)
+    np.testing.assert_array_equal(there.store.vectors.values, [[60, 7], [60, 8]])
+    written(tmp_path / "away.csv", rows.replace("f1", "f2"))
+    with pytest.raises(UsageError, match="lacks 1 of the model's 2 features: 'f1'"):
+        both(data, classification.TASK)
+
+
+@pytest.mark.parametrize(
+    ("weights", "aspect", "told"),
+    [
+        ("w", "pad", ""),
+        ("v", "pad", "embedded by another backbone, layer or weights"),
+        ("w", "stretch", "prepared otherwise .*: aspect 'stretch' and 'pad'; run `nachos embed`"),
+    ],
+)
+def test_embedded_vectors_are_of_the_same_weights_and_preparation(
+    weights: str, aspect: str, told: str, config: Config, tmp_path: Path
+):
+    for name, count, of in (("home", 12, ("w", "pad")), ("away", 3, (weights, aspect))):
+        facts = {"backbone": {"name": "net", "sha256": of[0]}, "images": {"aspect": of[1], "height": 8}}
+        np.savez(
+            tmp_path / f"{name}.npz",
+            features=np.arange(2.0 * count).reshape(-1, 2),
+            feature_names=["net_0", "net_1"],
+            labels=np.arange(count) % 2,
+            subject=[f"{name}-{row}" for row in range(count)],
+            backbone=json.dumps(facts),
+        )
+    places = {"path": str(tmp_path / "home.npz"), "external_path": str(tmp_path / "away.npz")}
+    data = config(source="vectors", **places)
+    if not told:
+        assert len(both(data, classification.TASK)[1].table) == 3
+        return
+    with pytest.raises(UsageError, match=told):
+        both(data, classification.TASK)
+
+
+def test_vectors_to_predict_are_of_the_same_weights(tmp_path: Path):
+    for name in "wv":
+        told = json.dumps({"backbone": {"name": "net", "sha256": name}, "images": {}})
+        np.savez(tmp_path / f"{name}.npz", features=np.ones((3, 1)), feature_names=["net_0"], backbone=told)
+    known = {"features": ["net_0"], "impute": "", "backbone": {"name": "net", "sha256": "w"}}
+    assert features.read_inputs([tmp_path / "w.npz"], known)[1].shape == (3, 1)
+    with pytest.raises(UsageError, match=r"v\.npz was embedded by another backbone, layer or weights"):
+        features.read_inputs([tmp_path / "v.npz"], known)
+    others = {name: value for name, value in known.items() if name != "backbone"}
+    assert features.read_inputs([tmp_path / "v.npz"], others)[1].shape == (3, 1)

@@ -228,15 +228,17 @@ def test_files_of_the_working_directory_are_no_modules_and_a_full_disk_is_told(d
     for name in ("json", "numpy", "selectors"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('a file of the user')")
     monkeypatch.chdir(tmp_path)
-    processes = Processes(1, *data)
+    processes = Processes(64, *data)  # of which as many start as there are orders at once
     what = {"architecture": "random_forest", "hparams": hparams("random_forest"), "seed": 1, "count": 3}
     try:
         processes.send(1, {**what, "outcome": "classes"}, order(TRAINING, ASKED, data[0]))
         ((_, found),) = processes.ended(60.0)
         assert isinstance(found, np.ndarray)
         assert found.shape == (len(ASKED), 3)
+        assert (processes.free, len(processes._free)) == (64, 1)
         (processes.folder / "000002.npy").symlink_to("/dev/full")
         processes.send(2, {**what, "outcome": "classes"}, order(TRAINING, ASKED, data[0]))
+        assert (processes.free, len(processes._free)) == (63, 0)
         ((_, found),) = processes.ended(60.0)
         assert "No space left" in found
     finally:
@@ -245,7 +247,7 @@ def test_files_of_the_working_directory_are_no_modules_and_a_full_disk_is_told(d
 
 def test_a_process_ends_with_who_started_it(data):
     processes = Processes(1, *data)
-    (child,) = processes._free
+    child = processes._started()
     assert child.stdin is not None
     child.stdin.close()  # as when the parent is killed
     until = time.monotonic() + 60

@@ -238,6 +238,7 @@ def _pytorch_cnn3(torch, module):
     ("changes", "side", "message"),
     [
         ({"cnn_stages": 5}, 28, "cnn.stages = 5: images of 28 x 28 pixels can be halved 4 times"),
+        ({"cnn_stages": 1}, 1, "cnn.stages = 1: images of 1 x 1 pixels cannot be halved; prepare larger"),
         ({"architecture": "resnet", "resnet_stem": "large"}, 16, "at least 17"),
         ({"architecture": "resnet", "resnet_stem": "small"}, 4, "at least 5"),
         ({"cnn_stages": 3}, (8, 7), "cnn.stages = 3: volumes of 7 x 8 x 7 voxels can be halved 2 times"),

@@ -108,13 +108,20 @@ def test_what_cannot_be_replayed_is_refused(tmp_path, arrays, message):
 
 def test_what_is_no_recording_is_refused(tmp_path, capsys):
     (tmp_path / "x.npz").write_bytes(b"no archive")
-    for place, message in (
-        ("x.npz", "no npz file"),
-        ("", "neither an npz file nor a run"),
-        ("y", "not there"),
+    (tmp_path / "half.npz").write_bytes(b"PK\x03\x04half of an archive")
+    np.save(tmp_path / "alone.npy", np.zeros(3))
+    for place, message, cure in (
+        ("x.npz", "no npz file", "name one, or the --workdir"),
+        ("half.npz", "no npz file", "name one, or the --workdir"),
+        ("alone.npy", "no npz file", "name one, or the --workdir"),
+        ("", "neither an npz file nor a run", "name the --workdir"),
+        ("y", "no such file", "mend the path"),
     ):
         assert main(["nachos", "replay", f"--curves={tmp_path / place}"]) == 2
-        assert message in capsys.readouterr().err
+        told = capsys.readouterr().err
+        assert message in told
+        assert cure in told
+        assert "pickle" not in told
 
 
 @pytest.mark.parametrize(

@@ -53,3 +53,7 @@ def test_too_small_a_part_is_refused_with_the_share(tmp_path: Path):
     run = _config(tmp_path, np.arange(tiny.CASES) % 6 < 3, "some", data__subset=0.01)
     with pytest.raises(UsageError):
         open_run(run, str(tmp_path / "run"), "evaluate")
+    divided = {"folds__scheme": "stratified", "folds__count": 4, "data__subset": 0.03}
+    run = _config(tmp_path, np.arange(tiny.CASES), "all", **divided)
+    with pytest.raises(UsageError, match=r"1 subject, too few for 4 folds.*raise config.data.subset = 0.03"):
+        open_run(run, str(tmp_path / "run"), "evaluate")

@@ -66,6 +66,22 @@ def embedded(count: int = COUNT, rows: np.ndarray | None = None, **changes) -> n
     return store.values if isinstance(store, Viewed) else store.rows(np.arange(len(rows)))[:, None]
 
 
+def test_external_cases_have_the_plain_view_alone(place: Path):
+    images, labels, folds = tiny.arrays()
+    subjects, sites = (
+        [f"s{i}" for i in range(len(images))],
+        np.where(np.arange(len(images)) < 72, "home", "away"),
+    )
+    cases = nachos_jax.ArrayCases(images, labels, subjects, sites, folds=folds, names="012")
+    run = run_config(data__external=("away",))
+    cohort = embedding.embedded(run, nachos_jax.cohort(cases))
+    assert isinstance(cohort.store, Viewed)
+    assert cohort.store.values.shape[:2] == (72, COUNT)
+    assert cohort.outside is not None
+    rows = cohort.outside.store.rows(np.arange(24))
+    np.testing.assert_array_equal(rows, embedded(1)[72:, 0])
+
+
 def test_one_view_is_what_there_was(place: Path):
     run, plain = run_config(1), embedded(1)
     images = tiny.cohort().store.rows(np.arange(tiny.CASES))

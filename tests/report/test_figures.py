@@ -10,11 +10,13 @@ import sys
 from collections import Counter
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from nachos_jax.report.figures import rows
+from nachos_jax.report.figures.classification import confusion
 from nachos_jax.report.figures.drawing import plain
 from nachos_jax.report.figures.learning import curves
 from nachos_jax.report.figures.lessons import grouped
@@ -33,6 +35,21 @@ def test_long_numbers_along_the_rows_do_not_touch():
     names = ["\u533b\u9662" * 20, "B", "MRI scanner " * 5 + "7", "very " * 28, "very " * 28, "W" * 60]
     told = run_scores(names, [None, -433176.0609829915, math.inf, math.nan, 16.621414586284907, 0.0])
     assert Drawn(lambda: grouped(told, "Loss")).collisions() == []
+
+
+@pytest.mark.parametrize(("count", "most"), [(11, 10**4), (5, 10**6), (11, 10**6), (12, 10**8)])
+def test_large_counts_in_the_cells_of_a_confusion_matrix_do_not_touch(count, most):
+    draw = np.random.default_rng(count)
+    counts = draw.integers(most // 2, most, (count, count)).astype(float)
+    shares, errors = counts / counts.sum(axis=1, keepdims=True), draw.random((count, count)) / 2
+    shares[0, 0] = 1.0
+    names = [f"melanocytic nevus {number}" for number in range(count)]
+    found = Drawn(lambda: confusion(names, shares, errors, counts))
+    assert (found.collisions(), found.outside()) == ([], [])
+    assert [row[-1] for row in found.figure.rows] == counts.ravel().tolist()
+    shortened = any(re.fullmatch(r"[\d.]+[kM]", words) for words in found.words)
+    assert (f"{counts.sum():,.0f} cases" in found.figure.title) == shortened
+    assert shortened == (most > (10**6 if count == 5 else 10**4))
 
 
 @pytest.mark.filterwarnings("ignore:Glyph")

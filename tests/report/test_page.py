@@ -159,7 +159,7 @@ def test_partial_runs_say_so_everywhere_it_matters(written):
         )
 
 
-def test_names_of_users_are_escaped(make_run):
+def test_names_of_users_are_escaped(make_run, figures_unpainted):
     html = page.write(make_run(classes=("<b>bold</b>", 'a"b', "c&d")).path).read_text(encoding="utf-8")
     assert "<b>bold" not in html
     assert "&lt;b&gt;bold" in html

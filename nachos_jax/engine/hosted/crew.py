@@ -29,10 +29,10 @@ class ProcessError(UsageError):
 
 
 class Processes:
-    """So many processes that share the arrays of a cohort; the folder goes with them.
+    """Processes that share the arrays of a cohort; each starts with its first order.
 
     Args:
-        count: how many.
+        count: how many at most.
         inputs: [N, ...] of all cases.
         targets: [N, ...] of all cases.
     """
@@ -43,15 +43,14 @@ class Processes:
         np.save(self.folder / INPUTS, inputs, allow_pickle=False)
         np.save(self.folder / TARGETS, targets, allow_pickle=False)
         self._ready = self._kept.enter_context(selectors.DefaultSelector())
-        self._free = [self._kept.enter_context(_process(self.folder)) for _ in range(count)]
+        self._count = count
+        self._free: list[subprocess.Popen[str]] = []
         self._busy: dict[int, subprocess.Popen[str]] = {}  # by the number of the order
-        for process in self._free:
-            self._ready.register(processes.pipe(process.stdout), selectors.EVENT_READ)
 
     @property
     def free(self) -> int:
-        """Processes without an order."""
-        return len(self._free)
+        """How many more orders can be worked on."""
+        return self._count - len(self._busy)
 
     def send(self, number: int, what: Mapping[str, Any], order: Order) -> None:
         """Has a free process fit something.
@@ -61,7 +60,8 @@ class Processes:
             what: "architecture", "hparams", "seed", "outcome" and "count", see `nachos_jax.engine.hosted`.
             order: the rows and what is known of them.
         """
-        process = self._free.pop()
+        assert self.free
+        process = self._free.pop() if self._free else self._started()
         arrays = {name: value for name, value in asdict(order).items() if value is not None}
         np.savez(self.folder / f"{number:06d}.npz", **arrays)  # type: ignore[arg-type]
         self._busy[number] = process
@@ -84,6 +84,11 @@ class Processes:
         for process in (*self._free, *self._busy.values()):
             process.kill()
         self._kept.close()
+
+    def _started(self) -> subprocess.Popen[str]:
+        process = self._kept.enter_context(_process(self.folder))
+        self._ready.register(processes.pipe(process.stdout), selectors.EVENT_READ)
+        return process
 
     def _result(self, process: subprocess.Popen[str]) -> tuple[int, np.ndarray | str]:
         line = processes.pipe(process.stdout).readline()

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -56,6 +57,10 @@ def key(hparams: HParams, left_out: tuple[int, ...]) -> Key:
     return frozenset(hparams.items()), left_out
 
 
+_NO_ARCHIVE = (OSError, ValueError, EOFError, TypeError, BadZipFile)
+"""What comes of a file that is none; a TypeError of an array alone."""
+
+
 def pair(outer: int, inner: int) -> tuple[int, ...]:
     """The folds that a search fit leaves out."""
     return tuple(sorted((outer, inner)))
@@ -71,10 +76,13 @@ def tables(path: str) -> dict[str, Recorded]:
         UsageError: the file holds no such array, or one that cannot be replayed.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {n.removesuffix(SUFFIX): file[n] for n in file.files if n.endswith(SUFFIX)}
-    except (OSError, ValueError, EOFError) as error:
-        raise UsageError(f"--curves={path}: is no npz file of arrays ({error}).") from error
+    except _NO_ARCHIVE as error:
+        raise UsageError(
+            f"--curves={path}: is no npz file of arrays NAME{SUFFIX}; name one, or the --workdir of a "
+            "`nachos evaluate`."
+        ) from error
     if not arrays:
         raise UsageError(
             f"--curves={path}: holds no array NAME{SUFFIX} of shape (trials, test folds, validation folds, "
@@ -137,13 +145,17 @@ def run(workdir: str) -> Recorded:
     store = RunDirectory(workdir, "evaluate")
     told = store.run()
     if told is None:
-        raise UsageError(f"--curves={workdir}: is neither an npz file nor a run directory.")
+        raise UsageError(
+            f"--curves={workdir}: is neither an npz file nor a run directory: name the --workdir of "
+            "a `nachos evaluate`, or an npz file of curves."
+        )
     config = told["config"]
     policy, protocol = config["search"].get("policy", "full"), config.get("protocol", "nested")
     if (policy, protocol) != ("full", "nested"):
         raise UsageError(
             f"--curves={workdir}: only a nested run under config.search.policy = 'full' has trained every "
-            f"trial on all inner folds; this one is {protocol}, under {policy!r}."
+            f"trial on all inner folds; this one is {protocol}, under {policy!r}. Name another run, or "
+            "make one with --config.search.policy=full in a --workdir of its own."
         )
     planned = range(int(told["folds"]["count"]) * int(told["folds"].get("repeats", 1)))
     outcomes = {t: outcome for t in planned if (outcome := store.outcome(t)) is not None}

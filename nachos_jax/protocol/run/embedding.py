@@ -131,14 +131,17 @@ def _resized(data: DataConfig, backbone: Backbone) -> DataConfig:
 
 
 def _embedded(config: RunConfig, cohort: Cohort, backbone: Backbone) -> Cohort:
-    """The cohort embedded, and its external cases likewise: frozen weights learn from neither."""
-    found = _alone(config, cohort, backbone)
-    return (
-        found if cohort.outside is None else replace(found, outside=_alone(config, cohort.outside, backbone))
-    )
+    """The cohort embedded, and its external cases likewise: frozen weights learn from neither.
+
+    Of external cases, from which nothing is trained, nobody reads another view than the plain one.
+    """
+    found = _alone(config, cohort, backbone, config.backbone.views)
+    if cohort.outside is None:
+        return found
+    return replace(found, outside=_alone(config, cohort.outside, backbone, 1))
 
 
-def _alone(config: RunConfig, cohort: Cohort, backbone: Backbone) -> Cohort:
+def _alone(config: RunConfig, cohort: Cohort, backbone: Backbone, count: int) -> Cohort:
     images = cohort.store.images if isinstance(cohort.store, Joined) else cohort.store
     if not isinstance(images, Dense) or len(cohort.shape) != 3:
         raise UsageError(
@@ -147,7 +150,7 @@ def _alone(config: RunConfig, cohort: Cohort, backbone: Backbone) -> Cohort:
         )
     if config.backbone.tune:
         return _trained_on(config, cohort, images, backbone)
-    values = _views(config, images.values, backbone)
+    values = _views(config, images.values, backbone, count)
     name, layer = backbone.facts["name"], backbone.layer
     names = [f"{name}_{layer}_{number:04d}" for number in range(backbone.shape[0])]
     beside, impute = cohort.preparation.get(JOINED, []), ""
@@ -182,9 +185,9 @@ def _strengths(config: RunConfig) -> dict[str, float]:
     }
 
 
-def _views(config: RunConfig, images: np.ndarray, backbone: Backbone) -> np.ndarray:
-    """[N, K, D] float32: features of the images as they are, then of their augmented copies."""
-    strengths, count = _strengths(config), config.backbone.views
+def _views(config: RunConfig, images: np.ndarray, backbone: Backbone, count: int) -> np.ndarray:
+    """[N, K, D] float32 of K views: features of the images as they are, then of their augmented copies."""
+    strengths = _strengths(config)
     wanted = [None, *(View(number, strengths) for number in range(1, count))]
     out = np.empty((len(images), count, *backbone.shape), np.float32)
     for number, view in enumerate(wanted):

@@ -133,18 +133,30 @@ def _same_config(config: RunConfig, store: RunDirectory) -> None:
 
 
 def _folds(config: RunConfig, cohort: Cohort, store: RunDirectory) -> Folds:
-    table, wanted, known = cohort.table, config.folds, store.cases()
+    table, known = cohort.table, store.cases()
     if known is not None:
         folds = known.folds_of(table.names, str(store.path))
     else:
-        strata = cohort.targets.strata
-        folds = folding.make(table, strata, wanted.scheme, wanted.count, wanted.repeats, config.seed)
+        folds = _divided(config, cohort)
         run, stored = store.run(), store.read_table("folds.csv")
         as_then = store.sealed if run is None else digest([cohort.hash, folds.hash]) == run["cases"]
         if stored and not as_then:  # a run of an older version, which may have drawn other folds
             folds = rows.read_rows(stored, table.names)
     checks.check_leakage(folds, table.subjects)
     return folds
+
+
+def _divided(config: RunConfig, cohort: Cohort) -> Folds:
+    wanted, strata = config.folds, cohort.targets.strata
+    try:
+        return folding.make(cohort.table, strata, wanted.scheme, wanted.count, wanted.repeats, config.seed)
+    except UsageError as error:
+        if config.data.subset == 1:
+            raise
+        raise UsageError(
+            f"{error} Only a part of the subjects takes part: you may raise config.data.subset = "
+            f"{config.data.subset:g}."
+        ) from error
 
 
 def _identify(run: Run) -> None:

@@ -30,6 +30,8 @@ PANELS, READABLE, NAMED = 24, 12, 25
 """Classes with a curve of their own, with text in the cells of the confusion matrix, and with names there."""
 SHADES, ROOM = 20, 110.0
 """Of cells, and for names of classes."""
+UNITS = {"k": 1e3, "M": 1e6}
+"""Of counts that a cell has no room for."""
 SHARE = (-0.02, 1.02)
 """Limits of an axis of shares: lines along its ends are seen whole."""
 
@@ -178,15 +180,21 @@ def confusion(classes: Sequence[str], mean: np.ndarray, se: np.ndarray, counts: 
             dark = level / SHADES * (0.5 if texts else 1)
             _squares(axes, np.argwhere(levels == level), alpha=dark, **style.SHADE)
         said = "share of the true class, from 0 % (no colour) to 100 % (darkest)"
+        title = f"Confusion matrix of {count} classes: mean and SE over outer folds"
         if texts:
             said = "% of the true class: mean \N{PLUS-MINUS SIGN} SE over outer folds; cases below"
             _squares(axes, np.argwhere(np.eye(count)), **style.RIGHT)
-            for i, j in places:
-                look = {"fontsize": style.SMALL, "color": style.INK if counts[i, j] else style.SOFT}
-                words = _words(float(mean[i, j]), float(se[i, j]), float(counts[i, j]), side)
-                axes.text(j, i, words, ha="center", va="center", linespacing=1.15, **look)
+            numbers = zip(mean.ravel().tolist(), se.ravel().tolist(), counts.ravel().tolist(), strict=True)
+            words = [_words(*three, side) for three in numbers]
+            if short := [end for end in UNITS if any(one.endswith(end) for one in words)]:
+                said += f"\n{' and '.join(f'{end} = {UNITS[end]:,.0f}' for end in short)} cases"
+                canvas.set_figheight(canvas.get_figheight() + 16 / 72)
+                title += f"; {counts.sum():,.0f} cases, those of each cell in full in the table"
+            size = min(style.SMALL, *(_size(line, side) for line in {*"\n".join(words).split("\n")}))
+            for (i, j), one in zip(places, words, strict=True):
+                look = {"fontsize": size, "color": style.INK if counts[i, j] else style.SOFT}
+                axes.text(j, i, one, ha="center", va="center", linespacing=1.15, **look)
         canvas.supxlabel(said, fontsize=style.NOTE, color=style.SOFT)
-        title = f"Confusion matrix of {count} classes: mean and SE over outer folds"
         cells = [(classes[i], classes[j], mean[i, j], se[i, j], counts[i, j]) for i, j in places]
         return finished(canvas, title, ("true", "predicted", "mean_share", "se_share", "cases"), cells)
 
@@ -204,5 +212,17 @@ def _words(share: float, error: float, number: float, side: float) -> str:
     if not np.isfinite(share) or not number:
         return "0" if np.isfinite(share) else MISSING
     below = f"\N{PLUS-MINUS SIGN}{100 * error:.{int(side >= 32)}f}\n" if np.isfinite(error) else ""
-    count = f"{number:,.0f}" if number < 1e4 or side >= 52 else f"{number / 1e3:.0f}k"
-    return f"{100 * share:.{int(side >= 52)}f}\n{below}{count}"
+    return f"{100 * share:.{int(side >= 52)}f}\n{below}{_count(number, side)}"
+
+
+def _count(number: float, side: float) -> str:
+    """A count as long as a cell has room for it, else in one of UNITS."""
+    full = f"{number:,.0f}"
+    if number < 1e4 or _size(full, side) >= style.SMALL:
+        return full
+    return f"{number / 1e3:.0f}k" if number < 999_500 else f"{number / 1e6:.{int(number < 9.95e6)}f}M"
+
+
+def _size(line: str, side: float) -> float:
+    """The size of letters at which a line leaves a unit free on both sides of a cell."""
+    return (side - 2) / width(line, 1.0)
