@@ -87,7 +87,7 @@ def _data(draft: Draft, reference: str) -> Iterator[str]:
 
 def _label(draft: Draft) -> Iterator[str]:
     if draft.task == "multilabel":
-        if draft.path is None:
+        if draft.labels:
             yield _set("data.target_keys", draft.labels, draft.labels_why)
     else:
         if not draft.roles["label"].column:
@@ -122,7 +122,7 @@ def _task(draft: Draft) -> Iterator[str]:
     few, count = rarest(draft), _folds(draft)
     what = "subjects" if draft.cells("subject") is not None else "cases"
     noun = "of the rarest class" if draft.task == "classification" and draft.cells("label") else "in all"
-    noun = "with the rarest label" if draft.task == "multilabel" and draft.path is None else noun
+    noun = "with the rarest label" if draft.task == "multilabel" and draft.labels else noun
     yield _set(
         "folds.count", count, f"{few} {what} {noun}" + ("" if few >= 50 else ": intervals will be wide")
     )

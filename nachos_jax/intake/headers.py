@@ -24,7 +24,7 @@ def read(reader: Callable[[Path], T], paths: Sequence[Path]) -> list[T]:
     """
     found: list[T] = []
     # Here, since filters of warnings are one thing for all threads; they would show values.
-    with warnings.catch_warnings(), Bar("headers", "files", len(paths)) as bar:
+    with warnings.catch_warnings(), Bar("headers", "files", len(paths), last=False) as bar:
         warnings.simplefilter("ignore")
         with ThreadPoolExecutor(THREADS) as threads:
             for one in threads.map(reader, paths):

@@ -28,7 +28,7 @@ def setting(field: str, value: object, why: str = "") -> str:
 def of_label(draft: Draft) -> Iterator[str]:
     """Beside or instead of the one label: several, those of a class alone, and which class is looked for."""
     label = draft.roles.get("label", Choice())
-    if draft.task == "multilabel" and draft.path is None:
+    if draft.task == "multilabel" and draft.labels:
         yield "# Or one of them alone, or another column:"
         yield f"# {setting('task.name', 'classification')}"
         for name, why in (*((one, "one of the labels") for one in draft.labels[:3]), *label.others):

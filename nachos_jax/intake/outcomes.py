@@ -10,7 +10,6 @@ from nachos_jax.intake.roles import Choice, facts_of
 
 ENOUGH = 3
 """Columns of yes and no that are taken for labels, where nothing else could be one; two are a question."""
-SEVERAL = "several labels a case"
 
 
 def decide(draft: Draft, free: dict[str, list[str]]) -> None:
@@ -44,16 +43,19 @@ def _one(draft: Draft, cells: list[str]) -> None:
 def _listed(draft: Draft, column: str) -> None:
     """A column whose cells list labels becomes one of 1 and 0 for each."""
     facts, cells = facts_of(draft.columns[column]), draft.columns[column]
+    if draft.path is not None:
+        why = f"{column!r} lists several labels a case: store them as an array of 1 and 0, [N, labels]"
+        draft.roles["label"] = Choice(why=why)
+        return
     found, nothing = several.spread(cells, facts.mark)
     titled = {name if name not in draft.columns else f"{column} {name}": own for name, own in found.items()}
     draft.notes.append(
         f"{column!r} lists labels with {facts.mark!r} between: each of them becomes a column of 1 and 0"
         + (f"; {listed(nothing)} stands for none of them" if nothing else "")
     )
-    if draft.path is None:
-        draft.columns |= titled
-        if not facts.classes:
-            del draft.columns[column]
+    draft.columns |= titled
+    if not facts.classes:
+        del draft.columns[column]
     _several(draft, titled, f"listed in the column {column!r}", ())
 
 
@@ -66,6 +68,8 @@ def _open(draft: Draft, free: dict[str, list[str]]) -> None:
         for name, cells in free.items()
         if name not in taken and several.is_label(name, (facts := facts_of(cells)).values, facts.missing)
     }
+    if draft.path is not None:  # its arrays are read as they are
+        labels = {name: cells for name, cells in labels.items() if several.plain_cells(free[name])}
     if len(labels) < 2:
         return
     others = tuple(pair for pair in choice.others if pair[0] not in labels)
@@ -124,7 +128,7 @@ def _several(
     told = f"; {unknown:,} cells are empty: not known, and left out of loss and metrics" if unknown else ""
     draft.task, draft.labels, draft.labels_why = "multilabel", tuple(kept), why
     draft.roles["label"] = Choice(why=why, others=others)
-    draft.notes.append(f"label: {SEVERAL}, {listed(kept, 20)} ({why}){told}")
+    draft.notes.append(f"label: several a case, {listed(kept, 20)} ({why}){told}")
 
 
 def _of_one_hot(draft: Draft, labels: dict[str, list[str]]) -> None:
@@ -136,6 +140,7 @@ def _of_one_hot(draft: Draft, labels: dict[str, list[str]]) -> None:
     ]
     why = f"each case has exactly one of {len(labels)} columns: {facts_of(draft.columns[title]).counts}"
     draft.roles["label"] = Choice(title, why)
+    draft.labels, draft.labels_why = tuple(labels), "the columns themselves"
     draft.notes.append(f"column {title}: {why}")
 
 

@@ -186,14 +186,15 @@ def _ask(draft: Draft) -> None:
         draft.questions.append(f"subject: {lost} cases have none; fill them in, or take out their lines")
     if draft.task not in ("segmentation", "multilabel") and not draft.roles["label"].column:
         draft.questions.append(
-            "label: name the column in config.data.label_key; config.py lists what could be meant"
+            "label: name the column in config.data.label_key, or several in config.data.target_keys; "
+            "config.py lists what could be meant"
         )
 
 
 def rarest(draft: Draft) -> int:
     """Subjects (cases, where those are not known) of the rarest class or label; of other tasks, of all."""
     labels, subjects = draft.cells("label"), draft.cells("subject") or list(map(str, range(draft.count)))
-    if draft.task == "multilabel" and draft.path is None:
+    if draft.task == "multilabel" and draft.labels:
         there = (
             {s for s, c in zip(subjects, draft.columns[name], strict=True) if c == "1"}
             for name in draft.labels

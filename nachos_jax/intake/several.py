@@ -27,6 +27,11 @@ def meaning(cell: str) -> str | None:
     return "1" if told in _YES else "0" if told in _NO else None
 
 
+def plain_cells(cells: Iterable[str]) -> bool:
+    """Whether cells say 1 and 0 in the way of numbers and truth values, which the task reads too."""
+    return {cell.lower() for cell in cells} <= {"1", "0", "1.0", "0.0", "true", "false", ""}
+
+
 def is_label(name: str, values: Iterable[str], missing: int) -> bool:
     """Whether a column says for each case yes or no, and by its name could be what an image shows.
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from nachos_jax.intake.headers import read
+from nachos_jax.runtime import bar
 from tests.intake.conftest import SMALL, cases, config, picture, table
 from tests.intake.test_dicom import saved, slice_of
 
@@ -202,12 +203,24 @@ def test_archives_in_a_folder_are_told(tmp_path: Path, said):
     assert "1 that are archives (unpack them, or name one with --input) ('a.zip')" in out
 
 
-def test_headers_are_read_in_the_order_of_the_files_with_progress(caplog: pytest.LogCaptureFixture):
+def test_headers_are_read_in_the_order_of_the_files_with_progress(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
     def slow(path: Path) -> str:
         sum(range(10**5 if path.name == "0" else 10))
         return path.name
 
     paths = [Path(str(number)) for number in range(200)]
+    monkeypatch.setattr(bar, "LINE_EVERY", -1.0)
     with caplog.at_level(logging.INFO, logger="nachos_jax"):
         assert read(slow, paths) == [path.name for path in paths]
     assert "headers: 200/200 files" in caplog.text
+
+
+def test_init_tells_its_progress_without_a_terminal(tmp_path: Path, said, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(bar, "LINE_EVERY", -1.0)
+    for case in range(8):
+        saved(tmp_path / f"in/{case}", slice_of(case))
+    code, out = said("init", "--input=in", "--output=o")
+    assert code == 0
+    assert "INFO headers: 8/8 files" in out

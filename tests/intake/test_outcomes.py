@@ -124,6 +124,9 @@ def test_columns_of_which_each_case_has_one_are_classes(tmp_path: Path, said):
     assert "each case has exactly one of 3 columns: MEL 14, NV 13, BCC 13" in out
     assert [row["label"] for row in cases(Path("o"))[:4]] == ["MEL", "NV", "BCC", "MEL"]
     assert config(Path("o")).task.name == "classification"
+    text = Path("o/config.py").read_text(encoding="utf-8")
+    assert "# config.data.target_keys = ('MEL', 'NV', 'BCC')" in text
+    assert "data.features" not in text, "they are the label itself"
 
 
 @pytest.mark.parametrize(
@@ -186,6 +189,35 @@ def test_labels_of_an_npz_file(tmp_path: Path, said):
     waiver = "--config.data.subject=one_case_per_subject"
     code, told = said("plan", "--config=o/config.py", waiver, *SMALL)
     assert code == 0, told
+
+
+def test_arrays_of_labels_in_an_npz_file_are_read_as_they_are(tmp_path: Path, said):
+    images = np.random.default_rng(0).integers(0, 255, (N, 8, 8), np.uint8)
+    arrays = {name: np.asarray([has(case)[k] for case in range(N)]) for k, name in enumerate(FINDINGS)}
+    np.savez(tmp_path / "in", images=images, patient=np.arange(N) // 2, **arrays)
+    assert said("init", "--input=in.npz", "--output=o")[0] == 0
+    found = config(Path("o"))
+    assert (found.task.name, found.data.target_keys) == ("multilabel", FINDINGS)
+    code, told = said("plan", "--config=o/config.py", *SMALL)
+    assert code == 0, told
+    lists = np.asarray(
+        ["|".join(n for n, one in zip("abc", has(case), strict=True) if one) for case in range(N)]
+    )
+    np.savez(tmp_path / "lists", images=images, patient=np.arange(N) // 2, findings=lists)
+    code, out = said("init", "--input=lists.npz", "--output=p")
+    assert code == 0
+    assert "TO DECIDE: label" in out
+    assert "store them as an array of 1 and 0" in out
+
+
+def test_radiomics_without_a_label_keep_their_features(tmp_path: Path, said):
+    draw = np.random.default_rng(0)
+    header = ["patient_id", "recurrence", *(f"f{i}" for i in range(12))]
+    table(tmp_path / "r.csv", header, [[f"P{i}", i % 2, *draw.normal(size=12).round(3)] for i in range(N)])
+    code, out = said("init", "--input=r.csv", "--output=o")
+    assert code == 0
+    assert "40 cases, 12 features" in out
+    assert "# config.data.label_key = 'recurrence'" in Path("o/config.py").read_text(encoding="utf-8")
 
 
 @given(
