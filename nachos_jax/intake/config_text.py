@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,7 +108,7 @@ def _role(draft: Draft, role: str, field: str) -> Iterator[str]:
 def _no_features(draft: Draft) -> tuple[str, ...]:
     keyed = {draft.roles[role].column for role in ("label", "subject", "site") if role in draft.roles}
     further = {n for n in draft.columns if n not in (*draft.features, "case", "subject", "site", "fold")}
-    return tuple(sorted(further - keyed)) if draft.features else ()
+    return tuple(map(glob.escape, sorted(further - keyed))) if draft.features else ()
 
 
 def _task(draft: Draft) -> Iterator[str]:
@@ -220,10 +221,9 @@ def _search(draft: Draft) -> Iterator[str]:
     if draft.task == "segmentation":
         return
     if draft.source == "vectors":
-        if draft.task == "classification":
-            yield "for name in ('learning_rate', 'momentum', 'weight_decay'):"
-            yield "    config.search.space[name] = ''"
-            yield "config.search.space.linear.c = space.log(1e-4, 1e2)"
+        yield "for name in ('learning_rate', 'momentum', 'weight_decay'):"
+        yield "    config.search.space[name] = ''"
+        yield "config.search.space.linear.c = space.log(1e-4, 1e2)"
         return
     yield _set("search.trials", 16, "configurations that each outer fold tries")
     yield from offers.of_balance(draft)

@@ -31,6 +31,7 @@ def of_label(draft: Draft) -> Iterator[str]:
     if draft.task == "multilabel" and draft.labels:
         yield "# Or one of them alone, or another column:"
         yield f"# {setting('task.name', 'classification')}"
+        yield f"# {setting('data.target_keys', ())}"
         for name, why in (*((one, "one of the labels") for one in draft.labels[:3]), *label.others):
             yield f"# {setting('data.label_key', name, why)}"
     elif draft.labels:

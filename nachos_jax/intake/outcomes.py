@@ -83,8 +83,9 @@ def _open(draft: Draft, free: dict[str, list[str]]) -> None:
             draft, labels, f"{len(labels)} columns say yes or no, and nothing else could be the label", others
         )
     else:
-        draft.labels, _ = map(tuple, several.frequent(labels))
-        draft.labels_why = f"{len(draft.labels)} columns say yes or no"
+        kept, _ = several.frequent(labels)
+        draft.labels = tuple(kept) if len(kept) > 1 else ()
+        draft.labels_why = f"{len(kept)} columns say yes or no"
 
 
 def _write(draft: Draft, labels: dict[str, list[str]]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom.uid import UID
 
 from nachos_jax.intake.headers import read
 from nachos_jax.runtime import bar
@@ -30,7 +31,8 @@ def test_an_export_of_a_pacs(tmp_path: Path, said):
         [("SR", "88.11"), ("RTSTRUCT", "481.3"), ("DOC", "104.1"), ("SR", "88.11")]
     ):
         other = slice_of(100 + number, Modality=kind)
-        other.SOPClassUID = other.file_meta.MediaStorageSOPClassUID = f"1.2.840.10008.5.1.4.1.1.{uid}"
+        storage = UID(f"1.2.840.10008.5.1.4.1.1.{uid}")
+        other.SOPClassUID = other.file_meta.MediaStorageSOPClassUID = storage
         for name in ("Rows", "Columns", "PixelData"):
             delattr(other, name)
         saved(place / f"PA00{number}/ST0/SE9/IM0", other)

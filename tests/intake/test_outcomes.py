@@ -194,7 +194,7 @@ def test_labels_of_an_npz_file(tmp_path: Path, said):
 def test_arrays_of_labels_in_an_npz_file_are_read_as_they_are(tmp_path: Path, said):
     images = np.random.default_rng(0).integers(0, 255, (N, 8, 8), np.uint8)
     arrays = {name: np.asarray([has(case)[k] for case in range(N)]) for k, name in enumerate(FINDINGS)}
-    np.savez(tmp_path / "in", images=images, patient=np.arange(N) // 2, **arrays)
+    np.savez(tmp_path / "in", images=images, patient=np.arange(N) // 2, **arrays)  # type: ignore[arg-type]
     assert said("init", "--input=in.npz", "--output=o")[0] == 0
     found = config(Path("o"))
     assert (found.task.name, found.data.target_keys) == ("multilabel", FINDINGS)
@@ -218,6 +218,24 @@ def test_radiomics_without_a_label_keep_their_features(tmp_path: Path, said):
     assert code == 0
     assert "40 cases, 12 features" in out
     assert "# config.data.label_key = 'recurrence'" in Path("o/config.py").read_text(encoding="utf-8")
+    code, told = said("plan", "--config=o/config.py", "--config.data.label_key=recurrence", *SMALL[:2])
+    assert code == 0, told
+
+
+def test_radiomics_of_several_labels_and_of_a_number(tmp_path: Path, said):
+    draw = np.random.default_rng(0)
+    features = [f"f{i}" for i in range(6)]
+    rows = [[f"P{i}", *map(int, has(i)), *draw.normal(size=6).round(3)] for i in range(N)]
+    table(tmp_path / "r.csv", ["patient_id", *FINDINGS, *features], rows)
+    assert said("init", "--input=r.csv", "--output=o")[0] == 0
+    assert config(Path("o")).task.name == "multilabel"
+    rows = [[f"P{i}", 50 + i * 1.5, *draw.normal(size=6).round(3)] for i in range(N)]
+    table(tmp_path / "n.csv", ["patient_id", "outcome", *features], rows)
+    assert said("init", "--input=n.csv", "--output=p")[0] == 0
+    assert config(Path("p")).task.name == "regression"
+    for place in "op":
+        code, told = said("plan", f"--config={place}/config.py", *SMALL[:2])
+        assert code == 0, told
 
 
 @given(
