@@ -15,6 +15,8 @@ from nachos_jax.intake.settle import rarest
 CASES, CONFIG = "cases.csv", "config.py"
 SIDE, SIDE_OF_VOLUME = 64, 32
 """Pixels of a side that are proposed at most."""
+AGES = (40, 65)
+"""Years that part the groups of age."""
 _EPOCHS = ((500, 60, 12, 16), (5000, 40, 8, 32), (10**12, 20, 5, 64))
 """(cases, up to which; epochs, patience, cases a step)."""
 
@@ -134,8 +136,7 @@ def _task(draft: Draft) -> Iterator[str]:
         yield f"# The shipped split (column {split!r}) is not used: every case is tested once, by its fold."
     if draft.cells("site"):
         yield "# config.folds.scheme = 'site'  # leaves one site out at a time"
-    columns = [draft.roles[role].column for role in ("sex", "age") if _tells_apart(draft.cells(role))]
-    groups = tuple(f"{name}(40, 65)" if name == draft.roles["age"].column else name for name in columns)
+    groups = tuple(_subgroups(draft))
     if groups and draft.source in ("csv", "vectors", "npz"):
         yield _set("report.subgroups", groups, "reported apart")
 
@@ -145,6 +146,17 @@ def _folds(draft: Draft) -> int:
     return min(5, max(3, rarest(draft) // 2))
 
 
+def _subgroups(draft: Draft) -> Iterator[str]:
+    """Sex, and age in three groups, where cases lie in several."""
+    if _tells_apart(draft.cells("sex")):
+        yield draft.roles["sex"].column
+    ages = draft.cells("age")
+    if ages is not None and _tells_apart(ages):
+        years = [float(age) for age in facts_of(ages).values]
+        if len({sum(year >= cut for cut in AGES) for year in years}) > 1:
+            yield f"{draft.roles['age'].column}{AGES}"
+
+
 def _tells_apart(cells: list[str] | None) -> bool:
     """Whether a column is known of most cases, and is not the same for all."""
     facts = facts_of(cells or ())
@@ -152,7 +164,10 @@ def _tells_apart(cells: list[str] | None) -> bool:
 
 
 def _pixels(draft: Draft) -> Iterator[str]:
-    if draft.source == "vectors" or draft.task == "segmentation":
+    if draft.source == "vectors":
+        return
+    if draft.task == "segmentation":
+        yield from offers.of_masks(draft)
         return
     if "CT" in draft.columns.get("modality", ()):
         yield '# config.data.voi = "soft"  # of CT; or "lung", "brain", "bone"'

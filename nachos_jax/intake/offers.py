@@ -140,6 +140,17 @@ def of_pixels(draft: Draft) -> Iterator[str]:
         yield f"# {setting('data.clahe', 2, why)}"
 
 
+def of_masks(draft: Draft) -> Iterator[str]:
+    """Other ways to prepare cases with masks, and to finish the masks."""
+    if draft.survey is not None and draft.survey.spaced:
+        why = "all of one spacing; now patches have that of their case"
+        yield f"# {setting('data.spacing', 'median', why)}"
+    yield f"# {setting('task.segmentation.normalisation', 'ct', 'of CT, which has a unit; or searched:')}"
+    yield "# config.search.space.segmentation.normalisation = space.choice('z_score', 'percentiles')"
+    why = "keeps the largest component of a class, where that helps in the inner folds"
+    yield f"# {setting('task.largest_component', True, why)}"
+
+
 def of_backbone(draft: Draft) -> Iterator[str]:
     """A pretrained network instead of one that is trained from nothing."""
     if draft.volumes or draft.task == "segmentation" or draft.order:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
 
 from nachos_jax.models.zoo import registry
 from tests import pretrained
-from tests.intake.conftest import SMALL, config, picture, table
+from tests.intake.conftest import SMALL, config, picture, table, taken
 
 N = 48
 
@@ -29,15 +28,6 @@ def proposal(tmp_path: Path, said) -> str:
     assert code == 0, out
     assert "TO DECIDE" not in out
     return Path("o/config.py").read_text(encoding="utf-8")
-
-
-def taken(text: str, *lines: str) -> str:
-    """A config with the lines that begin so uncommented; every one must be there."""
-    for line in lines:
-        text, count = re.subn(rf"^    # ({re.escape(line)})", r"    \1", text, flags=re.MULTILINE)
-        assert count == 1, line
-    Path("o/other.py").write_text(text, encoding="utf-8")
-    return "--config=o/other.py"
 
 
 @pytest.mark.parametrize(
