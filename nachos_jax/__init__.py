@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         fit_lanes,
         load,
         with_columns,
+        with_external,
     )
     from nachos_jax.core.errors import UsageError
     from nachos_jax.data.arrays import ArrayCases
@@ -33,6 +34,7 @@ __all__ = [
     "fit_lanes",
     "load",
     "with_columns",
+    "with_external",
 ]
 __version__ = "0.1.0"
 _HOMES = {"ArrayCases": "nachos_jax.data.arrays", "UsageError": "nachos_jax.core.errors"}

@@ -36,7 +36,7 @@ _INSTEAD = {
     "features": "pass `features` to nachos_jax.ArrayCases",
     "impute": "pass `impute` to nachos_jax.ArrayCases",
     "on_error": "drop the images that cannot be read",
-    "external_path": "pass these cases too, with a site of their own, and name it in config.data.external",
+    "external_path": "pass these cases to nachos_jax.with_external",
     "subset": "pass the arrays of a part of the subjects",
     "volume": "pass `volume` to nachos_jax.ArrayCases",
     **dict.fromkeys(
@@ -141,6 +141,42 @@ def with_columns(cohort: Cohort, columns: Mapping[str, np.ndarray]) -> Cohort:
     from nachos_jax.data import sources
 
     return sources.with_columns(cohort, columns)
+
+
+def with_external(
+    cohort: Cohort, cases: ArrayCases, columns: Mapping[str, np.ndarray] | None = None
+) -> Cohort:
+    """A cohort with external cases beside it, as config.data.external_path names them for files.
+
+    They are kept out of everything and tested once by each model: `evaluate` tests the refit of each outer
+    fold, `deploy` the model that it ships. What they decide of a run is nothing: without them it is the same.
+
+    Args:
+        cohort: the cases inside, from `cohort_from_arrays` or `cohort`.
+        cases: arrays like those of the cohort: the same size, channels, bit depth, classes and features. A
+            class may be missing; without `sites` all are of the site "external".
+        columns: further columns of theirs by name, [N] each, such as age and sex: those that the cohort has
+            too (`with_columns`) are compared in the report.
+
+    Returns:
+        The cohort, to be passed on to `evaluate` and `deploy`.
+
+    Raises:
+        UsageError: a subject on both sides, a class that the cohort does not know, arrays that its models
+            could not read, or a cohort that has external cases already.
+    """
+    from nachos_jax.data import second, sources
+    from nachos_jax.protocol.run import outside
+    from nachos_jax.tasks import registry as tasks
+
+    if cohort.outside is not None:
+        raise UsageError(
+            "this cohort has external cases already, and a run has one set of them: pass all in one call, "
+            "with a site for each group."
+        )
+    apart = second.of_arrays(cases, tasks.of(cohort.targets.task), cohort)
+    apart = sources.with_columns(apart, columns) if columns else apart
+    return outside.beside(cohort, apart, spellings=cases.spellings)
 
 
 def evaluate(
@@ -257,6 +293,8 @@ def fit_lanes(
             f"config.data.external = {run.data.external!r} does nothing here: fit_lanes trains what it is "
             "given; leave these cases out with `validation`, and set it back to ()."
         )
+    if cohort.outside is not None:
+        raise UsageError("fit_lanes tests no external cases: pass the cohort as it was before with_external.")
     return lane_trainer.train(embedding.embedded(run, cohort), configurations, run, validation, on_fit)
 
 
@@ -293,6 +331,11 @@ def _checked(config: ConfigDict, cohort: Cohort | None) -> RunConfig:
     values = config.to_dict()
     if cohort is not None:
         _refuse_idle(values.get("data", {}))
+        if cohort.outside is not None and values["data"].get("external"):
+            raise UsageError(
+                f"config.data.external = {values['data']['external']!r} names sites of a cohort that has "
+                "external cases already (with_external): take one of the two ways."
+            )
         values["data"]["source"] = "arrays"
     return checked(values)
 

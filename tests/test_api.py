@@ -36,7 +36,7 @@ IDLE: dict[str, tuple[Any, str]] = {
     "aspect": ("pad", "prepare the images"),
     "clahe": (2, "prepare the images"),
     "facing": ("left", "prepare the images"),
-    "external_path": ("b.npz", "pass these cases too, with a site of their own"),
+    "external_path": ("b.npz", "pass these cases to nachos_jax.with_external"),
     "subset": (0.5, "pass the arrays of a part"),
     "frame": (3, "prepare the images"),
     "voi": ("lung", "prepare the images"),

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from nachos_jax.cli import session
 from nachos_jax.cli.parsing import Flag
 from nachos_jax.core.errors import UsageError
 
@@ -61,7 +62,8 @@ def init(values: Any, _words: list[str]) -> None:
     if values.pseudonyms:
         key, made = pseudonyms.read_key(Path(values.pseudonyms), output)
     asked = Asked(output, Path(values.labels) if values.labels else None, key, values.cases or "")
-    draft = intake.look(Path(values.input), asked)
+    with session.spoken():
+        draft = intake.look(Path(values.input), asked)
     changed = intake.write(draft, asked)
     if made:
         print(

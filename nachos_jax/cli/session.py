@@ -63,6 +63,23 @@ def worker_session(workdir: str, command: Sequence[str], process: int) -> Iterat
         yield
 
 
+@contextlib.contextmanager
+def spoken() -> Iterator[None]:
+    """What surrounds a command without a run directory that may take long: messages go to the terminal."""
+    logger, screen = logging.getLogger("nachos_jax"), logging.StreamHandler(sys.stderr)
+    screen.setFormatter(logging.Formatter(FORMAT, datefmt="%Y-%m-%d %H:%M:%S"))
+    before = logger.level, logger.propagate
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    logger.addHandler(screen)
+    try:
+        yield
+    finally:
+        logger.removeHandler(screen)
+        level, logger.propagate = before
+        logger.setLevel(level)
+
+
 def _prepare_jax() -> None:
     from nachos_jax.runtime import mesh  # late: it imports jax
 

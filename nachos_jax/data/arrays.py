@@ -57,12 +57,14 @@ class ArrayCases:
     vectors: np.ndarray | None = None
 
 
-def cohort(cases: ArrayCases, reader: TargetReader) -> Cohort:
+def cohort(cases: ArrayCases, reader: TargetReader, like: Mapping[str, Any] | None = None) -> Cohort:
     """The cohort of arrays.
 
     Args:
         cases: the arrays.
         reader: the task, which reads its targets.
+        like: preparation of other cases that these are read like, as external ones are; None of cases that
+            decide it themselves.
 
     Raises:
         UsageError: what the tables and images have wrong, with row (counted from 0) and cure.
@@ -70,7 +72,7 @@ def cohort(cases: ArrayCases, reader: TargetReader) -> Cohort:
     if reader.masks:
         if cases.vectors is not None:
             raise UsageError("vectors beside images are for cases without masks: leave them out.")
-        return _with_masks(cases, reader)
+        return _with_masks(cases, reader, like or {})
     images = np.asarray(cases.images)
     vectors = images.ndim == 2
     if not vectors:
@@ -87,7 +89,7 @@ def cohort(cases: ArrayCases, reader: TargetReader) -> Cohort:
     if vectors and cases.vectors is not None:
         raise UsageError("vectors stand beside images, and the images are vectors [N, D]: join the columns.")
     if vectors:
-        return features.given(table, targets, images, cases.features, cases.impute)
+        return features.given(table, targets, images, cases.features, cases.impute, like)
     if (cases.features or cases.impute) and cases.vectors is None:
         raise UsageError(f"features and impute belong to vectors [N, D], and the images are {images.shape}.")
     stack = with_channels(narrowed(images), cases.volume)
@@ -97,12 +99,12 @@ def cohort(cases: ArrayCases, reader: TargetReader) -> Cohort:
     further = None
     if cases.vectors is not None:
         given = np.asarray(cases.vectors)
-        further = beside.given(given, len(stack), cases.features, cases.impute)
+        further = beside.given(given, len(stack), cases.features, cases.impute, like)
     found = cohort_of(table, targets, cache.in_memory(pixels, wanted), wanted)
     return further.joined(found) if further else found
 
 
-def _with_masks(cases: ArrayCases, reader: TargetReader) -> Cohort:
+def _with_masks(cases: ArrayCases, reader: TargetReader, like: Mapping[str, Any]) -> Cohort:
     count = len(cases.images)
     for what, given in (("masks", cases.targets), ("spacings", cases.spacing)):
         if given is not None and len(given) != count:
@@ -114,7 +116,7 @@ def _with_masks(cases: ArrayCases, reader: TargetReader) -> Cohort:
         return masks.Pair(image, mask, None if cases.spacing is None else tuple(cases.spacing[row]))
 
     columns = _who(cases, count)
-    rules = masks.Rules(tuple(cases.names), cases.one_case_per_subject, cases.spellings)
+    rules = masks.Rules(tuple(cases.names), cases.one_case_per_subject, cases.spellings, like=like)
     return masks.cohort(masks.MaskSource(columns, columns.where, lambda: pair), rules, reader)
 
 

@@ -83,15 +83,19 @@ def read(data: DataConfig, count: int) -> Beside:
     return Beside(values, names, {"patterns": list(data.features), "others": others, "impute": data.impute})
 
 
-def given(values: np.ndarray, count: int, names: Sequence[str], impute: str) -> Beside:
+def given(
+    values: np.ndarray, count: int, names: Sequence[str], impute: str, like: Mapping[str, Any] | None = None
+) -> Beside:
     """Vectors [N, D] given from Python beside `count` images, whose columns have these names.
+
+    `like` is the preparation of other cases that they are read like.
 
     Raises:
         UsageError: another number of rows, or as `nachos_jax.data.features.checked`.
     """
     if values.ndim != 2 or len(values) != count:
         raise UsageError(f"vectors of shape {values.shape} for {count} images; give [N, D], a row an image.")
-    found, names = features.checked(values, names, impute)
+    found, names = features.checked(values, names, impute, like.get(JOINED) if like else None)
     return Beside(found, names, {"patterns": [], "others": [], "impute": impute})
 
 

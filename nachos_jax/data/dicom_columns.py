@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pydicom
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileDataset
 
 UNKNOWN = "unknown"
 CODES = {
@@ -24,6 +24,7 @@ COLUMNS = ("subject", "series", *CODES, "site", *MAKERS, "sex", "age")
 _READ = (
     *("PatientID", "PatientName", "PatientAge", "PatientBirthDate", "PatientSex", "StudyDate"),
     *("SeriesInstanceUID", "SOPClassUID", "InstitutionName", "NumberOfFrames", "Rows", "Columns"),
+    *("BitsAllocated", "SamplesPerPixel", "PhotometricInterpretation"),
     *("Modality", "BodyPartExamined", "ViewPosition", "ImageLaterality", "Laterality"),
     *MAKERS.values(),
 )
@@ -44,12 +45,14 @@ class Header:
         names: parts of the patient's name in small letters, to look for in paths; written nowhere.
         frames: images in the file; 0 of an object that holds none.
         size: rows and columns.
+        cut: whether the file ends before its pixels do; it then counts as one without image.
     """
 
     cells: dict[str, str]
     names: frozenset[str]
     frames: int
     size: tuple[int, int]
+    cut: bool = False
 
 
 def read_header(path: Path) -> Header | None:
@@ -61,12 +64,12 @@ def read_header(path: Path) -> Header | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they would show values
-            return _header(pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_READ)))
+            return _header(pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_READ)), path)
     except Exception:  # of a damaged header, anything
         return None
 
 
-def _header(header: Dataset) -> Header:
+def _header(header: FileDataset, path: Path) -> Header:
     cells = {
         "subject": _text(header, "PatientID"),
         "series": _matching(_text(header, "SeriesInstanceUID"), _UID),
@@ -78,13 +81,29 @@ def _header(header: Dataset) -> Header:
     device = " ".join(filter(None, (cells["manufacturer"], cells["model"])))
     cells["site"] = _text(header, "InstitutionName") or device or UNKNOWN
     size = tuple(int(header.get(name) or 0) for name in ("Rows", "Columns"))
-    frames = str(header.get("NumberOfFrames") or 1)
+    said = str(header.get("NumberOfFrames") or 1)
+    frames = int(said) if said.isdecimal() and all(size) else 0
+    cut = _ends_early(header, frames * size[0] * size[1], path)
     return Header(
         cells={name: cells[name] for name in COLUMNS},
         names=frozenset(_name_parts(header)),
-        frames=int(frames) if frames.isdecimal() and all(size) else 0,
+        frames=0 if cut else frames,
         size=(size[0], size[1]),
+        cut=cut,
     )
+
+
+def _ends_early(header: FileDataset, pixels: int, path: Path) -> bool:
+    """Whether the file ends within its header, or before so many pixels that are not compressed."""
+    if not pixels:
+        uid = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID")
+        return uid is None or "Image Storage" in getattr(uid, "name", "")
+    syntax = header.file_meta.get("TransferSyntaxUID")
+    packed = syntax is None or not syntax.is_transfer_syntax or syntax.is_compressed or syntax.is_deflated
+    if packed or "422" in _text(header, "PhotometricInterpretation"):  # whose colours share pixels
+        return False
+    samples, bits = (int(header.get(name) or 1) for name in ("SamplesPerPixel", "BitsAllocated"))
+    return pixels * samples * bits // 8 > path.stat().st_size
 
 
 def _text(header: Dataset, tag: str) -> str:

@@ -144,8 +144,10 @@ def chosen(file: FeatureFile, patterns: Sequence[str], exclude: Sequence[str]) -
             f"{file.path.name}: which columns are features? Name them in config.data.features, as patterns "
             f"like ('original_*',), or ('*',) for all of {checks.listed(file.header)}."
         )
+    spent = file.spent if isinstance(file, FeatureTable) else ()  # what is a label now may have been excluded
     for pattern in (*patterns, *exclude):
-        if not any(fnmatchcase(name, pattern) for name in file.header):
+        named = file.header if pattern in patterns else (*file.header, *spent)
+        if not any(fnmatchcase(name, pattern) for name in named):
             raise UsageError(
                 f"{file.path.name} has no column like {pattern!r}; it has {checks.listed(file.header, 20)}. "
                 f"Mend config.data.features or config.data.exclude.{checks.hint(pattern, file.header)}"

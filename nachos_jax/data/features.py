@@ -143,26 +143,40 @@ def noted(store: Vectors, names: Sequence[str]) -> list[str]:
 
 
 def given(
-    table: CaseTable, targets: Targets, values: np.ndarray, names: Sequence[str], impute: str
+    table: CaseTable,
+    targets: Targets,
+    values: np.ndarray,
+    names: Sequence[str],
+    impute: str,
+    like: Mapping[str, Any] | None = None,
 ) -> Cohort:
     """The cohort of vectors [N, D] given from Python, whose columns have these names; () numbers them.
 
     Raises:
         UsageError: as `checked`.
     """
-    found, names = checked(values, names, impute)
+    found, names = checked(values, names, impute, like["features"] if like else None)
     return cohort_of(table, targets, Vectors(found, impute), names, {"patterns": [], "others": []})
 
 
-def checked(values: np.ndarray, names: Sequence[str], impute: str) -> tuple[np.ndarray, tuple[str, ...]]:
+def checked(
+    values: np.ndarray, names: Sequence[str], impute: str, like: Sequence[str] | None = None
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """Vectors [N, D] given from Python, as they are stored, and the names of their columns.
 
+    Args:
+        values: the vectors.
+        names: of their columns; () numbers them, or takes those of `like`.
+        impute: what stands for a missing value.
+        like: names of the columns of other cases, in whose order these are put; nothing is learned of them.
+
     Raises:
-        UsageError: they are no numbers, not one name a column, or as `nachos_jax.data.vectors.checked`.
+        UsageError: they are no numbers, not one name a column, other columns than those of `like`, or as
+            `nachos_jax.data.vectors.checked`.
     """
     if values.dtype.kind not in "biuf" or not values.shape[1]:
         raise UsageError(f"vectors of shape {values.shape}, type {values.dtype}: give numbers [N, D].")
-    names = tuple(names) or tuple(f"feature_{column}" for column in range(values.shape[1]))
+    names = tuple(names) or tuple(like or (f"feature_{column}" for column in range(values.shape[1])))
     if len(names) != values.shape[1] or len(set(names)) != len(names):
         raise UsageError(
             f"features: {len(names)} names, {len(set(names))} of them different, for {values.shape[1]} "
@@ -170,7 +184,17 @@ def checked(values: np.ndarray, names: Sequence[str], impute: str) -> tuple[np.n
         )
     if impute not in IMPUTE:
         raise UsageError(f"impute = {impute!r}: must be one of {', '.join(map(repr, IMPUTE))}.")
-    return vectors.checked(values, names, lambda row: f"row {row} (counted from 0)", impute), names
+    if like is None:
+        return vectors.checked(values, names, _row, impute), names
+    if set(names) != set(like):
+        odd = checks.listed(sorted(set(names) ^ set(like)))
+        raise UsageError(f"features: {odd} are not known of both, the cases inside and the external ones.")
+    ordered = values[:, [names.index(name) for name in like]]
+    return vectors.stored(ordered, like, _row, impute), tuple(like)
+
+
+def _row(row: int) -> str:
+    return f"row {row} (counted from 0)"
 
 
 def read_inputs(paths: Sequence[Path], preparation: Mapping[str, Any]) -> tuple[list[str], np.ndarray]:
@@ -220,7 +244,7 @@ def fitting(values: np.ndarray, preparation: Mapping[str, Any]) -> np.ndarray:
             f"vectors of shape {values.shape}, type {values.dtype}: this model takes numbers "
             f"[N, {len(names)}], a column a feature: {checks.listed(names)}."
         )
-    return vectors.stored(values, names, lambda row: f"row {row} (counted from 0)", preparation["impute"])
+    return vectors.stored(values, names, _row, preparation["impute"])
 
 
 def check_preparation(preparation: Mapping[str, Any], count: int) -> None:

@@ -170,6 +170,8 @@ def _of_axes(archive: Archive, parts: Sequence[_Part], key: str, what: str, axes
 
 def _columns(archive: Archive, parts: Sequence[_Part], data: DataConfig, where: _Rows) -> Columns:
     """Who the cases are, and their targets."""
+    if data.target_keys:
+        return _several(archive, parts, data, where)
     names = _label_names(archive, data.label_names_key or "label_names")
     labels = _column(archive, parts, data.label_key or "labels", "label")
     return replace(
@@ -178,6 +180,15 @@ def _columns(archive: Archive, parts: Sequence[_Part], data: DataConfig, where: 
         numeric=labels.dtype.kind in "biuf",
         order=names,
     )
+
+
+def _several(archive: Archive, parts: Sequence[_Part], data: DataConfig, where: _Rows) -> Columns:
+    """Who the cases are, and targets in an array each."""
+    arrays = {key: _column(archive, parts, key, "label", "target_keys") for key in data.target_keys}
+    found = [target_texts(values, key, (), archive.path.name) for key, values in arrays.items()]
+    numeric = all(values.dtype.kind in "biuf" for values in arrays.values())
+    targets = {name: cells for one in found for name, cells in one.items()}
+    return replace(_who(archive, parts, data, where), targets=targets, numeric=numeric)
 
 
 def _who(archive: Archive, parts: Sequence[_Part], data: DataConfig, where: _Rows) -> Columns:

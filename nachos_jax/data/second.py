@@ -1,4 +1,4 @@
-"""External cases from a source of their own, read and prepared like the cases that models learn from."""
+"""External cases from another source or from Python, read and prepared like those that models learn from."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import numpy as np
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import expanded
-from nachos_jax.data import decode, features, given, reading, sources
+from nachos_jax.data import arrays, decode, features, given, reading, sources
+from nachos_jax.data.arrays import ArrayCases
 from nachos_jax.data.columns import Columns
 from nachos_jax.data.joined import Joined
 from nachos_jax.data.store import Dense
@@ -38,6 +39,44 @@ class _Partial:
 
     def part(self, targets: Targets, rows: np.ndarray) -> Targets:
         return self.reader.part(targets, rows)
+
+
+EXTERNAL = "external"
+"""Site of external cases from Python that name none."""
+
+
+def of_arrays(cases: ArrayCases, reader: TargetReader, inside: Cohort) -> Cohort:
+    """External cases that are given from Python.
+
+    Args:
+        cases: the arrays; the order of classes, labels and features, and what stands for a missing value,
+            are those inside, and folds are not read.
+        reader: the task.
+        inside: the cases that models learn from, given from Python too.
+
+    Returns:
+        Their cohort; a class may be without cases.
+
+    Raises:
+        UsageError: as `nachos_jax.data.arrays.cohort`, or another kind of cases, class, size, number of
+            channels or bit depth than inside.
+    """
+    like = inside.preparation
+    known = inside.targets.names if inside.targets.has.shape[1] else ()
+    own = replace(
+        cases, names=known, folds=None, impute=like.get("impute", ""), volume=like.get("volume", "")
+    )
+    vectors = isinstance(inside.store, Vectors)
+    if not reader.masks and (np.ndim(cases.images) == 2) != vectors:
+        what, other = ("vectors [N, D]", "images") if vectors else ("images", "vectors [N, D]")
+        raise UsageError(f"external cases: the cases inside are {what}, and these are {other}.")
+    try:
+        found = _fitting(arrays.cohort(own, _Partial(reader), like), inside)
+    except UsageError as error:
+        raise UsageError(f"external cases: {error}") from error
+    if found.table.sites is not None:
+        return found
+    return replace(found, table=replace(found.table, sites=np.full(len(found.table), EXTERNAL)))
 
 
 def load(

@@ -19,6 +19,11 @@ def check(data: DataConfig, masks_wanted: bool) -> None:
                 f"config.data.{name} = {getattr(data, name)!r} does nothing here: it is for folders of "
                 "images or volumes without masks. Set it to (), and drop the rows or files."
             )
+    if data.target_keys and (masks_wanted or data.source not in ("npz", "csv")):
+        raise UsageError(
+            f"config.data.target_keys = {data.target_keys!r} does nothing here: it is for columns of a CSV "
+            "table or arrays of an npz file that hold labels. Set it to ()."
+        )
     if masks_wanted and data.aspect != FIELDS["data.aspect"].default:
         raise UsageError(
             f"config.data.aspect = {data.aspect!r} does nothing for images with masks, which are taken as "

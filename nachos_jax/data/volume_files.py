@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -117,6 +118,17 @@ def grids(cases: Sequence[VolumeFile]) -> tuple[np.ndarray, np.ndarray]:
     with ThreadPoolExecutor(min(16, cores.available())) as pool:
         sides, spacings = zip(*pool.map(grid, cases), strict=True)
     return np.asarray(sides), np.asarray(spacings, float)
+
+
+def header(path: Path) -> tuple[tuple[int, ...], tuple[float, ...]] | str:
+    """Voxels along depth, height and width and values of a voxel, and mm of a voxel along the three, of one
+    NIfTI or NRRD file by its header; NaN where nobody knows. Of a damaged one, what is wrong.
+    """
+    try:
+        values, spacing = _upright(path, header_only=True)
+    except Exception as error:  # of a damaged header, anything
+        return str(error)
+    return tuple(values.shape[:4]), tuple(map(float, spacing or (math.nan,) * 3))
 
 
 def common_spacing(

@@ -8,7 +8,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -18,6 +18,10 @@ ZIP, TAR = (".zip",), (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 FILES, BYTES, RATIO = 1_000_000, 500 * 2**30, 200
 """Bounds: files, bytes unpacked, and bytes unpacked for each byte of an archive over 100 MB unpacked."""
 _SMALL = 100 * 2**20
+DEPTH = 4
+"""Archives within archives that are unpacked."""
+_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
+"""What damaged and encrypted archives raise."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +32,40 @@ class _Member:
     open: Callable[[], IO[bytes] | None]
 
 
+@dataclass
+class _Bounds:
+    """What may still be unpacked of the archive that the user has named, those within it included."""
+
+    path: Path
+    bytes: int
+    files: int = FILES
+    left_out: list[str] = field(default_factory=list)
+    unpacked: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+
+    def spend(self, size: int) -> None:
+        self.files, self.bytes = self.files - 1, self.bytes - size
+        if self.files < 0 or self.bytes < 0:
+            raise UsageError(
+                f"{self.path} unpacks to over {FILES:,} files, or to more than is believed of its size: "
+                "unpack it yourself and name the folder."
+            )
+
+
 def is_archive(path: Path) -> bool:
     """Whether the name is that of a zip or tar file."""
-    return path.name.lower().endswith((*ZIP, *TAR))
+    return bool(_suffix(path))
+
+
+def _suffix(path: Path) -> str:
+    return next((end for end in (*ZIP, *TAR) if path.name.lower().endswith(end)), "")
 
 
 def unpack(path: Path, folder: Path) -> tuple[Path, list[str]]:
     """Unpacks an archive into a new folder; an earlier one that is complete is used again.
 
-    Absolute paths, paths with "..", links and devices are left out.
+    Absolute paths, paths with "..", links and devices are left out. Archives within it are unpacked too, each
+    into a folder of its name; one that is damaged is left out, and told.
 
     Args:
         path: a zip or tar file.
@@ -59,10 +88,12 @@ def unpack(path: Path, folder: Path) -> tuple[Path, list[str]]:
         )
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
+    bounds = _Bounds(path, min(BYTES, max(_SMALL, RATIO * path.stat().st_size)))
     try:
-        left_out, count = _unpack(path, part)
+        _unpack(path, part, bounds)
+        _unpack_inner(part, bounds)
         part.rename(folder)
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+    except _DAMAGE as error:
         raise UsageError(
             f"{path} cannot be unpacked ({error}): it is damaged or encrypted; unpack it yourself and name "
             "the folder."
@@ -70,34 +101,60 @@ def unpack(path: Path, folder: Path) -> tuple[Path, list[str]]:
     finally:
         shutil.rmtree(part, ignore_errors=True)
     mark.write_text(told, encoding="utf-8")
-    notes = [f"{count} files of {path.name} were unpacked into {folder}"]
-    if left_out:
-        shown = ", ".join(map(repr, left_out[:5])) + (" ..." if len(left_out) > 5 else "")
-        notes.append(f"left out {len(left_out)} entries that are links or lead out of the archive: {shown}")
-    return folder, notes
+    return folder, list(_notes(path, folder, bounds))
 
 
-def _unpack(path: Path, folder: Path) -> tuple[list[str], int]:
-    left_out, count, total = [], 0, 0
-    allowed = min(BYTES, max(_SMALL, RATIO * path.stat().st_size))
+def _notes(path: Path, folder: Path, bounds: _Bounds) -> Iterator[str]:
+    count = FILES - bounds.files - len(bounds.unpacked)
+    yield f"{count} files of {path.name} were unpacked into {folder}"
+    if bounds.unpacked:
+        yield f"{len(bounds.unpacked)} archives within it were unpacked too: {_shown(bounds.unpacked)}"
+    if bounds.damaged:
+        told = f"left out {len(bounds.damaged)} archives within it that are damaged or encrypted"
+        yield f"{told}: {_shown(bounds.damaged)}"
+    if bounds.left_out:
+        told = f"left out {len(bounds.left_out)} entries that are links or lead out of the archive"
+        yield f"{told}: {_shown(bounds.left_out)}"
+
+
+def _shown(names: list[str]) -> str:
+    return ", ".join(map(repr, names[:5])) + (" ..." if len(names) > 5 else "")
+
+
+def _unpack_inner(folder: Path, bounds: _Bounds, depth: int = 1) -> None:
+    """Unpacks the archives in a folder, and those in them, each into a folder of its name beside it."""
+    inner = [path for path in sorted(folder.rglob("*")) if path.is_file() and is_archive(path)]
+    for path in inner if depth <= DEPTH else ():
+        if path.name.startswith(".") or "__MACOSX" in path.parts:
+            continue
+        place = path.with_name(path.name[: -len(_suffix(path))] or "archive")
+        while place.exists():
+            place = place.with_name(f"{place.name}_")
+        name = path.relative_to(folder).as_posix()
+        try:
+            _unpack(path, place, bounds)
+        except _DAMAGE:
+            shutil.rmtree(place, ignore_errors=True)
+            bounds.damaged.append(name)
+            continue
+        path.unlink()
+        bounds.unpacked.append(name)
+        _unpack_inner(place, bounds, depth + 1)
+
+
+def _unpack(path: Path, folder: Path, bounds: _Bounds) -> None:
     folder.mkdir(parents=True)
     for member in _members(path):
         place = PurePosixPath(member.name.replace("\\", "/"))
         leads_out = place.is_absolute() or ".." in place.parts or ":" in "".join(place.parts[:1])
         if not member.plain or not place.parts or leads_out:
-            left_out.append(member.name)
+            bounds.left_out.append(member.name)
             continue
-        count, total = count + 1, total + member.size
-        if count > FILES or total > allowed:
-            raise UsageError(
-                f"{path} unpacks to over {min(count, FILES):,} files or {allowed:,} bytes, more than is "
-                "believed of its size: unpack it yourself and name the folder."
-            )
+        bounds.spend(member.size)
         target = folder.joinpath(*place.parts)
         target.parent.mkdir(parents=True, exist_ok=True)
         with open(target, "wb") as written:
             _copy(member, written)
-    return left_out, count
 
 
 def _copy(member: _Member, target: IO[bytes]) -> None:

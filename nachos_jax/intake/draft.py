@@ -18,12 +18,14 @@ class Survey:
         equal: whether all that were looked at agree.
         channels: 1 gray, 3 colour; 0 where it is not known.
         looked: how many were looked at.
+        spaced: whether volumes have several spacings.
     """
 
     sides: tuple[int, ...]
     equal: bool
     channels: int
     looked: int
+    spaced: bool = False
 
 
 @dataclass
@@ -34,10 +36,13 @@ class Draft:
         source: config.data.source.
         columns: N cells by name, as cases.csv holds them; {} of an npz file, which is read itself.
         roles: the column of each role.
-        task: classification, regression or segmentation.
+        task: classification, multilabel, regression or segmentation.
         path: the npz file; None where cases.csv is read.
         volumes: whether cases are volumes.
         classes: names of the classes of masks, the background left out.
+        labels: columns of several labels a case, those that are to be predicted, or could be.
+        labels_why: why, in words.
+        order: the classes from the lowest to the highest, where they have an order.
         features: columns that are features, of the source "vectors".
         survey: sides of the images, if they are known.
         keys: further fields of config.data with their values.
@@ -52,6 +57,9 @@ class Draft:
     path: Path | None = None
     volumes: bool = False
     classes: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    labels_why: str = ""
+    order: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
     survey: Survey | None = None
     keys: Mapping[str, object] = field(default_factory=dict)

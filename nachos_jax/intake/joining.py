@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -59,10 +60,11 @@ def join(grid: Grid, ids: Mapping[str, Sequence[str]]) -> Joined:
         UsageError: nothing matches, a row that means several files, or two rows for one case.
     """
     best, found = 0, None
+    columns = {column: list(map(_key, cells)) for column, cells in grid.columns.items()}
     for rule, values in ids.items():
         index = _index(rule, values)
-        for column, cells in grid.columns.items():
-            matches = [_match(rule, cell, index) for cell in cells]
+        for column, keys in columns.items():
+            matches = [_match(rule, key, index) for key in keys]
             count = len({case for cases in matches for case in cases})
             if count > best:
                 best, found = count, (rule, column, matches)
@@ -149,14 +151,32 @@ def _index(rule: str, values: Sequence[str]) -> dict[str, list[int]]:
     return found
 
 
-def _match(rule: str, cell: str, index: Mapping[str, list[int]]) -> list[int]:
+@dataclass(frozen=True)
+class _Key:
+    """What a cell can be found by: itself, its last part, that without suffix, its ends; canonical."""
+
+    whole: str = ""
+    last: str = ""
+    stem: str = ""
+    ends: tuple[str, ...] = ()
+
+
+_NONE = _Key()
+
+
+@functools.lru_cache(maxsize=1 << 17)
+def _key(cell: str) -> _Key:
     if is_missing(cell):
-        return []
+        return _NONE
+    last = canonical(cell.replace("\\", "/").rpartition("/")[2])
+    return _Key(canonical(cell), last, canonical(stem(cell)), tuple(map(canonical, _endings(cell))))
+
+
+def _match(rule: str, key: _Key, index: Mapping[str, list[int]]) -> list[int]:
     if rule == "path":
-        return next((index[key] for end in _endings(cell) if (key := canonical(end)) in index), [])
-    if rule == "file name":
-        return index.get(canonical(cell.replace("\\", "/").rpartition("/")[2]), [])
-    return index.get(canonical(stem(cell) if rule == "stem" else cell), [])
+        return next((index[end] for end in key.ends if end in index), [])
+    named = {"file name": key.last, "stem": key.stem}.get(rule, key.whole)
+    return index.get(named, []) if named else []
 
 
 def _endings(path: str) -> list[str]:

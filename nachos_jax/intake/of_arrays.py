@@ -13,6 +13,7 @@ from nachos_jax.data.columns import further_texts
 from nachos_jax.data.npz import FEATURES, SPLITS
 from nachos_jax.intake.draft import Draft, Survey
 
+LABELS = ("labels", "label", "y", "targets", "target")
 WANTED = ("images", "image", "x", "X", "volumes", "data", "imgs", FEATURES)
 
 
@@ -44,11 +45,25 @@ def draft(path: Path) -> Draft:
     if f"{first}{masks}" in archive.keys:
         found.task, found.keys = "segmentation", {"image_key": key, "mask_key": masks}
         return found
+    _several(archive, first, found)
     colour = sides[-1] in (1, 3) and len(sides) > 2
     space = sides[:-1] if colour else sides
     found.volumes = len(space) == 3
     found.survey = Survey(tuple(space), True, sides[-1] if colour else 1, count)
     return found
+
+
+def _several(archive: Archive, first: str, found: Draft) -> None:
+    """An array of several labels a case, as ChestMNIST has it."""
+    for key in LABELS:
+        if f"{first}{key}" not in archive.keys:
+            continue
+        shape, kind = archive.header(f"{first}{key}", "label_key")
+        if len(shape) == 2 and shape[1] > 1 and kind.kind in "biuf":
+            found.task, found.keys = "multilabel", {**found.keys, "label_key": key}
+            found.labels_why = f"{key} holds {shape[1]} labels a case"
+            found.notes.append(f"label: {found.labels_why}")
+            return
 
 
 def _stack(archive: Archive) -> tuple[str, list[str]]:

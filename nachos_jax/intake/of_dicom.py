@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -12,6 +12,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.data.checks import listed
 from nachos_jax.data.dicom_columns import COLUMNS, Header, read_header
 from nachos_jax.intake.draft import Survey
+from nachos_jax.intake.headers import read as headers_of
 from nachos_jax.intake.walk import Walked
 
 SLICES = 8
@@ -44,14 +45,8 @@ def read_cases(walked: Walked, how: str) -> Cases:
     Raises:
         UsageError: none holds an image.
     """
-    headers = {path: read_header(path) for path in walked.dicom}
-    damaged = [walked.name(path) for path, header in headers.items() if header is None]
-    empty = [walked.name(path) for path, header in headers.items() if header and not header.frames]
-    notes = []
-    if damaged:
-        notes.append(f"left out {len(damaged)} DICOM files whose header is damaged: {listed(damaged)}")
-    if empty:
-        notes.append(f"left out {len(empty)} DICOM files that hold no image: {listed(empty)}")
+    headers = dict(zip(walked.dicom, headers_of(read_header, walked.dicom), strict=True))
+    notes = list(_left_out(walked, headers))
     kept = {path: header for path, header in headers.items() if header and header.frames}
     if not kept:
         raise UsageError(f"{walked.root}: no DICOM file there holds an image that can be read.")
@@ -61,6 +56,24 @@ def read_cases(walked: Walked, how: str) -> Cases:
     if how == "series" or (not how and usual >= SLICES):
         return _of_series(walked, kept, series, notes)
     return _of_slices(walked, kept, len(series), notes)
+
+
+def _left_out(walked: Walked, headers: Mapping[Path, Header | None]) -> Iterator[str]:
+    """Says which files hold no image: damaged ones, and objects of other kinds by their modality."""
+    damaged = [walked.name(path) for path, header in headers.items() if header is None]
+    cut = [walked.name(path) for path, header in headers.items() if header and header.cut]
+    others = {
+        path: header for path, header in headers.items() if header and not (header.frames or header.cut)
+    }
+    if damaged or cut:
+        names = sorted((*damaged, *cut))
+        told = f"left out {len(names)} DICOM files that are damaged or end too early (copy them again)"
+        yield f"{told}: {listed(names)}"
+    if others:
+        kinds = Counter(header.cells["modality"] or "kind not said" for header in others.values())
+        told = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+        names = listed(map(walked.name, others), 5)
+        yield f"left out {len(others)} DICOM objects without image ({told}): {names}"
 
 
 def _series(kept: dict[Path, Header]) -> dict[tuple[Path, str], list[Path]]:

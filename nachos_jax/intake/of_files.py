@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import filecmp
 from collections import Counter
 from pathlib import Path
 from statistics import median
 
+import numpy as np
+
 from nachos_jax.core.errors import UsageError
-from nachos_jax.data import image_files
+from nachos_jax.data import image_files, volume_files
 from nachos_jax.data.checks import listed
 from nachos_jax.intake import names, of_dicom, roles
 from nachos_jax.intake.asked import Asked
 from nachos_jax.intake.draft import Draft, Survey
+from nachos_jax.intake.headers import read as headers_of
 from nachos_jax.intake.joining import OF_FILES, ids_of, join
 from nachos_jax.intake.of_dicom import Cases
 from nachos_jax.intake.tables import Grid, read_table
@@ -19,6 +23,8 @@ from nachos_jax.intake.walk import Walked
 
 LOOKED = 200
 """Files whose headers are looked at for their sizes."""
+SPACING = 0.05
+"""Relative difference of voxels from which on volumes are said to have several spacings."""
 KINDS = {"images": "PNG, JPEG or TIFF images", "dicom": "DICOM files", "volumes": "NIfTI or NRRD volumes"}
 
 
@@ -32,11 +38,13 @@ def draft(walked: Walked, asked: Asked) -> Draft:
     kind = max(counts, key=lambda kind: counts[kind])
     if not counts[kind]:
         raise UsageError(
-            f"{walked.root} holds no image, volume, npz file or table that can be read; name another folder."
+            f"{walked.root} holds no image, volume, npz file or table that can be read{_instead(walked)}; "
+            "name another folder."
         )
-    others = [f"{counts[one]} {KINDS[one]}" for one in KINDS if one != kind and counts[one]]
     notes = [f"{counts[kind]} {KINDS[kind]} in {walked.root}"]
-    notes += [f"left out {' and '.join(others)}: a run takes one kind"] if others else []
+    for other in (one for one in KINDS if one != kind and counts[one]):
+        names_of = listed(map(walked.name, getattr(walked, other)), 5)
+        notes.append(f"left out {counts[other]} {KINDS[other]}, since a run takes one kind: {names_of}")
     if kind == "dicom":
         cases = of_dicom.read_cases(walked, asked.cases)
     else:
@@ -61,12 +69,51 @@ def draft(walked: Walked, asked: Asked) -> Draft:
     return source
 
 
+def _instead(walked: Walked) -> str:
+    """What lies there instead of images."""
+    told = [
+        f"{len(names_of)} that are {why} ({listed(names_of, 3)})" for why, names_of in walked.left_out.items()
+    ]
+    return f", but {' and '.join(told)}" if told else ""
+
+
+def _without_copies(paths: list[Path], walked: Walked) -> tuple[list[Path], list[str]]:
+    """The files but those that are called copies of one beside them, and are equal to it byte for byte."""
+    copies = [
+        path for path in paths if (one := names.original(path)) and filecmp.cmp(one, path, shallow=False)
+    ]
+    if not copies:
+        return paths, []
+    told = f"left out {len(copies)} files that are called copies of one beside them, and are equal to it"
+    gone = set(copies)
+    return [path for path in paths if path not in gone], [f"{told}: {listed(map(walked.name, copies))}"]
+
+
+def _of_volumes(paths: list[Path], walked: Walked) -> tuple[list[Path], Survey | None, list[str]]:
+    """The volumes whose headers can be read, and their sides."""
+    headers = dict(zip(paths, headers_of(volume_files.header, paths), strict=True))
+    kept = {path: header for path, header in headers.items() if not isinstance(header, str)}
+    damaged = [walked.name(path) for path in paths if path not in kept]
+    if not kept:
+        raise UsageError(f"{walked.root}: no volume there can be read, e.g. {headers[paths[0]]}")
+    notes = [f"left out {len(damaged)} volumes whose header is damaged: {listed(damaged)}"] if damaged else []
+    sides, steps = (np.asarray([header[part] for header in kept.values()], float) for part in (0, 1))
+    middle = tuple(int(side) for side in np.median(sides[:, :3], axis=0))
+    alike = bool((sides == sides[0]).all())
+    spaced = bool(np.isfinite(steps).all() and (abs(steps - steps[0]) > SPACING * steps[0]).any())
+    return list(kept), Survey(middle, alike, 1 if (sides[:, 3] == 1).all() else 0, len(kept), spaced), notes
+
+
 def _of_names(walked: Walked, paths: list[Path], volumes: bool) -> Cases:
-    """Cases whose files tell nothing but their names."""
+    """Cases whose files tell nothing but their names, and volumes their sides."""
+    paths, notes = _without_copies(paths, walked)
+    survey = None
+    if volumes:
+        paths, survey, told = _of_volumes(paths, walked)
+        notes += told
     relative = [walked.name(path) for path in paths]
     masks = names.pairs(relative)
     looks = [name for name in relative if names.mask_pattern(name)]
-    notes = []
     columns: dict[str, list[str]] = {}
     if masks:
         taken = [(name, path) for name, path in zip(relative, paths, strict=True) if name in masks]
@@ -81,9 +128,9 @@ def _of_names(walked: Walked, paths: list[Path], volumes: bool) -> Cases:
         columns["mask"] = [masks[name] for name in relative]
     found, told = names.folder_columns(relative)
     persons, more = names.patient_columns(relative)
-    return Cases(
-        paths, {**columns, **found, **persons}, _survey(paths, volumes), volumes, [*notes, *told, *more]
-    )
+    kinds, seen = names.kind_column(relative) if volumes else ({}, [])
+    columns |= {**found, **persons, **kinds}
+    return Cases(paths, columns, survey or _survey(paths), volumes, [*notes, *told, *more, *seen])
 
 
 def _pair(masks: dict[str, str]) -> str:
@@ -91,11 +138,9 @@ def _pair(masks: dict[str, str]) -> str:
     return f"{mask} of {image}"
 
 
-def _survey(paths: list[Path], volumes: bool) -> Survey | None:
-    if volumes:
-        return None
+def _survey(paths: list[Path]) -> Survey | None:
     step = max(1, len(paths) // LOOKED)
-    looked = [image_files.facts(path) for path in paths[::step]]
+    looked = headers_of(image_files.facts, paths[::step])
     sizes = [(int(one["height"]), int(one["width"])) for one in looked if "height" in one]
     if not sizes:
         return None

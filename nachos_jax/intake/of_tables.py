@@ -40,7 +40,7 @@ def draft(path: Path) -> Draft:
     taken = {choice.column for choice in found.values()}
     taken |= {name for name in columns if roles.role_by_name(name) or roles.tells_who(name)}
     if not found["label"].column:
-        taken |= {name for name, _ in found["label"].others}
+        taken |= {name for name, _ in found["label"].others if roles.facts_of(columns[name]).classes}
     features, idle = [], []
     for name in [name for name in columns if name not in taken]:
         facts = roles.facts_of(columns[name])

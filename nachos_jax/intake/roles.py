@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nachos_jax.data.spellings import is_missing
+from nachos_jax.intake import several
 from nachos_jax.intake.tables import is_number
 from nachos_jax.intake.words import PARTS, ROLES, plain, role_by_name, tells_who
 
 CLASSES = 20
 """A column with more different values is no class."""
+START = "name_start"
+"""The column of what file names start with, which groups cases however few there are."""
 _DATE = re.compile(r"(\d{4}-\d\d?-\d\d?|\d{1,2}[./]\d{1,2}[./]\d{2,4}|(19|20)\d{6})([ T][\d:.]+)?")
 
 Columns = Mapping[str, Sequence[str]]
@@ -59,6 +63,11 @@ class Facts:
         """Whether it could be a class."""
         return 2 <= self.distinct <= CLASSES and sum(self.values.values()) >= 2 * self.distinct
 
+    @functools.cached_property
+    def mark(self) -> str:
+        """What stands between the labels that its cells list; "" where they list none."""
+        return "" if self.numbers or self.dates else several.mark_of(self.values)
+
     @property
     def counts(self) -> str:
         """The values of a class with their counts."""
@@ -68,6 +77,11 @@ class Facts:
 
 def facts_of(cells: Sequence[str]) -> Facts:
     """Counts the values of a column."""
+    return _facts(tuple(cells))
+
+
+@functools.lru_cache(maxsize=512)  # the same columns are asked for again and again
+def _facts(cells: tuple[str, ...]) -> Facts:
     filled = [cell for cell in cells if not is_missing(cell)]
     return Facts(
         values=Counter(filled),
@@ -145,7 +159,7 @@ def _groups(facts: Mapping[str, Facts]) -> tuple[tuple[str, str], ...]:
         (name, f"groups the cases: {one.told}")
         for name, one in facts.items()
         if plain(name).endswith(("group", " id", "folder", "start"))
-        and CLASSES < one.distinct < sum(one.values.values())
+        and (1 if name == START else CLASSES) < one.distinct < sum(one.values.values())
     )
 
 
@@ -154,8 +168,9 @@ def _label(facts: Mapping[str, Facts], named: Mapping[str, str]) -> Choice:
     called = [name for name in facts if named[name] == "label" and _target(facts[name])]
     if len(called) == 1:
         one = facts[called[0]]
-        told = f"called so, {one.counts}" if one.classes else f"called so, numbers, {one.told}"
-        return Choice(called[0], told, _few_values(facts, named, called))
+        told = one.counts if one.classes else f"numbers, {one.told}"
+        told = f"labels with {one.mark!r} between" if one.mark else told
+        return Choice(called[0], f"called so, {told}", _few_values(facts, named, called))
     if called:
         told = tuple((name, f"called so, {facts[name].counts}") for name in called)
         return Choice(others=told, why=f"{len(called)} columns are called like a label")
@@ -165,11 +180,11 @@ def _label(facts: Mapping[str, Facts], named: Mapping[str, str]) -> Choice:
         if odd
         else "no column is called like a label"
     )
-    return Choice(others=_few_values(facts, named, ()), why=why)
+    return Choice(others=(*_few_values(facts, named, ()), *_amounts(facts, named)), why=why)
 
 
 def _target(one: Facts) -> bool:
-    return one.classes or (one.numbers and one.distinct > CLASSES)
+    return one.classes or (one.numbers and one.distinct > CLASSES) or bool(one.mark)
 
 
 def _few_values(
@@ -179,6 +194,24 @@ def _few_values(
     names = [
         name
         for name, one in facts.items()
-        if one.classes and name not in taken and named[name] in ("", "fold", "label") and not tells_who(name)
+        if one.classes
+        and name not in (*taken, START)
+        and named[name] in ("", "fold", "label")
+        and not tells_who(name)
     ]
     return tuple((name, f"few values: {facts[name].counts}") for name in names)
+
+
+def _amounts(facts: Mapping[str, Facts], named: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Columns of numbers that nothing else claims, which a regression could predict."""
+    names = [
+        name
+        for name, one in facts.items()
+        if one.numbers and not one.classes and one.distinct > CLASSES and named[name] in ("", "label")
+    ]
+    rows = {name: sum(facts[name].values.values()) + facts[name].missing for name in names}
+    return tuple(
+        (name, f"numbers, {facts[name].told}, with config.task.name = 'regression'")
+        for name in names
+        if not private(name, facts[name], rows[name])
+    )[:8]

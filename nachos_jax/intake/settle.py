@@ -9,14 +9,14 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.data import spellings
 from nachos_jax.data.checks import listed
 from nachos_jax.data.spellings import is_missing
-from nachos_jax.intake import roles
+from nachos_jax.intake import outcomes, roles
 from nachos_jax.intake.asked import Asked
 from nachos_jax.intake.draft import Draft
 from nachos_jax.intake.pseudonyms import replaced
 from nachos_jax.intake.roles import Choice, facts_of
 
 _NAME = re.compile(r"\w[ ,^]+\w")
-FIXED = ("path", "mask", "series", "case")
+FIXED = ("path", "mask", "series", "case", "kind")
 """Columns of a case table that play no role."""
 HELD = ("subject", "site", "age", "sex", "fold", "split", "label")
 
@@ -31,6 +31,8 @@ def settle(draft: Draft, asked: Asked) -> Draft:
     draft.roles = roles.choose(free)
     if draft.task == "segmentation":
         draft.roles["label"] = Choice(why="the masks are the targets")
+    else:
+        outcomes.decide(draft, free)
     if draft.path is None:
         _leave_out_private(draft, asked)
         _drop_without_label(draft)
@@ -50,7 +52,7 @@ def _leave_out_private(draft: Draft, asked: Asked) -> None:
     kept = {choice.column for role, choice in draft.roles.items() if role in HELD}
     open_roles = ("label",) if draft.roles["subject"].column else ("label", "subject")
     kept |= {name for role in open_roles for name, _ in draft.roles[role].others}
-    kept |= {*FIXED, *draft.features}
+    kept |= {*FIXED, *draft.features, *draft.labels}
     reasons: dict[str, list[str]] = {}
     for name, cells in list(draft.columns.items()):
         facts = facts_of(cells)
@@ -80,15 +82,16 @@ def _refuse_names(draft: Draft, asked: Asked) -> None:
 
 
 def _drop_without_label(draft: Draft) -> None:
-    labels = draft.cells("label")
-    if labels is None:
-        return
-    lost = [row for row, label in enumerate(labels) if is_missing(label)]
+    column = draft.roles["label"].column
+    wanted = [column] if column else draft.labels if draft.task == "multilabel" else []
+    cells = [draft.columns[name] for name in wanted]
+    rows = zip(*cells, strict=True)
+    lost = [row for row, own in enumerate(rows) if all(is_missing(c) and c not in draft.order for c in own)]
     if lost:
         names = draft.columns.get("path") or list(map(str, range(draft.count)))
         draft.notes.append(
-            f"{len(lost)} cases have no {draft.roles['label'].column!r}, and are left out: "
-            f"{listed([names[row] for row in lost])}"
+            f"{len(lost)} cases have no {repr(column) if column else 'label that is known'}, and are left "
+            f"out: {listed([names[row] for row in lost])}"
         )
         gone = set(lost)
         for name, cells in draft.columns.items():
@@ -101,7 +104,7 @@ def _tell_roles(draft: Draft) -> None:
         others = f"; could also be {listed([name for name, _ in choice.others])}" if choice.others else ""
         if choice.column:
             draft.notes.append(f"{role}: column {choice.column!r} ({choice.why}){others}")
-        elif role in ("label", "subject") and not (role == "label" and draft.task == "segmentation"):
+        elif role == "subject" or (role == "label" and draft.task not in ("segmentation", "multilabel")):
             draft.notes.append(f"{role}: none ({choice.why or 'no column bears such a name'}){others}")
 
 
@@ -160,10 +163,8 @@ def _task(draft: Draft) -> None:
     cells = draft.cells("label")
     if cells is not None and draft.task == "classification":
         facts = facts_of(cells)
-        if facts.numbers and facts.distinct > roles.CLASSES:
-            draft.task = "regression"
         rare = [f"{value} ({count})" for value, count in facts.values.items() if count < 5]
-        if draft.task == "classification" and rare:
+        if rare:
             draft.questions.append(
                 f"label: classes with fewer than 5 cases cannot be in every fold: {', '.join(rare)}. Join "
                 "them with others, or take out their lines"
@@ -183,15 +184,22 @@ def _ask(draft: Draft) -> None:
         )
     elif lost := sum(is_missing(value, spellings.MISSING | spellings.NOBODY) for value in subjects):
         draft.questions.append(f"subject: {lost} cases have none; fill them in, or take out their lines")
-    if draft.task != "segmentation" and not draft.roles["label"].column:
+    if draft.task not in ("segmentation", "multilabel") and not draft.roles["label"].column:
         draft.questions.append(
-            "label: name the column in config.data.label_key; config.py lists what could be meant"
+            "label: name the column in config.data.label_key, or several in config.data.target_keys; "
+            "config.py lists what could be meant"
         )
 
 
 def rarest(draft: Draft) -> int:
-    """Subjects (cases, where those are not known) of the rarest class; of other tasks, of all."""
+    """Subjects (cases, where those are not known) of the rarest class or label; of other tasks, of all."""
     labels, subjects = draft.cells("label"), draft.cells("subject") or list(map(str, range(draft.count)))
+    if draft.task == "multilabel" and draft.labels:
+        there = (
+            {s for s, c in zip(subjects, draft.columns[name], strict=True) if c == "1"}
+            for name in draft.labels
+        )
+        return min(map(len, there))
     if labels is None or draft.task != "classification":
         return len(set(subjects))
     return min(Counter(label for label, _ in set(zip(labels, subjects, strict=True))).values())

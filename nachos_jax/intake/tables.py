@@ -74,7 +74,9 @@ def read_table(path: Path) -> Grid:
     elif suffix in (".xlsx", ".xlsm"):
         sheet, rows, others = read_workbook(path)
         if others:
-            notes.append(f"{path.name}: the sheet {sheet!r} is read; there are also {', '.join(others)}")
+            notes.append(
+                f"{path.name}: the sheet {sheet!r}, the fullest, is read; not read: {', '.join(others)}"
+            )
     elif suffix in (".csv", ".tsv", ".txt"):
         rows = _separated(path, notes)
     else:

@@ -10,6 +10,7 @@ from pathlib import Path
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data.given import is_text
 from nachos_jax.data.image_files import is_dicom
+from nachos_jax.intake.archives import is_archive
 
 IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 DICOM = (".dcm", ".dicom", ".ima")
@@ -61,13 +62,21 @@ def walk(root: Path, output: Path) -> Walked:
     """
     if not root.is_dir():
         raise UsageError(f"--input={root}: there is no such file or folder; mend the path.")
-    found, ours = Walked(root), output.resolve()
-    for folder, folders, files in os.walk(root):
-        inside = [name for name in sorted(folders) if Path(folder, name).resolve() != ours]
-        folders[:] = [name for name in inside if _enter(found, Path(folder, name))]
-        for name in sorted(files):
-            if Path(folder).resolve() != ours or name not in OURS:
-                _sort(found, Path(folder, name))
+    found, ours, folders = Walked(root), output.resolve(), [root]
+    while folders:
+        folder = folders.pop()
+        try:
+            with os.scandir(folder) as inside:
+                entries = sorted(inside, key=lambda entry: entry.name)
+        except OSError as error:
+            _leave(found, folder, f"folders that cannot be read ({error.strerror})", "/")
+            continue
+        mine = folder.resolve() == ours
+        for entry in entries:
+            if not entry.is_dir() and not (mine and entry.name in OURS):
+                _sort(found, folder / entry.name)
+        inner = [folder / entry.name for entry in entries if entry.is_dir()]
+        folders += [path for path in reversed(inner) if path.resolve() != ours and _enter(found, path)]
     return found
 
 
@@ -106,8 +115,16 @@ def _sort(found: Walked, path: Path) -> None:
     name = path.name.lower()
     if name.startswith((".", "~$")) or name in _SYSTEM:
         _leave(found, path, "hidden files or files of a system")
-    elif path.is_symlink() and not path.is_file():
-        _leave(found, path, "links to files that are not there")
+        return
+    try:
+        empty = not path.stat().st_size
+    except OSError:
+        _leave(found, path, "links to files that are not there, or cannot be looked at")
+        return
+    if empty:
+        _leave(found, path, "empty (copy them again)")
+    elif is_archive(path):
+        _leave(found, path, "archives (unpack them, or name one with --input)")
     elif what := kind(path):
         getattr(found, what).append(path)
     else:

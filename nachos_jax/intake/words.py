@@ -44,6 +44,8 @@ ROLES: dict[str, tuple[str, ...]] = {
         *("label", "labels", "class", "klasse", "target", "diagnosis", "diagnose", "befund", "outcome"),
         *("category", "finding", "findings", "pathology", "dx", "y", "result", "ergebnis", "histology"),
         *("histologie", "grade", "grad", "diagnostic", "diagnostico", "ground truth", "gt", "disease"),
+        *("severity", "schweregrad", "stage", "stadium", "grading", "birads", "bi rads", "pirads", "isup"),
+        *("kl grade", "tirads", "lirads", "gleason", "finding labels", "diagnoses", "diagnosen", "befunde"),
         *("malignancy", "dignitat", "dignitaet", "klassifikation", "classification", "status", "tumor type"),
     ),
 }
@@ -90,6 +92,38 @@ WHO = (
     *("befundtext", "report", "report text", "freitext", "description", "beschreibung", "radiologist"),
 )
 """Columns that say who a patient is, or that hold what people write by hand."""
+BESIDE = frozenset(
+    ("smoker", "smoking", "raucher", "fumeur", "diabetes", "diabetic", "hypertension", "hypertonie")
+    + ("contrast", "contrast agent", "kontrastmittel", "km", "pregnant", "schwanger", "implant", "pacemaker")
+    + ("inpatient", "stationar", "emergency", "notfall", "portable", "follow up", "consent", "einwilligung")
+    + ("included", "eingeschlossen", "excluded", "alcohol", "alkohol", "menopause", "family history")
+)
+"""Columns of yes and no that say who a patient is or how the image was taken, and not what it shows."""
+NOTHING = frozenset(
+    ("no finding", "no findings", "nofinding", "normal", "none", "no", "negative", "healthy", "unremarkable")
+    + ("keine", "keiner", "kein befund", "ohne befund", "o b", "ob", "unauffallig", "gesund", "negativ")
+    + ("rien", "aucun", "aucune", "sain", "normale", "sano", "ninguno", "no tumor", "no tumour", "notumor")
+    + ("no disease", "kein tumor", "ohne", "nil")
+)
+"""Words by which a case has none of what is looked for, as `plain` gives them."""
+HEALTHY = NOTHING | {
+    "control",
+    "controls",
+    "kontrolle",
+    "benign",
+    "gutartig",
+    "benigne",
+    "benin",
+    "well",
+    "hc",
+}
+"""Classes of which, beside one other, nobody is looked for."""
+GRADED = frozenset(
+    ("grade", "grad", "grading", "stage", "stadium", "staging", "stade", "severity", "schweregrad", "score")
+    + ("birads", "bi rads", "pirads", "pi rads", "lirads", "li rads", "tirads", "ti rads", "isup", "gleason")
+    + ("cin", "kl", "kl grade", "kellgren", "nyha", "who grade", "dr grade", "level", "density", "dichte")
+)
+"""Names of columns, and words before a number, whose values have an order."""
 PARTS = {"train", "training", "val", "valid", "validation", "test", "testing", "dev", "hold out", "holdout"}
 """Values of a shipped split."""
 

@@ -9,7 +9,7 @@ from nachos_jax.core.errors import UsageError
 
 
 def read_workbook(path: Path) -> tuple[str, list[list[str]], list[str]]:
-    """The first sheet that holds cells: its name, its rows as text, and the names of other such sheets.
+    """The sheet with most filled cells: its name, its rows as text, and the names of other filled ones.
 
     Whole numbers are written without ".0", dates as 2024-05-31; of formulas the values that Excel has stored.
 
@@ -36,8 +36,8 @@ def read_workbook(path: Path) -> tuple[str, list[list[str]], list[str]]:
     filled = {name: rows for name, rows in sheets.items() if any(any(row) for row in rows)}
     if not filled:
         raise UsageError(f"{path} is an empty workbook: write a header line and one line a case.")
-    (first, rows), *others = filled.items()
-    return first, rows, [name for name, _ in others]
+    most = max(filled, key=lambda name: sum(sum(map(bool, row)) for row in filled[name]))
+    return most, filled[most], [name for name in filled if name != most]
 
 
 def _text(value: object) -> str:

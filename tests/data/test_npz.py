@@ -13,6 +13,7 @@ from nachos_jax.config.data_fields import WAIVER
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import sources
+from nachos_jax.tasks import multilabel
 from nachos_jax.tasks.classification import TASK
 
 Config = Callable[..., DataConfig]
@@ -74,3 +75,25 @@ def test_a_name_that_an_encoder_made_of_missing_labels(config: Config, tmp_path:
         sources.load(config(path=str(path), subject=WAIVER), TASK)
     found = sources.load(config(path=str(path), subject=WAIVER, classes=("a", "nan")), TASK)
     assert found.targets.names == ("a", "nan")
+
+
+def test_several_targets_are_an_array_each(config: Config, tmp_path: Path):
+    path = tmp_path / "x.npz"
+    arrays = {
+        "images": GOOD["images"],
+        "edema": np.array([0, 1, 0, 1]),
+        "mass": np.array([0.0, 1, np.nan, 0]),
+    }
+    np.savez(path, **arrays)
+    found = sources.load(
+        config(path=str(path), subject=WAIVER, target_keys=("mass", "edema")), multilabel.TASK
+    ).targets
+    assert found.names == ("mass", "edema")
+    np.testing.assert_array_equal(found.values, np.stack([arrays["mass"], arrays["edema"]], axis=1))
+    with pytest.raises(UsageError, match=r"no array 'edma'.*config\.data\.target_keys.*'edema'"):
+        sources.load(config(path=str(path), subject=WAIVER, target_keys=("edma", "mass")), multilabel.TASK)
+
+
+def test_several_targets_are_refused_where_nothing_reads_them(config: Config, tmp_path: Path):
+    with pytest.raises(UsageError, match=r"target_keys = \('edema',\) does nothing here"):
+        sources.load(config(source="folder", path=str(tmp_path), target_keys=("edema",)), TASK)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,3 +69,12 @@ def config(folder: Path) -> Any:
     values = load(str(folder / "config.py"))
     run_config(values)
     return values
+
+
+def taken(text: str, *lines: str) -> str:
+    """A config with the lines that begin so uncommented; every one must be there."""
+    for line in lines:
+        text, count = re.subn(rf"^    # ({re.escape(line)})", r"    \1", text, flags=re.MULTILINE)
+        assert count == 1, line
+    Path("o/other.py").write_text(text, encoding="utf-8")
+    return "--config=o/other.py"

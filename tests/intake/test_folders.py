@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.intake.conftest import SMALL, cases, config, picture, table
+from tests.intake.conftest import SMALL, cases, config, picture, table, taken
 
 N = 24
 
@@ -181,7 +181,15 @@ def test_masks_beside_images_are_a_segmentation(tmp_path: Path, place: str, said
     assert config(Path("o")).task.name == "segmentation"
     assert cases(Path("o"))[0] == {"path": "../in/images/c0.png", "mask": f"../in/{place.format('c0')}"}
     waiver = "--config.data.subject=one_case_per_subject"
-    assert said("plan", "--config=o/config.py", waiver, "--config.task.plan_memory=0.05")[0] == 0
+    small = (waiver, "--config.task.plan_memory=0.05")
+    assert said("plan", "--config=o/config.py", *small)[0] == 0
+    for line in (
+        "task.segmentation.normalisation = 'ct'",
+        "search.space.segmentation.norm",
+        "task.largest_comp",
+    ):
+        code, told = said("plan", taken(Path("o/config.py").read_text(), f"config.{line}"), *small)
+        assert code == 0, told
 
 
 def test_a_decathlon_folder(tmp_path: Path, said):

@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-import logging
-import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -33,11 +30,8 @@ from nachos_jax.models.zoo import registry
 from nachos_jax.models.zoo.backbone import Backbone
 from nachos_jax.models.zoo.view import View
 from nachos_jax.protocol.run import outside, prepared
+from nachos_jax.runtime.bar import Bar
 from nachos_jax.tasks import registry as tasks
-
-log = logging.getLogger("nachos_jax")
-LINE_EVERY = 60.0
-"""Seconds between two lines of progress where there is no terminal."""
 
 
 def check(config: RunConfig) -> None:
@@ -226,35 +220,11 @@ def _features(
 
     def build(allocate: Callable[..., np.ndarray]) -> Images:
         out = allocate((len(images), *backbone.shape), np.dtype(np.float16))
-        with _Told(len(images)) as told:
+        with Bar("embed", "images", len(images)) as told:
             backbone.features(images, out, told.show, view)
         return Images(out)
 
     return cache.decoded(cache.folder(config.data.cache), key, build).images
-
-
-class _Told:
-    """A bar on a terminal, one line a minute elsewhere."""
-
-    def __init__(self, count: int):
-        from tqdm import tqdm
-
-        self._start = self._last = time.monotonic()
-        self._bar = tqdm(total=count, desc="embed", unit=" images", disable=not sys.stderr.isatty())
-
-    def __enter__(self) -> _Told:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.close()
-
-    def show(self, done: int, count: int) -> None:
-        """Told after each batch."""
-        self._bar.update(done - self._bar.n)
-        now = time.monotonic()
-        if self._bar.disable and (now - self._last > LINE_EVERY or done == count):
-            self._last = now
-            log.info("embed: %d/%d images, %.3g a second", done, count, done / (now - self._start))
 
 
 def archive(cohort: Cohort, columns: Sequence[str]) -> bytes:

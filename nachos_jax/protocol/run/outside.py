@@ -15,7 +15,7 @@ from nachos_jax.data import checks, described, duplicates, second
 from nachos_jax.data.constant import Constant
 from nachos_jax.data.joined import Joined
 from nachos_jax.data.ragged import Ragged
-from nachos_jax.data.spellings import APART, canonical
+from nachos_jax.data.spellings import APART, REFUSE, canonical
 from nachos_jax.data.store import Dense, Store
 from nachos_jax.data.table import Cohort, Prepared
 from nachos_jax.records.external import ExternalCases
@@ -81,14 +81,29 @@ def _beside(run: RunConfig, cohort: Cohort, data: DataConfig) -> Cohort:
         found = second.load(replace(data, **dict(name)), task, inside)
         others[name] = Prepared(found.store, found.preparation)
     apart = replace(apart, others=others)
+    return beside(cohort, apart, run.data.external_path, run.data.spellings)
+
+
+def beside(cohort: Cohort, apart: Cohort, path: str = "", spellings: str = REFUSE) -> Cohort:
+    """A cohort with external cases beside it that were read for themselves; nothing of itself changes.
+
+    Args:
+        cohort: the cases inside.
+        apart: the external ones, see `nachos_jax.data.second`.
+        path: where they come from, config.data.external_path; "" from Python.
+        spellings: config.data.spellings, by which subjects are compared.
+
+    Raises:
+        UsageError: a subject on both sides.
+    """
     if not apart.table.waived:  # then names of files or rows stand for subjects
-        _refuse_known(run, cohort.table.subjects, apart.table.subjects)
+        _refuse_known(path, spellings, cohort.table.subjects, apart.table.subjects)
     absent = [name for name, count in apart.targets.counts().items() if not count]
     sites = sorted(set(np.asarray(apart.table.sites).tolist()))
     shared = sorted(set(sites) & set([] if cohort.table.sites is None else cohort.table.sites.tolist()))
     told = (
         f"external: {len(apart.table):,} cases of {len(set(apart.table.subjects.tolist())):,} subjects from "
-        f"{run.data.external_path}, kept out of everything above and tested once",
+        f"{path or 'Python'}, kept out of everything above and tested once",
         *((f"external: no case of {apart.targets.noun} {checks.listed(absent)}",) if absent else ()),
         *(f"external: {note}" for note in apart.notes),
     )
@@ -110,21 +125,21 @@ def _beside(run: RunConfig, cohort: Cohort, data: DataConfig) -> Cohort:
     )
 
 
-def _refuse_known(run: RunConfig, inside: np.ndarray, there: np.ndarray) -> None:
+def _refuse_known(path: str, spellings: str, inside: np.ndarray, there: np.ndarray) -> None:
     """Refuses subjects of a second source that the first one has too, in any spelling."""
 
     def form(name: str) -> str:
-        return name if run.data.spellings == APART else canonical(name)
+        return name if spellings == APART else canonical(name)
 
     known = {form(name) for name in inside.tolist()}
     found = sorted({name for name in there.tolist() if form(name) in known})
     if found:
-        file = Path(run.data.external_path).name
+        what = f"config.data.external_path = {path!r}" if path else "external cases"
+        place = f"in {Path(path).name}" if path else "there"
         raise UsageError(
-            f"config.data.external_path = {run.data.external_path!r}: {len(found):,} subjects have cases "
-            f"inside too, like {checks.listed(found)}, so the test would not be external. Drop their cases "
-            f"in {file}; if they are other people with the same numbers, write them otherwise there, like "
-            f"{'b-' + found[0]!r}."
+            f"{what}: {len(found):,} subjects have cases inside too, like {checks.listed(found)}, so the "
+            f"test would not be external. Drop their cases {place}; if they are other people with the same "
+            f"numbers, write them otherwise there, like {'b-' + found[0]!r}."
         )
 
 
