@@ -148,9 +148,18 @@ def test_refusals(tmp_path: Path, words: tuple[str, ...], told: str, said):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--input=arrays.npz", "--labels=list.csv"), "joined to folders of files alone, and not to arrays.npz"),
-        (("--input=list.csv", "--labels=more.csv"), "list.csv is a table already; join the two, and name one"),
-        (("--input=numbers.csv", "--labels=list.csv"), "joined to folders of files alone, and not to numbers.csv"),
+        (
+            ("--input=arrays.npz", "--labels=list.csv"),
+            "joined to folders of files alone, and not to arrays.npz",
+        ),
+        (
+            ("--input=list.csv", "--labels=more.csv"),
+            "list.csv is a table already; join the two, and name one",
+        ),
+        (
+            ("--input=numbers.csv", "--labels=list.csv"),
+            "joined to folders of files alone, and not to numbers.csv",
+        ),
         (("--input=in", "--labels=nowhere.csv"), "nowhere.csv: there is no such file; mend the path"),
         (("--input=in", "--labels=in"), "in is a folder: name the table itself"),
         (("--input=in", "--labels=others.csv"), "no column names the files, by path, name, stem"),
