@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from nachos_jax.core.errors import UsageError
 
@@ -16,6 +17,21 @@ def expanded(text: str) -> str:
     found = os.path.expanduser(text)
     if found == "~" or found.startswith("~/"):
         raise UsageError(f"{text}: no home folder is known; write the whole path.")
+    return found
+
+
+def real(paths: Sequence[str]) -> list[str]:
+    """Each path without links and dots; a folder is looked up once, not with each of its files."""
+    folders: dict[str, str] = {}
+    found = []
+    for path in paths:
+        folder, last = os.path.split(path)
+        if last in ("", os.curdir, os.pardir) or os.path.islink(path):
+            found.append(os.path.realpath(path))
+            continue
+        if folder not in folders:
+            folders[folder] = os.path.realpath(folder)
+        found.append(os.path.join(folders[folder], last))
     return found
 
 

@@ -29,6 +29,10 @@ from nachos_jax.runtime.alone import alone
 
 VERSION = 3
 """Raised whenever decoding changes, so that no cache of an older rule is used."""
+LEFT_OUT = 1
+"""Raised whenever others are left out as unreadable, so that no such cache of an older rule is used."""
+_AT_ONCE = 1 << 23
+"""Bytes of a file that is read whole to be hashed."""
 Sizes = Counter[tuple[int, ...]]
 """Number of images of each shape, as they were before they were prepared."""
 Build = Callable[[Allocate], Images]
@@ -82,7 +86,10 @@ def _contents(files: Sequence[Path]) -> list[str]:
     found = []
     for file in files:
         with open(file, "rb", buffering=0) as opened:
-            found.append(hashlib.file_digest(opened, "sha256").hexdigest())
+            # Small files at once: the buffer that is made for each takes longer than they do.
+            small = os.fstat(opened.fileno()).st_size <= _AT_ONCE
+            sha = hashlib.sha256(opened.readall()) if small else hashlib.file_digest(opened, "sha256")
+            found.append(sha.hexdigest())
     return found
 
 
@@ -103,7 +110,7 @@ def decoded(place: Path, name: str, build: Build, tolerant: bool = False) -> Dec
     Raises:
         UsageError: the cache folder cannot be written to, or whatever `build` raises.
     """
-    names = (name, f"{name}-readable-{_decoders()}") if tolerant else (name,)
+    names = (name, f"{name}-{_readable()}") if tolerant else (name,)
     found = _known(place, names)
     if found is None:
         with _alone(place, name):
@@ -111,10 +118,11 @@ def decoded(place: Path, name: str, build: Build, tolerant: bool = False) -> Dec
     return found
 
 
-def _decoders() -> str:
-    """Which optional decoders there are: what lacks a case for want of one serves until it is installed."""
+def _readable() -> str:
+    """Names what lacks cases; what does so for want of an optional decoder serves until that is there."""
     packages = ("pylibjpeg", "openjpeg", "libjpeg", "nrrd", "nibabel")
-    return digest([find_spec(name) is not None for name in packages], length=8)
+    known = [find_spec(name) is not None for name in packages]
+    return f"readable-{digest([LEFT_OUT, known], length=8)}"
 
 
 def _known(place: Path, names: Sequence[str]) -> Decoded | None:
@@ -172,7 +180,7 @@ def _store(place: Path, name: str, build: Build) -> Decoded:
 
         made = build(allocate)
         mapped: Any = made.values
-        path, sha256 = Path(mapped.filename), pixel_digest(mapped)
+        path, sha256 = Path(mapped.filename), made.sha256 or pixel_digest(mapped)
         del mapped
         known = {
             "version": VERSION,
@@ -181,7 +189,7 @@ def _store(place: Path, name: str, build: Build) -> Decoded:
         } | ({"faults": list(made.faults)} if made.faults else {})
         # The facts last: they say that the pixels are whole. Old facts stay until then, because the same
         # key always gives the same ones, and another process may be reading.
-        final = f"{name}-readable-{_decoders()}" if made.faults else name
+        final = f"{name}-{_readable()}" if made.faults else name
         _commit(path, place / f"{final}.npy")
         _write(place / f"{final}.json", json.dumps(known, indent=1, sort_keys=True))
         images = np.load(place / f"{final}.npy", mmap_mode="r", allow_pickle=False)
@@ -189,8 +197,8 @@ def _store(place: Path, name: str, build: Build) -> Decoded:
 
 
 def _commit(temporary: Path, path: Path) -> None:
-    with open(temporary, "r+b") as file:
-        os.fsync(file.fileno())
+    # Not made sure that it is on disk, which takes as long as a tenth of the decoding: every byte is compared
+    # with the digest before it is used, and what a failure of the machine has cut short is decoded anew.
     os.chmod(temporary, 0o644)
     os.replace(temporary, path)
 
@@ -217,4 +225,4 @@ def in_memory(pixels: Pixels, preparation: Mapping[str, Any], progress: Progress
     """
     made = decode(pixels, preparation, np.empty, progress)
     refuse(made.faults, pixels.count)
-    return Decoded(made.values, pixel_digest(made.values), made.sizes)
+    return Decoded(made.values, made.sha256, made.sizes)

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
-from nachos_jax.core.paths import expanded
+from nachos_jax.core.paths import expanded, real
 from nachos_jax.data import checks, volume_files
 from nachos_jax.data.columns import Columns
 from nachos_jax.data.image_files import opening
@@ -233,7 +233,7 @@ def find_files(sheet: Sheet, paths: Sequence[str], series: Sequence[str] = ()) -
         UsageError: an empty path, a file that is missing, or one that two rows name in any spelling.
     """
     checks.no_empty(paths, "path", sheet.where)
-    files = [sheet.path.parent / expanded(text) for text in paths]
+    files = [os.path.join(sheet.path.parent, expanded(text)) for text in paths]
     lost = [
         (row, f"there is no file {paths[row]!r} ({file})")
         for row, file in enumerate(files)
@@ -242,8 +242,8 @@ def find_files(sheet: Sheet, paths: Sequence[str], series: Sequence[str] = ()) -
     checks.refuse(
         lost, sheet.where, "mend the path, which starts at the folder of the table, or drop the row"
     )
-    files = [file.resolve() for file in files]
-    first: dict[tuple[Path, str], int] = {}
+    files = real(files)
+    first: dict[tuple[str, str], int] = {}
     keys = list(zip(files, series or [""] * len(files), strict=True))
     twice = [(row, first[key]) for row, key in enumerate(keys) if first.setdefault(key, row) != row]
     checks.refuse(
@@ -255,7 +255,7 @@ def find_files(sheet: Sheet, paths: Sequence[str], series: Sequence[str] = ()) -
         "keep one of the two rows; if a case has several labels, make each label a column of 1 and 0 "
         "(config.data.target_keys), and set config.task.name = 'multilabel'",
     )
-    return files
+    return list(map(Path, files))
 
 
 def _text(path: Path) -> str:

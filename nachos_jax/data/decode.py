@@ -11,6 +11,7 @@ import numpy as np
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data.checks import SHOWN
+from nachos_jax.data.content import RunningDigest, pixel_digest
 from nachos_jax.data.decode_crew import BLOCK, Crew, blocks_of, crew
 from nachos_jax.data.pixels import Pixels
 from nachos_jax.data.reading import Told, not_finite, same_depth
@@ -21,6 +22,12 @@ Progress = Callable[[int, int], None]
 """Called with (cases decoded, cases in all)."""
 
 _MORE = "There may be more: decoding has stopped here."
+SKIP = "config.data.on_error = 'skip' leaves them out, and says so in every output."
+_TRANSIENT = (
+    "The machine has failed, and not the files: the next launch may well read them, and a run has the same "
+    "cases at every launch, so config.data.on_error = 'skip' does not leave them out. Mend what is told, or "
+    "drop them from the data."
+)
 LISTED = 100
 """Broken cases that a message names."""
 
@@ -33,11 +40,15 @@ class Images:
         values: [n, H, W, C] of the n cases that can be read, in their order.
         sizes: how many images had which shape as stored.
         faults: (row, why) of each case that cannot be read.
+        transient: those of them that the next launch may well read.
+        sha256: what `content.pixel_digest` says of the values; "" where nobody has looked.
     """
 
     values: np.ndarray
     sizes: Counter[tuple[int, ...]] = field(default_factory=Counter)
     faults: tuple[tuple[int, str], ...] = ()
+    transient: tuple[tuple[int, str], ...] = ()
+    sha256: str = ""
 
 
 def decode(
@@ -61,13 +72,19 @@ def decode(
     with crew(pixels, preparation) as decoders:
         first = _first(decoders, pixels)
         told: list[Told] = []
-        images, dtype = np.empty(0), np.dtype(first.dtype)
+        images, dtype, sha256 = np.empty(0), np.dtype(first.dtype), ""
         while not told:
             images = allocate((pixels.count, *first.shape), dtype)
-            told = _fill(images, first, decoders, pixels, progress)
+            with RunningDigest(images.dtype, images.shape) as digest:
+                told = _fill(images, first, decoders, pixels, progress, digest)
+                sha256 = digest.hexdigest() if told else ""
             dtype = np.dtype(np.float32)
     sizes, faults = Counter(one.stored for one in told if not one.fault), _faults(told, pixels)
-    return Images(_without([row for row, _ in faults], images, allocate), sizes, faults)
+    transient = _faults([one for one in told if one.transient], pixels)
+    if faults:
+        images = _without([row for row, _ in faults], images, allocate)
+        sha256 = pixel_digest(images)
+    return Images(images, sizes, faults, transient, sha256)
 
 
 def refuse(faults: Sequence[tuple[int, str]], count: int, cure: str = "") -> None:
@@ -78,6 +95,19 @@ def refuse(faults: Sequence[tuple[int, str]], count: int, cure: str = "") -> Non
     more = [f"and {len(faults) - LISTED:,} more"] if len(faults) > LISTED else []
     number = f"\n{len(faults):,} of {count:,} images cannot be read." if len(faults) > 1 else ""
     raise UsageError("\n  ".join([*lines, *more]) + number + (f" {cure}" if cure else ""))
+
+
+def refuse_unread(made: Images, count: int, skip: bool) -> None:
+    """Raises UsageError of cases that cannot be read; where these are skipped, of transient faults alone.
+
+    Args:
+        made: what could be read.
+        count: cases in all.
+        skip: whether config.data.on_error says so.
+    """
+    if skip:
+        refuse(made.transient, count, _TRANSIENT)
+    refuse(() if skip else made.faults, count, SKIP if len(made.faults) > len(made.transient) else "")
 
 
 def _first(decoders: Crew, pixels: Pixels) -> Told:
@@ -91,13 +121,19 @@ def _first(decoders: Crew, pixels: Pixels) -> Told:
 
 
 def _fill(
-    images: np.ndarray, first: Told, decoders: Crew, pixels: Pixels, progress: Progress | None
+    images: np.ndarray,
+    first: Told,
+    decoders: Crew,
+    pixels: Pixels,
+    progress: Progress | None,
+    digest: RunningDigest,
 ) -> list[Told]:
     """Decodes all cases into `images`, which fit the first; [] if a case needs a wider dtype."""
     found: list[Told] = []
     misfits: list[str] = []
     for told in decoders.told(blocks_of(pixels.count), images):
         found += told
+        digest.add(images[told[0].row : told[-1].row + 1])
         for one in told:
             if not one.fault and not one.fits:
                 misfits.append(_misfit(one, images, pixels, first.row))
@@ -121,8 +157,6 @@ def _faults(told: Sequence[Told], pixels: Pixels) -> tuple[tuple[int, str], ...]
 
 def _without(rows: Sequence[int], images: np.ndarray, allocate: Allocate) -> np.ndarray:
     """The images but those of some rows, in an array of their own."""
-    if not rows:
-        return images
     kept = np.delete(np.arange(len(images)), rows)
     fewer = allocate((len(kept), *images.shape[1:]), images.dtype)
     for start in range(0, len(kept), BLOCK):

@@ -20,7 +20,7 @@ import numpy as np
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data.pixels import Pixels, ReadCase
-from nachos_jax.data.reading import Opening, Told, read_rows
+from nachos_jax.data.reading import Opening, Told, read_rows, unpacked
 from nachos_jax.runtime import cores, processes
 
 Rows = Sequence[int]
@@ -33,6 +33,10 @@ PLAIN = (".png", ".jpg", ".jpeg")
 PATIENCE = 300.0
 """Seconds that an order may take; one that takes longer is tried case by case, and then refused."""
 _CURE = "replace the file by an intact one, or drop its row"
+_FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP, -signal.SIGXCPU)
+"""Ends that others give a process, the system too where memory runs out; no file does."""
+_NO_MEMORY = ("MemoryError", "bad_alloc")
+"""Last words of a process without memory."""
 _THREADS: tuple[str, ...] = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _ONE_THREAD = {name: "1" for name in _THREADS}
 
@@ -176,7 +180,7 @@ class Processes:
         for worker in heard:
             line = processes.pipe(worker.process.stdout).readline()
             if line:
-                done[worker.number] = [_read(one) for one in json.loads(line)]
+                done[worker.number] = unpacked(line)
                 worker.rows, worker.answered = (), True
             else:
                 self._lost(worker, done, images)
@@ -193,7 +197,8 @@ class Processes:
             raise UsageError(f"a process that decodes images cannot start ({last or code}).")
         if len(worker.rows) == 1:
             why = f"was still at work after {PATIENCE:.0f} s" if late else f"has crashed ({_name(code)})"
-            done[worker.number] = [Told(worker.rows[0], f"its decoder {why}; {_CURE}")]
+            transient = late or code in _FROM_OUTSIDE or any(word in last for word in _NO_MEMORY)
+            done[worker.number] = [Told(worker.rows[0], f"its decoder {why}; {_CURE}", transient=transient)]
         elif worker.rows:
             with Processes(1, self._opening, self._preparation) as alone:
                 singly = alone.told([[row] for row in worker.rows], images)
@@ -219,7 +224,3 @@ class Processes:
 def _name(code: int) -> str:
     """What ended a process."""
     return signal.Signals(-code).name if code < 0 else f"exit status {code}"
-
-
-def _read(told: Mapping[str, Any]) -> Told:
-    return Told(**{**told, "stored": tuple(told["stored"]), "shape": tuple(told["shape"])})

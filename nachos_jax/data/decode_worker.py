@@ -6,7 +6,6 @@ on standard output says what became of each. It ends when its input does, and so
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 import warnings
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nachos_jax.data.reading import Opening, read_rows
+from nachos_jax.data.reading import Opening, packed, read_rows
 
 
 def main(what: Path) -> None:
@@ -29,8 +28,7 @@ def main(what: Path) -> None:
         if order["into"] != known:
             known = order["into"]
             images = np.load(known, mmap_mode="r+", allow_pickle=False) if known else None
-        answer = [dataclasses.asdict(one) for one in read_rows(read, order["rows"], preparation, images)]
-        print(json.dumps(answer), file=say, flush=True)
+        print(packed(read_rows(read, order["rows"], preparation, images)), file=say, flush=True)
 
 
 if __name__ == "__main__":

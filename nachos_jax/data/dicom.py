@@ -9,10 +9,10 @@ import pydicom
 from pydicom.pixels.processing import apply_color_lut
 
 from nachos_jax.config.windows import CT, OF_FILE
-from nachos_jax.core.errors import UsageError
+from nachos_jax.core.errors import UsageError, refuse_transient
 from nachos_jax.data import dicom_header, dicom_values, dicom_voi
 from nachos_jax.data.dicom_decode import decoded
-from nachos_jax.data.pixels import sixteen_bits
+from nachos_jax.data.pixels import chosen_frame, sixteen_bits
 
 GRAY = ("MONOCHROME1", "MONOCHROME2")
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
@@ -41,17 +41,7 @@ def read_dicom(path: Path, frame: int = -1, voi: str = "") -> np.ndarray:
     """
     dataset = dicom_header.opened(path)
     count = dicom_header.frames(dataset)
-    if count > 1 and frame < 0:
-        raise UsageError(
-            f"{path} has {count} frames, and one is read a case: choose it by config.data.frame (0 is the "
-            "first), or save the frames wanted as files of their own."
-        )
-    if frame >= count:
-        raise UsageError(
-            f"{path} has {count} frame(s), and config.data.frame = {frame} is counted from 0: choose one "
-            "that every file has."
-        )
-    return image_of(dataset, path, max(frame, 0), voi)
+    return image_of(dataset, path, chosen_frame(frame, count, path, "frame"), voi)
 
 
 def image_of(dataset: pydicom.Dataset, path: Path, frame: int, voi: str = "") -> np.ndarray:
@@ -109,6 +99,7 @@ def _palette(stored: np.ndarray, dataset: pydicom.Dataset, path: Path) -> np.nda
     try:
         colours = apply_color_lut(stored, dataset)
     except Exception as error:  # of a damaged header, anything
+        refuse_transient(error, path)
         reason = " ".join(str(error).split())
         raise UsageError(f"{path}: its palette cannot be read ({reason}); export it as RGB.") from error
     return (colours >> 8).astype(np.uint8) if colours.dtype == np.uint16 else colours

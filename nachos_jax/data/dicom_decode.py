@@ -10,7 +10,7 @@ import numpy as np
 import pydicom
 from pydicom.pixels.decoders.base import get_decoder
 
-from nachos_jax.core.errors import UsageError
+from nachos_jax.core.errors import UsageError, refuse_transient
 from nachos_jax.data.dicom_header import INTACT, frames
 
 PLUGINS = ("pillow", "pylibjpeg")
@@ -53,7 +53,10 @@ def decoded(dataset: pydicom.Dataset, path: Path, frame: int = 0) -> np.ndarray:
         try:
             return _frame(decoder, dataset, plugin, frame)
         except Exception as error:  # decoders of damaged files raise anything
+            refuse_transient(error, path)
             reasons.append(" ".join(str(error).split()).removeprefix(_PYDICOM))
+    if any(map(_ran_out, reasons)):
+        refuse_transient(MemoryError(), path)
     cure = INTACT
     if encapsulated:
         lacks = known is PLUGINS and "pylibjpeg" not in plugins
@@ -63,6 +66,11 @@ def decoded(dataset: pydicom.Dataset, path: Path, frame: int = 0) -> np.ndarray:
     raise UsageError(
         f"{path}: the pixels cannot be decoded, transfer syntax {syntax.name} ({reason}); {cure}."
     )
+
+
+def _ran_out(reason: str) -> bool:
+    """Whether a decoder had no memory: pydicom keeps the words of an error, which of Pillow's are none."""
+    return "Unable to allocate" in reason or reason in (f"{name}:" for name in (*PLUGINS, *RLE))
 
 
 def _frame(decoder: Any, dataset: pydicom.Dataset, plugin: str, frame: int) -> np.ndarray:

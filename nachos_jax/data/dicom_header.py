@@ -10,7 +10,7 @@ import pydicom
 from pydicom.encaps import get_frame
 from pydicom.errors import InvalidDicomError
 
-from nachos_jax.core.errors import UsageError
+from nachos_jax.core.errors import UsageError, refuse_transient
 from nachos_jax.data import jpeg
 from nachos_jax.data.pixels import check_size
 
@@ -34,6 +34,7 @@ def opened(path: Path) -> pydicom.Dataset:
             "or write it again as DICOM part 10."
         ) from error
     except Exception as error:  # of a damaged header, anything
+        refuse_transient(error, path)
         reason = " ".join(str(error).split())
         raise UsageError(f"{path} ends, or is damaged, within its header ({reason}); {INTACT}.") from error
     with damage_told(path):
@@ -49,6 +50,7 @@ def damage_told(path: Path) -> Iterator[None]:
     except UsageError:
         raise
     except Exception as error:
+        refuse_transient(error, path)
         reason = " ".join(str(error).split())
         raise UsageError(f"{path} is damaged within its header ({reason}); {INTACT}.") from error
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 
-from nachos_jax.core.errors import UsageError
+from nachos_jax.core.errors import UsageError, refuse_transient
 from nachos_jax.data import dicom, dicom_header, dicom_places
 from nachos_jax.data.checks import listed
 from nachos_jax.data.dicom_values import groups
@@ -58,7 +58,9 @@ class Slice:
         return "Rows" in self.header
 
 
-def read_series(folder: Path, series: str = "", voi: str = "") -> tuple[np.ndarray, Spacing | None]:
+def read_series(
+    folder: Path, series: str = "", voi: str = "", header_only: bool = False
+) -> tuple[np.ndarray, Spacing | None]:
     """Reads the DICOM files that lie in a folder as one volume.
 
     Slices are sorted by where they lie along the normal of their plane (part 3, C.7.6.2.1.1), which also
@@ -70,6 +72,7 @@ def read_series(folder: Path, series: str = "", voi: str = "") -> tuple[np.ndarr
         series: Series Instance UID, needed where the folder holds several; localisers and objects without
             pixels need not be named, and are left out when they belong to another series.
         voi: see `dicom.read_dicom`.
+        header_only: decodes no pixels: the values are zeros that take no memory, in one channel.
 
     Returns:
         [D, H, W, C] of the dtype that holds every slice, and mm of a voxel along D, H and W: None where one
@@ -82,18 +85,23 @@ def read_series(folder: Path, series: str = "", voi: str = "") -> tuple[np.ndarr
     with dicom_header.damage_told(folder):
         slices = _of_series(_slices(folder), folder, series)
         if len(slices) == 1 and dicom_header.frames(slices[0].header) > 1:
-            return read_frames(slices[0].path, voi)
+            return read_frames(slices[0].path, voi, header_only)
         _check_alike(slices)
         places = [dicom_places.of_slice(one.header, one.path) for one in slices]
-    if len(slices) == 1:
-        return dicom.read_dicom(slices[0].path, voi=voi)[None], None
-    order, step = dicom_places.sorted_evenly(places, [str(one.path) for one in slices])
-    return _stacked(
-        len(order), lambda row: dicom.read_dicom(slices[order[row]].path, voi=voi), str(folder)
-    ), (None if places[0].pixel is None else (step, *places[0].pixel))
+        order, spacing = [0], None
+        if len(slices) > 1:
+            order, step = dicom_places.sorted_evenly(places, [str(one.path) for one in slices])
+            spacing = None if places[0].pixel is None else (step, *places[0].pixel)
+        if header_only:
+            return _empty(len(order), slices[0].header), spacing
+
+    def read(row: int) -> np.ndarray:
+        return dicom.read_dicom(slices[order[row]].path, voi=voi)
+
+    return _stacked(len(order), read, str(folder)), spacing
 
 
-def read_frames(path: Path, voi: str = "") -> tuple[np.ndarray, Spacing | None]:
+def read_frames(path: Path, voi: str = "", header_only: bool = False) -> tuple[np.ndarray, Spacing | None]:
     """Reads all frames of a multi-frame file as one volume.
 
     Frames that say where they lie (functional groups, part 3, C.7.6.16.2; of doses, C.8.8.3.2) are sorted
@@ -103,6 +111,7 @@ def read_frames(path: Path, voi: str = "") -> tuple[np.ndarray, Spacing | None]:
     Args:
         path: a DICOM file.
         voi: see `dicom.read_dicom`.
+        header_only: as of `read_series`.
 
     Returns:
         [D, H, W, C] and mm of a voxel along D, H and W, or None.
@@ -120,6 +129,9 @@ def read_frames(path: Path, voi: str = "") -> tuple[np.ndarray, Spacing | None]:
         names = [f"{path}, frame {frame} (counted from 0)" for frame in range(count)]
         order, step = dicom_places.sorted_evenly(places, names)
         spacing = None if places[0].pixel is None else (step, *places[0].pixel)
+    if header_only:
+        with dicom_header.damage_told(path):
+            return _empty(count, dataset), spacing
     return _stacked(count, lambda row: dicom.image_of(dataset, path, order[row], voi), str(path)), spacing
 
 
@@ -151,6 +163,7 @@ def _slices(folder: Path) -> list[Slice]:
                 Slice(path, pydicom.dcmread(path, specific_tags=list(_TAGS), stop_before_pixels=True))
             )
         except Exception as error:  # of a damaged header, anything
+            refuse_transient(error, path)
             reason = " ".join(str(error).split())
             raise UsageError(f"{path} cannot be read as DICOM ({reason}); {dicom_header.INTACT}.") from error
     if not found:
@@ -215,6 +228,11 @@ def _check_alike(slices: Sequence[Slice]) -> None:
                 f"{slices[0].path.parent}: slices of one series have different {what}: {told}; take the "
                 "files that do not belong to the volume out of the folder."
             )
+
+
+def _empty(count: int, header: pydicom.Dataset) -> np.ndarray:
+    """[D, H, W, 1] zeros that take no memory: so many slices of the size that a header says."""
+    return np.broadcast_to(np.int16(0), (count, int(header.Rows), int(header.Columns), 1))
 
 
 def _stacked(count: int, read: Callable[[int], np.ndarray], where: str) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pydicom
 
-from nachos_jax.core.errors import UsageError
+from nachos_jax.core.errors import UsageError, refuse_transient
 
 OVERLAYS = range(0x6000, 0x6020, 2)
 """Groups of overlays; one with a bit position lies in the unused bits of the pixels (retired)."""
@@ -132,6 +132,7 @@ def looked_up(
         count, first, bits = (int(entry) for entry in item.LUTDescriptor)
         count, data = count or 2**16, item.LUTData
     except Exception as error:  # whatever a damaged header makes of its values
+        refuse_transient(error, path)
         raise UsageError(f"{path}: its {what} LUT is not whole ({error}); export it again.") from error
     if isinstance(data, bytes):
         order = "<" if dataset.file_meta.TransferSyntaxUID.is_little_endian else ">"

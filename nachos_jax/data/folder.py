@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
-from nachos_jax.core.paths import expanded
+from nachos_jax.core.paths import expanded, real
 from nachos_jax.data import checks, layout, volume_files
 from nachos_jax.data.columns import Columns
 from nachos_jax.data.given import OTHER_IMAGES, cure_of_image, is_text
@@ -72,7 +72,7 @@ def read(data: DataConfig) -> Source:
         )
         if not data.volume:
             layout.check_classes(root, names)
-    files = _distinct([root / name for name in names], names)
+    files = _distinct(root, names)
     columns = Columns(
         source=str(root),
         names=names,
@@ -114,25 +114,27 @@ def find_images(
         UsageError: an image in a format that cannot be read here, a name that is no UTF-8, or a broken link.
     """
     images, others, hidden, excluded = [], [], [], []
-    paths = _walk(root)
-    _refuse_names(root, paths)
-    for path in paths:
-        name = path.relative_to(root).as_posix()
-        if any(part.startswith(".") for part in Path(name).parts):
+    above, names = str(root), _walk(root)
+    _refuse_names(root, names)
+    # Strings all through: of ten thousand files, paths as objects take longer than reading what they hold.
+    for name in names:
+        path = os.path.join(above, name)
+        if "/." in f"/{name}":
             hidden.append(name)
         elif (include and not _matches(name, include)) or _matches(name, exclude):
             excluded.append(name)
         elif not os.path.isfile(path):
             raise UsageError(f"{path} is a link to a file that is not there; mend or remove the link.")
-        elif volumes and (volume_files.has_name(path) or is_dicom(path)):
-            alone = volume_files.has_name(path) or name.count("/") < 2
+        elif volumes and (volume_files.has_name(Path(name)) or is_dicom(path)):
+            alone = volume_files.has_name(Path(name)) or name.count("/") < 2
             images.append(name if alone else name.rpartition("/")[0])
         elif is_image(path) and not volumes:
             images.append(name)
-        elif path.name.lower().endswith((*OTHER_IMAGES, *(() if volumes else (".gz",)))):
+        elif name.lower().endswith((*OTHER_IMAGES, *(() if volumes else (".gz",)))):
+            suffix, cure = Path(name).suffix, cure_of_image(Path(name))
             raise UsageError(
-                f"{path}: images of type {path.suffix} cannot be read; convert them ({cure_of_image(path)}), "
-                f"or leave them out (of training: config.data.exclude = ('*{path.suffix}',))."
+                f"{path}: images of type {suffix} cannot be read; convert them ({cure}), "
+                f"or leave them out (of training: config.data.exclude = ('*{suffix}',))."
             )
         else:
             others.append(name)
@@ -153,18 +155,19 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name if "/" in pattern else last, pattern) for pattern in patterns)
 
 
-def _refuse_names(root: Path, paths: Sequence[Path]) -> None:
+def _refuse_names(root: Path, names: Sequence[str]) -> None:
     """Refuses names that are no UTF-8, which no table and no record could hold."""
-    odd = [path for path in paths if not is_text(str(path.relative_to(root)))]
+    odd = [os.path.join(root, name) for name in names if not is_text(name)]
     if odd:
         raise UsageError(
-            f"{root}: the names of {len(odd)} file(s) are no UTF-8 text ({checks.listed(map(str, odd), 3)}), "
+            f"{root}: the names of {len(odd)} file(s) are no UTF-8 text ({checks.listed(odd, 3)}), "
             "as archives of old Windows systems leave them: rename them, e.g. with `convmv -r -f cp1252 -t "
             f"utf8 --notest {root}`, or unpack the archive again with the right code page."
         )
 
 
-def _walk(root: Path) -> list[Path]:
+def _walk(root: Path) -> list[str]:
+    """Names of all files below a folder, relative and with forward slashes, sorted."""
     seen, found = set(), []
     for folder, folders, files in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)
@@ -173,7 +176,8 @@ def _walk(root: Path) -> list[Path]:
             continue
         folders.sort()
         seen.add(real)
-        found.extend(Path(folder, file) for file in files)
+        relative = Path(folder).relative_to(root).as_posix()
+        found.extend(files if relative == "." else [f"{relative}/{file}" for file in files])
     return sorted(found)
 
 
@@ -202,17 +206,14 @@ def _no_empty_class(root: Path, labels: set[str], kinds: str) -> None:
         )
 
 
-def _distinct(files: Sequence[Path], names: Sequence[str]) -> tuple[Path, ...]:
-    first: dict[Path, str] = {}
-    folders = {folder: folder.resolve() for folder in {file.parent for file in files}}
-
-    def real(file: Path) -> Path:  # a folder is looked up once, not with each of its files
-        return file.resolve() if file.is_symlink() else folders[file.parent] / file.name
-
-    twice = [(row, first.setdefault(real(file), names[row])) for row, file in enumerate(files)]
+def _distinct(root: Path, names: Sequence[str]) -> tuple[Path, ...]:
+    """The real path of each file, or folder."""
+    first: dict[str, str] = {}
+    paths = real([os.path.join(root, name) for name in names])
+    twice = [(row, first.setdefault(path, names[row])) for row, path in enumerate(paths)]
     faults = [(row, f"is the same file as {before}") for row, before in twice if before != names[row]]
     checks.refuse(faults, names.__getitem__, "keep one of the two")
-    return tuple(first)
+    return tuple(map(Path, first))
 
 
 def extracted(pattern: str, field: str, names: Sequence[str]) -> list[str] | None:

@@ -90,7 +90,7 @@ def check_input(path: Path) -> None:
 
 def is_text(name: str) -> bool:
     """Whether a name can be written as UTF-8; Python keeps the bytes of others as surrogates."""
-    return not any("\udc80" <= mark <= "\udcff" for mark in name)
+    return name.isascii() or not any("\udc80" <= mark <= "\udcff" for mark in name)
 
 
 def cure_of_image(path: Path) -> str:

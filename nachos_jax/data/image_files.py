@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from nachos_jax.config.windows import OF_FILE
-from nachos_jax.core.errors import UsageError
+from nachos_jax.core.errors import UsageError, refuse_transient
 from nachos_jax.data import deep_colour, given, jpeg, png
-from nachos_jax.data.pixels import ReadCase, check_volume, narrowed, sixteen_bits
+from nachos_jax.data.pixels import ReadCase, check_volume, chosen_frame, narrowed, sixteen_bits
 from nachos_jax.data.reading import Opening
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom")
@@ -27,14 +27,18 @@ PHOTOMETRIC, SAMPLE_FORMAT, BITS, COMPRESSION, JPEG_TABLES = 262, 339, 258, 259,
 """TIFF tags: 262 (0 = white is zero), 339 (2 = signed), 258, 259 (7 = JPEG), 347."""
 
 
-def is_image(path: Path) -> bool:
+def is_image(path: str | os.PathLike) -> bool:
     """Whether a file is PNG, JPEG, TIFF or DICOM by suffix, or DICOM by content (no DICOMDIR)."""
-    if path.suffix.lower() in SUFFIXES:
+    if _suffix(path) in SUFFIXES:
         return True
-    return path.name.upper() != "DICOMDIR" and is_dicom(path)
+    return os.path.basename(path).upper() != "DICOMDIR" and is_dicom(path)
 
 
-def is_dicom(path: Path) -> bool:
+def _suffix(path: str | os.PathLike) -> str:
+    return os.path.splitext(os.fspath(path))[1].lower()
+
+
+def is_dicom(path: str | os.PathLike) -> bool:
     """Whether the four bytes after the preamble say so (DICOM part 10, section 7.1)."""
     try:
         with open(path, "rb") as file:
@@ -80,19 +84,20 @@ def read_image(path: str | os.PathLike, frame: int = -1, voi: str = "") -> np.nd
 
     Raises:
         UsageError: no such file, not an image, damaged, larger than can be meant, several pages or frames
-            and none chosen, transparent, or a colour space that has no meaning here.
+            and none chosen, transparent, or a colour space that has no meaning here; TransientError where
+            memory ran out.
     """
-    path = Path(path)
+    path = os.fspath(path)
     if not os.path.isfile(path):
         raise UsageError(f"{path}: there is no such file; mend the path.")
     try:
         with open(path, "rb") as file:
             start = file.read(_PREAMBLE)
-            if _says_dicom(start) or path.suffix.lower() in (".dcm", ".dicom"):
+            if _says_dicom(start) or _suffix(path) in (".dcm", ".dicom"):
                 # Late, so that those who have no DICOM files never load pydicom.
                 from nachos_jax.data.dicom import read_dicom
 
-                return read_dicom(path, frame, voi)
+                return read_dicom(Path(path), frame, voi)
             if voi == OF_FILE:
                 raise UsageError(
                     f"{path} is no DICOM file, and config.data.voi = 'file' reads DICOM headers: give centre "
@@ -106,13 +111,14 @@ def read_image(path: str | os.PathLike, frame: int = -1, voi: str = "") -> np.nd
             f"{path} claims more pixels than are read ({error}): scale it down, or cut out what matters."
         ) from error
     except Exception as error:  # decoders of damaged files raise anything
-        cure = given.cure_of_image(path) or "replace the file by an intact one, or drop its row"
+        refuse_transient(error, path)
+        cure = given.cure_of_image(Path(path)) or "replace the file by an intact one, or drop its row"
         known = not isinstance(error, UnidentifiedImageError)
-        why = given.content(path) or (f"({error})" if known else "(none of them is recognised in it)")
+        why = given.content(Path(path)) or (f"({error})" if known else "(none of them is recognised in it)")
         raise UsageError(f"{path} cannot be read as PNG, JPEG, TIFF or DICOM {why}; {cure}.") from error
 
 
-def _picture(start: bytes, file: IO[bytes], path: Path, frame: int) -> np.ndarray:
+def _picture(start: bytes, file: IO[bytes], path: str, frame: int) -> np.ndarray:
     """Pixels of an open file, of which the start has been read."""
     # PNG and JPEG whole and once: in small pieces Pillow decodes them more slowly. Others from an open file,
     # not a path: of a path it maps plain TIFFs into memory, and those whose orientation swaps the sides then
@@ -125,8 +131,8 @@ def _picture(start: bytes, file: IO[bytes], path: Path, frame: int) -> np.ndarra
         return _pixels(image, path)
 
 
-def _refuse_damage(stream: bytes, path: Path) -> None:
-    fault = jpeg.fault(stream) or png.fault(stream)
+def _refuse_damage(stream: bytes, path: str) -> None:
+    fault = (png if stream.startswith(_WHOLE[0]) else jpeg).fault(stream)
     if fault:
         raise UsageError(
             f"{path}: its picture {fault}, so part of it is lost; replace the file by an intact one, or drop "
@@ -134,39 +140,30 @@ def _refuse_damage(stream: bytes, path: Path) -> None:
         )
 
 
-def _jpeg_strips(image: Image.Image, path: Path) -> list[bytes]:
+def _jpeg_strips(image: Image.Image, path: str) -> list[bytes]:
     """The strips or tiles of a TIFF that are JPEG streams, with the tables that they share."""
     tags: Any = getattr(image, "tag_v2", {})
     if tags.get(COMPRESSION) != 7:
         return []
-    stream, tables = path.read_bytes(), bytes(tags.get(JPEG_TABLES, b""))[:-2]
+    stream, tables = Path(path).read_bytes(), bytes(tags.get(JPEG_TABLES, b""))[:-2]
     starts, counts = (tags.get(tile) or tags.get(strip) for tile, strip in ((324, 273), (325, 279)))
     strips = [stream[start : start + count] for start, count in zip(starts, counts, strict=True)]
     return [tables + strip[2:] if tables else strip for strip in strips]
 
 
-def _choose(image: Image.Image, path: Path, frame: int) -> None:
+def _choose(image: Image.Image, path: str, frame: int) -> None:
     """Turns a TIFF to the page wanted; of others nothing but the first picture is read."""
     frames = getattr(image, "n_frames", 1)
     if image.format == "MPO":  # a phone's first picture is the photo
         frames = 1
     if frames > 1 and image.format != "TIFF":
         raise UsageError(f"{path} has {frames} frames; save each 2-D image as a file of its own.")
-    if frames > 1 and frame < 0:
-        raise UsageError(
-            f"{path} has {frames} pages, and one is read a case: choose it by config.data.frame (0 is the "
-            "first), or save each 2-D image as a file of its own."
-        )
-    if frame >= frames:
-        raise UsageError(
-            f"{path} has {frames} page(s), and config.data.frame = {frame} is counted from 0: choose one "
-            "that every file has."
-        )
-    if frame > 0:
-        image.seek(frame)
+    page = chosen_frame(frame, frames, path, "page")
+    if page:
+        image.seek(page)
 
 
-def _pixels(image: Image.Image, path: Path) -> np.ndarray:
+def _pixels(image: Image.Image, path: str) -> np.ndarray:
     tags: Any = getattr(image, "tag_v2", {})
     if _is_deep(image, tags):
         return _deep(image, path)
@@ -175,7 +172,9 @@ def _pixels(image: Image.Image, path: Path) -> np.ndarray:
     # Before anything else: Pillow turns a TIFF upright while it loads, other formats only on request.
     image.load()
     white_is_zero = tags.get(PHOTOMETRIC) == 0 and image.mode.startswith("I;16")
-    values = np.asarray(_plain(ImageOps.exif_transpose(image), path))
+    # The orientation is looked for where there is anything beside the pixels.
+    upright = ImageOps.exif_transpose(image) if image.info or tags else image
+    values = np.asarray(_plain(upright, path))
     if values.dtype == np.int32:
         values = sixteen_bits(values)
     if white_is_zero:  # Pillow inverts 8 bits itself, 16 bits not
@@ -191,14 +190,14 @@ def _is_deep(image: Image.Image, tags: Any) -> bool:
     return deep and image.mode in ("RGB", "RGBA", "LA", "RGBX", "CMYK")
 
 
-def _deep(image: Image.Image, path: Path) -> np.ndarray:
+def _deep(image: Image.Image, path: str) -> np.ndarray:
     lower = deep_colour.lower_mode(image)
     if not lower:
         raise UsageError(
             f"{path} has 16 bits in each of several channels, stored in a way of which 8 would be lost; save "
             "it as 8-bit colour, as 16-bit RGB or as 16-bit gray."
         )
-    stream, page = path.read_bytes(), image.tell()
+    stream, page = Path(path).read_bytes(), image.tell()
 
     def again() -> Image.Image:
         opened = Image.open(io.BytesIO(stream), formats=FORMATS)
@@ -215,7 +214,7 @@ def _deep(image: Image.Image, path: Path) -> np.ndarray:
     return colours
 
 
-def _plain(image: Image.Image, path: Path) -> Image.Image:
+def _plain(image: Image.Image, path: str) -> Image.Image:
     """The image in mode L, RGB, I, I;16 or F."""
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         return _opaque(image, path)
@@ -228,7 +227,7 @@ def _plain(image: Image.Image, path: Path) -> Image.Image:
     raise UsageError(f"{path} has the colour mode {image.mode}; save it as gray or RGB.")
 
 
-def _opaque(image: Image.Image, path: Path) -> Image.Image:
+def _opaque(image: Image.Image, path: str) -> Image.Image:
     if image.mode.startswith("I"):
         if (np.asarray(image) != image.info["transparency"]).all():
             return image
@@ -242,7 +241,7 @@ def _opaque(image: Image.Image, path: Path) -> Image.Image:
     raise _transparent(path, lowest, 255)
 
 
-def _transparent(path: Path, lowest: int, top: int) -> UsageError:
+def _transparent(path: str, lowest: int, top: int) -> UsageError:
     return UsageError(
         f"{path} is transparent in places (alpha down to {lowest} of {top}), so its colours depend on a "
         "background; save it without alpha channel."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -84,7 +85,7 @@ def mask_pattern(name: str) -> str:
     for folder in folders:
         if folder.lower() in MASK_WORDS:
             return f"*{folder}/*"
-    found = _MASK.search(PurePosixPath(last).stem)
+    found = _MASK.search(os.path.splitext(last)[0])
     return f"{'*' if found[1] else ''}{found[0]}*" if found else ""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nachos_jax.core.errors import UsageError
+from nachos_jax.core.errors import UsageError, refuse_transient
 
 SUFFIXES = (".nii", ".nii.gz")
 MOST_PACKED = 1100
@@ -55,6 +55,7 @@ def read(path: Path) -> Nifti:
     except UsageError:
         raise
     except Exception as error:  # whatever a damaged file makes of its parts
+        refuse_transient(error, path)
         raise UsageError(f"{path} cannot be read as NIfTI ({error}); replace it by an intact one.") from error
     if values.ndim == 5 and values.shape[3] == 1:  # vectors stand behind an axis of time
         values = values[:, :, :, 0]
@@ -92,6 +93,7 @@ def header(path: Path) -> Nifti:
         values = np.broadcast_to(np.int16(0), image.shape)
         return Nifti(values, (steps[0], steps[1], steps[2]), np.asarray(image.affine, np.float64))
     except Exception as error:  # as above
+        refuse_transient(error, path)
         raise UsageError(f"{path} cannot be read as NIfTI ({error}); replace it by an intact one.") from error
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nachos_jax.core.errors import UsageError
+from nachos_jax.core.errors import UsageError, refuse_transient
 
 SUFFIXES = (".nrrd", ".nhdr")
 _SHORT = {"lps": "left-posterior-superior", "las": "left-anterior-superior", "ras": "right-anterior-superior"}
@@ -49,6 +49,7 @@ def read(path: Path, header_only: bool = False) -> tuple[np.ndarray, np.ndarray 
         else:
             values, header = nrrd.read(str(path))
     except Exception as error:  # whatever a damaged file makes of its parts
+        refuse_transient(error, path)
         raise UsageError(f"{path} cannot be read as NRRD ({error}); replace it by an intact one.") from error
     space = _space_axes(header, values.ndim)
     if values.ndim not in (3, 4) or len(space) != 3 or 0 in values.shape:

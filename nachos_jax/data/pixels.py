@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import volumes
-from nachos_jax.data.columns import Columns
 from nachos_jax.data.volumes import VolumeFile
+
+if TYPE_CHECKING:  # which those who decode do without
+    from nachos_jax.data.columns import Columns
 
 ReadCase = Callable[[int], np.ndarray]
 """Row number from 0 -> pixels [H, W, C], or [D, H, W, C] of a volume."""
@@ -70,6 +73,31 @@ def check_size(height: int, width: int, path: Path) -> None:
             f"{path} claims {height} x {width} pixels (height x width), {height * width / 1e6:,.0f} million, "
             f"and at most {MOST_PIXELS / 1e6:,.0f} million are read: scale it down, or cut out what matters."
         )
+
+
+def chosen_frame(frame: int, count: int, path: str | Path, what: str) -> int:
+    """The frame of a file, or the page, that config.data.frame chooses.
+
+    Args:
+        frame: counted from 0; -1 for files with one.
+        count: how many the file has.
+        path: the file.
+        what: "frame" or "page".
+
+    Raises:
+        UsageError: several and none chosen, or one that the file does not have.
+    """
+    if count > 1 and frame < 0:
+        raise UsageError(
+            f"{path} has {count} {what}s, and one is read a case: choose it by config.data.frame (0 is the "
+            f"first), or save the {what}s wanted as files of their own."
+        )
+    if frame >= count:
+        raise UsageError(
+            f"{path} has {count} {what}(s), and config.data.frame = {frame} is counted from 0: choose one "
+            "that every file has."
+        )
+    return max(frame, 0)
 
 
 def check_volume(count: int, first: np.ndarray, where: str) -> None:

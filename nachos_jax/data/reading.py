@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from nachos_jax.core.errors import UsageError
+from nachos_jax.core.errors import TransientError, UsageError
 from nachos_jax.data.pixels import ReadCase
 from nachos_jax.data.preparation import prepare
 
@@ -44,6 +45,7 @@ class Told:
         shape: as prepared.
         dtype: as prepared.
         fits: whether it stands in the array now.
+        transient: whether the next launch may well read it: the machine has failed, and not the file.
     """
 
     row: int
@@ -52,6 +54,27 @@ class Told:
     shape: tuple[int, ...] = ()
     dtype: str = ""
     fits: bool = False
+    transient: bool = False
+
+
+def packed(told: Sequence[Told]) -> str:
+    """The same as JSON for another process: what rows after one another have in common once."""
+    runs: list[tuple[list[Any], list[int]]] = []
+    for one in told:
+        common = [one.fault, one.stored, one.shape, one.dtype, one.fits, one.transient]
+        if not runs or runs[-1][0] != common:
+            runs.append((common, []))
+        runs[-1][1].append(one.row)
+    return json.dumps(runs)
+
+
+def unpacked(text: str) -> list[Told]:
+    """What `packed` has packed."""
+    return [
+        Told(row, fault, tuple(stored), tuple(shape), dtype, fits, transient)
+        for (fault, stored, shape, dtype, fits, transient), rows in json.loads(text)
+        for row in rows
+    ]
 
 
 def read_rows(
@@ -69,9 +92,9 @@ def _told(read: ReadCase, row: int, preparation: Mapping[str, Any], images: np.n
             return Told(row, fault)
         image = prepare(stored, preparation)
     except UsageError as error:
-        return Told(row, str(error))
+        return Told(row, str(error), transient=isinstance(error, TransientError))
     except MemoryError:
-        return Told(row, "it needs more memory than there is")
+        return Told(row, "it needs more memory than there is: free some", transient=True)
     fitting = images is not None and _fits(image, images)
     if images is not None and fitting:
         images[row] = image

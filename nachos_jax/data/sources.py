@@ -31,11 +31,11 @@ from nachos_jax.data import (
     mask_folder,
     masks,
     npz,
+    one_spacing,
     pair_cache,
     reading,
     source_rules,
     volume_files,
-    volumes,
     windows,
 )
 from nachos_jax.data.arrays import cohort_of
@@ -53,7 +53,6 @@ READERS = {"digits": digits.read, "npz": npz.read, "folder": folder.read, "csv":
 WITH_MASKS = {"npz": npz.read_masks, "folder": mask_folder.read_masks, "csv": csv_table.read_masks}
 
 _OF_FILE_NOTE = "grey levels by the VOI LUT of each DICOM header, or by the first of its windows"
-_SKIP = "config.data.on_error = 'skip' leaves them out, and says so in every output."
 
 log = logging.getLogger(__name__)
 
@@ -111,9 +110,14 @@ def of_source(
     further = beside.read(data, len(columns.names)) if data.features else None
     targets, table = checked(columns)
     wanted = _wanted(data)
-    shown = _of_one_spacing(source, data, wanted) if data.volume and data.spacing else source
-    pixels = _decoded(shown.pixels, data, wanted, progress)
-    notes = (*shown.notes, *((_OF_FILE_NOTE,) if data.voi == OF_FILE else ()))
+    notes, read = source.notes, partial(_decoded, data=data, progress=progress)
+    if data.volume and data.spacing:
+        resampled = one_spacing.of(source, data)
+        pixels, wanted = resampled.read(wanted, read)
+        notes = (*notes, resampled.note(wanted, [row for row, _ in pixels.faults]))
+    else:
+        pixels = read(source.pixels, wanted)
+    notes = (*notes, *((_OF_FILE_NOTE,) if data.voi == OF_FILE else ()))
     if not pixels.faults:
         found = cohort_of(table, targets, pixels, wanted, notes)
         return further.joined(found) if further else found
@@ -156,7 +160,7 @@ def _wanted(data: DataConfig) -> dict[str, Any]:
 
 
 def _decoded(
-    pixels: Pixels, data: DataConfig, wanted: Mapping[str, Any], progress: decode.Progress | None
+    pixels: Pixels, wanted: Mapping[str, Any], data: DataConfig, progress: decode.Progress | None
 ) -> cache.Decoded:
     """The prepared pixels, from the cache where it holds them."""
     shown, skip = pixels, data.on_error == "skip"
@@ -167,7 +171,7 @@ def _decoded(
 
     def build(allocate: decode.Allocate) -> decode.Images:
         made = decode.decode(shown, wanted, allocate, progress)
-        decode.refuse(() if skip else made.faults, shown.count, _SKIP)
+        decode.refuse_unread(made, shown.count, skip)
         return made
 
     return cache.decoded(cache.folder(data.cache), cache.key(shown.files, shown.keys, wanted), build, skip)
@@ -177,32 +181,6 @@ def _left_out(skipped: Sequence[tuple[str, str]]) -> str:
     shown = "; ".join(f"{name}: {why}" for name, why in skipped[: checks.SHOWN])
     more = f"; and {len(skipped) - checks.SHOWN} more" if len(skipped) > checks.SHOWN else ""
     return f"left out {len(skipped)} image(s) that cannot be read (config.data.on_error): {shown}{more}"
-
-
-def _of_one_spacing(source: Source, data: DataConfig, wanted: dict[str, Any]) -> Source:
-    """The source whose volumes are read at one spacing, which `wanted` then holds."""
-    if not source.volumes or data.volume != volumes.WHOLE:
-        raise UsageError(
-            f"config.data.spacing = {data.spacing!r} resamples whole volumes from files (config.data.source "
-            "= 'csv' or 'folder', config.data.volume = 'whole'): set it to ''."
-        )
-    sites = source.columns.sites or [""] * len(source.volumes)
-    inside = [case for case, site in zip(source.volumes, sites, strict=True) if site not in data.external]
-    given = data.like.get("spacing")
-    spacing, sides = volume_files.common_spacing(inside or source.volumes, data.spacing, given)
-    told = " x ".join(f"{step:.3g}" for step in spacing)
-    if not data.depth:
-        middle, most = (" x ".join(map(str, row.astype(int))) for row in (np.median(sides, 0), sides.max(0)))
-        raise UsageError(
-            f"config.data.spacing = {data.spacing!r}: at {told} mm the volumes have different sizes, "
-            f"{middle} in the middle and at most {most}. Set config.data.depth, config.data.height and "
-            "config.data.width; what is larger is cut about its middle, what is smaller filled up."
-        )
-    wanted |= {"spacing": list(spacing), "aspect": volumes.WINDOW}
-    pixels = replace(source.pixels, open=lambda: volume_files.read_volumes(source.volumes, spacing, data.voi))
-    cut = int((sides > [data.depth, data.height, data.width]).any(axis=1).sum())
-    note = f"volumes are resampled to {told} mm (depth x height x width); {cut:,} are cut to the size wanted"
-    return replace(source, pixels=pixels, notes=(*source.notes, note))
 
 
 def _with_masks(data: DataConfig, reader: TargetReader, progress: decode.Progress | None) -> Cohort:

@@ -6,16 +6,18 @@ import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from nachos_jax.core.errors import UsageError
+from nachos_jax.core.errors import TransientError, UsageError
 from nachos_jax.data import nifti, nrrd_file, volumes
 from nachos_jax.data.columns import Columns
 from nachos_jax.data.image_files import is_dicom
 from nachos_jax.data.pixels import Pixels, ReadCase, Source, sixteen_bits
-from nachos_jax.data.resampling import Spacing, common
+from nachos_jax.data.reading import Opening
+from nachos_jax.data.resampling import Spacing
 from nachos_jax.data.volumes import VolumeFile
 from nachos_jax.runtime import cores
 
@@ -35,7 +37,9 @@ def is_series(folder: Path) -> bool:
     return any(is_dicom(path) for path in folder.iterdir() if path.is_file())
 
 
-def read_volume(path: Path, series: str = "", voi: str = "") -> tuple[np.ndarray, Spacing | None]:
+def read_volume(
+    path: Path, series: str = "", voi: str = "", header_only: bool = False
+) -> tuple[np.ndarray, Spacing | None]:
     """Reads one volume.
 
     NIfTI and NRRD are brought to one orientation, that of axial DICOM slices: from feet to head, front to
@@ -44,6 +48,8 @@ def read_volume(path: Path, series: str = "", voi: str = "") -> tuple[np.ndarray
     Args:
         path: NIfTI, NRRD or multi-frame DICOM file, or a folder with a DICOM series.
         series: Series Instance UID, where a folder holds several.
+        voi: see `dicom.read_dicom`.
+        header_only: decodes no voxels: the values are zeros that take no memory.
 
     Returns:
         [D, H, W, C] in a stored dtype, and mm of a voxel along D, H and W, or None where nobody knows.
@@ -52,16 +58,16 @@ def read_volume(path: Path, series: str = "", voi: str = "") -> tuple[np.ndarray
         UsageError: no such file, not a volume, damaged, or more than MOST_CHANNELS values a voxel.
     """
     if has_name(path):
-        return _upright(path, header_only=False)
+        return _upright(path, header_only)
     # Late, so that those who have no DICOM files never load pydicom.
     from nachos_jax.data import dicom_series
 
     if os.path.isdir(path):
-        return dicom_series.read_series(path, series, voi)
+        return dicom_series.read_series(path, series, voi, header_only)
     if not os.path.isfile(path):
         raise UsageError(f"{path}: there is no such file or folder; mend the path.")
     if is_dicom(path):
-        found = dicom_series.read_frames(path, voi)
+        found = dicom_series.read_frames(path, voi, header_only)
         if len(found[0]) == 1:
             raise UsageError(
                 f"{path} is one slice, no volume: name the folder that holds its series (of a folder of "
@@ -84,8 +90,9 @@ def source(
     """Cases that are volumes in files."""
     files = tuple(dict.fromkeys(file for case in cases for file in case.files))
     keys = tuple(f"{len(case.files)} {case.path.name} {case.series}" for case in cases)
-    pixels = Pixels(len(cases), where, lambda: read_volumes(cases, voi=voi), files, keys)
-    return Source(columns, pixels, fault, volumes=cases)
+    return Source(
+        columns, Pixels(len(cases), where, opening(cases, voi=voi), files, keys), fault, volumes=cases
+    )
 
 
 def read_volumes(
@@ -103,21 +110,54 @@ def read_volumes(
     return read
 
 
-def grids(cases: Sequence[VolumeFile]) -> tuple[np.ndarray, np.ndarray]:
-    """Voxels [N, 3] and mm of a voxel [N, 3] of each volume, by headers alone where these are NIfTI or NRRD.
+def shown_volumes(cases: Sequence[Sequence[str]], spacing: Sequence[float] | None, voi: str) -> ReadCase:
+    """The same, of (path, series) each, through the window that config.data.voi names."""
+    from nachos_jax.data import windows
 
-    Raises:
-        UsageError: one that cannot be read, or has no spacing.
+    files = [VolumeFile(Path(path), series) for path, series in cases]
+    return windows.reader(read_volumes(files, spacing, voi), voi)
+
+
+def opening(cases: Sequence[VolumeFile], spacing: Sequence[float] | None = None, voi: str = "") -> Opening:
+    """The same, for other processes too."""
+    named = [(str(case.path), case.series) for case in cases]
+    told = {"cases": named, "spacing": None if spacing is None else list(spacing), "voi": voi}
+    return Opening(__name__, "shown_volumes", told)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What the header of a volume says.
+
+    Attributes:
+        sides: voxels along D, H and W; zeros where it cannot be read.
+        spacing: mm of a voxel along them, likewise.
+        fault: why it cannot be read, or tells no spacing; "" if it can.
     """
 
-    def grid(case: VolumeFile) -> tuple[tuple[int, ...], Spacing]:
-        header = has_name(case.path)
-        values, own = _upright(case.path, True) if header else read_volume(case.path, case.series)
-        return values.shape[:3], _known(own, case)
+    sides: tuple[int, ...] = (0, 0, 0)
+    spacing: Spacing = (0.0, 0.0, 0.0)
+    fault: str = ""
+
+
+def grids(cases: Sequence[VolumeFile]) -> list[Grid]:
+    """The grid of each volume, by headers alone.
+
+    Raises:
+        TransientError: the machine could not read one.
+    """
+
+    def grid(case: VolumeFile) -> Grid:
+        try:
+            values, own = read_volume(case.path, case.series, header_only=True)
+            return Grid(values.shape[:3], _known(own, case))
+        except TransientError:
+            raise
+        except UsageError as error:
+            return Grid(fault=str(error))
 
     with ThreadPoolExecutor(min(16, cores.available())) as pool:
-        sides, spacings = zip(*pool.map(grid, cases), strict=True)
-    return np.asarray(sides), np.asarray(spacings, float)
+        return list(pool.map(grid, cases))
 
 
 def header(path: Path) -> tuple[tuple[int, ...], tuple[float, ...]] | str:
@@ -129,16 +169,6 @@ def header(path: Path) -> tuple[tuple[int, ...], tuple[float, ...]] | str:
     except Exception as error:  # of a damaged header, anything
         return str(error)
     return tuple(values.shape[:4]), tuple(map(float, spacing or (math.nan,) * 3))
-
-
-def common_spacing(
-    cases: Sequence[VolumeFile], how: str, given: Spacing | None = None
-) -> tuple[Spacing, np.ndarray]:
-    """The "mean" or "median" spacing, or the given one, and the sides [N, 3] of volumes brought to it."""
-    sides, spacings = grids(cases)
-    spacing = given or common(spacings, sides, how)
-    rows = zip(sides, spacings, strict=True)
-    return spacing, np.asarray([sides_at(side, own, spacing) for side, own in rows])
 
 
 def sides_at(sides: Iterable[int], own: Iterable[float], spacing: Iterable[float]) -> list[int]:

@@ -66,6 +66,8 @@ def read_table(path: Path) -> Grid:
     """
     notes: list[str] = []
     suffix = path.suffix.lower()
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: name the table itself.")
     if not path.is_file():
         raise UsageError(f"{path}: there is no such file; mend the path.")
     if suffix == ".parquet":

@@ -71,6 +71,7 @@ def test_a_crash_is_the_fault_of_its_case_alone(cases: Callable[..., Pixels], tm
     pixels = cases(300, row0="SIGSEGV", row1="broken", row70="SIGABRT", row71="SIGSEGV", row299="SIGKILL")
     made = decode.decode(pixels, STORED, in_file(tmp_path), lambda done, _: seen.append(done))
     assert [row for row, _ in made.faults] == [0, 1, 70, 71, 299]
+    assert [row for row, _ in made.transient] == [299]  # others end a process so, not a file
     told = dict(made.faults)
     assert told[1] == "case 1: broken"
     assert told[70].startswith("case 70: its decoder has crashed (SIGABRT)")

@@ -338,6 +338,33 @@ def test_folder_that_links_a_file_twice(config: Config, tmp_path: Path):
         sources.load(config(source="folder", path=str(tmp_path / "images"), subject=WAIVER), TASK)
 
 
+@pytest.mark.parametrize(
+    ("source", "fields"),
+    [
+        ("npz", {"include": ("*",)}),
+        ("npz", {"exclude": ("*_mask*",)}),
+        ("csv", {"include": ("a/*",), "exclude": ("b/*",)}),
+        ("csv", {"include": ("a/*",), "features": ("age",)}),  # exclude is of columns then, include of none
+    ],
+)
+def test_patterns_of_files_are_for_folders(source: str, fields: dict[str, Any], config: Config):
+    name = next(iter(fields))
+    with pytest.raises(UsageError, match=rf"config.data.{name} = .* does nothing here: .*Set it to \(\)"):
+        sources.load(config(source=source, path=__file__, subject=WAIVER, **fields), TASK)
+
+
+def test_patterns_that_leave_no_image_of_a_class_or_none_at_all(config: Config, tmp_path: Path):
+    for name in ("a/1.png", "b/2.png"):
+        (tmp_path / "d" / name).parent.mkdir(parents=True)
+        Image.fromarray(np.zeros((5, 6), np.uint8)).save(tmp_path / "d" / name)
+    data = {"source": "folder", "path": str(tmp_path / "d"), "subject": WAIVER}
+    for fields in ({"include": ("a/*",)}, {"exclude": ("b/*",)}):
+        with pytest.raises(UsageError, match="all 1 cases have the label 'a'"):
+            sources.load(config(**data, **fields), TASK)
+    with pytest.raises(UsageError, match=r"has no case \(left out 2 .* and config.data.exclude leave: 'a/1"):
+        sources.load(config(**data, include=("*",), exclude=("*.png",)), TASK)
+
+
 @pytest.mark.parametrize("source", ["npz", "csv", "folder"])
 def test_missing_path(source: str, config: Config, tmp_path: Path):
     with pytest.raises(UsageError, match=r"nowhere.*there is no such (file|folder); mend the path"):

@@ -46,8 +46,8 @@ def test_nifti_of_any_orientation_is_one_volume(order: tuple, turned: tuple, tmp
     np.testing.assert_array_equal(volume, LYING[..., None])
     assert volume.dtype == np.int16
     assert spacing == STEPS
-    sides, steps = volume_files.grids([volume_files.VolumeFile(tmp_path / "x.nii.gz")])
-    assert (sides.tolist(), steps.tolist()) == ([[2, 3, 4]], [list(STEPS)])
+    (grid,) = volume_files.grids([volume_files.VolumeFile(tmp_path / "x.nii.gz")])
+    assert (grid.sides, grid.spacing, grid.fault) == ((2, 3, 4), STEPS, "")
 
 
 @pytest.mark.parametrize("space", ["left-posterior-superior", "RAS"])
@@ -184,9 +184,42 @@ def test_series_that_share_a_folder_are_told_apart_by_their_column(tmp_path: Pat
     data = config(source="csv", path=str(tmp_path / "cases.csv"), volume="max", subject=WAIVER)
     cohort = sources.load(data, TASK)
     assert dense(cohort)[:, 0, 0, 0].tolist() == [4, 5]
+    names, again = sources.read_inputs([tmp_path / "cases.csv"], cohort.preparation)
+    assert names == ["scan 1.2.3", "scan 1.2.4"]
+    np.testing.assert_array_equal(again, dense(cohort))
     (tmp_path / "cases.csv").write_text(table.replace("series", "note"))
     with pytest.raises(UsageError, match="same file"):
         sources.load(data, TASK)
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ("scan,1.2.3\nscan,1.2.3", r"path 'scan' is the same file as 'scan' at cases\.csv line 2"),
+        ("scan,1.2.9", r"holds no series 1\.2\.9; it holds 1\.2\.3 .*; 1\.2\.4 "),
+        ("scan,", r"holds 2 series: .*name one by its Series Instance UID \(CSV: column 'series'\)"),
+        ("other,1.2.3", r"there is no file 'other'"),
+    ],
+)
+def test_a_series_to_predict_that_is_none_is_refused(rows: str, told: str, tmp_path: Path):
+    (tmp_path / "scan").mkdir()
+    for uid in ("1.2.3", "1.2.4"):
+        for number in range(2):
+            place = {"ImagePositionPatient": [0, 0, number], "SeriesInstanceUID": uid}
+            image(tmp_path / "scan" / f"{uid}.{number}.dcm", 1, **place)
+    (tmp_path / "cases.csv").write_text(f"path,series\n{rows}\n")
+    prepared = {"volume": "max", "height": 0, "width": 0, "channels": 0, "aspect": "stretch"}
+    with pytest.raises(UsageError, match=told):
+        sources.read_inputs([tmp_path / "cases.csv"], prepared)
+
+
+def test_a_column_series_beside_images_is_no_choice(table: Callable[..., Path]):
+    prepared = {"height": 0, "width": 0, "channels": 0, "aspect": "stretch"}
+    path = table("path,series\n0.png,a\n1.png,b\n")
+    assert sources.read_inputs([path], prepared)[0] == ["0.png", "1.png"]
+    table("path,series\n0.png,a\n0.png,b\n")
+    with pytest.raises(UsageError, match="'0.png' is the same file as '0.png'"):
+        sources.read_inputs([path], prepared)
 
 
 def test_what_is_no_volume_is_refused(tmp_path: Path, config: Config, table: Callable[..., Path]):

@@ -7,6 +7,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nachos_jax.core.errors import UsageError
@@ -142,3 +143,51 @@ def test_refusals(tmp_path: Path, words: tuple[str, ...], told: str, said):
     assert code == 2
     assert told in out
     assert not Path("intake").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ("--input=arrays.npz", "--labels=list.csv"),
+            "joined to folders of files alone, and not to arrays.npz",
+        ),
+        (
+            ("--input=list.csv", "--labels=more.csv"),
+            "list.csv is a table already; join the two, and name one",
+        ),
+        (
+            ("--input=numbers.csv", "--labels=list.csv"),
+            "joined to folders of files alone, and not to numbers.csv",
+        ),
+        (("--input=in", "--labels=nowhere.csv"), "nowhere.csv: there is no such file; mend the path"),
+        (("--input=in", "--labels=in"), "in is a folder: name the table itself"),
+        (("--input=in", "--labels=others.csv"), "no column names the files, by path, name, stem"),
+        (("--input=in", "--labels=arrays.npz"), "tables are read from CSV, TSV, XLSX and Parquet"),
+        (("--input=arrays.npz", "--pseudonyms=key"), "arrays.npz is read as it is, and holds its ids"),
+        (("--input=in", "--labels=list.csv", "--cases=lines"), "--cases=lines: must be slices or series"),
+        (("--input=in", "--include=*.png"), "include"),
+    ],
+)
+def test_flags_that_do_not_go_together(tmp_path: Path, words: tuple[str, ...], told: str, said):
+    rows = [[f"{i}.png", "ab"[i % 2], f"P{i}"] for i in range(8)]
+    for case in range(8):
+        picture(tmp_path / f"in/{case}.png", case)
+    for name, above in (("list", "in/"), ("more", "in/"), ("others", "in/x")):
+        table(tmp_path / f"{name}.csv", ["path", "label", "subject"], [[above + r[0], *r[1:]] for r in rows])
+    numbers = [[i, "ab"[i % 2], f"P{i}", i * 1.5, i**2 + 0.3] for i in range(8)]
+    table(tmp_path / "numbers.csv", ["case", "label", "subject", "f1", "f2"], numbers)
+    np.savez(tmp_path / "arrays.npz", images=np.zeros((8, 5, 5), np.uint8), labels=np.arange(8) % 2)
+    code, out = said("init", *words)
+    assert code == 2, out
+    assert told in out
+    assert not Path("intake").exists()
+
+
+def test_a_table_may_be_named_twice(tmp_path: Path, said):
+    for case in range(8):
+        picture(tmp_path / f"in/{case}.png", case)
+    rows = [[f"in/{i}.png", "ab"[i % 2], f"P{i}"] for i in range(8)]
+    table(tmp_path / "list.csv", ["path", "label", "subject"], rows)
+    assert said("init", "--input=list.csv", "--labels=list.csv")[0] == 0
+    assert len(cases(Path("intake"))) == 8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.intake.joining import ids_of, join
 from nachos_jax.intake.tables import Grid, read_table
 from nachos_jax.intake.words import role_by_name, tells_who
+from tests.intake.conftest import cases, picture
 
 CELL = st.text("abcäß0123456789 ._-", min_size=1, max_size=8).map(str.strip).filter(bool)
 
@@ -130,3 +132,35 @@ def test_what_does_not_match_is_listed_on_both_sides():
 def test_what_is_ambiguous_is_refused(paths: list[str], columns: dict[str, list[str]], told: str):
     with pytest.raises(UsageError, match=told):
         join(grid(**columns), ids_of(paths, {}))
+
+
+def test_a_parquet_table_is_read_like_others_where_pyarrow_is_installed(tmp_path: Path, said):
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow reads Parquet tables")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    for case in range(10):
+        picture(tmp_path / f"in/{case}.png", case)
+    cells = {
+        "path": [f"{case}.png" for case in range(10)],
+        "label": ["ab"[case % 2] for case in range(10)],
+        "subject": pyarrow.array(range(10), pyarrow.int16()),
+        "age": [None, *(40.5 + case for case in range(9))],
+    }
+    parquet.write_table(pyarrow.table(cells), tmp_path / "list.parquet")
+    code, out = said("init", "--input=in", "--labels=list.parquet")
+    assert code == 0, out
+    found = cases(Path("intake"))
+    assert [row["subject"] for row in found] == [str(case) for case in range(10)]
+    assert [row["label"] for row in found] == list("ababababab")
+    assert [row["age"] for row in found][:3] == ["", "40.5", "41.5"]
+
+
+def test_a_parquet_table_without_pyarrow_is_refused_with_the_cure(
+    tmp_path: Path, said, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    (tmp_path / "list.parquet").write_bytes(b"PAR1")
+    for words in (("--input=list.parquet",), ("--input=in", "--labels=list.parquet")):
+        picture(tmp_path / "in/0.png", 0)
+        code, out = said("init", *words)
+        assert code == 2
+        assert "`pip install pyarrow`, or save it as CSV" in out
