@@ -95,13 +95,13 @@ def tell(results: Sequence[dict[str, Any]], given: argparse.Namespace) -> None:
     columns = ("set", "recipe", "seeds", "AUC of the outer folds", "features minus this", "seconds a run")
     sizes = " and ".join(f"{size:,}" for size in sorted({one["cases"] for one in results}))
     notes = [
-        f"{sizes} cases of each set. Mean and SD over seeds of the mean over outer folds; differences on the "
+        "Mean and SD over seeds of the mean over outer folds; differences on the "
         "same outer folds, with the corrected t interval of 95 %. Seconds count compilation and, once, the "
         "features; several processes shared the machine."
     ]
     table = measure.Table(columns, tuple(lines))
     kept = [{key: part for key, part in one.items() if key != "machine"} for one in results]
-    names = ("features", "Features of EfficientNet-lite0 against pixels")
+    names = (f"features_{given.cases}", f"Features of EfficientNet-lite0 against pixels, {sizes} cases")
     jobs.store(given, names, table, {"sets": told, "notes": notes, "results": kept}, results)
 
 
