@@ -91,7 +91,7 @@ BACKBONE = Section(
         text(
             "weights",
             "",
-            "its file, .safetensors or .pth, never downloaded; alone, its features are what linear learns from",
+            "its file, .safetensors or .pth, never downloaded; alone, linear learns from its features",
             no_result=True,
         ),
         text("layer", "", 'whose output the features are; "" = the one before the classifier', before=""),
