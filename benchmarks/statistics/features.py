@@ -88,9 +88,8 @@ def tell(results: Sequence[dict[str, Any]], given: argparse.Namespace) -> None:
             continue
         against = compared(results, name, recipe) if recipe != FEATURES else None
         told.setdefault(name, {})[recipe] = {**own, "features_minus_this": against}
-        seconds = [one["seconds"] for one in results if (one["name"], one["recipe"]) == (name, recipe)]
         sd = "" if own["sd"] is None else f" ± {own['sd']:.3f}"
-        cells = (f"{own['mean']:.3f}{sd}", _difference(against), f"{np.median(seconds):.0f} s")
+        cells = (f"{own['mean']:.3f}{sd}", _difference(against), _seconds(results, name, recipe))
         lines.append((name, recipe, f"{len(own['by_seed'])}", *cells))
     columns = ("set", "recipe", "seeds", "AUC of the outer folds", "features minus this", "seconds a run")
     sizes = " and ".join(f"{size:,}" for size in sorted({one["cases"] for one in results}))
@@ -103,6 +102,13 @@ def tell(results: Sequence[dict[str, Any]], given: argparse.Namespace) -> None:
     kept = [{key: part for key, part in one.items() if key != "machine"} for one in results]
     names = (f"features_{given.cases}", f"Features of EfficientNet-lite0 against pixels, {sizes} cases")
     jobs.store(given, names, table, {"sets": told, "notes": notes, "results": kept}, results)
+
+
+def _seconds(results: Sequence[Mapping[str, Any]], name: str, recipe: str) -> str:
+    """Median of the runs of a set and recipe, where one kind of machine trained them."""
+    own = [one for one in results if (one["name"], one["recipe"]) == (name, recipe)]
+    alike = len({one["machine"]["devices"][0] for one in own}) == 1
+    return f"{np.median([one['seconds'] for one in own]):.0f} s" if alike else "-"
 
 
 def _difference(told: Mapping[str, Any] | None) -> str:
