@@ -27,6 +27,8 @@ ORDER = (
     "stream",
     "intervals",
     "policies",
+    "defaults",
+    "features",
     "audit",
     "rates",
 )

@@ -1,7 +1,7 @@
 """What to begin with: recipes of training compared on public sets and cohorts of several sizes.
 
     python -m benchmarks.statistics.defaults --data FOLDER --keep RESULTS [--weights FILE.pth]
-    python -m benchmarks.statistics.defaults --data FOLDER --keep RESULTS --merge
+    python -m benchmarks.statistics.defaults --keep RESULTS --merge
 
 Each result is a whole nested cross-validation of so many cases of a set, drawn by a seed: few trials, whose
 learning rate, momentum and weight decay (or C) are searched inside, tested once on the outer folds. All
@@ -182,28 +182,47 @@ COLUMNS = (
 )
 
 
-def tell(results: Sequence[Mapping[str, Any]], given: argparse.Namespace) -> None:
+def tell(results: Sequence[dict[str, Any]], given: argparse.Namespace) -> None:
     """Prints and stores a table of each cohort size, and one of all."""
     sizes = sorted({one["size"] for one in results})
-    for size in [*sizes, *([0] if len(sizes) > 1 else [])]:
-        own = [one for one in results if size in (0, one["size"])]
-        told = merged(own, given.against)
-        sets, seeds = sorted({one["name"] for one in own}), sorted({one["seed"] for one in own})
-        cohort = f"{size:,} cases" if size else f"{' and '.join(f'{one:,}' for one in sizes)} cases"
-        notes = [
-            f"Differences to {given.against!r}: mean over {len(sets)} sets ({', '.join(sets)}), {len(seeds)} "
-            "seeds each, with a 95 % interval whose unit is the set. Ranks are those of balanced accuracy on "
-            "the blocks that all recipes have.",
-            "Epochs: median of where search fits stopped; at the limit: share of them that met it. Seconds "
-            "count compilation, and several processes shared the machine.",
-        ]
-        jobs.store(
-            given,
-            f"defaults_{size or 'all'}",
-            f"Recipes of training on {cohort}",
-            measure.Table(COLUMNS, tuple(rows(own, told, given.against))),
-            {**told, "notes": notes, "results": own},
-        )
+    for size in sizes:
+        own = [one for one in results if one["size"] == size]
+        kept = [{key: part for key, part in one.items() if key != "machine"} for one in own]
+        names = (f"defaults_{size}", f"Recipes of training on {size:,} cases")
+        _store(own, given, names, {"results": kept})
+    if len(sizes) > 1:
+        several = " and ".join(f"{one:,}" for one in sizes)
+        _store(results, given, ("defaults_all", f"Recipes of training on {several} cases together"), {})
+
+
+def _store(
+    own: Sequence[dict[str, Any]], given: argparse.Namespace, names: tuple[str, str], more: dict[str, Any]
+) -> None:
+    told = merged(own, given.against)
+    sets, seeds = sorted({one["name"] for one in own}), sorted({one["seed"] for one in own})
+    notes = [
+        f"Differences to {given.against!r}: mean over {len(sets)} sets ({', '.join(sets)}) of seed "
+        f"{', '.join(map(str, seeds))}, with a 95 % interval whose unit is the set. Ranks are those of "
+        "balanced accuracy where all recipes were trained.",
+        "Epochs: median of where search fits stopped; at the limit: share of them that met it. Seconds count "
+        "compilation, and several processes shared the machine.",
+    ]
+    table = measure.Table(COLUMNS, tuple(rows(own, told, given.against)))
+    jobs.store(given, names, table, {**told, "notes": notes, **more}, own)
+
+
+def chosen(results: Sequence[dict[str, Any]], given: argparse.Namespace) -> list[dict[str, Any]]:
+    """The results of the sets, sizes, seeds and recipes that the flags name."""
+    recipes = jobs.names(given.recipes) or list(RECIPES)
+    sizes, seeds = (set(map(int, jobs.names(text))) for text in (given.sizes, given.seeds))
+    return [
+        one
+        for one in results
+        if one["recipe"] in recipes
+        and one["name"] in jobs.names(given.sets)
+        and one["size"] in sizes
+        and one["seed"] in seeds
+    ]
 
 
 def main() -> None:
@@ -216,12 +235,12 @@ def main() -> None:
     flags.add_argument("--recipes", default="", help="all by default; those of features need --weights")
     flags.add_argument("--seeds", default="0;1;2")
     flags.add_argument("--against", default=FIRST, help="recipe that differences are taken to")
-    given = flags.parse_args()
+    given = jobs.given_of(flags)
     with jobs.place(given.keep) as folder:
         if not given.merge:
             jobs.work(wanted(given), jobs.setting(given), folder, given.budget)
         if given.merge or not given.keep:
-            tell(jobs.results(folder), given)
+            tell(chosen(jobs.results(folder), given), given)
 
 
 if __name__ == "__main__":

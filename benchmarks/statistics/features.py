@@ -1,7 +1,7 @@
 """Features of a pretrained network against pixels: the same nested cross-validation of the same cases.
 
     python -m benchmarks.statistics.features --data FOLDER --weights FILE.pth --keep RESULTS
-    python -m benchmarks.statistics.features --data FOLDER --keep RESULTS --merge
+    python -m benchmarks.statistics.features --keep RESULTS --merge
 
 A linear model on cached features of EfficientNet-lite0, trained on ImageNet, beside the default network on
 pixels and a stronger recipe for pixels; each seed names folds and initial weights, and all meet the same. The
@@ -24,7 +24,7 @@ from benchmarks.statistics import jobs
 from benchmarks.statistics.recipes import Trained
 
 FEATURES = "features, linear"
-PIXELS = ("default", "cnn, all changes")
+PIXELS = ("default", "100 epochs")
 SETS = ("brain_tumor_mri4", "kermany_cxr_pneumonia")
 METRIC = "auc"
 
@@ -79,7 +79,7 @@ def spread(results: Sequence[Mapping[str, Any]], name: str, recipe: str) -> dict
     }
 
 
-def tell(results: Sequence[Mapping[str, Any]], given: argparse.Namespace) -> None:
+def tell(results: Sequence[dict[str, Any]], given: argparse.Namespace) -> None:
     """Prints and stores the table."""
     lines, told = [], {}
     for name, recipe in itertools.product(sorted({one["name"] for one in results}), (*PIXELS, FEATURES)):
@@ -88,24 +88,27 @@ def tell(results: Sequence[Mapping[str, Any]], given: argparse.Namespace) -> Non
             continue
         against = compared(results, name, recipe) if recipe != FEATURES else None
         told.setdefault(name, {})[recipe] = {**own, "features_minus_this": against}
-        seconds = [one["seconds"] for one in results if (one["name"], one["recipe"]) == (name, recipe)]
         sd = "" if own["sd"] is None else f" ± {own['sd']:.3f}"
-        cells = (f"{own['mean']:.3f}{sd}", _difference(against), f"{np.median(seconds):.0f} s")
+        cells = (f"{own['mean']:.3f}{sd}", _difference(against), _seconds(results, name, recipe))
         lines.append((name, recipe, f"{len(own['by_seed'])}", *cells))
     columns = ("set", "recipe", "seeds", "AUC of the outer folds", "features minus this", "seconds a run")
-    sizes, folds, trials = (sorted({one[key] for one in results}) for key in ("cases", "folds", "trials"))
+    sizes = " and ".join(f"{size:,}" for size in sorted({one["cases"] for one in results}))
     notes = [
-        f"{sizes} cases, {folds} outer folds, {trials} trials. Mean and SD over seeds of the mean over outer "
-        "folds; differences on the same outer folds, with the corrected t interval of 95 %. Seconds count "
-        "compilation and, once, the features; several processes shared the machine."
+        "Mean and SD over seeds of the mean over outer folds; differences on the "
+        "same outer folds, with the corrected t interval of 95 %. Seconds count compilation and, once, the "
+        "features; several processes shared the machine."
     ]
-    jobs.store(
-        given,
-        "features",
-        "Features of EfficientNet-lite0 against pixels",
-        measure.Table(columns, tuple(lines)),
-        {"sets": told, "notes": notes, "results": list(results)},
-    )
+    table = measure.Table(columns, tuple(lines))
+    kept = [{key: part for key, part in one.items() if key != "machine"} for one in results]
+    names = (f"features_{given.cases}", f"Features of EfficientNet-lite0 against pixels, {sizes} cases")
+    jobs.store(given, names, table, {"sets": told, "notes": notes, "results": kept}, results)
+
+
+def _seconds(results: Sequence[Mapping[str, Any]], name: str, recipe: str) -> str:
+    """Median of the runs of a set and recipe, where one kind of machine trained them."""
+    own = [one for one in results if (one["name"], one["recipe"]) == (name, recipe)]
+    alike = len({one["machine"]["devices"][0] for one in own}) == 1
+    return f"{np.median([one['seconds'] for one in own]):.0f} s" if alike else "-"
 
 
 def _difference(told: Mapping[str, Any] | None) -> str:
@@ -115,18 +118,24 @@ def _difference(told: Mapping[str, Any] | None) -> str:
     return f"{told['mean']:+.3f}{ends}"
 
 
+def _chosen(results: Sequence[dict[str, Any]], given: argparse.Namespace) -> list[dict[str, Any]]:
+    seeds, sets = set(map(int, jobs.names(given.seeds))), jobs.names(given.sets)
+    fitting = [one for one in results if one["size"] == given.cases and one["recipe"] in (FEATURES, *PIXELS)]
+    return [one for one in fitting if one["name"] in sets and one["seed"] in seeds]
+
+
 def main() -> None:
     """Trains, or tells what has been trained."""
     flags = jobs.parser(__doc__)
     flags.add_argument("--sets", default=";".join(SETS), help="parted by semicolons, like all lists")
     flags.add_argument("--cases", type=int, default=1000, help="of each set, at most")
     flags.add_argument("--seeds", default="0;1;2")
-    given = flags.parse_args()
+    given = jobs.given_of(flags)
     with jobs.place(given.keep) as folder:
         if not given.merge:
             jobs.work(wanted(given), jobs.setting(given), folder, given.budget)
         if given.merge or not given.keep:
-            tell(jobs.results(folder), given)
+            tell(_chosen(jobs.results(folder), given), given)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from benchmarks.statistics.recipes import Setting, Trained, measured
 def parser(text: str | None) -> argparse.ArgumentParser:
     """The flags that both scripts have."""
     flags = measure.parser(text)
-    flags.add_argument("--data", type=Path, required=True, help="folder of the sets, NAME.npz")
+    flags.add_argument("--data", type=Path, help="folder of the sets, NAME.npz; needed to train")
     flags.add_argument("--weights", type=Path, help="file of the backbone's weights, .pth or .safetensors")
     flags.add_argument(
         "--keep", default="", help="folder of the results; processes with the same one share work"
@@ -47,6 +47,16 @@ def parser(text: str | None) -> argparse.ArgumentParser:
 def names(text: str) -> list[str]:
     """A list of names or numbers; names of recipes may hold commas, so semicolons part them."""
     return [part.strip() for part in text.split(";") if part.strip()]
+
+
+def given_of(flags: argparse.ArgumentParser) -> argparse.Namespace:
+    """The flags of this command, which can train or only tells."""
+    given = flags.parse_args()
+    if not given.merge and given.data is None:
+        flags.error("--data: name the folder of the sets, or --merge what has been trained")
+    if given.merge and not given.keep:
+        flags.error("--merge: name the folder of the results with --keep")
+    return given
 
 
 def setting(given: argparse.Namespace) -> Setting:
@@ -100,22 +110,45 @@ def results(folder: Path) -> list[dict[str, Any]]:
 
 
 def store(
-    given: argparse.Namespace, name: str, title: str, table: measure.Table, value: dict[str, Any]
+    given: argparse.Namespace,
+    names: tuple[str, str],
+    table: measure.Table,
+    told: dict[str, Any],
+    trained: Sequence[dict[str, Any]],
 ) -> None:
-    """Stores what was found, as of the machine on which was trained.
+    """Stores what was found, as of the machine that trained it.
 
     Args:
         given: the flags.
-        name: of the file; what computed is added to it.
-        title: what was compared.
+        names: of the file, to which the kind of an accelerator is added; and what was compared.
         table: what people see.
-        value: everything found; its "results" are those of `results`.
+        told: everything found.
+        trained: what it was found from, of `results`.
     """
-    machine = value["results"][0]["machine"]
+    machines = {json.dumps(one["machine"]["devices"]): one["machine"] for one in trained}
+    machine = machines[json.dumps(trained[0]["machine"]["devices"])]
     kinds = {device.split()[0] for device in machine["devices"]} - {"cpu"}
-    told = [{key: part for key, part in one.items() if key != "machine"} for one in value["results"]]
-    value = {**value, "machine": machine, "results": told}
-    measure.store(given.out, "_".join([name, *sorted(kinds)]), title, table, value, timed=False)
+    notes = [*told.get("notes", ()), _design(trained)]
+    value = {**told, "notes": notes, "machine": machine}
+    measure.store(given.out, "_".join([names[0], *sorted(kinds)]), names[1], table, value, timed=False)
+
+
+def _design(trained: Sequence[dict[str, Any]]) -> str:
+    """What all runs have in common, in words, and who trained how many."""
+    folds, trials = ({one[key] for one in trained} for key in ("folds", "trials"))
+    where: dict[str, int] = {}
+    for one in trained:
+        kind = one["machine"]["devices"][0]
+        where[kind] = where.get(kind, 0) + 1
+    by = " and ".join(f"{count} runs on {kind}" for kind, count in sorted(where.items()))
+    return (
+        f"{_numbers(folds)} outer folds, {_numbers(trials)} random trials, all inner folds; batches hold at "
+        f"most what the smallest training set has; {by}."
+    )
+
+
+def _numbers(values: set[int]) -> str:
+    return " and ".join(map(str, sorted(values)))
 
 
 @contextlib.contextmanager

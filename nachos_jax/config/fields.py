@@ -84,8 +84,18 @@ BACKBONE = Section(
     "backbone",
     "A pretrained network: its frozen features, for linear or mlp; or, from a layer on, trained as tuned.",
     (
-        text("name", "", 'network of nachos_jax/models/zoo, like "efficientnet_lite0"; "" = none', before=""),
-        text("weights", "", "its file, .safetensors or .pth; never downloaded", no_result=True),
+        text(
+            "name",
+            "",
+            'network of nachos_jax/models/zoo, like "efficientnet_lite0"; "" = none, or as its file says',
+            before="",
+        ),
+        text(
+            "weights",
+            "",
+            "its file, .safetensors or .pth, never downloaded; alone, linear learns from its features",
+            no_result=True,
+        ),
         text("layer", "", 'whose output the features are; "" = the one before the classifier', before=""),
         text(
             "tune",

@@ -146,7 +146,7 @@ def test_a_cohort_from_python_is_embedded_once(place: Path):
     [
         (["--config.backbone.weights="], "has no weights: name their file"),
         (["--config.backbone.weights=x.pth"], "there is no such file. Weights are never downloaded"),
-        (["--config.backbone.name="], "does nothing without a backbone"),
+        (["--config.backbone.name="], "name the network in config.backbone.name, since the file is"),
         (["--config.data.source=vectors"], "which config.data.source = 'vectors' has no use for"),
         (["--config.model.architecture=cnn"], "is a vector of 8 features: set config.model.architecture"),
         (["--config.backbone.layer=top"], "must be one of map, pool"),

@@ -168,7 +168,7 @@ def test_a_plan_foretells_what_lanes_take(place: Path, capsys):
             ["--config.backbone.tune="],
             "'tuned' trains a pretrained network on: name it in",
         ),
-        (["--config.backbone.name="], "does nothing without a backbone"),
+        (["--config.backbone.name="], "name the network in config.backbone.name, since the file is"),
         (
             ["--config.data.source=vectors", "--config.data.cache="],
             "which config.data.source = 'vectors' has no use for",

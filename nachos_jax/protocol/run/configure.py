@@ -12,6 +12,7 @@ from nachos_jax.config.run_config import RunConfig
 from nachos_jax.configs import base
 from nachos_jax.core.errors import UsageError
 from nachos_jax.models import registry as models
+from nachos_jax.protocol.run import with_weights
 from nachos_jax.tasks import registry as tasks
 from nachos_jax.tasks.task import Task
 
@@ -41,8 +42,9 @@ def checked(config: Mapping | ConfigDict) -> RunConfig:
         UsageError: the config cannot be used.
     """
     values = config.to_dict() if isinstance(config, ConfigDict) else config
+    reference = base.get_config().to_dict()
     headlines = {name: tasks.of(name).headline for name in tasks.names()}
-    run = parsing.parse(values, base.get_config().to_dict(), base.table(), headlines)
+    run = parsing.parse(with_weights.settled(values, reference), reference, base.table(), headlines)
     # What is solved needs no second epoch.
     solved = models.solved(run.candidates("architecture"))
     return replace(run, limit=replace(run.limit, epochs=1, patience=1)) if solved else run

@@ -1,0 +1,72 @@
+"""Weights alone are enough: what stands for the fields that a config leaves as they are beside them.
+
+`config.backbone.weights` names a file. The network is the one that the file is named after; a linear model
+learns from its features, and its C is searched in place of what only training in steps has, unless the config
+says anything else of the network or of these spaces. The run's records hold the fields as they are here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import Any
+
+from nachos_jax.config.field import flat, nested
+from nachos_jax.core import space
+from nachos_jax.core.errors import UsageError
+
+HEAD = "linear"
+STRENGTHS = space.log(1e-4, 1e2)
+"""Of the head: where its C is searched."""
+PORTED = "tf_"
+"""Begins names of networks that take the weights of another one, and other images."""
+
+
+def settled(config: Mapping, reference: Mapping) -> dict[str, Any]:
+    """A config with what its weights stand for; as it is where it names none, or trains them on.
+
+    Args:
+        config: the user's, nested mappings, not checked yet.
+        reference: the default config.
+
+    Raises:
+        UsageError: no network is named, and the name of the file tells none.
+    """
+    values, default = flat(config), flat(reference)
+    weights = values.get("backbone.weights")
+    if not weights or not isinstance(weights, str):
+        return dict(config)
+    if values.get("backbone.name") == "":
+        values["backbone.name"] = _named(weights)
+    searched = [key for key in default if key.startswith("search.space.") and default[key]]
+    strength = f"search.space.{HEAD}.c"
+    of_head = ("backbone.tune", "model.architecture", "search.space.architecture", strength, *searched)
+    if all(values.get(key) == default[key] for key in of_head):
+        values |= {"model.architecture": HEAD, **dict.fromkeys(searched, ""), strength: STRENGTHS}
+    return nested(values)
+
+
+def _named(weights: str) -> str:
+    """The network that a file is named after: the longest name in it."""
+    from nachos_jax.models.zoo import registry  # late: it brings JAX
+
+    names = registry.names()
+    found = sorted(_within(PurePath(weights).stem, names), key=len)
+    told = f"config.backbone.weights = {weights!r}"
+    if not found:
+        raise UsageError(
+            f"{told}: name the network in config.backbone.name, since the file is named after none of "
+            f"{', '.join(names)}."
+        )
+    if PORTED + found[-1] in names:
+        raise UsageError(
+            f"{told}: the weights could be those of {found[-1]} or {PORTED}{found[-1]}, which take other "
+            "images: name the network in config.backbone.name."
+        )
+    return found[-1]
+
+
+def _within(stem: str, names: Sequence[str]) -> list[str]:
+    text = re.sub(r"\W", "_", stem.lower())
+    return [name for name in names if re.search(rf"(?<![^\W_]){name}(?![^\W_])", text)]

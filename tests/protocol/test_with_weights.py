@@ -1,0 +1,102 @@
+"""Weights alone: the network by the name of its file, a linear head, its strength searched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import nachos_jax
+from nachos_jax.configs import base
+from nachos_jax.core.errors import UsageError
+from nachos_jax.models.zoo import registry
+from nachos_jax.protocol.run import with_weights
+from nachos_jax.protocol.run.configure import checked
+
+
+def config(**changes: Any) -> Any:
+    values = nachos_jax.default_config()
+    values.data.path = "images.npz"
+    values.update_from_flattened_dict({key.replace("__", "."): value for key, value in changes.items()})
+    return values
+
+
+def searched(run: Any) -> dict[str, str]:
+    return {key: text for key, text in run.raw["search"]["space"].items() if isinstance(text, str) and text}
+
+
+def test_weights_alone_give_a_linear_model_on_features_whose_strength_is_searched() -> None:
+    run = checked(config(backbone__weights="somewhere/resnet50-0676ba61.pth"))
+    assert (run.backbone.name, run.defaults["architecture"]) == ("resnet50", "linear")
+    assert [(one.name, one.low, one.high) for one in run.search.space] == [("linear.c", 1e-4, 1e2)]
+    assert searched(run) == {}
+    assert run.raw["search"]["space"]["linear"]["c"] == "log(0.0001, 100.0)"
+    assert run.raw["backbone"]["name"] == "resnet50", "a run resumes by what stands in its records"
+    assert checked(run.raw).raw == run.raw
+
+
+def test_without_weights_nothing_changes() -> None:
+    values, default = config().to_dict(), base.get_config().to_dict()
+    assert with_weights.settled(values, default) == values
+    assert checked(values).defaults["architecture"] == "cnn"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"model__architecture": "mlp"},
+        {"search__space__learning_rate": "log(0.01, 0.1)"},
+        {"search__space__architecture": 'choice("mlp", "linear")'},
+        {"search__space__momentum": ""},
+        {"search__space__linear__c": "log(0.1, 1.0)"},
+    ],
+)
+def test_what_a_config_says_of_the_head_stays(said: dict[str, Any]) -> None:
+    values = config(backbone__name="resnet18", backbone__weights="mine.pth", **said).to_dict()
+    found = with_weights.settled(values, base.get_config().to_dict())
+    assert found["model"] == values["model"]
+    assert found["search"]["space"] == values["search"]["space"]
+
+
+def test_layers_that_are_trained_on_keep_their_network() -> None:
+    values = config(backbone__weights="resnet18.pth", backbone__tune="layer4").to_dict()
+    found = with_weights.settled(values, base.get_config().to_dict())
+    assert (found["backbone"]["name"], found["model"]["architecture"]) == ("resnet18", "cnn")
+
+
+@pytest.mark.parametrize(
+    ("file", "network"),
+    [
+        ("tf_efficientnet_lite0-0aa007d2.pth", "tf_efficientnet_lite0"),
+        ("Densenet121.safetensors", "densenet121"),
+        ("vit_small_patch14_dinov2.lvd142m.safetensors", "vit_small_patch14_dinov2"),
+        ("efficientnet_b1_rwightman-bac287d4.pth", "efficientnet_b1"),
+        ("our-resnet101.bin", "resnet101"),
+    ],
+)
+def test_a_file_is_named_after_its_network(file: str, network: str) -> None:
+    assert checked(config(backbone__weights=file)).backbone.name == network
+
+
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [
+        ("model.safetensors", "the file is named after none of convnext_tiny"),
+        ("resnet18_large/weights.pth", "the file is named after none of"),
+        ("xresnet500.pth", "the file is named after none of"),
+        ("efficientnet-lite0-57934424.pth", "efficientnet_lite0 or tf_efficientnet_lite0, which take other"),
+    ],
+)
+def test_a_file_that_does_not_tell_its_network_is_refused(file: str, told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        checked(config(backbone__weights=file))
+
+
+def test_every_network_is_told_by_a_file_of_its_name_or_asked_for() -> None:
+    names = registry.names()
+    for name in names:
+        if with_weights.PORTED + name in names:
+            with pytest.raises(UsageError, match=rf"could be those of {name} or tf_{name}"):
+                checked(config(backbone__weights=f"{name}.pth"))
+        else:
+            assert checked(config(backbone__weights=f"{name}.pth")).backbone.name == name
