@@ -4,8 +4,8 @@
 
 `make soak` runs it, every night and before a release. tests/soak launches real processes that are killed,
 stopped and cut off; benchmarks/soak/soak.py kills at random moments; then all other tests run once with the
-compiler as users have it. benchmarks/results/soak_last.json, or the name given, tells date, commit, results, and
-what a test says that it did. Ends with exit code 1 when anything failed.
+compiler as users have it. benchmarks/results/soak_last.json, or the name given, tells date, commit, results,
+and what a test says that it did. Ends with exit code 1 when anything failed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ def matrix(folder: Path, words: str) -> list[tuple[str, str, float]]:
         RuntimeError: they were not run.
     """
     told = folder / "matrix.xml"
-    command = [sys.executable, "-m", "pytest", "-q", "tests/soak", f"--junitxml={told}"]
+    how = ("-o", "junit_family=xunit1", f"--junitxml={told}")  # the newer family drops what tests record
+    command = [sys.executable, "-m", "pytest", "-q", "tests/soak", *how]
     code = subprocess.run([*command, *(["-k", words] if words else [])], cwd=ROOT, check=False).returncode
     if code not in (0, 1):
         raise RuntimeError(f"pytest ended with exit code {code}")

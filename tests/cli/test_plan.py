@@ -77,8 +77,8 @@ def test_a_plan_tells_the_rounds_of_proposals_and_what_they_wait_for(untouched: 
         "and sees their scores (config.search.lag = 0)"
     )
     assert rounds(*ax, "--config.search.proposals=0", "--config.search.lag=1") == (
-        "5, then 7 of 1 (config.search.proposals = 0, an eighth of what follows the first round, on any number of "
-        "lanes); a round does not wait for the one before it, and sees no score of what it did not wait for "
+        "5, then 7 of 1 (config.search.proposals = 0, an eighth of what follows the first round, on any number "
+        "of lanes); a round does not wait for the one before it, and sees no score of what it did not wait for "
         "(config.search.lag = 1)"
     )
     assert "does not wait for the 3 before it" in rounds(*ax, "--config.search.lag=3")

@@ -15,8 +15,8 @@ from typing import Any
 from nachos_jax.protocol.plan.pool_model import Job, Lanes, ModelPool, Name
 
 Chain = Sequence[Sequence[Name]]
-"""Stages of fits. One is submitted when all fits of those before have ended, but for a lag of so many stages; the
-last one, which follows a search, waits for all."""
+"""Stages of fits. One is submitted when all fits of those before have ended, but for a lag of so many stages;
+the last one, which follows a search, waits for all."""
 
 
 @dataclass(frozen=True)
