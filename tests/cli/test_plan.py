@@ -72,14 +72,14 @@ def test_a_plan_tells_the_rounds_of_proposals_and_what_they_wait_for(untouched: 
         return told.removeprefix("rounds of trials: ")
 
     ax = ("--config.search.searcher=ax", "--config.search.initial=5")
+    waiting = "a round waits until all before it are decided, and sees their scores (config.search.lag = 0)"
     assert rounds(*ax, "--config.search.proposals=3") == (
-        "5, then 2 of 3, then 1 (config.search.proposals = 3); a round waits until all before it are decided, "
-        "and sees their scores (config.search.lag = 0)"
+        f"5, then 2 of 3, then 1 (config.search.proposals = 3); {waiting}"
     )
+    an_eighth = "an eighth of what follows the first round, on any number of lanes"
     assert rounds(*ax, "--config.search.proposals=0", "--config.search.lag=1") == (
-        "5, then 7 of 1 (config.search.proposals = 0, an eighth of what follows the first round, on any number "
-        "of lanes); a round does not wait for the one before it, and sees no score of what it did not wait for "
-        "(config.search.lag = 1)"
+        f"5, then 7 of 1 (config.search.proposals = 0, {an_eighth}); a round does not wait for the one "
+        "before it, and sees no score of what it did not wait for (config.search.lag = 1)"
     )
     assert "does not wait for the 3 before it" in rounds(*ax, "--config.search.lag=3")
     assert rounds("--config.search.searcher=sobol", "--config.search.lag=1") == (
