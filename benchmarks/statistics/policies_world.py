@@ -62,9 +62,9 @@ KINDS = {
     "small folds": replace(PLAIN, cases=30),
     "small folds, told": replace(PLAIN, cases=30, told=True),
     "large folds": replace(PLAIN, cases=2000, cross=0.005),
-    "late starters, three folds": replace(PLAIN, late=0.7, slow=0.9, folds=3),
-    "staircases": replace(PLAIN, late=0.7, stairs=0.4, slow=0.9),
-    "staircases, three folds": replace(PLAIN, late=0.7, stairs=0.4, slow=0.9, folds=3),
+    "late starters, three folds": replace(PLAIN, late=0.5, slow=0.9, folds=3),
+    "staircases": replace(PLAIN, late=0.5, stairs=0.4, slow=0.9),
+    "staircases, three folds": replace(PLAIN, late=0.5, stairs=0.4, slow=0.9, folds=3),
 }
 
 
