@@ -1,11 +1,11 @@
 """The soak as a whole: the launch matrix, random kills, all tests; what ran and how it ended is kept.
 
-    python -m benchmarks.soak.soak_last [--kills 60] [--tests WORDS] [--no-suite]
+    python -m benchmarks.soak.soak_last [--kills 60] [--tests WORDS] [--no-suite] [--name soak_last]
 
 `make soak` runs it, every night and before a release. tests/soak launches real processes that are killed,
 stopped and cut off; benchmarks/soak/soak.py kills at random moments; then all other tests run once with the
-compiler as users have it. benchmarks/results/soak_last.json names date, commit and results. Ends with exit
-code 1 when anything failed.
+compiler as users have it. benchmarks/results/soak_last.json, or the name given, tells date, commit, results,
+and what a test says that it did. Ends with exit code 1 when anything failed.
 """
 
 from __future__ import annotations
@@ -37,12 +37,19 @@ def matrix(folder: Path, words: str) -> list[tuple[str, str, float]]:
         RuntimeError: they were not run.
     """
     told = folder / "matrix.xml"
-    command = [sys.executable, "-m", "pytest", "-q", "tests/soak", f"--junitxml={told}"]
+    how = ("-o", "junit_family=xunit1", f"--junitxml={told}")  # the newer family drops what tests record
+    command = [sys.executable, "-m", "pytest", "-q", "tests/soak", *how]
     code = subprocess.run([*command, *(["-k", words] if words else [])], cwd=ROOT, check=False).returncode
     if code not in (0, 1):
         raise RuntimeError(f"pytest ended with exit code {code}")
     cases = ElementTree.parse(told).iter("testcase")
-    return [(case.get("name", ""), _outcome(case), float(case.get("time", 0))) for case in cases]
+    return [(_named(case), _outcome(case), float(case.get("time", 0))) for case in cases]
+
+
+def _named(case: ElementTree.Element) -> str:
+    """The test, and what it recorded of itself."""
+    did = [each.get("value", "") for each in case.iter("property") if each.get("name") == "did"]
+    return ": ".join([case.get("name", ""), *did])
 
 
 def _outcome(case: ElementTree.Element) -> str:
@@ -88,6 +95,7 @@ def main() -> None:
     flags.add_argument("--seed", type=int, default=0, help="of these moments")
     flags.add_argument("--tests", default="", help="only the tests of the matrix that these words select")
     flags.add_argument("--no-suite", action="store_true", help="leave the other tests out")
+    flags.add_argument("--name", default="soak_last", help="of the JSON result")
     given = flags.parse_args()
     at, began = commit(), time.monotonic()
     with tempfile.TemporaryDirectory(prefix="soak-") as name:
@@ -96,7 +104,8 @@ def main() -> None:
         done += [] if given.no_suite else [suite()]
     failed = sum(result == "failed" for _, result, _ in done)
     rows = tuple((what.replace("_", " "), result, f"{seconds:.0f} s") for what, result, seconds in done)
-    title = f"The last soak: commit {at}, {failed} of {len(done)} parts failed"
+    parts = f"tests named {given.tests!r}" if given.tests else "the last soak"
+    title = f"Soak, {parts}: commit {at}, {failed} of {len(done)} parts failed"
     value = {
         "commit": at,
         "parts": [{"what": what, "result": result, "seconds": seconds} for what, result, seconds in done],
@@ -104,7 +113,7 @@ def main() -> None:
         "seconds": time.monotonic() - began,
     }
     measure.store(
-        given.out, "soak_last", title, measure.Table(("part", "result", "wall"), rows), value, timed=False
+        given.out, given.name, title, measure.Table(("part", "result", "wall"), rows), value, timed=False
     )
     sys.exit(bool(failed))
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nachos_jax.core.curves import stop
 from nachos_jax.core.types import EpochLimit
 from nachos_jax.protocol.design.selection import score_trial, select
+from nachos_jax.protocol.replay.parts import cut
 from nachos_jax.records.schema import Curve
 from nachos_jax.search.policies.play import Play
 from nachos_jax.search.policies.policy import Known, Noise, Policy, unknown
@@ -74,7 +74,7 @@ def replay(recorded: Recorded, policy: Policy, rounds: int | None = None) -> Out
         elif play.through == play.cohorts:
             play.enter(waiting[play.through])
         for asked in play.wanted():
-            curve = answer(recorded.curves[asked.trial, asked.fold], asked.limit)
+            curve = cut(recorded.curves[asked.trial, asked.fold], asked.limit)
             fit = asked.trial, asked.fold
             epochs[fit] = max(epochs.get(fit, 0), len(curve.loss))
             play.known.tell(asked, curve)
@@ -89,15 +89,6 @@ def cohorts(policy: Policy, trials: int, rounds: int | None) -> list[list[int]]:
     sizes = policy.sizes([min(size, trials - begin) for begin in range(0, trials, size)])
     ends = np.cumsum(sizes)
     return [list(range(end - size, end)) for end, size in zip(ends, sizes, strict=True)]
-
-
-def answer(curve: Curve, limit: EpochLimit) -> Curve:
-    """A recorded curve as a fit with a nearer limit would have written it."""
-    last = stop(curve.loss, limit) if limit.patience else limit.epochs
-    last = last or len(curve.loss)
-    if last >= len(curve.loss):
-        return curve
-    return Curve(curve.loss[:last], curve.score[:last], "patience" if limit.patience else "limit")
 
 
 def choose(known: Known) -> int | None:

@@ -27,10 +27,12 @@ class Kind:
         noise: of the score from epoch to epoch.
         speed: epochs in which a middling trial learns about two thirds of what it will.
         late: epochs, as a share of the patience, in which the latest starter learns nothing.
+        stairs: share of what is learned that comes only after a second wait, as long as the first one may be.
         slow: how much better trials learn more slowly or start later: 0 not at all, 1 strictly.
         diverging: share of trials that meet NaN somewhere.
         cases: of a validation fold; None for so many that the score is smooth.
         told: whether the noise from cases is known to the policy.
+        folds: inner folds; None for 2 to 9.
     """
 
     spread: float = 0.03
@@ -39,10 +41,12 @@ class Kind:
     noise: float = 0.004
     speed: float = 4.0
     late: float = 0.0
+    stairs: float = 0.0
     slow: float = 0.0
     diverging: float = 0.0
     cases: int | None = None
     told: bool = False
+    folds: int | None = None
 
 
 PLAIN = Kind()
@@ -58,12 +62,16 @@ KINDS = {
     "small folds": replace(PLAIN, cases=30),
     "small folds, told": replace(PLAIN, cases=30, told=True),
     "large folds": replace(PLAIN, cases=2000, cross=0.005),
+    "late starters, three folds": replace(PLAIN, late=0.5, slow=0.9, folds=3),
+    "staircases": replace(PLAIN, late=0.5, stairs=0.4, slow=0.9),
+    "staircases, three folds": replace(PLAIN, late=0.5, stairs=0.4, slow=0.9, folds=3),
 }
 
 
 def study(kind: Kind, rng: np.random.Generator) -> Recorded:
     """One study: 2 to 64 trials, 2 to 9 inner folds, a patience of 5 to 20, a metric of any unit."""
     trials, folds = int(np.round(2 ** rng.uniform(1, 6))), int(rng.integers(2, 10))
+    folds = kind.folds or folds
     limit = EpochLimit(int(rng.choice([50, 100])), int(rng.choice([5, 10, 15, 20])))
     losses, scores, error = _draw(kind, (trials, folds), limit, rng)
     unit, zero = float(10 ** rng.uniform(-2, 2)), float(rng.normal())
@@ -91,8 +99,11 @@ def _draw(
     rank = delay.argsort().argsort() / max(trials - 1, 1)
     onset = kind.late * (limit.patience or 0) * rank[:, None] * np.exp(0.2 * rng.normal(size=shape))
 
-    age = np.maximum(np.arange(limit.epochs) - onset[..., None], 0) / speed[..., None]
-    learned, overfit = 1 - np.exp(-age), np.maximum(age - 3, 0)
+    at = np.arange(limit.epochs) - onset[..., None] * (kind.stairs == 0)
+    age = np.maximum(at, 0) / speed[..., None]
+    second = np.maximum(at - onset[..., None] - 3 * speed[..., None], 0) / speed[..., None]
+    learned = 1 - (1 - kind.stairs) * np.exp(-age) - kind.stairs * np.exp(-second)
+    overfit = np.maximum((second if kind.stairs else age) - 3, 0)
     scores = CHANCE + (final - CHANCE)[..., None] * learned - 0.002 * overfit
     losses = 0.7 - (final - CHANCE)[..., None] * learned + 0.01 * overfit
     scores = np.clip(scores + kind.noise * rng.normal(size=scores.shape), 0, 1)

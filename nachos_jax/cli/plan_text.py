@@ -109,7 +109,7 @@ def _fits(plan: Plan) -> list[str]:
     told = f"{count(counts.trials, 'trial')} a study by {searcher}"
     if counts.trials < plan.run.search.trials:
         told += f" (the space holds no more; {plan.run.search.trials} were asked for)"
-    return [f"{told}: {_words(plan).meeting(plan)}", *table(rows)]
+    return [f"{told}: {_words(plan).meeting(plan)}", plan_words.rounds(plan), *table(rows)]
 
 
 def _buckets(plan: Plan) -> list[str]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+from nachos_jax.protocol.plan import fits
 from nachos_jax.protocol.plan.plan import Plan
+from nachos_jax.search import registry as searchers
 
 PLAYED = {
     "race": (0.32, 0.37),
@@ -113,6 +116,26 @@ class _Flat(PlanWords):
 
 WORDS: dict[str, PlanWords] = {"nested": _Nested(), "flat": _Flat()}
 """By the names in config.protocol."""
+
+
+def rounds(plan: Plan) -> str:
+    """In which rounds a study asks for its trials, and what they wait for."""
+    search, trials = plan.run.search, plan.counts.trials
+    sizes = [len(numbers) for numbers in fits.rounds(search, trials)]
+    told = ", then ".join(
+        f"{len(same)} of {size}" if len(same := [*equal]) > 1 else f"{size}"
+        for size, equal in itertools.groupby(sizes)
+    )
+    if not searchers.looks_at_scores(search.searcher):
+        return f"rounds of trials: {told}; {search.searcher} looks at no scores, so none waits for another"
+    size = f"config.search.proposals = {search.proposals}"
+    size += "" if search.proposals else ", an eighth of what follows the first round, on any number of lanes"
+    if not search.lag:
+        waits = "a round waits until all before it are decided, and sees their scores"
+    else:
+        before = f"the {search.lag} before it" if search.lag > 1 else "the one before it"
+        waits = f"a round does not wait for {before}, and sees no score of what it did not wait for"
+    return f"rounds of trials: {told} ({size}); {waits} (config.search.lag = {search.lag})"
 
 
 def count(number: int, noun: str) -> str:

@@ -163,7 +163,7 @@ SEARCH = Section(
             0,
             10_000,
             "ax, bohb: trials proposed at a time, a round, once it looks at data; 0 = an eighth of those "
-            "after the initial ones",
+            "after the initial ones, whatever the number of lanes, on which no proposal may depend",
         ),
         whole(
             "lag",

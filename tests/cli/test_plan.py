@@ -64,6 +64,39 @@ def test_a_plan_without_a_run(untouched: Path, light: None):
     assert full == [line for line in lines if not line.startswith("policy race")]
 
 
+def test_a_plan_tells_the_rounds_of_proposals_and_what_they_wait_for(untouched: Path, light: None):
+    def rounds(*words: str) -> str:
+        (told,) = [
+            line for line in planned("--config.search.trials=12", *words) if "rounds of trials" in line
+        ]
+        return told.removeprefix("rounds of trials: ")
+
+    ax = ("--config.search.searcher=ax", "--config.search.initial=5")
+    waiting = "a round waits until all before it are decided, and sees their scores (config.search.lag = 0)"
+    assert rounds(*ax, "--config.search.proposals=3") == (
+        f"5, then 2 of 3, then 1 (config.search.proposals = 3); {waiting}"
+    )
+    an_eighth = "an eighth of what follows the first round, on any number of lanes"
+    assert rounds(*ax, "--config.search.proposals=0", "--config.search.lag=1") == (
+        f"5, then 7 of 1 (config.search.proposals = 0, {an_eighth}); a round does not wait for the one "
+        "before it, and sees no score of what it did not wait for (config.search.lag = 1)"
+    )
+    assert "does not wait for the 3 before it" in rounds(*ax, "--config.search.lag=3")
+    assert rounds("--config.search.searcher=sobol", "--config.search.lag=1") == (
+        "12; sobol looks at no scores, so none waits for another"
+    )
+
+
+def test_a_lag_shortens_what_waits(untouched: Path, light: None):
+    def epochs(lag: int) -> int:
+        words = ("searcher=ax", "initial=5", "proposals=1", "trials=12", f"lag={lag}")
+        flags = [f"--config.search.{word}" for word in words]
+        (row,) = [line for line in planned(*flags, "--devices=32") if line.startswith("evaluate 32 ")]
+        return int(row.split()[3].replace(",", ""))
+
+    assert epochs(0) > epochs(1) >= epochs(3)
+
+
 def test_a_plan_of_the_flat_protocol(untouched: Path, light: None):
     lines = planned("--config.protocol=flat", "--config.training.early_stopping=false")
     assert "90 cases, 2 classes, 8 x 8 x 1 pixels as uint8; 3 folds, flat" in lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import jax
 import pytest
 
 from nachos_jax.config.run_config import RunConfig
@@ -69,6 +70,20 @@ def test_a_run_that_is_stopped_again_and_again_ends_with_the_same_bytes(policy, 
     assert interrupted(run, tmp_path / "stopped", monkeypatch, every=5) >= 3
     assert records(tmp_path / "stopped") == records(tmp_path / "calm")
     assert not (tmp_path / "stopped/checkpoints").exists()
+
+
+def test_a_race_on_eight_devices_is_that_on_one(tmp_path, monkeypatch):
+    """Lanes differ in number and in what they hold beside a fit; trials, fits, choices and bytes do not."""
+    run, devices, told = configured("race"), jax.local_devices(), {}
+    for number in (8, 1):
+        monkeypatch.setattr(jax, "local_devices", lambda number=number: devices[:number])
+        workdir = tmp_path / f"{number}"
+        evaluate(run, str(workdir), None, tiny.cohort(), quiet=True)
+        (session,) = RunDirectory(workdir).sessions()
+        assert len(session["devices"]) == number
+        told[number] = records(workdir)
+    assert len(told[1]) > 50
+    assert told[8] == told[1]
 
 
 @pytest.mark.parametrize("policy", SHORT)

@@ -8,12 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nachos_jax.cli.main import main
 from nachos_jax.core.errors import UsageError
+from nachos_jax.core.types import EpochLimit, Fit
+from nachos_jax.engine import watch
 from nachos_jax.protocol.evaluate import evaluate
 from nachos_jax.protocol.replay import recorded
+from nachos_jax.protocol.replay.parts import cut
 from nachos_jax.protocol.replay.replay import replay
+from nachos_jax.records.schema import Curve
 from tests import tiny
 
 
@@ -55,6 +61,28 @@ def test_without_a_policy_every_recorded_epoch_is_trained_and_the_best_trial_cho
     for t in range(4):
         want = np.nanmean(np.where(np.eye(4, dtype=bool)[t], np.nan, scores[:, t]), -1)
         assert [s.score for s in _scores(found, t)] == pytest.approx(want)
+
+
+@given(
+    loss=st.lists(st.sampled_from([0.1, 0.2, 0.3, 0.4, math.nan]), min_size=1, max_size=12),
+    limit=st.builds(EpochLimit, st.integers(1, 12), st.integers(1, 5), st.sampled_from([0.0, 0.1])),
+)
+def test_a_curve_is_cut_where_the_engine_would_have_ended_it(loss, limit):
+    def watched(limit: EpochLimit) -> Curve:
+        progress = watch.begin(Fit({}, (0,), 0, limit, ""))
+        for epoch, value in enumerate(loss):
+            if not progress.ended:
+                progress = watch.after_epoch(progress, 0.0, {0: (value, float(epoch))})
+        return progress.watchers[0]
+
+    whole, found = watched(EpochLimit(12, 12)), watched(limit)
+    assert cut(whole, limit) == (found if len(found.loss) < len(whole.loss) else whole)
+
+
+def test_without_a_patience_a_curve_is_cut_at_its_last_epoch():
+    whole = Curve((0.3, 0.4, 0.5), (0.1, 0.2, 0.3), "limit")
+    assert cut(whole, EpochLimit(2)) == Curve((0.3, 0.4), (0.1, 0.2), "limit")
+    assert cut(whole, EpochLimit(3)) == whole
 
 
 def _scores(found: recorded.Recorded, outer: int):

@@ -16,8 +16,8 @@ from tests import tiny
 class SlowLanes:
     """The same rules, epoch after epoch, with nothing clever: for chains that share no fit."""
 
-    def __init__(self, jobs, chains, lanes: Lanes):
-        self.jobs, self.lanes = jobs, lanes
+    def __init__(self, jobs, chains, lanes: Lanes, lag: int = 0):
+        self.jobs, self.lanes, self.lag = jobs, lanes, lag
         self.left = [[list(stage) for stage in chain] for chain in chains]
         self.asked, self.ended = set(), set()
         self.queues, self.places = {}, {}
@@ -31,7 +31,8 @@ class SlowLanes:
         for chain in self.left:
             while chain and all(name in self.ended for name in chain[0]):
                 chain.pop(0)
-            for name in chain[0] if chain else []:
+            ahead = chain[: 1 + self.lag] if len(chain) == 1 else chain[:-1][: 1 + self.lag]
+            for name in itertools.chain(*ahead):
                 if name not in self.asked:
                     self.asked.add(name)
                     free = [[None] * self.lanes.lanes for _ in range(self.lanes.devices)]
@@ -105,13 +106,13 @@ def test_a_leap_is_as_many_single_steps_of_which_the_last_alone_may_end_fits(job
         assert (ended, leaping.time, left) == (found, stepping.time, stepping.busy + stepping.waiting)
 
 
-@given(JOBS, LANES, st.data())
-def test_one_study_with_rounds_takes_what_a_plain_loop_takes(jobs, lanes, data):
+@given(JOBS, LANES, st.integers(0, 3), st.data())
+def test_one_study_with_rounds_takes_what_a_plain_loop_takes(jobs, lanes, lag, data):
     named = dict(enumerate(jobs))
     cuts = sorted(data.draw(st.sets(st.integers(0, len(jobs)), max_size=3)))
     chain = [list(named)[a:b] for a, b in itertools.pairwise([0, *cuts, len(jobs)])]
-    schedule = simulate(named, [chain], lanes)
-    slow = SlowLanes(named, [chain], lanes)
+    schedule = simulate(named, [chain], lanes, lag)
+    slow = SlowLanes(named, [chain], lanes, lag)
     assert (schedule.time, schedule.lane_epochs) == (slow.time, slow.steps * lanes.total)
 
 
@@ -178,6 +179,18 @@ def test_schedules_by_hand():
     assert simulate(jobs, chains, Lanes(1, 2, 2)).time == 16
     assert simulate(jobs, chains, Lanes(1, 2, 2)).occupancy == 12 / 16
     assert longest_chain(jobs, chains) == 7
+
+
+def test_with_a_lag_rounds_overlap_but_what_follows_the_search_waits():
+    jobs = {name: Job(epochs) for name, epochs in {"a": 4, "b": 1, "c": 3, "d": 2, "end": 1}.items()}
+    chains = [[["a", "b"], ["c"], ["d"], ["end"]]]
+    # Two lanes without a lag: a 0-4, b 0-1, c 4-7, d 7-9, end 9-10.
+    assert simulate(jobs, chains, Lanes(2, 1)).time == longest_chain(jobs, chains) == 10
+    # With one: c 1-4 beside a; d waits for a and b alone, 4-6; end waits for all, 6-7.
+    assert simulate(jobs, chains, Lanes(2, 1), lag=1).time == 7
+    assert longest_chain(jobs, chains, lag=1) == 7
+    # With two, and lanes enough, nothing waits but the end: a 0-4, end 4-5.
+    assert simulate(jobs, chains, Lanes(4, 1), lag=2).time == longest_chain(jobs, chains, lag=2) == 5
 
 
 def test_buckets_take_turns_and_full_ones_go_first():

@@ -75,6 +75,7 @@ class Work:
 
     jobs: Mapping[Any, Job]  # by name; costs are training cases
     chains: Sequence[Chain]  # one a study: its rounds, then what follows the search
+    lag: int = 0  # rounds that may still train when the next is asked for
 
     @property
     def cases(self) -> float:
@@ -180,7 +181,7 @@ def work(
         after = enumerate(last(study))
         chain.append([add((left_out, place), left_out, buckets[0], ending) for place, left_out in after])
         chains.append(chain)
-    return Work(jobs, chains)
+    return Work(jobs, chains, run.search.lag)
 
 
 def networks(study: Study) -> list[tuple[int, ...]]:

@@ -127,7 +127,7 @@ def _command(
         fits=len(most.jobs),
         most=most.epochs,
         expected=expected.epochs if search else None,
-        chain=longest_chain(expected.jobs, expected.chains) / expected.cases,
+        chain=longest_chain(expected.jobs, expected.chains, expected.lag) / expected.cases,
         estimates=tuple(_estimate(expected, lanes, facts.speed) for lanes in where),
     )
 
@@ -141,7 +141,7 @@ def _length(measured: tuple[int, ...], limit: int) -> Length:
 
 
 def _estimate(work: Work, lanes: Lanes, speed: Speed | None) -> Estimate:
-    schedule = simulate(work.jobs, work.chains, lanes)
+    schedule = simulate(work.jobs, work.chains, lanes, work.lag)
     seconds = None
     if speed is not None:
         # Lanes in step cost the same idle or busy, and the schedule counts the idle ones itself. Of lanes in

@@ -1,14 +1,13 @@
 """How long fits take on many lanes: the order of the lane pool's work, played through without training.
 
 It is list scheduling (Graham 1966, "Bounds for certain multiprocessing anomalies") with barriers, since a
-study waits for the scores of a round before the next.
+study waits for the scores of a round before the next, or with a lag for those of an earlier one.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,8 @@ from typing import Any
 from nachos_jax.protocol.plan.pool_model import Job, Lanes, ModelPool, Name
 
 Chain = Sequence[Sequence[Name]]
-"""Stages of fits: a stage is submitted when all fits of the stage before have ended."""
+"""Stages of fits. One is submitted when all fits of those before have ended, but for a lag of so many stages;
+the last one, which follows a search, waits for all."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Schedule:
         return self.epochs / self.lane_epochs if self.lane_epochs else 1.0
 
 
-def simulate(jobs: Mapping[Any, Job], chains: Sequence[Chain], lanes: Lanes) -> Schedule:
+def simulate(jobs: Mapping[Any, Job], chains: Sequence[Chain], lanes: Lanes, lag: int = 0) -> Schedule:
     """Plays through the order in which lanes take fits; commits, compilation and proposals take no time here.
 
     A fit that several chains hold is trained once.
@@ -48,7 +48,7 @@ def simulate(jobs: Mapping[Any, Job], chains: Sequence[Chain], lanes: Lanes) -> 
     Raises:
         KeyError: a chain names a fit that is no job.
     """
-    order, pool = _Order(chains), ModelPool(lanes)
+    order, pool = _Order(chains, lag), ModelPool(lanes)
     pool.submit((name, jobs[name]) for name in order.begin())
     while pool.busy or pool.waiting:
         freed = [name for ended in pool.step(leap=True) for name in order.end(ended)]
@@ -63,9 +63,9 @@ def simulate(jobs: Mapping[Any, Job], chains: Sequence[Chain], lanes: Lanes) -> 
     )
 
 
-def longest_chain(jobs: Mapping[Any, Job], chains: Sequence[Chain]) -> int:
+def longest_chain(jobs: Mapping[Any, Job], chains: Sequence[Chain], lag: int = 0) -> int:
     """Time if every fit had a device as soon as it is asked for: no number of devices takes less."""
-    order, numbers, time = _Order(chains), itertools.count(), 0
+    order, numbers, time = _Order(chains, lag), itertools.count(), 0
     running: list[tuple[int, int, Name]] = []
     asked = order.begin()
     while asked or running:
@@ -79,35 +79,42 @@ def longest_chain(jobs: Mapping[Any, Job], chains: Sequence[Chain]) -> int:
 class _Order:
     """Which fits are asked for when others have ended."""
 
-    def __init__(self, chains: Sequence[Chain]):
-        self._stages = [deque(chain) for chain in chains]
-        self._open = [0] * len(chains)  # fits of the stage at hand that have not ended
-        self._waiting: dict[Name, list[int]] = {}
+    def __init__(self, chains: Sequence[Chain], lag: int):
+        self._chains, self._lag = chains, lag
+        self._left: list[list[int]] = [[] for _ in chains]  # fits of each open stage that have not ended
+        self._waiting: dict[Name, list[tuple[int, int]]] = {}
         self._ended: set[Name] = set()
         self.asked: set[Name] = set()
 
     def begin(self) -> list[Name]:
         """The first stages' fits."""
-        return [name for chain in range(len(self._stages)) for name in self._next(chain)]
+        return [name for chain in range(len(self._chains)) for name in self._next(chain)]
 
     def end(self, name: Name) -> list[Name]:
         """The fits that this one's end sets free."""
         self._ended.add(name)
         freed = []
-        for chain in self._waiting.pop(name, []):
-            self._open[chain] -= 1
-            if not self._open[chain]:
-                freed += self._next(chain)
+        for chain, stage in self._waiting.pop(name, []):
+            self._left[chain][stage] -= 1
+            freed += self._next(chain)
         return freed
 
     def _next(self, chain: int) -> list[Name]:
-        """Opens the next stage that has something left to train; returns fits not asked for before."""
+        """Opens the stages whose turn has come; returns fits not asked for before."""
         new: list[Name] = []
-        while self._stages[chain] and not self._open[chain]:
-            missing = [n for n in dict.fromkeys(self._stages[chain].popleft()) if n not in self._ended]
-            self._open[chain] = len(missing)
+        while self._due(chain):
+            stage, left = len(self._left[chain]), self._left[chain]
+            missing = [n for n in dict.fromkeys(self._chains[chain][stage]) if n not in self._ended]
+            left.append(len(missing))
             for name in missing:
-                self._waiting.setdefault(name, []).append(chain)
+                self._waiting.setdefault(name, []).append((chain, stage))
             new += [name for name in missing if name not in self.asked]
             self.asked.update(missing)
         return new
+
+    def _due(self, chain: int) -> bool:
+        left = self._left[chain]
+        through = next((stage for stage, number in enumerate(left) if number), len(left))
+        stages = len(self._chains[chain])
+        lag = self._lag if len(left) < stages - 1 else 0
+        return len(left) < stages and through >= len(left) - lag

@@ -8,6 +8,7 @@ from typing import Any
 
 from nachos_jax.core.curves import stop
 from nachos_jax.core.types import EpochLimit, Fit, HParams, Trial
+from nachos_jax.engine.watch import closed
 from nachos_jax.protocol.replay.recorded import Key, Recorded, key
 from nachos_jax.records.schema import Curve, FitRecord, Outcome
 from nachos_jax.search.searcher import Proposal
@@ -75,12 +76,12 @@ class Answers:
 
 
 def cut(curve: Curve, limit: EpochLimit) -> Curve:
-    """A recorded curve as a fit with this limit would have ended it."""
-    end = stop(curve.loss, limit)
+    """A recorded curve as a fit with this limit would have ended it; without a patience nothing watches."""
+    end = limit.epochs if limit.patience is None else stop(curve.loss, limit)
     if end is None or end >= len(curve.loss):
         return curve
-    reason = "limit" if end >= limit.epochs else "patience"
-    return Curve(curve.loss[:end], curve.score[:end], reason)
+    ended = Curve(curve.loss[:end], curve.score[:end], "limit")
+    return ended if limit.patience is None else closed(ended, limit)
 
 
 class Memory:

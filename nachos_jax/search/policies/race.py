@@ -56,7 +56,7 @@ class Race:
         if gains is None:
             running = [leader, *standing.first(rivals)[: PILOTS - 1]]
         else:
-            running = _worth(rivals, gains, TOLERANCE * standing.error())
+            running = worth(rivals, gains, TOLERANCE * standing.error())
             if not running:
                 return _ahead(known, leader, len(known.folds))
             furthest = max(standing.seen[trial] for trial in running)
@@ -64,7 +64,7 @@ class Race:
         return [asked for trial in running for asked in _ahead(known, trial, 1)]
 
 
-def _worth(rivals: Sequence[int], gains: np.ndarray, tolerance: float) -> list[int]:
+def worth(rivals: Sequence[int], gains: np.ndarray, tolerance: float) -> list[int]:
     """All rivals but those with the least to gain, who together stay within the tolerance."""
     order = np.argsort(gains, kind="stable")
     left = np.cumsum(gains[order]) <= tolerance

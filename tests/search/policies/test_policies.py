@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.statistics.policies_replay import Recorded, answer, choose, cohorts, replay
+from benchmarks.statistics.policies_replay import Recorded, choose, cohorts, replay
+from benchmarks.statistics.policies_tried import Otherwise
 from benchmarks.statistics.policies_world import KINDS, study
 from nachos_jax.core.types import EpochLimit
+from nachos_jax.protocol.replay.parts import cut
 from nachos_jax.records.schema import Curve
 from nachos_jax.search.policies.play import Play
 from nachos_jax.search.policies.policy import Asked, Cohort, Known, unknown
@@ -59,7 +61,7 @@ def played(world: Recorded, name: str, rounds: int | None, luck: random.Random, 
         wanted = play.wanted()
         assert not {asked.trial for asked in wanted} & set(play.known.stopped)
         for asked in luck.sample(wanted, luck.randint(min(1, len(wanted)), len(wanted))):
-            done[asked] = answer(world.curves[asked.trial, asked.fold], asked.limit)
+            done[asked] = cut(world.curves[asked.trial, asked.fold], asked.limit)
             play.known.tell(asked, done[asked])
         if luck.random() < kill:
             play = start()
@@ -124,7 +126,7 @@ def test_other_folds_cannot_matter(name, drawn, seed):
     asks = []
     while wanted := play.wanted():
         for asked in wanted:
-            play.known.tell(asked, answer(world.curves[asked.trial, asked.fold], asked.limit))
+            play.known.tell(asked, cut(world.curves[asked.trial, asked.fold], asked.limit))
         asks += wanted
     assert set(asks) == played(world, name, None, random.Random(0))[0]
 
@@ -185,6 +187,13 @@ def test_race_costs_little_where_all_trials_are_the_same():
     folds = tuple(range(9))
     curves = {(trial, fold): curve([0.4, 0.3], [1.0, 1.0]) for trial in range(8) for fold in folds}
     assert replay(Recorded(curves, folds, EpochLimit(2, 2), 8), build("race")).fraction < 0.3
+
+
+@settings(max_examples=10, deadline=None)
+@given(drawn=DRAWN)
+def test_ways_that_were_tried_differ_from_the_race_in_nothing_but_what_they_say(drawn):
+    world = drawn.world()
+    assert replay(world, Otherwise()) == replay(world, build("race"))
 
 
 def test_race_selects_well_on_all_kinds_of_curves():
