@@ -105,6 +105,8 @@ def check(run: RunConfig, cohort: Cohort, folds: Folds, begun: bool = False) -> 
     _report(run, cohort)
     _vectors(run, cohort)
     measuring.check(run, cohort)
+    if not begun:
+        _idle(run)
     _networks(run, cohort)
     _solved(run, cohort)
     baselines.check(run, cohort)
@@ -226,6 +228,23 @@ def _networks(run: RunConfig, cohort: Cohort) -> None:
             if dimension.name.startswith((f"{architecture}.", f"{run.task}.")):
                 for value in run.candidates(dimension.name):
                     _network(run, {**chosen, dimension.name: value}, cohort)
+
+
+def _idle(run: RunConfig) -> None:
+    """Refuses what of a network is set or searched, and does nothing beside any value of another row."""
+    searched = {dimension.name: dimension for dimension in run.search.space}
+    for name, row in by_name(run.table).items():
+        owner, (parent, wanted) = name.partition(".")[0], row.when or ("", ())
+        asked = run.defaults[name] != row.default or name in searched
+        if not asked or not parent.startswith(f"{owner}.") or owner not in run.candidates("architecture"):
+            continue
+        space = searched.get(parent)
+        if run.defaults[parent] not in wanted and not (space and any(map(space.holds, wanted))):
+            key = row.space_key if name in searched else row.key
+            raise UsageError(
+                f"config.{key} does nothing beside {parent} = {run.defaults[parent]!r}: {name} acts with "
+                f"{', '.join(map(repr, wanted))}. Set {parent} to one of these, or leave {name} out."
+            )
 
 
 def _network(run: RunConfig, values: HParams, cohort: Cohort) -> None:
