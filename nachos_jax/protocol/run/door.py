@@ -77,6 +77,11 @@ def _final_masks(run: RunConfig) -> None:
             f"{asked} needs trials that are trained in full, and config.search.policy = "
             f"{run.search.policy!r} gives trials up: set it to 'full'."
         )
+    if run.ensemble > 1 and any(dimension.name == "spacing" for dimension in run.search.space):
+        raise UsageError(
+            f"{asked} averages probabilities on one grid, and config.search.space.spacing gives trials "
+            "several: set one of both back."
+        )
     if run.ensemble > run.search.trials:
         raise UsageError(
             f"{asked}: a study has {run.search.trials} trials; lower it to that, or raise "
@@ -222,12 +227,16 @@ def _networks(run: RunConfig, cohort: Cohort) -> None:
                 f"config.model.architecture = {architecture!r} does not suit config.task.name = "
                 f"{run.task!r}: choose {fitting}."
             )
-        chosen = {**run.defaults, "architecture": architecture}
-        _network(run, chosen, cohort)
-        for dimension in run.search.space:
-            if dimension.name.startswith((f"{architecture}.", f"{run.task}.")):
-                for value in run.candidates(dimension.name):
-                    _network(run, {**chosen, dimension.name: value}, cohort)
+        chosen = [
+            {**run.defaults, "architecture": architecture, "spacing": spacing}
+            for spacing in (run.candidates("spacing") if task.masks else [run.defaults["spacing"]])
+        ]
+        for values in chosen:
+            _network(run, values, cohort)
+            for dimension in run.search.space:
+                if dimension.name.startswith((f"{architecture}.", f"{run.task}.")):
+                    for value in run.candidates(dimension.name):
+                        _network(run, {**values, dimension.name: value}, cohort)
 
 
 def _idle(run: RunConfig) -> None:
@@ -249,4 +258,4 @@ def _idle(run: RunConfig) -> None:
 
 def _network(run: RunConfig, values: HParams, cohort: Cohort) -> None:
     hparams = active(values, run.table)
-    models.check(hparams, tasks.of(run.task).network_shape(cohort.shape, hparams))
+    models.check(hparams, tasks.of(run.task).network_shape(cohort.prepared(hparams).shape, hparams))
