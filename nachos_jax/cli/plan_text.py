@@ -9,10 +9,11 @@ from nachos_jax.cli.plan_words import PlanWords, count
 from nachos_jax.data import census
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine.buckets import Bucket
+from nachos_jax.engine.windows import divide
 from nachos_jax.protocol.plan.fits import MOST_BUCKETS
 from nachos_jax.protocol.plan.memory import Compiled
 from nachos_jax.protocol.plan.plan import CommandPlan, Estimate, Plan
-from nachos_jax.report.words.format import duration
+from nachos_jax.report.words.format import HEADERS, duration
 
 SHOWN = 8
 """Buckets that are listed."""
@@ -36,7 +37,7 @@ def describe(
         "Cases": [
             _cases(plan, cohort),
             *census.lines(cohort),
-            *plan.run.planned,
+            *_planned(plan, cohort),
             ORDER,
             *(f"warning: {w}" for w in warnings),
         ],
@@ -92,6 +93,23 @@ def _cases(plan: Plan, cohort: Cohort) -> str:
         f"{len(cohort.table):,} cases, {_named(cohort)}, {what} as {cohort.store.dtype}; "
         f"{_words(plan).folds(plan)}"
     )
+
+
+def _planned(plan: Plan, cohort: Cohort) -> list[str]:
+    """What was planned of trial 0, from what, and how many steps that gives."""
+    run, folds = plan.run, plan.facts.folds
+    if not run.planned:
+        return []
+    left_out = folds.numbers()[: 1 if run.protocol == "flat" else 2]
+    cases, patches = (int(run.defaults[name]) for name in ("batch_size", "segmentation.patches"))
+    windows = divide(len(cohort.table), run.data.window, run.seed)
+    steps = windows.steps(folds.training(left_out), cases)
+    return [
+        *run.planned,
+        HEADERS,
+        f"trial 0 takes {count(steps, 'step')} of {cases * patches:,} patches an epoch in a search fit, "
+        f"{steps * run.limit.epochs:,} at most; nnU-Net takes 250 an epoch, whatever the cases, 1,000 times",
+    ]
 
 
 def _fits(plan: Plan) -> list[str]:

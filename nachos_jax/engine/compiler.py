@@ -37,16 +37,18 @@ _TRIAL_STEPS = 4
 class BucketCompiler:
     """Compiles programs over one store of the cases of a run.
 
-    Further arguments as of `nachos_jax.engine.pool.LanePool`; `stores` is how many of equal size share the
-    devices with it, itself among them.
+    Further arguments as of `nachos_jax.engine.pool.LanePool`; `stores` is what all stores on the devices take
+    over what this one takes: how many there are, where they are of equal size.
     """
 
-    def __init__(self, run: RunConfig, maker: InputMaker, mesh: Mesh, agree: Agree, stores: int = 1):
+    def __init__(self, run: RunConfig, maker: InputMaker, mesh: Mesh, agree: Agree, stores: float = 1):
         self._run, self.maker, self._mesh, self._agree, self._stores = run, maker, mesh, agree, stores
         self._device = mesh.devices.flat[0]
         self._allowed = memory.allowance(self._device, mesh.size, run.engine.memory_fraction)
         cohort = maker.cohort
-        self.streams = not memory.stays(run.data.residency, stores * cohort.store.nbytes, self._allowed)
+        self.streams = not memory.stays(
+            run.data.residency, round(stores * cohort.store.nbytes), self._allowed
+        )
         self._source = (Streamed if self.streams else Resident)(cohort, maker.windows, mesh)
 
     def program(self, bucket: Bucket, example: Fit, used: int, most: int = 0) -> LaneProgram:
@@ -97,7 +99,7 @@ class BucketCompiler:
         self, bucket: Bucket, told: LaneInput, choice: Choice, lanes: int, used: int = 0
     ) -> tuple[LaneProgram, int]:
         spec = self._spec(bucket, choice.convolution)
-        budget = self._allowed - self._stores * self._source.nbytes - used
+        budget = self._allowed - round(self._stores * self._source.nbytes) - used
         return fitting_program(
             lambda count: self._source.compile(spec, told, count, choice.packing), lanes, budget
         )

@@ -86,8 +86,8 @@ def _wanted(run: RunConfig, architecture: str) -> Wanted:
 
 def _values(plan: Plan, architecture: str, run: RunConfig) -> dict[str, HParamValue]:
     """What the plan says of each hyperparameter that the config leaves open."""
-    # Sides that fit one number of dimensions would bind the trials of the other one.
-    sides = len(set(run.candidates("segmentation.dimensions"))) == 1
+    # Sides that fit one number of dimensions, or one spacing, would bind the trials of the other ones.
+    sides = all(len(set(run.candidates(name))) == 1 for name in ("segmentation.dimensions", "spacing"))
     found: dict[str, HParamValue] = dict(zip(SIDES, plan.patch, strict=True)) if sides else {}
     found |= {
         f"{architecture}.depth": plan.depth,

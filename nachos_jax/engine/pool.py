@@ -211,7 +211,8 @@ class LanePool:
             windows = divide(len(cohort.table), run.data.window, run.seed)
             task, sums = task_of(run.task), cohort.store.sums()
             maker = InputMaker(task, cohort, folds, windows, sums, held_room(folds), run.table)
-            stores = 1 + len(self._cohort.others)
+            sizes = [one.store.nbytes for one in (self._cohort, *self._cohort.others.values())]
+            stores = sum(sizes) / self._cohort.prepared(hparams).store.nbytes
             self._compilers[name] = BucketCompiler(run, maker, self._mesh, self._agree, stores)
         return self._compilers[name]
 

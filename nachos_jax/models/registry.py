@@ -27,7 +27,8 @@ An architecture called NAME is the file `nachos_jax/models/NAME.py` with
     CONVOLUTIONS = False  (where the network has none)
         so that no way of computing them is timed.
     MAPS = True  (where the network gives numbers for every pixel)
-        the module's result is [B, H, W, outputs] float32 instead of [B, outputs], with the input's sides.
+        the module's result is [B, H, W, outputs] float32 instead of [B, outputs], with the input's sides; in
+        training it may be a tuple of these and of such at lower resolutions, finest first.
     PLAN(found: planning.Fingerprint, wanted: planning.Wanted) -> planning.Plan  (may be left out)
         of such a network: patch, batch and its rows NAME.depth, NAME.width, NAME.flat_levels for some cases.
 

@@ -27,6 +27,10 @@ from nachos_jax.models.pooling import max_pool_by_axis
 
 _row = functools.partial(Hyperparameter, static=True, when=("architecture", ("unet",)))
 _CONVOLUTIONS = "convolutions a level; 0 = one, without a path around it"
+_SUPERVISED = (
+    "deep supervision: the training loss is taken at coarser levels too, with weights 1, 1/2, 1/4, ...; not "
+    "at the lowest two, so from 4 levels on"
+)
 _FLAT = "3-D: levels before the axis of the widest spacing is halved and has kernels of 3; -1 = planned"
 _DEPTH = "levels, each but the first of half the side; 0 = planned from the cases"
 _WIDTH = "channels of the first level; 0 = planned"
@@ -51,6 +55,15 @@ HYPERPARAMETERS = (
         meaning="a path around the convolutions of a level, added to what they give",
     ),
     _row("unet.flat_levels", "integer", 0, 5, default=-1, planned=-1, meaning=_FLAT),
+    Hyperparameter(
+        "unet.deep_supervision",
+        "boolean",
+        static=True,
+        when=("unet.depth", (4, 5, 6, 7, 8)),
+        default=False,
+        absent=False,
+        meaning=_SUPERVISED,
+    ),
 )
 
 PLAN = plan
@@ -59,6 +72,8 @@ MAPS = True
 """The network gives numbers for every pixel, see `nachos_jax.models.registry`."""
 
 _SLOPE = 0.01
+_UNSUPERVISED = 2
+"""Levels at the lower end whose maps are too coarse for a loss (nnU-Net), the lowest one among them."""
 _LEAST = 2
 """Pixels that an axis keeps. nnU-Net stops at 4; a searched depth may go one level further."""
 
@@ -114,7 +129,9 @@ class Up(nnx.Module):
 
 
 class UNet(nnx.Module):
-    """Levels down, levels up, and a linear layer on every pixel."""
+    """Levels down, levels up, and a linear layer on every pixel; with deep supervision on those of coarser
+    levels too, which training alone looks at.
+    """
 
     def __init__(self, hparams: HParams, shape: tuple[int, ...], outputs: int, setting: Setting) -> None:
         plan = _plan(hparams, shape)
@@ -137,22 +154,42 @@ class UNet(nnx.Module):
             ]
         )
         self.last = Linear(widths[0], outputs)
+        deep = bool(hparams.get("unet.deep_supervision", False))
+        supervised = widths[1:-_UNSUPERVISED] if deep else []
+        self.coarser = nnx.List([Linear(a, outputs) for a in supervised]) if supervised else None
 
-    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:
-        """[B, *S, channels] float32 -> [B, *S, outputs] float32; drops before the last layer in training."""
-        shape = x.shape
-        x = x.reshape(shape[0], *(shape[1 + axis] for axis in self.axes), shape[-1])
+    def __call__(self, x: jax.Array, mode: Mode) -> jax.Array | tuple[jax.Array, ...]:
+        """[B, *S, channels] float32 -> [B, *S, outputs] float32; drops before the last layer in training.
+
+        With deep supervision training is given a tuple: that, and the same of coarser levels, finest first.
+        """
+        space = x.shape[1:-1]
+        x = x.reshape(len(x), *(space[axis] for axis in self.axes), x.shape[-1])
         x = self.down[0](x, mode.train)
-        passed = []
+        passed, merged = [], []
         for stride, stage in zip(self.strides, self.down[1:], strict=True):
             passed.append(x)
             x = stage(max_pool_by_axis(x, stride), mode.train)
         for up, stage, skip in zip(self.ups[::-1], self.merged[::-1], passed[::-1], strict=True):
             x = stage(jnp.concatenate([skip, up(x, skip.shape[1:-1])], -1), mode.train)
+            merged.append(x)
+        whole = self._map(self.last, x, mode, len(space))
+        if self.coarser is None or not mode.train:
+            return whole
+        found = [whole]
+        for level, (head, x) in enumerate(zip(self.coarser, merged[-2::-1], strict=False)):
+            key = jax.random.fold_in(mode.dropout_key, level)
+            found.append(self._map(head, x, mode._replace(dropout_key=key), len(space)))
+        return tuple(found)
+
+    def _map(self, head: Linear, x: jax.Array, mode: Mode, rank: int) -> jax.Array:
+        """[B, *S, outputs] float32 of [B, *sides, channels]: S has the axes that `sides` leaves out."""
         features = x.astype(jnp.float32)
         if mode.train:
             features = dropout(features, mode.dropout_rate, mode.dropout_key)
-        return self.last(features.reshape(-1, features.shape[-1])).reshape(*shape[:-1], -1)
+        sides = dict(zip(self.axes, x.shape[1:-1], strict=True))
+        space = [sides.get(axis, 1) for axis in range(rank)]
+        return head(features.reshape(-1, features.shape[-1])).reshape(len(x), *space, -1)
 
 
 def build(

@@ -30,6 +30,7 @@ from nachos_jax.tasks.segmenting import losses, patches, sliding
 from nachos_jax.tasks.segmenting.patches import Motion
 from nachos_jax.tasks.segmenting.plan import SIDES, planned
 from nachos_jax.tasks.segmenting.rows import HYPERPARAMETERS, LOSS, NORMALISATION
+from nachos_jax.tasks.segmenting.supervision import supervised
 from nachos_jax.tasks.task import ALONE, Apply, Cases, Setting, Tested, Told
 
 FOREGROUND = "foreground"
@@ -84,10 +85,15 @@ class MaskDevice:
             images = augment(images, told.traced, jax.random.fold_in(key, len(many)), enabled)
         return images, labels
 
-    def loss(self, outputs: jax.Array, targets: jax.Array, told: Told) -> jax.Array:
-        """The mixture that the fit has chosen, of logits [B, *P, K + 1] and labels [B, *P]."""
+    def loss(self, outputs: jax.Array | tuple[jax.Array, ...], targets: jax.Array, told: Told) -> jax.Array:
+        """The mixture that the fit has chosen, of logits [B, *P, K + 1] and labels [B, *P].
+
+        Of a tuple of logits, at the patch's own resolution and at coarser ones, it is that of all of them,
+        see `nachos_jax.tasks.segmenting.supervision`.
+        """
         weights = losses.weights_of(told.traced[LOSS.name])
-        return losses.mixture(outputs, targets, weights, self.terms)
+        own = functools.partial(losses.mixture, weights=weights, terms=self.terms)
+        return supervised(own, outputs, targets) if isinstance(outputs, tuple) else own(outputs, targets)
 
     def observe(self, apply: Apply, cases: Cases, rows: jax.Array, told: Told) -> jax.Array:
         """[B, 3 K + 1] float32: of each class the volume, in mm³ or voxels, of what is rightly found, wrongly

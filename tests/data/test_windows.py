@@ -23,6 +23,7 @@ from nachos_jax.data import sources
 from nachos_jax.data.image_files import read_image
 from nachos_jax.data.windows import shown
 from nachos_jax.tasks.classification import TASK
+from nachos_jax.tasks.segmentation import TASK as SEGMENTATION
 from tests.data.test_dicom import real_file
 from tests.inputs import dense
 
@@ -200,3 +201,25 @@ def test_a_window_of_ct_is_for_ct():
 def test_windows_that_differ_late_are_spelled_apart():
     assert spelled("(3000000,100000)") != spelled("(3000004,100000)")
     assert spelled("(1234567, 10)") == "(1234567, 10)"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"voi": "file"}, r"config.data.voi = 'file' does nothing for images with masks, .* set it to ''"),
+        ({"voi": "lung"}, r"config.data.voi = 'lung' does nothing for images with masks"),
+        ({"frame": 0}, r"config.data.frame = 0 does nothing here: .* without masks. Set it back to -1"),
+    ],
+)
+@pytest.mark.parametrize("source", ["csv", "folder", "npz"])
+def test_images_with_masks_are_taken_as_they_are(
+    wrong: dict[str, Any], told: str, source: str, config: Make, tmp_path: Path
+):
+    """From any source, DICOM files among them: a window or a frame would be silently ignored."""
+    folder = tmp_path / "d"
+    folder.mkdir()
+    (folder / "cases.csv").write_text("path,mask,subject\na.dcm,b.png,s\n", encoding="utf-8")
+    np.savez(folder / "cases.npz", images=np.zeros((4, 8, 8)))
+    path = folder / {"csv": "cases.csv", "folder": "", "npz": "cases.npz"}[source]
+    with pytest.raises(UsageError, match=told):
+        sources.load(config(source=source, path=str(path), **wrong), SEGMENTATION)

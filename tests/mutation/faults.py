@@ -198,6 +198,20 @@ FAULTS = (
         'tuple(description["classes"])[::-1]',
         ("cli/test_commands.py",),
     ),
+    Fault(
+        "coarser levels weigh as much as the finest",
+        "tasks/segmenting/supervision.py",
+        "0.5**level",
+        "1.0",
+        ("tasks/segmenting/test_supervision.py",),
+    ),
+    Fault(
+        "masks of a searched spacing are tested with the store of the config",
+        "protocol/model/tested_masks.py",
+        "store = run.cohort.prepared(record.hparams).store",
+        "store = run.cohort.store",
+        ("protocol/test_mask_spacings.py",),
+    ),
     # --- records, plan, command line ---------------------------------------------------------------------
     Fault(
         "records are written under their own name",

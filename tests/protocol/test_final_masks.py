@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import nibabel
 import numpy as np
 import pytest
 from safetensors.numpy import load
 
 import nachos_jax
+from nachos_jax.cli.main import main
 from nachos_jax.core.errors import UsageError
-from nachos_jax.data.ragged import Ragged
+from nachos_jax.data import nifti
+from nachos_jax.data.ragged import Ragged, Volume
 from nachos_jax.data.table import Cohort
 from nachos_jax.metrics import components, overlap
 from nachos_jax.metrics.components import Largest
@@ -30,6 +33,7 @@ from nachos_jax.protocol.run.opening import open_run
 from nachos_jax.records.store import RunDirectory
 from nachos_jax.report.page import page
 from tests import masks, tiny
+from tests.data.test_mask_files import AFFINE
 from tests.protocol.test_leak import OUTER
 from tests.protocol.test_masks import spoilt
 
@@ -171,6 +175,33 @@ def test_the_model_segments_with_its_members_and_keeps_what_was_chosen(cohort: C
     model.description["largest_component"] |= {"together": True, "classes": []}  # type: ignore[index]
     for mask, found in zip(whole.segment(images), model.segment(images), strict=True):
         np.testing.assert_array_equal(components.keep_largest_foreground(mask), found)
+
+
+def test_predicted_files_hold_the_final_masks(cohort: Cohort, finished: Path, tmp_path: Path):
+    """By the command: members together, the components that were chosen, on the grid of each file."""
+    model = nachos_jax.load(finished / "deploy")
+    assert isinstance(cohort.store, Ragged)
+    images = [cohort.store.one(row)[..., 0] for row in range(3)]
+    for number, image in enumerate(images):
+        nifti.write(tmp_path / f"c{number}.nii.gz", image, AFFINE)
+    output = tmp_path.parent / f"{tmp_path.name}_masks"
+    words = [f"--model={finished / 'deploy'}", f"--input={tmp_path}", f"--output={output}"]
+    assert main(["nachos", "predict", *words]) == 0
+    assert model.segmenter is not None
+    told = model.description["largest_component"]
+    keep = Largest(told["together"], tuple(told["classes"]))
+    for number, image in enumerate(images):
+        mask = model.segment(image)
+        found = nibabel.load(output / f"c{number}.nii.gz")  # type: ignore[attr-defined]
+        np.testing.assert_array_equal(np.asarray(found.dataobj), mask)  # type: ignore[attr-defined]
+        np.testing.assert_array_equal(found.affine, AFFINE)  # type: ignore[attr-defined]
+        # The mean over the networks of both configurations, and of it what was chosen.
+        volume = Volume(image[..., None], np.zeros(image.shape, np.uint8), (2.0, 1.0, 1.0))
+        each = [
+            dataclasses.replace(model.segmenter, members=(member,)).probabilities(volume, (16, 16, 16))
+            for member in model.segmenter.members
+        ]
+        np.testing.assert_array_equal(keep.of(np.argmax(np.mean(each, axis=0), axis=-1)), mask)
 
 
 def test_external_cases_meet_the_model_as_it_ships(cohort: Cohort, finished: Path, tmp_path: Path):

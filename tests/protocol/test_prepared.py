@@ -197,7 +197,7 @@ def test_the_default_keeps_its_id_whatever_is_searched_beside_it(place: Path) ->
         ),
         (
             {"task__name": "segmentation", "model__architecture": "unet"},
-            "masks are taken on one grid in a run",
+            "config.search.space.aspect: images with masks are resampled alone; set it to ''",
         ),
         ({"search__space__spacing": "choice('', 'mean')"}, "aspect does nothing at a common spacing"),
         ({"data__channels": 3}, r"Prepared with clahe = 2, as .* takes gray images, and it has 3 channels"),

@@ -85,7 +85,7 @@ def _of_masks(
     task, mask_of = tasks.of(run.config.task), None
     if all(record.status == "done" for record in records):
         whole = together(tested_masks.of_fit(run, record) for record in records)
-        mask_of = tested_masks.masks(outside.store, whole)
+        mask_of = tested_masks.masks(outside.prepared(records[0].hparams).store, whole)
     rows = range(len(outside.table))
     further = tested_masks.named(*tested_masks.against_truth(outside, mask_of, rows, kept))
     if len(records) > 1:

@@ -69,7 +69,7 @@ def measured(
     mask_of = None
     if all(record.status == "done" for record in records):
         whole = together(tested_masks.of_fit(run, record) for record in records)
-        mask_of = tested_masks.masks(run.cohort.store, whole)
+        mask_of = tested_masks.masks(run.cohort.prepared(records[0].hparams).store, whole)
     volumes, hd95, nsd = tested_masks.against_truth(run.cohort, mask_of, rows, kept(of))
     return {"final_volumes": volumes, "final_hd95": hd95, "final_nsd": nsd}
 
@@ -103,7 +103,7 @@ def _dice(run: Run, judge: FitRecord, inner: int) -> np.ndarray:
     found = np.full((len(rows), 4, classes), np.nan)
     if judge.status != "done":
         return found
-    store = run.cohort.store
+    store = run.cohort.prepared(judge.hparams).store
     assert isinstance(store, Ragged)
     mask_of = tested_masks.masks(store, tested_masks.of_fit(run, judge))
     for place, row in enumerate(rows):

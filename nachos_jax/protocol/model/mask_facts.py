@@ -34,11 +34,12 @@ def of(run: Run, records: Sequence[FitRecord], final: MaskChoice | None) -> dict
         records: of the networks; those of the configuration that the model is named by stand first.
         final: what was chosen of final masks, where it was.
     """
-    task, store, data = tasks.of(run.config.task), run.cohort.store, run.config.data
+    task, data = tasks.of(run.config.task), run.config.data
     if not task.masks:
         return {}
-    assert isinstance(store, Ragged)
     hparams = records[0].hparams
+    store = run.cohort.prepared(hparams).store
+    assert isinstance(store, Ragged)
     patch = _patch(run, hparams)
     known = run.cohort.preparation["unit"] != "voxels"
     median = [round(float(step), 6) for step in np.median(store.spacing, axis=0)]
@@ -81,7 +82,7 @@ def _final(run: Run, records: Sequence[FitRecord], final: MaskChoice | None) -> 
 
 
 def _patch(run: Run, hparams: HParams) -> tuple[int, ...]:
-    return tasks.of(run.config.task).network_shape(run.cohort.store.shape, hparams)[:-1]
+    return tasks.of(run.config.task).network_shape(run.cohort.prepared(hparams).shape, hparams)[:-1]
 
 
 def configurations(description: Mapping[str, Any]) -> list[tuple[HParams, tuple[int, ...]]]:

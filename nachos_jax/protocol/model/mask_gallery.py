@@ -105,7 +105,8 @@ def _facts(run: Run, case: Shown) -> dict[str, Any]:
 
 
 def _drawn(run: Run, case: Shown) -> bytes:
-    store = run.cohort.store
+    refit = refit_of(run, case)
+    store = run.cohort.prepared(refit.hparams).store
     assert isinstance(store, Ragged)
-    predicted = masks_of_store(run.cohort.store, of_fit(run, refit_of(run, case)))(case.row)
+    predicted = masks_of_store(store, of_fit(run, refit))(case.row)
     return picture(store.one(case.row), store.mask(case.row), predicted, store.spacing[case.row].tolist())

@@ -32,7 +32,7 @@ def of_fit(run: Run, record: FitRecord) -> Segmenter:
         UsageError: the weights of the fit are missing or damaged.
     """
     task = tasks.of(run.config.task)
-    shape = task.network_shape(run.cohort.store.shape, record.hparams)
+    shape = task.network_shape(run.cohort.prepared(record.hparams).shape, record.hparams)
     told = Predicted(task.name, run.cohort.targets.names, shape)
     arrays = load(run.store.payload(record, "weights.safetensors"))
     return segmenter(record.hparams, told, run.config.precision, [arrays])
@@ -72,7 +72,8 @@ def measured(run: Run, record: FitRecord, rows: Sequence[int]) -> dict[str, np.n
     Raises:
         UsageError: the weights of the fit are missing or damaged.
     """
-    mask_of = masks(run.cohort.store, of_fit(run, record)) if record.status == "done" else None
+    store = run.cohort.prepared(record.hparams).store
+    mask_of = masks(store, of_fit(run, record)) if record.status == "done" else None
     return named(*against_truth(run.cohort, mask_of, rows))
 
 

@@ -93,7 +93,7 @@ def network(run: RunConfig, bucket: Bucket, cohort: Cohort) -> Network:
     """
     if models.hosted(str(dict(bucket)["architecture"])):
         return Network(0, 0, 0, 0)
-    state = lane.abstract_state(lane_spec(run, bucket, cohort))
+    state = lane.abstract_state(lane_spec(run, bucket, cohort.prepared(dict(bucket))))
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
     return Network(parameters, _nbytes(state.params), _nbytes(state.stats), _nbytes(state.moments))
 
@@ -115,11 +115,11 @@ def _shapes(bucket: Bucket) -> tuple:
 def cases_memory(run: RunConfig, cohort: Cohort, allowed: int) -> CasesMemory:
     """Bytes a device that inputs and targets of a cohort take in all its stores, resident or streamed."""
     windows = divide(len(cohort.table), run.data.window, run.seed)
-    stores = 1 + len(cohort.others)
-    one = stores * ((cohort.store.nbytes + cohort.targets.on_device.nbytes) // len(cohort.table))
-    if memory.stays(run.data.residency, stores * cohort.store.nbytes, allowed):
-        return CasesMemory(False, len(windows.cases) * one, windows.count, stores)
-    return CasesMemory(True, 2 * windows.size * one, windows.count, stores)
+    sizes = [one.store.nbytes for one in (cohort, *cohort.others.values())]
+    one = sum((size + cohort.targets.on_device.nbytes) // len(cohort.table) for size in sizes)
+    if memory.stays(run.data.residency, sum(sizes), allowed):
+        return CasesMemory(False, len(windows.cases) * one, windows.count, len(sizes))
+    return CasesMemory(True, 2 * windows.size * one, windows.count, len(sizes))
 
 
 def in_step(run: RunConfig, platform: str, lanes: int, cohort: Cohort) -> int:

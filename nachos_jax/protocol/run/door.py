@@ -77,6 +77,11 @@ def _final_masks(run: RunConfig) -> None:
             f"{asked} needs trials that are trained in full, and config.search.policy = "
             f"{run.search.policy!r} gives trials up: set it to 'full'."
         )
+    if run.ensemble > 1 and any(dimension.name == "spacing" for dimension in run.search.space):
+        raise UsageError(
+            f"{asked} averages probabilities on one grid, and config.search.space.spacing gives trials "
+            "several: set one of both back."
+        )
     if run.ensemble > run.search.trials:
         raise UsageError(
             f"{asked}: a study has {run.search.trials} trials; lower it to that, or raise "
@@ -105,6 +110,8 @@ def check(run: RunConfig, cohort: Cohort, folds: Folds, begun: bool = False) -> 
     _report(run, cohort)
     _vectors(run, cohort)
     measuring.check(run, cohort)
+    if not begun:
+        _idle(run)
     _networks(run, cohort)
     _solved(run, cohort)
     baselines.check(run, cohort)
@@ -220,14 +227,35 @@ def _networks(run: RunConfig, cohort: Cohort) -> None:
                 f"config.model.architecture = {architecture!r} does not suit config.task.name = "
                 f"{run.task!r}: choose {fitting}."
             )
-        chosen = {**run.defaults, "architecture": architecture}
-        _network(run, chosen, cohort)
-        for dimension in run.search.space:
-            if dimension.name.startswith((f"{architecture}.", f"{run.task}.")):
-                for value in run.candidates(dimension.name):
-                    _network(run, {**chosen, dimension.name: value}, cohort)
+        chosen = [
+            {**run.defaults, "architecture": architecture, "spacing": spacing}
+            for spacing in (run.candidates("spacing") if task.masks else [run.defaults["spacing"]])
+        ]
+        for values in chosen:
+            _network(run, values, cohort)
+            for dimension in run.search.space:
+                if dimension.name.startswith((f"{architecture}.", f"{run.task}.")):
+                    for value in run.candidates(dimension.name):
+                        _network(run, {**values, dimension.name: value}, cohort)
+
+
+def _idle(run: RunConfig) -> None:
+    """Refuses what of a network is set or searched, and does nothing beside any value of another row."""
+    searched = {dimension.name: dimension for dimension in run.search.space}
+    for name, row in by_name(run.table).items():
+        owner, (parent, wanted) = name.partition(".")[0], row.when or ("", ())
+        asked = run.defaults[name] != row.default or name in searched
+        if not asked or not parent.startswith(f"{owner}.") or owner not in run.candidates("architecture"):
+            continue
+        space = searched.get(parent)
+        if run.defaults[parent] not in wanted and not (space and any(map(space.holds, wanted))):
+            key = row.space_key if name in searched else row.key
+            raise UsageError(
+                f"config.{key} does nothing beside {parent} = {run.defaults[parent]!r}: {name} acts with "
+                f"{', '.join(map(repr, wanted))}. Set {parent} to one of these, or leave {name} out."
+            )
 
 
 def _network(run: RunConfig, values: HParams, cohort: Cohort) -> None:
     hparams = active(values, run.table)
-    models.check(hparams, tasks.of(run.task).network_shape(cohort.shape, hparams))
+    models.check(hparams, tasks.of(run.task).network_shape(cohort.prepared(hparams).shape, hparams))

@@ -65,11 +65,18 @@ def parted(run: RunConfig, cohort: Cohort, data: DataConfig | None = None) -> Co
 
 
 def _told_anew(cohort: Cohort) -> Cohort:
-    """The cohort of masks with the size in the middle of its own cases."""
+    """The cohort of masks with the size in the middle of its own cases, in all its stores."""
     if not isinstance(cohort.store, Ragged):
         return cohort
-    sides = dict(zip(("depth", "height", "width"), cohort.store.shape, strict=False))
-    return replace(cohort, preparation={**cohort.preparation, **sides})
+    others = {
+        name: replace(one, preparation=_with_sides(one.preparation, one.store))
+        for name, one in cohort.others.items()
+    }
+    return replace(cohort, preparation=_with_sides(cohort.preparation, cohort.store), others=others)
+
+
+def _with_sides(preparation: dict, store: Store) -> dict:
+    return {**preparation, **dict(zip(("depth", "height", "width"), store.shape, strict=False))}
 
 
 def _beside(run: RunConfig, cohort: Cohort, data: DataConfig) -> Cohort:

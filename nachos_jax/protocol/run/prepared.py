@@ -12,11 +12,14 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import PREPARED, preparation_of
 from nachos_jax.core.types import HParamValue
 from nachos_jax.data import sources
+from nachos_jax.data.ragged import Ragged
 from nachos_jax.data.table import Cohort, Prepared
 from nachos_jax.tasks import registry as tasks
 
 Name = tuple[tuple[str, HParamValue], ...]
 """What names a store, see `nachos_jax.core.hparams.preparation_of`."""
+OF_MASKS = "spacing"
+"""All that images with masks can be prepared by."""
 
 
 def names(run: RunConfig) -> list[Name]:
@@ -31,14 +34,17 @@ def check(run: RunConfig) -> None:
     """Refuses a searched preparation where no further stores can be made, or where they would be equal.
 
     Raises:
-        UsageError: the cases are no images or volumes from files, or aspect is searched beside a spacing.
+        UsageError: the cases are no images or volumes from files, aspect is searched beside a spacing, or
+            anything but the spacing of masks.
     """
     searched = [dimension.name for dimension in run.search.space if dimension.name in PREPARED]
     if not searched:
         return
-    place = f"config.search.space.{searched[0]}"
+    masks = tasks.of(run.task).masks
+    first = next((name for name in searched if masks and name != OF_MASKS), searched[0])
+    place = f"config.search.space.{first}"
     whys = {
-        "masks are taken on one grid in a run": tasks.of(run.task).masks,
+        "images with masks are resampled alone": masks and first != OF_MASKS,
         "images are prepared once, as the weights of the backbone expect them": bool(run.backbone.name),
         "vectors have no pixels": run.data.source == "vectors",
         "cases from Python are prepared already": run.data.source == "arrays",
@@ -79,8 +85,13 @@ def load(run: RunConfig) -> Cohort:
 
 
 def _check_alike(cohort: Cohort, found: Cohort, told: str) -> None:
-    """Refuses stores of other cases, or of another shape or dtype: fits that read them must be alike."""
+    """Refuses stores of other cases, or of another shape or dtype: fits that read them must be alike.
+
+    Images with masks have shapes of their own at each spacing, and networks see patches of them.
+    """
     same_cases = np.array_equal(found.table.names, cohort.table.names)
+    if same_cases and isinstance(cohort.store, Ragged):
+        return
     if same_cases and (found.shape, found.store.dtype) == (cohort.shape, cohort.store.dtype):
         return
     sides = "config.data.height and config.data.width (of volumes config.data.depth too)"

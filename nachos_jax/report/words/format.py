@@ -11,6 +11,11 @@ from nachos_jax.report.reading.evidence import Evidence
 if TYPE_CHECKING:
     from nachos_jax.report.sections.section import Section
 
+HEADERS = (
+    "the headers of all cases made this plan, those of test folds among them; no pixel, mask or fold did, so "
+    "that all studies have one trial 0"
+)
+"""What must be said beside a plan of trial 0."""
 MISSING = "\N{EN DASH}"
 
 
@@ -93,7 +98,7 @@ def made_rows(evidence: Evidence) -> dict[str, list[tuple[str, str]]]:
         ("Command", _command(run.get("command", ""))),
         ("Selection metric", evidence.headline),
         ("Selection rule", ", ".join(rules)),
-        ("Trial 0", "; ".join(run.get("planned", ()))),
+        ("Trial 0", "; ".join((*planned, HEADERS) if (planned := run.get("planned", ())) else ())),
         ("Seed", str(run["config"].get("seed", ""))),
         (
             "Records",
