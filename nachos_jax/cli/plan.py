@@ -122,10 +122,8 @@ def _plan(run: Run, facts: Facts, devices: list[int], lanes: int | None, compile
 
 def _lanes_here(config: RunConfig, platform: str, lanes: int | None) -> int:
     from nachos_jax.engine import memory
-    from nachos_jax.models import registry
 
-    solved = registry.solved(config.candidates("architecture"))
-    return lanes or memory.lanes_to_try(platform, config.engine.lanes, solved)
+    return lanes or memory.lanes_to_try(platform, config.engine.lanes)
 
 
 @contextlib.contextmanager

@@ -106,6 +106,7 @@ class BucketLanes(FitQueue):
         # Kept only now: an accelerator tells that it ran out of memory when results are read.
         self._state = state
         before, self.ran = list(self._progress), self.busy
+        self._tell_unsolved(before)
         for i, progress in enumerate(before):
             if progress is not None:
                 self._progress[i] = self._observe(i, progress, float(losses[i]), seen[i])
@@ -137,6 +138,20 @@ class BucketLanes(FitQueue):
         self._state, self._placing = None, {}
         self.close()
         return found, [*(lane.progress.fit for lane in running), *self._pending]
+
+    def _tell_unsolved(self, before: list[FitProgress | None]) -> None:
+        """Says which fits of a network that is solved have not come to their minimum."""
+        if self.program.spec.convex is None or self._state is None:
+            return
+        for i in np.flatnonzero(np.asarray(self._state.moments)):
+            progress = before[i]
+            if progress is not None:
+                log.warning(
+                    "fit %s is not solved to the end: rounding or the number of steps ended it before; its "
+                    "penalty is weak, so lower the upper end of the search of it (%s)",
+                    progress.fit.id,
+                    {name: value for name, value in progress.fit.hparams.items() if name == "linear.c"},
+                )
 
     def _pause(self, before: list[FitProgress | None]) -> None:
         """Keeps the lanes that a longer fit may go on from."""

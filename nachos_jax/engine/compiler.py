@@ -64,7 +64,7 @@ class BucketCompiler:
             UsageError: not even one lane fits.
         """
         self._check(bucket)
-        want = most or self._lanes_to_try(bucket)
+        want = most or self._lanes_to_try()
         told = self.maker.make(example, batch_size(bucket))
         return self._fitting(bucket, told, self._choice(bucket, told, want), want, used)[0]
 
@@ -78,7 +78,7 @@ class BucketCompiler:
         """
         self._check(bucket)
         told, choice = self.maker.idle(), self._choices(bucket)[0]
-        return self._fitting(bucket, told, choice, self._lanes_to_try(bucket))
+        return self._fitting(bucket, told, choice, self._lanes_to_try())
 
     def _check(self, bucket: Bucket) -> None:
         if self.streams and registry.convex(str(dict(bucket)["architecture"])):
@@ -87,9 +87,8 @@ class BucketCompiler:
                 "device: raise config.engine.memory_fraction, or set config.model.architecture = 'mlp'."
             )
 
-    def _lanes_to_try(self, bucket: Bucket) -> int:
-        solved = registry.convex(str(dict(bucket)["architecture"])) is not None
-        return memory.lanes_to_try(self._device.platform, self._run.engine.lanes, solved)
+    def _lanes_to_try(self) -> int:
+        return memory.lanes_to_try(self._device.platform, self._run.engine.lanes)
 
     def _choices(self, bucket: Bucket) -> tuple[Choice, ...]:
         shape = tasks.of(self._run.task).network_shape(self.maker.cohort.shape, dict(bucket))
@@ -175,7 +174,8 @@ def choices(
     engine = run.engine
     found = tuning.candidates(platform, engine.packing, engine.convolution, shape)
     if registry.convex(architecture) and engine.packing == "auto":
-        return (replace(found[0], packing="vmap"),)  # one product of the shared inputs serves all lanes
+        # In turn no lane waits for one that takes more steps; an accelerator is filled only by many.
+        return (replace(found[0], packing="map" if platform == "cpu" else "vmap"),)
     if not registry.convolutions(architecture):
         found = tuple(dict.fromkeys(replace(one, convolution=found[0].convolution) for one in found))
     return found

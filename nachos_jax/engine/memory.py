@@ -25,14 +25,13 @@ def stays(residency: str, nbytes: int, allowed: int) -> bool:
     return residency == "resident" or (residency == "auto" and nbytes <= _FOR_CASES * allowed)
 
 
-def lanes_to_try(platform: str, lanes: int, solved: bool = False) -> int:
+def lanes_to_try(platform: str, lanes: int) -> int:
     """Lanes a device to compile first: as configured, or a number that suits the platform.
 
     A CPU gains nothing from more lanes than keep its dispatch busy, and every lane makes a checkpoint
-    larger; an accelerator fills with lanes, and so does a network that is solved, whose lanes read their
-    shared inputs together.
+    larger; an accelerator fills with lanes.
     """
-    return lanes or (4 if platform == "cpu" and not solved else 32)
+    return lanes or (4 if platform == "cpu" else 32)
 
 
 def exhausted(error: Exception) -> bool:

@@ -26,6 +26,7 @@ from nachos_jax.engine.tuning import Agree, alone
 from nachos_jax.engine.windows import divide
 from nachos_jax.models import registry as models
 from nachos_jax.records.checkpoint import LaneCheckpoint
+from nachos_jax.runtime import blas
 from nachos_jax.runtime import mesh as meshes
 from nachos_jax.splits.folds import Folds
 from nachos_jax.tasks.registry import of as task_of
@@ -80,6 +81,7 @@ class LanePool:
         self._keep_last = keep_last
         self._run, self._checkpoints = run, checkpoints if run.engine.checkpoint_epochs else None
         self._mesh = meshes.lane_mesh(devices)
+        self._one_thread = blas.OneThread()
         self._cohort, self._folds, self._agree = cohort, folds, agree
         self._compilers: dict[Any, BucketCompiler] = {}  # by what names a store
         self._compiler({})
@@ -162,7 +164,8 @@ class LanePool:
         start = time.perf_counter()
         before = lanes.waiting
         try:
-            ended = lanes.epoch()
+            with self._one_thread:
+                ended = lanes.epoch()
         except Exception as error:
             if not memory.exhausted(error):
                 raise

@@ -1,7 +1,7 @@
 """ONE fit whose training loss is convex: an epoch is the whole solution, over all training cases at once.
 
 Later epochs find nothing to do and change no bit, so curves, best epochs and refits mean what they always
-mean. The inputs lie on the device once; no lane copies or standardises them.
+mean.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import jax
 import jax.numpy as jnp
 
 from nachos_jax.data.views import Views
-from nachos_jax.engine import newton
-from nachos_jax.models.blocks import Stored
+from nachos_jax.engine import curvature
+from nachos_jax.engine.quasi_newton import Ridge, minimise
+from nachos_jax.tasks.dense import standardised
 
 if TYPE_CHECKING:
     from nachos_jax.engine.lane import LaneInput, LaneSpec, Shared
-    from nachos_jax.tasks.task import ConvexTask
+    from nachos_jax.tasks.task import ConvexTask, Told
 
 
 def init() -> jax.Array:
@@ -42,31 +43,53 @@ def solve(
     """
     convex, fit, (values, every) = spec.convex, told.fit, _rows(shared.cases.inputs)
     assert convex is not None
+    task = cast("ConvexTask", spec.task)
     chosen, targets = jax.tree.map(
         lambda x: jnp.repeat(x, every, axis=0) if every > 1 else x, (told.training, shared.cases.targets)
     )
     targets = jax.tree.map(lambda x: _only(x, chosen), targets)
     known = jnp.isfinite(values)
-    # What is not trained on must not reach a sum even as 0 x NaN.
-    clean = jnp.where(known, values, 0.0)
-    missing = None if fit.fill is None else jnp.isnan(values).astype(jnp.float32)
-    stored = Stored(clean, missing, fit.mean, fit.sd, fit.fill)
-    usable = jnp.all(known if missing is None else known | jnp.isnan(values), axis=1)
+    usable = jnp.all(known if fit.fill is None else known | jnp.isnan(values), axis=1)
     broken = jnp.any(chosen & ~usable)
+    cases = _cases(values, chosen & usable, fit)
 
-    def totals(point: Any) -> tuple[jax.Array, jax.Array]:
-        outputs = _only(convex.outputs(point, stored), chosen)
-        total, weight = cast("ConvexTask", spec.task).total(outputs, targets, chosen, fit)
-        return (total, weight) if every == 1 else (total / every, weight / every)
+    def loss(outputs: jax.Array) -> jax.Array:
+        return task.total(outputs, targets, chosen, fit)[0] / every
 
-    def objective(point: Any) -> jax.Array:
-        total, weight = totals(point)
-        return (total + convex.penalty(point, fit.traced)) / jnp.maximum(weight, 1.0)
+    def solution(point: jax.Array) -> tuple[jax.Array, jax.Array]:
+        bound = task.bound(targets, chosen, fit) / every
+        function = _function(cases, loss, bound, convex.ridge(fit.traced))
+        found = minimise(function, point)
+        return found.point, found.going
 
-    found = newton.minimise(objective, params, going)
-    total, weight = totals(found.point)
-    loss = jnp.where(broken, jnp.nan, total / jnp.maximum(weight, 1e-30))
-    return found.point, found.going, loss
+    point = jnp.concatenate([params["kernel"], params["bias"][None]])
+    ready = going & ~broken & jnp.any(chosen)
+    point, still = jax.lax.cond(ready, solution, lambda same: (same, jnp.bool_(False)), point)
+    total, weight = task.total(curvature.product(cases, point), targets, chosen, fit)
+    mean = jnp.where(broken, jnp.nan, total / jnp.maximum(weight, 1e-30))
+    return {"kernel": point[:-1], "bias": point[-1]}, still, mean
+
+
+def _function(cases: jax.Array, loss: Any, bound: jax.Array, ridge: jax.Array) -> Ridge:
+    """What is minimised, of a point whose last row is the bias, which has no penalty."""
+    strengths = jnp.full(cases.shape[1], ridge).at[-1].set(0.0)
+    across = curvature.transposed(cases)
+    return Ridge(
+        outputs=lambda point: curvature.product(cases, point),
+        slope=lambda residuals: curvature.product(across, residuals),
+        loss=loss,
+        ridge=strengths[:, None],
+        metric=curvature.metric(cases, bound, strengths),
+    )
+
+
+def _cases(values: jax.Array, chosen: jax.Array, fit: Told) -> jax.Array:
+    """[N, D + 1] float32: the cases chosen, standardised, and a one; zeros in all others.
+
+    What is not trained on must not reach a sum even as 0 x NaN.
+    """
+    ones = jnp.ones((len(values), 1), jnp.float32)
+    return _only(jnp.concatenate([standardised(values, fit), ones], axis=1), chosen)
 
 
 def _rows(inputs: Any) -> tuple[Any, int]:

@@ -55,24 +55,13 @@ def evaluation(traced: Mapping[str, jax.Array | float]) -> Mode:
 
 
 class Convex(NamedTuple):
-    """What a network offers whose training loss is convex in its parameters, so that it can be solved.
+    """What a network offers that is one linear layer on vectors, so that it can be solved.
 
-    `outputs` reads inputs as they are stored, which all lanes share, and folds the standardisation of a fit
-    into its parameters. `penalty` is added to the sum of the losses.
+    Its parameters are `kernel` [D, O] and `bias` [O] on standardised inputs. What is added to the sum of the
+    losses is ridge(traced) / 2 times the sum of the squared kernel.
     """
 
-    outputs: Callable[[Any, Stored], jax.Array]  # (parameters, inputs) -> [N, O], as of standardised inputs
-    penalty: Callable[[Any, Mapping[str, Any]], jax.Array]  # (parameters, traced) -> scalar
-
-
-class Stored(NamedTuple):
-    """Vectors as they are stored, and what standardises them."""
-
-    values: jax.Array  # [N, D] float32, 0 where one is missing
-    missing: jax.Array | None  # [N, D] float32, 1 where a value is missing; None where none may be
-    mean: jax.Array  # [D] float32
-    sd: jax.Array  # [D] float32
-    fill: jax.Array | None  # [D] float32, what stands for a missing value
+    ridge: Callable[[Mapping[str, Any]], Any]  # traced -> scalar, above 0
 
 
 class Frozen(nnx.Variable):

@@ -19,7 +19,7 @@ from jax.typing import DTypeLike
 
 from nachos_jax.core.hparams import Hyperparameter
 from nachos_jax.core.types import HParams
-from nachos_jax.models.blocks import Convex, Mode, Stored, vector_size
+from nachos_jax.models.blocks import Convex, Mode, vector_size
 
 CONVOLUTIONS = False
 HYPERPARAMETERS = (
@@ -44,28 +44,16 @@ class LinearModel(nnx.Module):
 
     def __call__(self, x: jax.Array, mode: Mode) -> jax.Array:  # noqa: ARG002
         """[B, D] float32, standardised -> [B, outputs] float32."""
-        return _product(x, self.kernel[...]) + self.bias[...][None]
+        # Accelerators round factors to fewer bits unless told otherwise.
+        product = jnp.matmul(x, self.kernel[...], precision=lax.Precision.HIGHEST)
+        return product + self.bias[...][None]
 
 
-def folded(params: Mapping[str, jax.Array], mean: Any, sd: Any) -> tuple[jax.Array, jax.Array]:
-    """Kernel [D, O] and bias [O] on features as they are measured, from those on standardised ones."""
-    kernel = params["kernel"] / sd[:, None]
-    return kernel, params["bias"] - _product(mean, kernel)
+def _ridge(traced: Mapping[str, Any]) -> jax.Array:
+    return 1.0 / traced["linear.c"]
 
 
-def _outputs(params: Mapping[str, jax.Array], inputs: Stored) -> jax.Array:
-    kernel, bias = folded(params, inputs.mean, inputs.sd)
-    outputs = _product(inputs.values, kernel) + bias[None]
-    if inputs.missing is None or inputs.fill is None:
-        return outputs
-    return outputs + _product(inputs.missing, inputs.fill[:, None] * kernel)
-
-
-def _penalty(params: Mapping[str, jax.Array], traced: Mapping[str, Any]) -> jax.Array:
-    return 0.5 * jnp.sum(params["kernel"] ** 2) / traced["linear.c"]
-
-
-CONVEX = Convex(_outputs, _penalty)
+CONVEX = Convex(_ridge)
 
 
 def build(
@@ -83,8 +71,3 @@ def build(
 def check(hparams: HParams, shape: tuple[int, ...]) -> None:  # noqa: ARG001
     """Raises UsageError when cases are no vectors."""
     vector_size("linear", shape)
-
-
-def _product(x: Any, kernel: jax.Array) -> jax.Array:
-    # Accelerators round factors to fewer bits unless told otherwise, and a solution would not converge.
-    return jnp.matmul(x, kernel, precision=lax.Precision.HIGHEST)

@@ -132,10 +132,18 @@ class ClassDevice(DenseDevice):
     def total(
         self, outputs: jax.Array, targets: jax.Array, chosen: jax.Array, told: Told
     ) -> tuple[jax.Array, jax.Array]:
-        """See `nachos_jax.tasks.task.DeviceTask`."""
-        each, weights = self._each(outputs, targets, told)
+        """See `nachos_jax.tasks.task.ConvexTask`."""
+        log_p = jax.nn.log_softmax(self.readout(outputs, told))
+        smoothing, weights = told.traced["label_smoothing"], told.task["class_weights"][targets]
         weights = jnp.where(chosen, weights, 0.0)
-        return jnp.sum(weights * each), jnp.sum(weights)
+        # The gradient of an index is a loop over the cases on a processor, that of a mask is not.
+        label = targets[:, None] == jnp.arange(self.classes)[None]
+        mass = jnp.where(label, 1.0 - smoothing, 0.0) + smoothing / self.classes
+        return -jnp.sum(weights[:, None] * mass * log_p), jnp.sum(weights)
+
+    def bound(self, targets: jax.Array, chosen: jax.Array, told: Told) -> jax.Array:
+        """See `nachos_jax.tasks.task.ConvexTask`; a choice varies by 1/2 at most (Boehning 1992)."""
+        return jnp.where(chosen, 0.5 * told.task["class_weights"][targets], 0.0)
 
     def _each(self, outputs: jax.Array, targets: jax.Array, told: Told) -> tuple[jax.Array, jax.Array]:
         """Loss and weight [B] of each case."""

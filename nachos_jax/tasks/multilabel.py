@@ -66,10 +66,15 @@ class LabelsDevice(DenseDevice):
     def total(
         self, outputs: jax.Array, targets: jax.Array, chosen: jax.Array, told: Told
     ) -> tuple[jax.Array, jax.Array]:
-        """See `nachos_jax.tasks.task.DeviceTask`."""
+        """See `nachos_jax.tasks.task.ConvexTask`."""
         each, weights = self._each(outputs, targets, told)
         weights = jnp.where(chosen[:, None], weights, 0.0)
         return jnp.sum(weights * each), jnp.sum(weights)
+
+    def bound(self, targets: jax.Array, chosen: jax.Array, told: Told) -> jax.Array:
+        """See `nachos_jax.tasks.task.ConvexTask`; of the label that weighs most."""
+        _, weights = self._each(jnp.zeros_like(targets), targets, told)
+        return jnp.where(chosen, 0.25 * jnp.max(weights, axis=1), 0.0)
 
     def _each(self, outputs: jax.Array, targets: jax.Array, told: Told) -> tuple[jax.Array, jax.Array]:
         """Loss and weight [B, labels] of each label."""

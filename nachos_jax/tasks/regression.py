@@ -66,9 +66,13 @@ class NumberDevice(DenseDevice):
     def total(
         self, outputs: jax.Array, targets: jax.Array, chosen: jax.Array, told: Told
     ) -> tuple[jax.Array, jax.Array]:
-        """See `nachos_jax.tasks.task.DeviceTask`."""
+        """See `nachos_jax.tasks.task.ConvexTask`."""
         each = jnp.where(chosen, self._each(outputs, targets, told), 0.0)
         return jnp.sum(each), jnp.sum(chosen, dtype=jnp.float32)
+
+    def bound(self, targets: jax.Array, chosen: jax.Array, told: Told) -> jax.Array:  # noqa: ARG002
+        """See `nachos_jax.tasks.task.ConvexTask`."""
+        return jnp.where(chosen, 1.0 if self.kind == HUBER else 2.0, 0.0)
 
     def _each(self, outputs: jax.Array, targets: jax.Array, told: Told) -> jax.Array:
         """Loss [B] of each case."""

@@ -133,6 +133,13 @@ class ConvexTask(DeviceTask, Protocol):
         """
         ...
 
+    def bound(self, targets: Any, chosen: jax.Array, told: Told) -> jax.Array:
+        """[N] float32: no second derivative of a case's part of that sum, in any direction, is larger.
+
+        Arguments as of `total`; 0 where a case is not chosen.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class Tested:

@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from nachos_jax import ArrayCases
 from nachos_jax import cohort as cohort_from
 from nachos_jax.core.errors import UsageError
+from nachos_jax.engine import quasi_newton
 from tests import tiny, vectors
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -55,6 +56,33 @@ def test_classes_are_those_of_logistic_regression(c, missing, impute):
     assert abs(log_loss(y[held], probabilities) - log_loss(y[held], wanted)) < 1e-3
     np.testing.assert_allclose(probabilities, wanted, atol=2e-3)
     assert (record.epochs, record.status) == (1, "done")
+
+
+@pytest.mark.parametrize("c", [1e-3, 1.0, 1e2])
+def test_more_features_than_cases(c):
+    _, y, subjects, folds = vectors.arrays()
+    draw = np.random.default_rng(8)
+    x = draw.normal(size=(len(y), 150)) @ draw.normal(size=(150, 150)) / 12 + 0.4 * y[:, None]
+    wide = cohort_from(ArrayCases(x.astype(np.float32), y, subjects, folds=folds))
+    _, logits, record = solved(wide, RUN, **{"linear.c": c})
+    oracle = make_pipeline(StandardScaler(), LogisticRegression(C=c, tol=1e-9, max_iter=10_000))
+    wanted = oracle.fit(x[folds != 0].astype(np.float32).astype(np.float64), y[folds != 0])
+    wanted = wanted.predict_proba(x[folds == 0])
+    probabilities = softmax(logits.astype(np.float64), axis=1)
+    assert abs(log_loss(y[folds == 0], probabilities) - log_loss(y[folds == 0], wanted)) < 1e-3
+    assert record.status == "done"
+
+
+def test_a_fit_that_is_not_solved_to_the_end_is_told(monkeypatch, caplog):
+    solved(vectors.cohort())
+    assert "not solved to the end" not in caplog.text
+    monkeypatch.setattr(quasi_newton, "STEPS", 1)
+    values, labels, subjects, folds = vectors.arrays()
+    # A shape of its own, since tests share the programs of equal shapes.
+    narrow = cohort_from(ArrayCases(values[:, :5], labels, subjects, folds=folds))
+    solved(narrow, RUN, **{"linear.c": 100.0})
+    assert "is not solved to the end" in caplog.text
+    assert "{'linear.c': 100.0}" in caplog.text
 
 
 def test_class_weights_are_those_of_scikit_learn():

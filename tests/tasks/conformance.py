@@ -122,6 +122,7 @@ def _check_device(device: DeviceTask, task: Task, targets: Targets, hparams: HPa
     np.testing.assert_allclose(new, seen, rtol=1e-5, atol=1e-6, err_msg="predict and observe differ")
     if getattr(device, "convex", False):
         _check_total(cast("ConvexTask", device), outputs, wanted, told)
+        _check_bound(cast("ConvexTask", device), outputs, wanted, told)
     two = jax.vmap(lambda x: device.loss(x, wanted, told))(jnp.stack([outputs, outputs]))
     np.testing.assert_allclose(two, loss, rtol=1e-5, err_msg="loss: lanes differ from a fit alone")
 
@@ -134,6 +135,18 @@ def _check_total(device: ConvexTask, outputs: jax.Array, wanted: jax.Array, told
         np.testing.assert_allclose(
             total / weight, loss, rtol=1e-5, err_msg="total: not the loss of those chosen"
         )
+
+
+def _check_bound(device: ConvexTask, outputs: jax.Array, wanted: jax.Array, told: Told) -> None:
+    chosen = jnp.asarray([True, False, True, True])
+    bound = device.bound(wanted, chosen, told)
+    assert (bound.shape, bound.dtype) == ((4,), jnp.float32), "bound: a float32 number a case"
+    second = jax.jit(jax.hessian(lambda x: device.total(x, wanted, chosen, told)[0]))
+    for scale in (0.0, 1.0, 10.0):
+        curved = second(scale * outputs)
+        for k in range(4):
+            steepest = np.linalg.eigvalsh(np.asarray(curved[k, :, k], np.float64))[-1]
+            assert steepest <= float(bound[k]) + 1e-6, "bound: a second derivative is larger"
 
 
 def _on_device(device: DeviceTask, task: Task, targets: Targets, hparams: HParams, sample: Sample) -> tuple:

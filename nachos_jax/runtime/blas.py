@@ -1,0 +1,26 @@
+"""Threads of the linear algebra of a processor, which JAX borrows from SciPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class OneThread:
+    """A context in which each factorisation keeps to one thread.
+
+    Lanes fill the cores, and threads of small factorisations spend more processor time on waiting for each
+    other than on work. Made once JAX has started: what is loaded later is not reached.
+    """
+
+    def __init__(self) -> None:
+        from threadpoolctl import ThreadpoolController
+
+        self._found = ThreadpoolController()
+        self._limit: Any = None
+
+    def __enter__(self) -> None:
+        self._limit = self._found.limit(limits=1, user_api="blas")
+        self._limit.__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        self._limit.__exit__(*error)
