@@ -92,8 +92,8 @@ FAULTS = (
     Fault(
         "a refit sees its outer fold after every epoch",
         "engine/bucket_lanes.py",
-        "held = np.int32(0) if unwatched else told.n_held",
-        "held = told.n_held",
+        "told._replace(n_held=np.int32(0))",
+        "told",
         ("engine/test_pool.py::test_a_refit_predicts_its_fold_once_after_its_last_epoch",),
     ),
     # --- rules of stopping and selection -----------------------------------------------------------------
