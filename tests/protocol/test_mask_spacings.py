@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from nachos_jax.engine import planned
 from nachos_jax.metrics import overlap
 from nachos_jax.protocol.deploy import deploy
 from nachos_jax.protocol.evaluate import evaluate
-from nachos_jax.protocol.model import tested_masks
+from nachos_jax.protocol.model import mask_gallery, tested_masks
 from nachos_jax.protocol.plan import memory
 from nachos_jax.protocol.run import door, embedding, prepared
 from nachos_jax.protocol.run.configure import checked
@@ -135,6 +136,9 @@ def test_what_is_seen_and_tested_is_counted_on_the_grids_of_the_files(file: Path
             wanted = overlap.voxels(truth, found, 2) * np.prod(spacing)
             np.testing.assert_allclose(test.arrays["window_volumes"][place], wanted, rtol=1e-6)
     assert np.mean([overlap.dice(test.arrays["window_volumes"]).mean() for test in run.store.tests()]) > 0.2
+    shown = json.loads(mask_gallery.write(run).read_text(encoding="utf-8"))["items"]
+    assert len(shown) == mask_gallery.SHOWN
+    assert all((finished / "explanations" / item["file"]).stat().st_size > 1000 for item in shown)
 
 
 def test_the_model_takes_files_to_its_spacing_and_masks_back(file: Path, finished: Path) -> None:
