@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
-from pydicom.pixels.decoders import JPEGBaseline8BitDecoder
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import JPEGBaseline8Bit
 
 from nachos_jax.config.data_fields import WAIVER
 from nachos_jax.config.run_config import DataConfig
@@ -146,8 +147,9 @@ def test_no_memory_is_no_damage_of_a_compressed_frame(words: str, monkeypatch: p
         raise MemoryError(words)
 
     path = Path(get_testdata_file("SC_rgb_jpeg_dcmtk.dcm"))  # type: ignore[arg-type]
-    monkeypatch.setitem(JPEGBaseline8BitDecoder._available, "pillow", failing)
-    monkeypatch.delitem(JPEGBaseline8BitDecoder._available, "pylibjpeg", raising=False)
+    plugins = get_decoder(JPEGBaseline8Bit)._available
+    monkeypatch.setitem(plugins, "pillow", failing)
+    monkeypatch.delitem(plugins, "pylibjpeg", raising=False)
     with pytest.raises(TransientError, match="needs more memory than there is"):
         dicom_decode.decoded(dcmread(path), path)
 

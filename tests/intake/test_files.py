@@ -175,8 +175,8 @@ def test_flags_that_do_not_go_together(tmp_path: Path, words: tuple[str, ...], t
         picture(tmp_path / f"in/{case}.png", case)
     for name, above in (("list", "in/"), ("more", "in/"), ("others", "in/x")):
         table(tmp_path / f"{name}.csv", ["path", "label", "subject"], [[above + r[0], *r[1:]] for r in rows])
-    numbers = [[i, "ab"[i % 2], f"P{i}", i * 1.5, i**2 + 0.3] for i in range(8)]
-    table(tmp_path / "numbers.csv", ["case", "label", "subject", "f1", "f2"], numbers)
+    numbers = [[i, "ab"[i % 2], f"P{i}", i * 1.5, i**2 + 0.3, 7 - 0.1 * i] for i in range(8)]
+    table(tmp_path / "numbers.csv", ["case", "label", "subject", "f1", "f2", "f3"], numbers)
     np.savez(tmp_path / "arrays.npz", images=np.zeros((8, 5, 5), np.uint8), labels=np.arange(8) % 2)
     code, out = said("init", *words)
     assert code == 2, out
