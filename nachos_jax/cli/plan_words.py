@@ -131,7 +131,7 @@ def rounds(plan: Plan) -> str:
     size = f"config.search.proposals = {search.proposals}"
     size += "" if search.proposals else ", an eighth of what follows the first round, on any number of lanes"
     if not search.lag:
-        waits = "a round waits until all before it are decided, and sees their scores"
+        waits = "a round waits for all before it, and sees their scores"
     else:
         before = f"the {search.lag} before it" if search.lag > 1 else "the one before it"
         waits = f"a round does not wait for {before}, and sees no score of what it did not wait for"

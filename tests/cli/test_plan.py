@@ -72,7 +72,7 @@ def test_a_plan_tells_the_rounds_of_proposals_and_what_they_wait_for(untouched: 
         return told.removeprefix("rounds of trials: ")
 
     ax = ("--config.search.searcher=ax", "--config.search.initial=5")
-    waiting = "a round waits until all before it are decided, and sees their scores (config.search.lag = 0)"
+    waiting = "a round waits for all before it, and sees their scores (config.search.lag = 0)"
     assert rounds(*ax, "--config.search.proposals=3") == (
         f"5, then 2 of 3, then 1 (config.search.proposals = 3); {waiting}"
     )

@@ -103,7 +103,7 @@ def test_masks_are_measured_on_the_grid_that_they_came_with(monkeypatch: pytest.
     monkeypatch.setattr(tested_masks, "of_fit", lambda *_: None)
     monkeypatch.setattr(tested_masks, "masks_of_store", lambda store, _: store.mask)
     of: Any = SimpleNamespace(cohort=whole)
-    done: Any = SimpleNamespace(status="done")
+    done: Any = SimpleNamespace(status="done", hparams={})
     found = tested_masks.measured(of, done, range(masks.CASES))
     right, _, missed = np.moveaxis(found["window_volumes"], -1, 0)
     np.testing.assert_allclose(right + missed, whole.targets.values, rtol=1e-5)
