@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import logging
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -90,6 +92,29 @@ def test_an_older_run_is_asked_later_and_gives_the_same_bytes(finished: Path, tm
     evaluate(tiny.run_config(**SHORT), str(finished), None, blank(), quiet=True)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == kept
     assert {path: path.read_bytes() for path in others} == others
+
+
+def test_a_refit_that_cannot_predict_again_costs_a_finished_run_no_more_than_its_columns(
+    finished: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    """As an estimator of another version of scikit-learn."""
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    store, network = RunDirectory(run), columns.external.network
+    for path in (run / "records/evaluate/columns").iterdir():
+        path.unlink()
+
+    def changed(opened, record):
+        if record.fit == store.tests()[0].fit:
+            raise UsageError("another version")
+        return network(opened, record)
+
+    monkeypatch.setattr(columns.external, "network", changed)
+    with caplog.at_level(logging.WARNING, "nachos_jax"):
+        evaluate(tiny.run_config(**SHORT), str(run), None, blank(), quiet=True)
+    assert "columns of outer fold 0 are not asked: another version" in caplog.text
+    assert {test.outer_fold for test in store.column_tests()} == set(range(1, tiny.FOLDS))
+    assert set(rows(run)) == {*joined.NAMES, ""}
 
 
 def test_a_test_of_another_fit_is_refused(finished: Path):
