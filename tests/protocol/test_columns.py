@@ -22,6 +22,7 @@ from nachos_jax.protocol.run.opening import open_run
 from nachos_jax.records.columns import ColumnTest
 from nachos_jax.records.store import RunDirectory
 from nachos_jax.report.numbers import columns as numbers
+from nachos_jax.report.numbers.estimates import SITES
 from nachos_jax.report.page import page
 from tests import joined, tiny
 
@@ -169,6 +170,8 @@ def test_worse_is_worse_whatever_the_sign_of_the_metric(name: str, sign: float):
     }
     evidence: Any = SimpleNamespace(
         columns=tests,
+        tests=dict.fromkeys(tests),
+        of_sites=False,
         headline=name,
         metrics=classification,
         count=3,
@@ -184,3 +187,12 @@ def test_worse_is_worse_whatever_the_sign_of_the_metric(name: str, sign: float):
     assert a["interval"]["low"] < a["worse_by"] < a["interval"]["high"]
     assert b["worse_by"] is None
     assert evidence.headline == found["metric"]
+    part = {fold: tests[fold] for fold in (0, 2)}
+    further = numbers.columns(SimpleNamespace(**{**vars(evidence), "columns": part, "of_sites": True}))  # type: ignore[arg-type]
+    assert further is not None
+    assert further["rows"][0]["interval"]["count"] == 2
+    assert further["rows"][0]["interval"] != a["interval"]
+    assert SITES in further["rows"][0]["interval"]["note"] or further["rows"][0]["interval"]["low"] is None
+    whole = numbers.columns(SimpleNamespace(**{**vars(evidence), "of_sites": True}))  # type: ignore[arg-type]
+    assert whole is not None
+    assert SITES in whole["rows"][0]["interval"]["note"]
