@@ -9,8 +9,8 @@ class OneThread:
     """A context in which each factorisation keeps to one thread.
 
     Lanes fill the cores, and threads of small factorisations spend more processor time on waiting for each
-    other than on work. What is loaded later is not reached, so SciPy's is loaded here: JAX waits with it until
-    it compiles the first factorisation.
+    other than on work. What is loaded later is not reached, so SciPy's is loaded here: JAX waits with it
+    until it compiles the first factorisation.
     """
 
     def __init__(self) -> None:

@@ -121,6 +121,7 @@ def test_an_estimator_is_fitted_again_once_a_fold(place: Path, monkeypatch: pyte
     assert after["plain"] == pytest.approx(before["plain"])
     assert after["together"] == pytest.approx(before["together"][:1])
 
+
 def predicts_the_training_table(place: Path) -> None:
     """From the table with columns in any order, and from arrays; without a column it is refused by name."""
     words = ["--model=a/deploy", "--output=p.csv"]

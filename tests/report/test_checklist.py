@@ -236,8 +236,14 @@ def test_training_and_preparation_as_recorded(run):
 @pytest.mark.parametrize(
     ("hparams", "words"),
     [
-        ({"architecture": "linear"}, f"less than {TOLERANCE:.0e} of it, or after {STEPS} steps".replace("-0", "-")),
-        ({"architecture": "unet", "unet.deep_supervision": True}, "the coarser levels too, with weights 1, 1/2,"),
+        (
+            {"architecture": "linear"},
+            f"less than {TOLERANCE:.0e} of it, or after {STEPS} steps".replace("-0", "-"),
+        ),
+        (
+            {"architecture": "unet", "unet.deep_supervision": True},
+            "the coarser levels too, with weights 1, 1/2,",
+        ),
     ],
 )
 def test_how_a_fit_is_solved_is_what_its_code_does(run, hparams, words):

@@ -138,7 +138,7 @@ def test_the_unit_can_be_the_headline(make_run, task: str):
 
 
 def test_caveats_are_of_the_units_that_the_report_leads_with(make_run):
-    """In one fold each subject has a case of either class: AUC is defined by case, and by subject it is not."""
+    """In one fold each subject has a case of either class: AUC is defined by case alone."""
     directory, _ = _evidence(make_run, "mean", folds=4, metric="auc", inner=False)
     fold, seen = 2, {}
 

@@ -86,9 +86,7 @@ def _tested(run: Run, record: FitRecord, fold: int, names: tuple[str, ...]) -> C
                 yield _permuted(run, record, values, chosen, (name, repeat))
 
     plain, *scores = (task.watched(metric, one, targets)[1] for one in seen(versions()))
-    permuted = {
-        name: tuple(scores[at * REPEATS : (at + 1) * REPEATS]) for at, (name, _) in enumerate(asked)
-    }
+    permuted = {name: tuple(scores[at * REPEATS : (at + 1) * REPEATS]) for at, (name, _) in enumerate(asked)}
     together = permuted.pop(ALL)
     return ColumnTest(
         outer_fold=fold,
@@ -151,7 +149,7 @@ def _seer(run: Run, record: FitRecord, cases: np.ndarray, store: Joined | Vector
 def _by_estimator(
     run: Run, record: FitRecord, cases: np.ndarray, stores: Iterable[Joined | Vectors]
 ) -> Iterator[np.ndarray]:
-    """By an estimator of scikit-learn, which is fitted once more for as many versions as there is room for."""
+    """By an estimator of scikit-learn, which is fitted once more for as many versions as have room."""
     vectors = (store for store in stores if isinstance(store, Vectors))
     for first in vectors:
         more = max(0, ROOM // max(1, first.values.nbytes) - 1)
