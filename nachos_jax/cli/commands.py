@@ -95,9 +95,9 @@ def _reporting() -> Any:
     return gallery, evidence, page
 
 
-def _finished(store: Any) -> tuple[int, bool]:
-    """Outer folds tested, and whether the study of the flat protocol has ended."""
-    return len(store.tests()), store.outcome(None) is not None
+def _finished(store: Any) -> tuple[int, int, bool]:
+    """Outer folds tested, and asked about columns; whether the study of the flat protocol has ended."""
+    return len(store.tests()), len(store.column_tests()), store.outcome(None) is not None
 
 
 def deploy(values: Any, words: list[str]) -> None:

@@ -209,6 +209,7 @@ def estimate(words: list[str], code: int, config: RunConfig) -> list[str]:
     In the flat protocol the folds' standard error is that of the mean before correction, so it is left out.
     """
     from nachos_jax.records.store import RunDirectory
+    from nachos_jax.report.words.leading import leading
 
     workdir = words[-1].removeprefix("--workdir=")
     path, run = (
@@ -218,7 +219,7 @@ def estimate(words: list[str], code: int, config: RunConfig) -> list[str]:
     if run is None or differences(run["config"], config.raw, config.table) or not path.exists():
         return ["", "", ""]
     told = json.loads(path.read_text(encoding="utf-8"))
-    headline = told["metrics"][told["headline"]]
+    headline = leading(told)["metrics"][told["headline"]]
     tested = told["progress"]["outer_folds_tested"]
     error = None if told["protocol"] == "flat" else headline["se"]
     return ["" if value is None else str(value) for value in (headline["estimate"], error, tested)]

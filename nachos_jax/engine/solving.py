@@ -1,7 +1,7 @@
 """ONE fit whose training loss is convex: an epoch is the whole solution, over all training cases at once.
 
-Later epochs find nothing to do and change no bit, so curves, best epochs and refits mean what they always
-mean.
+Unless it is left unsolved, later epochs find nothing to do and change no bit, so curves, best epochs and
+refits mean what they always mean; one that is unsolved goes on from where it ended.
 """
 
 from __future__ import annotations

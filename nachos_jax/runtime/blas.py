@@ -9,11 +9,15 @@ class OneThread:
     """A context in which each factorisation keeps to one thread.
 
     Lanes fill the cores, and threads of small factorisations spend more processor time on waiting for each
-    other than on work. Made once JAX has started: what is loaded later is not reached.
+    other than on work. What is loaded later is not reached, so SciPy's is loaded here: JAX waits with it
+    until it compiles the first factorisation.
     """
 
     def __init__(self) -> None:
+        import scipy.linalg
         from threadpoolctl import ThreadpoolController
+
+        del scipy
 
         self._found = ThreadpoolController()
         self._limit: Any = None

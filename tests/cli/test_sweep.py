@@ -143,6 +143,11 @@ def test_the_table_gives_the_estimate_and_not_the_mean(protocol, row, tmp_path):
     assert sweep.estimate(words, 0, config) == row
     assert sweep.estimate(words, 2, config) == ["", "", ""], "refused"
     assert sweep.estimate(words, 75, tiny.run_config(training__epochs=9)) == ["", "", ""], "another config's"
+    by_unit = {"estimate": 0.9, "mean": 0.9, "se": 0.1, "label": "AUC"}
+    told["metrics"]["auc"]["label"] = "AUC"
+    told["units"] = {"column": "subject", "metrics": {"auc": by_unit}, "leads": True}
+    (tmp_path / "summary.json").write_text(json.dumps(told))
+    assert sweep.estimate(words, 0, config) == ["0.9", *row[1:]], "what the report leads with"
 
 
 def test_a_slurm_array_has_a_task_for_each_run(tmp_path):

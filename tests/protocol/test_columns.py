@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import logging
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +22,7 @@ from nachos_jax.protocol.run.opening import open_run
 from nachos_jax.records.columns import ColumnTest
 from nachos_jax.records.store import RunDirectory
 from nachos_jax.report.numbers import columns as numbers
+from nachos_jax.report.numbers.estimates import SITES
 from nachos_jax.report.page import page
 from tests import joined, tiny
 
@@ -92,6 +95,29 @@ def test_an_older_run_is_asked_later_and_gives_the_same_bytes(finished: Path, tm
     assert {path: path.read_bytes() for path in others} == others
 
 
+def test_a_refit_that_cannot_predict_again_costs_a_finished_run_no_more_than_its_columns(
+    finished: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    """As an estimator of another version of scikit-learn."""
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    store, network = RunDirectory(run), columns.external.network
+    for path in (run / "records/evaluate/columns").iterdir():
+        path.unlink()
+
+    def changed(opened, record):
+        if record.fit == store.tests()[0].fit:
+            raise UsageError("another version")
+        return network(opened, record)
+
+    monkeypatch.setattr(columns.external, "network", changed)
+    with caplog.at_level(logging.WARNING, "nachos_jax"):
+        evaluate(tiny.run_config(**SHORT), str(run), None, blank(), quiet=True)
+    assert "columns of outer fold 0 are not asked: another version" in caplog.text
+    assert {test.outer_fold for test in store.column_tests()} == set(range(1, tiny.FOLDS))
+    assert set(rows(run)) == {*joined.NAMES, ""}
+
+
 def test_a_test_of_another_fit_is_refused(finished: Path):
     store = RunDirectory(finished)
     path = store.column_path(0)
@@ -144,6 +170,8 @@ def test_worse_is_worse_whatever_the_sign_of_the_metric(name: str, sign: float):
     }
     evidence: Any = SimpleNamespace(
         columns=tests,
+        tests=dict.fromkeys(tests),
+        of_sites=False,
         headline=name,
         metrics=classification,
         count=3,
@@ -159,3 +187,12 @@ def test_worse_is_worse_whatever_the_sign_of_the_metric(name: str, sign: float):
     assert a["interval"]["low"] < a["worse_by"] < a["interval"]["high"]
     assert b["worse_by"] is None
     assert evidence.headline == found["metric"]
+    part = {fold: tests[fold] for fold in (0, 2)}
+    further = numbers.columns(SimpleNamespace(**{**vars(evidence), "columns": part, "of_sites": True}))  # type: ignore[arg-type]
+    assert further is not None
+    assert further["rows"][0]["interval"]["count"] == 2
+    assert further["rows"][0]["interval"] != a["interval"]
+    assert SITES in further["rows"][0]["interval"]["note"] or further["rows"][0]["interval"]["low"] is None
+    whole = numbers.columns(SimpleNamespace(**{**vars(evidence), "of_sites": True}))  # type: ignore[arg-type]
+    assert whole is not None
+    assert SITES in whole["rows"][0]["interval"]["note"]

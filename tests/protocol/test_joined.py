@@ -16,6 +16,7 @@ from nachos_jax.cli import main
 from nachos_jax.core.errors import UsageError
 from nachos_jax.models.zoo import registry
 from nachos_jax.protocol.evaluate import evaluate
+from nachos_jax.protocol.model import columns, external_baselines
 from nachos_jax.records.store import RunDirectory
 from tests import joined, pretrained, tiny
 from tests.protocol.test_leak import OUTER, seen_from_inside
@@ -92,6 +93,33 @@ def test_what_columns_add_after_frozen_features(way: str, place: Path):
     }
     assert age["worse_by"] > max(0.02, 3 * abs(size["worse_by"]))
     assert summary["columns"]["together"]["worse_by"] > 0.02
+
+
+def test_an_estimator_is_fitted_again_once_a_fold(place: Path, monkeypatch: pytest.MonkeyPatch):
+    """More often only where all versions of the cases together want more than the room there is."""
+    calls, fitted = [], external_baselines.again.fitted
+
+    def counted(*told):
+        calls.append(len(told[-1].table))
+        return fitted(*told)
+
+    monkeypatch.setattr(external_baselines.again, "fitted", counted)
+    words = ["--config=baseline:logistic", *BACKBONE, *DATA, "--workdir=a"]
+    assert nachos("evaluate", *words) == 0
+    versions = 1 + (2 + 1) * columns.REPEATS
+    assert sum(calls) == versions * CASES
+    assert len(calls) == 3
+    path = Path("a/records/evaluate/columns/fold_00.json")
+    before = json.loads(path.read_text())
+    path.unlink()
+    calls.clear()
+    monkeypatch.setattr(columns, "ROOM", 11 * CASES)  # less than one version: each has a fit of its own
+    monkeypatch.setattr(columns, "REPEATS", 1)
+    assert nachos("evaluate", *words) == 0
+    assert len(calls) == 1 + 2 + 1
+    after = json.loads(path.read_text())
+    assert after["plain"] == pytest.approx(before["plain"])
+    assert after["together"] == pytest.approx(before["together"][:1])
 
 
 def predicts_the_training_table(place: Path) -> None:

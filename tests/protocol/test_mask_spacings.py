@@ -160,13 +160,23 @@ def test_the_model_takes_files_to_its_spacing_and_masks_back(file: Path, finishe
 
 
 def test_external_cases_meet_each_model_at_its_spacing(file: Path, finished: Path) -> None:
-    outside = embedding.load(checked(config(file))).outside
+    run = open_run(checked(config(file)), str(finished), "evaluate")
+    outside = run.cohort.outside
     assert outside is not None
-    tests = RunDirectory(finished, "evaluate").external_tests()
+    store = outside.prepared(BETTER).store
+    assert isinstance(store, Ragged)
+    tests = run.store.external_tests()
     assert len(tests) == masks.FOLDS
     for test in tests:
-        parts = test.arrays["window_volumes"]
-        np.testing.assert_allclose(parts[..., 0] + parts[..., 2], outside.targets.values, rtol=1e-5)
+        record = run.store.fit(test.fits[0])
+        assert record is not None
+        mask = tested_masks.masks_of_store(store, tested_masks.of_fit(run, record))
+        for row in range(len(outside.table)):
+            truth, spacing = outside.store.truth(row)  # type: ignore[attr-defined]
+            there = store.spacing[row].tolist()
+            found = resampling.restored(mask(row), truth.shape, there, spacing)
+            wanted = overlap.voxels(truth, found, 2) * np.prod(spacing)
+            np.testing.assert_allclose(test.arrays["window_volumes"][row], wanted, rtol=1e-6)
 
 
 def test_patches_are_planned_for_each_spacing_and_levels_checked_at_each(file: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import pytest
 
+from nachos_jax.engine.quasi_newton import STEPS, TOLERANCE
 from nachos_jax.report.checklists.checklist import GUIDELINES, STATES, Item, checklist, tally
+from nachos_jax.report.checklists.facts import Facts
 from nachos_jax.report.words.format import number
 from tests.report.checklist_runs import FEW, flat, told
 from tests.report.rivals import edit_run
@@ -228,3 +231,35 @@ def test_training_and_preparation_as_recorded(run):
     assert "chosen on inner-fold predictions" in items["T15"].answer
     assert "learning_rate: log(0.001, 0.1)" in items["C25"].answer
     assert "momentum" not in items["C25"].answer
+
+
+@pytest.mark.parametrize(
+    ("hparams", "words"),
+    [
+        (
+            {"architecture": "linear"},
+            f"less than {TOLERANCE:.0e} of it, or after {STEPS} steps".replace("-0", "-"),
+        ),
+        (
+            {"architecture": "unet", "unet.deep_supervision": True},
+            "the coarser levels too, with weights 1, 1/2,",
+        ),
+    ],
+)
+def test_how_a_fit_is_solved_is_what_its_code_does(run, hparams, words):
+    evidence, summary = told(run(inner=False))
+    outcomes = {
+        fold: dataclasses.replace(
+            outcome, trials=tuple(dataclasses.replace(trial, hparams=hparams) for trial in outcome.trials)
+        )
+        for fold, outcome in evidence.outcomes.items()
+    }
+    trials = {
+        study: [dataclasses.replace(trial, hparams=hparams) for trial in each]
+        for study, each in evidence.trials.items()
+    }
+    assert words not in Facts(evidence, summary).of("model.training").text
+    changed = dataclasses.replace(evidence, outcomes=outcomes, trials=trials)
+    answer = Facts(changed, summary).of("model.training").text
+    assert words in answer
+    assert "Newton" not in answer

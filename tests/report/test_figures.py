@@ -151,3 +151,14 @@ def test_other_processes_without_a_home_give_the_same_bytes_and_load_matplotlib_
     here = rows.bars("spent", "seconds", "time", {"training": 3600.0}, ["an hour"])
     assert here is not None
     assert done.stdout == here.svg
+
+
+def test_preparing_says_nothing_where_the_home_folder_cannot_be_written(tmp_path):
+    home = tmp_path / "file"
+    home.write_text("no folder")
+    env = {"HOME": str(home), "XDG_CACHE_HOME": str(home)}
+    code = "from nachos_jax.report.figures.drawing import prepare; prepare()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False, cwd=None
+    )
+    assert (done.returncode, done.stderr) == (0, "")

@@ -14,6 +14,7 @@ from nachos_jax.report.numbers import units
 from nachos_jax.report.numbers.summary import summarise
 from nachos_jax.report.page import page
 from nachos_jax.report.reading import evidence as records
+from tests.report.rivals import edit_folds, edit_test
 
 TWO = ("no", "yes")
 
@@ -134,6 +135,39 @@ def test_the_unit_can_be_the_headline(make_run, task: str):
         rows = [row for row in csv.DictReader(file) if row["kind"] == "outer fold"]
     values = [value["value"] for value in found["units"]["metrics"][name]["folds"].values()]
     np.testing.assert_allclose([float(row["value"]) for row in rows], values)
+
+
+def test_caveats_are_of_the_units_that_the_report_leads_with(make_run):
+    """In one fold each subject has a case of either class: AUC is defined by case alone."""
+    directory, _ = _evidence(make_run, "mean", folds=4, metric="auc", inner=False)
+    fold, seen = 2, {}
+
+    def mixed(rows):
+        for row in rows:
+            if row["fold"] == str(fold):
+                seen[row["subject"]] = seen.get(row["subject"], 0) + 1
+                row["label"] = TWO[seen[row["subject"]] % 2]
+
+    edit_folds(directory, mixed)
+    rows = {row["case"]: TWO.index(row["label"]) for row in directory.read_table("folds.csv")}
+
+    def labelled(test):
+        return {"arrays": {**test.arrays, "labels": np.array([rows[case] for case in test.cases])}}
+
+    edit_test(directory, fold, labelled)
+    before = summarise(records.read(directory))
+    directory.write_settings({**_settings(directory), "headline": "unit"})
+    found = summarise(records.read(directory))
+    assert found["metrics"]["auc"]["count"] == 4
+    assert found["units"]["metrics"]["auc"]["count"] == 3
+    told, other = (" ".join(of["caveats"]) for of in (found, before))
+    assert "AUC by subject" in told
+    assert "undefined in outer fold 2" in told
+    assert "undefined in outer fold 2" not in other
+    assert found["cautions"]["few_folds"]
+    assert not before["cautions"]["few_folds"]
+    text = page.write(directory.path).parent.joinpath("report.md").read_text()
+    assert "by subject over outer folds: SD" in text
 
 
 def test_a_headline_that_was_changed_later_is_told(make_run):

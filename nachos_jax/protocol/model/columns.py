@@ -7,12 +7,14 @@ tested there. It comes after the test and nothing but the report reads it.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
 from nachos_jax.core import rng
+from nachos_jax.core.errors import UsageError
 from nachos_jax.data.joined import Joined
 from nachos_jax.data.store import Store
 from nachos_jax.data.table import JOINED, Cohort, Prepared
@@ -30,22 +32,31 @@ REPEATS = 10
 """Permutations of each column."""
 MOST = 32
 """Columns that are permuted one by one; of more only all together, since each costs so many predictions."""
-Seen = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
-"""Several versions of the columns of the n cases, [n, C] each -> what is seen of the cases, [n, S] each."""
+ALL = ""
+"""The name by which the permutations of all columns together are drawn."""
+ROOM = 2**30
+"""Bytes of the versions of all cases that an estimator, fitted again, is given at once."""
+Seen = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
+"""Versions of the columns of the n cases, [n, C] each -> what is seen of the cases, [n, S] each, in turn."""
 
 
 def test_folds(run: Run) -> None:
     """Permutes the columns in each tested outer fold in which that has not been done yet.
 
-    Raises:
-        UsageError: the weights of a refit are missing or damaged.
+    An outer fold whose refit cannot predict again, as its weights are missing or scikit-learn is another
+    version, is left out with a warning: what was tested stands without it.
     """
     names = beside(run.cohort)
     for test in run.store.tests() if names else ():
         record = run.store.fit(test.fit)
         known = run.store.column_path(test.outer_fold).exists()
         if record is not None and record.status == "done" and not known:
-            run.store.commit_column_test(_tested(run, record, test.outer_fold, names))
+            try:
+                found = _tested(run, record, test.outer_fold, names)
+            except UsageError as error:
+                log.warning("columns of outer fold %d are not asked: %s", test.outer_fold, error)
+                continue
+            run.store.commit_column_test(found)
             log.info("columns of outer fold %d: permuted, see the report", test.outer_fold)
 
 
@@ -65,20 +76,25 @@ def _tested(run: Run, record: FitRecord, fold: int, names: tuple[str, ...]) -> C
     store = _plain(run.cohort.prepared(record.hparams).store).take(cases)
     values, seen = _columns(store, len(names)), _seer(run, record, cases, store)
 
-    def scores(versions: Sequence[np.ndarray]) -> tuple[float | None, ...]:
-        return tuple(task.watched(metric, one, targets)[1] for one in seen(versions))
+    one_by_one = list(enumerate(names)) if len(names) <= MOST else []
+    asked = [*((name, [place]) for place, name in one_by_one), (ALL, list(range(len(names))))]
 
-    def permuted(name: str, chosen: list[int]) -> tuple[float | None, ...]:
-        return scores([_permuted(run, record, values, chosen, (name, i)) for i in range(REPEATS)])
+    def versions() -> Iterator[np.ndarray]:
+        yield values
+        for name, chosen in asked:
+            for repeat in range(REPEATS):
+                yield _permuted(run, record, values, chosen, (name, repeat))
 
-    one_by_one = enumerate(names) if len(names) <= MOST else ()
+    plain, *scores = (task.watched(metric, one, targets)[1] for one in seen(versions()))
+    permuted = {name: tuple(scores[at * REPEATS : (at + 1) * REPEATS]) for at, (name, _) in enumerate(asked)}
+    together = permuted.pop(ALL)
     return ColumnTest(
         outer_fold=fold,
         fit=record.fit,
         metric=metric,
-        plain=scores([values])[0],
-        columns=dict.fromkeys(names, ()) | {name: permuted(name, [place]) for place, name in one_by_one},
-        together=permuted("", list(range(len(names)))),
+        plain=plain,
+        columns=dict.fromkeys(names, ()) | permuted,
+        together=together,
     )
 
 
@@ -122,19 +138,28 @@ def _with(store: Joined | Vectors, columns: np.ndarray) -> Joined | Vectors:
 
 def _seer(run: Run, record: FitRecord, cases: np.ndarray, store: Joined | Vectors) -> Seen:
     if models.hosted(str(record.hparams["architecture"])):
-        return lambda versions: _by_estimator(run, record, cases, [_with(store, one) for one in versions])
+        return lambda versions: _by_estimator(run, record, cases, (_with(store, one) for one in versions))
     of, weights = external.network(run, record)
     predict = networks.predictor(of, weights)
-    return lambda versions: [
+    return lambda versions: (
         external.in_batches(predict, of, _with(store, one), len(cases)) for one in versions
-    ]
+    )
 
 
 def _by_estimator(
-    run: Run, record: FitRecord, cases: np.ndarray, stores: Sequence[Joined | Vectors]
+    run: Run, record: FitRecord, cases: np.ndarray, stores: Iterable[Joined | Vectors]
+) -> Iterator[np.ndarray]:
+    """By an estimator of scikit-learn, which is fitted once more for as many versions as have room."""
+    vectors = (store for store in stores if isinstance(store, Vectors))
+    for first in vectors:
+        more = max(0, ROOM // max(1, first.values.nbytes) - 1)
+        yield from _fitted_again(run, record, cases, [first, *itertools.islice(vectors, more)])
+
+
+def _fitted_again(
+    run: Run, record: FitRecord, cases: np.ndarray, vectors: Sequence[Vectors]
 ) -> list[np.ndarray]:
-    """By an estimator of scikit-learn, which is fitted once more for all versions."""
-    rows, vectors = np.tile(cases, len(stores)), [store for store in stores if isinstance(store, Vectors)]
+    rows = np.tile(cases, len(vectors))
     whole = dataclasses.replace(vectors[0], values=np.concatenate([store.values for store in vectors]))
     versions = dataclasses.replace(
         run.cohort,
@@ -145,4 +170,4 @@ def _by_estimator(
         others={name: Prepared(whole, one.preparation) for name, one in run.cohort.others.items()},
     )
     found = external_baselines.seen(run, versions, record)
-    return np.split(found, len(stores))
+    return np.split(found, len(vectors))

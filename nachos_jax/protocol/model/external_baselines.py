@@ -33,8 +33,8 @@ def seen(run: Run, outside: Cohort, record: FitRecord) -> np.ndarray:
     known = load(run.store.payload(record, f"{task.kind}.safetensors"))[task.kind]
     if not np.allclose(held, known, CLOSE, CLOSE, equal_nan=True):
         raise UsageError(
-            f"{record.hparams['architecture']} of fit {record.fit}, fitted again for external cases, does "
-            "not predict its outer fold as it did: use the version of scikit-learn with which the run began "
+            f"{record.hparams['architecture']} of fit {record.fit}, fitted again, does not predict "
+            "its outer fold as it did: use the version of scikit-learn with which the run began "
             "(environment.json)."
         )
     return there

@@ -17,6 +17,7 @@ from nachos_jax.core.hparams import AUGMENTATION, FLIP_DEPTH, PREPARED
 from nachos_jax.core.types import Trial
 from nachos_jax.report.reading.evidence import CaseRow, Evidence
 from nachos_jax.report.words.format import made_rows, number
+from nachos_jax.report.words.leading import leading
 from nachos_jax.report.words.phrases import intervals, listed
 from nachos_jax.report.words.templating import environment, one_line
 
@@ -87,6 +88,7 @@ def _of_results(evidence: Evidence, summary: Mapping[str, Any]) -> dict[str, Any
     return {
         "evidence": evidence,
         "summary": summary,
+        "led": leading(summary),
         "run": evidence.run,
         "protocol": evidence.protocol,
         "words": section.words,

@@ -37,8 +37,9 @@ class Figure(NamedTuple):
 def prepare() -> None:
     """Imports matplotlib and reads its font, which the first figure of a process would wait for.
 
-    It may run in a thread beside a figure: no setting of matplotlib is touched.
+    It may run in a thread beside a figure: no setting of matplotlib is touched but what it logs.
     """
+    _quiet()
     from matplotlib import figure
     from matplotlib.backends import backend_svg
 
@@ -46,11 +47,15 @@ def prepare() -> None:
     width("")
 
 
+def _quiet() -> None:
+    """Where the home folder cannot be written matplotlib takes a temporary one, and need not say so."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+
+
 @contextmanager
 def sheet(name: str, high: float, *shape: int, **how: Any) -> Iterator[tuple[Canvas, Any]]:
     """A canvas WIDTH wide and its axes, of shape [rows, columns], to be drawn inside the `with`."""
-    # Where the home folder cannot be written matplotlib takes a temporary one, and need not say so.
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    _quiet()
     import matplotlib
     from matplotlib.figure import Figure as Blank
 

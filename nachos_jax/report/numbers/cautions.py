@@ -8,18 +8,27 @@ from typing import Any
 import numpy as np
 
 from nachos_jax.report.reading.evidence import Evidence
+from nachos_jax.report.words.leading import leading
 from nachos_jax.statistics.folds import summary as over_folds
 
 FEW_FOLDS = 3
 """Outer folds with which an interval over folds is possible and hardly more."""
 
 
-def cautions(evidence: Evidence, summary: Mapping[str, Any]) -> dict[str, Any]:
-    """By name what calls for caution; None where nothing does. `summary` is without its words."""
+def cautions(evidence: Evidence, summary: Mapping[str, Any], pooled: Evidence) -> dict[str, Any]:
+    """By name what calls for caution; None where nothing does.
+
+    Args:
+        evidence: the run.
+        summary: its summary, without its words.
+        pooled: the run by unit, which is asked where the report leads with units.
+    """
+    led = leading(summary)
+    headline = led["metrics"][summary["headline"]]
     return {
         "epochs_at_limit": _at_limit(evidence, summary),
-        "few_folds": summary["metrics"][summary["headline"]]["count"] == FEW_FOLDS and not evidence.flat,
-        "constant": _constant(evidence, summary["metrics"][summary["headline"]]),
+        "few_folds": headline["count"] == FEW_FOLDS and not evidence.flat,
+        "constant": _constant(evidence if led is summary else pooled, headline),
         **evidence.section.cautions(evidence, summary),
     }
 

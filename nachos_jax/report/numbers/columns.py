@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nachos_jax.records.columns import ColumnTest
+from nachos_jax.report.numbers.estimates import SITES, noted
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.statistics.intervals import corrected_t
 
@@ -46,8 +47,10 @@ def _row(
 ) -> dict[str, Any]:
     metric = evidence.metrics.METRICS[evidence.headline]
     folds = {str(test.outer_fold): _fold(test.plain, of(test)) for test in tests}
-    lost = [value["worse_by"] for value in folds.values()]
+    # A tested fold that was not asked is one without a value: the interval tells of it.
+    lost = [folds[str(fold)]["worse_by"] if str(fold) in folds else None for fold in sorted(evidence.tests)]
     found = corrected_t(lost, evidence.count, evidence.settings.level, ratio=evidence.ratio)
+    found = noted(found, SITES if evidence.of_sites and found.low is not None else "")
     known = [value for value in lost if value is not None]
     turned = {key: {**value, **_as_measured(metric.turned, value)} for key, value in folds.items()}
     return {

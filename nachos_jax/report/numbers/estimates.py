@@ -176,7 +176,7 @@ class Estimates:
         first = corrected_t(
             values, evidence.count, level, bounds=bounds, ratio=evidence.ratio, scale="inside"
         )
-        found = [_noted(first, SITES if evidence.of_sites and first.low is not None else "")]
+        found = [noted(first, SITES if evidence.of_sites and first.low is not None else "")]
         if not len(self.truth):
             return found
         if name in self._wanted:
@@ -194,7 +194,7 @@ class Estimates:
                 whole = len(pairs) == len(set(self.cases.folds // evidence.count))
                 parts = "" if whole else f"from {len(pairs)} of {evidence.repeats} repeats, the whole ones"
                 interval = bates(pairs, level, bias=False, bounds=bounds)
-                found.append(_noted(interval, "; ".join(filter(None, (PAIRS, parts)))))
+                found.append(noted(interval, "; ".join(filter(None, (PAIRS, parts)))))
         return [*found, *evidence.section.intervals(evidence, self, name)]
 
     def _further_site(self, name: str, values: Sequence[float | None]) -> dict[str, Any] | None:
@@ -233,6 +233,6 @@ class Estimates:
         return found
 
 
-def _noted(interval: Interval, note: str) -> Interval:
+def noted(interval: Interval, note: str) -> Interval:
     """The interval with something to know before what its note says."""
     return replace(interval, note="; ".join(filter(None, (note, interval.note))))

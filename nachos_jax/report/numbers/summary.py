@@ -20,7 +20,7 @@ SCHEMA = 2
 
 def summarise(evidence: Evidence, estimates: Estimates | None = None) -> dict[str, Any]:
     """The summary of a run, finished or not, as plain JSON values."""
-    estimates = estimates or Estimates(evidence)
+    estimates, pooled = estimates or Estimates(evidence), by_unit(evidence)
     summary: dict[str, Any] = {
         "schema": SCHEMA,
         "progress": _progress(evidence),
@@ -32,7 +32,7 @@ def summarise(evidence: Evidence, estimates: Estimates | None = None) -> dict[st
         "replicates": estimates.resampling.replicates,
         "metrics": {name: estimates.metric(name) for name in _ordered(evidence)},
         "subgroups": subgroups(evidence, estimates),
-        "units": units(evidence, by_unit(evidence)),
+        "units": units(evidence, pooled),
         "outer_folds": [_outer_fold(evidence, fold) for fold in evidence.tests],
         "trials": _trials(evidence),
         "spent": spent(evidence),
@@ -43,7 +43,7 @@ def summarise(evidence: Evidence, estimates: Estimates | None = None) -> dict[st
     summary |= {} if beyond is None else {"external": beyond}
     asked = columns(evidence)
     summary |= {} if asked is None else {"columns": asked}
-    summary["cautions"] = cautions(evidence, summary)
+    summary["cautions"] = cautions(evidence, summary, pooled.evidence if pooled else evidence)
     return {
         "sentence": sentence.estimate(summary, evidence.section),
         "caveats": sentence.caveats(summary, evidence.section, evidence.run.get("warnings", ())),

@@ -266,10 +266,10 @@ def _with_newest_settings(run: Mapping[str, Any], directory: RunDirectory) -> di
     first, newest = run["config"].get("report") or {}, directory.settings() or {}
     changed = [key for key in ("threshold", "positive") if key in first and first[key] != newest.get(key)]
     changed += ["headline"] if first and _headline(first) != _headline(newest) else []
+    usual = {"headline": BY_CASE}
     told = [
-        f"config.report.{key} was {first.get(key, BY_CASE)!r} when the run began and is "
-        f"{newest.get(key, BY_CASE)!r} now: say "
-        "whether it was changed after results were seen."
+        f"config.report.{key} was {first.get(key, usual.get(key))!r} when the run began and is "
+        f"{newest.get(key, usual.get(key))!r} now: say whether it was changed after results were seen."
         for key in changed
     ]
     warnings = [*run.get("warnings", ()), *told]

@@ -8,7 +8,7 @@ from typing import Any
 
 def leading(summary: Mapping[str, Any]) -> Mapping[str, Any]:
     """The summary as what leads the report reads it: metrics by unit where the headline is by unit."""
-    found = summary["units"]
+    found = summary.get("units")  # a summary of an older version has none
     if not found or not found.get("leads"):
         return summary
     told = {

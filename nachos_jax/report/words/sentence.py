@@ -39,17 +39,18 @@ def estimate(summary: Mapping[str, Any], section: Section) -> str:
 
 def caveats(summary: Mapping[str, Any], section: Section, warnings: Iterable[str]) -> list[str]:
     """What the reader must know besides the sentence, most important first, then the run's own warnings."""
-    undefined, qualified = _noted(summary)
+    led = leading(summary)
+    undefined, qualified = _noted(led)
     found = paragraphs(
         TEMPLATE,
         "caveats",
-        summary=summary,
+        summary=led,
         protocol=protocols.of(summary["protocol"]),
         words=section.words,
         lost=section.without_numbers(summary),
         undefined=undefined,
         qualified=qualified,
-        with_se=any(summary["metrics"][name]["se"] is not None for name in summary["shown"]),
+        with_se=any(led["metrics"][name]["se"] is not None for name in summary["shown"]),
         SE_LABEL=SE_LABEL,
     )
     return found + [
