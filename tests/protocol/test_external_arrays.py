@@ -156,7 +156,7 @@ def masked(names: tuple[str, ...], start: int) -> ArrayCases:
 @pytest.mark.parametrize(
     ("made", "task", "inside_names", "other", "told"),
     [
-        (several, multilabel.TASK, ("oedema", "mass"), ("mass", "oedema"), "the columns of targets stand for"),
+        (several, multilabel.TASK, ("oedema", "mass"), ("mass", "oedema"), "the columns of targets stand"),
         (masked, segmentation.TASK, ("liver", "spleen"), ("spleen", "liver"), "the numbers of masks stand"),
     ],
 )
