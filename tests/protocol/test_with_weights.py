@@ -58,6 +58,14 @@ def test_what_a_config_says_of_the_head_stays(said: dict[str, Any]) -> None:
     assert found["search"]["space"] == values["search"]["space"]
 
 
+def test_what_init_searches_of_training_in_steps_is_searched_no_more() -> None:
+    of_init = {"search__space__dropout": "uniform(0.0, 0.5)", "search__space__shift": "uniform(0.0, 0.1)"}
+    run = checked(config(backbone__weights="resnet18.pth", **of_init))
+    assert run.defaults["architecture"] == "linear"
+    assert set(searched(run)) <= {"linear.c"}
+    assert [one.name for one in run.search.space] == ["linear.c"]
+
+
 def test_layers_that_are_trained_on_keep_their_network() -> None:
     values = config(backbone__weights="resnet18.pth", backbone__tune="layer4").to_dict()
     found = with_weights.settled(values, base.get_config().to_dict())

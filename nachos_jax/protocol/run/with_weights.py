@@ -13,8 +13,10 @@ from pathlib import PurePath
 from typing import Any
 
 from nachos_jax.config.field import flat, nested
+from nachos_jax.configs import base
 from nachos_jax.core import space
 from nachos_jax.core.errors import UsageError
+from nachos_jax.core.hparams import by_name
 
 HEAD = "linear"
 STRENGTHS = space.log(1e-4, 1e2)
@@ -43,7 +45,10 @@ def settled(config: Mapping, reference: Mapping) -> dict[str, Any]:
     strength = f"search.space.{HEAD}.c"
     of_head = ("backbone.tune", "model.architecture", "search.space.architecture", strength, *searched)
     if all(values.get(key) == default[key] for key in of_head):
-        values |= {"model.architecture": HEAD, **dict.fromkeys(searched, ""), strength: STRENGTHS}
+        # Whatever else only training in steps has, as the config that `nachos init` writes searches it.
+        nothing = by_name(base.table())["architecture"].idle(HEAD)
+        idle = [key for name in nothing if (key := f"search.space.{name}") in values]
+        values |= {"model.architecture": HEAD, **dict.fromkeys((*searched, *idle), ""), strength: STRENGTHS}
     return nested(values)
 
 
