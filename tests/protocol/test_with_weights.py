@@ -92,6 +92,8 @@ def test_a_file_is_named_after_its_network(file: str, network: str) -> None:
         ("model.safetensors", "the file is named after none of convnext_tiny"),
         ("resnet18_large/weights.pth", "the file is named after none of"),
         ("xresnet500.pth", "the file is named after none of"),
+        ("wide_resnet50_2-95faca4d.pth", "the file is named after none of"),
+        ("resnet18-densenet121.pth", "the file is named after resnet18 and densenet121"),
         ("efficientnet-lite0-57934424.pth", "efficientnet_lite0 or tf_efficientnet_lite0, which take other"),
     ],
 )

@@ -64,6 +64,11 @@ def _named(weights: str) -> str:
             f"{told}: name the network in config.backbone.name, since the file is named after none of "
             f"{', '.join(names)}."
         )
+    if odd := [name for name in found if name not in found[-1]]:
+        raise UsageError(
+            f"{told}: the file is named after {odd[0]} and {found[-1]}: name the network in "
+            "config.backbone.name."
+        )
     if PORTED + found[-1] in names:
         raise UsageError(
             f"{told}: the weights could be those of {found[-1]} or {PORTED}{found[-1]}, which take other "
@@ -74,4 +79,6 @@ def _named(weights: str) -> str:
 
 def _within(stem: str, names: Sequence[str]) -> list[str]:
     text = re.sub(r"\W", "_", stem.lower())
-    return [name for name in names if re.search(rf"(?<![^\W_]){name}(?![^\W_])", text)]
+    # At the start, or behind a hyphen: the end of a longer name is another network.
+    starts = [0, *(match.end() for match in re.finditer("-", stem))]
+    return [n for n in names if any(re.match(rf"{n}(?![^\W_])", text[start:]) for start in starts)]
