@@ -152,7 +152,7 @@ def test_python_examples_run(
 
 
 def test_there_are_examples() -> None:
-    assert len(blocks("docs/python.md", "python", "run")) == 2
+    assert len(blocks("docs/python.md", "python", "run")) == 3
     assert [name for name in DOCUMENTS if name != "docs/python.md" and blocks(name, "python", "run")] == []
 
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import errno
 
-_SYSTEM = frozenset({errno.ENOMEM, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ETIMEDOUT})
+_SYSTEM = frozenset(
+    {
+        *(errno.ENOMEM, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN),
+        *(errno.ENOENT, errno.EACCES, errno.EPERM),  # a share that is away, after it was there
+        *(errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ECONNRESET),
+    }
+)
 """What the system says of itself; damaged files make decoders raise OSError with other numbers or none."""
 
 
@@ -32,7 +38,8 @@ def refuse_transient(error: Exception, where: object) -> None:
     Raises:
         TransientError: likewise.
     """
-    if isinstance(error, MemoryError):
+    told = isinstance(error, OSError) and "out of memory" in str(error)  # as Pillow says it
+    if isinstance(error, MemoryError) or told:
         raise TransientError(
             f"{where} needs more memory than there is: free some, or run where there is more."
         ) from error

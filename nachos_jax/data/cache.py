@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import tempfile
+import tokenize
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +30,7 @@ from nachos_jax.runtime.alone import alone
 
 VERSION = 3
 """Raised whenever decoding changes, so that no cache of an older rule is used."""
-LEFT_OUT = 1
+LEFT_OUT = 2
 """Raised whenever others are left out as unreadable, so that no such cache of an older rule is used."""
 _AT_ONCE = 1 << 23
 """Bytes of a file that is read whole to be hashed."""
@@ -157,7 +158,7 @@ def _load(data: Path, facts: Path) -> Decoded | None:
             return Decoded(images, known["sha256"], sizes, faults)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, EOFError, ValueError, KeyError, TypeError):
+    except (OSError, EOFError, ValueError, KeyError, TypeError, SyntaxError, tokenize.TokenError):
         pass
     log.warning("%s is damaged: its pixels are decoded anew", data)
     return None

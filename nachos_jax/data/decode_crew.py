@@ -33,6 +33,7 @@ PLAIN = (".png", ".jpg", ".jpeg")
 PATIENCE = 300.0
 """Seconds that an order may take; one that takes longer is tried case by case, and then refused."""
 _CURE = "replace the file by an intact one, or drop its row"
+_WAIT = "free memory, use fewer cores, or drop its row"
 _FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP, -signal.SIGXCPU)
 """Ends that others give a process, the system too where memory runs out; no file does."""
 _NO_MEMORY = ("MemoryError", "bad_alloc")
@@ -198,7 +199,8 @@ class Processes:
         if len(worker.rows) == 1:
             why = f"was still at work after {PATIENCE:.0f} s" if late else f"has crashed ({_name(code)})"
             transient = late or code in _FROM_OUTSIDE or any(word in last for word in _NO_MEMORY)
-            done[worker.number] = [Told(worker.rows[0], f"its decoder {why}; {_CURE}", transient=transient)]
+            cure = _WAIT if transient else _CURE
+            done[worker.number] = [Told(worker.rows[0], f"its decoder {why}; {cure}", transient=transient)]
         elif worker.rows:
             with Processes(1, self._opening, self._preparation) as alone:
                 singly = alone.told([[row] for row in worker.rows], images)

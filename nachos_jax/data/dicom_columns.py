@@ -11,6 +11,8 @@ from pathlib import Path
 import pydicom
 from pydicom.dataset import Dataset, FileDataset
 
+from nachos_jax.core.errors import refuse_transient
+
 UNKNOWN = "unknown"
 CODES = {
     "modality": "Modality",
@@ -60,12 +62,16 @@ def read_header(path: Path) -> Header | None:
 
     The age is PatientAge in whole years, else the years from birth date to study date; neither date is kept.
     Code words that are none, and whatever people write by hand, are left out.
+
+    Raises:
+        TransientError: the system could not read it.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they would show values
             return _header(pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_READ)), path)
-    except Exception:  # of a damaged header, anything
+    except Exception as error:  # of a damaged header, anything
+        refuse_transient(error, path)
         return None
 
 

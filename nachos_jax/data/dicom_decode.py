@@ -70,7 +70,8 @@ def decoded(dataset: pydicom.Dataset, path: Path, frame: int = 0) -> np.ndarray:
 
 def _ran_out(reason: str) -> bool:
     """Whether a decoder had no memory: pydicom keeps the words of an error, which of Pillow's are none."""
-    return "Unable to allocate" in reason or reason in (f"{name}:" for name in (*PLUGINS, *RLE))
+    known = any(words in reason for words in ("Unable to allocate", "out of memory"))
+    return known or reason in (f"{name}:" for name in (*PLUGINS, *RLE))
 
 
 def _frame(decoder: Any, dataset: pydicom.Dataset, plugin: str, frame: int) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pydicom
 
-from nachos_jax.core.errors import UsageError, refuse_transient
-from nachos_jax.data import dicom, dicom_header, dicom_places
+from nachos_jax.core.errors import TransientError, UsageError, refuse_transient
+from nachos_jax.data import dicom, dicom_header, dicom_places, there
 from nachos_jax.data.checks import listed
 from nachos_jax.data.dicom_values import groups
 from nachos_jax.data.image_files import is_dicom
@@ -149,11 +148,11 @@ def _check_units(dataset: pydicom.Dataset, path: Path, count: int) -> None:
 
 
 def _slices(folder: Path) -> list[Slice]:
-    if not os.path.isdir(folder):
-        raise UsageError(f"{folder}: there is no such folder; mend the path.")
+    if not there.is_folder(folder):
+        raise TransientError(f"{folder}: there is no such folder; mend the path.")
     found, others = [], []
     for path in sorted(Path(folder).iterdir()):
-        if path.name.startswith(".") or path.name.upper() == "DICOMDIR" or not os.path.isfile(path):
+        if path.name.startswith(".") or path.name.upper() == "DICOMDIR" or not there.is_file(path):
             continue
         if not is_dicom(path) and path.suffix.lower() not in (".dcm", ".dicom"):
             others.append(path.name)

@@ -20,6 +20,7 @@ from nachos_jax.data import checks, vectors, views
 from nachos_jax.data.columns import Columns, case_table, check_cases
 from nachos_jax.data.feature_files import FeatureFile, chosen, matches, opened
 from nachos_jax.data.npz import FeatureArchive
+from nachos_jax.data.reading import same_depth
 from nachos_jax.data.table import CaseTable, Cohort, identity
 from nachos_jax.data.targets import TargetReader, Targets
 from nachos_jax.data.vectors import Vectors
@@ -27,6 +28,8 @@ from nachos_jax.data.views import Viewed
 
 BACKBONE, IMAGES, VIEWS = "backbone", "images", "views"
 """What `nachos embed` tells of its features; the first and the last are arrays."""
+_OF_FILE = ("patterns", "others")
+"""Of the images' preparation: which columns of their table were not taken."""
 
 
 def load(data: DataConfig, reader: TargetReader) -> Cohort:
@@ -74,17 +77,23 @@ def _as_inside(file: FeatureFile, told: Mapping[str, Any], data: DataConfig) -> 
     """The features of the cases that these are read like, whatever the order of the columns."""
     same_columns(file, data.like["features"], data.like)
     _same_backbone(file.path, told, data.like)
-    if told.get(IMAGES) != data.like.get(IMAGES):
+    here, there = (dict(of.get(IMAGES) or {}) for of in (told, data.like))
+    # What a file has besides is its own, and so is its dtype as far as networks can read both.
+    depths = [np.dtype(of["dtype"]) for of in (here, there) if "dtype" in of]
+    alike = len(depths) == 2 and same_depth(*depths)
+    for of in (here, there):
+        for name in (*_OF_FILE, *(("dtype",) if alike else ())):
+            of.pop(name, None)
+    if here != there:
         raise UsageError(
             f"{file.path.name} was embedded from images that were prepared otherwise than those of the cases "
-            f"that models learn from: {_differing(told.get(IMAGES), data.like.get(IMAGES))}; run "
+            f"that models learn from: {_differing(here, there)}; run "
             "`nachos embed` on its images with the config of those."
         )
     return tuple(data.like["features"])
 
 
-def _differing(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> str:
-    here, there = one or {}, other or {}
+def _differing(here: Mapping[str, Any], there: Mapping[str, Any]) -> str:
     names = [name for name in (*here, *there) if here.get(name) != there.get(name)]
     return ", ".join(f"{n} {here.get(n)!r} and {there.get(n)!r}" for n in dict.fromkeys(names))
 

@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from nachos_jax.config.windows import OF_FILE
-from nachos_jax.core.errors import UsageError, refuse_transient
-from nachos_jax.data import deep_colour, given, jpeg, png
+from nachos_jax.core.errors import TransientError, UsageError, refuse_transient
+from nachos_jax.data import deep_colour, given, jpeg, png, there
 from nachos_jax.data.pixels import ReadCase, check_volume, chosen_frame, narrowed, sixteen_bits
 from nachos_jax.data.reading import Opening
 
@@ -39,11 +39,18 @@ def _suffix(path: str | os.PathLike) -> str:
 
 
 def is_dicom(path: str | os.PathLike) -> bool:
-    """Whether the four bytes after the preamble say so (DICOM part 10, section 7.1)."""
+    """Whether the four bytes after the preamble say so (DICOM part 10, section 7.1).
+
+    Raises:
+        TransientError: the system could not read them.
+    """
     try:
         with open(path, "rb") as file:
             return _says_dicom(file.read(_PREAMBLE))
-    except OSError:
+    except OSError as error:
+        # A slice that cannot be read now must not vanish from its volume.
+        if error.errno not in there.NOTHING:
+            refuse_transient(error, path)
         return False
 
 
@@ -83,13 +90,13 @@ def read_image(path: str | os.PathLike, frame: int = -1, voi: str = "") -> np.nd
         become 16 bits where they fit, else float32.
 
     Raises:
-        UsageError: no such file, not an image, damaged, larger than can be meant, several pages or frames
-            and none chosen, transparent, or a colour space that has no meaning here; TransientError where
-            memory ran out.
+        UsageError: not an image, damaged, larger than can be meant, several pages or frames and none chosen,
+            transparent, or a colour space that has no meaning here; TransientError of no such file, and where
+            memory ran out or the system could not read.
     """
     path = os.fspath(path)
-    if not os.path.isfile(path):
-        raise UsageError(f"{path}: there is no such file; mend the path.")
+    if not there.is_file(path):  # whoever names the files has seen it: it is away, and not damaged
+        raise TransientError(f"{path}: there is no such file; mend the path.")
     try:
         with open(path, "rb") as file:
             start = file.read(_PREAMBLE)

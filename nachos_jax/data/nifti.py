@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from nachos_jax.core.errors import UsageError, refuse_transient
+from nachos_jax.core.errors import TransientError, UsageError, refuse_transient
+from nachos_jax.data import there
 
 SUFFIXES = (".nii", ".nii.gz")
 MOST_PACKED = 1100
@@ -45,8 +46,8 @@ def read(path: Path) -> Nifti:
     """
     import nibabel
 
-    if not os.path.isfile(path):
-        raise UsageError(f"{path}: there is no such file; mend the path.")
+    if not there.is_file(path):
+        raise TransientError(f"{path}: there is no such file; mend the path.")
     try:
         image: Any = nibabel.load(path)
         _refuse_claim(image, path)
@@ -85,8 +86,8 @@ def header(path: Path) -> Nifti:
     """
     import nibabel
 
-    if not os.path.isfile(path):
-        raise UsageError(f"{path}: there is no such file; mend the path.")
+    if not there.is_file(path):
+        raise TransientError(f"{path}: there is no such file; mend the path.")
     try:
         image: Any = nibabel.load(path)
         steps = [float(step) for step in image.header.get_zooms()[:3]]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nachos_jax.core.errors import UsageError, refuse_transient
+from nachos_jax.core.errors import TransientError, UsageError, refuse_transient
+from nachos_jax.data import there
 
 SUFFIXES = (".nrrd", ".nhdr")
 _SHORT = {"lps": "left-posterior-superior", "las": "left-anterior-superior", "ras": "right-anterior-superior"}
@@ -40,8 +40,8 @@ def read(path: Path, header_only: bool = False) -> tuple[np.ndarray, np.ndarray 
         raise UsageError(
             f"{path}: NRRD files are read by pynrrd, which is not there: pip install pynrrd."
         ) from error
-    if not os.path.isfile(path):
-        raise UsageError(f"{path}: there is no such file; mend the path.")
+    if not there.is_file(path):
+        raise TransientError(f"{path}: there is no such file; mend the path.")
     try:
         if header_only:
             header = nrrd.read_header(str(path))

@@ -63,6 +63,7 @@ def of_arrays(cases: ArrayCases, reader: TargetReader, inside: Cohort) -> Cohort
     """
     like = inside.preparation
     known = inside.targets.names if inside.targets.has.shape[1] else ()
+    _refuse_other_places(cases, reader, known)
     own = replace(
         cases, names=known, folds=None, impute=like.get("impute", ""), volume=like.get("volume", "")
     )
@@ -77,6 +78,17 @@ def of_arrays(cases: ArrayCases, reader: TargetReader, inside: Cohort) -> Cohort
     if found.table.sites is not None:
         return found
     return replace(found, table=replace(found.table, sites=np.full(len(found.table), EXTERNAL)))
+
+
+def _refuse_other_places(cases: ArrayCases, reader: TargetReader, known: Sequence[str]) -> None:
+    """Refuses names in another order where columns or numbers stand for them by their place."""
+    by_place = reader.masks or np.ndim(cases.targets) == 2
+    if by_place and cases.names and tuple(cases.names) != tuple(known):
+        what = "the numbers of masks" if reader.masks else "the columns of targets"
+        raise UsageError(
+            f"external cases: {what} stand for {', '.join(map(repr, cases.names))}, and inside for "
+            f"{', '.join(map(repr, known))}: put them in the order inside, and name them so or not at all."
+        )
 
 
 def load(
@@ -138,6 +150,13 @@ def _fitting(cohort: Cohort, inside: Cohort) -> Cohort:
     """The cohort in the stored dtype of the cases inside; refused where networks could not read it."""
     if isinstance(cohort.store, Vectors):
         return cohort
+    beside, others = (isinstance(of.store, Joined) for of in (cohort, inside))
+    if beside != others:
+        have, lack = ("these", "those inside") if beside else ("those inside", "these")
+        raise UsageError(
+            f"vectors stand beside the images of {have}, and none beside {lack}: give them for both, or for "
+            "none."
+        )
     own, wanted = cohort.preparation, inside.preparation
     if own["channels"] != wanted["channels"]:
         raise UsageError(

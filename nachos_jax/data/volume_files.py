@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from nachos_jax.core.errors import TransientError, UsageError
-from nachos_jax.data import nifti, nrrd_file, volumes
+from nachos_jax.data import nifti, nrrd_file, there, volumes
 from nachos_jax.data.columns import Columns
 from nachos_jax.data.image_files import is_dicom
 from nachos_jax.data.pixels import Pixels, ReadCase, Source, sixteen_bits
@@ -34,7 +33,7 @@ def has_name(path: Path) -> bool:
 
 def is_series(folder: Path) -> bool:
     """Whether the files of a folder, and not those of its sub-folders alone, are DICOM."""
-    return any(is_dicom(path) for path in folder.iterdir() if path.is_file())
+    return any(is_dicom(path) for path in folder.iterdir() if there.is_file(path))
 
 
 def read_volume(
@@ -62,10 +61,10 @@ def read_volume(
     # Late, so that those who have no DICOM files never load pydicom.
     from nachos_jax.data import dicom_series
 
-    if os.path.isdir(path):
+    if there.is_folder(path):
         return dicom_series.read_series(path, series, voi, header_only)
-    if not os.path.isfile(path):
-        raise UsageError(f"{path}: there is no such file or folder; mend the path.")
+    if not there.is_file(path):
+        raise TransientError(f"{path}: there is no such file or folder; mend the path.")
     if is_dicom(path):
         found = dicom_series.read_frames(path, voi, header_only)
         if len(found[0]) == 1:
@@ -163,9 +162,14 @@ def grids(cases: Sequence[VolumeFile]) -> list[Grid]:
 def header(path: Path) -> tuple[tuple[int, ...], tuple[float, ...]] | str:
     """Voxels along depth, height and width and values of a voxel, and mm of a voxel along the three, of one
     NIfTI or NRRD file by its header; NaN where nobody knows. Of a damaged one, what is wrong.
+
+    Raises:
+        TransientError: the system could not read it.
     """
     try:
         values, spacing = _upright(path, header_only=True)
+    except TransientError:
+        raise
     except Exception as error:  # of a damaged header, anything
         return str(error)
     return tuple(values.shape[:4]), tuple(map(float, spacing or (math.nan,) * 3))

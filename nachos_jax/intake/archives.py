@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import lzma
 import shutil
 import stat
 import tarfile
@@ -20,7 +22,10 @@ FILES, BYTES, RATIO = 1_000_000, 500 * 2**30, 200
 _SMALL = 100 * 2**20
 DEPTH = 4
 """Archives within archives that are unpacked."""
-_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
+_DAMAGE = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, gzip.BadGzipFile),
+    *(EOFError, RuntimeError, NotImplementedError),
+)
 """What damaged and encrypted archives raise."""
 
 
@@ -180,3 +185,5 @@ def _members(path: Path) -> Iterator[_Member]:
                     yield _Member(
                         info.name, info.size, info.isreg(), lambda info=info: archive.extractfile(info)
                     )
+            while archive.fileobj and archive.fileobj.read(2**20):
+                pass  # what packed it checks its sum at its end

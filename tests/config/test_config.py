@@ -237,6 +237,7 @@ def test_both_ends_of_a_range_are_allowed(key):
             values["data"] |= dict.fromkeys(("depth", "height", "width"), value) | {"volume": "whole"}
         if key == "backbone.views":
             values["backbone"] |= {"name": "small", "weights": "somewhere"}
+            values["model"] |= {"architecture": "mlp"}
         assert checked(values).raw == values
 
 

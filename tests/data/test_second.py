@@ -240,6 +240,7 @@ def test_columns_beside_images_are_found_by_name_and_need_not_vary(
     ("weights", "aspect", "told"),
     [
         ("w", "pad", ""),
+        ("w", "deep", "prepared otherwise .*: dtype 'uint16' and 'uint8'"),
         ("v", "pad", "embedded by another backbone, layer or weights"),
         ("w", "stretch", "prepared otherwise .*: aspect 'stretch' and 'pad'; run `nachos embed`"),
     ],
@@ -249,6 +250,8 @@ def test_embedded_vectors_are_of_the_same_weights_and_preparation(
 ):
     for name, count, of in (("home", 12, ("w", "pad")), ("away", 3, (weights, aspect))):
         facts = {"backbone": {"name": "net", "sha256": of[0]}, "images": {"aspect": of[1], "height": 8}}
+        facts["images"] |= {"aspect": "pad"} if of[1] == "deep" else {}
+        facts["images"] |= {"dtype": "uint16" if of[1] == "deep" else "uint8", "others": [name]}
         np.savez(
             tmp_path / f"{name}.npz",
             features=np.arange(2.0 * count).reshape(-1, 2),

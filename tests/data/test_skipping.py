@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,17 @@ from pydicom.uid import JPEGBaseline8Bit
 from nachos_jax.config.data_fields import WAIVER
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import TransientError, UsageError
-from nachos_jax.data import cache, decode_crew, dicom_decode, image_files, nifti, sources
+from nachos_jax.data import (
+    cache,
+    decode_crew,
+    dicom_decode,
+    dicom_series,
+    image_files,
+    nifti,
+    sources,
+    there,
+    volume_files,
+)
 from nachos_jax.tasks.classification import TASK
 from tests.data.test_dicom_series import series
 from tests.inputs import dense
@@ -141,7 +153,9 @@ def test_a_disk_that_fails_is_no_damage_of_a_picture(tmp_path: Path, monkeypatch
     assert not isinstance(damaged.value, TransientError)
 
 
-@pytest.mark.parametrize("words", ["", "Unable to allocate 3.00 GiB for an array"])
+@pytest.mark.parametrize(
+    "words", ["", "Unable to allocate 3.00 GiB for an array", "out of memory when reading image file"]
+)
 def test_no_memory_is_no_damage_of_a_compressed_frame(words: str, monkeypatch: pytest.MonkeyPatch):
     def failing(*_: object) -> bytes:
         raise MemoryError(words)
@@ -152,6 +166,44 @@ def test_no_memory_is_no_damage_of_a_compressed_frame(words: str, monkeypatch: p
     monkeypatch.delitem(plugins, "pylibjpeg", raising=False)
     with pytest.raises(TransientError, match="needs more memory than there is"):
         dicom_decode.decoded(dcmread(path), path)
+
+
+def test_pillow_without_memory_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def failing(*_: object) -> np.ndarray:
+        raise OSError("out of memory when reading image file")
+
+    (tmp_path / "x.png").write_bytes(b"anything")
+    monkeypatch.setattr(image_files, "_picture", failing)
+    with pytest.raises(TransientError, match=r"x\.png needs more memory than there is: free some"):
+        image_files.read_image(tmp_path / "x.png")
+
+
+def test_what_is_away_while_it_is_decoded_is_no_damage(tmp_path: Path):
+    with pytest.raises(TransientError, match="there is no such file"):
+        image_files.read_image(tmp_path / "gone.png")
+    for name in ("gone.nii", "gone.dcm", "gone"):
+        with pytest.raises(TransientError, match="there is no such file"):
+            volume_files.read_volume(tmp_path / name)
+    with pytest.raises(TransientError, match="there is no such folder"):
+        dicom_series.read_series(tmp_path / "gone")
+
+
+@pytest.mark.parametrize("failing", ["open", "stat"])
+def test_a_slice_that_the_disk_cannot_read_does_not_vanish(
+    failing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "slice").write_bytes(bytes(128) + b"DICM")
+    module = image_files if failing == "open" else there.os
+    real = open if failing == "open" else os.stat
+
+    def broken(path: Any, *rest: Any, **named: Any) -> Any:
+        if Path(path).name == "slice":
+            raise OSError(errno.EIO, "told by the system")
+        return real(path, *rest, **named)
+
+    monkeypatch.setattr(module, failing, broken, raising=False)
+    with pytest.raises(TransientError, match=r"slice could not be .*told by the system"):
+        dicom_series.read_series(tmp_path)
 
 
 BROKEN = ("cut.nii", "cut.nii.gz", "nothing.nii", "cut.nrrd", "no spacing.nrrd", "cut slice", "lost slice")

@@ -191,3 +191,16 @@ def test_a_table_may_be_named_twice(tmp_path: Path, said):
     table(tmp_path / "list.csv", ["path", "label", "subject"], rows)
     assert said("init", "--input=list.csv", "--labels=list.csv")[0] == 0
     assert len(cases(Path("intake"))) == 8
+
+
+@pytest.mark.parametrize("kind", ["gz", "xz"])
+def test_a_packed_tar_whose_bytes_have_changed_is_told(kind: str, tmp_path: Path):
+    path = tmp_path / f"a.tar.{kind}"
+    (tmp_path / "x").write_bytes(np.random.default_rng(0).bytes(50_000))
+    with tarfile.open(path, f"w:{kind}") as archive:
+        archive.add(tmp_path / "x", "x.png")
+    packed = bytearray(path.read_bytes())
+    packed[-6 if kind == "gz" else len(packed) // 2] ^= 255  # of gz the sum alone
+    path.write_bytes(packed)
+    with pytest.raises(UsageError, match="it is damaged or encrypted"):
+        archives.unpack(path, tmp_path / "out")

@@ -38,7 +38,7 @@ def german(tmp_path: Path) -> Path:
             f"Müller{who}, Hans",
             born,
             "mw"[who % 2],
-            40 + who,
+            60 + who,
             f"{60 + case},5",
         ]
         rows.append(
@@ -66,7 +66,7 @@ def test_a_german_table_runs_from_the_folder_to_the_report(german: Path, said):
     assert "TO DECIDE" not in out
     rows = cases(Path("o"))
     assert rows[5] == {
-        **{"path": "../Studie/Bilder/b05.png", "Patientennummer": "0003", "Geschlecht": "w", "Alter": "43"},
+        **{"path": "../Studie/Bilder/b05.png", "Patientennummer": "0003", "Geschlecht": "w", "Alter": "63"},
         **{"Gewicht": "65.5", "Klinik": "Süd", "Befund": "Tumor"},
     }
     data = config(Path("o")).data

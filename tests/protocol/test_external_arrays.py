@@ -11,7 +11,10 @@ import pytest
 
 import nachos_jax
 from nachos_jax import ArrayCases, UsageError
+from nachos_jax.data import second
+from nachos_jax.data.arrays import cohort as arrays_inside
 from nachos_jax.records.store import RunDirectory
+from nachos_jax.tasks import multilabel, segmentation
 from tests import tiny
 from tests.inputs import dense
 from tests.protocol.test_external import content
@@ -131,6 +134,52 @@ def test_one_set_by_one_way(tmp_path: Path):
         nachos_jax.evaluate(tiny.config(data__external=("a",)), tmp_path, beside())
     with pytest.raises(UsageError, match="fit_lanes tests no external cases"):
         nachos_jax.fit_lanes(beside(), [{}], tiny.config())
+
+
+def several(names: tuple[str, ...], start: int) -> ArrayCases:
+    """Cases with two labels a case, in the columns of these names."""
+    draw = np.random.default_rng(start)
+    rows = np.arange(12)
+    images = draw.integers(0, 255, (12, 6, 6), np.uint8)
+    targets = np.stack([rows % 2, rows % 3 == 0], axis=1).astype(np.int64)
+    return ArrayCases(images, targets, rows + start, names=names)
+
+
+def masked(names: tuple[str, ...], start: int) -> ArrayCases:
+    """Cases with masks of 0, 1 and 2, where 1 and 2 stand for these names."""
+    draw = np.random.default_rng(start)
+    images = [draw.integers(0, 255, (8, 8), np.uint8) for _ in range(12)]
+    masks = [np.pad(np.repeat(np.uint8([[1], [2]]), 4, 1).repeat(2, 0), 2) for _ in range(12)]
+    return ArrayCases(images, masks, np.arange(12) + start, names=names)
+
+
+@pytest.mark.parametrize(
+    ("made", "task", "inside_names", "other", "told"),
+    [
+        (several, multilabel.TASK, ("oedema", "mass"), ("mass", "oedema"), "the columns of targets stand"),
+        (masked, segmentation.TASK, ("liver", "spleen"), ("spleen", "liver"), "the numbers of masks stand"),
+    ],
+)
+def test_names_in_another_order_are_refused_where_places_tell(
+    made: Any, task: Any, inside_names: tuple[str, ...], other: tuple[str, ...], told: str
+):
+    home = arrays_inside(made(inside_names, 0), task)
+    for names in (inside_names, ()):
+        found = second.of_arrays(made(names, 50), task, home)
+        assert found.targets.names == home.targets.names
+    with pytest.raises(UsageError, match=f"external cases: {told}.*put them in the order inside"):
+        second.of_arrays(made(other, 50), task, home)
+
+
+@pytest.mark.parametrize("inside_too", [True, False])
+def test_vectors_beside_images_are_given_on_both_sides_or_on_none(inside_too: bool):
+    draw = np.random.default_rng(0)
+    images, targets = draw.integers(0, 255, (24, 6, 6), np.uint8), list("xy" * 6)
+    with_vectors = ArrayCases(images[:12], targets, range(12), vectors=draw.normal(size=(12, 2)))
+    without = ArrayCases(images[12:], targets, range(50, 62))
+    home, other = (with_vectors, without) if inside_too else (without, with_vectors)
+    with pytest.raises(UsageError, match="external cases: vectors stand beside the images of"):
+        nachos_jax.with_external(nachos_jax.cohort(home), other)
 
 
 def test_vectors_are_put_in_the_order_inside_and_need_not_vary():

@@ -58,6 +58,14 @@ def test_what_a_config_says_of_the_head_stays(said: dict[str, Any]) -> None:
     assert found["search"]["space"] == values["search"]["space"]
 
 
+def test_what_init_searches_of_training_in_steps_is_searched_no_more() -> None:
+    of_init = {"search__space__dropout": "uniform(0.0, 0.5)", "search__space__shift": "uniform(0.0, 0.1)"}
+    run = checked(config(backbone__weights="resnet18.pth", **of_init))
+    assert run.defaults["architecture"] == "linear"
+    assert set(searched(run)) <= {"linear.c"}
+    assert [one.name for one in run.search.space] == ["linear.c"]
+
+
 def test_layers_that_are_trained_on_keep_their_network() -> None:
     values = config(backbone__weights="resnet18.pth", backbone__tune="layer4").to_dict()
     found = with_weights.settled(values, base.get_config().to_dict())
@@ -84,6 +92,8 @@ def test_a_file_is_named_after_its_network(file: str, network: str) -> None:
         ("model.safetensors", "the file is named after none of convnext_tiny"),
         ("resnet18_large/weights.pth", "the file is named after none of"),
         ("xresnet500.pth", "the file is named after none of"),
+        ("wide_resnet50_2-95faca4d.pth", "the file is named after none of"),
+        ("resnet18-densenet121.pth", "the file is named after resnet18 and densenet121"),
         ("efficientnet-lite0-57934424.pth", "efficientnet_lite0 or tf_efficientnet_lite0, which take other"),
     ],
 )

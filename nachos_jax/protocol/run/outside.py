@@ -122,6 +122,12 @@ def beside(cohort: Cohort, apart: Cohort, path: str = "", spellings: str = REFUS
             f"External cases come from {checks.listed(shared)}, which is a site inside too: they tell of "
             "other subjects or times, and not of another site."
         )
+    if apart.table.waived != cohort.table.waived:
+        side = "the external cases" if apart.table.waived else "the cases inside"
+        cautions.append(
+            f"Nothing is known of the subjects of {side}: whether some have cases on both sides cannot be "
+            "checked."
+        )
     if apart.skipped:
         cautions.append(f"{len(apart.skipped):,} external cases cannot be read and are left out.")
     return replace(

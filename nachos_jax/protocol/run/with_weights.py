@@ -13,8 +13,10 @@ from pathlib import PurePath
 from typing import Any
 
 from nachos_jax.config.field import flat, nested
+from nachos_jax.configs import base
 from nachos_jax.core import space
 from nachos_jax.core.errors import UsageError
+from nachos_jax.core.hparams import by_name
 
 HEAD = "linear"
 STRENGTHS = space.log(1e-4, 1e2)
@@ -43,7 +45,10 @@ def settled(config: Mapping, reference: Mapping) -> dict[str, Any]:
     strength = f"search.space.{HEAD}.c"
     of_head = ("backbone.tune", "model.architecture", "search.space.architecture", strength, *searched)
     if all(values.get(key) == default[key] for key in of_head):
-        values |= {"model.architecture": HEAD, **dict.fromkeys(searched, ""), strength: STRENGTHS}
+        # Whatever else only training in steps has, as the config that `nachos init` writes searches it.
+        nothing = by_name(base.table())["architecture"].idle(HEAD)
+        idle = [key for name in nothing if (key := f"search.space.{name}") in values]
+        values |= {"model.architecture": HEAD, **dict.fromkeys((*searched, *idle), ""), strength: STRENGTHS}
     return nested(values)
 
 
@@ -59,6 +64,11 @@ def _named(weights: str) -> str:
             f"{told}: name the network in config.backbone.name, since the file is named after none of "
             f"{', '.join(names)}."
         )
+    if odd := [name for name in found if name not in found[-1]]:
+        raise UsageError(
+            f"{told}: the file is named after {odd[0]} and {found[-1]}: name the network in "
+            "config.backbone.name."
+        )
     if PORTED + found[-1] in names:
         raise UsageError(
             f"{told}: the weights could be those of {found[-1]} or {PORTED}{found[-1]}, which take other "
@@ -69,4 +79,6 @@ def _named(weights: str) -> str:
 
 def _within(stem: str, names: Sequence[str]) -> list[str]:
     text = re.sub(r"\W", "_", stem.lower())
-    return [name for name in names if re.search(rf"(?<![^\W_]){name}(?![^\W_])", text)]
+    # At the start, or behind a hyphen: the end of a longer name is another network.
+    starts = [0, *(match.end() for match in re.finditer("-", stem))]
+    return [n for n in names if any(re.match(rf"{n}(?![^\W_])", text[start:]) for start in starts)]
