@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nachos_jax.data.spellings import is_missing
 from nachos_jax.intake.roles import Choice
 
 
@@ -75,3 +77,7 @@ class Draft:
         """The N cells of a role's column; None where it has none."""
         column = self.roles.get(role, Choice()).column
         return self.columns.get(column) if column else None
+
+    def of_classes(self) -> Counter[str]:
+        """Cases of each class; a word like "None" is one where it stands in an order."""
+        return Counter(c for c in self.cells("label") or () if not is_missing(c) or c in self.order)

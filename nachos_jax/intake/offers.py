@@ -41,9 +41,9 @@ def of_label(draft: Draft) -> Iterator[str]:
 
 def of_classes(draft: Draft) -> Iterator[str]:
     """The order of classes, and which of two is looked for."""
-    if draft.task != "classification" or not (cells := draft.cells("label")):
+    if draft.task != "classification" or not draft.cells("label"):
         return
-    names = sorted(facts_of(cells).values)
+    names = sorted(draft.of_classes())
     if draft.order:
         if not outcomes.could_be_order(draft):
             yield setting("data.classes", draft.order, "from the lowest to the highest")
@@ -174,7 +174,7 @@ def of_balance(draft: Draft) -> Iterator[str]:
         yield "config.search.space.class_weight_exponent = space.uniform(0.0, 1.0)"
     labels = draft.cells("label")
     if draft.task == "classification" and labels:
-        counts = facts_of(labels).values.values()
+        counts = draft.of_classes().values()
         if max(counts) > 1.5 * min(counts):
             yield f"# Classes have {min(counts)} to {max(counts)} cases; 1 weighs them alike."
             yield "config.search.space.class_weight_exponent = space.uniform(0.0, 1.0)"

@@ -162,14 +162,14 @@ def _spellings(draft: Draft) -> None:
 def _task(draft: Draft) -> None:
     cells = draft.cells("label")
     if cells is not None and draft.task == "classification":
-        facts = facts_of(cells)
-        rare = [f"{value} ({count})" for value, count in facts.values.items() if count < 5]
+        classes = draft.of_classes()
+        rare = [f"{value} ({count})" for value, count in classes.items() if count < 5]
         if rare:
             draft.questions.append(
                 f"label: classes with fewer than 5 cases cannot be in every fold: {', '.join(rare)}. Join "
                 "them with others, or take out their lines"
             )
-        if facts.distinct < 2:
+        if len(classes) < 2:
             draft.questions.append("label: all cases have the same one; a second class is needed")
 
 

@@ -160,6 +160,13 @@ def test_grades_are_learned_in_their_order(tmp_path: Path, said):
     assert said("plan", "--config=o/config.py", "--config.search.metric=kappa", *SMALL)[0] == 0
 
 
+def test_none_is_a_grade_among_grades(tmp_path: Path, said):
+    folder(tmp_path, ["Severity"], [[("severe", "mild", "None")[case // 2 % 3]] for case in range(N)])
+    _, text = proposed(said)
+    assert config(Path("o")).data.classes == ("None", "mild", "severe")
+    assert "report.positive" not in text
+
+
 def test_numbers_are_predicted_as_numbers_or_offered(tmp_path: Path, said):
     values = np.random.default_rng(0).normal(60, 9, N).round(1).tolist()
     folder(tmp_path, ["outcome", "LVEF"], [[value, 100 - value] for value in values])
