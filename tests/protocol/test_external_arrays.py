@@ -149,7 +149,7 @@ def masked(names: tuple[str, ...], start: int) -> ArrayCases:
     """Cases with masks of 0, 1 and 2, where 1 and 2 stand for these names."""
     draw = np.random.default_rng(start)
     images = [draw.integers(0, 255, (8, 8), np.uint8) for _ in range(12)]
-    masks = [np.pad(np.repeat(np.uint8([[1], [2]]), 4, 1).repeat(2, 0), 2) for _ in range(12)]
+    masks = [np.pad(np.repeat(np.array([[1], [2]], np.uint8), 4, 1).repeat(2, 0), 2) for _ in range(12)]
     return ArrayCases(images, masks, np.arange(12) + start, names=names)
 
 
