@@ -9,6 +9,7 @@ all. All fits are known from the beginning, as with random search. Prints one li
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import json
 from typing import Any
@@ -54,14 +55,19 @@ def search_fits(run: Any, trials: int, folds: int) -> list[Any]:
     return fits
 
 
-def main() -> None:
-    """Trains all fits and prints what was spent."""
-    flags = measure.parser(__doc__)
+def add_flags(flags: argparse.ArgumentParser) -> None:
+    """The size of the search."""
     flags.add_argument("--trials", type=int, default=32)
     flags.add_argument("--folds", type=int, default=5)
     flags.add_argument("--lanes", type=int, default=4, help="lanes a device")
     flags.add_argument("--epochs", type=int, default=40)
     flags.add_argument("--patience", type=int, default=5)
+
+
+def main() -> None:
+    """Trains all fits and prints what was spent."""
+    flags = measure.parser(__doc__)
+    add_flags(flags)
     given = flags.parse_args()
     measure.start_jax()
     import nachos_jax

@@ -17,7 +17,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.scale.occupancy import cohort
+from benchmarks.scale.occupancy import add_flags, cohort
 from benchmarks.shared import measure
 
 
@@ -104,11 +104,7 @@ def main() -> None:
     """Trains, prints and stores the table."""
     flags = measure.parser(__doc__)
     flags.add_argument("--policy", default="race")
-    flags.add_argument("--trials", type=int, default=32)
-    flags.add_argument("--folds", type=int, default=5)
-    flags.add_argument("--lanes", type=int, default=4, help="lanes a device")
-    flags.add_argument("--epochs", type=int, default=40)
-    flags.add_argument("--patience", type=int, default=5)
+    add_flags(flags)
     given = flags.parse_args()
     measure.start_jax()
     told = search(given)

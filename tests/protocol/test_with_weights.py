@@ -58,12 +58,18 @@ def test_what_a_config_says_of_the_head_stays(said: dict[str, Any]) -> None:
     assert found["search"]["space"] == values["search"]["space"]
 
 
-def test_what_init_searches_of_training_in_steps_is_searched_no_more() -> None:
+def test_what_init_searches_of_training_in_steps_is_searched_no_more(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "nachos_jax")
+    with_weights._tell.cache_clear()
     of_init = {"search__space__dropout": "uniform(0.0, 0.5)", "search__space__shift": "uniform(0.0, 0.1)"}
     run = checked(config(backbone__weights="resnet18.pth", **of_init))
     assert run.defaults["architecture"] == "linear"
     assert set(searched(run)) <= {"linear.c"}
     assert [one.name for one in run.search.space] == ["linear.c"]
+    assert "in place of dropout, learning_rate, " in caplog.text
+    assert "shift" in caplog.text
 
 
 def test_layers_that_are_trained_on_keep_their_network() -> None:

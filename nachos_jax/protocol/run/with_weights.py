@@ -7,6 +7,8 @@ says anything else of the network or of these spaces. The run's records hold the
 
 from __future__ import annotations
 
+import functools
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
@@ -17,6 +19,8 @@ from nachos_jax.configs import base
 from nachos_jax.core import space
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import by_name
+
+log = logging.getLogger("nachos_jax")
 
 HEAD = "linear"
 STRENGTHS = space.log(1e-4, 1e2)
@@ -48,8 +52,19 @@ def settled(config: Mapping, reference: Mapping) -> dict[str, Any]:
         # Whatever else only training in steps has, as the config that `nachos init` writes searches it.
         nothing = by_name(base.table())["architecture"].idle(HEAD)
         idle = [key for name in nothing if (key := f"search.space.{name}") in values]
+        dropped = {key.removeprefix("search.space.") for key in (*searched, *idle) if values[key]}
+        _tell(tuple(sorted(dropped)))
         values |= {"model.architecture": HEAD, **dict.fromkeys((*searched, *idle), ""), strength: STRENGTHS}
     return nested(values)
+
+
+@functools.cache  # a config is checked several times in a process
+def _tell(dropped: tuple[str, ...]) -> None:
+    log.info(
+        "config.backbone.weights alone: %s learns from the features; its C is searched in place of %s. Name "
+        "another network in config.model.architecture, like mlp, for one that is trained step by step.",
+        *(HEAD, ", ".join(dropped)),
+    )
 
 
 def _named(weights: str) -> str:
