@@ -32,6 +32,18 @@ NUCLEI = {
 FULL = {"search.searcher": "random", "search.policy": "full"}
 SMALL = {"task.plan_memory": 0.1, "engine.lanes": 1}
 WHOLE = {"task.segmentation.patch_depth": 48, "task.segmentation.patch_height": 64}
+WIDE_NUCLEI = {
+    **(NUCLEI | FULL),
+    "model.unet.depth": 5,
+    "model.unet.width": 32,
+    "task.segmentation.patch_height": 128,
+    "task.segmentation.patch_width": 128,
+    "task.segmentation.patches": 1,
+    "training.batch_size": 8,
+    "training.epochs": 40,
+    "training.patience": 40,
+    "search.trials": 2,
+}
 RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "hippocampus_2d": (
         "segmentation",
@@ -90,21 +102,8 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
             "search.trials": 2,
         },
     ),
-    "dsb2018_wide": (
-        "segmentation",
-        {
-            **(NUCLEI | FULL),
-            "model.unet.depth": 5,
-            "model.unet.width": 32,
-            "task.segmentation.patch_height": 128,
-            "task.segmentation.patch_width": 128,
-            "task.segmentation.patches": 1,
-            "training.batch_size": 8,
-            "training.epochs": 40,
-            "training.patience": 40,
-            "search.trials": 2,
-        },
-    ),
+    "dsb2018_wide": ("segmentation", WIDE_NUCLEI),
+    "dsb2018_wide_supervised": ("segmentation", {**WIDE_NUCLEI, "model.unet.deep_supervision": True}),
     "automonai_grid": (
         "automonai:grid-small",
         {
