@@ -25,6 +25,7 @@ nachos report   --workdir=DIR                                        writes the 
 nachos compare  --runs=DIR,DIR[,DIR...] [--metric=auc]                tests of their differences
 nachos study    --workdir=DIR[,DIR...] [--output=FOLDER]             what finished searches teach
 nachos replay   --curves=FILE.npz|RUN [--policy=race]                what a search policy would have saved
+nachos replay   --curves=RUN --searcher=random,bohb [--policy=full]  what searchers would have found in a grid
 nachos track    --workdir=DIR [--tensorboard=FOLDER] [--mlflow=URI]   for TensorBoard or MLflow
 nachos config   [--section=NAME]                                     every field with its default and meaning
 

@@ -20,27 +20,72 @@ FLAGS = (
     ),
     Flag(
         "policy",
-        "NAME",
-        "Policy to play, like race; the default one when left out.",
+        "NAME[,NAME...]",
+        "Policy to play, like race; the default one when left out. Several beside --searcher.",
+        many=True,
         required=False,
     ),
+    Flag(
+        "searcher",
+        "NAME[,NAME...]",
+        "Searchers to compare on the finished grid of a run, each under each policy, in place of its trials.",
+        many=True,
+        required=False,
+    ),
+    Flag("trials", "16", "Trials of each study, beside --searcher; 16 when left out.", required=False),
+    Flag("repeats", "20", "Seeds, beside --searcher; 20 when left out.", required=False),
     Flag("output", "FILE.json", "Where to write the object too.", required=False, path=True),
 )
 
 
 def replay(values: Any, _words: list[str]) -> None:
-    """`nachos replay`: prints one JSON object, {name: what the policy would have trained and chosen}."""
+    """`nachos replay`: prints one JSON object, {name: what would have been trained and chosen}."""
     if not os.path.exists(values.curves):
         raise UsageError(f"--curves={values.curves}: there is no such file or folder; mend the path.")
     output = _output(values.output)
-    from nachos_jax.protocol.replay import recorded
-    from nachos_jax.protocol.replay.replay import replay as play
-
-    told = {name: play(found, values.policy or None) for name, found in recorded.load(values.curves).items()}
+    told = _searchers(values) if values.searcher else _policy(values)
     text = json.dumps(told, indent=2, allow_nan=False)
     if output:
         output.write_text(text + "\n", encoding="utf-8")
     print(text)
+
+
+def _policy(values: Any) -> dict[str, Any]:
+    """What a policy would have spent on the trials that are recorded."""
+    for name in ("trials", "repeats"):
+        if getattr(values, name):
+            raise UsageError(
+                f"--{name}={getattr(values, name)}: goes with --searcher; the recorded trials are played."
+            )
+    if len(values.policy) > 1:
+        raise UsageError(
+            f"--policy={','.join(values.policy)}: name one, or with --searcher what to compare under each."
+        )
+    from nachos_jax.protocol.replay import recorded
+    from nachos_jax.protocol.replay.replay import replay as play
+
+    policy = values.policy[0] if values.policy else None
+    return {name: play(found, policy) for name, found in recorded.load(values.curves).items()}
+
+
+def _searchers(values: Any) -> dict[str, Any]:
+    """What searchers would have found in the grid of a run."""
+    trials, repeats = (_count(name, getattr(values, name) or default) for name, default in COUNTS)
+    from nachos_jax.configs.base import get_config
+    from nachos_jax.protocol.replay.searchers import compare
+
+    policies = values.policy or [get_config().search.policy]
+    ways = [(searcher, policy) for searcher in values.searcher for policy in policies]
+    return {Path(values.curves).resolve().name: compare(values.curves, ways, trials, repeats)}
+
+
+COUNTS = (("trials", "16"), ("repeats", "20"))
+
+
+def _count(name: str, text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"--{name}={text}: must be a whole number from 1.")
+    return int(text)
 
 
 def _output(text: str | None) -> Path | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -18,6 +18,7 @@ from nachos_jax.protocol.run.configure import checked
 from nachos_jax.protocol.run.progress import Progress
 from nachos_jax.protocol.study.conduct import Conductor
 from nachos_jax.records.schema import Outcome
+from nachos_jax.search.searcher import Searcher
 
 
 def replay(recorded: Recorded, policy: str | None = None) -> dict[str, Any]:
@@ -40,12 +41,12 @@ def replay(recorded: Recorded, policy: str | None = None) -> dict[str, Any]:
         UsageError: there is no such policy.
     """
     config = _config(recorded, policy)
-    whole = {t: _full(recorded, t) for t in recorded.trials}
-    alone = {t: _play(recorded, config, [t], t) for t in recorded.trials}
-    together, memory = _play(recorded, config, list(recorded.trials), None)
+    whole = {t: full_scores(recorded, t) for t in recorded.trials}
+    alone = {t: play(recorded, config, [t], t, _in_order(recorded)) for t in recorded.trials}
+    together, memory = play(recorded, config, list(recorded.trials), None, _in_order(recorded))
     if any(memory.outcomes != {**memory.outcomes, **kept.outcomes} for _, kept in alone.values()):
         raise RuntimeError("a study has chosen otherwise beside the others than alone")
-    used, full = sum(epochs for epochs, _ in alone.values()), _epochs(recorded)
+    used, full = sum(epochs for epochs, _ in alone.values()), recorded_epochs(recorded)
     return {
         "policy": config.search.policy,
         "trials": max(len(trials) for trials in recorded.trials.values()),
@@ -54,7 +55,7 @@ def replay(recorded: Recorded, policy: str | None = None) -> dict[str, Any]:
         "epochs_used": used,
         "epochs_full": full,
         "epochs_used_with_pairs": together,
-        "epochs_full_with_pairs": _play(recorded, _config(recorded, "full"), list(recorded.trials), None)[0],
+        "epochs_full_with_pairs": _epochs_with_pairs(recorded),
         "fraction": used / full,
         "fraction_with_pairs": together / full,
         **_regrets(whole, memory.outcomes, recorded.rule),
@@ -72,22 +73,38 @@ def _config(recorded: Recorded, policy: str | None) -> RunConfig:
     return checked(values)
 
 
-def _play(
-    recorded: Recorded, config: RunConfig, outer: Sequence[int], alone: int | None
+def play(
+    recorded: Recorded,
+    config: RunConfig,
+    outer: Sequence[int],
+    alone: int | None,
+    searcher: Callable[[int | None], Searcher] | None = None,
 ) -> tuple[int, Memory]:
-    """Epochs trained, and the ends of the studies, which stand alone or share their fits."""
+    """Conducts studies whose fits are recorded.
+
+    Args:
+        recorded: what every fit comes to.
+        config: the policy, and the searcher where none is given.
+        outer: the outer folds whose studies are conducted.
+        alone: the only study, whose fits watch its inner folds alone; None where several share their fits.
+        searcher: who proposes the trials of an outer fold; None for what the config names.
+
+    Returns:
+        Epochs trained, and the ends of the studies.
+    """
     memory, answers = Memory(), Answers(recorded, alone)
     run, crew = cast(Any, SimpleNamespace(config=config, store=memory, census=())), cast(Any, answers)
     studies = [Study(t, recorded.inner[t], "", config, f"Outer fold {t}", keep_last=False) for t in outer]
     ending = Ending(lambda *_: [], lambda *_: None, lambda _: False)
-    conductor = Conductor(
-        run, studies, crew, ending, Progress("replay", quiet=True), lambda t: InOrder(recorded.trials[t or 0])
-    )
-    conductor.conduct()
+    Conductor(run, studies, crew, ending, Progress("replay", quiet=True), searcher).conduct()
     return answers.epochs, memory
 
 
-def _full(recorded: Recorded, outer: int) -> list[TrialScore]:
+def _in_order(recorded: Recorded) -> Callable[[int | None], Searcher]:
+    return lambda outer: InOrder(recorded.trials[outer or 0])
+
+
+def full_scores(recorded: Recorded, outer: int) -> list[TrialScore]:
     """The scores of all trials of a study without a policy."""
     found = []
     for number, hparams in enumerate(recorded.trials[outer]):
@@ -98,7 +115,12 @@ def _full(recorded: Recorded, outer: int) -> list[TrialScore]:
     return found
 
 
-def _epochs(recorded: Recorded) -> int:
+def _epochs_with_pairs(recorded: Recorded) -> int:
+    """Epochs of all studies without a policy, each fit trained once."""
+    return play(recorded, _config(recorded, "full"), list(recorded.trials), None, _in_order(recorded))[0]
+
+
+def recorded_epochs(recorded: Recorded) -> int:
     """Epochs of all studies, each alone and without a policy."""
     return sum(
         len(recorded.of(t, number, v).loss)
