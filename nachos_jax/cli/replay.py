@@ -74,7 +74,8 @@ def _searchers(values: Any) -> dict[str, Any]:
     from nachos_jax.configs.base import get_config
     from nachos_jax.protocol.replay.searchers import compare
 
-    policies = values.policy or [get_config().search.policy]
+    default: Any = get_config()
+    policies = values.policy or [default.search.policy]
     ways = [(searcher, policy) for searcher in values.searcher for policy in policies]
     return {Path(values.curves).resolve().name: compare(values.curves, ways, trials, repeats)}
 

@@ -20,10 +20,11 @@ from nachos_jax.cli.main import main
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import nifti, resampling
 from nachos_jax.data.mask_inputs import Sought, found
-from nachos_jax.metrics import overlap
+from nachos_jax.metrics import components, overlap
 from nachos_jax.protocol.deploy import deploy
 from nachos_jax.protocol.model.deployed import DeployedModel
 from nachos_jax.protocol.run.configure import checked
+from nachos_jax.records import seal
 from tests import masks
 from tests.data.test_mask_files import AFFINE
 
@@ -331,3 +332,28 @@ def test_a_damaged_model_is_refused(made: Any, tmp_path: Path):
     (folder / "weights_00.safetensors").write_bytes(b"")
     with pytest.raises(UsageError, match=r"weights_00.safetensors is missing or damaged"):
         nachos_jax.load(folder)
+
+
+def test_written_masks_keep_the_components_that_the_model_keeps(made: Any, tmp_path: Path):
+    folder = shutil.copytree(made[0], tmp_path / "deploy")
+    told = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    told["largest_component"] = {"together": True, "classes": []}
+    del told[seal.KEY]
+    (folder / "model.json").write_text(json.dumps(told), encoding="utf-8")
+    images, rank = [pair.image for pair in made[1][:6]], made[1][0].mask.ndim
+    (tmp_path / "in").mkdir()
+    for number, image in enumerate(images):
+        if rank == 2:
+            Image.fromarray(image[..., 0]).save(tmp_path / f"in/c{number}.png")
+        else:
+            nifti.write(tmp_path / f"in/c{number}.nii.gz", image[..., 0], AFFINE)
+    code, _, err = predicted(
+        f"--model={folder}", f"--input={tmp_path / 'in'}", f"--output={tmp_path / 'out'}"
+    )
+    assert (code, err) == (0, "")
+    whole = nachos_jax.load(made[0]).segment(images)
+    expected = [components.keep_largest_foreground(mask) for mask in whole]
+    assert any((mask != large).any() for mask, large in zip(whole, expected, strict=True))
+    for number, mask in enumerate(expected):
+        name = f"c{number}.{'png' if rank == 2 else 'nii.gz'}"
+        np.testing.assert_array_equal(kept(tmp_path / "out", name, number, mask.shape), mask)

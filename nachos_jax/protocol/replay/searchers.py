@@ -127,7 +127,7 @@ class _Grid:
         """The config of the run with another search; what it left open stands as it was trained."""
         told = RunDirectory(self.workdir, "evaluate").run()
         assert told is not None
-        values = base.get_config()
+        values: Any = base.get_config()
         with values.unlocked():
             values.update(told["config"])
             values.search.update(search)
