@@ -43,7 +43,7 @@ import hypothesis  # noqa: E402
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
-from tests import painting  # noqa: E402
+from tests import left, painting  # noqa: E402
 
 # Before any backend starts: later, JAX refuses it. (The XLA_FLAGS variable would be ignored silently.)
 jax.config.update("jax_num_cpu_devices", 8)
@@ -64,6 +64,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Before the workers start: programs of old code are thrown away once they are many."""
+    config.pluginmanager.register(left)
     if hasattr(config, "workerinput") or not PROGRAMS.is_dir():
         return
     if sum(entry.stat().st_size for entry in os.scandir(PROGRAMS)) > PROGRAMS_MIB << 20:
@@ -100,6 +101,16 @@ def quick_compilation() -> Iterator[None]:
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", before)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def painted_where_looked_at(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Pictures are painted in tests/report, which look at them, and by commands in processes of their own."""
+    if FULLY or (ROOT / "tests/report") in request.path.parents:
+        yield
+    else:
+        with painting.unpainted():
+            yield
 
 
 @pytest.fixture

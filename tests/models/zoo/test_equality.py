@@ -71,6 +71,7 @@ def test_wrong_details_of_the_newer_families_are_seen(monkeypatch: pytest.Monkey
         assert wrong("efficientnet_v2_s")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("size", [None, (97, 97), (33, 61)], ids=str)
 @pytest.mark.parametrize("name", torch_side.MAKERS)
 def test_equal_to_the_libraries(name: str, size: tuple[int, int] | None):
