@@ -36,4 +36,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Says it before the closing line."""
     count = terminalreporter.config.stash.get(_COUNT, 0)
     if count:
-        terminalreporter.write_line(f"{count} thorough tests are left to `make soak`; `pytest -m ''` runs them")
+        terminalreporter.write_line(
+            f"{count} thorough tests are left to `make soak`; `pytest -m ''` runs them"
+        )

@@ -241,7 +241,9 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], tuple[str, ...], tuple[str, ...],
 @pytest.mark.parametrize(
     ("name", "command"),
     [
-        pytest.param(name, word, marks=[pytest.mark.thorough] * bool(place))  # the first command tells it here
+        pytest.param(
+            name, word, marks=[pytest.mark.thorough] * bool(place)
+        )  # the first command tells it here
         for name, row in DAMAGE.items()
         for place, word in enumerate(row[1])
     ],

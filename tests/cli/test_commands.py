@@ -36,6 +36,7 @@ HEAVY = ("jax", "numpy", "flax", "torch", "ml_collections", "matplotlib", "nacho
 ALONE = "import sys; from nachos_jax.cli.main import main; code = main(sys.argv); "
 OUR_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (INFO|WARNING|ERROR) ")
 
+
 @pytest.mark.parametrize("words", [("--help",), ("-h",), ("help",)])
 def test_help(words: tuple[str, ...]):
     code, out, err = said(*words)
@@ -283,9 +284,7 @@ def interrupted(fits: int) -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-def test_interrupted_and_in_parts_gives_the_same(
-    here: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_interrupted_and_in_parts_gives_the_same(here: Path, finished: Path, monkeypatch: pytest.MonkeyPatch):
     """Ctrl-C in the search, then one outer fold, then the others: the predictions of one go."""
     words, parts = ("evaluate", "--config=study.py", "--workdir=parts"), here / "parts"
     with interrupted(3):

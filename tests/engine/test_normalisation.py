@@ -119,6 +119,7 @@ def test_a_fit_that_does_not_use_the_choice_keeps_its_id_and_brings_nothing_alon
     assert measuring.with_statistics(run, cohort := tiny.cohort()) is cohort
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("make", [tiny.cohort, tiny.volumes])
 def test_streamed_cases_give_what_resident_cases_give(make: Callable[[], Cohort]) -> None:
     found = []

@@ -65,6 +65,7 @@ def test_streamed_fits_equal_resident_fits(trained, window, windows, packing):
                 np.testing.assert_allclose(theirs[key], ours[key], rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("deep", [False, True])
 def test_streamed_augmentation_and_dropout_draw_the_same_numbers(cohort, deep):
     changes = {"data__window": 40, "training__batch_size": 8, "training__dropout": 0.3}

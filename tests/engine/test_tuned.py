@@ -119,6 +119,7 @@ def test_statistics_of_batch_norm_move_as_in_training(folder: Path):
     assert not weights(payloads[fit.id], "frozen/frozen")
 
 
+@pytest.mark.thorough
 def test_neither_devices_nor_neighbours_nor_windows_nor_a_kill_change_a_fit(folder: Path, tmp_path: Path):
     run = pretrained.run_config(folder, engine__lanes=2)
     cohort = pretrained.cohort(run)

@@ -111,6 +111,7 @@ def test_builds_and_a_step_lowers_the_loss(changes, shape, monkeypatch):
         np.testing.assert_array_equal(before, now)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("depth", "version", "stem"),
     [(18, 1, "small"), (18, 2, "large"), (34, 2, "small"), (50, 1, "large"), (50, 2, "small")],

@@ -205,6 +205,7 @@ def test_steps_lower_the_loss_and_evaluation_changes_nothing(norm):
         np.testing.assert_array_equal(before, now)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("lowering", ["lax", "slab", "fold"])
 def test_lanes_give_what_they_give_alone(lowering):
     shape, keys = (8, 6, 1), jax.random.split(jax.random.key(5), 3)

@@ -77,7 +77,9 @@ KINDS = [
     *((kind, "half") for kind in RECORDS),
 ]
 CASES = [
-    pytest.param(*kind, damage, marks=[] if place == number % 4 and kind[1] != "half" else pytest.mark.thorough)
+    pytest.param(
+        *kind, damage, marks=[] if place == number % 4 and kind[1] != "half" else pytest.mark.thorough
+    )
     for number, kind in enumerate(KINDS)
     for place, damage in enumerate(DAMAGE)
 ]

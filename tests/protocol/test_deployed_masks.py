@@ -122,6 +122,7 @@ def masks_volume(image: np.ndarray):
     return Volume(whole, np.zeros(whole.shape[:-1], np.uint8), (1.0, 1.0, 1.0))
 
 
+@pytest.mark.thorough
 def test_without_mirroring_windows_are_seen_once(model: DeployedModel, made: Any):
     of = model.segmenter
     assert of is not None
@@ -297,6 +298,7 @@ def test_arrays_that_do_not_fit_are_refused(model: DeployedModel, made: Any):
             call(image)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("made", [3], indirect=True)
 def test_files_of_channels_are_one_case_and_a_second_run_clears_the_first(made: Any, tmp_path: Path):
     """Of a model of one channel, ID_0000 is the case ID."""

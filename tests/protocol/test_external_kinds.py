@@ -122,6 +122,7 @@ def baseline(**fields):
     return tiny.run_config(model__architecture="logistic", **quick, **fields)
 
 
+@pytest.mark.thorough
 def test_baselines_are_fitted_again_for_external_cases_and_change_nothing_inside(
     logistic: Path, tmp_path: Path
 ):
@@ -135,6 +136,7 @@ def test_baselines_are_fitted_again_for_external_cases_and_change_nothing_inside
     assert np.isnan(RunDirectory(tmp_path).external_tests()[0].arrays["probabilities"]).all()
 
 
+@pytest.mark.thorough
 def test_a_baseline_is_fitted_again_under_the_normalisation_that_it_had(tmp_path: Path):
     """Under another one it would not predict its outer fold as recorded, and be refused."""
     evaluate(baseline(**EXTERNAL, data__normalisation="min_max"), str(tmp_path), [0], whole(), quiet=True)
@@ -161,6 +163,7 @@ def test_a_baseline_that_predicts_otherwise_than_it_did_is_refused(logistic: Pat
         external_baselines.seen(run, run.cohort.outside, record)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("tune", ["", "mid"])
 def test_a_backbone_embeds_external_cases_by_the_same_weights(tune: str, tmp_path: Path, monkeypatch):
     monkeypatch.setattr(registry, "_networks", lambda: {"small": pretrained.SMALL})
