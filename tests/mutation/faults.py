@@ -38,7 +38,7 @@ FAULTS = (
         "tasks/segmentation.py",
         "inputs.foreground(training & (",
         "inputs.foreground((training | True) & (",
-        ("protocol/test_masks.py",),
+        ("protocol/test_masks.py::test_nothing_of_a_test_fold_reaches_its_study",),
     ),
     Fault(
         "class weights are taken from all cases",
@@ -196,7 +196,7 @@ FAULTS = (
         "protocol/model/deployed.py",
         'tuple(description["classes"])',
         'tuple(description["classes"])[::-1]',
-        ("cli/test_commands.py",),
+        ("cli/test_commands.py::test_threshold_and_temperature_are_shipped_and_applied",),
     ),
     Fault(
         "coarser levels weigh as much as the finest",
@@ -210,7 +210,9 @@ FAULTS = (
         "protocol/model/tested_masks.py",
         "store = run.cohort.prepared(record.hparams).store",
         "store = run.cohort.store",
-        ("protocol/test_mask_spacings.py",),
+        (
+            "protocol/test_mask_spacings.py::test_what_is_seen_and_tested_is_counted_on_the_grids_of_the_files",
+        ),
     ),
     # --- masks ------------------------------------------------------------------------------------------
     Fault(
@@ -232,7 +234,7 @@ FAULTS = (
         "protocol/model/final_masks.py",
         "run.folds.cases(inner)",
         "run.folds.cases(judge.left_out[0])",
-        ("protocol/test_final_masks.py",),
+        ("protocol/test_final_masks.py::test_the_choice_is_made_on_cases_that_its_fits_did_not_see",),
     ),
     Fault(
         "an unknown label counts as absent",
