@@ -32,7 +32,7 @@ CLASSES = ("left", "right")
 SPACING = {2: (1.0, 1.0), 3: (1.0, 1.0, 2.0)}
 
 
-@pytest.fixture(scope="module", params=[2, 3])
+@pytest.fixture(scope="module", params=[2, pytest.param(3, marks=pytest.mark.thorough)])
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list]:
     """The folder of a model, and cases like those it was trained on; of images by all fold models."""
     rank = request.param
