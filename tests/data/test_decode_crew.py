@@ -133,6 +133,7 @@ def launched(data: DataConfig) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.thorough
 def test_killed_at_any_point_the_next_launch_goes_on(data: DataConfig):
     first = launched(data)
     assert first.stdout is not None
@@ -145,6 +146,7 @@ def test_killed_at_any_point_the_next_launch_goes_on(data: DataConfig):
     assert sorted(path.suffix for path in Path(data.cache).iterdir()) == [".json", ".npy"]
 
 
+@pytest.mark.thorough
 def test_of_two_at_once_one_decodes_and_the_other_waits(data: DataConfig):
     both = [launched(data), launched(data)]
     told = [process.communicate(timeout=120)[0].splitlines() for process in both]
