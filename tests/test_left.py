@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ ROWS = re.findall(
 )
 
 
+@functools.cache
 def kept() -> set[str]:
     """Names of the tests that are not left out whole."""
     found = set()

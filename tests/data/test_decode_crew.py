@@ -83,6 +83,7 @@ def test_a_crash_is_the_fault_of_its_case_alone(cases: Callable[..., Pixels], tm
     assert sum(made.sizes.values()) == 295
 
 
+@pytest.mark.thorough
 def test_a_decoder_that_hangs_is_ended(
     cases: Callable[..., Pixels], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -48,7 +48,13 @@ PLAIN: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 @pytest.mark.parametrize("alone", [True, False])
-@pytest.mark.parametrize("task", ["classification", "multilabel", "regression"])
+@pytest.mark.parametrize(
+    "task",
+    [
+        "classification",
+        *(pytest.param(name, marks=pytest.mark.thorough) for name in ("multilabel", "regression")),
+    ],
+)
 @pytest.mark.parametrize("choice", WITHOUT_MASKS)
 def test_pixels_are_those_of_numpy(choice: str, task: str, alone: bool) -> None:
     images = np.random.default_rng(3).integers(0, 4096, (5, 30, 20, 2)).astype(np.uint16)

@@ -47,7 +47,10 @@ def trained(cohort):
     return find
 
 
-@pytest.mark.parametrize(("packing", "window", "windows"), [("map", 96, 1), ("vmap", 40, 3)])
+@pytest.mark.parametrize(
+    ("packing", "window", "windows"),
+    [pytest.param("map", 96, 1, marks=pytest.mark.thorough), ("vmap", 40, 3)],
+)
 def test_streamed_fits_equal_resident_fits(trained, window, windows, packing):
     """A map over three windows: the test of augmentation below."""
     assert divide(tiny.CASES, window, 0).count == windows

@@ -148,6 +148,7 @@ def test_lanes_are_stacked_and_vectorised():
         np.testing.assert_allclose(together[lane], alone(create(key), rates[lane], key), atol=1e-5)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("norm", ["batch", "group"])
 def test_bfloat16_stays_near_float32(norm):
     x = jax.random.normal(jax.random.key(1), (4, 28, 28, 3))

@@ -55,6 +55,7 @@ def masked() -> Cohort:
     return dataclasses.replace(of, table=dataclasses.replace(of.table, sites=sites))
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("quick_compilation")
 def test_masks_are_tested_case_by_case_and_change_nothing_inside(tmp_path: Path, all_unpainted: None):
     of, run = masked(), checked(masks.config(search__trials=1, report__replicates=200, **EXTERNAL))

@@ -218,6 +218,7 @@ def test_baselines_of_images_are_given_no_columns(tmp_path: Path):
         nachos_jax.evaluate(config, tmp_path / "run", joined.cohort())
 
 
+@pytest.mark.thorough
 def test_images_with_columns_are_normalised_by_the_training_cases_alone(place: Path, capsys):
     words = ["--config=csv", *DATA, "--config.data.height=20", "--config.data.width=24", "--workdir=run"]
     assert nachos("evaluate", *words, "--config.data.normalisation=z_score") == 2

@@ -129,6 +129,7 @@ def test_the_flat_protocol_refuses_policies(tmp_path):
         evaluate(run, str(tmp_path), None, tiny.cohort(), quiet=True)
 
 
+@pytest.mark.thorough
 def test_a_searcher_hears_the_same_after_stops_and_what_is_expected_of_trials_that_left(
     tmp_path, monkeypatch
 ):

@@ -69,6 +69,7 @@ def test_a_projection_is_an_image(cohort: Cohort):
         nachos_jax.cohort_from_arrays(dense(cohort)[:, :2, ..., 0], labels, one_case_per_subject=True)
 
 
+@pytest.mark.thorough
 def test_a_model_predicts_and_explains_volumes(place: Path, cohort: Cohort):
     model, volumes = nachos_jax.load(place), dense(cohort)[:5]
     assert (model.description["preparation"]["volume"], model.predicted.shape) == ("whole", (3, 6, 6, 1))
