@@ -321,7 +321,7 @@ FAULTS = (
         "intake/pseudonyms.py",
         "canonical(value).encode()",
         "value.encode()",
-        ("intake/test_files.py", "intake/test_folders.py", "intake/test_dicom.py"),
+        ("intake/test_pseudonyms.py",),
     ),
     Fault(
         "a linear DICOM window is half a step off",
