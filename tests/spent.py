@@ -6,7 +6,7 @@ A fixture counts for the test that asked for it first. Of other processes those 
 from __future__ import annotations
 
 import resource
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 FILES, TESTS = 25, 25
 """Rows that are shown."""
 _SPENT = pytest.StashKey[float]()
-_seconds: Counter[str] = Counter()
+_seconds: defaultdict[str, float] = defaultdict(float)
 
 
 def _now() -> float:
@@ -62,9 +62,10 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Files and tests that took most; collecting them comes on top, once a worker."""
-    files: Counter[str] = Counter()
+    files: defaultdict[str, float] = defaultdict(float)
     for name, seconds in _seconds.items():
         files[name.split("::")[0]] += seconds
     terminalreporter.section(f"{sum(files.values()):.0f} processor seconds in {len(_seconds)} tests")
-    for name, seconds in [*files.most_common(FILES), *_seconds.most_common(TESTS)]:
-        terminalreporter.write_line(f"{seconds:7.1f}  {name}")
+    for rows, shown in ((files, FILES), (_seconds, TESTS)):
+        for name, seconds in sorted(rows.items(), key=lambda row: -row[1])[:shown]:
+            terminalreporter.write_line(f"{seconds:7.1f}  {name}")
