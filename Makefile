@@ -1,7 +1,7 @@
 # make demo   a whole nested cross-validation on a small data set; prints the path of its report
-# make test   the tests              make lint   format, lint, types, import contracts
+# make test   the quick tests        make lint   format, lint, types, import contracts
 # make bench  the benchmarks         make mutants   do the tests catch planted faults?
-# make soak   real launches that are killed, stopped and cut off: every night and before a release
+# make soak   all tests, and launches that are killed, stopped and cut off: every night, before a release
 # make docs   the pages of docs/ as a site in site/
 # All need only Python 3.11 or newer with pip and venv. PYTHON=/path/to/python chooses which one.
 

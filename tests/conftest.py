@@ -43,7 +43,7 @@ import hypothesis  # noqa: E402
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
-from tests import painting  # noqa: E402
+from tests import left, painting, spent  # noqa: E402
 
 # Before any backend starts: later, JAX refuses it. (The XLA_FLAGS variable would be ignored silently.)
 jax.config.update("jax_num_cpu_devices", 8)
@@ -60,10 +60,14 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "developer")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--refresh-golden", action="store_true", help="write the files in tests/golden anew")
+    parser.addoption("--cpu", action="store_true", help="show the processor seconds of files and tests")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Before the workers start: programs of old code are thrown away once they are many."""
+    config.pluginmanager.register(left)
+    if config.getoption("--cpu"):
+        config.pluginmanager.register(spent)
     if hasattr(config, "workerinput") or not PROGRAMS.is_dir():
         return
     if sum(entry.stat().st_size for entry in os.scandir(PROGRAMS)) > PROGRAMS_MIB << 20:
@@ -100,6 +104,16 @@ def quick_compilation() -> Iterator[None]:
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", before)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def painted_where_looked_at(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Pictures are painted in tests/report, which look at them, and by commands in processes of their own."""
+    if FULLY or (ROOT / "tests/report") in request.path.parents:
+        yield
+    else:
+        with painting.unpainted():
+            yield
 
 
 @pytest.fixture

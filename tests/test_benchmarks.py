@@ -79,6 +79,7 @@ def flags_given() -> list[tuple[str, str]]:
 # --- flags -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("script", OURS)
 def test_help_comes_quickly_and_with_an_example(script: str) -> None:
     text = help_text(script)
@@ -86,6 +87,7 @@ def test_help_comes_quickly_and_with_an_example(script: str) -> None:
     assert text.splitlines()[-1] == "loaded:", "JAX and PyTorch are imported after the flags are read"
 
 
+@pytest.mark.thorough
 def test_flags_in_commands_exist() -> None:
     given = flags_given()
     assert {script for script, _ in given} >= {
@@ -94,6 +96,7 @@ def test_flags_in_commands_exist() -> None:
     assert [(s, flag) for s, flag in given if not re.search(rf"{flag}\b", help_text(s))] == []
 
 
+@pytest.mark.thorough
 def test_flags_in_the_text_exist() -> None:
     text = re.sub(r"```.*?```", "", (FOLDER / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
     known = "".join(help_text(script) for script in OURS)
@@ -109,6 +112,7 @@ def test_files_in_the_text_exist() -> None:
     assert named == {p.relative_to(FOLDER).as_posix() for p in (*FILES, *FOLDER.glob("*.sh"))}
 
 
+@pytest.mark.thorough
 def test_cases_of_the_suite_have_flags_that_exist() -> None:
     for name, flags in module("speed.suite").CASES.items():
         for flag in flags:

@@ -66,6 +66,7 @@ def timm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "library"), str(ROOT)]))
 
 
+@pytest.mark.thorough
 def test_both_sides_embed_the_same_and_the_rates_are_stored(timm: None, tmp_path: Path):
     small = {"networks": "resnet18", "images": 6, "side": 32, "rounds": 1, "batches": "2,4", "device": "cpu"}
     flags = [f"--{name}={value}" for name, value in small.items()]

@@ -173,7 +173,7 @@ def test_every_lane_second_is_told_and_every_epoch_trained(**fields: Any) -> Non
     assert 0 < outcome.efficiency <= 1
 
 
-@pytest.mark.parametrize("searcher", ["ax", "random"])
+@pytest.mark.parametrize("searcher", [pytest.param("ax", marks=pytest.mark.thorough), "random"])
 def test_the_number_of_hosts_changes_no_fit(searcher: str) -> None:
     alone, many = launch(hosts=1, searcher=searcher), launch(hosts=5, searcher=searcher)
     assert (alone.fits, alone.epochs) == (many.fits, many.epochs)
@@ -200,6 +200,7 @@ def test_one_lane_is_always_busy_but_for_its_program() -> None:
     assert outcome.seconds["start-up"] == pytest.approx(7.0)
 
 
+@pytest.mark.thorough
 def test_more_hosts_are_not_slower() -> None:
     spans = [launch(hosts=count, searcher="random", trials=10, **FREE).makespan for count in (1, 2, 4, 8)]
     assert spans == sorted(spans, reverse=True)
@@ -218,6 +219,7 @@ def test_a_random_search_waits_for_no_round_and_a_learning_one_does() -> None:
     assert launch(hosts=2, searcher="ax").seconds["round"] > 0
 
 
+@pytest.mark.thorough
 def test_larger_rounds_and_rounds_that_do_not_wait_keep_lanes_busier() -> None:
     small = launch(hosts=2, lanes=8, trials=8, proposals=1).efficiency
     assert launch(hosts=2, lanes=8, trials=8, proposals=3).efficiency > small
@@ -233,6 +235,7 @@ def test_messages_that_take_time_are_counted() -> None:
 # --- the script ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_the_script_stores_tables_and_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hosts = module("hosts")
     small = ["--devices=2", "--lanes=1", "--folds=3", "--trials=3", "--hosts=1,2"]

@@ -80,6 +80,7 @@ def test_a_fit_is_the_discriminant_of_its_training_cases() -> None:
         assert models.offsets[1, 0, 2, t] == pytest.approx(offset)
 
 
+@pytest.mark.thorough
 def test_the_true_performance_is_that_on_very_many_new_cases() -> None:
     world, setting, sample = drawn(1, prevalence=0.3)
     trials = world.configurations(setting, np.random.default_rng(1))
@@ -128,6 +129,7 @@ def test_nested_choices_equal_a_plain_loop() -> None:
         assert one.best == np.argmax(flat)
 
 
+@pytest.mark.thorough
 def test_every_interval_of_every_study_is_counted() -> None:
     world, study = module("intervals_world"), module("intervals_study")
     found = study.measure_setting(world.Setting(60, 3, cluster=2, trials=3), 4, 0, 50)
@@ -152,6 +154,7 @@ def test_a_summary_counts_what_is_covered() -> None:
     assert found["truth"] == pytest.approx(0.8)
 
 
+@pytest.mark.thorough
 def test_the_practices_are_biased_as_expected() -> None:
     practices, world = module("intervals_practices"), module("intervals_world")
     nothing = practices.tuning(world.Setting(50, 5, trials=16, distance=0.0), 40, 0, 0)
@@ -171,6 +174,7 @@ def test_the_practices_are_biased_as_expected() -> None:
 # --- the script ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_all_parts_are_stored_drawn_and_not_computed_again(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], script: Any
 ) -> None:

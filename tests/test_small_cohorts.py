@@ -28,6 +28,8 @@ QUICK += ("engine.checkpoint_epochs=1000", "engine.lanes=2", "training.batch_siz
 PLAIN = {"pixels", "features", "tuned"}
 """Runs of the page."""
 
+pytestmark = pytest.mark.thorough  # its commands are parsed by test_docs, and each is run by tests of its own
+
 
 def lines() -> list[list[str]]:
     """The words of each command of the page, in their order."""

@@ -168,6 +168,7 @@ def test_heavy_packages_have_one_importer() -> None:
     assert [path for path in dicom if not path.startswith("nachos_jax/data/dicom")] == []
 
 
+@pytest.mark.thorough
 def test_these_modules_run_without_jax() -> None:
     """The import contract reads the text of imports; this one sees what is really loaded."""
     names = [name for name in MODULES if WITHOUT_JAX.match(name) and name not in MAY_USE_JAX_IN_CORE]

@@ -3,9 +3,10 @@
     python -m benchmarks.soak.soak_last [--kills 60] [--tests WORDS] [--no-suite] [--name soak_last]
 
 `make soak` runs it, every night and before a release. tests/soak launches real processes that are killed,
-stopped and cut off; benchmarks/soak/soak.py kills at random moments; then all other tests run once with the
-compiler as users have it. benchmarks/results/soak_last.json, or the name given, tells date, commit, results,
-and what a test says that it did. Ends with exit code 1 when anything failed.
+stopped and cut off; benchmarks/soak/soak.py kills at random moments; then all other tests run once, those
+marked `thorough` too, which `make test` leaves out, with the compiler as users have it.
+benchmarks/results/soak_last.json, or the name given, tells date, commit, results, and what a test says that
+it did. Ends with exit code 1 when anything failed.
 """
 
 from __future__ import annotations
@@ -69,19 +70,10 @@ def kills(folder: Path, count: int, seed: int) -> tuple[str, str, float]:
 
 
 def suite() -> tuple[str, str, float]:
-    """Runs what `make test` runs, compiled as for users; its name, result and seconds."""
+    """Runs all tests outside of tests/soak, compiled as for users; its name, result and seconds."""
     began = time.monotonic()
-    words = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-n",
-        "auto",
-        "--dist",
-        "loadfile",
-        "--no-loadscope-reorder",
-    ]
+    words = [sys.executable, "-m", "pytest", "-q", "-m", ""]
+    words += ["-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder"]
     known = {**os.environ, "NACHOS_TESTS_COMPILE": "fully"}
     code = subprocess.run(words, cwd=ROOT, env=known, check=False).returncode
     what = "all other tests, compiled as for users"

@@ -88,6 +88,7 @@ def test_planted_faults_are_found(tmp_path: Path):
     assert "class 'a' come from site 'N'" in found["class of one site"]["told"]
 
 
+@pytest.mark.thorough
 def test_a_file_type_that_tells_the_class_is_found(tmp_path: Path):
     rows = _rows(tmp_path)
     for row in rows:

@@ -220,6 +220,7 @@ def test_an_audit_says_that_external_cases_are_left_out(refused: Refused, tmp_pa
     assert audit._beyond("") == ()
 
 
+@pytest.mark.thorough
 def test_refusals_in_a_shell(call: Call, tmp_path: Path):
     """The real exit code, and no traceback from anything that runs before or after `main`."""
     for words in (

@@ -239,7 +239,14 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], tuple[str, ...], tuple[str, ...],
 
 
 @pytest.mark.parametrize(
-    ("name", "command"), [(name, word) for name, row in DAMAGE.items() for word in row[1]]
+    ("name", "command"),
+    [
+        pytest.param(
+            name, word, marks=[pytest.mark.thorough] * bool(place)
+        )  # the first command tells it here
+        for name, row in DAMAGE.items()
+        for place, word in enumerate(row[1])
+    ],
 )
 def test_run_directory(name: str, command: str, refused: Refused, finished: Path, tmp_path: Path):
     damage, _, flags, parts = DAMAGE[name]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import re
 import shutil
+import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -31,23 +35,6 @@ from tests.cli.conftest import CASES, Call, arrays, said
 HEAVY = ("jax", "numpy", "flax", "torch", "ml_collections", "matplotlib", "nachos_jax.models")
 ALONE = "import sys; from nachos_jax.cli.main import main; code = main(sys.argv); "
 OUR_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (INFO|WARNING|ERROR) ")
-
-INTERRUPTED = """
-import os, signal, sys
-from nachos_jax.cli.main import main
-from nachos_jax.records.store import RunDirectory
-commit, fits = RunDirectory.commit_fit, []
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started us with it ignored
-
-def commit_fit(*words):
-    fits.append(commit(*words))
-    if len(fits) == 3:
-        os.kill(os.getpid(), signal.SIGINT)
-    return fits[-1]
-
-RunDirectory.commit_fit = commit_fit
-sys.exit(main(sys.argv))
-"""
 
 
 @pytest.mark.parametrize("words", [("--help",), ("-h",), ("help",)])
@@ -280,18 +267,32 @@ def test_predict_files_folder_and_table(here: Path, finished: Path, tmp_path: Pa
     assert predicted(str(tmp_path / "list.csv")) == {name: whole[name] for name in ("0.png", "3.png")}
 
 
-def test_interrupted_and_in_parts_gives_the_same(
-    call: Call, here: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
-):
+@contextlib.contextmanager
+def interrupted(fits: int) -> Iterator[None]:
+    """Ctrl-C as soon as so many fits are on disk."""
+    commit, done = RunDirectory.commit_fit, []
+
+    def commit_fit(*words: Any) -> None:
+        done.append(commit(*words))
+        if len(done) == fits:
+            signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # we may have been started without it
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RunDirectory, "commit_fit", commit_fit)
+        yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_interrupted_and_in_parts_gives_the_same(here: Path, finished: Path, monkeypatch: pytest.MonkeyPatch):
     """Ctrl-C in the search, then one outer fold, then the others: the predictions of one go."""
-    words = ("evaluate", "--config=study.py", "--workdir=parts")
-    stopped = call("-c", INTERRUPTED, *words)
-    assert stopped.returncode == 130
-    assert stopped.stdout == ""
-    told = stopped.stderr.splitlines()
+    words, parts = ("evaluate", "--config=study.py", "--workdir=parts"), here / "parts"
+    with interrupted(3):
+        code, out, err = said(*words)
+    assert (code, out) == (130, "")
+    told = err.splitlines()
     assert told[-1] == "nachos: interrupted; what is finished is kept, and the same command resumes."
     assert all(map(OUR_LINE.match, told[:-1]))
-    parts = finished.parent / "parts"
     assert len(list(parts.glob("records/evaluate/fits/*.json"))) == 3
 
     monkeypatch.setattr(progress, "LINE_EVERY", 0.0)
@@ -306,6 +307,7 @@ def test_interrupted_and_in_parts_gives_the_same(
     assert (parts / "predictions.csv").read_bytes() == (finished / "predictions.csv").read_bytes()
 
 
+@pytest.mark.thorough
 def test_ax_is_quiet(call: Call, study: Path):
     """Ax, torch and their friends warn of what concerns their developers; none of it reaches people."""
     flags = ("--config.search.searcher=ax", "--config.search.trials=4", "--config.search.initial=3")
@@ -331,6 +333,7 @@ jax.jit(lambda x: x + 1.0)(1.0)
 """
 
 
+@pytest.mark.thorough
 def test_compiled_programs_are_kept_in_a_private_folder(caches: Path, call: Call):
     done = call("-c", ONE_PROGRAM)
     assert done.returncode == 0, done.stderr

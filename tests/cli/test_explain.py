@@ -51,6 +51,7 @@ def test_bad_flags(name: str, tmp_path: Path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.thorough
 @given(st.lists(st.text(max_size=80), min_size=2, max_size=6))
 def test_names_of_files_are_plain_and_never_collide(cases: list[str]):
     names = [explanations.file_name(i, case) for i, case in enumerate(["../../etc/passwd", "a\0/b", *cases])]
@@ -118,6 +119,7 @@ def test_an_older_folder_is_written_anew_and_foreign_files_stay(
     assert (tmp_path / "000001_precious.png").exists()
 
 
+@pytest.mark.thorough
 def test_an_ensemble_gives_the_mean_of_its_members(here: Path, finished: Path, tmp_path: Path):
     shutil.copytree(finished / "deploy", tmp_path / "one")
     single = load(tmp_path / "one")

@@ -159,6 +159,7 @@ def test_a_run_of_the_program_itself(finished: Path, tmp_path: Path):
     assert {path.stem for path in tmp_path.glob("*.svg")} == {"best_so_far"}
 
 
+@pytest.mark.thorough
 def test_it_is_told_and_loads_no_jax(call: Call, first: RunDirectory, tmp_path: Path):
     code, out, err = said("study", "--help")
     assert (code, err) == (0, "")

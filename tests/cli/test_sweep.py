@@ -150,6 +150,7 @@ def test_the_table_gives_the_estimate_and_not_the_mean(protocol, row, tmp_path):
     assert sweep.estimate(words, 0, config) == ["0.9", *row[1:]], "what the report leads with"
 
 
+@pytest.mark.thorough
 def test_a_slurm_array_has_a_task_for_each_run(tmp_path):
     script = tmp_path / "array.sbatch"
     done = call(SMOKE, f"--workdir={tmp_path}", "--sweep.seed=0,1,2", f"--slurm={script}")

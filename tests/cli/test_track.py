@@ -28,6 +28,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     return build(tmp_path_factory.mktemp("runs") / "study", FakeRun(folds=3, trials=2, inner=False))
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_both_at_once_and_again(run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)  # where MLflow puts files of its own
@@ -44,6 +45,7 @@ def test_both_at_once_and_again(run: RunDirectory, tmp_path: Path, monkeypatch: 
     assert f"({files} event files, 0 new or longer)" in out
 
 
+@pytest.mark.thorough
 def test_nothing_is_imported_that_is_not_asked_for(run: RunDirectory, call: Call, tmp_path: Path):
     done = call("-c", BOTH, str(run.path), str(tmp_path / "events"))
     assert (done.returncode, done.stderr) == (0, "")

@@ -39,7 +39,7 @@ def only(name, images, strength, seed=0):
     return run(images, {name: strength}, jax.random.key(seed), frozenset({name}))
 
 
-@pytest.mark.parametrize("shape", [(6, 16, 14, 2), (3, 5, 8, 7, 2)])
+@pytest.mark.parametrize("shape", [(6, 16, 14, 2), pytest.param((3, 5, 8, 7, 2), marks=pytest.mark.thorough)])
 def test_strength_zero_is_the_identity(shape):
     names = (*AUGMENTATION, *((FLIP_DEPTH.name,) if len(shape) == 5 else ()))
     zeros, cases = dict.fromkeys(names, 0.0), batch(0, shape)
@@ -115,6 +115,7 @@ def test_motion_of_volumes_matches_scipy(degrees, shift, factor):
     np.testing.assert_allclose(out, np.stack(wanted, -1), atol=2e-3)
 
 
+@pytest.mark.thorough
 def test_volumes_of_few_slices_turn_within_them():
     turned = np.asarray(only("rotation", jnp.ones((4, 3, 12, 12, 1)).at[:, 1].set(2.0), 90.0))
     assert (turned[:, 1] > 1.9).all()

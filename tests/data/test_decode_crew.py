@@ -83,6 +83,7 @@ def test_a_crash_is_the_fault_of_its_case_alone(cases: Callable[..., Pixels], tm
     assert sum(made.sizes.values()) == 295
 
 
+@pytest.mark.thorough
 def test_a_decoder_that_hangs_is_ended(
     cases: Callable[..., Pixels], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -133,6 +134,7 @@ def launched(data: DataConfig) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.thorough
 def test_killed_at_any_point_the_next_launch_goes_on(data: DataConfig):
     first = launched(data)
     assert first.stdout is not None
@@ -145,6 +147,7 @@ def test_killed_at_any_point_the_next_launch_goes_on(data: DataConfig):
     assert sorted(path.suffix for path in Path(data.cache).iterdir()) == [".json", ".npy"]
 
 
+@pytest.mark.thorough
 def test_of_two_at_once_one_decodes_and_the_other_waits(data: DataConfig):
     both = [launched(data), launched(data)]
     told = [process.communicate(timeout=120)[0].splitlines() for process in both]

@@ -159,6 +159,7 @@ def test_every_file_of_pydicom():
 NEEDS_PYLIBJPEG = {"JPGExtended.dcm"}
 
 
+@pytest.mark.thorough
 def test_every_file_of_pydicom_by_its_values_of_interest():
     found = told(BUNDLED, "file")
     without = [name for name, said in found.items() if "names no VOI LUT and no window" in said]
@@ -175,6 +176,7 @@ def test_compressed_files_need_no_other_decoder():
     assert set(told(paths).values()) == {"read"}
 
 
+@pytest.mark.thorough
 def test_every_extra_file(shared_data: Path, tmp_path: Path):
     pytest.importorskip("libjpeg", reason="pylibjpeg-libjpeg is not installed")
     pytest.importorskip("openjpeg", reason="pylibjpeg-openjpeg is not installed")

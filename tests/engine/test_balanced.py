@@ -67,6 +67,7 @@ def test_a_fit_without_it_is_the_same_beside_fits_with_it():
     assert beside[drawn.id].training_loss != alone[plain.id].training_loss
 
 
+@pytest.mark.thorough
 def test_cases_from_disk_are_drawn_alike():
     fields = {"data__window": 40, "training__batch_size": 8, "training__balanced_sampling": 0.7}
     found = []

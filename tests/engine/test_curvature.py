@@ -29,6 +29,7 @@ def test_it_is_the_inverse_in_both_forms(cases, size, ridge):
     assert np.abs(found - wanted).max() < 2e-3 * np.abs(wanted).max()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("cases", "size"), [(60, 30), (20, 40)])
 def test_columns_that_repeat_each_other_leave_it_finite_and_positive(cases, size):
     x, bound = parts(cases, size)

@@ -59,7 +59,7 @@ def build(hparams, shape, outputs, dtype, lowering, rngs):
 KERNEL = "frozen/columns/kernel"
 
 
-@pytest.mark.parametrize("residency", ["resident", "stream"])
+@pytest.mark.parametrize("residency", ["resident", pytest.param("stream", marks=pytest.mark.thorough)])
 def test_frozen_weights(plant: Callable[[str, str], None], residency: str):
     plant("backbone", PLANTED)
     run = tiny.run_config(model__architecture="backbone", data__residency=residency, engine__lanes=2)

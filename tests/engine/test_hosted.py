@@ -224,6 +224,7 @@ def test_a_process_that_is_lost_is_told_and_leaves_nothing_behind(data):
     assert not processes.folder.exists()
 
 
+@pytest.mark.thorough
 def test_files_of_the_working_directory_are_no_modules_and_a_full_disk_is_told(data, tmp_path, monkeypatch):
     for name in ("json", "numpy", "selectors"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('a file of the user')")
@@ -245,6 +246,7 @@ def test_files_of_the_working_directory_are_no_modules_and_a_full_disk_is_told(d
         processes.close()
 
 
+@pytest.mark.thorough
 def test_a_process_ends_with_who_started_it(data):
     processes = Processes(1, *data)
     child = processes._started()

@@ -45,6 +45,7 @@ def test_they_are_those_of_a_fit_that_ends_with_the_best_epoch(cohort):
     assert len(set(best.values())) > 1, "else a mistaken epoch would not show"
 
 
+@pytest.mark.thorough
 def test_they_survive_a_kill_and_do_not_depend_on_lanes_or_devices(cohort, tmp_path):
     run = six_epochs(engine__lanes=2, engine__checkpoint_epochs=1)
     fits = [tiny.fit(run, (0, 1), learning_rate=rate) for rate in (0.2, 0.3, 0.6)]

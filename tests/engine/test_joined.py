@@ -126,6 +126,7 @@ def test_neighbours_move_no_bit(trained, run):
     assert turned == expected
 
 
+@pytest.mark.thorough
 def test_a_fit_that_was_killed_goes_on_to_the_same_bits(trained, run, tmp_path):
     expected = trained[:2]
     cohort = joined.cohort()
@@ -139,6 +140,7 @@ def test_a_fit_that_was_killed_goes_on_to_the_same_bits(trained, run, tmp_path):
     assert resumed[2].spent.epochs < sum(record.epochs for record in expected[0].values())
 
 
+@pytest.mark.thorough
 def test_streamed_is_resident():
     given = {"data__window": 40, "training__batch_size": 8}
     resident, stream = (tiny.run_config(data__residency=way, **given) for way in ("resident", "stream"))

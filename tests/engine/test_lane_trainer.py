@@ -150,6 +150,7 @@ def test_the_weights_predict_what_training_says(unwatched, cohort):
     assert np.mean(predicted == cohort.targets.values) > 0.5, "a third by chance"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "configuration",
     [{"dropout": 0.5}, {"flip_horizontal": 1.0, "noise": 0.5}, {"optimizer": "adam", "beta1": 0.3}],

@@ -66,6 +66,7 @@ def test_masks_are_learnt(together):
     assert losses[-1] < 0.7 * losses[0]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("budget", [False, True])
 def test_streamed_cases_give_what_resident_ones_give(budget: bool, monkeypatch: pytest.MonkeyPatch):
     """Resampled ones, which bring more along; streamed as asked for, or as a device is too small."""

@@ -48,7 +48,13 @@ PLAIN: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 @pytest.mark.parametrize("alone", [True, False])
-@pytest.mark.parametrize("task", ["classification", "multilabel", "regression"])
+@pytest.mark.parametrize(
+    "task",
+    [
+        "classification",
+        *(pytest.param(name, marks=pytest.mark.thorough) for name in ("multilabel", "regression")),
+    ],
+)
 @pytest.mark.parametrize("choice", WITHOUT_MASKS)
 def test_pixels_are_those_of_numpy(choice: str, task: str, alone: bool) -> None:
     images = np.random.default_rng(3).integers(0, 4096, (5, 30, 20, 2)).astype(np.uint16)
@@ -119,6 +125,7 @@ def test_a_fit_that_does_not_use_the_choice_keeps_its_id_and_brings_nothing_alon
     assert measuring.with_statistics(run, cohort := tiny.cohort()) is cohort
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("make", [tiny.cohort, tiny.volumes])
 def test_streamed_cases_give_what_resident_cases_give(make: Callable[[], Cohort]) -> None:
     found = []

@@ -101,6 +101,7 @@ class Unreadable:
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory, told late.")
 
 
+@pytest.mark.thorough
 def test_out_of_memory_that_shows_when_results_are_read(cohort, monkeypatch):
     run = tiny.run_config(
         engine__lanes=4, training__epochs=4, training__patience=4, engine__checkpoint_epochs=1
@@ -122,6 +123,7 @@ def test_out_of_memory_that_shows_when_results_are_read(cohort, monkeypatch):
     assert pool.lanes == 2
 
 
+@pytest.mark.thorough
 def test_out_of_memory_while_resumed_fits_take_lanes_keeps_their_own_state(cohort, tmp_path, monkeypatch):
     run = tiny.run_config(
         engine__lanes=2, training__epochs=4, training__patience=4, engine__checkpoint_epochs=1

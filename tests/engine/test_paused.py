@@ -35,7 +35,9 @@ def full() -> list[Fit]:
     return [fit for fit in tiny.some_fits(RUN) if fit.limit == RUN.limit]
 
 
-@pytest.mark.parametrize("limit", SHORT, ids=str)
+@pytest.mark.parametrize(
+    "limit", [SHORT[0], *(pytest.param(limit, marks=pytest.mark.thorough) for limit in SHORT[1:])], ids=str
+)
 def test_a_longer_fit_goes_on_to_the_same_bytes(limit, tmp_path):
     short = [replace(fit, limit=limit) for fit in full()]
     before, first = train(tmp_path, short)

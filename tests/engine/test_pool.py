@@ -38,7 +38,15 @@ def test_one_device_and_eight_give_the_same_records(cohort):
         assert_close(one[fit.id], eight[fit.id])
 
 
-@pytest.mark.parametrize(("packing", "lanes"), [("vmap", 3), ("map", 3), ("blocks", 6), ("blocks", 5)])
+@pytest.mark.parametrize(
+    ("packing", "lanes"),
+    [
+        ("vmap", 3),
+        pytest.param("map", 3, marks=pytest.mark.thorough),
+        ("blocks", 6),
+        pytest.param("blocks", 5, marks=pytest.mark.thorough),
+    ],
+)
 def test_packings_agree(cohort, packing, lanes):
     run = tiny.run_config()
     other = tiny.run_config(engine__packing=packing, engine__lanes=lanes)
@@ -151,6 +159,7 @@ def test_lanes_are_refilled_at_epoch_boundaries(cohort):
     assert pool.spent.occupancy == pytest.approx(15 / 18)
 
 
+@pytest.mark.thorough
 def test_shard_map_gives_what_pmap_of_vmap_gives(cohort):
     run = tiny.run_config(engine__packing="vmap", engine__lanes=2)
     pool = tiny.LanePool(cohort, tiny.folds(cohort), run, devices=jax.devices()[:4])
@@ -272,6 +281,7 @@ def test_an_unreadable_checkpoint_costs_epochs_not_results(cohort, tmp_path, cap
     assert "unreadable" in caplog.text
 
 
+@pytest.mark.thorough
 def test_bfloat16_and_augmentation_train(cohort):
     strengths = {"rotation": 10.0, "shift": 0.1, "noise": 0.1, "flip_horizontal": 0.5}
     changes = {f"augmentation__{name}": value for name, value in strengths.items()}

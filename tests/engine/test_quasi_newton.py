@@ -51,7 +51,7 @@ def by_scipy(strength):
 
 
 @pytest.mark.parametrize("scaled", [True, False])
-@pytest.mark.parametrize("strength", [1e-3, 1.0, 1e3])
+@pytest.mark.parametrize("strength", [1e-3, pytest.param(1.0, marks=pytest.mark.thorough), 1e3])
 def test_it_is_the_minimum_that_scipy_finds(strength, scaled):
     found = MINIMISE(logistic(strength, scaled=scaled), START)
     np.testing.assert_allclose(found.point[:, 0], by_scipy(strength), rtol=2e-3, atol=2e-4)

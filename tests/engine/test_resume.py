@@ -29,7 +29,10 @@ def more_classes(arrays: dict[str, np.ndarray]) -> None:
     arrays[BEST] = np.repeat(arrays[BEST], 2, axis=-1)
 
 
-@pytest.mark.parametrize("change", [None, fewer, wider, coarser, more_classes])
+@pytest.mark.parametrize(
+    "change",
+    [None, fewer, *(pytest.param(one, marks=pytest.mark.thorough) for one in (wider, coarser, more_classes))],
+)
 def test_a_fit_whose_checkpoint_does_not_fit_begins_anew(tmp_path, monkeypatch, caplog, change):
     cohort, run = tiny.cohort(), tiny.run_config(engine__lanes=2, training__patience=4)
     fits = [tiny.fit(run, (0, 1), learning_rate=rate) for rate in (0.2, 0.3)]

@@ -39,7 +39,7 @@ def halves(cohort):
     return ~held, held
 
 
-@pytest.mark.parametrize("c", [1e-3, 1.0, 1e2])
+@pytest.mark.parametrize("c", [pytest.param(1e-3, marks=pytest.mark.thorough), 1.0, 1e2])
 @pytest.mark.parametrize(("missing", "impute"), [(0.0, ""), (0.1, "median"), (0.1, "mean")])
 def test_classes_are_those_of_logistic_regression(c, missing, impute):
     cohort = vectors.cohort(missing, impute)

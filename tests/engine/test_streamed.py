@@ -47,7 +47,10 @@ def trained(cohort):
     return find
 
 
-@pytest.mark.parametrize(("packing", "window", "windows"), [("map", 96, 1), ("vmap", 40, 3)])
+@pytest.mark.parametrize(
+    ("packing", "window", "windows"),
+    [pytest.param("map", 96, 1, marks=pytest.mark.thorough), ("vmap", 40, 3)],
+)
 def test_streamed_fits_equal_resident_fits(trained, window, windows, packing):
     """A map over three windows: the test of augmentation below."""
     assert divide(tiny.CASES, window, 0).count == windows
@@ -65,6 +68,7 @@ def test_streamed_fits_equal_resident_fits(trained, window, windows, packing):
                 np.testing.assert_allclose(theirs[key], ours[key], rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("deep", [False, True])
 def test_streamed_augmentation_and_dropout_draw_the_same_numbers(cohort, deep):
     changes = {"data__window": 40, "training__batch_size": 8, "training__dropout": 0.3}

@@ -47,7 +47,7 @@ VALUES = [
 ]
 
 
-@pytest.mark.parametrize("packing", ["map", "vmap"])
+@pytest.mark.parametrize("packing", ["map", pytest.param("vmap", marks=pytest.mark.thorough)])
 def test_values_share_a_program_and_give_different_results(plant: Callable[[str, str], None], packing: str):
     plant("slope", PLANTED)
     run = tiny.run_config(model__architecture="slope", engine__packing=packing, engine__lanes=3)

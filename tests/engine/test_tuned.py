@@ -81,6 +81,7 @@ def test_other_fits_have_no_such_record():
     assert not [name for name in fit.hparams if name.startswith("tuned.")]
 
 
+@pytest.mark.thorough
 def test_a_stage_has_a_rate_of_its_own(folder: Path, monkeypatch: pytest.MonkeyPatch):
     run = pretrained.run_config(folder)
     values = [{"backbone_rate": 1.0}, {"backbone_rate": 0.5, "layer_decay": 0.25}]
@@ -119,6 +120,7 @@ def test_statistics_of_batch_norm_move_as_in_training(folder: Path):
     assert not weights(payloads[fit.id], "frozen/frozen")
 
 
+@pytest.mark.thorough
 def test_neither_devices_nor_neighbours_nor_windows_nor_a_kill_change_a_fit(folder: Path, tmp_path: Path):
     run = pretrained.run_config(folder, engine__lanes=2)
     cohort = pretrained.cohort(run)

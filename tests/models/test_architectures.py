@@ -111,6 +111,7 @@ def test_builds_and_a_step_lowers_the_loss(changes, shape, monkeypatch):
         np.testing.assert_array_equal(before, now)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("depth", "version", "stem"),
     [(18, 1, "small"), (18, 2, "large"), (34, 2, "small"), (50, 1, "large"), (50, 2, "small")],
@@ -147,6 +148,7 @@ def test_lanes_are_stacked_and_vectorised():
         np.testing.assert_allclose(together[lane], alone(create(key), rates[lane], key), atol=1e-5)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("norm", ["batch", "group"])
 def test_bfloat16_stays_near_float32(norm):
     x = jax.random.normal(jax.random.key(1), (4, 28, 28, 3))

@@ -110,6 +110,7 @@ RESNET_LIKE = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("shape", RESNET_LIKE)
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 def test_wide_layers_and_dtypes(shape, dtype):

@@ -200,6 +200,7 @@ def test_the_occluder_covers_every_pixel_and_stays_inside(length: int, side: int
 # --- both ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @METHOD
 @pytest.mark.parametrize("space", [(9, 12), (5, 9, 6)])
 @pytest.mark.parametrize("name", SMALL)

@@ -131,7 +131,7 @@ def test_values_and_gradients_are_those_of_the_plain_formula(form):
         np.testing.assert_allclose(mine, theirs, atol=1e-5 + 1e-4 * float(jnp.abs(theirs).max()))
 
 
-@pytest.mark.parametrize("axes", [2, 3])
+@pytest.mark.parametrize("axes", [2, pytest.param(3, marks=pytest.mark.thorough)])
 def test_it_is_the_network_of_the_benchmark_in_pytorch(axes):
     torch = pytest.importorskip("torch")
     from benchmarks.speed.torch_unet import torch_unet
@@ -170,7 +170,9 @@ def in_the_order_of_pytorch(network):
 # --- the contract of an architecture -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("norm", ["batch", "group", "instance"])
+@pytest.mark.parametrize(
+    "norm", [*(pytest.param(n, marks=pytest.mark.thorough) for n in ("batch", "group")), "instance"]
+)
 def test_steps_lower_the_loss_and_evaluation_changes_nothing(norm):
     shape = (8, 8, 1)
     network = built(hparams(norm=norm, **{"unet.depth": 2}), shape, outputs=2)
@@ -205,6 +207,7 @@ def test_steps_lower_the_loss_and_evaluation_changes_nothing(norm):
         np.testing.assert_array_equal(before, now)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("lowering", ["lax", "slab", "fold"])
 def test_lanes_give_what_they_give_alone(lowering):
     shape, keys = (8, 6, 1), jax.random.split(jax.random.key(5), 3)
@@ -251,6 +254,7 @@ def test_dropout_changes_training_alone():
     )
 
 
+@pytest.mark.thorough
 def test_bfloat16_stays_near_float32():
     x = images(2, 16, 16, 1)
     out = [evaluated(built(hparams(), (16, 16, 1), dtype=dtype), x) for dtype in (jnp.float32, jnp.bfloat16)]
@@ -296,6 +300,7 @@ def test_patches_that_do_not_suit_are_refused(depth, shape, message):
         registry.check(hparams(**{"unet.depth": depth}), shape)
 
 
+@pytest.mark.thorough
 def test_what_is_not_refused_can_be_built():
     for depth, shape in ((5, (32, 48, 32, 1)), (2, (4, 4, 1)), (6, (1, 64, 64, 3)), (3, (3, 20, 20, 1))):
         chosen = hparams(**{"unet.depth": depth})

@@ -38,6 +38,7 @@ def test_a_proposed_trial_is_asked_about_its_own_inner_folds_alone(finished):
     assert origins == {"default", "sobol", "bohb"}
 
 
+@pytest.mark.thorough
 def test_a_run_of_a_version_that_asked_about_both_goes_on_with_its_fits(finished, tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(study, "searchers", SimpleNamespace(looks_at_scores=lambda _: False))
@@ -49,6 +50,7 @@ def test_a_run_of_a_version_that_asked_about_both_goes_on_with_its_fits(finished
     assert records(tmp_path) == before
 
 
+@pytest.mark.thorough
 def test_both_ways_choose_the_same(finished, tmp_path, monkeypatch):
     monkeypatch.setattr(study, "searchers", SimpleNamespace(looks_at_scores=lambda _: False))
     evaluate(RUN, str(tmp_path), None, tiny.cohort(), quiet=True)

@@ -82,6 +82,7 @@ def test_the_plain_score_is_that_of_the_test(finished: Path):
         assert {len(scores) for scores in test.columns.values()} == {columns.REPEATS}
 
 
+@pytest.mark.thorough
 def test_an_older_run_is_asked_later_and_gives_the_same_bytes(finished: Path, tmp_path: Path):
     folder = finished / "records/evaluate/columns"
     kept = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -95,6 +96,7 @@ def test_an_older_run_is_asked_later_and_gives_the_same_bytes(finished: Path, tm
     assert {path: path.read_bytes() for path in others} == others
 
 
+@pytest.mark.thorough
 def test_a_refit_that_cannot_predict_again_costs_a_finished_run_no_more_than_its_columns(
     finished: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
@@ -146,6 +148,7 @@ def test_permutations_are_named(tmp_path: Path):
     assert {tuple(row) for row in together} == {tuple(row) for row in values}
 
 
+@pytest.mark.thorough
 def test_images_alone_are_not_asked(tmp_path: Path):
     config = tiny.run_config(search__trials=1, training__epochs=1)
     assert columns.beside(blank()) == joined.NAMES

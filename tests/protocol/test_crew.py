@@ -137,6 +137,7 @@ def test_a_process_that_falls_silent_loses_its_fits_to_the_others(tmp_path, alon
     assert records(tmp_path) == alone
 
 
+@pytest.mark.thorough
 def test_a_process_that_died_and_was_started_again_takes_part_again(tmp_path, alone, monkeypatch):
     launch = Launch(tmp_path, 2)
     doomed(monkeypatch, launch, raised_at_the_third(SystemExit()))
@@ -149,6 +150,7 @@ def test_a_process_that_died_and_was_started_again_takes_part_again(tmp_path, al
     assert len(launch.fits()) == 2
 
 
+@pytest.mark.thorough
 def test_a_process_that_left_may_come_back(tmp_path, alone, monkeypatch):
     launch = Launch(tmp_path, 2)
     doomed(monkeypatch, launch, raised_at_the_third(StoppedError("stopped by a test")))
@@ -233,6 +235,7 @@ def test_the_others_end_when_process_0_hangs(tmp_path, monkeypatch):
     assert "process 0 has not ended an epoch for 1 seconds" in str(launch.errors[1])
 
 
+@pytest.mark.thorough
 def test_a_worker_that_is_stopped_and_cannot_say_what_it_spent_is_still_stopped(tmp_path, alone, monkeypatch):
     write = RunDirectory.write_session
 

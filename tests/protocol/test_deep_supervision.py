@@ -46,6 +46,7 @@ def cohort():
     return masks.cohort()
 
 
+@pytest.mark.thorough
 def test_coarser_levels_are_learnt_from_where_the_config_says_so(cohort):
     records, sizes = [], []
     for deep in (False, True):
@@ -61,6 +62,7 @@ def test_coarser_levels_are_learnt_from_where_the_config_says_so(cohort):
     assert sizes[1].params - sizes[0].params == 4 * HEAD
 
 
+@pytest.mark.thorough
 def test_a_model_predicts_with_its_finest_level_alone(cohort, tmp_path: Path):
     folder = deploy(run(True), str(tmp_path), cohort, quiet=True)
     model = nachos_jax.load(folder)

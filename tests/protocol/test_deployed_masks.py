@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
+import functools
 import io
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +35,24 @@ CLASSES = ("left", "right")
 SPACING = {2: (1.0, 1.0), 3: (1.0, 1.0, 2.0)}
 
 
-@pytest.fixture(scope="module", params=[2, 3])
-def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list]:
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], tuple[Path, list]]:
+    """Models of images and of volumes, each deployed once."""
+    return functools.cache(lambda rank: _deployed(rank, tmp_path_factory.mktemp(f"model{rank}")))
+
+
+@pytest.fixture(scope="module", params=[2, pytest.param(3, marks=pytest.mark.thorough)])
+def made(request: pytest.FixtureRequest, models: Callable[[int], tuple[Path, list]]) -> tuple[Path, list]:
     """The folder of a model, and cases like those it was trained on; of images by all fold models."""
-    rank = request.param
+    return models(request.param)
+
+
+def _deployed(rank: int, workdir: Path) -> tuple[Path, list]:
     # Of volumes the last axis has the widest spacing and stands first in the store.
     given = [dataclasses.replace(pair, spacing=SPACING[rank]) for pair in masks.pairs(rank)]
     changes: dict[str, Any] = {"deploy__members": "folds" if rank == 2 else "one", "search__trials": 1}
     changes |= {"task__segmentation__patch_depth": 8} if rank == 3 else {}
     changes |= {"search__space__segmentation__loss": "", "augmentation__flip_horizontal": 0.5}
-    workdir = tmp_path_factory.mktemp(f"model{rank}")
     cohort = masks.cohort(masks.PLAIN, given, CLASSES)
     return deploy(checked(masks.config(**changes)), str(workdir), cohort, quiet=True), given
 
@@ -123,6 +133,7 @@ def masks_volume(image: np.ndarray):
     return Volume(whole, np.zeros(whole.shape[:-1], np.uint8), (1.0, 1.0, 1.0))
 
 
+@pytest.mark.thorough
 def test_without_mirroring_windows_are_seen_once(model: DeployedModel, made: Any):
     of = model.segmenter
     assert of is not None
@@ -265,7 +276,11 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("made", "words", "parts"), REFUSED, indirect=["made"])
+@pytest.mark.parametrize(
+    ("made", "words", "parts"),
+    [pytest.param(*row, marks=[pytest.mark.thorough] * (row[0] == 3)) for row in REFUSED],
+    indirect=["made"],
+)
 def test_what_cannot_be_segmented_is_refused_and_nothing_written(
     made: Any, words: list[str], parts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -298,6 +313,7 @@ def test_arrays_that_do_not_fit_are_refused(model: DeployedModel, made: Any):
             call(image)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("made", [3], indirect=True)
 def test_files_of_channels_are_one_case_and_a_second_run_clears_the_first(made: Any, tmp_path: Path):
     """Of a model of one channel, ID_0000 is the case ID."""

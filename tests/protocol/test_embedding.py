@@ -71,6 +71,7 @@ def config(**changes):
 CONFIG = ["--config=pretrained", "--config.backbone.name=small", "--config.backbone.weights=w.safetensors"]
 
 
+@pytest.mark.thorough
 def test_embedded_at_the_door_or_read_from_a_file_is_the_same(place: Path, capsys):
     assert nachos("embed", *CONFIG, "--output=features.npz") == 0
     out = capsys.readouterr().out
@@ -128,6 +129,7 @@ def test_features_are_computed_once_for_the_same_pixels_weights_and_layer(place:
     assert len({first.hash, other.hash, retrained.hash}) == 3
 
 
+@pytest.mark.thorough
 def test_a_cohort_from_python_is_embedded_once(place: Path):
     with np.load("images.npz") as file:
         cohort = nachos_jax.cohort_from_arrays(file["images"], file["labels"], subjects=file["subject"])

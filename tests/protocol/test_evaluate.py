@@ -199,6 +199,7 @@ def test_a_run_of_an_older_version_keeps_its_folds_in_folds_csv_alone(finished: 
         page.write(run)
 
 
+@pytest.mark.thorough
 def test_outer_folds_one_after_the_other_give_the_same_predictions(finished: Path, tmp_path: Path):
     run, cohort = tiny.run_config(), tiny.cohort()
     evaluate(run, str(tmp_path), [3, 0], cohort, quiet=True)
@@ -231,6 +232,7 @@ def test_status_tells_where_the_run_stands(finished: Path, tmp_path: Path):
         describe(str(tmp_path))
 
 
+@pytest.mark.thorough
 def test_repeats_divide_the_cases_anew(tmp_path: Path):
     images, labels, _ = tiny.arrays()
     cohort = nachos_jax.cohort_from_arrays(images, labels, one_case_per_subject=True)

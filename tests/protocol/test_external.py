@@ -102,7 +102,7 @@ def test_the_run_is_that_of_the_cases_inside_alone(finished: Path, tmp_path: Pat
     assert not (alone / "records/external.json").exists()
 
 
-@pytest.mark.parametrize("searcher", ["random", "ax"])
+@pytest.mark.parametrize("searcher", ["random", pytest.param("ax", marks=pytest.mark.thorough)])
 def test_nothing_of_external_cases_reaches_the_estimate(searcher: str, tmp_path: Path):
     more = {**EXTERNAL, **SHORT, "search__searcher": searcher, "training__class_weight_exponent": 1.0}
     more |= {"search__trials": 3, "search__initial": 2, "data__equal_images": "accept"}
@@ -130,6 +130,7 @@ def test_each_model_meets_them_once(finished: Path):
     np.testing.assert_array_equal(deployed.arrays["labels"], whole().targets.values[-AWAY:])
 
 
+@pytest.mark.thorough
 def test_what_is_lost_comes_back_with_the_same_bytes(finished: Path, tmp_path: Path):
     run = shutil.copytree(finished, tmp_path / "run")
     wanted = {path: path.read_bytes() for path in run.rglob("external*/*.json")}
@@ -143,6 +144,7 @@ def test_what_is_lost_comes_back_with_the_same_bytes(finished: Path, tmp_path: P
     assert {path: path.read_bytes() for path in wanted} == wanted
 
 
+@pytest.mark.thorough
 def test_another_deployed_model_is_another_test(finished: Path, tmp_path: Path):
     run = shutil.copytree(finished, tmp_path / "run")
     config = tiny.run_config(**EXTERNAL, **SHORT, deploy__members="folds")
@@ -156,6 +158,7 @@ def test_another_deployed_model_is_another_test(finished: Path, tmp_path: Path):
     np.testing.assert_allclose(folds.arrays["probabilities"], found, atol=1e-6)
 
 
+@pytest.mark.thorough
 def test_vectors_are_tested_too(tmp_path: Path):
     values, labels, subjects, folds = vectors.arrays(0.05)
     sites = np.where(np.arange(len(labels)) >= 84, "away", "home")
@@ -287,6 +290,7 @@ def test_the_report_tells_of_them_beside_the_estimate(finished: Path, tmp_path: 
     assert "external_predictions.csv" in text
 
 
+@pytest.mark.thorough
 def test_one_class_outside_gives_no_number_that_needs_two(tmp_path: Path, all_unpainted: None):
     of = whole()
     labels = np.array(of.targets.values)
@@ -312,6 +316,7 @@ def test_damage_is_told_and_mended(name: str, finished: Path, tmp_path: Path):
     assert path.read_bytes() == before
 
 
+@pytest.mark.thorough
 def test_the_flat_protocol_tests_its_deployed_model_alone(tmp_path: Path, all_unpainted: None):
     config = tiny.run_config(**EXTERNAL, **SHORT, protocol="flat", training__early_stopping=False)
     evaluate(config, str(tmp_path), None, whole(), quiet=True)

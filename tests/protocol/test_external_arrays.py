@@ -48,6 +48,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
+@pytest.mark.thorough
 def test_the_run_inside_is_that_without_them(finished: Path, tmp_path: Path):
     nachos_jax.evaluate(tiny.config(**SHORT), tmp_path / "run", inside())
     kept = content(finished, ("report", "summary.json")).items()

@@ -55,6 +55,7 @@ def masked() -> Cohort:
     return dataclasses.replace(of, table=dataclasses.replace(of.table, sites=sites))
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("quick_compilation")
 def test_masks_are_tested_case_by_case_and_change_nothing_inside(tmp_path: Path, all_unpainted: None):
     of, run = masked(), checked(masks.config(search__trials=1, report__replicates=200, **EXTERNAL))
@@ -122,6 +123,7 @@ def baseline(**fields):
     return tiny.run_config(model__architecture="logistic", **quick, **fields)
 
 
+@pytest.mark.thorough
 def test_baselines_are_fitted_again_for_external_cases_and_change_nothing_inside(
     logistic: Path, tmp_path: Path
 ):
@@ -135,6 +137,7 @@ def test_baselines_are_fitted_again_for_external_cases_and_change_nothing_inside
     assert np.isnan(RunDirectory(tmp_path).external_tests()[0].arrays["probabilities"]).all()
 
 
+@pytest.mark.thorough
 def test_a_baseline_is_fitted_again_under_the_normalisation_that_it_had(tmp_path: Path):
     """Under another one it would not predict its outer fold as recorded, and be refused."""
     evaluate(baseline(**EXTERNAL, data__normalisation="min_max"), str(tmp_path), [0], whole(), quiet=True)
@@ -161,6 +164,7 @@ def test_a_baseline_that_predicts_otherwise_than_it_did_is_refused(logistic: Pat
         external_baselines.seen(run, run.cohort.outside, record)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("tune", ["", "mid"])
 def test_a_backbone_embeds_external_cases_by_the_same_weights(tune: str, tmp_path: Path, monkeypatch):
     monkeypatch.setattr(registry, "_networks", lambda: {"small": pretrained.SMALL})

@@ -125,6 +125,7 @@ def test_nothing_of_them_reaches_the_estimate(finished: Path, place: Path, tmp_p
     )
 
 
+@pytest.mark.thorough
 def test_a_finished_run_is_given_them_later_and_says_so(
     finished: Path, alone: Path, place: Path, tmp_path: Path, all_unpainted: None
 ):
@@ -165,6 +166,7 @@ def test_other_cases_are_refused_once_some_are_named(finished: Path, place: Path
     open_run(config(place, str(moved)), str(copied), "evaluate")
 
 
+@pytest.mark.thorough
 def test_a_kill_between_two_tests_loses_nothing(
     finished: Path, alone: Path, place: Path, tmp_path: Path, monkeypatch
 ):
@@ -279,6 +281,7 @@ def by_site(place: Path, folder: Path) -> None:
     np.savez(folder / "both.npz", **both, site=site)  # type: ignore[arg-type]
 
 
+@pytest.mark.thorough
 def test_a_part_of_the_subjects_is_one_of_those_inside(place: Path, tmp_path: Path):
     by_site(place, tmp_path)
     fields = {"data__path": str(tmp_path / "both.npz"), "data__external": ("away",), "data__subset": 0.5}
@@ -304,6 +307,7 @@ def test_an_audit_takes_the_records_of_a_run_with_external_cases(finished: Path)
         after.finished(str(finished), names[1:], targets[1:])
 
 
+@pytest.mark.thorough
 def test_targets_of_external_cases_keep_the_order_of_the_classes_inside(place: Path, tmp_path: Path):
     cohort = open_run(config(place), str(tmp_path / "run"), "evaluate").cohort
     assert cohort.outside is not None

@@ -204,6 +204,7 @@ def test_predicted_files_hold_the_final_masks(cohort: Cohort, finished: Path, tm
         np.testing.assert_array_equal(keep.of(np.argmax(np.mean(each, axis=0), axis=-1)), mask)
 
 
+@pytest.mark.thorough
 def test_external_cases_meet_the_model_as_it_ships(cohort: Cohort, finished: Path, tmp_path: Path):
     opened = open_run(
         checked(masks.config(**FINAL)), str(shutil.copytree(finished, tmp_path / "run")), "deploy", cohort
@@ -226,6 +227,7 @@ def test_external_cases_meet_the_model_as_it_ships(cohort: Cohort, finished: Pat
         np.testing.assert_allclose(test.arrays["window_volumes"][row], expected, err_msg=str(row))
 
 
+@pytest.mark.thorough
 def test_a_killed_run_goes_on_to_the_same_choice(cohort: Cohort, finished: Path, tmp_path: Path):
     run = checked(masks.config(**FINAL))
     with pytest.MonkeyPatch.context() as patch:
@@ -245,6 +247,7 @@ def _killed(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("members", "count"), [("one", 2 + masks.FOLDS), ("folds", 2 * masks.FOLDS)])
 def test_fold_models_judge_the_masks_of_their_model(members: str, count: int, cohort: Cohort, finished: Path):
     run = checked(masks.config(deploy__members=members, **FINAL))
@@ -277,6 +280,7 @@ def test_what_is_of_masks_is_refused_without_any(tmp_path: Path):
         evaluate(tiny.run_config(task__ensemble=2), str(tmp_path), None, tiny.cohort(), quiet=True)
 
 
+@pytest.mark.thorough
 def test_one_device_chooses_and_tests_as_eight_do(
     cohort: Cohort, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

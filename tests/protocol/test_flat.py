@@ -61,6 +61,7 @@ def test_scores_and_predictions_are_those_of_the_last_epoch(finished: Path):
         assert score.epochs == 4
 
 
+@pytest.mark.thorough
 def test_the_same_fits_as_those_that_run_all_epochs_unwatched(finished: Path):
     run, cohort = tiny.run_config(**FLAT), tiny.cohort()
     store = RunDirectory(finished)

@@ -175,6 +175,7 @@ def test_it_reads_records_and_writes_none(run: Run):
     assert content() == before
 
 
+@pytest.mark.thorough
 def test_a_partly_finished_run_and_fewer_errors(run: Run):
     assert len(shown(write(run, MOST))) == MOST
     for fold in (1, 2, 3):
@@ -193,6 +194,7 @@ def test_a_partly_finished_run_and_fewer_errors(run: Run):
     assert [path.name for path in (run.store.path / "explanations").glob("*.png")] == ["mine.png"]
 
 
+@pytest.mark.thorough
 def test_occlusion_takes_over_where_gradcam_has_no_map(run: Run, monkeypatch):
     def refuse(*_):
         raise UsageError("a single cell")

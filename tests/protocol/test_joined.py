@@ -76,7 +76,14 @@ def test_columns_join_the_features_of_a_frozen_backbone(place: Path, capsys):
     predicts_the_training_table(place)
 
 
-@pytest.mark.parametrize("way", ["linear", "logistic", "views"])
+@pytest.mark.parametrize(
+    "way",
+    [
+        "linear",
+        pytest.param("logistic", marks=pytest.mark.thorough),
+        pytest.param("views", marks=pytest.mark.thorough),
+    ],
+)
 def test_what_columns_add_after_frozen_features(way: str, place: Path):
     """Age tells the class, size nothing; an estimator, of which nothing is kept, says so too."""
     config = {
@@ -95,6 +102,7 @@ def test_what_columns_add_after_frozen_features(way: str, place: Path):
     assert summary["columns"]["together"]["worse_by"] > 0.02
 
 
+@pytest.mark.thorough
 def test_an_estimator_is_fitted_again_once_a_fold(place: Path, monkeypatch: pytest.MonkeyPatch):
     """More often only where all versions of the cases together want more than the room there is."""
     calls, fitted = [], external_baselines.again.fitted
@@ -144,7 +152,14 @@ def predicts_the_training_table(place: Path) -> None:
     assert nachos("predict", *words, "--input=short.csv") == 2
 
 
-@pytest.mark.parametrize("way", ["cnn", "activations", "pixels"])
+@pytest.mark.parametrize(
+    "way",
+    [
+        "cnn",
+        pytest.param("activations", marks=pytest.mark.thorough),
+        pytest.param("pixels", marks=pytest.mark.thorough),
+    ],
+)
 def test_columns_join_before_the_last_layer(way: str, place: Path, capsys):
     config = ["--config=csv", "--config.model.cnn.stages=1", "--config.model.cnn.width=4"]
     if way != "cnn":
@@ -186,6 +201,7 @@ def test_nothing_of_a_test_fold_reaches_its_study(tmp_path: Path):
     assert not np.array_equal(tests[0]["probabilities"], tests[1]["probabilities"]), "the test reads them"
 
 
+@pytest.mark.thorough
 def test_the_report_shows_maps_of_errors_and_says_what_went_in(tmp_path: Path):
     config = tiny.config(training__epochs=2, search__trials=1, report__gallery=2)
     nachos_jax.evaluate(config, tmp_path / "run", joined.cohort(), [0, 1])
@@ -202,6 +218,7 @@ def test_baselines_of_images_are_given_no_columns(tmp_path: Path):
         nachos_jax.evaluate(config, tmp_path / "run", joined.cohort())
 
 
+@pytest.mark.thorough
 def test_images_with_columns_are_normalised_by_the_training_cases_alone(place: Path, capsys):
     words = ["--config=csv", *DATA, "--config.data.height=20", "--config.data.width=24", "--workdir=run"]
     assert nachos("evaluate", *words, "--config.data.normalisation=z_score") == 2

@@ -46,7 +46,12 @@ def seen_from_inside(workdir: Path) -> tuple:
 
 
 @pytest.mark.parametrize(
-    ("searcher", "make"), [("random", tiny.cohort), ("ax", tiny.cohort), ("random", tiny.volumes)]
+    ("searcher", "make"),
+    [
+        ("random", tiny.cohort),
+        ("ax", tiny.cohort),
+        pytest.param("random", tiny.volumes, marks=pytest.mark.thorough),
+    ],
 )
 def test_nothing_of_a_test_fold_reaches_its_study(searcher: str, make: Callable, tmp_path: Path):
     run = tiny.run_config(

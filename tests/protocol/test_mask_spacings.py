@@ -141,6 +141,7 @@ def test_what_is_seen_and_tested_is_counted_on_the_grids_of_the_files(file: Path
     assert all((finished / "explanations" / item["file"]).stat().st_size > 1000 for item in shown)
 
 
+@pytest.mark.thorough
 def test_the_model_takes_files_to_its_spacing_and_masks_back(file: Path, finished: Path) -> None:
     out = file.parent / "predicted"
     words = ["--model", str(finished / "deploy"), "--input", str(file), "--output", str(out)]
@@ -159,6 +160,7 @@ def test_the_model_takes_files_to_its_spacing_and_masks_back(file: Path, finishe
             np.testing.assert_array_equal(found["masks"][row][sides], again)
 
 
+@pytest.mark.thorough
 def test_external_cases_meet_each_model_at_its_spacing(file: Path, finished: Path) -> None:
     run = open_run(checked(config(file)), str(finished), "evaluate")
     outside = run.cohort.outside
@@ -213,6 +215,7 @@ def test_several_configurations_make_a_mask_on_one_grid_alone(file: Path) -> Non
         door.check_config(checked(config(file, task__ensemble=2)))
 
 
+@pytest.mark.thorough
 def test_the_plan_says_what_it_saw_and_how_far_trial_0_trains(
     file: Path, capsys: pytest.CaptureFixture
 ) -> None:

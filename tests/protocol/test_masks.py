@@ -143,6 +143,7 @@ def test_networks_that_give_no_masks_are_refused(cohort: Cohort, tmp_path: Path)
         )
 
 
+@pytest.mark.thorough
 def test_worst_middle_and_best_case_are_shown_with_their_masks(cohort: Cohort, run, finished: Path):
     opened = open_run(run, str(finished), "evaluate", cohort)
     gallery.write_or_warn(opened)

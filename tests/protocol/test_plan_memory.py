@@ -104,6 +104,7 @@ def test_lanes_in_step_follow_from_what_the_network_is_given():
     assert in_step[0] != in_step[1]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", ["classes", "masks"])
 def test_lanes_and_cases_take_what_the_compiler_says_that_they_take(kind, monkeypatch):
     """What is foretold from shapes, against XLA's own account of the arguments of the compiled epoch."""

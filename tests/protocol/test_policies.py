@@ -63,7 +63,7 @@ def interrupted(
                 return stops
 
 
-@pytest.mark.parametrize("policy", ["race", "hyperband"])
+@pytest.mark.parametrize("policy", ["race", pytest.param("hyperband", marks=pytest.mark.thorough)])
 def test_a_run_that_is_stopped_again_and_again_ends_with_the_same_bytes(policy, tmp_path, monkeypatch):
     run = configured(policy)
     evaluate(run, str(tmp_path / "calm"), None, tiny.cohort(), quiet=True)
@@ -86,23 +86,32 @@ def test_a_race_on_eight_devices_is_that_on_one(tmp_path, monkeypatch):
     assert told[8] == told[1]
 
 
-@pytest.mark.parametrize("policy", SHORT)
-def test_the_selected_trial_is_trained_as_without_a_policy(policy, tmp_path):
+@pytest.fixture(scope="module")
+def without(tmp_path_factory) -> RunDirectory:
+    """The study of an outer fold in which every trial is trained to its end."""
+    workdir = tmp_path_factory.mktemp("full")
+    full = tiny.run_config(search__trials=7, training__epochs=9, training__patience=4, engine__lanes=4)
+    evaluate(full, str(workdir), [OUTER], tiny.cohort(), quiet=True)
+    return RunDirectory(workdir)
+
+
+@pytest.mark.parametrize(
+    "policy", [pytest.param(name, marks=[pytest.mark.thorough] * (name != "race")) for name in SHORT]
+)
+def test_the_selected_trial_is_trained_as_without_a_policy(policy, without, tmp_path):
     run = configured(policy)
     evaluate(run, str(tmp_path), [OUTER], tiny.cohort(), quiet=True)
     outcome = RunDirectory(tmp_path).outcome(OUTER)
     assert outcome is not None
     fits = {record.fit: record for record in RunDirectory(tmp_path).fits()}
-    full = tiny.run_config(search__trials=7, training__epochs=9, training__patience=4, engine__lanes=4)
-    evaluate(full, str(tmp_path / "full"), [OUTER], tiny.cohort(), quiet=True)
-    whole = RunDirectory(tmp_path / "full").outcome(OUTER)
+    whole = without.outcome(OUTER)
     assert whole is not None
     chosen = outcome.selected
     assert outcome.scores[chosen] == whole.scores[chosen]
     assert outcome.fits[chosen] == whole.fits[chosen]
     assert {score.status for score in outcome.scores} <= {"done", "stopped"}
     spent = sum(fits[fit].epochs for ids in outcome.fits for fit in ids)
-    assert spent < sum(r.epochs for r in RunDirectory(tmp_path / "full").fits() if r.curves)
+    assert spent < sum(r.epochs for r in without.fits() if r.curves)
 
 
 def test_nothing_of_a_test_fold_reaches_its_race(tmp_path):
@@ -120,6 +129,7 @@ def test_the_flat_protocol_refuses_policies(tmp_path):
         evaluate(run, str(tmp_path), None, tiny.cohort(), quiet=True)
 
 
+@pytest.mark.thorough
 def test_a_searcher_hears_the_same_after_stops_and_what_is_expected_of_trials_that_left(
     tmp_path, monkeypatch
 ):

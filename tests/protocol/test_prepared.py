@@ -148,6 +148,7 @@ def test_the_model_prepares_and_normalises_files_as_its_training_did(place: Path
     assert not np.allclose(model.probabilities(dense(other)), found, atol=1e-3)
 
 
+@pytest.mark.thorough
 def test_external_cases_are_prepared_and_normalised_alike(place: Path, finished: Path) -> None:
     outside = embedding.load(checked(config(place))).prepared(BEST).outside
     assert outside is not None
@@ -157,6 +158,7 @@ def test_external_cases_are_prepared_and_normalised_alike(place: Path, finished:
     np.testing.assert_allclose(recorded.arrays["probabilities"], found, atol=1e-5)
 
 
+@pytest.mark.thorough
 def test_a_second_table_is_prepared_in_each_way_like_the_first(place: Path) -> None:
     header, *rows = (place / "cases.csv").read_text().splitlines()
     for name, site in (("near", "here"), ("away", "far")):

@@ -230,6 +230,7 @@ def test_fits_of_nothing_are_refused():
         simulate({}, [[["absent"]]], Lanes(1, 1))
 
 
+@pytest.mark.thorough
 def test_the_model_runs_the_epochs_that_the_lane_pool_runs():
     """Two buckets, fits of unequal length, fewer lanes than fits: the lane-epochs that the engine counts."""
     run = tiny.run_config(engine__lanes=2)

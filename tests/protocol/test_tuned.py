@@ -58,7 +58,7 @@ def nachos(command: str, *words: str) -> int:
     return main.main(["nachos", command, *words, *quick])
 
 
-@pytest.mark.parametrize("inputs", ["activations", "pixels"])
+@pytest.mark.parametrize("inputs", ["activations", pytest.param("pixels", marks=pytest.mark.thorough)])
 def test_a_deployed_model_predicts_from_pixels_what_lanes_recorded(inputs: str, place: Path, capsys):
     more = ["--config.deploy.members=folds", "--workdir=a"]
     more += ["--config.augmentation.brightness=0.1"] if inputs == "pixels" else []
@@ -124,6 +124,7 @@ def spoilt(cohort: Cohort) -> Cohort:
     return dataclasses.replace(cohort, store=store, targets=targets, hash="spoilt")
 
 
+@pytest.mark.thorough
 def test_what_is_kept_depends_on_weights_and_freeze_point(place: Path):
     cohorts = [
         pretrained.cohort(pretrained.run_config(place, **one))
@@ -136,6 +137,7 @@ def test_what_is_kept_depends_on_weights_and_freeze_point(place: Path):
     assert [str(cohort.store.dtype) for cohort in cohorts[:3]] == ["float16", "float16", "uint8"]
 
 
+@pytest.mark.thorough
 def test_deep_images_mean_the_same_in_every_mode(place: Path):
     images = tiny.arrays()[0].astype(np.int16) * 16 - 1000
     cohort = nachos_jax.cohort_from_arrays(images, tiny.arrays()[1], subjects=np.arange(tiny.CASES))
@@ -149,6 +151,7 @@ def test_deep_images_mean_the_same_in_every_mode(place: Path):
     )
 
 
+@pytest.mark.thorough
 def test_a_plan_foretells_what_lanes_take(place: Path, capsys):
     assert nachos("plan", *CONFIG, "--devices=1") == 0
     out = capsys.readouterr().out

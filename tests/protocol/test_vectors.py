@@ -107,6 +107,7 @@ def _check_coefficients(path: Path, model: nachos_jax.DeployedModel, values: np.
     np.testing.assert_allclose(scores[:, 1:] - scores[:, :1], odds[:, 1:] - odds[:, :1], rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.thorough
 def test_an_archive_to_report_and_prediction(tmp_path, capsys):
     values, labels, subjects, folds = vectors.arrays()
     path = tmp_path / "t.npz"
@@ -129,7 +130,7 @@ def test_an_archive_to_report_and_prediction(tmp_path, capsys):
     assert not list((tmp_path / "run/deploy").glob("coefficients*"))
 
 
-@pytest.mark.parametrize("architecture", ["linear", "mlp"])
+@pytest.mark.parametrize("architecture", ["linear", pytest.param("mlp", marks=pytest.mark.thorough)])
 def test_nothing_of_a_test_fold_reaches_its_study(architecture, tmp_path):
     run = vectors.run_config(architecture, data__equal_images="accept", training__class_weight_exponent=1.0)
     clean = vectors.cohort(0.1, "median")

@@ -66,6 +66,7 @@ def embedded(count: int = COUNT, rows: np.ndarray | None = None, **changes) -> n
     return store.values if isinstance(store, Viewed) else store.rows(np.arange(len(rows)))[:, None]
 
 
+@pytest.mark.thorough
 def test_external_cases_have_the_plain_view_alone(place: Path):
     images, labels, folds = tiny.arrays()
     subjects, sites = (
@@ -82,6 +83,7 @@ def test_external_cases_have_the_plain_view_alone(place: Path):
     np.testing.assert_array_equal(rows, embedded(1)[72:, 0])
 
 
+@pytest.mark.thorough
 def test_one_view_is_what_there_was(place: Path):
     run, plain = run_config(1), embedded(1)
     images = tiny.cohort().store.rows(np.arange(tiny.CASES))
@@ -187,6 +189,7 @@ def test_linear_learns_from_the_mean_loss_over_views():
     np.testing.assert_allclose(kernel, model.coef_.T - model.coef_.T.mean(1, keepdims=True), atol=2e-3)
 
 
+@pytest.mark.thorough
 def test_embedded_at_the_door_or_read_from_a_file_is_the_same(place: Path, capsys):
     images, labels, _ = tiny.arrays()
     np.savez("images.npz", images=images, labels=labels, subject=np.arange(tiny.CASES) // 2)

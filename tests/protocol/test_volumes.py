@@ -42,6 +42,7 @@ def test_a_volume_beside_others_trains_as_it_does_alone(cohort: Cohort):
         assert of_beside[name] == of_alone[name]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("task", ["multilabel", "regression"])
 def test_other_tasks_take_volumes(task: str, cohort: Cohort):
     labels = np.asarray(cohort.targets.values)
@@ -55,6 +56,7 @@ def test_other_tasks_take_volumes(task: str, cohort: Cohort):
     assert fit.status == "done"
 
 
+@pytest.mark.thorough
 def test_a_projection_is_an_image(cohort: Cohort):
     labels = np.asarray(cohort.targets.values)
     cases = nachos_jax.ArrayCases(dense(cohort)[..., 0], labels, one_case_per_subject=True, volume="max")
@@ -67,6 +69,7 @@ def test_a_projection_is_an_image(cohort: Cohort):
         nachos_jax.cohort_from_arrays(dense(cohort)[:, :2, ..., 0], labels, one_case_per_subject=True)
 
 
+@pytest.mark.thorough
 def test_a_model_predicts_and_explains_volumes(place: Path, cohort: Cohort):
     model, volumes = nachos_jax.load(place), dense(cohort)[:5]
     assert (model.description["preparation"]["volume"], model.predicted.shape) == ("whole", (3, 6, 6, 1))

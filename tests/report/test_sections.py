@@ -25,6 +25,7 @@ from tests.report.conftest import FakeRun
 from tests.report.rivals import edit_run, edit_test
 from tests.report.task_cases import LABELS, MASKS, NUMBER
 
+pytestmark = pytest.mark.usefixtures("all_unpainted")  # pictures are for test_figures
 TASKS = {"multilabel": LABELS, "regression": NUMBER, "segmentation": MASKS}
 
 

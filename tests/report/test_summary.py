@@ -18,6 +18,8 @@ from nachos_jax.report.reading.evidence import read
 from nachos_jax.report.sections.classification import decided
 from nachos_jax.report.words import tables
 
+pytestmark = pytest.mark.usefixtures("all_unpainted")  # pictures are for test_figures
+
 
 def written(directory):
     """Summary, predictions and trials of a run as they are written to disk."""

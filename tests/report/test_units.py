@@ -16,6 +16,7 @@ from nachos_jax.report.page import page
 from nachos_jax.report.reading import evidence as records
 from tests.report.rivals import edit_folds, edit_test
 
+pytestmark = pytest.mark.usefixtures("all_unpainted")  # pictures are for test_figures
 TWO = ("no", "yes")
 
 

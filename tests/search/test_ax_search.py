@@ -76,6 +76,7 @@ def test_asking_in_one_go_equals_asking_step_by_step_with_what_was_recorded():
     assert registry.build("ax", other).ask(1, history) != at_once[:1]
 
 
+@pytest.mark.thorough
 def test_conditional_proposals_are_canonical_and_distinct():
     def score(hparams):
         return -abs(math.log(hparams["learning_rate"] / 0.02)) - (hparams["optimizer"] == "sgd")
@@ -100,6 +101,7 @@ def test_a_small_choice_space_is_used_up_and_then_ends():
     assert len({identity(heard.trial.hparams) for heard in history}) == len(history) == 4
 
 
+@pytest.mark.thorough
 def test_failed_trials_count_as_the_worst_and_outsiders_not_at_all():
     # The default has no weight decay, which no logarithmic range reaches.
     setting = make_setting({"weight_decay": "log(1e-6, 1e-2)", "batch_size": "choice(64, 16, 32)"})
@@ -164,6 +166,7 @@ def test_errors_are_told_where_there_are_any(errors, told, monkeypatch):
     assert _Client.told == told
 
 
+@pytest.mark.thorough
 def test_the_model_turns_away_from_where_trials_fail():
     def score(hparams):
         return None if hparams["learning_rate"] > 0.05 else math.log10(hparams["learning_rate"])
@@ -181,6 +184,7 @@ def test_equal_scores_are_no_obstacle():
     assert origins(history)[6:] == ["ax", "ax"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("initial", [1, 2])
 def test_few_initial_trials(initial):
     history = study("ax", SMOOTH, 3, smooth, initial=initial)
@@ -200,6 +204,7 @@ def test_sobol_goes_on_where_ax_fails_and_the_log_says_so(monkeypatch, caplog):
     assert "not positive definite" in caplog.text
 
 
+@pytest.mark.thorough
 def test_sobol_goes_on_where_ax_repeats_a_trial(monkeypatch, caplog):
     history = study("sobol", SMOOTH, 6, smooth)
     expected = registry.build("sobol", make_setting(SMOOTH)).ask(1, history)
@@ -209,6 +214,7 @@ def test_sobol_goes_on_where_ax_repeats_a_trial(monkeypatch, caplog):
     assert "an earlier trial again as trial 6" in caplog.text
 
 
+@pytest.mark.thorough
 def test_a_background_thread_proposes_the_same():
     history = study("sobol", SMOOTH, 6, smooth)
     background = Background()

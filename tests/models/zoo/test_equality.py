@@ -22,6 +22,8 @@ from tests.models.zoo.write_golden import GOLDEN
 
 EQUAL = 1e-5
 KNOWN = json.loads(GOLDEN.read_text(encoding="utf-8"))
+ALIKE = ("efficientnet_lite0", "resnet50", "tf_efficientnet_b0", "vit_small_patch14_dinov2")
+"""Networks of families that have another one in `make test`."""
 
 
 def test_every_network_has_a_counterpart():
@@ -43,11 +45,14 @@ def error(network: Network, known: dict) -> float:
     return float(np.abs(ours[:, : kept.shape[1]] - kept).max() / known["largest"])
 
 
-@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.thorough] * (name in ALIKE)) for name in KNOWN]
+)
 def test_logits_are_those_that_the_libraries_gave(name: str):
     assert error(registry.network(name), KNOWN[name]) < EQUAL
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("fault", [{"epsilon": 1e-3}, {"padding": SAME}])
 def test_a_wrong_epsilon_and_a_wrong_padding_are_seen(fault: dict, monkeypatch: pytest.MonkeyPatch):
     for name, value in fault.items():
@@ -56,6 +61,7 @@ def test_a_wrong_epsilon_and_a_wrong_padding_are_seen(fault: dict, monkeypatch: 
     assert error(wrong, KNOWN["efficientnet_lite0"]) > 10 * EQUAL
 
 
+@pytest.mark.thorough
 def test_wrong_details_of_the_newer_families_are_seen(monkeypatch: pytest.MonkeyPatch):
     def wrong(name: str) -> bool:
         return error(registry.network(name), KNOWN[name]) > 10 * EQUAL
@@ -71,6 +77,7 @@ def test_wrong_details_of_the_newer_families_are_seen(monkeypatch: pytest.Monkey
         assert wrong("efficientnet_v2_s")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("size", [None, (97, 97), (33, 61)], ids=str)
 @pytest.mark.parametrize("name", torch_side.MAKERS)
 def test_equal_to_the_libraries(name: str, size: tuple[int, int] | None):
