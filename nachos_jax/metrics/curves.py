@@ -73,14 +73,12 @@ def roc(labels: np.ndarray, scores: np.ndarray) -> Curve:
     Raises:
         ValueError: shapes do not fit together.
     """
-    from sklearn.metrics import roc_curve  # late: it is slow to import
-
     labels, scores = binary_cases(labels, scores)
     note = _missing("roc", labels, scores)
     if note:
         return Curve("roc", np.zeros(0), np.zeros(0), note)
-    x, y, _ = roc_curve(labels, scores, drop_intermediate=False)
-    return Curve("roc", x, y)
+    hits, alarms = (np.append(0.0, counts) for counts in _found(labels, scores))
+    return Curve("roc", alarms / alarms[-1], hits / hits[-1])
 
 
 def precision_recall(labels: np.ndarray, scores: np.ndarray) -> Curve:
@@ -91,14 +89,12 @@ def precision_recall(labels: np.ndarray, scores: np.ndarray) -> Curve:
     point (0, 1) that plots often add is no threshold's and is left out. Precision depends on the
     prevalence: do not compare sets of cases with different shares of positive cases.
     """
-    from sklearn.metrics import precision_recall_curve  # late: it is slow to import
-
     labels, scores = binary_cases(labels, scores)
     note = _missing("precision_recall", labels, scores)
     if note:
         return Curve("precision_recall", np.zeros(0), np.zeros(0), note)
-    y, x, _ = precision_recall_curve(labels, scores)
-    return Curve("precision_recall", x[-2::-1], y[-2::-1])
+    hits, alarms = _found(labels, scores)
+    return Curve("precision_recall", hits / hits[-1], hits / (hits + alarms))
 
 
 def band(curves: Sequence[Curve]) -> Band:
@@ -134,6 +130,14 @@ def limits(values: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
     """Quantiles (1 - level) / 2 and (1 + level) / 2 over the first axis of values [R, ...]."""
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return low, high
+
+
+def _found(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positive and negative cases [P] float64 at or above each distinct score, from the highest down."""
+    order = np.argsort(-scores, kind="stable")
+    ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
+    hits = np.cumsum(labels[order], dtype=np.float64)[ends]
+    return hits, 1.0 + ends - hits
 
 
 def _missing(kind: Kind, labels: np.ndarray, scores: np.ndarray) -> str:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
+FEW = 2**15
+"""Pairs of cases up to which a matrix product over all of them is the quickest; it stays in a core's cache."""
+COUNTED = 2**23
+"""Weights that add up to no more are added in halves by float32 without rounding."""
+
 
 def auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Chance that a positive case scores above a negative one, ties half (Mann and Whitney, 1947).
 
-    Of [N] bool, [N] float and weights [R, N] of the cases: [R] float64, 0 / 0 where one class has no weight.
+    Of [N] bool, [N] float and whole weights [R, N] of the cases: [R] float64, 0 / 0 where one class has none.
     """
+    if len(scores) * positive.sum() <= FEW and weights.sum(axis=1).max(initial=0) <= COUNTED:
+        return _of_pairs(positive, scores, weights)
     order = np.argsort(scores[~positive], kind="stable")
     negative = np.cumsum(weights[:, np.flatnonzero(~positive)[order]], axis=1)
     negative = np.concatenate([np.zeros((len(weights), 1)), negative], axis=1)
@@ -17,6 +24,15 @@ def auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.nda
     below = (negative[:, sides[0]] + negative[:, sides[1]]) / 2
     ours = weights[:, positive]
     return np.einsum("rn,rn->r", ours, below) / (ours.sum(axis=1) * negative[:, -1])
+
+
+def _of_pairs(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """`auc` by a product over all pairs of a positive and a negative case, exact for whole weights."""
+    ours, others = weights[:, positive], weights[:, ~positive]
+    high, low = scores[positive], scores[~positive][:, None]
+    share = ((low < high).astype(np.float32) + (low <= high)) / np.float32(2)
+    below = (others.astype(np.float32) @ share).astype(np.float64)
+    return np.einsum("rn,rn->r", ours, below) / (ours.sum(axis=1) * others.sum(axis=1))
 
 
 def average_precision(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:

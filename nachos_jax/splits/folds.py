@@ -277,21 +277,41 @@ def _draw(table: Cases, strata: Strata, count: int, seed: int, earlier: Sequence
 
 
 def _split(table: Cases, strata: Strata, count: int, seed: int) -> np.ndarray:
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold  # slow to import
-
     # scikit-learn draws by row, so rows are brought into an order of their own first.
     order = np.lexsort((strata.numbers, table.subjects))
     labels, subjects = strata.numbers[order], table.subjects[order]
     if not strata.needed and np.bincount(labels).max() < count:
         labels = np.zeros_like(labels)  # too few cases to tell strata apart
-    alone = len(np.unique(subjects)) == len(subjects)
-    splitter = (StratifiedKFold if alone else StratifiedGroupKFold)(count, shuffle=True, random_state=seed)
     row = np.empty(len(labels), np.int64)
+    if len(np.unique(subjects)) == len(subjects):
+        row[order] = _dealt(labels, count, seed)
+        return row
+    from sklearn.model_selection import StratifiedGroupKFold  # late: slow to import
+
+    splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         if not strata.needed:  # of a stratum smaller than the folds are many, some folds hold nothing
             warnings.simplefilter("ignore", UserWarning)
-        for fold, (_, held_out) in enumerate(splitter.split(labels, labels, None if alone else subjects)):
+        for fold, (_, held_out) in enumerate(splitter.split(labels, labels, subjects)):
             row[order[held_out]] = fold
+    return row
+
+
+def _dealt(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """[N] the fold of each case, every label spread evenly: scikit-learn's StratifiedKFold, draw for draw.
+
+    Folds are of equal size as if cases were dealt out in the order of their labels; within a label they
+    are shuffled.
+    """
+    _, first, numbers = np.unique(labels, return_index=True, return_inverse=True)
+    numbers = np.argsort(np.argsort(first))[numbers]  # labels in the order in which they appear
+    dealt, generator = np.sort(numbers), np.random.RandomState(seed)
+    shares = np.stack([np.bincount(dealt[fold::count], minlength=len(first)) for fold in range(count)])
+    row = np.empty(len(labels), np.int64)
+    for number in range(len(first)):
+        folds = np.arange(count).repeat(shares[:, number])
+        generator.shuffle(folds)
+        row[numbers == number] = folds
     return row
 
 

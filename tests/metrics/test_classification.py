@@ -15,6 +15,7 @@ from sklearn import metrics as sk
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.metrics import classification as m
+from nachos_jax.metrics import ranking
 from nachos_jax.metrics.value import Value
 
 NAMES = ("covid19", "normal", "pneumonia", "tuberculosis", "other")
@@ -157,6 +158,19 @@ def test_absent_class_is_named():
     assert value == m.Value(0.75, "over 2 of 3 classes: no case of covid19")
     assert m.evaluate("auc", labels, probabilities, NAMES[:3]) == m.Value(None, "no case of covid19")
     assert "covid19" in m.evaluate("macro_f1", labels, probabilities, NAMES[:3]).note
+
+
+@given(
+    scores=st.lists(st.sampled_from([-math.inf, -1.0, 0.0, 5e-324, 0.25, 1.0]), min_size=2, max_size=30),
+    seed=st.integers(0, 9),
+)
+def test_an_auc_of_few_pairs_is_that_of_many_to_the_last_bit(scores, seed):
+    random, count = np.random.default_rng(seed), len(scores)
+    positive, weights = random.random(count) < 0.4, random.integers(0, 5, (6, count)).astype(np.float64)
+    with pytest.MonkeyPatch.context() as patch, np.errstate(invalid="ignore"):
+        few = ranking.auc(positive, np.array(scores), weights)
+        patch.setattr(ranking, "FEW", -1)
+        np.testing.assert_array_equal(few, ranking.auc(positive, np.array(scores), weights))
 
 
 def test_single_class_leaves_rankings_and_kappa_undefined():

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from sklearn.model_selection import StratifiedKFold
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.splits import folds as module
@@ -235,6 +236,21 @@ def test_further_seeds_are_tried_until_every_fold_holds_every_class(monkeypatch:
     monkeypatch.setattr(module, "_split", lambda *_: np.array([0, 0, 1, 1]))
     with pytest.raises(UsageError, match=r"20 of 20 draws left a fold without some class.*2 cases"):
         made(table, "stratified", 2, 1, 7)
+
+
+@given(st.lists(st.integers(0, 4), min_size=8, max_size=60), st.integers(2, 8), st.integers(0, 2**32 - 1))
+@pytest.mark.filterwarnings("ignore:The least populated class")
+def test_subjects_of_one_case_are_dealt_out_as_scikit_learn_does(
+    labels: list[int], count: int, seed: int
+) -> None:
+    numbers = np.array(labels)
+    assume(np.bincount(numbers).max() >= count)
+    table = Table(numbers, tuple("abcde"), np.array([f"s{i:03d}" for i in range(len(labels))]))
+    row = module._split(table, Strata(numbers, tuple("abcde"), needed=False), count, seed)
+    order = np.lexsort((numbers, table.subjects))
+    splitter = StratifiedKFold(count, shuffle=True, random_state=seed)
+    for fold, (_, held) in enumerate(splitter.split(numbers[order], numbers[order])):
+        np.testing.assert_array_equal(np.sort(order[held]), np.flatnonzero(row == fold))
 
 
 def test_repeats_that_cannot_differ_are_refused() -> None:
