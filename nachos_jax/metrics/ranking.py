@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 FEW = 2**15
-"""Pairs of cases up to which a matrix product over all of them is the quickest; it stays in a core's cache."""
+"""Pairs of cases up to which a matrix product over all of them, which fits into a cache, is the quickest."""
 COUNTED = 2**23
 """Weights that add up to no more are added in halves by float32 without rounding."""
 

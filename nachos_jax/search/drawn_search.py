@@ -8,6 +8,7 @@ from itertools import islice
 import numpy as np
 
 from nachos_jax.core.types import HParams, digest
+from nachos_jax.search import sobol as sequences
 from nachos_jax.search.searcher import History, Proposal, SearchSetting, identity
 
 MISSES = 256
@@ -91,9 +92,11 @@ def _sobol_points(setting: SearchSetting) -> Iterator[np.ndarray]:
 
     They fill the space evenly; point i follows from the seed and D alone, however many are drawn.
     """
-    from scipy.stats import qmc
+    generator = np.random.default_rng(stream_seed("sobol", setting.seed))
+    if len(setting.searched) <= sequences.DIMENSIONS:
+        yield from sequences.points(len(setting.searched), generator)
+    from scipy.stats import qmc  # late: the first fit would wait for it
 
-    seed = np.random.default_rng(stream_seed("sobol", setting.seed))
-    sequence = qmc.Sobol(len(setting.searched), scramble=True, rng=seed)
+    sequence = qmc.Sobol(len(setting.searched), scramble=True, rng=generator)
     while True:
         yield from sequence.random(SOBOL_BLOCK)

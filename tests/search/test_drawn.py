@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from itertools import product
+from itertools import islice, product
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from scipy import stats
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import active
-from nachos_jax.search import registry
+from nachos_jax.search import registry, sobol
 from nachos_jax.search.searcher import SearchSetting, identity
 from tests.search.settings import DEFAULTS, MIXED, TABLE, constant, make_setting, record
 
@@ -87,6 +88,20 @@ def test_a_logarithmic_range_is_drawn_evenly_in_its_logarithm(name):
     assert (
         stats.kstest([p.hparams["learning_rate"] for p in proposals], stats.uniform(0, 0.1).cdf).pvalue < 1e-6
     )
+
+
+@given(st.integers(1, sobol.DIMENSIONS), st.integers(0, 2**64 - 1))
+@settings(max_examples=20)
+def test_points_of_sobol_are_those_of_scipy(dimensions, seed):
+    theirs = stats.qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng(seed)).random(64)
+    ours = list(islice(sobol.points(dimensions, np.random.default_rng(seed)), 64))
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def test_more_dimensions_than_have_numbers_here_are_left_to_scipy(monkeypatch):
+    few = ask("sobol", 6)
+    monkeypatch.setattr(sobol, "DIMENSIONS", 0)
+    assert ask("sobol", 6) == few
 
 
 def test_sobol_fills_the_square_more_evenly_than_random():
