@@ -40,7 +40,7 @@ def run() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that knows ASCII only
     # Looking for cycles among all that is imported would take a twentieth of the time of a short run.
-    gc.set_threshold(100_000, 50, 50)
+    gc.set_threshold(100_000, 20, 10)
     sys.exit(main(sys.argv, guarded=True))
 
 

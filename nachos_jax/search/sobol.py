@@ -70,7 +70,7 @@ def _directions(dimensions: int) -> np.ndarray:
 
 
 def _scrambled(directions: np.ndarray, matrices: np.ndarray) -> np.ndarray:
-    """Direction numbers [D, BITS] whose bits, the highest first, are multiplied by matrices [D, BITS, BITS]."""
+    """Direction numbers [D, BITS] with their bits, the highest first, multiplied by [D, BITS, BITS]."""
     places = np.arange(BITS - 1, -1, -1, dtype=np.uint32)
     bits = directions[:, :, None] >> places & 1  # [D, BITS, bit]
     mixed = np.einsum("dpk,djk->djp", matrices, bits) & 1
