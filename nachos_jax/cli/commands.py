@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,13 +75,14 @@ def evaluate(values: Any, words: list[str]) -> None:
 
         with session(values.workdir, words):
             before = _finished(RunDirectory(values.workdir))
-            beside.later(lambda: _reporting()[-1].prepare())
+            beside.later(lambda: _reporting()[-1].prepare(config.task))
             opened = run(config, values.workdir, outer_folds, party=party)
             idle = _finished(opened.store) == before
             gallery, evidence, page = _reporting()
             evidence.read(opened.store)  # refuses damaged records before pictures are made of them
-            gallery.write_or_warn(opened)
-            path = page.write(values.workdir)
+            with ThreadPoolExecutor(1, "gallery") as other:
+                pictures = other.submit(gallery.write_or_warn, opened)
+                path = page.write(values.workdir, pictures.result)
     if idle:
         print("nothing was left to do: all that was asked for is tested")
     _tell(values.workdir, path)

@@ -25,8 +25,9 @@ from nachos_jax.engine.resume import Checkpoints, Saved
 from nachos_jax.engine.tuning import Agree, alone
 from nachos_jax.engine.windows import divide
 from nachos_jax.models import registry as models
+from nachos_jax.records import checkpoint
 from nachos_jax.records.checkpoint import LaneCheckpoint
-from nachos_jax.runtime import blas
+from nachos_jax.runtime import beside, blas
 from nachos_jax.runtime import mesh as meshes
 from nachos_jax.splits.folds import Folds
 from nachos_jax.tasks.registry import of as task_of
@@ -226,6 +227,8 @@ class LanePool:
             return hosted.opened(compiler.maker, metric, architecture, self._run.engine.lanes)
         used = sum(lanes.state_bytes for lanes in self._buckets.values())
         began = time.perf_counter()
+        if self._checkpoints is not None:
+            beside.later(checkpoint.prepare)
         log.info("compiling %s; later runs find it in the cache", architecture)
         program = compiler.program(bucket, example, used, most)
         log.info("compiled in %.0f s: %d lanes train", time.perf_counter() - began, program.lanes)

@@ -18,8 +18,12 @@ def csv_text(rows: Iterable[Sequence[object]]) -> str:
     # The plain writer leaves a lone carriage return bare, and a reader takes it for the end of a row.
     quoted = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
     for row in rows:
-        cells = ["" if cell is None else guarded(str(cell)) for cell in row]
-        (quoted if any("\r" in cell for cell in cells) else plain).writerow(cells)
+        # Numbers, most of what is written, need no guard, and the writer has their shortest text itself.
+        cells = [
+            cell if type(cell) is float or type(cell) is int else "" if cell is None else guarded(str(cell))
+            for cell in row
+        ]
+        (quoted if any(type(cell) is str and "\r" in cell for cell in cells) else plain).writerow(cells)
     return text.getvalue()
 
 

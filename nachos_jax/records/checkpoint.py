@@ -81,6 +81,11 @@ class LaneCheckpoint:
         log.warning("the running lanes could not be saved in %s (%s)", self._folder, why)
 
 
+def prepare() -> None:
+    """Imports Orbax."""
+    _orbax()
+
+
 def read(folder: Path) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]] | None:
     """The newest checkpoint in a folder, or None without a readable one.
 

@@ -232,6 +232,12 @@ class Classification(DenseTask):
         score = metrics.evaluate(metric, targets.values, self.predicted(seen), targets.names).value
         return float("nan") if loss is None else loss, metrics.METRICS[metric].turned(score)
 
+    def redrawn(self, metric: str, seen: np.ndarray, targets: Targets, counts: np.ndarray) -> np.ndarray:
+        """All draws at once where the metric is one of counts, which are exact in any order."""
+        if metric not in metrics.COUNTS or not np.isfinite(seen).all():
+            return super().redrawn(metric, seen, targets, counts)
+        return metrics.weighted(metric, targets.values, self.predicted(seen), counts.astype(np.float64))
+
     def undefined(self, metric: str, targets: Targets) -> str:
         """Tried on predictions that are certain and right."""
         certain = np.eye(len(targets.names))[targets.values]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,9 @@ from nachos_jax.data.targets import Targets
 from nachos_jax.data.views import Views, plain_of
 from nachos_jax.tasks.normalisation import CHOICES, TRAINING, WITHOUT_MASKS, by_case, normalised
 from nachos_jax.tasks.task import Apply, Cases, Setting, Tested, Told
+
+if TYPE_CHECKING:
+    from nachos_jax.tasks.task import Task
 
 _of_classes = functools.partial(
     Hyperparameter, kind="float", low=0.0, default=0.0, tasks=("classification", "multilabel")
@@ -169,6 +172,14 @@ class DenseTask:
     def kept(self, hparams: HParams) -> tuple[str, ...]:  # noqa: ARG002
         """Nothing."""
         return ()
+
+    def redrawn(
+        self: Task, metric: str, seen: np.ndarray, targets: Targets, counts: np.ndarray
+    ) -> np.ndarray:
+        """What is watched of cases that stand there as often as they were drawn."""
+        rows = [np.repeat(np.arange(len(seen)), row) for row in counts]
+        values = [self.watched(metric, seen[row], targets.of(row))[1] for row in rows]
+        return np.asarray([np.nan if value is None else value for value in values], np.float64)
 
     def undefined(self, metric: str, targets: Targets) -> str:  # noqa: ARG002
         """Every metric is defined."""

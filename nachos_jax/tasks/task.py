@@ -246,6 +246,17 @@ class Task(Protocol):
         """
         ...
 
+    def redrawn(self, metric: str, seen: np.ndarray, targets: Targets, counts: np.ndarray) -> np.ndarray:
+        """[R] float64: the metric of `watched` of each draw of the cases, NaN where undefined.
+
+        Args:
+            metric: its name.
+            seen: [n, S].
+            targets: of the n cases.
+            counts: [R, n] int64, how often each case occurs in each draw.
+        """
+        ...
+
     def undefined(self, metric: str, targets: Targets) -> str:
         """Why a metric cannot be computed of these cases, however well they are predicted; "" if it can."""
         ...

@@ -46,3 +46,11 @@ def test_what_a_spreadsheet_would_run_is_guarded(tmp_path):
         "t.csv", ["case", "p"], [["=1+2", -0.5], ["@x", "+1e3"], ["-", "-a"]]
     )
     assert path.read_text() == "case,p\n'=1+2,-0.5\n'@x,+1e3\n-,'-a\n"
+
+
+@given(st.lists(st.floats() | st.integers() | st.booleans() | st.none(), min_size=3, max_size=3))
+def test_numbers_stand_as_python_writes_them(row):
+    with tempfile.TemporaryDirectory() as folder:
+        path = RunDirectory(folder).write_table("t.csv", ["a", "b", "c"], [row])
+        line = ",".join("" if cell is None else str(cell) for cell in row)
+        assert path.read_text(encoding="utf-8") == f"a,b,c\n{line}\n"

@@ -10,11 +10,13 @@ from contextlib import nullcontext
 from html.parser import HTMLParser
 
 import pytest
+from jinja2 import Environment
 
 from nachos_jax.records.store import dump
 from nachos_jax.report.numbers.summary import summarise
 from nachos_jax.report.page import page
 from nachos_jax.report.reading.evidence import read
+from nachos_jax.report.words import templating
 from tests import painting
 from tests.report.checklist_runs import flat
 from tests.report.conftest import FakeRun, build
@@ -108,6 +110,24 @@ def files_of(directory):
     paths = [path for path in directory.rglob("*") if path.is_file() and "records" not in path.parts]
     kept = [path for path in paths if path.name not in ("folds.csv", "subgroups.csv")]
     return {str(path.relative_to(directory)): path.read_bytes() for path in kept}
+
+
+def test_all_that_a_page_needs_is_made_ready_before(whole, tmp_path, monkeypatch, figures_unpainted):
+    def refuse(*_, **__):
+        raise AssertionError("a template is compiled that was not made ready")
+
+    run = shutil.copytree(whole.path, tmp_path / "two")
+    templating.environment.cache_clear()
+    page.prepare("classification")
+    monkeypatch.setattr(Environment, "compile", refuse)
+    page.write(run)
+
+
+def test_pictures_that_are_being_made_are_waited_for(whole, tmp_path, monkeypatch, figures_unpainted):
+    run, calls = shutil.copytree(whole.path, tmp_path / "two"), []
+    monkeypatch.setattr(page, "read_gallery", lambda *_: calls.append("read"))
+    page.write(run, lambda: calls.append("waited"))
+    assert calls == ["waited", "read"]
 
 
 @pytest.mark.parametrize("name", ["whole", "flat"])

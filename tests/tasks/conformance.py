@@ -171,6 +171,7 @@ def _check_host(task: Task, device: DeviceTask, targets: Targets, sample: Sample
         loss, score = task.watched(metric, seen, targets)
         assert np.isfinite(loss), "watched: finite loss of finite numbers"
         assert score is None or isinstance(score, float), f"watched: {metric} is a number or None"
+        _check_redrawn(task, metric, seen, targets)
         assert row.turned(row.turned(1.5)) == 1.5, "turned: turning again gives the value back"
         assert isinstance(task.undefined(metric, targets), str)
     assert task.undefined(task.headline, targets) == "", "headline: defined for all cases together"
@@ -185,3 +186,16 @@ def _check_host(task: Task, device: DeviceTask, targets: Targets, sample: Sample
     header, rows = task.table(predicted, targets.names)
     assert len(rows) == cases, "table: a row a case"
     assert {len(row) for row in rows} == {len(header)}, "table: a cell a column"
+
+
+def _check_redrawn(task: Task, metric: str, seen: np.ndarray, targets: Targets) -> None:
+    cases = np.arange(len(targets))
+    drawn = np.random.default_rng(2).integers(0, len(cases), (5, len(cases)))
+    counts = np.stack([np.bincount(row, minlength=len(cases)) for row in drawn])
+    counts[0] = 1
+    repeated = [np.repeat(cases, row) for row in counts]
+    wanted = [task.watched(metric, seen[rows], targets.of(rows))[1] for rows in repeated]
+    values = np.array([np.nan if value is None else value for value in wanted])
+    np.testing.assert_array_equal(
+        task.redrawn(metric, seen, targets, counts), values, err_msg=f"redrawn: {metric} of repeated cases"
+    )

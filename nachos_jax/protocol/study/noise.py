@@ -49,9 +49,7 @@ def between(run: Run, record: Callable[[int, int], FitRecord | None]) -> Noise:
             return None
         seen = load(run.store.payload(found, "inner.safetensors"))[str(fold)]
         targets = run.cohort.targets.of(run.folds.cases(fold))
-        rows = [np.repeat(np.arange(len(seen)), counts) for counts in draws(fold)]
-        values = [task.watched(metric, seen[row], targets.of(row))[1] for row in rows]
-        return np.asarray([np.nan if value is None else value for value in values], np.float64)
+        return task.redrawn(metric, seen, targets, draws(fold))
 
     def noise(first: int, second: int, fold: int) -> float | None:
         fits = [record(trial, fold) for trial in (first, second)]

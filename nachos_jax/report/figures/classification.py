@@ -84,10 +84,10 @@ def _rows(one: Ranked) -> list[tuple]:
     """One class in the table: points of every fold, mean and band, prevalence."""
     band, rows = curves.band(one.lines), []
     for fold, line in enumerate(one.lines):
-        rows += [
-            (one.label, f"outer fold {fold}", x, y, None, None) for x, y in zip(line.x, line.y, strict=True)
-        ]
-    for x, y, *ends in zip(band.grid, band.mean, band.low, band.high, strict=True):
+        name = f"outer fold {fold}"
+        points = zip(line.x.tolist(), line.y.tolist(), strict=True)
+        rows += [(one.label, name, x, y, None, None) for x, y in points]
+    for x, y, *ends in zip(*(e.tolist() for e in (band.grid, band.mean, band.low, band.high)), strict=True):
         rows.append((one.label, "mean", x, y, *(ends if len(one.lines) > 2 else (None, None))))
     return [*rows, (one.label, "prevalence", None, one.prevalence, None, None)]
 

@@ -97,6 +97,8 @@ def painted(canvas: Canvas) -> str:
 
 
 def _cell(value: Any) -> str | int | float | None:
+    if type(value) is str or value is None:
+        return value
     value = value.item() if isinstance(value, np.generic) else value
     return str(value) if isinstance(value, bool) else defined(value) if isinstance(value, float) else value
 

@@ -66,6 +66,13 @@ def _analysis(searches: Sequence[Search], found: Design, names: Sequence[str]) -
     }
 
 
+def prepare() -> None:
+    """Imports scikit-learn."""
+    from sklearn import ensemble, inspection
+
+    del ensemble, inspection
+
+
 def importance(
     names: Sequence[str], trials: Sequence[tuple[int | None, Mapping[str, HParamValue | None], float]]
 ) -> dict[str, float | None]:

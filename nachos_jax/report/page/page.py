@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from nachos_jax.report.appendix.markdown import appendix
 from nachos_jax.report.checklists.checklist import Item, checklist
 from nachos_jax.report.figures import drawing, of_search, outside, rows
 from nachos_jax.report.figures.drawing import Figure
+from nachos_jax.report.numbers import importance
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.numbers.lessons import lessons
 from nachos_jax.report.numbers.summary import summarise
@@ -35,7 +36,7 @@ FIGURES = (
 """Names of the figures that a page of any task can hold."""
 
 
-def write(workdir: str | os.PathLike) -> Path:
+def write(workdir: str | os.PathLike, pictures: Callable[[], object] = lambda: None) -> Path:
     """Writes summary.json, predictions.csv, trials.csv and the folder report/ into a run directory.
 
     The folder holds the page (index.html), an appendix (report.md), every figure (figures/NAME.svg) with its
@@ -44,6 +45,7 @@ def write(workdir: str | os.PathLike) -> Path:
 
     Args:
         workdir: the run directory of a `nachos evaluate`, finished or not.
+        pictures: waits for the gallery of errors, when it is being made meanwhile.
 
     Returns:
         The path of the page.
@@ -73,15 +75,17 @@ def write(workdir: str | os.PathLike) -> Path:
         directory.write_text(f"{FOLDER}/tables/{name}.tex", text)
     items = checklist(evidence, summary)
     directory.write_text(f"{FOLDER}/report.md", appendix(evidence, summary, items))
+    pictures()
     gallery = read_gallery(directory, evidence)
     page = render(evidence, summary, figures, items, gallery, learnt)
     return directory.write_text(f"{FOLDER}/index.html", page)
 
 
-def prepare() -> None:
-    """Makes ready what the first page of a process waits for."""
+def prepare(task: str) -> None:
+    """Makes ready what the first page of a process, on a run of this task, waits for."""
     drawing.prepare()
-    templating.prepare()
+    importance.prepare()
+    templating.prepare(task)
 
 
 def draw(

@@ -17,6 +17,8 @@ SAID = (
     *("span", "units"),
 )
 """What templates may write behind a value: of `format`, and of `phrases`."""
+APART = ("audit.html.j2", "words/comparison.j2")
+"""Templates of other reports than that of a run."""
 ROOT = Path(__file__).parents[1]
 
 
@@ -41,12 +43,14 @@ def environment(*, html: bool) -> Environment:
     return found
 
 
-def prepare() -> None:
-    """Compiles all templates, which the first text of a process would wait for."""
-    for html in (True, False):
-        found = environment(html=html)
-        for name in found.list_templates(extensions=["j2"]):
-            found.get_template(name)
+def prepare(task: str) -> None:
+    """Compiles the templates of a run's report, which the first text of a process would wait for."""
+    sections = {path.parent.name for path in (ROOT / "sections").glob("*/*.j2")}
+    # Each template has several paths, and other reports and other tasks have templates of their own.
+    apart = ("page/", "sections/", *(f"{section}/" for section in sections - {task}), *APART)
+    for name in environment(html=True).list_templates(extensions=["j2"]):
+        if not name.startswith(apart):
+            environment(html=name.endswith((".html.j2", ".css.j2"))).get_template(name)
 
 
 def said(template: str, macro: str, **context: Any) -> str:
