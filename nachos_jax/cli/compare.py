@@ -32,7 +32,7 @@ FLAGS = (
     Flag(
         "by",
         "case|unit",
-        "Scores of cases, or of the units above them (config.report.unit); as the reports lead when left out.",
+        "Scores of cases, or of the units above them (config.report.unit); else as the reports lead.",
         required=False,
     ),
     Flag("output", "FOLDER", "Folder for comparison.json and comparison.md.", required=False, path=True),

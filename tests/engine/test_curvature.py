@@ -1,4 +1,4 @@
-"""A basis keeps its cases and makes their curvature diagonal, in all three forms; it is finite where it has none."""
+"""A basis keeps its cases and makes their curvature diagonal, in all three forms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What columns add, beside images or alone: a planted one is missed once permuted, noise is not, no record changes."""
+"""What columns add: a planted one is missed once permuted, noise is not, no record changes."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def test_folds(run: Run) -> None:
 
 
 def asked(cohort: Cohort) -> tuple[str, ...]:
-    """Names of the columns beside images, before the last layer or after the features of a backbone, or alone.
+    """Names of the columns beside images, before the last layer or after features of a backbone, or alone.
 
     What a backbone computes has no names that a person knows.
     """

@@ -17,8 +17,8 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Fit, Trial
 from nachos_jax.protocol.crew.crew import Crew
 from nachos_jax.protocol.design.study import Ending, Study
-from nachos_jax.protocol.run.opening import Run
 from nachos_jax.protocol.run import solvers
+from nachos_jax.protocol.run.opening import Run
 from nachos_jax.protocol.run.progress import Progress, Status
 from nachos_jax.protocol.study import cohorts, noise
 from nachos_jax.protocol.study.searching import Searching
