@@ -44,8 +44,9 @@ def solve(
     Returns:
         Parameters, what the fit carries on, and the loss, float32 scalar.
     """
+    assert spec.convex is not None
+    assert told.solved is not None
     convex, fit, (basis, rows, count) = spec.convex, told.fit, told.solved
-    assert convex is not None
     task, every = cast("ConvexTask", spec.task), len(basis.cases) // len(rows)
     chosen = jnp.arange(len(basis.cases)) < every * count
     targets = jax.tree.map(
