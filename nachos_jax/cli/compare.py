@@ -29,6 +29,12 @@ FLAGS = (
         "Differences up to this size do not matter in practice; in the metric's unit, 0.01 when left out.",
         required=False,
     ),
+    Flag(
+        "by",
+        "case|unit",
+        "Scores of cases, or of the units above them (config.report.unit); else as the reports lead.",
+        required=False,
+    ),
     Flag("output", "FOLDER", "Folder for comparison.json and comparison.md.", required=False, path=True),
 )
 
@@ -40,7 +46,8 @@ def compare(values: Any, _words: list[str]) -> None:
     from nachos_jax.report.numbers import comparison
     from nachos_jax.report.words import comparison_text
 
-    result = comparison.compare(values.runs, values.metric or None, comparison.ROPE if rope is None else rope)
+    rope = comparison.ROPE if rope is None else rope
+    result = comparison.compare(values.runs, values.metric or None, rope, values.by or None)
     print(comparison_text.markdown(result), end="")
     if output:
         print(f"\ncomparison: {comparison.write(result, output)}")

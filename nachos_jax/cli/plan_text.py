@@ -8,7 +8,7 @@ from nachos_jax.cli import plan_words
 from nachos_jax.cli.plan_words import PlanWords, count
 from nachos_jax.data import census
 from nachos_jax.data.table import Cohort
-from nachos_jax.engine.buckets import Bucket
+from nachos_jax.engine.buckets import OF_SOLVED, Bucket
 from nachos_jax.engine.windows import divide
 from nachos_jax.protocol.plan.fits import MOST_BUCKETS
 from nachos_jax.protocol.plan.memory import Compiled
@@ -151,7 +151,7 @@ def _buckets(plan: Plan) -> list[str]:
 
 
 def _name(bucket: Bucket) -> str:
-    return " ".join(f"{name}={value}" for name, value in bucket)
+    return " ".join(f"{name}={value}" for name, value in bucket if name not in OF_SOLVED)
 
 
 def _memory(plan: Plan, compiled: Sequence[Compiled]) -> list[str]:

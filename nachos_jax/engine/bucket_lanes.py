@@ -68,6 +68,7 @@ class BucketLanes(FitQueue):
         self._best: list[np.ndarray | None] = [None] * program.lanes
         self._state: LaneState | None = None
         self._resumable: dict[str, Resumable] = {}  # fits taken over from lanes that ran out of memory
+        self._unsolved: set[str] = set()  # fits that are told not to be solved
         self._placing: dict[str, Resumable] = {}  # fits whose rows are not in the state yet
         abstract = lane.abstract_state(program.spec)
         self._leaves = jax.tree.leaves(abstract)
@@ -140,12 +141,13 @@ class BucketLanes(FitQueue):
         return found, [*(lane.progress.fit for lane in running), *self._pending]
 
     def _tell_unsolved(self, before: list[FitProgress | None]) -> None:
-        """Says which fits of a network that is solved have not come to their minimum."""
+        """Says once which fits of a network that is solved have not come to their minimum."""
         if self.program.spec.convex is None or self._state is None:
             return
         for i in np.flatnonzero(np.asarray(self._state.moments)):
             progress = before[i]
-            if progress is not None:
+            if progress is not None and progress.fit.id not in self._unsolved:
+                self._unsolved.add(progress.fit.id)
                 log.warning(
                     "fit %s is not solved to the end: rounding or the number of steps ended it before; its "
                     "penalty is weak, so lower the upper end of the search of it (%s)",

@@ -7,9 +7,18 @@ from collections.abc import Sequence
 from nachos_jax.core.hparams import Hyperparameter
 from nachos_jax.core.types import Fit, HParamValue
 from nachos_jax.engine.optimizer import FAMILIES
+from nachos_jax.engine.solving import SOLVER
+from nachos_jax.models import registry as models
 
 Bucket = tuple[tuple[str, HParamValue], ...]
-"""Static hyperparameters by name, in the table's order; optimisers of one family count as one."""
+"""Static hyperparameters by name, in the table's order; optimisers of one family count as one.
+
+What is solved reads its training cases alone, whose number is part of the program's shapes, and a lane that
+another solver has left unsolved is not gone on from.
+"""
+
+OF_SOLVED = ("solver", "folds left out")
+"""Names of what is no hyperparameter."""
 
 
 def bucket_of(fit: Fit, table: Sequence[Hyperparameter]) -> Bucket:
@@ -18,4 +27,6 @@ def bucket_of(fit: Fit, table: Sequence[Hyperparameter]) -> Bucket:
     values = {name: fit.hparams[name] for name in static}
     if "optimizer" in values:
         values["optimizer"] = FAMILIES[str(values["optimizer"])]
+    if models.convex(str(fit.hparams["architecture"])):
+        values |= dict(zip(OF_SOLVED, (SOLVER, len(fit.left_out)), strict=True))
     return tuple(values.items())

@@ -17,8 +17,9 @@ from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Fit, HParams, digest
 from nachos_jax.data.table import Cohort
-from nachos_jax.engine import memory, tuning
-from nachos_jax.engine.buckets import Bucket
+from nachos_jax.engine import bases, memory, tuning
+from nachos_jax.engine.bases import Bases
+from nachos_jax.engine.buckets import OF_SOLVED, Bucket
 from nachos_jax.engine.inputs import InputMaker
 from nachos_jax.engine.lane import LaneInput, LaneSpec
 from nachos_jax.engine.program import LaneProgram, fitting_program
@@ -44,6 +45,7 @@ class BucketCompiler:
     def __init__(self, run: RunConfig, maker: InputMaker, mesh: Mesh, agree: Agree, stores: float = 1):
         self._run, self.maker, self._mesh, self._agree, self._stores = run, maker, mesh, agree, stores
         self._device = mesh.devices.flat[0]
+        self._bases: dict[Bucket, Bases] = {}
         self._allowed = memory.allowance(self._device, mesh.size, run.engine.memory_fraction)
         cohort = maker.cohort
         self.streams = not memory.stays(
@@ -65,7 +67,8 @@ class BucketCompiler:
         """
         self._check(bucket)
         want = most or self._lanes_to_try()
-        told = self.maker.make(example, batch_size(bucket))
+        maker = self.maker_of(bucket)
+        told = maker.idle() if maker.bases else maker.make(example, batch_size(bucket))
         return self._fitting(bucket, told, self._choice(bucket, told, want), want, used)[0]
 
     def expected(self, bucket: Bucket) -> tuple[LaneProgram, int]:
@@ -77,8 +80,18 @@ class BucketCompiler:
             UsageError: not even one lane fits.
         """
         self._check(bucket)
-        told, choice = self.maker.idle(), self._choices(bucket)[0]
+        told, choice = self.maker_of(bucket).idle(), self._choices(bucket)[0]
         return self._fitting(bucket, told, choice, self._lanes_to_try())
+
+    def maker_of(self, bucket: Bucket) -> InputMaker:
+        """What makes the inputs of a bucket's lanes."""
+        static, maker = dict(bucket), self.maker
+        if not registry.convex(str(static["architecture"])):
+            return maker
+        if bucket not in self._bases:
+            room = bases.most(maker.folds, int(static[OF_SOLVED[1]]))
+            self._bases[bucket] = Bases(maker.cohort.store, maker.windows.rows, room)
+        return replace(maker, bases=self._bases[bucket])
 
     def _check(self, bucket: Bucket) -> None:
         if self.streams and registry.convex(str(dict(bucket)["architecture"])):

@@ -1,84 +1,67 @@
-"""How a loss of linear outputs is curved at most, as a metric for its minimum.
+"""Training cases in the basis in which the curvature of a convex loss of linear outputs is diagonal.
 
 Boehning (1992), "Multinomial logistic regression algorithm": the Hessian of such a loss is nowhere more than
-A' diag(h) A + ridge for each output, with the cases A and a bound h of how the loss of a case is curved.
+h A' A + ridge for each output, with the cases A and a bound h of how the loss of a case is curved. A rotation
+V of the features with V' A' A V diagonal leaves an L2 penalty as it is and makes the inverse of that matrix
+a division, whatever the ridge. It depends on the training cases alone, so that all fits of them share it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 WIDEST = 2048
-"""Most rows of a matrix that is factorised: beyond, that takes longer than the steps that it saves."""
+"""Most rows of a matrix that is made diagonal: beyond, that takes longer than the steps that it saves."""
 _SHIFT = 1e-6
-"""Part of the mean of a diagonal that is added to it first, so that rounding leaves it positive definite."""
-_LARGEST = 1.0
-"""Part at which there is no sense in adding more."""
-_CANCELS = 1e-5
-"""Part of a trace below which a ridge would be lost in the difference that the dual form takes."""
+"""Part of the mean curvature that is added to each, so that none is lost in rounding."""
 
 
-def metric(cases: jax.Array, bound: jax.Array, ridge: jax.Array) -> Callable[[jax.Array], jax.Array]:
-    """About the inverse of cases' diag(bound) cases + diag(ridge), as a function of [P, O].
+class Basis(NamedTuple):
+    """The training cases of a fit, rotated; R is the room for them, Q the number of directions."""
+
+    cases: jax.Array  # [R, Q + 1] float32: standardised and rotated, then a one; rows to spare are zeros
+    turn: jax.Array  # [D, Q] float32, orthonormal columns: weights of features = turn @ weights of directions
+    broken: jax.Array  # bool scalar, whether a case has values that are no numbers
+
+
+def directions(room: int, size: int) -> int:
+    """Q of so many training cases [R] of so many features [D]: solutions lie in the span of the cases."""
+    return size if room >= size or room > WIDEST else room
+
+
+def rotated(values: jax.Array, usable: jax.Array) -> Basis:
+    """The basis of standardised cases.
 
     Args:
-        cases: [N, P] float32.
-        bound: [N] float32, not negative.
-        ridge: [P] float32, not negative.
+        values: [R, D] float32, finite; zeros in rows to spare.
+        usable: [R] int32: 1 in rows of cases, 0 in rows to spare, -1 in those of broken cases.
     """
-    n, p = cases.shape
-    weighted = cases * jnp.sqrt(bound)[:, None]
-    diagonal = jnp.sum(weighted**2, axis=0)
-    if min(n, p) > WIDEST:
-        return lambda x: x / jnp.maximum(diagonal + ridge, 1e-30)[:, None]
-    if p <= n:
-        return _primal(weighted, ridge, jnp.mean(diagonal))
-    return _dual(weighted, jnp.maximum(ridge, _CANCELS * jnp.sum(diagonal)))
+    room, size = values.shape
+    turn = jnp.eye(size, dtype=jnp.float32)
+    if min(room, size) <= WIDEST:
+        if room < size:
+            turn = jnp.linalg.qr(values.T)[0]
+            values = product(values, turn)
+        turns = jnp.linalg.eigh(product(transposed(values), values), symmetrize_input=False)[1]
+        values, turn = product(values, turns), product(turn, turns)
+    ones = jnp.where(usable > 0, 1.0, 0.0).astype(jnp.float32)
+    return Basis(jnp.concatenate([values, ones[:, None]], axis=1), turn, jnp.any(usable < 0))
 
 
-def _primal(weighted: jax.Array, ridge: jax.Array, mean: jax.Array) -> Callable[[jax.Array], jax.Array]:
-    square = product(weighted.T, weighted) + jnp.diag(ridge)
-    factor = _shifted(square, mean)
-    across = transposed(factor)
-    return lambda x: product(across, product(factor, x))
+def metric(cases: jax.Array, bound: jax.Array, ridge: jax.Array) -> jax.Array:
+    """[Q + 1] float32: about the inverse of the curvature along each direction of a basis.
 
-
-def _dual(weighted: jax.Array, ridge: jax.Array) -> Callable[[jax.Array], jax.Array]:
-    """By Woodbury's formula; exact unless the ridge was raised."""
-    root = 1.0 / jnp.sqrt(jnp.maximum(ridge, 1e-30))
-    scaled = weighted * root[None]
-    factor = inverse_factor(product(scaled, scaled.T) + jnp.eye(len(scaled)))
-    factor_across, scaled_across = transposed(factor), transposed(scaled)
-
-    def inverse(x: jax.Array) -> jax.Array:
-        x = root[:, None] * x
-        inner = product(factor, product(scaled, x))
-        return root[:, None] * (x - product(scaled_across, product(factor_across, inner)))
-
-    return inverse
-
-
-def _shifted(square: jax.Array, mean: jax.Array) -> jax.Array:
-    """Factor of a matrix to whose diagonal as little is added as lets it be factorised."""
-    unit = jnp.eye(len(square))
-
-    def attempt(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        return 10.0 * state[0], inverse_factor(square + (state[0] * mean + 1e-30) * unit)
-
-    def again(state: tuple[jax.Array, jax.Array]) -> jax.Array:
-        return ~jnp.isfinite(jnp.sum(state[1])) & (state[0] < _LARGEST)
-
-    return lax.while_loop(again, attempt, (jnp.float32(_SHIFT), jnp.full_like(square, jnp.nan)))[1]
-
-
-def inverse_factor(square: jax.Array) -> jax.Array:
-    """Lower triangular R [P, P] with R square R' = 1; NaN where there is none."""
-    lower = lax.linalg.cholesky(square, symmetrize_input=False)
-    return lax.linalg.triangular_solve(lower, jnp.eye(len(square)), left_side=True, lower=True)
+    Args:
+        cases: [R, Q + 1] of a basis.
+        bound: float32 scalar, how the loss of a case is curved at most, on the mean over the cases.
+        ridge: [Q + 1] float32, not negative.
+    """
+    squares = bound * jnp.sum(cases**2, axis=0)
+    return 1.0 / jnp.maximum(squares + _SHIFT * jnp.mean(squares) + ridge, 1e-30)
 
 
 def product(a: jax.Array, b: jax.Array) -> jax.Array:

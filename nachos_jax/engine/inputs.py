@@ -12,6 +12,7 @@ from nachos_jax.core.hparams import Hyperparameter, with_absent
 from nachos_jax.core.types import Fit, HParamValue
 from nachos_jax.data.sums import TrainingStatistics
 from nachos_jax.data.table import Cohort
+from nachos_jax.engine.bases import Bases
 from nachos_jax.engine.lane import LaneInput
 from nachos_jax.engine.windows import Windows
 from nachos_jax.splits.folds import Folds
@@ -40,6 +41,7 @@ class InputMaker:
     sums: TrainingStatistics  # of the inputs of the cohort
     held_size: int  # E: see `held_room`
     table: Sequence[Hyperparameter]  # the hyperparameters of the run
+    bases: Bases | None = None  # of training sets; None where fits train in steps
 
     def held(self, folds: Sequence[int]) -> tuple[np.ndarray, np.int32]:
         """Rows [E] int32 of the cases of some folds, fold after fold, and how many there are."""
@@ -57,6 +59,7 @@ class InputMaker:
         """The input of a fit before its first epoch."""
         training = self.folds.training(fit.left_out)
         mean, sd = self.sums.mean_sd(training)
+        fill = self.sums.fill(training)
         held, n_held = self.held(fit.held)
         return LaneInput(
             streams=rng.streams(fit),
@@ -69,7 +72,8 @@ class InputMaker:
             held=held,
             n_held=n_held,
             traced=traced(fit, self.table),
-            fill=self.sums.fill(training),
+            fill=fill,
+            solved=None if self.bases is None else self.bases.of(training, mean, sd, fill),
         )
 
     def idle(self) -> LaneInput:
@@ -89,6 +93,7 @@ class InputMaker:
             n_held=np.int32(0),
             traced=dict.fromkeys(traced_names(self.table), np.float32(0.0)),
             fill=self.sums.fill(none),
+            solved=None if self.bases is None else self.bases.idle(),
         )
 
 

@@ -18,6 +18,7 @@ from jax import lax
 from nachos_jax.core import rng
 from nachos_jax.core.rng import Purpose
 from nachos_jax.engine import optimizer, pretrained, schedule, solving
+from nachos_jax.engine.bases import Solvable
 from nachos_jax.engine.pretrained import Factors
 from nachos_jax.models import joined
 from nachos_jax.models.blocks import Convex, Frozen, Mode, evaluation
@@ -78,6 +79,7 @@ class LaneInput(NamedTuple):
     traced: dict[str, Any]  # hyperparameters that keep shapes, float32 scalars
     fill: Any = None  # [C] float32, what stands for missing values; None where none may be missing
     fallen: Any = np.float32(1.0)  # float32 scalar, see `schedule.fallen_to`
+    solved: Solvable | None = None  # the training cases of what is solved; None of what trains in steps
 
     @property
     def fit(self) -> Told:

@@ -235,13 +235,13 @@ class LanePool:
         self.spent.compilations += 1
         self.spent.compile_seconds += program.compile_seconds
         self.spent.tuning_seconds += max(0.0, time.perf_counter() - began - program.compile_seconds)
-        name = digest([list(pair) for pair in bucket])
+        name, maker = digest([list(pair) for pair in bucket]), compiler.maker_of(bucket)
         if self._checkpoints is None:
-            return BucketLanes(program, compiler.maker, metric, None, keep_last=self._keep_last)
+            return BucketLanes(program, maker, metric, None, keep_last=self._keep_last)
         root = self._checkpoints.root
         own, saved = LaneCheckpoint(root / self._checkpoints.launch / name), Saved(root, name)
         paused = PausedLanes(root, self._run.limit)
-        return BucketLanes(program, compiler.maker, metric, own, saved, self._keep_last, paused)
+        return BucketLanes(program, maker, metric, own, saved, self._keep_last, paused)
 
     def _halve(self, bucket: Bucket, error: Exception) -> None:
         """Goes on with half the lanes after the device has run out of memory."""

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-TOLERANCE = 1e-8
+TOLERANCE = 1e-9
 """Part of the value below which the decrease that a whole step promises counts as none."""
 ENOUGH = 1e-5
 """The same where rounding, or the number of steps, has ended the search before."""

@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Any, cast
 import jax
 import jax.numpy as jnp
 
-from nachos_jax.data.views import Views
 from nachos_jax.engine import curvature
+from nachos_jax.engine.curvature import Basis
 from nachos_jax.engine.quasi_newton import Ridge, minimise
-from nachos_jax.tasks.dense import standardised
 
 if TYPE_CHECKING:
     from nachos_jax.engine.lane import LaneInput, LaneSpec, Shared
-    from nachos_jax.tasks.task import ConvexTask, Told
+    from nachos_jax.tasks.task import ConvexTask
+
+
+SOLVER = 2
+"""Number of the method, which rises where the bits of a solution change; the first had none."""
 
 
 def init() -> jax.Array:
@@ -41,62 +44,54 @@ def solve(
     Returns:
         Parameters, what the fit carries on, and the loss, float32 scalar.
     """
-    convex, fit, (values, every) = spec.convex, told.fit, _rows(shared.cases.inputs)
-    assert convex is not None
-    task = cast("ConvexTask", spec.task)
-    chosen, targets = jax.tree.map(
-        lambda x: jnp.repeat(x, every, axis=0) if every > 1 else x, (told.training, shared.cases.targets)
+    assert spec.convex is not None
+    assert told.solved is not None
+    convex, fit, (basis, rows, count) = spec.convex, told.fit, told.solved
+    task, every = cast("ConvexTask", spec.task), len(basis.cases) // len(rows)
+    chosen = jnp.arange(len(basis.cases)) < every * count
+    targets = jax.tree.map(
+        lambda x: _only(jnp.repeat(x[rows], every, axis=0) if every > 1 else x[rows], chosen),
+        shared.cases.targets,
     )
-    targets = jax.tree.map(lambda x: _only(x, chosen), targets)
-    known = jnp.isfinite(values)
-    usable = jnp.all(known if fit.fill is None else known | jnp.isnan(values), axis=1)
-    broken = jnp.any(chosen & ~usable)
-    cases = _cases(values, chosen & usable, fit)
 
     def loss(outputs: jax.Array) -> jax.Array:
         return task.total(outputs, targets, chosen, fit)[0] / every
 
-    def solution(point: jax.Array) -> tuple[jax.Array, jax.Array]:
-        bound = task.bound(targets, chosen, fit) / every
-        function = _function(cases, loss, bound, convex.ridge(fit.traced))
-        found = minimise(function, point)
-        return found.point, found.going
+    def solution(params: Any) -> tuple[Any, jax.Array]:
+        cases = (every * jnp.maximum(count, 1)).astype(jnp.float32)
+        bound = jnp.sum(task.bound(targets, chosen, fit)) / (cases * every)
+        function = _function(basis.cases, loss, bound, convex.ridge(fit.traced))
+        found = minimise(function, _directed(params, basis))
+        kernel = curvature.product(basis.turn, found.point[:-1])
+        return {"kernel": kernel, "bias": found.point[-1]}, found.going
 
-    point = jnp.concatenate([params["kernel"], params["bias"][None]])
-    ready = going & ~broken & jnp.any(chosen)
-    point, still = jax.lax.cond(ready, solution, lambda same: (same, jnp.bool_(False)), point)
-    total, weight = task.total(curvature.product(cases, point), targets, chosen, fit)
-    mean = jnp.where(broken, jnp.nan, total / jnp.maximum(weight, 1e-30))
-    return {"kernel": point[:-1], "bias": point[-1]}, still, mean
+    ready = going & ~basis.broken & (count > 0)
+    params, still = jax.lax.cond(ready, solution, lambda same: (same, jnp.bool_(False)), params)
+    # From the parameters as they are kept, so that later epochs find the same loss to the bit.
+    outputs = curvature.product(basis.cases, _directed(params, basis))
+    total, weight = task.total(outputs, targets, chosen, fit)
+    mean = jnp.where(basis.broken, jnp.nan, total / jnp.maximum(weight, 1e-30))
+    return params, still, mean
+
+
+def _directed(params: Any, basis: Basis) -> jax.Array:
+    """[Q + 1, O]: parameters of features as those of the directions of a basis, the bias last."""
+    kernel = curvature.product(basis.turn.T, params["kernel"])
+    return jnp.concatenate([kernel, params["bias"][None]])
 
 
 def _function(cases: jax.Array, loss: Any, bound: jax.Array, ridge: jax.Array) -> Ridge:
     """What is minimised, of a point whose last row is the bias, which has no penalty."""
     strengths = jnp.full(cases.shape[1], ridge).at[-1].set(0.0)
     across = curvature.transposed(cases)
+    scale = curvature.metric(cases, bound, strengths)[:, None]
     return Ridge(
         outputs=lambda point: curvature.product(cases, point),
         slope=lambda residuals: curvature.product(across, residuals),
         loss=loss,
         ridge=strengths[:, None],
-        metric=curvature.metric(cases, bound, strengths),
+        metric=lambda point: scale * point,
     )
-
-
-def _cases(values: jax.Array, chosen: jax.Array, fit: Told) -> jax.Array:
-    """[N, D + 1] float32: the cases chosen, standardised, and a one; zeros in all others.
-
-    What is not trained on must not reach a sum even as 0 x NaN.
-    """
-    ones = jnp.ones((len(values), 1), jnp.float32)
-    return _only(jnp.concatenate([standardised(values, fit), ones], axis=1), chosen)
-
-
-def _rows(inputs: Any) -> tuple[Any, int]:
-    """Vectors one after another, and how many belong to a case, whose loss is the mean over its views."""
-    if not isinstance(inputs, Views):
-        return inputs, 1
-    return inputs.values.reshape(-1, inputs.values.shape[-1]), inputs.values.shape[1]
 
 
 def _only(values: jax.Array, chosen: jax.Array) -> jax.Array:

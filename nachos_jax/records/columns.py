@@ -1,4 +1,4 @@
-"""What columns beside images were worth to one refit, as a record: its score with their values permuted."""
+"""What columns were worth to one refit, as a record: its score with their values permuted."""
 
 from __future__ import annotations
 

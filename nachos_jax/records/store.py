@@ -230,7 +230,7 @@ class RunDirectory:
         return self.folder / "tests" / f"{study_name(outer_fold)}.json"
 
     def column_tests(self) -> list[ColumnTest]:
-        """What columns beside images were worth to the refits asked so far, by outer fold."""
+        """What columns were worth to the refits asked so far, by outer fold."""
         return [self._read(path, column_test) for path in sorted((self.folder / "columns").glob("*.json"))]
 
     def commit_column_test(self, value: ColumnTest) -> None:

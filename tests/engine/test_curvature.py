@@ -1,4 +1,4 @@
-"""The metric is the inverse that it says, in both forms, and finite where there is none."""
+"""A basis keeps its cases and makes their curvature diagonal, in all three forms."""
 
 from __future__ import annotations
 
@@ -8,42 +8,100 @@ import numpy as np
 import pytest
 
 from nachos_jax.engine import curvature
+from nachos_jax.engine.bases import Bases, most
+from nachos_jax.splits.folds import Folds
 
 DRAW = np.random.default_rng(2)
 
 
-def parts(cases, size):
+def parts(cases, size, room):
+    """Correlated cases with rows of zeros behind them, and which rows are cases."""
     x = DRAW.normal(size=(cases, size)) @ DRAW.normal(size=(size, size)) / np.sqrt(size)
-    bound = DRAW.uniform(0, 0.5, cases) * (DRAW.random(cases) < 0.7)
-    return jnp.asarray(x, jnp.float32), jnp.asarray(bound, jnp.float32)
+    values = np.zeros((room, size), np.float32)
+    values[:cases] = x - x.mean(axis=0)
+    return values, np.repeat([1, 0], [cases, room - cases]).astype(np.int32)
 
 
-@pytest.mark.parametrize(("cases", "size"), [(90, 20), (20, 90), (50, 50)])
+@pytest.mark.parametrize(("cases", "size", "room"), [(90, 20, 100), (20, 90, 25), (50, 50, 50)])
+def test_a_basis_holds_the_cases_and_is_diagonal(cases, size, room):
+    values, real = parts(cases, size, room)
+    basis = jax.jit(curvature.rotated)(values, real)
+    across = curvature.directions(room, size)
+    assert basis.cases.shape == (room, across + 1)
+    assert basis.turn.shape == (size, across)
+    largest = np.abs(values).max()
+    np.testing.assert_allclose(basis.cases[:, :-1] @ basis.turn.T, values, atol=1e-4 * largest)
+    np.testing.assert_allclose(basis.turn.T @ basis.turn, np.eye(across), atol=1e-4)
+    square = np.asarray(basis.cases, float).T @ np.asarray(basis.cases, float)
+    off = square - np.diag(np.diag(square))
+    assert np.abs(off).max() < 1e-4 * np.diag(square).max()
+    np.testing.assert_array_equal(basis.cases[:, -1], real)
+    assert not basis.broken
+
+
 @pytest.mark.parametrize("ridge", [0.1, 100.0])
-def test_it_is_the_inverse_in_both_forms(cases, size, ridge):
-    x, bound = parts(cases, size)
-    given = jnp.asarray(DRAW.normal(size=(size, 3)), jnp.float32)
-    found = jax.jit(lambda x, b, g: curvature.metric(x, b, jnp.full(size, ridge))(g))(x, bound, given)
-    square = np.asarray(x, float).T * np.asarray(bound, float) @ np.asarray(x, float) + ridge * np.eye(size)
-    wanted = np.linalg.solve(square, np.asarray(given, float))
+def test_the_metric_is_the_inverse_of_the_curvature(ridge):
+    values, real = parts(90, 20, 90)
+    basis = jax.jit(curvature.rotated)(values, real)
+    scale = curvature.metric(basis.cases, jnp.float32(0.25), jnp.full(21, ridge))
+    turn = np.asarray(basis.turn, float)
+    found = turn @ np.diag(np.asarray(scale[:-1], float)) @ turn.T
+    wanted = np.linalg.inv(0.25 * values.astype(float).T @ values.astype(float) + ridge * np.eye(20))
     assert np.abs(found - wanted).max() < 2e-3 * np.abs(wanted).max()
 
 
 @pytest.mark.thorough
 @pytest.mark.parametrize(("cases", "size"), [(60, 30), (20, 40)])
 def test_columns_that_repeat_each_other_leave_it_finite_and_positive(cases, size):
-    x, bound = parts(cases, size)
-    twice = jnp.concatenate([x, x, jnp.zeros((cases, 1))], axis=1)
-    apply = curvature.metric(twice, bound, jnp.zeros(2 * size + 1))
-    given = jnp.asarray(DRAW.normal(size=(2 * size + 1, 2)), jnp.float32)
-    found = apply(given)
-    assert jnp.isfinite(found).all()
-    assert jnp.sum(found * given) > 0
+    values, real = parts(cases, size, cases)
+    twice = np.concatenate([values, values, np.zeros((cases, 1), np.float32)], axis=1)
+    basis = jax.jit(curvature.rotated)(twice, real)
+    scale = curvature.metric(basis.cases, jnp.float32(1.0), jnp.zeros(basis.cases.shape[1]))
+    assert jnp.isfinite(basis.cases).all()
+    assert (jnp.isfinite(scale) & (scale > 0)).all()
 
 
-def test_too_wide_a_matrix_is_not_factorised(monkeypatch):
+def test_too_wide_a_matrix_is_left_as_it_is(monkeypatch):
     monkeypatch.setattr(curvature, "WIDEST", 10)
-    x, bound = parts(30, 20)
-    unit = curvature.metric(x, bound, jnp.full(20, 0.5))(jnp.eye(20))
-    wanted = 1 / (jnp.sum(x**2 * bound[:, None], axis=0) + 0.5)
-    np.testing.assert_allclose(unit, jnp.diag(wanted), rtol=1e-5)
+    values, real = parts(30, 20, 30)
+    basis = curvature.rotated(jnp.asarray(values), jnp.asarray(real))
+    np.testing.assert_array_equal(basis.cases[:, :-1], values)
+    np.testing.assert_array_equal(basis.turn, np.eye(20))
+    assert curvature.directions(30, 20) == 20
+    assert curvature.directions(20, 30) == 30
+
+
+class Store:
+    """Vectors, and how often they were read."""
+
+    def __init__(self, values):
+        self.values, self.read = values, 0
+
+    def rows(self, cases):
+        self.read += 1
+        return self.values[cases]
+
+    def forms(self, count):
+        return self.values[:count]
+
+
+def test_fits_of_the_same_training_cases_share_a_basis(monkeypatch):
+    store = Store(DRAW.normal(size=(40, 6)).astype(np.float32))
+    rows = np.arange(40, dtype=np.int32)[::-1].copy()
+    bases, told = Bases(store, rows, 30), (np.zeros(6, np.float32), np.ones(6, np.float32), None)
+    one, other = (np.arange(40) % 4 != fold for fold in (0, 1))
+    first = bases.of(one, *told)
+    assert bases.of(one, *told) is first
+    assert store.read == 1
+    np.testing.assert_array_equal(first.rows, rows[one])
+    assert jax.tree.map(np.shape, bases.idle()) == jax.tree.map(np.shape, first)
+    monkeypatch.setattr("nachos_jax.engine.bases.MOST_BYTES", 1)
+    bases.of(other, *told)
+    again = bases.of(one, *told)
+    assert store.read == 3
+    jax.tree.map(np.testing.assert_array_equal, again, first)
+
+
+def test_room_is_for_the_most_training_cases():
+    folds = Folds(np.repeat([0, 1, 2], [2, 3, 5]).astype(np.int32)[None], 3)
+    assert [most(folds, left_out) for left_out in (0, 1, 2)] == [10, 8, 5]

@@ -9,7 +9,6 @@ import pytest
 from scipy import optimize
 
 from nachos_jax.engine import quasi_newton
-from nachos_jax.engine.curvature import metric
 
 DRAW = np.random.default_rng(5)
 X = np.hstack([DRAW.normal(size=(60, 4)), np.ones((60, 1))]).astype(np.float32)
@@ -38,8 +37,14 @@ def logistic(strength, loss=softplus, scaled=True, cases=X):
         slope=lambda residuals: jnp.asarray(cases).T @ residuals,
         loss=loss,
         ridge=ridge[:, None],
-        metric=metric(jnp.asarray(cases), jnp.full(len(cases), 0.25), ridge) if scaled else lambda x: x,
+        metric=_metric(cases, 0.25, ridge) if scaled else lambda x: x,
     )
+
+
+def _metric(cases, bound, ridge):
+    """The inverse of Boehning's bound of the curvature."""
+    inverse = jnp.linalg.inv(bound * jnp.asarray(cases).T @ jnp.asarray(cases) + jnp.diag(ridge))
+    return lambda x: inverse @ x
 
 
 def by_scipy(strength):

@@ -64,15 +64,15 @@ FAULTS = (
     Fault(
         "missing values are imputed from all cases",
         "engine/inputs.py",
-        "fill=self.sums.fill(training)",
-        "fill=self.sums.fill(np.ones_like(training))",
+        "fill = self.sums.fill(training)",
+        "fill = self.sums.fill(np.ones_like(training))",
         ("engine/test_solving.py::test_a_fit_reads_its_training_cases_alone",),
     ),
     Fault(
         "a network is solved over all cases",
-        "engine/solving.py",
-        "(told.training, shared.cases.targets)",
-        "(told.training | True, shared.cases.targets)",
+        "engine/bases.py",
+        "np.flatnonzero(training)",
+        "np.arange(self._room)",
         ("engine/test_solving.py::test_a_fit_reads_its_training_cases_alone",),
     ),
     Fault(

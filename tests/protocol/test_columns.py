@@ -1,4 +1,4 @@
-"""What columns beside images add: a planted one is missed once permuted, noise is not, no record changes."""
+"""What columns add: a planted one is missed once permuted, noise is not, no record changes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import nachos_jax
 from nachos_jax.core.errors import UsageError
 from nachos_jax.metrics import classification
 from nachos_jax.protocol.evaluate import evaluate
@@ -24,7 +25,7 @@ from nachos_jax.records.store import RunDirectory
 from nachos_jax.report.numbers import columns as numbers
 from nachos_jax.report.numbers.estimates import SITES
 from nachos_jax.report.page import page
-from tests import joined, tiny
+from tests import joined, tiny, vectors
 
 SHORT: dict[str, Any] = {"search__trials": 1, "report__replicates": 200, "training__epochs": 12}
 SHORT |= {"training__patience": 12, "training__learning_rate": 0.05}
@@ -151,10 +152,31 @@ def test_permutations_are_named(tmp_path: Path):
 @pytest.mark.thorough
 def test_images_alone_are_not_asked(tmp_path: Path):
     config = tiny.run_config(search__trials=1, training__epochs=1)
-    assert columns.beside(blank()) == joined.NAMES
+    assert columns.asked(blank()) == joined.NAMES
     run = evaluate(config, str(tmp_path / "run"), [0], tiny.cohort(), quiet=True)
-    assert columns.beside(run.cohort) == ()
+    assert columns.asked(run.cohort) == ()
     assert not (tmp_path / "run/records/evaluate/columns").exists()
+
+
+def test_columns_alone_are_asked_and_too_many_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    values, labels, subjects, folds = vectors.arrays()
+    draw = np.random.default_rng(4)
+    values = draw.normal(size=values.shape).astype(np.float32)
+    values[:, 2] += 3 * labels
+    cohort = nachos_jax.cohort(nachos_jax.ArrayCases(values, labels, subjects, folds=folds))
+    config = vectors.run_config(search__trials=1, report__replicates=200)
+    run = evaluate(config, str(tmp_path / "one"), None, cohort, quiet=True)
+    names = columns.asked(run.cohort)
+    assert len(names) == vectors.FEATURES
+    found = rows(tmp_path / "one")
+    assert set(found) == {*names, ""}
+    assert max(names, key=lambda name: found[name]["worse_by"]) == names[2]
+    assert found[names[2]]["interval"]["low"] > 0
+    monkeypatch.setattr(columns, "MOST_ALONE", 3)
+    evaluate(config, str(tmp_path / "two"), None, cohort, quiet=True)
+    assert set(rows(tmp_path / "two")) == {""}
+    told = (tmp_path / "two/report/index.html").read_text()
+    assert f"{vectors.FEATURES} columns are too many to permute one by one" in told
 
 
 @pytest.mark.parametrize(("name", "sign"), [("accuracy", 1.0), ("brier", -1.0)])

@@ -121,6 +121,22 @@ def test_one_run_an_outer_fold_below_that_of_the_study(make_run, database, exper
         assert run.data.metrics == pytest.approx(wanted)
 
 
+def test_scores_by_unit_stand_beside_those_by_case(make_run, database, experiment):
+    settings = (("unit", "subject"), ("pool", "mean"), ("replicates", 200), ("headline", "unit"))
+    directory = make_run(settings=settings, classes=("no", "yes"))
+    directory.write_units([row.subject for row in evidence.read(directory).cases])
+    mlflow_runs.write(directory.path, database, experiment)
+    found, units = runs(database, experiment), summarise(evidence.read(directory))["units"]
+    parent = found["study"]
+    assert (parent.data.tags["nachos.unit"], parent.data.tags["nachos.leads"]) == ("subject", "unit")
+    assert parent.data.metrics["units"] == units["units"]
+    for name, metric in units["metrics"].items():
+        assert parent.data.metrics[f"unit.{name}.mean"] == pytest.approx(metric["mean"])
+        for fold, value in metric["folds"].items():
+            part = found[f"fold_{int(fold):02d}"].data.metrics
+            assert part[f"outer.unit.{name}"] == pytest.approx(value["value"])
+
+
 def test_the_flat_protocol_gives_its_corrected_estimate_and_one_nested_run(make_run, database, experiment):
     directory = flat(make_run(tested=()))
     mlflow_runs.write(directory.path, database, experiment)

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
+from nachos_jax.core.errors import UsageError
 from nachos_jax.metrics import pooling
 from nachos_jax.records.store import dump
-from nachos_jax.report.numbers import units
+from nachos_jax.report.numbers import comparison, units
 from nachos_jax.report.numbers.summary import summarise
 from nachos_jax.report.page import page
 from nachos_jax.report.reading import evidence as records
-from tests.report.rivals import edit_folds, edit_test
+from nachos_jax.report.words import comparison_text
+from tests.report.rivals import edit_folds, edit_test, rival
 
 pytestmark = pytest.mark.usefixtures("all_unpainted")  # pictures are for test_figures
 TWO = ("no", "yes")
@@ -136,6 +138,56 @@ def test_the_unit_can_be_the_headline(make_run, task: str):
         rows = [row for row in csv.DictReader(file) if row["kind"] == "outer fold"]
     values = [value["value"] for value in found["units"]["metrics"][name]["folds"].values()]
     np.testing.assert_allclose([float(row["value"]) for row in rows], values)
+
+
+def _pair(make_run, **settings):
+    """A run with units and one of other predictions over the same folds."""
+    first, _ = _evidence(make_run, "mean")
+    other = rival(first, "other", better=0.1)
+    for directory in (first, other):
+        directory.write_settings({**_settings(first), **settings})
+        directory.write_units(list(records.read(first).units))
+    return first, other
+
+
+def test_runs_are_compared_by_the_unit_that_their_reports_lead_with(make_run):
+    first, other = _pair(make_run, headline="unit")
+    paths = [str(run.path) for run in (first, other)]
+    found = comparison.compare(paths, "auc")
+    assert found["label"] == "AUC by subject"
+    assert found["units"] == {
+        "column": "subject",
+        "units": len(set(records.read(first).units)),
+        "pools": {"run": "mean", "other": "mean"},
+    }
+    for run, told in zip((first, other), found["runs"], strict=True):
+        wanted = summarise(records.read(run))["units"]["metrics"]["auc"]["folds"]
+        assert {fold: value["value"] for fold, value in told["folds"].items()} == {
+            fold: value["value"] for fold, value in wanted.items()
+        }
+    assert f"cases of {found['units']['units']} units (subject)" in comparison_text.markdown(found)
+    by_case = comparison.compare(paths, "auc", by="case")
+    assert "units" not in by_case
+    assert by_case["runs"][0]["mean"] != found["runs"][0]["mean"]
+
+
+def test_what_cannot_be_compared_by_unit_is_refused(make_run):
+    first, other = _pair(make_run)
+    paths = [str(run.path) for run in (first, other)]
+    assert "units" not in comparison.compare(paths, "auc")
+    assert "units" in comparison.compare(paths, "auc", by="unit")
+    other.write_settings({**_settings(other), "headline": "unit"})
+    with pytest.raises(UsageError, match=r"--by=case or --by=unit"):
+        comparison.compare(paths, "auc")
+    other.write_settings({**_settings(other), "pool": "max"})
+    told = comparison.compare(paths, "auc", by="unit")
+    assert any("run: mean, other: max" in text for text in told["caveats"])
+    other.write_units([f"{unit}!" for unit in records.read(other).units])
+    with pytest.raises(UsageError, match="differ in the unit of"):
+        comparison.compare(paths, "auc", by="unit")
+    other.write_units([])
+    with pytest.raises(UsageError, match="no scores by unit"):
+        comparison.compare(paths, "auc", by="unit")
 
 
 def test_caveats_are_of_the_units_that_the_report_leads_with(make_run):

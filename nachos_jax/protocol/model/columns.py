@@ -1,4 +1,4 @@
-"""What columns beside images add: refits predict their outer folds again with columns permuted over cases.
+"""What columns add, beside images or alone: refits predict their outer folds again with them permuted.
 
 Permutation importance (Breiman 2001, "Random forests", section 10) on the outer fold, of the refit that was
 tested there. It comes after the test and nothing but the report reads it.
@@ -31,7 +31,10 @@ log = logging.getLogger("nachos_jax")
 REPEATS = 10
 """Permutations of each column."""
 MOST = 32
-"""Columns that are permuted one by one; of more only all together, since each costs so many predictions."""
+"""Columns beside images that are permuted one by one; of more only all together, since each costs so many
+predictions."""
+MOST_ALONE = 128
+"""The same of cases that are columns alone, whose predictions cost less."""
 ALL = ""
 """The name by which the permutations of all columns together are drawn."""
 ROOM = 2**30
@@ -46,7 +49,7 @@ def test_folds(run: Run) -> None:
     An outer fold whose refit cannot predict again, as its weights are missing or scikit-learn is another
     version, is left out with a warning: what was tested stands without it.
     """
-    names = beside(run.cohort)
+    names = asked(run.cohort)
     for test in run.store.tests() if names else ():
         record = run.store.fit(test.fit)
         known = run.store.column_path(test.outer_fold).exists()
@@ -60,13 +63,24 @@ def test_folds(run: Run) -> None:
             log.info("columns of outer fold %d: permuted, see the report", test.outer_fold)
 
 
-def beside(cohort: Cohort) -> tuple[str, ...]:
-    """Names of the columns beside images, before the last layer or after the features of a backbone."""
+def asked(cohort: Cohort) -> tuple[str, ...]:
+    """Names of the columns beside images, before the last layer or after features of a backbone, or alone.
+
+    What a backbone computes has no names that a person knows.
+    """
     if isinstance(cohort.store, Joined):
         return tuple(cohort.preparation[JOINED])
-    found = tuple(cohort.preparation.get("images", {}).get(JOINED, ()))
     features = tuple(cohort.preparation.get("features", ()))
+    if "backbone" not in cohort.preparation:
+        return features
+    found = tuple(cohort.preparation.get("images", {}).get(JOINED, ()))
     return found if found and features[-len(found) :] == found else ()
+
+
+def _one_by_one(cohort: Cohort, names: Sequence[str]) -> list[tuple[int, str]]:
+    """Place and name of the columns that are not too many."""
+    alone = isinstance(_plain(cohort.store), Vectors) and "backbone" not in cohort.preparation
+    return list(enumerate(names)) if len(names) <= (MOST_ALONE if alone else MOST) else []
 
 
 def _tested(run: Run, record: FitRecord, fold: int, names: tuple[str, ...]) -> ColumnTest:
@@ -76,17 +90,17 @@ def _tested(run: Run, record: FitRecord, fold: int, names: tuple[str, ...]) -> C
     store = _plain(run.cohort.prepared(record.hparams).store).take(cases)
     values, seen = _columns(store, len(names)), _seer(run, record, cases, store)
 
-    one_by_one = list(enumerate(names)) if len(names) <= MOST else []
-    asked = [*((name, [place]) for place, name in one_by_one), (ALL, list(range(len(names))))]
+    one_by_one = _one_by_one(run.cohort, names)
+    wanted = [*((name, [place]) for place, name in one_by_one), (ALL, list(range(len(names))))]
 
     def versions() -> Iterator[np.ndarray]:
         yield values
-        for name, chosen in asked:
+        for name, chosen in wanted:
             for repeat in range(REPEATS):
                 yield _permuted(run, record, values, chosen, (name, repeat))
 
     plain, *scores = (task.watched(metric, one, targets)[1] for one in seen(versions()))
-    permuted = {name: tuple(scores[at * REPEATS : (at + 1) * REPEATS]) for at, (name, _) in enumerate(asked)}
+    permuted = {name: tuple(scores[at * REPEATS : (at + 1) * REPEATS]) for at, (name, _) in enumerate(wanted)}
     together = permuted.pop(ALL)
     return ColumnTest(
         outer_fold=fold,

@@ -17,6 +17,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Fit, Trial
 from nachos_jax.protocol.crew.crew import Crew
 from nachos_jax.protocol.design.study import Ending, Study
+from nachos_jax.protocol.run import solvers
 from nachos_jax.protocol.run.opening import Run
 from nachos_jax.protocol.run.progress import Progress, Status
 from nachos_jax.protocol.study import cohorts, noise
@@ -81,9 +82,11 @@ class Conductor:
         """Tells who is there, then runs until every study is finished.
 
         Raises:
-            UsageError: a study could not be finished, for a reason that its message gives; all others
-                were, and their results are on disk.
+            UsageError: another solver has begun the run (`solvers.check`), or a study could not be
+                finished, for a reason that its message gives; all others were, and their results are on disk.
         """
+        if not all(desk.closed for desk in self._desks.values()):
+            solvers.check(self._run.config, self._run.store)
         for text in self._run.census:
             log.info("%s", text)
         start = time.monotonic()

@@ -72,7 +72,7 @@ def _results(summary: Mapping[str, Any], own: Tables) -> list[str]:
         "Outer folds": [folds(summary), choices(summary)],
         **own.results,
         "Units": [] if led else by_units,
-        "Columns beside the images": list(filter(None, [columns(summary)])),
+        "Columns": list(filter(None, [columns(summary)])),
         "Subgroups": groups,
         **own.further,
         "Chosen hyperparameters": hyperparameters(summary),

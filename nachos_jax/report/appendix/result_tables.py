@@ -166,7 +166,7 @@ def by_unit(summary: Mapping[str, Any]) -> Grid | None:
 
 
 def columns(summary: Mapping[str, Any]) -> Grid | None:
-    """By how much the headline is worse with columns beside the images permuted; None of a run without."""
+    """By how much the headline is worse with columns permuted; None of a run without."""
     found = summary.get("columns")
     if not found:
         return None

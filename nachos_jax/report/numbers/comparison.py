@@ -5,17 +5,19 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from nachos_jax.config.fields import BY_CASE
 from nachos_jax.core.errors import UsageError
 from nachos_jax.metrics.value import Value
 from nachos_jax.records import readable
 from nachos_jax.records.store import RunDirectory, dump, write_atomic
 from nachos_jax.report.numbers.estimates import Estimates
+from nachos_jax.report.numbers.units import by_unit
 from nachos_jax.report.reading import evidence as records
-from nachos_jax.report.reading.comparable import Compared, check
+from nachos_jax.report.reading.comparable import Compared, check, leading_by
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.words import comparison_text
 from nachos_jax.statistics.comparison import corrected_t, correlated_t, describe, holm
@@ -28,7 +30,9 @@ Scores = dict[str, dict[int, Value]]
 """The metric of each run by its name: values by outer fold, in the order of their numbers."""
 
 
-def compare(workdirs: Sequence[str], metric: str | None = None, rope: float = ROPE) -> dict[str, Any]:
+def compare(
+    workdirs: Sequence[str], metric: str | None = None, rope: float = ROPE, by: str | None = None
+) -> dict[str, Any]:
     """Compares runs, each with each, as plain JSON values.
 
     Differences are those of the first run of a pair minus the second, one an outer fold. Probabilities are
@@ -38,22 +42,27 @@ def compare(workdirs: Sequence[str], metric: str | None = None, rope: float = RO
         workdirs: two or more run directories of `nachos evaluate`.
         metric: key of the task's METRICS, or None for what the runs' trials were selected by.
         rope: half width of the region of practical equivalence, in the metric's unit.
+        by: "case" or "unit" (config.report.unit), or None for what the runs' reports lead with.
 
     Returns:
         The comparison, with its words.
 
     Raises:
-        UsageError: the runs cannot be compared, see `comparable.check`, or there is no such metric.
+        UsageError: the runs cannot be compared, see `comparable.check`, there is no such metric, or they
+            have no units, or others.
     """
     runs = [Compared(name, workdir, _read(workdir)) for name, workdir in _named(workdirs)]
     check(runs)
     chosen = _metric(runs, metric)
+    told = None if leading_by(runs, by) == BY_CASE else _units(runs)
+    if told:
+        runs = [replace(run, evidence=_by_unit(run)) for run in runs]
     first, table = runs[0].evidence, runs[0].evidence.metrics.METRICS
     scores = {run.name: _values(run.evidence, chosen) for run in runs}
     result = {
         "schema": SCHEMA,
         "metric": chosen,
-        "label": table[chosen].label,
+        "label": table[chosen].label + (f" by {told['column']}" if told else ""),
         "higher_is_better": table[chosen].higher_is_better,
         "level": LEVEL,
         "rope": rope,
@@ -72,6 +81,7 @@ def compare(workdirs: Sequence[str], metric: str | None = None, rope: float = RO
             "subjects_waived": first.run["waived"],
             "classes": list(first.classes),
         },
+        **({"units": told} if told else {}),
         "runs": [_run(run, scores[run.name]) for run in runs],
         "pairs": _pairs(scores, table[chosen].higher_is_better, first, rope),
     }
@@ -124,6 +134,22 @@ def _metric(runs: Sequence[Compared], metric: str | None) -> str:
     if metric not in known:
         raise UsageError(f"--metric={metric}: there is no such metric; choose one of {', '.join(known)}.")
     return metric
+
+
+def _units(runs: Sequence[Compared]) -> dict[str, Any]:
+    """What the comparison says of the units, and of how each run pools the predictions of their cases."""
+    settings = [run.evidence.settings for run in runs]
+    return {
+        "column": settings[0].unit,
+        "units": len(set(runs[0].evidence.units)),
+        "pools": {run.name: one.pool for run, one in zip(runs, settings, strict=True)},
+    }
+
+
+def _by_unit(run: Compared) -> Evidence:
+    found = by_unit(run.evidence)
+    assert found is not None  # `leading_by` has seen to it
+    return found.evidence
 
 
 def _values(evidence: Evidence, metric: str) -> dict[int, Value]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from nachos_jax.config.fields import BY_CASE, BY_UNIT
 from nachos_jax.core.errors import UsageError
 from nachos_jax.report.reading.evidence import Evidence
 
@@ -67,6 +68,41 @@ def check(runs: Sequence[Compared]) -> None:
             f"{runs[0].workdir} has tested no outer fold yet, nor have the others: finish their "
             "`nachos evaluate` first."
         )
+
+
+def leading_by(runs: Sequence[Compared], by: str | None) -> str:
+    """Whether runs are compared by "case" or by "unit": as asked, or as all their reports lead.
+
+    Raises:
+        UsageError: reports lead by both and nothing is asked, a run has no units, or units differ.
+    """
+    leads = {run.name: run.evidence.settings.headline for run in runs}
+    if by is None and len(set(leads.values())) > 1:
+        told = ", ".join(f"{name} by {lead}" for name, lead in leads.items())
+        raise UsageError(
+            f"the reports of the runs lead by different things ({told}; config.report.headline): say what to "
+            f"compare with --by={BY_CASE} or --by={BY_UNIT}."
+        )
+    if by not in (None, BY_CASE, BY_UNIT):
+        raise UsageError(f"--by={by}: must be {BY_CASE!r} or {BY_UNIT!r}.")
+    found = by or leads[runs[0].name]
+    for run in runs if found == BY_UNIT else ():
+        _has_units(run)
+        both = f"{runs[0].workdir} and {run.workdir}"
+        _same_facts(both, "unit", *(_unit_of(one.evidence) for one in (runs[0], run)))
+    return found
+
+
+def _has_units(run: Compared) -> None:
+    if not run.evidence.units or run.evidence.section.pooling(run.evidence) is None:
+        raise UsageError(
+            f"{run.workdir} has no units, so it has no scores by unit: run its command again with "
+            f"--config.report.unit=COLUMN, which trains nothing, or compare with --by={BY_CASE}."
+        )
+
+
+def _unit_of(evidence: Evidence) -> dict[str, str]:
+    return dict(zip((row.case for row in evidence.cases), evidence.units, strict=True))
 
 
 def _nested(run: Compared) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nachos_jax.config.fields import BY_CASE, BY_UNIT
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import digest
 from nachos_jax.records.store import RunDirectory, dump
@@ -156,6 +157,8 @@ def _parent(evidence: Evidence, summary: Mapping[str, Any], workdir: Path) -> En
         if metric["intervals"]:
             told |= {f"{name}.{end}": metric["intervals"][0][end] for end in ("low", "high")}
         metrics |= {key: value for key, value in told.items() if value is not None}
+    units = summary.get("units")
+    metrics |= _of_units(units, evidence.flat) if units else {}
     params = {
         "cases": run["n_cases"],
         "subjects": run["n_subjects"],
@@ -170,11 +173,25 @@ def _parent(evidence: Evidence, summary: Mapping[str, Any], workdir: Path) -> En
         CONFIG: digest(run["config"]),
         "nachos.cases": str(run["cases"]),
         "nachos.version": str(run.get("versions", {}).get("nachos_jax", "")),
+        **({"nachos.unit": units["column"]} if units else {}),
+        **({"nachos.leads": BY_UNIT if units.get("leads") else BY_CASE} if units else {}),
         "mlflow.note.content": "\n\n".join([summary["sentence"], *summary["caveats"]]),
     }
     name = workdir.resolve().name or "run"
     step, finished = progress["outer_folds_tested"], not progress["outer_folds_missing"]
     return Entry("study", name, _texts(params), metrics, tags, step, finished)
+
+
+def _of_units(units: Mapping[str, Any], flat: bool) -> dict[str, float]:
+    """Scores of the units above the cases, over outer folds; named as those of cases are."""
+    found: dict[str, float | None] = {"units": float(units["units"])}
+    for name, metric in units["metrics"].items():
+        shown = f"uncorrected.unit.{name}" if flat else f"unit.{name}"
+        found |= {f"{shown}.{key}": metric[key] for key in ("mean", "sd", "se")}
+        found |= {f"unit.{name}.estimate": metric["estimate"]}
+        if metric["intervals"]:
+            found |= {f"unit.{name}.{end}": metric["intervals"][0][end] for end in ("low", "high")}
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def _folds(evidence: Evidence, summary: Mapping[str, Any]) -> list[Entry]:
@@ -196,6 +213,8 @@ def _fold(evidence: Evidence, summary: Mapping[str, Any], fold: int | None) -> E
             told[f"outer.{name}"] = value["value"]
             if value["note"]:
                 tags[f"nachos.note.{name}"] = value["note"]
+        for name, metric in (summary.get("units") or {"metrics": {}})["metrics"].items():
+            told[f"outer.unit.{name}"] = metric["folds"][str(fold)]["value"]
     metrics = {key: value for key, value in told.items() if value is not None}
     hparams = _texts(outcome.trials[outcome.selected].hparams)
     part = "flat" if fold is None else f"fold_{fold:02d}"

@@ -61,7 +61,7 @@ def external_shift(summary: Mapping[str, Any]) -> Table:
 
 
 def column_drops(summary: Mapping[str, Any]) -> Table:
-    """column_drops.csv: one row a column beside the images and outer fold; all together have no name."""
+    """column_drops.csv: one row a column and outer fold; all together have no name."""
     found = summary["columns"]
     rows = [
         [row["column"], fold, *(value[name] for name in ("plain", "permuted", "worse_by"))]

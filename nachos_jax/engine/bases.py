@@ -1,0 +1,101 @@
+"""The bases in which fits are solved, each computed once for all fits with the same training cases."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nachos_jax.data.views import Views
+from nachos_jax.engine.curvature import Basis, directions, rotated
+from nachos_jax.splits.folds import Folds
+from nachos_jax.tasks.dense import standardised
+from nachos_jax.tasks.task import Told
+
+MOST_BYTES = 2**31
+"""Bytes of bases that a bucket keeps; beyond, the one that was asked for longest ago is computed anew."""
+
+
+class Solvable(NamedTuple):
+    """What a lane is told of its training cases."""
+
+    basis: Basis
+    rows: Any  # [n room] int32, where the cases lie among all; 0 in the room to spare
+    count: Any  # int32 scalar, how many there are
+
+
+class Bases:
+    """Bases of the training sets of one cohort that leave out so many folds.
+
+    Args:
+        store: the cases' vectors, [N, D], or views of them.
+        rows: [N] int32, where the cases lie on a device.
+        room: most training cases of a fit.
+    """
+
+    def __init__(self, store: Any, rows: np.ndarray, room: int):
+        self._store, self._rows, self._room = store, rows, room
+        self._kept: OrderedDict[bytes, Solvable] = OrderedDict()
+
+    def of(self, training: np.ndarray, mean: np.ndarray, sd: np.ndarray, fill: np.ndarray | None) -> Solvable:
+        """That of the training cases [N] bool, standardised as the fit standardises them."""
+        key = hashlib.sha256(np.packbits(training).tobytes()).digest()
+        if key not in self._kept:
+            self._kept[key] = self._made(np.flatnonzero(training).astype(np.int32), mean, sd, fill)
+            one = sum(leaf.nbytes for leaf in jax.tree.leaves(self._kept[key]))
+            while len(self._kept) > max(1, MOST_BYTES // one):
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        return self._kept[key]
+
+    def idle(self) -> Solvable:
+        """That of a lane without a fit: zeros."""
+        forms = self._store.forms(self._room)
+        values, every = _rows(forms)
+        size = values.shape[-1]
+        across = directions(self._room * every, size)
+        basis = Basis(
+            cases=np.zeros((self._room * every, across + 1), np.float32),  # type: ignore[arg-type]
+            turn=np.zeros((size, across), np.float32),  # type: ignore[arg-type]
+            broken=np.bool_(False),  # type: ignore[arg-type]
+        )
+        return Solvable(basis, np.zeros(self._room, np.int32), np.int32(0))
+
+    def _made(self, cases: np.ndarray, mean: Any, sd: Any, fill: Any) -> Solvable:
+        values, every = _rows(self._store.rows(cases))
+        room = np.zeros((self._room * every, values.shape[-1]), values.dtype)
+        room[: len(values)] = values
+        basis = jax.tree.map(np.asarray, _basis(room, np.int32(len(values)), mean, sd, fill))
+        rows = np.zeros(self._room, np.int32)
+        rows[: len(cases)] = self._rows[cases]
+        return Solvable(basis, rows, np.int32(len(cases)))
+
+
+def most(folds: Folds, left_out: int) -> int:
+    """The most cases that any so many folds of a repeat leave to train on."""
+    sizes = [int(folds.cases(fold).sum()) for fold in folds.numbers()]
+    each = [sorted(sizes[i : i + folds.count]) for i in range(0, len(sizes), folds.count)]
+    return max(sum(of_repeat[left_out:]) for of_repeat in each)
+
+
+@jax.jit
+def _basis(values: Any, count: Any, mean: Any, sd: Any, fill: Any) -> Basis:
+    known = jnp.isfinite(values)
+    known = known if fill is None else known | jnp.isnan(values)
+    real = jnp.arange(len(values)) < count
+    whole = jnp.all(known, axis=1)
+    cases = standardised(values, Told(mean, sd, {}, {}, fill))
+    # What is not trained on must not reach a sum even as 0 x NaN.
+    cases = jnp.where((real & whole)[:, None], cases, 0.0)
+    return rotated(cases, jnp.where(real, jnp.where(whole, 1, -1), 0))
+
+
+def _rows(inputs: Any) -> tuple[Any, int]:
+    """Vectors one after another, and how many belong to a case."""
+    if not isinstance(inputs, Views):
+        return inputs, 1
+    return inputs.values.reshape(-1, inputs.values.shape[-1]), inputs.values.shape[1]
