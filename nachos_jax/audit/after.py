@@ -78,8 +78,8 @@ def findings(directory: RunDirectory, names: Sequence[str]) -> Iterator[Finding]
     found = label_errors(np.asarray([labels[case] for case in rows]), values)
     if len(found):
         told = (
-            f"{len(found):,} of {len(rows):,} tested cases are more probably labelled wrong than right, if they "
-            "are not hard: by models that had not seen them, and by how often such labels are wrong."
+            f"{len(found):,} of {len(rows):,} tested cases are more probably labelled wrong than right, or "
+            "hard: by models that had not seen them, and by how often such labels seem to be wrong."
         )
         cure = (
             "Look at them, the surest first, and correct labels only by looking at the picture or the record."

@@ -182,7 +182,7 @@ def _checked(sweep: Sweep, known: Sequence[Flag], words: list[str]) -> RunConfig
 
 
 def _replaced(sweep: Sweep, config: Any) -> None:
-    """Refuses swept values that weights alone put others in the place of: runs would be called what they are not.
+    """Refuses swept values in whose place weights alone put others: runs would not be what they are called.
 
     Raises:
         UsageError: the config cannot be used, or has such a value.
@@ -193,8 +193,8 @@ def _replaced(sweep: Sweep, config: Any) -> None:
         if used[field] != asked[field]:
             raise UsageError(
                 f"--sweep.{field}={asked[field]}: beside config.backbone.weights alone it would be "
-                f"{used[field]!r}, since a linear model learns from the features. Leave that value out (what is "
-                "without it is a run of its own), or name the layers to train in config.backbone.tune."
+                f"{used[field]!r}, since a linear model learns from the features. Leave that value out (a run "
+                "without the flag is that model's), or name layers to train in config.backbone.tune."
             )
 
 

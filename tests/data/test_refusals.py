@@ -53,6 +53,11 @@ ARRAYS = {
         {"label_names_key": "names"},
         ["no array 'names'", "config.data.label_names_key"],
     ),
+    "label names beside several targets": (
+        {"tall": np.array([0, 1, 0, 1]), "names": np.array(["no", "yes"])},
+        {"label_names_key": "names", "target_keys": ("tall",)},
+        ["config.data.label_names_key = 'names' does nothing here", "config.data.target_keys has several"],
+    ),
     "site key": ({}, {"site_key": "hospital"}, ["no array 'hospital'", "config.data.site_key"]),
     "fold key": ({}, {"fold_key": "k"}, ["no array 'k'", "config.data.fold_key"]),
     "empty subject": (

@@ -62,7 +62,7 @@ def check_config(run: RunConfig) -> None:
 
 
 def _solved_losses(run: RunConfig) -> None:
-    """Refuses a loss that a network that is solved cannot learn by: before features are made, which may last."""
+    """Refuses a loss that a network that is solved cannot learn by, before features are made."""
     names = [str(name) for name in run.candidates("architecture") if models.convex(str(name))]
     for row in run.table if names and not tasks.of(run.task).masks else ():
         for value in run.candidates(row.name) if row.tasks and row.static else ():
@@ -129,7 +129,7 @@ def check(run: RunConfig, cohort: Cohort, folds: Folds, begun: bool = False) -> 
     if not begun:
         _idle(run)
     _networks(run, cohort)
-    _solved(run, cohort)
+    _solved(run)
     baselines.check(run, cohort)
     if not models.solved(run.candidates("architecture")):
         _batches(run, cohort, folds)
@@ -171,8 +171,8 @@ def _report(run: RunConfig, cohort: Cohort) -> None:
         )
 
 
-def _solved(run: RunConfig, cohort: Cohort) -> None:
-    """A network that is solved needs all cases at once, a convex loss, and no learning rate."""
+def _solved(run: RunConfig) -> None:
+    """A network that is solved needs all cases at once, and no learning rate."""
     names = run.candidates("architecture")
     found = [str(name) for name in names if models.convex(str(name))]
     if found:
