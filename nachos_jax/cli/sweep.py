@@ -193,8 +193,8 @@ def _replaced(sweep: Sweep, config: Any) -> None:
         if used[field] != asked[field]:
             raise UsageError(
                 f"--sweep.{field}={asked[field]}: beside config.backbone.weights alone it would be "
-                f"{used[field]!r}, since a linear model learns from the features. Leave that value out (a run "
-                "without the flag is that model's), or name layers to train in config.backbone.tune."
+                f"{used[field]!r}, since a linear model learns from the features. Leave that value out (a "
+                "run without the flag is that model's), or name layers to train in config.backbone.tune."
             )
 
 
