@@ -30,6 +30,7 @@ ORDER = (
     "defaults",
     "features",
     "audit",
+    "flips",
     "rates",
 )
 

@@ -140,7 +140,7 @@ def flipped(cases: dict[str, np.ndarray]) -> list[tuple[Any, ...]]:
     """Lines of the table: of each model what is told of flipped labels, and how often it is right."""
     from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
-    from nachos_jax.audit.after import label_errors
+    from nachos_jax.audit.label_errors import label_errors
 
     random, truth = np.random.default_rng(2), cases["labels"].astype(int)
     labels, classes = truth.copy(), truth.max() + 1

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nachos_jax.audit.finding import NOTE, Finding
+from nachos_jax.audit.label_errors import label_errors
 from nachos_jax.core.errors import UsageError
 from nachos_jax.records import readable
 from nachos_jax.records.store import RunDirectory
@@ -16,62 +17,6 @@ COMPARABLE = ("classification", "multilabel")
 """Tasks whose training and validation losses are one measure, in one unit."""
 OVER = 1.5
 """Validation loss over training loss from which a network is said to overfit."""
-
-
-def label_errors(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Cases that are probably labelled wrong, the surest first: confident learning, pruned by noise rate.
-
-    `misplaced` tells how many cases of label i are of class j: so many are told, those with the largest
-    p_j - p_i, where j is the more probable of the two (Northcutt, Jiang and Chuang, 2021, JAIR 70, section
-    3.2). Which of them are as sure as usual does not matter: of wrong labels as of right ones, about half
-    are less sure than the mean. Ranked by p_i - max p_j.
-
-    Args:
-        labels: [N] int, the given labels.
-        probabilities: [N, C] of models that have not seen the case.
-
-    Returns:
-        [n] row numbers.
-    """
-    counts, told = misplaced(labels, probabilities), np.zeros(len(labels), bool)
-    for label, other in np.argwhere(counts > 0):
-        rows = np.flatnonzero(labels == label)
-        ahead = probabilities[rows, other] - probabilities[rows, label]
-        first = np.argsort(-ahead, kind="stable")[: counts[label, other]]
-        told[rows[first[ahead[first] > 0]]] = True
-    own = probabilities[np.arange(len(labels)), labels]
-    others = probabilities.copy()
-    others[np.arange(len(labels)), labels] = -1.0
-    margin = own - others.max(axis=1)
-    doubtful = np.flatnonzero(told)
-    return doubtful[np.argsort(margin[doubtful], kind="stable")]
-
-
-def misplaced(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """How many cases of each label are probably of each other class.
-
-    A case counts as class j if j is the most probable of the classes whose probability reaches the mean
-    probability that cases of label j have for j, and not at all if none does; the counts of each label are
-    then scaled to all its cases (equations 1 to 3 of the same paper).
-
-    Args:
-        labels: [N] int.
-        probabilities: [N, C].
-
-    Returns:
-        [C, C] int, label by class; 0 on the diagonal.
-    """
-    classes = probabilities.shape[1]
-    cases = np.bincount(labels, minlength=classes)
-    usual = [probabilities[labels == j, j].mean() if cases[j] else np.inf for j in range(classes)]
-    sure = np.where(probabilities >= np.asarray(usual), probabilities, -1.0)
-    counted = sure.max(axis=1) >= 0
-    joint = np.zeros((classes, classes))
-    np.add.at(joint, (labels[counted], sure[counted].argmax(axis=1)), 1)
-    np.fill_diagonal(joint, np.maximum(joint.diagonal(), 1))
-    found = np.rint(joint * (cases / joint.sum(axis=1))[:, None]).astype(int)
-    np.fill_diagonal(found, 0)
-    return found
 
 
 def finished(workdir: str, names: Sequence[str], targets: np.ndarray) -> RunDirectory:
@@ -133,8 +78,8 @@ def findings(directory: RunDirectory, names: Sequence[str]) -> Iterator[Finding]
     found = label_errors(np.asarray([labels[case] for case in rows]), values)
     if len(found):
         told = (
-            f"{len(found):,} of {len(rows):,} tested cases are probably labelled wrong, or hard: models that "
-            "had not seen them take another class for more probable; confident learning says how many."
+            f"{len(found):,} of {len(rows):,} tested cases are more probably labelled wrong than right, or "
+            "hard: by models that had not seen them, and by how often such labels seem to be wrong."
         )
         cure = (
             "Look at them, the surest first, and correct labels only by looking at the picture or the record."

@@ -16,10 +16,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nachos_jax.cli import parsing
 from nachos_jax.cli.parsing import Flag
 from nachos_jax.config.differences import differences
+from nachos_jax.config.field import flat
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import expanded
@@ -170,12 +172,30 @@ def check(command: str, known: Sequence[Flag], words: list[str]) -> RunConfig:
 def _checked(sweep: Sweep, known: Sequence[Flag], words: list[str]) -> RunConfig:
     """`check` of a run, in the words of the flags that were given."""
     try:
+        _replaced(sweep, parsing.parse(sweep.command, known, words).config)
         return check(sweep.command, known, words)
     except UsageError as error:
         told = str(error)
         if any(re.match(rf"--config\.{re.escape(field)}[=:]", told) for field in sweep.axes):
             told = told.replace("--config.", "--sweep.")
         raise UsageError(told) from error
+
+
+def _replaced(sweep: Sweep, config: Any) -> None:
+    """Refuses swept values in whose place weights alone put others: runs would not be what they are called.
+
+    Raises:
+        UsageError: the config cannot be used, or has such a value.
+    """
+    asked = flat(config.to_dict())
+    used = flat(parsing.run_config(config).raw) if asked["backbone.weights"] else asked
+    for field in sweep.axes:
+        if used[field] != asked[field]:
+            raise UsageError(
+                f"--sweep.{field}={asked[field]}: beside config.backbone.weights alone it would be "
+                f"{used[field]!r}, since a linear model learns from the features. Leave that value out (a "
+                "run without the flag is that model's), or name layers to train in config.backbone.tune."
+            )
 
 
 def run_here(sweep: Sweep, runs: dict[str, list[str]], configs: Mapping[str, RunConfig]) -> int:

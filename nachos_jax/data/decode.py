@@ -131,7 +131,7 @@ def _fill(
     """Decodes all cases into `images`, which fit the first; [] if a case needs a wider dtype."""
     found: list[Told] = []
     misfits: list[str] = []
-    for told in decoders.told(blocks_of(pixels.count), images):
+    for told in decoders.told(blocks_of(pixels), images):
         found += told
         digest.add(images[told[0].row : told[-1].row + 1])
         for one in told:

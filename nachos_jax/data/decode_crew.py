@@ -26,6 +26,8 @@ from nachos_jax.runtime import cores, processes
 Rows = Sequence[int]
 BLOCK = 32
 """Cases that are decoded before they are reported: small enough for a smooth progress bar."""
+MOST, MOST_LARGE = 64, 16
+"""Processes; of those that decode volumes, each holds a whole one, before and after it is prepared."""
 FEW = 200
 """Cases below which starting processes costs more than it saves."""
 PLAIN = (".png", ".jpg", ".jpeg")
@@ -50,10 +52,15 @@ class Crew(Protocol):
         ...
 
 
-def blocks_of(count: int) -> list[range]:
-    """All rows in their order; of few cases, which may be volumes, blocks that keep all cores busy."""
-    size = min(BLOCK, max(1, count // (8 * cores.available())))
+def blocks_of(pixels: Pixels) -> list[range]:
+    """All rows in their order: volumes one by one, and of few images blocks that keep all cores busy."""
+    count = pixels.count
+    size = 1 if _large(pixels) else min(BLOCK, max(1, count // (8 * cores.available())))
     return [range(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def _large(pixels: Pixels) -> bool:
+    return isinstance(pixels.open, Opening) and pixels.open.large
 
 
 @contextlib.contextmanager
@@ -61,7 +68,8 @@ def crew(pixels: Pixels, preparation: Mapping[str, Any]) -> Iterator[Crew]:
     """Processes where they can open the files and are worth their start, else threads."""
     plain = all(file.suffix.lower() in PLAIN for file in pixels.files)
     if isinstance(pixels.open, Opening) and (pixels.count >= FEW or not plain):
-        count = min(64, cores.available(), len(blocks_of(pixels.count)))
+        most = MOST_LARGE if _large(pixels) else MOST
+        count = min(most, cores.available(), len(blocks_of(pixels)))
         with Processes(count, pixels.open, preparation) as several:
             yield several
     else:
@@ -177,17 +185,23 @@ class Processes:
 
     def _hear(self, done: dict[int, list[Told]], images: np.ndarray | None) -> None:
         """Waits for answers, of which a process gives one an order."""
-        heard = [key.data for key, _ in self._ready.select(1.0)]
-        for worker in heard:
+        for worker in self._answering(1.0):
             line = processes.pipe(worker.process.stdout).readline()
             if line:
                 done[worker.number] = unpacked(line)
                 worker.rows, worker.answered = (), True
             else:
                 self._lost(worker, done, images)
-        late = time.monotonic() - PATIENCE
-        for worker in [one for one in self._workers if one.rows and one.since < late]:
-            self._lost(worker, done, images, late=True)
+        late = [one for one in self._workers if one.rows and time.monotonic() - one.since > PATIENCE]
+        # This process may have slept, or written for long: an answer that has come by now is in time.
+        come = self._answering(0.0) if late else []
+        for worker in late:
+            if worker not in come:
+                self._lost(worker, done, images, late=True)
+
+    def _answering(self, seconds: float) -> list[_Worker]:
+        """Processes that have answered or ended, after so long a wait for the first of them."""
+        return [key.data for key, _ in self._ready.select(seconds)]
 
     def _lost(
         self, worker: _Worker, done: dict[int, list[Told]], images: np.ndarray | None, late: bool = False

@@ -93,6 +93,7 @@ def read(data: DataConfig) -> Source:
     return Source(columns, pixels, notes=found.notes)
 
 
+_PACKED = "archives, whose files are not read before they are unpacked there (`nachos init` unpacks them too)"
 _EXCLUDED = "not among those that config.data.include and config.data.exclude leave"
 
 
@@ -113,7 +114,7 @@ def find_images(
     Raises:
         UsageError: an image in a format that cannot be read here, a name that is no UTF-8, or a broken link.
     """
-    images, others, hidden, excluded = [], [], [], []
+    images, others, archives, hidden, excluded = [], [], [], [], []
     above, names = str(root), _walk(root)
     _refuse_names(root, names)
     # Strings all through: of ten thousand files, paths as objects take longer than reading what they hold.
@@ -137,7 +138,7 @@ def find_images(
                 f"or leave them out (of training: config.data.exclude = ('*{suffix}',))."
             )
         else:
-            others.append(name)
+            (archives if name.lower().endswith((*layout.ZIP, *layout.TAR)) else others).append(name)
     taken = set(images) if volumes else set()
     cut = [name for name in excluded if name.rpartition("/")[0] in taken and is_dicom(root / name)]
     if cut:
@@ -146,7 +147,7 @@ def find_images(
             f"that are taken ({checks.listed(cut, 3)}), and a series is read whole: move them out of it."
         )
     kinds = "NIfTI, NRRD or DICOM" if volumes else "PNG, JPEG, TIFF or DICOM"
-    left_out = {"hidden": hidden, f"not {kinds}": others, _EXCLUDED: excluded}
+    left_out = {"hidden": hidden, _PACKED: archives, f"not {kinds}": others, _EXCLUDED: excluded}
     return Listing(sorted(set(images)), left_out)
 
 

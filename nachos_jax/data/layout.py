@@ -10,6 +10,8 @@ from pathlib import Path, PurePosixPath
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data.checks import listed
 
+ZIP, TAR = (".zip",), (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+"""Archives."""
 PARTS = re.compile(
     r"(\d+_)?(train(ing)?|val|valid(ation)?|test(ing)?|dev|eval(uation)?|hold_?out|fold|split|cv|part|batch)"
     r"_?(set|data|images?|imgs?|files|[a-d])?_?\d*"

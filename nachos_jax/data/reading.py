@@ -23,11 +23,13 @@ class Opening:
         module: where the function is.
         name: of the function, which returns one that reads a case.
         arguments: of the function.
+        large: whether cases are volumes, which take seconds and much memory each, instead of single images.
     """
 
     module: str
     name: str
     arguments: Mapping[str, Any]
+    large: bool = False
 
     def __call__(self) -> ReadCase:
         """The function that reads a case."""

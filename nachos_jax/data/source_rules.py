@@ -19,11 +19,7 @@ def check(data: DataConfig, masks_wanted: bool) -> None:
                 f"config.data.{name} = {getattr(data, name)!r} does nothing here: it is for folders of "
                 "images or volumes without masks. Set it to (), and drop the rows or files."
             )
-    if data.target_keys and (masks_wanted or data.source not in ("npz", "csv")):
-        raise UsageError(
-            f"config.data.target_keys = {data.target_keys!r} does nothing here: it is for columns of a CSV "
-            "table or arrays of an npz file that hold labels. Set it to ()."
-        )
+    _several(data, masks_wanted)
     if masks_wanted and data.aspect != FIELDS["data.aspect"].default:
         raise UsageError(
             f"config.data.aspect = {data.aspect!r} does nothing for images with masks, which are taken as "
@@ -54,6 +50,22 @@ def check(data: DataConfig, masks_wanted: bool) -> None:
         raise UsageError(
             f"config.data.voi = {data.voi!r} reads DICOM headers, and config.data.source = {data.source!r} "
             "has none: give centre and width, like '(40, 400)'."
+        )
+
+
+def _several(data: DataConfig, masks_wanted: bool) -> None:
+    """Refuses names of targets and of classes where nothing reads them."""
+    if data.target_keys and (masks_wanted or data.source not in ("npz", "csv")):
+        raise UsageError(
+            f"config.data.target_keys = {data.target_keys!r} does nothing here: it is for columns of a CSV "
+            "table or arrays of an npz file that hold labels. Set it to ()."
+        )
+    named = FIELDS["data.label_names_key"].default
+    if data.label_names_key not in ("", named) and (data.target_keys or data.source in ("csv", "folder")):
+        why = "names the classes of one array of labels, and config.data.target_keys has several"
+        raise UsageError(
+            f"config.data.label_names_key = {data.label_names_key!r} does nothing here: it "
+            f"{why if data.target_keys else 'is for npz files'}. Set it back to {named!r}."
         )
 
 

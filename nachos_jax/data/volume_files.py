@@ -121,7 +121,7 @@ def opening(cases: Sequence[VolumeFile], spacing: Sequence[float] | None = None,
     """The same, for other processes too."""
     named = [(str(case.path), case.series) for case in cases]
     told = {"cases": named, "spacing": None if spacing is None else list(spacing), "voi": voi}
-    return Opening(__name__, "shown_volumes", told)
+    return Opening(__name__, "shown_volumes", told, large=True)
 
 
 @dataclass(frozen=True)

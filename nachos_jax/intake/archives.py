@@ -9,14 +9,14 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from nachos_jax.core.errors import UsageError
+from nachos_jax.data.layout import TAR, ZIP
 
-ZIP, TAR = (".zip",), (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 FILES, BYTES, RATIO = 1_000_000, 500 * 2**30, 200
 """Bounds: files, bytes unpacked, and bytes unpacked for each byte of an archive over 100 MB unpacked."""
 _SMALL = 100 * 2**20
@@ -82,8 +82,73 @@ def unpack(path: Path, folder: Path) -> tuple[Path, list[str]]:
     Raises:
         UsageError: a damaged or encrypted archive, one beyond the bounds, or a folder that is not ours.
     """
+
+    def fill(part: Path) -> list[str]:
+        bounds = _bounds_of(path, [path])
+        try:
+            _unpack(path, part, bounds)
+            _unpack_inner(part, bounds)
+        except _DAMAGE as error:
+            raise UsageError(
+                f"{path} cannot be unpacked ({error}): it is damaged or encrypted; unpack it yourself and "
+                "name the folder."
+            ) from error
+        return list(_notes(path, folder, bounds))
+
+    return _once(path, [path], folder, fill)
+
+
+def unpack_each(
+    root: Path, paths: Sequence[Path], tables: Sequence[Path], folder: Path
+) -> tuple[Path, list[str]]:
+    """Unpacks the archives of a folder as `unpack` does one, each into a folder of its name; tables go along.
+
+    Args:
+        root: the folder.
+        paths: archives below it; one that is damaged is left out, and told.
+        tables: files below it that are copied to the same place below `folder`.
+        folder: made here.
+
+    Returns:
+        The folder, and what was left out, in words.
+
+    Raises:
+        UsageError: archives beyond the bounds, none that can be unpacked, or a folder that is not ours.
+    """
+
+    def fill(part: Path) -> list[str]:
+        bounds = _bounds_of(root, paths)
+        for path in (*tables, *paths):
+            place = part / path.relative_to(root)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if path in tables:
+                shutil.copyfile(path, place)
+            else:
+                place.symlink_to(path.resolve())  # is taken away when it is unpacked
+        _unpack_inner(part, bounds)
+        left = [place for place in part.rglob("*") if place.is_symlink()]
+        if len(left) == len(paths):
+            raise UsageError(
+                f"{root}: of its {len(paths)} archives none can be unpacked ({_shown(bounds.damaged)}): they "
+                "are damaged or encrypted; unpack them yourself."
+            )
+        for place in left:
+            place.unlink()
+        return list(_notes(root, folder, bounds, len(paths) - len(left)))
+
+    return _once(root, [*paths, *tables], folder, fill)
+
+
+def _bounds_of(path: Path, paths: Sequence[Path]) -> _Bounds:
+    return _Bounds(path, min(BYTES, max(_SMALL, RATIO * sum(one.stat().st_size for one in paths))))
+
+
+def _once(
+    path: Path, paths: Sequence[Path], folder: Path, fill: Callable[[Path], list[str]]
+) -> tuple[Path, list[str]]:
+    """Fills a new folder whole or not at all; one that was filled from the same files is used again."""
     mark = folder.with_name(f"{folder.name}.unpacked")
-    told = f"{path.resolve()} {path.stat().st_size} {path.stat().st_mtime_ns}"
+    told = "\n".join(f"{one.resolve()} {one.stat().st_size} {one.stat().st_mtime_ns}" for one in paths)
     if mark.is_file() and folder.is_dir() and mark.read_text(encoding="utf-8") == told:
         return folder, [f"{path.name} was unpacked into {folder} before; that folder is read"]
     if folder.exists():
@@ -93,24 +158,18 @@ def unpack(path: Path, folder: Path) -> tuple[Path, list[str]]:
         )
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    bounds = _Bounds(path, min(BYTES, max(_SMALL, RATIO * path.stat().st_size)))
     try:
-        _unpack(path, part, bounds)
-        _unpack_inner(part, bounds)
+        notes = fill(part)
         part.rename(folder)
-    except _DAMAGE as error:
-        raise UsageError(
-            f"{path} cannot be unpacked ({error}): it is damaged or encrypted; unpack it yourself and name "
-            "the folder."
-        ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
     mark.write_text(told, encoding="utf-8")
-    return folder, list(_notes(path, folder, bounds))
+    return folder, notes
 
 
-def _notes(path: Path, folder: Path, bounds: _Bounds) -> Iterator[str]:
-    count = FILES - bounds.files - len(bounds.unpacked)
+def _notes(path: Path, folder: Path, bounds: _Bounds, named: int = 0) -> Iterator[str]:
+    """What was unpacked and what not; of the archives within it, so many were files of the user's folder."""
+    count = FILES - bounds.files - len(bounds.unpacked) + named
     yield f"{count} files of {path.name} were unpacked into {folder}"
     if bounds.unpacked:
         yield f"{len(bounds.unpacked)} archives within it were unpacked too: {_shown(bounds.unpacked)}"

@@ -27,7 +27,16 @@ def look(path: Path, asked: Asked) -> Draft:
         raise UsageError(f"--input={path}: there is no such file or folder; mend the path.")
     if path.is_file() and archives.is_archive(path):
         path, notes = archives.unpack(path, asked.output / "unpacked")
-    draft = _of_file(path, asked) if path.is_file() else _of_folder(walk(path, asked.output), asked)
+    if path.is_file():
+        draft = _of_file(path, asked)
+    else:
+        walked = walk(path, asked.output)
+        if walked.archives and not (walked.count or walked.arrays):
+            path, notes = archives.unpack_each(
+                path, walked.archives, walked.tables, asked.output / "unpacked"
+            )
+            walked = walk(path, asked.output)
+        draft = _of_folder(walked, asked)
     if draft.path is not None and asked.key:
         raise UsageError(f"--pseudonyms: {draft.path} is read as it is, and holds its ids: mend them there.")
     if asked.labels and not any("is joined to" in note for note in draft.notes):

@@ -16,6 +16,8 @@ IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 DICOM = (".dcm", ".dicom", ".ima")
 VOLUMES = (".nii", ".nii.gz", ".nrrd", ".nhdr")
 TABLES = (".csv", ".tsv", ".xlsx", ".parquet")
+ARCHIVES = "archives (unpack them there, or name one with --input; a folder of nothing else is unpacked)"
+"""Why archives are left out."""
 OURS = ("cases.csv", "config.py")
 """What `nachos init` writes."""
 _SYSTEM = ("thumbs.db", "desktop.ini", "dicomdir")
@@ -34,6 +36,7 @@ class Walked:
         tables: CSV, TSV, XLSX and Parquet files.
         arrays: npz files.
         left_out: names of files by the reason why.
+        archives: zip and tar files, which are left out where there is anything else than tables.
     """
 
     root: Path
@@ -43,6 +46,7 @@ class Walked:
     tables: list[Path] = field(default_factory=list)
     arrays: list[Path] = field(default_factory=list)
     left_out: dict[str, list[str]] = field(default_factory=dict)
+    archives: list[Path] = field(default_factory=list)
 
     @property
     def count(self) -> int:
@@ -124,7 +128,8 @@ def _sort(found: Walked, path: Path) -> None:
     if empty:
         _leave(found, path, "empty (copy them again)")
     elif is_archive(path):
-        _leave(found, path, "archives (unpack them, or name one with --input)")
+        found.archives.append(path)
+        _leave(found, path, ARCHIVES)
     elif what := kind(path):
         getattr(found, what).append(path)
     else:

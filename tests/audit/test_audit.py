@@ -104,44 +104,6 @@ def test_subjects_that_are_not_known_are_told(tmp_path: Path):
     assert "subjects not known" not in _audited(tmp_path, rows, subject="one_case_per_subject")
 
 
-def test_flipped_labels_are_the_surest_errors():
-    random = np.random.default_rng(0)
-    truth = random.integers(0, 3, 300)
-    odds = random.normal(0, 0.5, (300, 3)) + 5 * np.eye(3)[truth]
-    seen = np.exp(odds) / np.exp(odds).sum(axis=1, keepdims=True)
-    labels = truth.copy()
-    labels[:15] = (labels[:15] + 1) % 3
-    assert set(range(15)) <= set(after.label_errors(labels, seen).tolist()[:17])
-    assert len(after.label_errors(truth, seen)) <= 3
-
-
-def test_label_errors_are_those_of_cleanlab():
-    filters = pytest.importorskip("cleanlab.filter", reason="cleanlab is not installed")
-    random = np.random.default_rng(1)
-    labels = random.integers(0, 3, 400)
-    odds = random.normal(0, 1, (400, 3)) + 2 * np.eye(3)[labels]
-    labels[:30] = (labels[:30] + 1) % 3
-    seen = np.exp(odds) / np.exp(odds).sum(axis=1, keepdims=True)
-    theirs = filters.find_label_issues(
-        labels, seen, return_indices_ranked_by="normalized_margin", filter_by="prune_by_noise_rate"
-    )
-    ours = after.label_errors(labels, seen)
-    assert len(set(theirs.tolist()) ^ set(ours.tolist())) <= 2  # they round the counts to whole sums
-
-
-def test_as_many_are_told_as_are_wrong_even_if_half_are_less_sure_than_usual():
-    random = np.random.default_rng(2)
-    truth = random.integers(0, 4, 2000)
-    odds = random.normal(0, 1, (2000, 4)) + 6 * np.eye(4)[truth]
-    seen = np.exp(odds) / np.exp(odds).sum(axis=1, keepdims=True)
-    labels = truth.copy()
-    labels[:100] = (labels[:100] + random.integers(1, 4, 100)) % 4
-    told = after.label_errors(labels, seen)
-    assert (told < 100).mean() >= 0.9
-    assert (told < 100).sum() >= 85
-    assert abs(after.misplaced(labels, seen).sum() - 100) <= 15
-
-
 def _run(**more: Any) -> Any:
     curve = SimpleNamespace(loss=(0.9, 0.8))
     fit = SimpleNamespace(fit="f", parameters=10, curves={1: curve}, training_loss=(0.5, 0.4), limit=4)

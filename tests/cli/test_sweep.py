@@ -20,6 +20,12 @@ from tests.cli.conftest import said
 
 ROOT = Path(__file__).resolve().parents[2]
 SMOKE = f"--config={ROOT / 'configs/smoke.py'}"
+WEIGHTS = (
+    "--config=base",
+    "--workdir=w",
+    "--config.data.path=cases.npz",
+    "--config.backbone.weights=resnet18.pth",
+)
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -81,6 +87,14 @@ def test_each_combination_has_flags_and_a_folder_of_its_own():
         ([SMOKE, "--workdir=w", "--sweep.search.metric=auc,acc"], "config.search.metric = 'acc'"),
         ([SMOKE, "--workdir=w", "--sweep.report.threshold=youden,half"], "threshold rule 'half'"),
         ([SMOKE, "--workdir=w", "--sweep.protocol=nested,flat"], "config.protocol = 'flat' scores fits"),
+        (
+            [*WEIGHTS, "--sweep.model.architecture=mlp,cnn"],
+            "--sweep.model.architecture=cnn: beside config.backbone.weights alone it would be 'linear'",
+        ),
+        (
+            [*WEIGHTS, "--sweep.search.space.learning_rate=log(0.001, 0.1),log(0.01, 0.1)"],
+            "--sweep.search.space.learning_rate=log(0.001, 0.1): beside config.backbone.weights alone",
+        ),
         (
             [SMOKE, "--workdir=w", "--sweep.seed=3", "--slurm=w/array.sbatch"],
             "cannot be written (No such file",

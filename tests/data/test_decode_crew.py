@@ -9,7 +9,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from PIL import Image
 from nachos_jax.config.data_fields import WAIVER
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
-from nachos_jax.data import decode, decode_crew, sources
+from nachos_jax.data import decode, decode_crew, sources, volume_files
 from nachos_jax.data.pixels import Pixels
 from nachos_jax.data.reading import Opening
 from nachos_jax.runtime.alone import alone
@@ -91,6 +93,50 @@ def test_a_decoder_that_hangs_is_ended(
     made = decode.decode(cases(200, row40="hang"), STORED, in_file(tmp_path))
     assert [row for row, _ in made.faults] == [40]
     assert "still at work after 4 s" in made.faults[0][1]
+
+
+def test_volumes_are_ordered_one_by_one_by_few_processes(
+    cases: Callable[..., Pixels], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(decode_crew.cores, "available", lambda: 96)
+    counts: list[int] = []
+
+    class Counted(decode_crew.Processes):
+        def __init__(self, count: int, *more: Any):
+            counts.append(count)
+            super().__init__(0, *more)
+
+    monkeypatch.setattr(decode_crew, "Processes", Counted)
+    images = cases(20_000)
+    opened = images.open
+    assert isinstance(opened, Opening)
+    volumes = replace(images, open=replace(opened, large=True))
+    assert isinstance(volume_files.opening([]), Opening)
+    assert volume_files.opening([]).large
+    assert {len(block) for block in decode_crew.blocks_of(volumes)} == {1}
+    assert len(decode_crew.blocks_of(images)[0]) > 1
+    for pixels in (images, volumes):
+        with decode_crew.crew(pixels, STORED):
+            pass
+    assert counts == [64, 16]
+
+
+def test_an_answer_that_has_come_is_not_late(cases: Callable[..., Pixels], tmp_path: Path):
+    images, done = in_file(tmp_path)((2, 4, 5, 1), np.dtype(np.uint8)), {}
+    opened = cases(2).open
+    assert isinstance(opened, Opening)
+    with decode_crew.Processes(1, opened, STORED) as crew:
+        free = crew._free()
+        assert free is not None
+        crew._send(free, 0, [0, 1], str(images.filename))  # type: ignore[attr-defined]
+        assert crew._answering(60.0)
+        free.since -= 2 * decode_crew.PATIENCE
+        answering, told = crew._answering, iter([[]])
+        # As where this process slept between its wait and its look at the clock.
+        crew._answering = lambda seconds: next(told, None) or answering(seconds)
+        while not done:
+            crew._hear(done, images)
+    assert [one.fault for one in done[0]] == ["", ""]
 
 
 def test_processes_that_cannot_start_say_why(cases: Callable[..., Pixels], tmp_path: Path):

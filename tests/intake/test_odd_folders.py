@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from pydicom.uid import UID
 
+from nachos_jax.data.folder import find_images
 from nachos_jax.intake.headers import read
 from nachos_jax.runtime import bar
 from tests.intake.conftest import SMALL, cases, config, picture, table
@@ -197,12 +198,49 @@ def test_classes_below_other_folders_stay_a_question_unless_one_is_healthy(tmp_p
     assert config(Path("p")).data.label_key == "label"
 
 
-def test_archives_in_a_folder_are_told(tmp_path: Path, said):
+def _packed(path: Path, first: int, count: int) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        for case in range(first, first + count):
+            archive.write(picture(path.with_suffix(".png"), case), f"scan{case}.png")
+    path.with_suffix(".png").unlink()
+
+
+def test_a_folder_of_archives_and_a_table_is_unpacked_once(tmp_path: Path, said):
+    (tmp_path / "in/siteA").mkdir(parents=True)
+    for number in range(4):
+        _packed(tmp_path / f"in/siteA/pat{number}.zip", 2 * number, 2)
+    (tmp_path / "in/siteA/bad.tar.gz").write_bytes(b"no archive")
+    rows = [f"scan{case}.png,{case % 2},p{case // 2}" for case in range(8)]
+    (tmp_path / "in/labels.csv").write_text("\n".join(["file,diagnosis,patient_id", *rows]))
+    before = sorted(path for path in (tmp_path / "in").rglob("*"))
+    code, out = said("init", "--input=in", "--output=o")
+    assert code == 0
+    assert "8 files of in were unpacked into o/unpacked" in out
+    assert "4 archives within it were unpacked too: 'siteA/pat0.zip'" in out
+    assert "left out 1 archives within it that are damaged or encrypted: 'siteA/bad.tar.gz'" in out
+    assert cases(Path("o"))[0]["path"] == "unpacked/siteA/pat0/scan0.png"
+    assert {row["patient_id"] for row in cases(Path("o"))} == {"p0", "p1", "p2", "p3"}
+    assert before == sorted(path for path in (tmp_path / "in").rglob("*"))
+    assert not any(path.is_symlink() for path in (tmp_path / "o").rglob("*"))
+    assert "was unpacked into o/unpacked before" in said("init", "--input=in", "--output=o")[1]
+
+
+def test_archives_that_stay_as_they_are_are_told(tmp_path: Path, said):
     (tmp_path / "in").mkdir()
     (tmp_path / "in/a.zip").write_bytes(b"PK")
     code, out = said("init", "--input=in")
     assert code == 2
-    assert "1 that are archives (unpack them, or name one with --input) ('a.zip')" in out
+    assert "of its 1 archives none can be unpacked ('a.zip')" in out
+    assert not list(tmp_path.glob("**/unpacked*"))
+    for case in range(8):
+        picture(tmp_path / f"in/{['ill', 'well'][case % 2]}/pat{case}.png", case)
+    code, out = said("init", "--input=in")
+    assert code == 0
+    assert "left out 1 that are archives (unpack them there, or name one with --input; a folder" in out
+    listing = find_images(tmp_path / "in")
+    assert (
+        "1 file(s) that are archives, whose files are not read before they are unpacked" in listing.notes[0]
+    )
 
 
 def test_headers_are_read_in_the_order_of_the_files_with_progress(

@@ -10,7 +10,7 @@ import nachos_jax
 from nachos_jax.configs import base
 from nachos_jax.core.errors import UsageError
 from nachos_jax.models.zoo import registry
-from nachos_jax.protocol.run import with_weights
+from nachos_jax.protocol.run import door, with_weights
 from nachos_jax.protocol.run.configure import checked
 
 
@@ -86,6 +86,7 @@ def test_layers_that_are_trained_on_keep_their_network() -> None:
         ("vit_small_patch14_dinov2.lvd142m.safetensors", "vit_small_patch14_dinov2"),
         ("efficientnet_b1_rwightman-bac287d4.pth", "efficientnet_b1"),
         ("our-resnet101.bin", "resnet101"),
+        ("ours-2-resnet50_imagenet-best.pth", "resnet50"),
     ],
 )
 def test_a_file_is_named_after_its_network(file: str, network: str) -> None:
@@ -99,6 +100,9 @@ def test_a_file_is_named_after_its_network(file: str, network: str) -> None:
         ("resnet18_large/weights.pth", "the file is named after none of"),
         ("xresnet500.pth", "the file is named after none of"),
         ("wide_resnet50_2-95faca4d.pth", "the file is named after none of"),
+        ("our-resnet50_2.pth", "the file is named after none of"),
+        ("resnet50_2-95faca4d.pth", "the file is named after none of"),
+        ("resnet18_wide.pth", "the file is named after none of"),
         ("resnet18-densenet121.pth", "the file is named after resnet18 and densenet121"),
         ("efficientnet-lite0-57934424.pth", "efficientnet_lite0 or tf_efficientnet_lite0, which take other"),
     ],
@@ -106,6 +110,17 @@ def test_a_file_is_named_after_its_network(file: str, network: str) -> None:
 def test_a_file_that_does_not_tell_its_network_is_refused(file: str, told: str) -> None:
     with pytest.raises(UsageError, match=told):
         checked(config(backbone__weights=file))
+
+
+def test_a_loss_that_a_linear_model_cannot_learn_by_is_refused_before_any_image_is_read() -> None:
+    said = {"task__classification__loss": "cumulative_link"}
+    run = checked(config(backbone__weights="resnet18.pth", **said))
+    with pytest.raises(UsageError, match="solved by linear, which config.backbone.weights stands for"):
+        door.check_config(run)
+    searched_too = {"search__space__classification__loss": 'choice("cross_entropy", "cumulative_link")'}
+    with pytest.raises(UsageError, match="= 'cumulative_link' cannot be solved by linear"):
+        door.check_config(checked(config(backbone__weights="resnet18.pth", **searched_too)))
+    door.check_config(checked(config(backbone__weights="resnet18.pth", model__architecture="mlp", **said)))
 
 
 def test_every_network_is_told_by_a_file_of_its_name_or_asked_for() -> None:

@@ -55,9 +55,25 @@ def check_config(run: RunConfig) -> None:
         )
     _final_masks(run)
     embedding.check(run)
+    _solved_losses(run)
     decisions.parse_rule(run.report.threshold)
     audit.check_names(run.data.allow)
     protocols.of(run).check(run)
+
+
+def _solved_losses(run: RunConfig) -> None:
+    """Refuses a loss that a network that is solved cannot learn by, before features are made."""
+    names = [str(name) for name in run.candidates("architecture") if models.convex(str(name))]
+    for row in run.table if names and not tasks.of(run.task).masks else ():
+        for value in run.candidates(row.name) if row.tasks and row.static else ():
+            device = tasks.of(run.task).device(("any", "other"), {row.name: value})
+            if not getattr(device, "convex", False):
+                weights = ", which config.backbone.weights stands for where no network is named"
+                raise UsageError(
+                    f"config.{row.key} = {value!r} cannot be solved by {names[0]}"
+                    f"{weights if run.backbone.weights else ''}: take another loss, or "
+                    "config.model.architecture = 'mlp'."
+                )
 
 
 def _final_masks(run: RunConfig) -> None:
@@ -113,7 +129,7 @@ def check(run: RunConfig, cohort: Cohort, folds: Folds, begun: bool = False) -> 
     if not begun:
         _idle(run)
     _networks(run, cohort)
-    _solved(run, cohort)
+    _solved(run)
     baselines.check(run, cohort)
     if not models.solved(run.candidates("architecture")):
         _batches(run, cohort, folds)
@@ -155,12 +171,12 @@ def _report(run: RunConfig, cohort: Cohort) -> None:
         )
 
 
-def _solved(run: RunConfig, cohort: Cohort) -> None:
-    """A network that is solved needs all cases at once, a convex loss, and no learning rate."""
+def _solved(run: RunConfig) -> None:
+    """A network that is solved needs all cases at once, and no learning rate."""
     names = run.candidates("architecture")
     found = [str(name) for name in names if models.convex(str(name))]
     if found:
-        _convex(run, cohort, found[0])
+        _resident(run, found[0])
     whole = [str(name) for name in names if models.solved([name])]
     nothing = by_name(run.table)["architecture"].idle(whole[0]) if whole else ()
     idle = [dimension.name for dimension in run.search.space if dimension.name in nothing]
@@ -171,19 +187,11 @@ def _solved(run: RunConfig, cohort: Cohort) -> None:
         )
 
 
-def _convex(run: RunConfig, cohort: Cohort, name: str) -> None:
+def _resident(run: RunConfig, name: str) -> None:
     if run.data.residency == "stream":
         raise UsageError(
             f"config.data.residency = 'stream': {name} is solved over all cases at once; set it to 'auto'."
         )
-    for row in run.table:
-        for value in run.candidates(row.name) if row.tasks and row.static else ():
-            device = tasks.of(run.task).device(cohort.targets.names, {row.name: value})
-            if not getattr(device, "convex", False):
-                raise UsageError(
-                    f"config.{row.key} = {value!r} cannot be solved by {name}: take another loss, or "
-                    "config.model.architecture = 'mlp'."
-                )
 
 
 def _vectors(run: RunConfig, cohort: Cohort) -> None:

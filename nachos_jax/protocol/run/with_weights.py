@@ -25,6 +25,8 @@ log = logging.getLogger("nachos_jax")
 HEAD = "linear"
 STRENGTHS = space.log(1e-4, 1e2)
 """Of the head: where its C is searched."""
+MAKERS = ("rwightman", "google", "imagenet", "in1k", "pretrained", "weights")
+"""What may follow a network's name behind an underscore: whose its weights are, of the same network."""
 PORTED = "tf_"
 """Begins names of networks that take the weights of another one, and other images."""
 
@@ -93,7 +95,17 @@ def _named(weights: str) -> str:
 
 
 def _within(stem: str, names: Sequence[str]) -> list[str]:
-    text = re.sub(r"\W", "_", stem.lower())
-    # At the start, or behind a hyphen: the end of a longer name is another network.
+    """The networks that stand in the name of a file as words: at its start, or behind a hyphen.
+
+    A hyphen or a dot ends a name. Behind an underscore it goes on, as that of another network, like
+    resnet50_2, unless what follows says whose the weights are.
+    """
+    text, of = re.sub(r"\W", "_", stem.lower()), "|".join(MAKERS)
     starts = [0, *(match.end() for match in re.finditer("-", stem))]
-    return [n for n in names if any(re.match(rf"{n}(?![^\W_])", text[start:]) for start in starts)]
+    ends = {place for place, letter in enumerate(stem) if letter in "-."} | {len(stem)}
+
+    def stands(name: str) -> bool:
+        found = ((start, re.match(rf"{name}(_({of}))?(?![^\W_])", text[start:])) for start in starts)
+        return any(match and start + match.end() in ends for start, match in found)
+
+    return [name for name in names if stands(name)]
