@@ -33,7 +33,9 @@ class Searching:
         self._study, self._records = study, records
         order = tournament.order(study.outer, study.inner)
         known = Known(order, study.run.limit, noise(self._record))
-        self._play = Play(policies.build(study.run.search.policy), known, self._choose, self._listen)
+        policy = policies.build(study.run.search.policy)
+        self._play = Play(policy, known, self._choose, self._listen)
+        self._climbs = policy.climbs
         self._trials: dict[int, Trial] = {}
         self._scores: dict[int, TrialScore] = {}
         self._changes = 0  # of what the policy knows, when scores were last thought of
@@ -69,8 +71,9 @@ class Searching:
             if not ended:
                 return list(fits.values())
             for asked, fit in ended.items():
-                curve = self._records[fit].curves[asked.fold]
-                self._play.known.tell(asked, curve)
+                record = self._records[fit]
+                curve = record.curves[asked.fold]
+                self._play.known.tell(asked, curve, record.training_loss)
                 self._show(asked, curve)
 
     def score(self, number: int) -> TrialScore | None:
@@ -98,7 +101,7 @@ class Searching:
         trial, score, known = self._trials[number], self.score(number), self._play.known
         if score is None or score.status == "failed":
             return Heard(trial, failed=score is not None)
-        rungs = known.rungs(number)
+        rungs = known.rungs(number) if self._climbs else {}
         if score.status == "done":
             return Heard(trial, score.score, rungs=rungs)
         value, error = expected(known, number)
