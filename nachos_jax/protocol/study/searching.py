@@ -33,9 +33,7 @@ class Searching:
         self._study, self._records = study, records
         order = tournament.order(study.outer, study.inner)
         known = Known(order, study.run.limit, noise(self._record))
-        policy = policies.build(study.run.search.policy)
-        self._play = Play(policy, known, self._choose, self._listen)
-        self._climbs = policy.climbs
+        self._play = Play(policies.build(study.run.search.policy), known, self._choose, self._listen)
         self._trials: dict[int, Trial] = {}
         self._scores: dict[int, TrialScore] = {}
         self._changes = 0  # of what the policy knows, when scores were last thought of
@@ -101,7 +99,7 @@ class Searching:
         trial, score, known = self._trials[number], self.score(number), self._play.known
         if score is None or score.status == "failed":
             return Heard(trial, failed=score is not None)
-        rungs = known.rungs(number) if self._climbs else {}
+        rungs = known.rungs(number)
         if score.status == "done":
             return Heard(trial, score.score, rungs=rungs)
         value, error = expected(known, number)

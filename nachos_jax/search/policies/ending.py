@@ -1,8 +1,8 @@
 """Whether a fit that waits for a lower loss has come to its end, or may still start.
 
-The loss on an inner fold alone cannot tell: who starts late lies as still as who has finished. The loss on the
-training cases can. Who has not started still has all of it; who has fitted them has none left, and with it have
-gone the gradients, which no learning rate brings back.
+The loss on an inner fold alone cannot tell: who starts late lies as still as who has finished. The loss on
+the training cases can. Who has not started still has all of it; who has fitted them has none left, and with
+it have gone the gradients, which no learning rate brings back.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nachos_jax.search.policies.patience import MATTERS
-
 FITTED = 1 / 20
 """Of the highest training loss: what is left of one that has gone, by the convention of one in twenty."""
-MOVED = 2 * MATTERS
-"""In medians of its steps from epoch to epoch: what the loss on the inner fold has gone through in one that has
-started. It ranges over less while it scatters around a level: 4 in twenty epochs."""
+MOVED = 10.0
+"""In medians of its steps from epoch to epoch: what the loss on the inner fold has gone through in one that
+has started. One that scatters normally around a level ranges over as much in one of a hundred waits of 6 to
+30 epochs at most."""
 
 
 def ended(loss: Sequence[float | None], training: Sequence[float | None]) -> bool:

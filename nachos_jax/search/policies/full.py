@@ -10,8 +10,6 @@ from nachos_jax.search.policies.policy import Asked, Cohort, Known, Stage
 class Full:
     """Trains everything."""
 
-    climbs = False
-
     def sizes(self, rounds: Sequence[int]) -> list[int]:
         """See `Policy`."""
         return list(rounds)

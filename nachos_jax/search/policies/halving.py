@@ -11,8 +11,6 @@ from nachos_jax.search.policies.rungs import ETA, ask, below, climb
 class Halving:
     """As many rungs as leave one or two trials of a cohort for all epochs."""
 
-    climbs = True
-
     def sizes(self, rounds: Sequence[int]) -> list[int]:
         """See `Policy`."""
         return list(rounds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -32,7 +33,7 @@ def learned(known: Known, trial: int) -> EpochLimit:
     return learned_from(known.limit, [curve.loss for curve in curves if curve is not None])
 
 
-def learned_from(whole: EpochLimit, losses: Sequence[Sequence[float | None]]) -> EpochLimit:
+def learned_from(whole: EpochLimit, losses: Sequence[tuple[float | None, ...]]) -> EpochLimit:
     """The limit that losses of the same trial on other folds teach; the whole one where there are none.
 
     Args:
@@ -49,7 +50,8 @@ def learned_from(whole: EpochLimit, losses: Sequence[Sequence[float | None]]) ->
     return whole
 
 
-def longest_wait(loss: Sequence[float | None]) -> int:
+@lru_cache(maxsize=4096)
+def longest_wait(loss: tuple[float | None, ...]) -> int:
     """The most epochs from one fall of the loss that mattered to the next, until it was lowest.
 
     Noise is told from the steps between epochs, so the unit of the loss does not matter.

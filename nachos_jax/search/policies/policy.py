@@ -160,14 +160,7 @@ class Known:
 
 
 class Policy(Protocol):
-    """Says how far the trials of one study are trained.
-
-    Attributes:
-        climbs: whether its epoch limits are rungs, at which trials were compared; else scores under them tell
-            a searcher nothing that it could rank trials by.
-    """
-
-    climbs: bool
+    """Says how far the trials of one study are trained."""
 
     def sizes(self, rounds: Sequence[int]) -> list[int]:
         """Numbers of trials that are proposed together, given those that the searcher would choose."""

@@ -29,8 +29,6 @@ class Race:
     Folds after the first are trained with a patience that is learned, see `patience.learned`.
     """
 
-    climbs = False
-
     def sizes(self, rounds: Sequence[int]) -> list[int]:
         """See `Policy`."""
         return list(rounds)

@@ -15,8 +15,6 @@ RUNGS = 2
 class RaceHalving(Race):
     """Cheaper than the race where there are many trials; it loses late starters."""
 
-    climbs = True
-
     def opening(self, known: Known, cohort: Cohort) -> list[Asked]:
         """See `Policy`."""
         lowest = [*below(known.limit, RUNGS), known.limit][0]
