@@ -63,7 +63,7 @@ def test_who_has_fitted_its_cases_is_waited_for_a_quarter_as_long():
 
 def test_later_folds_wait_for_an_eighth_but_where_cases_are_not_fitted():
     assert played(fitted=True).epochs[QUICK, 1] == 3 + 3
-    assert played(fitted=True, late={0: 2, 1: 4}).epochs[QUICK, 1] == 4 + 3 + 10
+    assert played(fitted=True, late={0: 2, 1: 4}).epochs[QUICK, 1] == 4 + 3 + 5
 
 
 def played(fitted: bool, late: Mapping[int, int] | None = None) -> Outcome:
