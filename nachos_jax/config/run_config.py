@@ -192,7 +192,7 @@ class RunConfig:
     report: ReportConfig
     raw: Mapping[str, Any]
     planned: tuple[str, ...] = ()
-    policy_left_open: bool = False
+    policy_left_open: bool = field(default=False, compare=False)
 
     @property
     def augmentations(self) -> frozenset[str]:

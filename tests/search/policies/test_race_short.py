@@ -61,7 +61,8 @@ def test_who_has_fitted_its_cases_is_waited_for_a_quarter_as_long():
     assert (soon, late) == (3 + 5, 3 + 20)
 
 
-def test_later_folds_wait_for_an_eighth_but_where_cases_are_not_fitted():
+def test_later_folds_wait_for_what_the_first_one_teaches():
+    """Twice its longest wait, on a ladder of 3, 5, 10 and 20 epochs."""
     assert played(fitted=True).epochs[QUICK, 1] == 3 + 3
     assert played(fitted=True, late={0: 2, 1: 4}).epochs[QUICK, 1] == 4 + 3 + 5
 
