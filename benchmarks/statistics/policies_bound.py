@@ -4,8 +4,8 @@
 
 The winner of each study is trained on all inner folds to its early stop, as every policy has to. All other
 trials are trained on the first inner fold alone: as the race does, as `race-short` does at the least, or not
-at all, which only who knows the winner could do. Told is the share of the published protocol, which trains every
-pair twice; here each fit is trained once, until both of its folds have what their studies ask for.
+at all, which only who knows the winner could do. Told is the share of the published protocol, which trains
+every pair twice; here each fit is trained once, until both of its folds have what their studies ask for.
 """
 
 from __future__ import annotations
