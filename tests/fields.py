@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nachos_jax import default_config
+from nachos_jax.config.parsing import POLICY
 
 
 def put(values: Any, name: str, value: Any) -> None:
@@ -21,10 +22,8 @@ def plain(**changes: Any) -> dict[str, Any]:
     """The default config on the digits as nested dictionaries; names like training__epochs set fields."""
     values = json.loads(default_config().to_json_best_effort())
     values["data"]["source"] = "digits"
-    values["search"]["metric"], values["search"]["policy"] = (
-        "balanced_accuracy",
-        "race",
-    )  # as a checked one has
+    values["search"]["metric"] = "balanced_accuracy"  # as a checked one has, and its policy
+    values["search"]["policy"] = POLICY
     for name, value in changes.items():
         put(values, name, value)
     return values

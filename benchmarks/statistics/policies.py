@@ -40,7 +40,7 @@ NOTE = "Epochs as a fraction; regret in standard errors of the best trial's mean
 
 def synthetic(count: int, seed: int) -> Iterator[dict[str, Any]]:
     """A row for each kind of curves and policy."""
-    for place, (title, kind) in enumerate(KINDS.items()):
+    for place, (title, kind) in enumerate(KINDS.items() if count else ()):
         worlds = [study(kind, np.random.default_rng([seed, place, number])) for number in range(count)]
         for name in NAMES:
             yield row(title, name, [replay(world, build(name)) for world in worlds])
@@ -103,16 +103,17 @@ def store(folder: Path, name: str, title: str, rows: Sequence[Mapping[str, Any]]
 def main() -> None:
     """Plays all policies."""
     flags = measure.parser(__doc__)
-    flags.add_argument("--studies", type=int, default=60, help="of each kind of synthetic curves")
+    flags.add_argument("--studies", type=int, default=60, help="of each kind of synthetic curves; 0: none")
     flags.add_argument("--seed", type=int, default=0)
     flags.add_argument(
         "--curves", type=Path, default=measure.FOLDER.parent / "../shared/data/nachos_oct_curves.npz"
     )
     given = flags.parse_args()
     rows = [*synthetic(given.studies, given.seed)]
-    for name in NAMES:
+    for name in NAMES if rows else ():
         rows.append(overall(name, [each for each in rows if each["policy"] == name]))
-    store(given.out, "policies_synthetic", "Search policies on synthetic curves", rows)
+    if rows:
+        store(given.out, "policies_synthetic", "Search policies on synthetic curves", rows)
     if given.curves.exists():
         rows = [*published(given.curves, given.seed)]
         store(given.out, "policies_published", "Search policies on published curves", rows)

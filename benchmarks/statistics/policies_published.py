@@ -32,7 +32,10 @@ def studies(curves: np.ndarray, limit: EpochLimit) -> dict[int, Recorded]:
         by_fit = {
             (trial, fold): _curve(curves[trial, outer, fold]) for trial in range(trials) for fold in inner
         }
-        found[outer] = Recorded(by_fit, order(outer, inner), limit, trials)
+        training = {
+            (trial, fold): _training(curves, trial, outer, fold) for trial in range(trials) for fold in inner
+        }
+        found[outer] = Recorded(by_fit, order(outer, inner), limit, trials, training=training)
     return found
 
 
@@ -51,6 +54,16 @@ def reused(outcomes: Mapping[int, Outcome]) -> int:
             fit = (trial, min(outer, fold), max(outer, fold))
             epochs[fit] = max(epochs.get(fit, 0), trained)
     return sum(epochs.values())
+
+
+def _training(curves: np.ndarray, trial: int, outer: int, fold: int) -> list[float]:
+    """Of the fit that leaves out both folds: as recorded with the one of them that was trained for longer."""
+    both = [
+        curves[trial, min(outer, fold), max(outer, fold)],
+        curves[trial, max(outer, fold), min(outer, fold)],
+    ]
+    longer = max(both, key=lambda values: np.isfinite(values[:, 2]).sum())
+    return longer[np.isfinite(longer[:, 2]), 0].astype(np.float64).tolist()
 
 
 def _curve(values: np.ndarray) -> Curve:

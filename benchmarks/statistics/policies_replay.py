@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -27,6 +27,7 @@ class Recorded:
         limit: of a search fit.
         trials: number of trials.
         noise: see `Noise`.
+        training: training losses, by (trial, inner fold), at least as long as the curves; {} if not known.
     """
 
     curves: Mapping[tuple[int, Fold], Curve]
@@ -34,6 +35,7 @@ class Recorded:
     limit: EpochLimit
     trials: int
     noise: Noise = unknown
+    training: Mapping[tuple[int, Fold], Sequence[float | None]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def replay(recorded: Recorded, policy: Policy, rounds: int | None = None) -> Out
             curve = cut(recorded.curves[asked.trial, asked.fold], asked.limit)
             fit = asked.trial, asked.fold
             epochs[fit] = max(epochs.get(fit, 0), len(curve.loss))
-            play.known.tell(asked, curve)
+            play.known.tell(asked, curve, recorded.training.get(fit, ()))
     full = sum(len(curve.loss) for curve in recorded.curves.values())
     selected, best = choose(play.known), everything(recorded)
     return Outcome(selected, epochs, sum(epochs.values()) / full, regret(recorded, selected, best), best)

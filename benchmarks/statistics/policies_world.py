@@ -73,7 +73,7 @@ def study(kind: Kind, rng: np.random.Generator) -> Recorded:
     trials, folds = int(np.round(2 ** rng.uniform(1, 6))), int(rng.integers(2, 10))
     folds = kind.folds or folds
     limit = EpochLimit(int(rng.choice([50, 100])), int(rng.choice([5, 10, 15, 20])))
-    losses, scores, error = _draw(kind, (trials, folds), limit, rng)
+    losses, scores, training, error = _draw(kind, (trials, folds), limit, rng)
     unit, zero = float(10 ** rng.uniform(-2, 2)), float(rng.normal())
     curves = {
         (trial, fold): _ended(losses[trial, fold], zero + unit * scores[trial, fold], limit)
@@ -81,13 +81,14 @@ def study(kind: Kind, rng: np.random.Generator) -> Recorded:
         for fold in range(folds)
     }
     noise = (lambda *_: unit * error) if kind.told else unknown
-    return Recorded(curves, tuple(range(folds)), limit, trials, noise)
+    own = {(trial, fold): training[trial, fold].tolist() for trial, fold in curves}
+    return Recorded(curves, tuple(range(folds)), limit, trials, noise, own)
 
 
 def _draw(
     kind: Kind, shape: tuple[int, int], limit: EpochLimit, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Losses and scores of shape (trials, folds, epochs), and the error of a difference from the cases."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Losses, scores and training losses [trials, folds, epochs], and the cases' error of a difference."""
     trials, folds = shape
     merit = rng.normal(size=trials)
     final = GOOD + kind.spread * merit[:, None] + kind.fold * rng.normal(size=folds)
@@ -111,7 +112,7 @@ def _draw(
     if kind.cases:
         scores = np.round(scores * kind.cases) / kind.cases
     _diverge(losses, kind.diverging, rng)
-    return losses, scores, error
+    return losses, scores, _trained(learned, rng.spawn(1)[0]), error
 
 
 def _counted(final: np.ndarray, cases: int | None, rng: np.random.Generator) -> tuple[np.ndarray, float]:
@@ -122,6 +123,12 @@ def _counted(final: np.ndarray, cases: int | None, rng: np.random.Generator) -> 
     shared, own = rng.normal(size=final.shape[1]), rng.normal(size=final.shape)
     drawn = np.clip(final + luck * np.sqrt(0.5) * (shared + own), 0.0, 1.0)
     return drawn, float(np.sqrt(GOOD * (1 - GOOD) / cases))
+
+
+def _trained(learned: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Training losses: nothing is left of them, or what augmentation or a weak network leaves."""
+    left = rng.choice([0.0, 0.0, 0.1, 0.3])
+    return 0.7 * (left + (1 - left) * (1 - learned)) * np.exp(0.05 * rng.normal(size=learned.shape))
 
 
 def _diverge(losses: np.ndarray, share: float, rng: np.random.Generator) -> None:

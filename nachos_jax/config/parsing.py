@@ -24,6 +24,9 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import Hyperparameter, of_config, of_task
 from nachos_jax.core.types import EpochLimit
 
+POLICY = "race-short"
+"""Of a nested run whose config leaves it open."""
+
 
 def parse(
     config: Mapping, reference: Mapping, table: Sequence[Hyperparameter], headlines: Mapping[str, str]
@@ -46,7 +49,9 @@ def parse(
     _check_keys(values, flat(reference))
     _check_task(values["task.name"], tuple(headlines))
     values["search.metric"] = values["search.metric"] or headlines[values["task.name"]]
-    values["search.policy"] = values["search.policy"] or ("full" if values["protocol"] == "flat" else "race")
+    left_open = not values["search.policy"]
+    if left_open:
+        values["search.policy"] = "full" if values["protocol"] == "flat" else POLICY
     checked = {key: field.check(values[key]) for key, field in FIELDS.items()}
     hparams = {row.name: row.check(values[row.key], f"config.{row.key}") for row in table}
     dimensions = _dimensions(values, table)
@@ -82,6 +87,7 @@ def parse(
         members=checked["deploy.members"],
         report=report(raw["report"]),
         raw=raw,
+        policy_left_open=left_open,
     )
 
 

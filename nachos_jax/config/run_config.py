@@ -170,6 +170,7 @@ class RunConfig:
         report: what the report shows.
         planned: what was planned from the cases, in sentences; () before that, and where nothing is.
         raw: the whole config as nested plain values, as stored in run.json.
+        policy_left_open: whether config.search.policy was left to the default of this version.
     """
 
     seed: int
@@ -191,6 +192,7 @@ class RunConfig:
     report: ReportConfig
     raw: Mapping[str, Any]
     planned: tuple[str, ...] = ()
+    policy_left_open: bool = field(default=False, compare=False)
 
     @property
     def augmentations(self) -> frozenset[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 import pytest
 
+from nachos_jax.config.parsing import POLICY
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.protocol.evaluate import evaluate
@@ -63,7 +64,9 @@ def interrupted(
                 return stops
 
 
-@pytest.mark.parametrize("policy", ["race", pytest.param("hyperband", marks=pytest.mark.thorough)])
+@pytest.mark.parametrize(
+    "policy", ["race", "race-short", pytest.param("hyperband", marks=pytest.mark.thorough)]
+)
 def test_a_run_that_is_stopped_again_and_again_ends_with_the_same_bytes(policy, tmp_path, monkeypatch):
     run = configured(policy)
     evaluate(run, str(tmp_path / "calm"), None, tiny.cohort(), quiet=True)
@@ -72,9 +75,10 @@ def test_a_run_that_is_stopped_again_and_again_ends_with_the_same_bytes(policy, 
     assert not (tmp_path / "stopped/checkpoints").exists()
 
 
-def test_a_race_on_eight_devices_is_that_on_one(tmp_path, monkeypatch):
+@pytest.mark.parametrize("policy", ["race", "race-short"])
+def test_a_race_on_eight_devices_is_that_on_one(policy, tmp_path, monkeypatch):
     """Lanes differ in number and in what they hold beside a fit; trials, fits, choices and bytes do not."""
-    run, devices, told = configured("race"), jax.local_devices(), {}
+    run, devices, told = configured(policy), jax.local_devices(), {}
     for number in (8, 1):
         monkeypatch.setattr(jax, "local_devices", lambda number=number: devices[:number])
         workdir = tmp_path / f"{number}"
@@ -114,13 +118,27 @@ def test_the_selected_trial_is_trained_as_without_a_policy(policy, without, tmp_
     assert spent < sum(r.epochs for r in without.fits() if r.curves)
 
 
-def test_nothing_of_a_test_fold_reaches_its_race(tmp_path):
-    run = configured("race", data__equal_images="accept", training__class_weight_exponent=1.0)
+@pytest.mark.parametrize("policy", ["race", "race-short"])
+def test_nothing_of_a_test_fold_reaches_its_race(policy, tmp_path):
+    run = configured(policy, data__equal_images="accept", training__class_weight_exponent=1.0)
     clean = tiny.cohort("float32")
     evaluate(run, str(tmp_path / "clean"), [OUTER], clean, quiet=True)
     with pytest.raises(UsageError, match="could not be finished"):
         evaluate(run, str(tmp_path / "spoilt"), None, spoilt(clean), quiet=True)
     assert seen_from_inside(tmp_path / "clean") == seen_from_inside(tmp_path / "spoilt")
+
+
+def test_a_run_that_raced_by_default_goes_on_with_its_race(tmp_path):
+    """The default of today is another; a config that leaves the policy open takes that of the directory."""
+    begun, left_open = configured("race"), configured("")
+    assert left_open.search.policy == POLICY != "race"
+    evaluate(begun, str(tmp_path / "one"), None, tiny.cohort(), quiet=True)
+    evaluate(begun, str(tmp_path / "two"), [0], tiny.cohort(), quiet=True)
+    run = evaluate(left_open, str(tmp_path / "two"), None, tiny.cohort(), quiet=True)
+    assert run.config.search.policy == "race"
+    assert records(tmp_path / "two") == records(tmp_path / "one")
+    with pytest.raises(UsageError, match=f"search.policy: 'race' -> '{POLICY}'"):
+        evaluate(configured(POLICY), str(tmp_path / "two"), None, tiny.cohort(), quiet=True)
 
 
 def test_the_flat_protocol_refuses_policies(tmp_path):

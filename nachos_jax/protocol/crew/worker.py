@@ -20,7 +20,7 @@ from nachos_jax.protocol.crew import crews
 from nachos_jax.protocol.crew.crew import put_down, stop_if_asked, train
 from nachos_jax.protocol.crew.leader import POLL, VISIBLE, beat, take
 from nachos_jax.protocol.crew.ledger import COMPILING, TRAINING, Ledger
-from nachos_jax.protocol.run import environment
+from nachos_jax.protocol.run import begun, environment
 from nachos_jax.protocol.run.opening import Run, open_run
 from nachos_jax.records.store import RunDirectory
 from nachos_jax.runtime import stopping
@@ -50,6 +50,7 @@ def work(config: RunConfig, workdir: str, party: Party, cohort: Cohort | None = 
     launch = _wait(board.launch, board)
     if launch is None:  # nothing was left to do
         return
+    config = begun.settled(config, RunDirectory(workdir, launch.command))
     _compare(launch, config)
     run = _join(launch, config, workdir, cohort, board)
     name = f"{launch.name}-p{board.process}"

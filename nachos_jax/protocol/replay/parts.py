@@ -70,7 +70,7 @@ class Answers:
             status="done",
             epochs=epochs,
             parameters=self._recorded.parameters.get(name, 0),
-            training_loss=(),
+            training_loss=tuple(self._recorded.training.get(name, ()))[:epochs],
             curves=curves,
         )
 

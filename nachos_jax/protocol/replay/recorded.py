@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -37,6 +37,7 @@ class Recorded:
         curves: what each fit has said of the folds that it left out.
         limit: of every fit.
         parameters: number of trained parameters of each fit, which ties go by; 0 where it is not known.
+        training: training loss of each fit, a value an epoch; nothing where it is not known.
         rule: how trials are selected.
     """
 
@@ -45,6 +46,7 @@ class Recorded:
     curves: Mapping[Key, Mapping[int, Curve]]
     limit: EpochLimit
     parameters: Mapping[Key, int]
+    training: Mapping[Key, Sequence[float | None]]
     rule: str = "best"
 
     def of(self, outer: int, number: int, inner: int) -> Curve:
@@ -101,6 +103,7 @@ def _table(where: str, array: np.ndarray) -> Recorded:
     inner = {t: tuple(v for v in range(folds) if v != t) for t in range(tests)}
     trials = tuple({NUMBER: number} for number in range(count))
     found: dict[Key, dict[int, Curve]] = {}
+    training: dict[Key, Sequence[float | None]] = {}
     for number in range(count):
         for t, others in inner.items():
             for v in others:
@@ -109,20 +112,27 @@ def _table(where: str, array: np.ndarray) -> Recorded:
                     raise UsageError(
                         f"{where}: trial {number} was not run on test fold {t}, validation fold {v}."
                     )
-                found.setdefault(key(trials[number], pair(t, v)), {})[v] = curve
+                fit = key(trials[number], pair(t, v))
+                found.setdefault(fit, {})[v] = curve
+                own = _numbers(array[number, t, v, : len(curve.loss), 0])
+                training[fit] = max(training.get(fit, ()), own, key=len)
     limit = _limit([curve for curves in found.values() for curve in curves.values()], array.shape[3])
     closed = {fit: {v: _closed(c, limit) for v, c in curves.items()} for fit, curves in found.items()}
-    return Recorded(dict.fromkeys(inner, trials), inner, closed, limit, {})
+    return Recorded(dict.fromkeys(inner, trials), inner, closed, limit, {}, training)
 
 
 def _curve(rows: np.ndarray) -> Curve:
     """The curve of rows [epochs, 4]: up to the last epoch of which anything is known."""
     ran = np.flatnonzero(np.isfinite(rows).any(axis=1))
-    rows = rows[: ran[-1] + 1 if len(ran) else 0].astype(np.float64)
-    loss = tuple(value if math.isfinite(value) else None for value in rows[:, 2].tolist())
-    score = tuple(value if math.isfinite(value) else None for value in rows[:, 3].tolist())
+    rows = rows[: ran[-1] + 1 if len(ran) else 0]
+    loss, score = _numbers(rows[:, 2]), _numbers(rows[:, 3])
     broken = loss.index(None) + 1 if None in loss else len(loss)
     return Curve(loss[:broken], score[:broken], "nan" if None in loss else "")
+
+
+def _numbers(column: np.ndarray) -> tuple[float | None, ...]:
+    """A column [epochs] of the table; None where it is not finite."""
+    return tuple(value if math.isfinite(value) else None for value in column.astype(np.float64).tolist())
 
 
 def _limit(curves: list[Curve], epochs: int) -> EpochLimit:
@@ -175,6 +185,7 @@ def run(workdir: str) -> Recorded:
         curves=curves,
         limit=EpochLimit(training["epochs"], patience, training["min_delta"]),
         parameters={key(record.hparams, record.left_out): record.parameters for record in searched},
+        training={key(record.hparams, record.left_out): record.training_loss for record in searched},
         rule=config["search"]["rule"],
     )
 

@@ -15,7 +15,7 @@ from nachos_jax.data import census
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine import planned
 from nachos_jax.engine.resume import Checkpoints
-from nachos_jax.protocol.run import door, embedding, environment, outside, solvers, unit_rules
+from nachos_jax.protocol.run import begun, door, embedding, environment, outside, solvers, unit_rules
 from nachos_jax.records import checkpoint, readable, rows
 from nachos_jax.records.case_table import CaseRecord
 from nachos_jax.records.store import RunDirectory
@@ -74,6 +74,7 @@ def open_run(config: RunConfig, workdir: str, command: str, cohort: Cohort | Non
     """
     readable.check(workdir)
     store = RunDirectory(workdir, command)
+    config = begun.settled(config, store)
     _same_config(config, store)
     cohort = embedding.load(config) if cohort is None else embedding.embedded(config, cohort)
     if cohort.targets.task != config.task:

@@ -69,8 +69,9 @@ class Searching:
             if not ended:
                 return list(fits.values())
             for asked, fit in ended.items():
-                curve = self._records[fit].curves[asked.fold]
-                self._play.known.tell(asked, curve)
+                record = self._records[fit]
+                curve = record.curves[asked.fold]
+                self._play.known.tell(asked, curve, record.training_loss)
                 self._show(asked, curve)
 
     def score(self, number: int) -> TrialScore | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -28,9 +29,18 @@ def learned(known: Known, trial: int) -> EpochLimit:
     Its patience is the shortest of the ladder that is `MARGIN` times the trial's longest wait before the loss
     fell by something that mattered. Who starts late on the first fold is waited for on all others.
     """
-    whole = known.limit
-    curves = [known.curve(trial, fold, whole) for fold in known.folds]
-    waits = [longest_wait(curve.loss) for curve in curves if curve is not None]
+    curves = [known.curve(trial, fold, known.limit) for fold in known.folds]
+    return learned_from(known.limit, [curve.loss for curve in curves if curve is not None])
+
+
+def learned_from(whole: EpochLimit, losses: Sequence[tuple[float | None, ...]]) -> EpochLimit:
+    """The limit that losses of the same trial on other folds teach; the whole one where there are none.
+
+    Args:
+        whole: of a fit that nothing cuts short.
+        losses: of fits that were waited for.
+    """
+    waits = [longest_wait(loss) for loss in losses]
     if whole.patience is None or not waits:
         return whole
     for share in LADDER:
@@ -40,7 +50,8 @@ def learned(known: Known, trial: int) -> EpochLimit:
     return whole
 
 
-def longest_wait(loss: Sequence[float | None]) -> int:
+@lru_cache(maxsize=4096)
+def longest_wait(loss: tuple[float | None, ...]) -> int:
     """The most epochs from one fall of the loss that mattered to the next, until it was lowest.
 
     Noise is told from the steps between epochs, so the unit of the loss does not matter.

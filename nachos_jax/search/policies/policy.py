@@ -77,11 +77,16 @@ class Known:
     trials: list[int] = field(default_factory=list)
     stopped: dict[int, str] = field(default_factory=dict)
     _told: dict[Asked, Curve] = field(default_factory=dict)
+    _training: dict[Asked, Sequence[float | None]] = field(default_factory=dict)
     _seen: dict[tuple[int, int], dict[EpochLimit, Curve]] = field(default_factory=dict)
 
-    def tell(self, asked: Asked, curve: Curve) -> None:
-        """What a fit that was asked for has said of its inner fold."""
-        self._told[asked] = curve
+    def tell(self, asked: Asked, curve: Curve, training: Sequence[float | None] = ()) -> None:
+        """What a fit that was asked for has said of its inner fold, and its training loss where it is known.
+
+        A fit that another fold watches too is trained for longer than the curve. What came after the end of
+        the curve depends on that fold, so it is left out.
+        """
+        self._told[asked], self._training[asked] = curve, training[: len(curve.loss)]
 
     def knows(self, asked: Asked) -> bool:
         """Whether this very fit has ended."""
@@ -103,6 +108,11 @@ class Known:
             return self._seen.get((trial, fold), {}).get(limit)
         found = self.furthest(trial, fold)
         return found[1] if found else None
+
+    def training(self, trial: int, fold: int) -> Sequence[float | None]:
+        """Training loss of the furthest fit of a trial on a fold, as long as its curve; () if not known."""
+        found = self.furthest(trial, fold)
+        return self._training[Asked(trial, fold, found[0])] if found else ()
 
     def score(self, trial: int, fold: int, limit: EpochLimit | None = None) -> float | None:
         """Selection metric at the best epoch of the furthest fit, or of the one with this limit.

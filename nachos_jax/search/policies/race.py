@@ -51,17 +51,22 @@ class Race:
             return []
         leader, rivals = standing.leader, standing.rivals
         if not rivals:
-            return _ahead(known, leader, len(known.folds))
+            return self._ahead(known, leader, len(known.folds))
         gains = standing.gains()
         if gains is None:
             running = [leader, *standing.first(rivals)[: PILOTS - 1]]
         else:
             running = worth(rivals, gains, TOLERANCE * standing.error())
             if not running:
-                return _ahead(known, leader, len(known.folds))
+                return self._ahead(known, leader, len(known.folds))
             furthest = max(standing.seen[trial] for trial in running)
             running += [leader] * (furthest == standing.seen[leader])
-        return [asked for trial in running for asked in _ahead(known, trial, 1)]
+        return [asked for trial in running for asked in self._ahead(known, trial, 1)]
+
+    def _ahead(self, known: Known, trial: int, number: int) -> list[Asked]:
+        """The next folds of a trial."""
+        limit, scores = learned(known, trial), known.scores(trial)
+        return [Asked(trial, fold, limit) for fold in known.folds if fold not in scores][:number]
 
 
 def worth(rivals: Sequence[int], gains: np.ndarray, tolerance: float) -> list[int]:
@@ -69,9 +74,3 @@ def worth(rivals: Sequence[int], gains: np.ndarray, tolerance: float) -> list[in
     order = np.argsort(gains, kind="stable")
     left = np.cumsum(gains[order]) <= tolerance
     return [rivals[place] for place in order[~left]]
-
-
-def _ahead(known: Known, trial: int, number: int) -> list[Asked]:
-    """The next folds of a trial."""
-    limit, scores = learned(known, trial), known.scores(trial)
-    return [Asked(trial, fold, limit) for fold in known.folds if fold not in scores][:number]

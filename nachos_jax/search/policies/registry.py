@@ -11,11 +11,13 @@ from nachos_jax.search.policies.hyperband import Hyperband
 from nachos_jax.search.policies.policy import Policy
 from nachos_jax.search.policies.race import Race
 from nachos_jax.search.policies.race_halving import RaceHalving
+from nachos_jax.search.policies.race_short import RaceShort
 from nachos_jax.search.policies.top import Top
 
 POLICIES: Mapping[str, Callable[[], Policy]] = {
     "full": Full,
     "race": Race,
+    "race-short": RaceShort,
     "race-halving": RaceHalving,
     "halving": Halving,
     "hyperband": Hyperband,

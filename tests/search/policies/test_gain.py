@@ -39,9 +39,9 @@ FLAT = [0.70, 0.701, 0.699, 0.7005, 0.6995, 0.7, 0.6998, 0.7002]
 
 
 def test_small_falls_do_not_end_a_wait():
-    late = [*FLAT, 0.6, 0.5, 0.4, *[0.401, 0.402, 0.4015, 0.4025, 0.402] * 2]
+    late = (*FLAT, 0.6, 0.5, 0.4, *[0.401, 0.402, 0.4015, 0.4025, 0.402] * 2)
     assert longest_wait(late) == len(FLAT)
-    assert longest_wait([0.5 - 0.01 * epoch for epoch in range(20)]) <= 4
+    assert longest_wait(tuple(0.5 - 0.01 * epoch for epoch in range(20))) <= 4
 
 
 def test_who_starts_late_is_waited_for_and_who_does_not_is_not():

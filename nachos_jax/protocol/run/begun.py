@@ -1,0 +1,23 @@
+"""What a run that an earlier version has begun keeps of the defaults of its time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from nachos_jax.config.run_config import RunConfig
+from nachos_jax.records.store import RunDirectory
+
+POLICIES = ("race",)
+"""Of nested runs by default, before that of this version."""
+
+
+def settled(config: RunConfig, store: RunDirectory) -> RunConfig:
+    """The config with the policy that the run directory was begun with, where the config leaves it open."""
+    known = store.run()
+    if known is None or not config.policy_left_open:
+        return config
+    policy = known["config"]["search"].get("policy")
+    if policy not in POLICIES:
+        return config
+    raw = {**config.raw, "search": {**config.raw["search"], "policy": policy}}
+    return replace(config, search=replace(config.search, policy=policy), raw=raw)

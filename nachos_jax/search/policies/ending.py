@@ -1,0 +1,34 @@
+"""Whether a fit that waits for a lower loss has come to its end, or may still start.
+
+The loss on an inner fold alone cannot tell: who starts late lies as still as who has finished. The loss on
+the training cases can. Who has not started still has all of it; who has fitted them has none left, and with
+it have gone the gradients, which no learning rate brings back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+FITTED = 1 / 20
+"""Of the highest training loss: what is left of one that has gone, by the convention of one in twenty."""
+MOVED = 10.0
+"""In medians of its steps from epoch to epoch: what the loss on the inner fold has gone through in one that
+has started. One that scatters normally around a level ranges over as much in one of a hundred waits of 6 to
+30 epochs at most."""
+
+
+def ended(loss: Sequence[float | None], training: Sequence[float | None]) -> bool:
+    """Whether no better epoch is to be expected of a fit: it has started, and fitted its training cases.
+
+    Args:
+        loss: of an inner fold, a value an epoch.
+        training: of the training cases, likewise; empty where it is not known, and then nothing is told.
+    """
+    seen = [value for value in loss if value is not None]
+    own = [value for value in training[: len(loss)] if value is not None]
+    if len(seen) < 2 or len(own) < len(loss) or min(own) < 0:  # a loss without a floor has no end
+        return False
+    started = max(seen) - min(seen) > MOVED * float(np.median(np.abs(np.diff(seen))))
+    return started and own[-1] <= FITTED * max(own)
