@@ -57,7 +57,7 @@ def _policy(values: Any) -> dict[str, Any]:
             raise UsageError(
                 f"--{name}={getattr(values, name)}: goes with --searcher; the recorded trials are played."
             )
-    if len(values.policy) > 1:
+    if len(values.policy or ()) > 1:
         raise UsageError(
             f"--policy={','.join(values.policy)}: name one, or with --searcher what to compare under each."
         )

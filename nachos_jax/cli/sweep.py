@@ -228,6 +228,7 @@ def estimate(words: list[str], code: int, config: RunConfig) -> list[str]:
     A run that was refused or failed has none, nor one in whose folder lies a run of another config.
     In the flat protocol the folds' standard error is that of the mean before correction, so it is left out.
     """
+    from nachos_jax.protocol.run import begun
     from nachos_jax.records.store import RunDirectory
     from nachos_jax.report.words.leading import leading
 
@@ -236,7 +237,8 @@ def estimate(words: list[str], code: int, config: RunConfig) -> list[str]:
         Path(workdir) / "summary.json",
         RunDirectory(workdir).run() if code in (0, EXIT_CODE) else None,
     )
-    if run is None or differences(run["config"], config.raw, config.table) or not path.exists():
+    raw = begun.settled(config, RunDirectory(workdir)).raw
+    if run is None or differences(run["config"], raw, config.table) or not path.exists():
         return ["", "", ""]
     told = json.loads(path.read_text(encoding="utf-8"))
     headline = leading(told)["metrics"][told["headline"]]

@@ -110,6 +110,22 @@ def predict(probabilities: np.ndarray) -> np.ndarray:
     return np.argmax(probabilities, axis=1)
 
 
+def redrawn(
+    name: str, labels: np.ndarray, probabilities: np.ndarray, counts: np.ndarray, classes: Sequence[str]
+) -> np.ndarray:
+    """A metric of `COUNTS` of cases drawn again, counts [R, N] -> [R] float64, NaN where undefined.
+
+    Each value is, to the last bit, what `evaluate` gives of cases that stand there as often as drawn.
+    """
+    cell = labels * len(classes) + predict(probabilities)
+    one = sparse.csr_array(
+        (np.ones(len(cell), np.int64), (np.arange(len(cell)), cell)), (len(cell), len(classes) ** 2)
+    )
+    matrices = (counts @ one).reshape(-1, len(classes), len(classes))
+    values = [_of_counts(name, matrix, classes).value for matrix in matrices]
+    return np.asarray([np.nan if value is None else value for value in values], np.float64)
+
+
 def confusion(labels: np.ndarray, predicted: np.ndarray, count: int) -> np.ndarray:
     """Confusion matrix [C, C] int64 of class numbers [N] and [N]: row = true class, column = predicted class.
 

@@ -47,7 +47,21 @@ def asked() -> str | None:
     return _asked[0] if _asked else None
 
 
+def check() -> None:
+    """Ends a thread beside the main one, which a signal cannot reach.
+
+    Raises:
+        StoppedError: a signal has asked the run to stop.
+    """
+    if _asked:
+        raise StoppedError(_told())
+
+
+def _told() -> str:
+    return f"stopped by {_asked[0]}: what is finished is kept, and the same command goes on."
+
+
 def _ask(number: int, _frame: Any) -> None:
     _asked.append(signal.Signals(number).name)
     if not _deferred:
-        raise StoppedError(f"stopped by {_asked[0]}: what is finished is kept, and the same command goes on.")
+        raise StoppedError(_told())

@@ -233,10 +233,10 @@ class Classification(DenseTask):
         return float("nan") if loss is None else loss, metrics.METRICS[metric].turned(score)
 
     def redrawn(self, metric: str, seen: np.ndarray, targets: Targets, counts: np.ndarray) -> np.ndarray:
-        """All draws at once where the metric is one of counts, which are exact in any order."""
+        """Where the metric is one of counts, from the counts of each draw, which need no softmax anew."""
         if metric not in metrics.COUNTS or not np.isfinite(seen).all():
             return super().redrawn(metric, seen, targets, counts)
-        return metrics.weighted(metric, targets.values, self.predicted(seen), counts.astype(np.float64))
+        return metrics.redrawn(metric, targets.values, self.predicted(seen), counts, targets.names)
 
     def undefined(self, metric: str, targets: Targets) -> str:
         """Tried on predictions that are certain and right."""

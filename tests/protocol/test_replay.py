@@ -86,9 +86,9 @@ def test_without_a_patience_a_curve_is_cut_at_its_last_epoch():
 
 
 def _scores(found: recorded.Recorded, outer: int):
-    from nachos_jax.protocol.replay.replay import _full
+    from nachos_jax.protocol.replay.replay import full_scores
 
-    return _full(found, outer)
+    return full_scores(found, outer)
 
 
 def test_the_command_prints_one_object_and_writes_it(tmp_path, capsys):
@@ -97,6 +97,13 @@ def test_the_command_prints_one_object_and_writes_it(tmp_path, capsys):
     told = json.loads(capsys.readouterr().out)
     assert told == json.loads((tmp_path / "x.json").read_text())
     assert {name: value["trials"] for name, value in told.items()} == {"a": 3, "b": 2}
+
+
+def test_without_a_name_the_default_policy_is_played(tmp_path, capsys):
+    path = stored(tmp_path, a__curves=curves())
+    assert main(["nachos", "replay", f"--curves={path}"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["a"]["policy"] == tiny.run_config(search__policy="").search.policy
 
 
 def test_a_finished_run_is_replayed_from_its_records(tmp_path):

@@ -88,6 +88,11 @@ def test_a_policy_spends_less_and_seeds_alone_decide(grid):
     assert told["test"]["count"] == 12
 
 
+def test_a_way_that_is_named_twice_is_played_once(grid):
+    told = compare(grid, [("random", "full"), ("random", "full")], trials=2, repeats=1)
+    assert (list(told["ways"]), told["test"]) == (["random, full"], None)
+
+
 def test_the_command_prints_what_was_found(grid, capsys):
     words = ["--searcher=random,bohb", "--policy=full,hyperband", "--trials=3", "--repeats=2"]
     assert main(["nachos", "replay", f"--curves={grid}", *words]) == 0

@@ -29,6 +29,7 @@ from nachos_jax.protocol.run.opening import Run
 from nachos_jax.records import own
 from nachos_jax.records.schema import FitRecord
 from nachos_jax.records.store import dump, write_atomic
+from nachos_jax.runtime import stopping
 from nachos_jax.runtime.stopping import StoppedError
 from nachos_jax.tasks import registry as tasks
 
@@ -96,6 +97,7 @@ def write(run: Run, most: int = 12) -> Path:
         return folder / INDEX
     items: list[dict[str, Any]] = []
     for wrong, image, found in _explained(run, chosen, most):
+        stopping.check()
         data = picture(image, found["map"], _words(run, wrong, found), LARGEST)
         file = f"{chosen.index(wrong) + 1:03d}.png"
         write_atomic(folder / file, data)

@@ -23,6 +23,7 @@ from nachos_jax.protocol.model.tested_masks import masks_of_store, of_fit
 from nachos_jax.protocol.run.opening import Run
 from nachos_jax.records import own
 from nachos_jax.records.store import dump, write_atomic
+from nachos_jax.runtime import stopping
 
 FORMAT, SHOWN = 1, 3
 """Of gallery.json, and how many cases: the worst, the middle and the best."""
@@ -66,6 +67,7 @@ def write(run: Run, most: int = SHOWN) -> Path:
         return folder / INDEX
     items = []
     for number, (case, fact) in enumerate(zip(chosen, facts, strict=True), 1):
+        stopping.check()
         data = _drawn(run, case)
         file = f"{number:03d}.png"
         write_atomic(folder / file, data)

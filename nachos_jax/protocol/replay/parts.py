@@ -92,6 +92,9 @@ class Memory:
     def __init__(self):
         self.outcomes: dict[int | None, Outcome] = {}
 
+    def run(self) -> None:
+        """Nothing was written of a run."""
+
     def fits(self) -> Iterator[FitRecord]:
         """No record is there when a replay begins."""
         return iter(())

@@ -177,15 +177,18 @@ def run(workdir: str) -> Recorded:
     training = config["training"]
     patience = training["patience"] if training.get("early_stopping", True) else training["epochs"]
     curves: dict[Key, dict[int, Curve]] = {}
+    losses: dict[Key, Sequence[float | None]] = {}
     for record in searched:
-        curves.setdefault(key(record.hparams, record.left_out), {}).update(record.curves)
+        fit = key(record.hparams, record.left_out)
+        curves.setdefault(fit, {}).update(record.curves)
+        losses[fit] = max(losses.get(fit, ()), record.training_loss, key=len)
     return Recorded(
         trials={t: tuple(trial.hparams for trial in o.trials) for t, o in outcomes.items()},
         inner={t: tuple(v for v in o.scores[0].by_fold) for t, o in outcomes.items()},
         curves=curves,
         limit=EpochLimit(training["epochs"], patience, training["min_delta"]),
         parameters={key(record.hparams, record.left_out): record.parameters for record in searched},
-        training={key(record.hparams, record.left_out): record.training_loss for record in searched},
+        training=losses,
         rule=config["search"]["rule"],
     )
 

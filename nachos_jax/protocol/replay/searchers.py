@@ -54,6 +54,7 @@ def compare(workdir: str, ways: Sequence[Way], trials: int, repeats: int) -> dic
         UsageError: the run cannot be replayed, its space is no grid, not all of it was trained, or a searcher
             or policy is not known.
     """
+    ways = tuple(dict.fromkeys(ways))
     grid = _Grid(workdir, recordings.run(workdir))
     best = {t: grid.best(t) for t in grid.found.trials}
     played = {", ".join(way): [grid.played(way, trials, seed) for seed in range(repeats)] for way in ways}

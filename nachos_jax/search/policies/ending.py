@@ -1,8 +1,9 @@
 """Whether a fit that waits for a lower loss has come to its end, or may still start.
 
 The loss on an inner fold alone cannot tell: who starts late lies as still as who has finished. The loss on
-the training cases can. Who has not started still has all of it; who has fitted them has none left, and with
-it have gone the gradients, which no learning rate brings back.
+the training cases can. Who has fitted them has none left, and with it have gone the gradients, which no
+learning rate brings back. Who has not started has as much of it as on the inner fold, however little that is
+of a first epoch that went astray, or where one class is rare.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ import numpy as np
 
 FITTED = 1 / 20
 """Of the highest training loss: what is left of one that has gone, by the convention of one in twenty."""
+BELOW = 1 / 4
+"""Of the lowest loss on the inner fold: where the training loss lies when cases have been learned, and not
+only how frequent their classes are, which is the same on both but for chance."""
 MOVED = 10.0
 """In medians of its steps from epoch to epoch: what the loss on the inner fold has gone through in one that
 has started. One that scatters normally around a level ranges over as much in one of a hundred waits of 6 to
@@ -31,4 +35,4 @@ def ended(loss: Sequence[float | None], training: Sequence[float | None]) -> boo
     if len(seen) < 2 or len(own) < len(loss) or min(own) < 0:  # a loss without a floor has no end
         return False
     started = max(seen) - min(seen) > MOVED * float(np.median(np.abs(np.diff(seen))))
-    return started and own[-1] <= FITTED * max(own)
+    return started and own[-1] <= min(FITTED * max(own), BELOW * min(seen))

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from nachos_jax.core.curves import best_epoch, stop
+from nachos_jax.core.curves import best_epoch
 from nachos_jax.search.policies.gain import WEIGHT, squares
 from nachos_jax.search.policies.policy import Known
 
@@ -47,7 +47,7 @@ def _differences(known: Known, trial: int, leader: int) -> np.ndarray:
         if far is None or score is None or top is None:
             found.append(math.nan)
             continue
-        cut = top.loss[: stop(top.loss, far[0])]
+        cut = top.loss[: far[0].epochs]  # under the same rung, but not ended by a patience of its own
         value = top.score[best_epoch(cut) - 1]
         found.append(math.nan if value is None else score - value)
     return np.array(found)

@@ -47,11 +47,13 @@ class RaceShort(Race):
         told = known.furthest(trial, fold)
         if told is None or told[0] == known.limit or told[1].end != "patience":
             return False
+        if told[0].patience is None or len(told[1].loss) <= told[0].patience:
+            return False  # what is not trained in epochs has ended by itself
         return not ended(told[1].loss, known.training(trial, fold))
 
 
 def _sooner(limit: EpochLimit) -> EpochLimit:
     """A limit with a quarter of the patience."""
-    if limit.patience is None:
+    if limit.patience is None or limit.patience >= limit.epochs:  # nothing is to end before the last epoch
         return limit
     return replace(limit, patience=min(limit.patience, max(SHORTEST, math.ceil(FIRST * limit.patience))))

@@ -34,8 +34,11 @@ class Drawn:
     def world(self) -> Recorded:
         made = study(KINDS[self.kind], np.random.default_rng(self.seed))
         trials = min(made.trials, self.most)
-        curves = {fit: found for fit, found in made.curves.items() if fit[0] < trials}
-        return replace(made, curves=curves, trials=trials)
+        curves, training = (
+            {fit: found for fit, found in of.items() if fit[0] < trials}
+            for of in (made.curves, made.training)
+        )
+        return replace(made, curves=curves, training=training, trials=trials)
 
 
 DRAWN = st.builds(Drawn, st.sampled_from(sorted(KINDS)), st.integers(0, 10**6), st.integers(1, 12))

@@ -12,7 +12,8 @@ from benchmarks.statistics.policies_replay import Outcome, Recorded, replay
 from nachos_jax.core.types import EpochLimit
 from nachos_jax.records.schema import Curve
 from nachos_jax.search.policies.ending import ended
-from nachos_jax.search.policies.policy import Asked, Known
+from nachos_jax.search.policies.expected import expected
+from nachos_jax.search.policies.policy import Asked, Cohort, Known
 from nachos_jax.search.policies.registry import build
 
 LIMIT = EpochLimit(60, 20)
@@ -30,6 +31,10 @@ def test_a_fit_is_at_its_end_when_it_has_started_and_has_fitted_its_training_cas
     assert ended(LEARNED, (*FITTED, *[9.0] * 5)), "what came after the end of the curve is not looked at"
     assert not ended(LEARNED, (0.7, 0.5, 0.3, 0.2, *[0.15] * 6)), "training goes on"
     assert not ended(LEARNED, ()), "nothing is known"
+    astray = (30.0, 0.75, 0.70, *[0.693] * 7)
+    assert not ended((2.0, 0.8, 0.71, *[0.70] * 7), astray), "all cases are still guessed"
+    rare = (0.55, 0.1, 0.03, *[0.0203] * 7)
+    assert not ended((0.5, 0.1, 0.03, *[0.0214] * 7), rare), "how rare a class is was learned, and no case"
     assert not ended(LEARNED, FITTED[:5]), "not all of it is known"
     assert not ended(LEARNED, [value - 0.5 for value in FITTED]), "a loss that has no floor"
 
@@ -48,6 +53,37 @@ def test_what_training_came_to_after_the_end_of_a_curve_is_not_kept():
     assert known.training(0, 0) == ()
     known.look([asked])
     assert known.training(0, 0) == (0.7, 0.5)
+
+
+def test_a_leader_that_started_late_is_not_cut_by_the_patience_of_another_trial():
+    known = Known(FOLDS, LIMIT, trials=[0, 1])
+    short, whole = EpochLimit(LIMIT.epochs, 5), LIMIT
+    late = Curve((*[0.7] * 8, 0.3, *[0.31] * 20), (*[0.5] * 8, 0.9, *[0.89] * 20), "patience")
+    for fold in FOLDS:
+        known.tell(Asked(0, fold, whole), late)
+    known.tell(Asked(1, FOLDS[0], short), Curve((0.4, *[0.41] * 5), (0.8, *[0.79] * 5), "patience"))
+    known.look([Asked(0, fold, whole) for fold in FOLDS] + [Asked(1, FOLDS[0], short)])
+    score, _ = expected(known, 1)
+    assert score == pytest.approx(0.8)
+
+
+def test_what_is_not_trained_in_epochs_is_not_asked_for_again():
+    """An estimator beside networks says all in one epoch, whatever the patience."""
+    known = Known(FOLDS, LIMIT, trials=[0, 1])
+    policy, cohort = build("race-short"), Cohort(0, (0, 1))
+    asked = policy.opening(known, cohort)
+    for one in asked:
+        known.tell(one, Curve((0.4,), (0.8 - one.trial / 10,), "patience"))
+    known.look(asked)
+    stage = next(policy.course(known, cohort))
+    assert stage.asked
+    assert all(one.fold != FOLDS[0] for one in stage.asked)
+
+
+def test_without_early_stopping_first_folds_are_whole():
+    forever = EpochLimit(30, 30)
+    (asked,) = build("race-short").opening(Known(FOLDS, forever), Cohort(0, (0,)))
+    assert asked.limit == forever
 
 
 def test_a_late_starter_wins_on_three_folds():
