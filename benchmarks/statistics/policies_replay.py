@@ -123,4 +123,6 @@ def regret(recorded: Recorded, selected: int | None, best: int | None) -> float:
         return float("inf")
     lost = top.score - chosen
     spread = top.spread or np.mean([score.spread for score in scores if score.spread is not None])
-    return float(lost / spread * np.sqrt(len(recorded.folds))) if lost > 0 else 0.0
+    if lost <= 0:
+        return 0.0
+    return float(lost / spread * np.sqrt(len(recorded.folds))) if spread else float("inf")
