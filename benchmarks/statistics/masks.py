@@ -44,6 +44,16 @@ WIDE_NUCLEI = {
     "training.patience": 40,
     "search.trials": 2,
 }
+SMALL_NUCLEI = {
+    **(WIDE_NUCLEI | SMALL),
+    "data.subset": 0.3,
+    "model.unet.depth": 4,
+    "model.unet.width": 8,
+    "training.batch_size": 4,
+    "training.epochs": 12,
+    "training.patience": 12,
+    "search.trials": 1,
+}
 RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "hippocampus_2d": (
         "segmentation",
@@ -102,6 +112,8 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
             "search.trials": 2,
         },
     ),
+    "dsb2018_small": ("segmentation", SMALL_NUCLEI),
+    "dsb2018_small_supervised": ("segmentation", {**SMALL_NUCLEI, "model.unet.deep_supervision": True}),
     "dsb2018_wide": ("segmentation", WIDE_NUCLEI),
     "dsb2018_wide_supervised": ("segmentation", {**WIDE_NUCLEI, "model.unet.deep_supervision": True}),
     "automonai_grid": (
