@@ -31,7 +31,7 @@ from nachos_jax.records.store import write_atomic
 log = logging.getLogger("nachos_jax")
 
 MOST_BYTES = 16 * 2**30
-"""Bytes of paused lanes that are kept; more are trained again when they are wanted."""
+"""Bytes of paused lanes that are kept; what had to go is trained again when it is wanted."""
 
 
 class PausedLanes:
@@ -44,7 +44,7 @@ class PausedLanes:
 
     def __init__(self, root: Path, limit: EpochLimit):
         self._folder, self._limit = folder(root), limit
-        self._full = False
+        self._broken = False
 
     def due(self, before: FitProgress, after: FitProgress) -> bool:
         """Whether a lane is to be kept after an epoch: the first of its watchers has just stopped."""
@@ -61,19 +61,32 @@ class PausedLanes:
             arrays: its state, as `nachos_jax.engine.resume.snapshot` gives it of one lane.
             told: what was seen of it, likewise.
         """
-        if self._full:
+        if self._broken:
             return
         facts = {"told": json.dumps(told), "digest": _digest(arrays)}
         try:
-            used = sum(path.stat().st_size for path in self._folder.glob("*.safetensors"))
-            self._full = used + sum(array.nbytes for array in arrays.values()) > MOST_BYTES
-            if self._full:
-                log.info("paused lanes take %.0f GiB: no more are kept", used / 2**30)
-                return
-            write_atomic(self._path(fit), save(dict(arrays), facts))
+            if self._room(sum(array.nbytes for array in arrays.values())):
+                write_atomic(self._path(fit), save(dict(arrays), facts))
         except (OSError, UsageError) as error:
-            self._full = True
+            self._broken = True
             log.warning("paused lanes cannot be kept in %s (%s)", self._folder, error)
+
+    def _room(self, wanted: int) -> bool:
+        """Whether there is room for so many bytes, which the oldest lanes make, decided first as they are."""
+        if wanted > MOST_BYTES:
+            return False
+        files: list[tuple[float, int, Path]] = []
+        for path in self._folder.glob("*.safetensors"):
+            with contextlib.suppress(FileNotFoundError):  # another process has dropped it
+                stat = path.stat()
+                files.append((stat.st_mtime, stat.st_size, path))
+        used = sum(size for _, size, _ in files)
+        for _, size, path in sorted(files):
+            if used + wanted <= MOST_BYTES:
+                break
+            used -= size
+            path.unlink(missing_ok=True)
+        return True
 
     def take(self, fit: Fit) -> Resumable | None:
         """Where this fit may go on; None where no earlier part of it is kept, or it is damaged."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nachos_jax.core.types import EpochLimit, Fit
@@ -94,3 +96,20 @@ def test_a_fit_that_was_paused_and_not_recorded_is_not_trained_on(tmp_path):
         assert after == calm
         assert all(result.record.epochs <= 2 for result in after.values())
         assert epochs <= 2 * len(short)
+
+
+def test_the_oldest_lanes_make_room(tmp_path, monkeypatch):
+    lanes, arrays = paused.PausedLanes(tmp_path, RUN.limit), {"weights": np.zeros(1000, np.float32)}
+    monkeypatch.setattr(paused, "MOST_BYTES", 3 * 4500)
+    fits = [replace(fit, limit=SHORT[0]) for fit in full()[:5]]
+    kept = []
+    for number, fit in enumerate(fits):
+        lanes.keep(fit, arrays, {})
+        kept.append({path.name for path in paused.folder(tmp_path).iterdir()})
+        for path in paused.folder(tmp_path).iterdir():
+            if path.name not in set().union(*kept[:-1]):
+                os.utime(path, (number, number))
+    assert [len(names) for names in kept] == [1, 2, 3, 3, 3]
+    assert not kept[-1] & kept[1], "the two that were kept first are gone"
+    lanes.keep(fits[0], {"weights": np.zeros(10_000, np.float32)}, {})
+    assert {path.name for path in paused.folder(tmp_path).iterdir()} == kept[-1], "too large for any room"
