@@ -195,8 +195,8 @@ def main() -> None:
             "rows": [{k: None if np.isnan(v) else v for k, v in one.items()} for one in rows],
             "notes": [
                 "The last column is the most recall that any rule could have at a precision of 0.9. Of the "
-                "audit's rule the mean over five kinds of models, and the lowest recall and the lowest precision "
-                "of any kind, which may be of different kinds.",
+                "audit's rule the mean over five kinds of models, and the lowest recall and the lowest "
+                "precision of any kind, which may be of different kinds.",
             ],
         },
         timed=False,

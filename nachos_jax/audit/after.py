@@ -81,8 +81,8 @@ def findings(directory: RunDirectory, names: Sequence[str]) -> Iterator[Finding]
     found = label_errors(np.asarray([labels[case] for case in rows]), values)
     if len(found.rows):
         told = (
-            f"{len(found.rows):,} of {len(rows):,} tested cases are more probably labelled wrong than right, or "
-            "hard: by models that had not seen them, and by how often such labels seem to be wrong."
+            f"{len(found.rows):,} of {len(rows):,} tested cases are more probably labelled wrong than right, "
+            "or hard: by models that had not seen them, and by how often such labels seem to be wrong."
         )
         cure = (
             "Look at them, the surest first, and correct labels only by looking at the picture or the record."
@@ -93,8 +93,8 @@ def findings(directory: RunDirectory, names: Sequence[str]) -> Iterator[Finding]
         classes = (directory.run() or {})["classes"]
         named = listed([classes[number] for number in found.unknown.tolist()])
         told = (
-            f"The models cannot tell {named} from other classes, or most of these labels are wrong: nothing can "
-            "be said of them one by one."
+            f"The models cannot tell {named} from other classes, or most of these labels are wrong: nothing "
+            "can be said of them one by one."
         )
         cure = "Look at a sample of these cases yourself, or audit a run whose models know them."
         yield Finding("labels that cannot be judged", NOTE, told, cure)

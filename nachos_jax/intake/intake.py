@@ -70,8 +70,8 @@ def _of_archives(walked: Walked, asked: Asked) -> Draft:
     if alone:
         draft = _of_folder(walked, asked)
         draft.notes.append(
-            f"{walked.name(alone[0])} holds features, so archives beside it stay packed; if it tells of images "
-            f"in them, add --labels={alone[0]}"
+            f"{walked.name(alone[0])} holds features, so archives beside it stay packed; if it tells of "
+            f"images in them, add --labels={alone[0]}"
         )
         return draft
     notes: list[str] = []
