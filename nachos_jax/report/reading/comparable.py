@@ -107,13 +107,13 @@ def same_unit_targets(runs: Sequence[Compared]) -> None:
             place = {unit: row for row, unit in enumerate(run.evidence.tests[fold].cases)}
             truth, _ = first.evidence.predictions[fold]
             others = run.evidence.predictions[fold][0][[place[unit] for unit in test.cases]]
-            same = np.isclose(truth, others, equal_nan=True).reshape(len(truth), -1).all(axis=1)
-            if not same.all():
-                unit = test.cases[int(np.argmin(same))]
+            close = np.isclose(truth, others, equal_nan=True)
+            other = np.flatnonzero(~close.reshape(len(truth), -1).all(axis=1))
+            if len(other):
                 raise UsageError(
-                    f"{first.workdir} and {run.workdir} differ in the target of {(~same).sum()} of "
-                    f"{len(same)} units of outer fold {fold}, like {unit!r}: give all runs the same "
-                    f"config.report.pool and config.report.positive, or compare with --by={BY_CASE}."
+                    f"{first.workdir} and {run.workdir} differ in the target of {len(other)} of "
+                    f"{len(truth)} units of outer fold {fold}, like {test.cases[int(other[0])]!r}: give all "
+                    f"runs the same config.report.pool and config.report.positive, or compare with --by={BY_CASE}."
                 )
 
 
