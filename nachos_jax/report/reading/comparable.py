@@ -113,7 +113,8 @@ def same_unit_targets(runs: Sequence[Compared]) -> None:
                 raise UsageError(
                     f"{first.workdir} and {run.workdir} differ in the target of {len(other)} of "
                     f"{len(truth)} units of outer fold {fold}, like {test.cases[int(other[0])]!r}: give all "
-                    f"runs the same config.report.pool and config.report.positive, or compare with --by={BY_CASE}."
+                    f"runs the same config.report.pool and config.report.positive, or compare "
+                    f"with --by={BY_CASE}."
                 )
 
 
