@@ -155,7 +155,7 @@ def flipped(cases: dict[str, np.ndarray]) -> list[tuple[Any, ...]]:
             )
         )
         right = float((seen.argmax(axis=1) == truth).mean())
-        told = set(label_errors(labels, seen).tolist())
+        told = set(label_errors(labels, seen).rows.tolist())
         lines.append(scored(f"flipped labels, {name} ({right:.1%} right)", told, set(wrong.tolist())))
     return lines
 

@@ -10,6 +10,7 @@ import numpy as np
 from nachos_jax.audit.finding import NOTE, Finding
 from nachos_jax.audit.label_errors import label_errors
 from nachos_jax.core.errors import UsageError
+from nachos_jax.data.checks import listed
 from nachos_jax.records import readable
 from nachos_jax.records.store import RunDirectory
 
@@ -51,7 +52,9 @@ def finished(workdir: str, names: Sequence[str], targets: np.ndarray) -> RunDire
 
 
 def findings(directory: RunDirectory, names: Sequence[str]) -> Iterator[Finding]:
-    """Probable label errors of a classification, by the tests of its outer folds; of repeats the mean.
+    """Probable label errors of a classification, and classes of which nothing can be said.
+
+    They follow from the tests of the outer folds; of repeats the mean.
 
     Args:
         directory: of the run.
@@ -76,16 +79,25 @@ def findings(directory: RunDirectory, names: Sequence[str]) -> Iterator[Finding]
         return
     values = np.stack([sums[case] / np.sum(sums[case]) for case in rows])
     found = label_errors(np.asarray([labels[case] for case in rows]), values)
-    if len(found):
+    if len(found.rows):
         told = (
-            f"{len(found):,} of {len(rows):,} tested cases are more probably labelled wrong than right, or "
-            "hard: by models that had not seen them, and by how often such labels seem to be wrong."
+            f"{len(found.rows):,} of {len(rows):,} tested cases are more probably labelled wrong than right, "
+            "or hard: by models that had not seen them, and by how often such labels seem to be wrong."
         )
         cure = (
             "Look at them, the surest first, and correct labels only by looking at the picture or the record."
         )
-        groups = [[place[rows[number]]] for number in found.tolist()]
+        groups = [[place[rows[number]]] for number in found.rows.tolist()]
         yield Finding("probable label errors", NOTE, told, cure, groups)
+    if len(found.unknown):
+        classes = (directory.run() or {})["classes"]
+        named = listed([classes[number] for number in found.unknown.tolist()])
+        told = (
+            f"The models cannot tell {named} from other classes, or most of these labels are wrong: nothing "
+            "can be said of them one by one."
+        )
+        cure = "Look at a sample of these cases yourself, or audit a run whose models know them."
+        yield Finding("labels that cannot be judged", NOTE, told, cure)
 
 
 def gaps(directory: RunDirectory) -> list[str]:

@@ -5,30 +5,52 @@ true class and the rates follows the probability that a label is wrong (Bayes); 
 one half, which makes the fewest mistakes of both kinds. Both are estimated from the same labels, in turn:
 probabilities are calibrated first, since forests understate and networks overstate theirs; confident learning
 counts the rates; and probabilities are calibrated again, now as those of the true classes behind such labels.
+
+Models that know nothing of a class take nearly all its labels for wrong. So no label is told of a class whose
+cases bear it less often than another one by these rates, or of which most labels would be told.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 TOLD = 0.5
 """Posterior probability of a wrong label above which it is told: where it is likelier wrong than right."""
+KNOWN = 0.5
+"""Rate of right labels below which, and share of labels told above which, the models do not know a class."""
 _TEMPERATURES = np.exp(np.linspace(-2.0, 3.0, 11))
 """Powers of the probabilities among which the best is looked for, before it is refined between neighbours."""
 
 
-def label_errors(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Cases that are more probably labelled wrong than right, the surest first.
+@dataclass(frozen=True)
+class LabelErrors:
+    """What models tell of labels.
+
+    Attributes:
+        rows: [n] cases that are more probably labelled wrong than right, the surest first.
+        unknown: [c] classes that the models cannot tell: nothing is said of these labels.
+    """
+
+    rows: np.ndarray
+    unknown: np.ndarray
+
+
+def label_errors(labels: np.ndarray, probabilities: np.ndarray) -> LabelErrors:
+    """Cases that are more probably labelled wrong than right, of the classes that the models know.
 
     Args:
         labels: [N] int, the given labels.
         probabilities: [N, C] of models that have not seen the case.
-
-    Returns:
-        [n] row numbers.
     """
-    wrong = probably_wrong(labels, probabilities)
-    return np.argsort(-wrong, kind="stable")[: int((wrong > TOLD).sum())]
+    wrong, rates = _judged(labels, probabilities)
+    cases = np.bincount(labels, minlength=len(rates))
+    told = np.bincount(labels[wrong > TOLD], minlength=len(rates))
+    unknown = (cases > 0) & ((rates.diagonal() < KNOWN) | (told > KNOWN * cases))
+    said = (wrong > TOLD) & ~unknown[labels]
+    order = np.argsort(-wrong, kind="stable")
+    return LabelErrors(order[said[order]], np.flatnonzero(unknown))
 
 
 def probably_wrong(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
@@ -46,13 +68,18 @@ def probably_wrong(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     Returns:
         [N] float64.
     """
+    return _judged(labels, probabilities)[0]
+
+
+def _judged(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[N] probably wrong, and T [C, C] by which they are."""
     count, classes = probabilities.shape
     # N cases tell nothing of probabilities below 1 / N: neither a network's nor that of a slip.
     logs = np.log(np.maximum(np.asarray(probabilities, np.float64), 1 / count))
     slips = np.eye(classes) * (1 - 1 / count) + 1 / count / classes
     rates = label_rates(labels, _calibrated(logs, labels, slips))
     joint = _calibrated(logs, labels, rates) * rates[:, labels].T
-    return 1 - joint[np.arange(count), labels] / joint.sum(axis=1)
+    return 1 - joint[np.arange(count), labels] / joint.sum(axis=1), rates
 
 
 def label_rates(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:

@@ -207,3 +207,8 @@ OF_IMAGES = (
 """Fields of config.data that vectors have no use for."""
 OF_VECTORS = ("features", "impute", "case_key")
 """Fields of config.data that images have no use for."""
+
+
+def no_class_names(source: object, target_keys: object) -> bool:
+    """Whether nothing reads config.data.label_names_key, which is of one array of labels in an npz file."""
+    return bool(target_keys) or source in ("csv", "folder")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nachos_jax.config.data_fields import no_class_names
 from nachos_jax.config.field import flat
 from nachos_jax.config.fields import FIELDS, SECTIONS
 from nachos_jax.core.hparams import Hyperparameter
@@ -50,7 +51,9 @@ def _counts(key: str) -> bool:
 
 
 def _idle(key: str, values: Mapping[str, Any]) -> bool:
-    """Whether the key belongs to an architecture that a config does not try."""
+    """Whether the key belongs to an architecture that a config does not try, or nothing reads it."""
+    if key == "data.label_names_key":
+        return no_class_names(values.get("data.source"), values.get("data.target_keys"))
     owner, searched = _owner(key), values.get("search.space.architecture")
     return key.startswith("model.") and owner is not None and not searched and owner != values.get(_CHOSEN)
 

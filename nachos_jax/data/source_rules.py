@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nachos_jax.config.data_fields import no_class_names
 from nachos_jax.config.fields import FIELDS
 from nachos_jax.config.run_config import DataConfig
 from nachos_jax.config.windows import OF_FILE
@@ -61,7 +62,7 @@ def _several(data: DataConfig, masks_wanted: bool) -> None:
             "table or arrays of an npz file that hold labels. Set it to ()."
         )
     named = FIELDS["data.label_names_key"].default
-    if data.label_names_key not in ("", named) and (data.target_keys or data.source in ("csv", "folder")):
+    if data.label_names_key not in ("", named) and no_class_names(data.source, data.target_keys):
         why = "names the classes of one array of labels, and config.data.target_keys has several"
         raise UsageError(
             f"config.data.label_names_key = {data.label_names_key!r} does nothing here: it "

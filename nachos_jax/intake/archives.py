@@ -118,23 +118,17 @@ def unpack_each(
 
     def fill(part: Path) -> list[str]:
         bounds = _bounds_of(root, paths)
-        for path in (*tables, *paths):
+        for path in tables:
             place = part / path.relative_to(root)
             place.parent.mkdir(parents=True, exist_ok=True)
-            if path in tables:
-                shutil.copyfile(path, place)
-            else:
-                place.symlink_to(path.resolve())  # is taken away when it is unpacked
-        _unpack_inner(part, bounds)
-        left = [place for place in part.rglob("*") if place.is_symlink()]
-        if len(left) == len(paths):
+            shutil.copyfile(path, place)
+        done = sum(_unpack_beside(path, part / path.relative_to(root), root, bounds) for path in paths)
+        if not done:
             raise UsageError(
                 f"{root}: of its {len(paths)} archives none can be unpacked ({_shown(bounds.damaged)}): they "
                 "are damaged or encrypted; unpack them yourself."
             )
-        for place in left:
-            place.unlink()
-        return list(_notes(root, folder, bounds, len(paths) - len(left)))
+        return list(_notes(root, folder, bounds, done))
 
     return _once(root, [*paths, *tables], folder, fill)
 
@@ -191,19 +185,25 @@ def _unpack_inner(folder: Path, bounds: _Bounds, depth: int = 1) -> None:
     for path in inner if depth <= DEPTH else ():
         if path.name.startswith(".") or "__MACOSX" in path.parts:
             continue
-        place = path.with_name(path.name[: -len(_suffix(path))] or "archive")
-        while place.exists():
-            place = place.with_name(f"{place.name}_")
-        name = path.relative_to(folder).as_posix()
-        try:
-            _unpack(path, place, bounds)
-        except _DAMAGE:
-            shutil.rmtree(place, ignore_errors=True)
-            bounds.damaged.append(name)
-            continue
-        path.unlink()
-        bounds.unpacked.append(name)
-        _unpack_inner(place, bounds, depth + 1)
+        if _unpack_beside(path, path, folder, bounds, depth):
+            path.unlink()
+
+
+def _unpack_beside(path: Path, beside: Path, root: Path, bounds: _Bounds, depth: int = 1) -> bool:
+    """Unpacks an archive below `root`, and those in it, into a folder of its name; False if it is damaged."""
+    place = beside.with_name(beside.name[: -len(_suffix(beside))] or "archive")
+    while place.exists():
+        place = place.with_name(f"{place.name}_")
+    name = path.relative_to(root).as_posix()
+    try:
+        _unpack(path, place, bounds)
+    except _DAMAGE:
+        shutil.rmtree(place, ignore_errors=True)
+        bounds.damaged.append(name)
+        return False
+    bounds.unpacked.append(name)
+    _unpack_inner(place, bounds, depth + 1)
+    return True
 
 
 def _unpack(path: Path, folder: Path, bounds: _Bounds) -> None:

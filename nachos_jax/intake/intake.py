@@ -31,12 +31,8 @@ def look(path: Path, asked: Asked) -> Draft:
         draft = _of_file(path, asked)
     else:
         walked = walk(path, asked.output)
-        if walked.archives and not (walked.count or walked.arrays):
-            path, notes = archives.unpack_each(
-                path, walked.archives, walked.tables, asked.output / "unpacked"
-            )
-            walked = walk(path, asked.output)
-        draft = _of_folder(walked, asked)
+        packed = walked.archives and not (walked.count or walked.arrays)
+        draft = _of_archives(walked, asked) if packed else _of_folder(walked, asked)
     if draft.path is not None and asked.key:
         raise UsageError(f"--pseudonyms: {draft.path} is read as it is, and holds its ids: mend them there.")
     if asked.labels and not any("is joined to" in note for note in draft.notes):
@@ -66,6 +62,44 @@ def _of_file(path: Path, asked: Asked) -> Draft:
     named = max((listed_files(root, cells) for cells in grid.columns.values()), key=lambda found: found.count)
     walked = named if 2 * named.count > len(grid) else walk(root, asked.output)
     return of_files.draft(walked, replace(asked, labels=path))
+
+
+def _of_archives(walked: Walked, asked: Asked) -> Draft:
+    """What a folder's archives hold; the tables beside them, if these can stand alone or it is no images."""
+    alone = [] if asked.labels else [path for path in walked.tables if of_tables.stands_alone(path)]
+    if alone:
+        draft = _of_folder(walked, asked)
+        draft.notes.append(
+            f"{walked.name(alone[0])} holds features, so archives beside it stay packed; if it tells of "
+            f"images in them, add --labels={alone[0]}"
+        )
+        return draft
+    notes: list[str] = []
+    try:
+        root, notes = archives.unpack_each(
+            walked.root, walked.archives, walked.tables, asked.output / "unpacked"
+        )
+        inside = walk(root, asked.output)
+        if walked.tables and not (inside.count or inside.arrays):
+            raise UsageError(f"the archives of {walked.root} hold no image, volume or npz file.")
+    except UsageError as error:
+        if not walked.tables:
+            raise
+        draft = _beside(walked, asked, error)
+    else:
+        draft = _of_folder(inside, asked)
+    draft.notes[:0] = notes
+    return draft
+
+
+def _beside(walked: Walked, asked: Asked, why: UsageError) -> Draft:
+    """What lies beside archives that are of no use."""
+    try:
+        draft = _of_folder(walked, asked)
+    except UsageError as error:
+        raise UsageError(f"{why} Beside them: {error}") from why
+    draft.notes.append(f"read without its archives: {why}")
+    return draft
 
 
 def _of_folder(walked: Walked, asked: Asked) -> Draft:

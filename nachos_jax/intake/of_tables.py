@@ -26,6 +26,14 @@ def names_files(grid: Grid) -> bool:
     )
 
 
+def stands_alone(path: Path) -> bool:
+    """Whether a table can be read without any other file: rows are cases, columns features."""
+    try:
+        return not names_files(read_table(path)) and bool(draft(path).features)
+    except UsageError:
+        return False
+
+
 def draft(path: Path) -> Draft:
     """The cases of a table of features.
 

@@ -88,3 +88,14 @@ def test_a_later_row_is_a_difference_only_away_from_what_was_done_before_it():
     assert differences(plain(), new, [row]) == []
     new["training"][row.name] = 0.5
     assert differences(plain(), new, [row]) == ["training.momentum_of_the_mean: 0.0 -> 0.5"]
+
+
+@pytest.mark.parametrize("idle", [{"data__source": "csv"}, {"data__target_keys": ["tall", "wide"]}])
+def test_class_names_that_nothing_reads_are_no_difference(idle):
+    """A run that began with such a key, which is refused now, goes on once the key is taken away."""
+    old, new = plain(**idle, data__label_names_key="names"), plain(**idle)
+    assert differences(old, new) == []
+    assert differences(new, old) == []
+    read = plain(data__source="npz", data__label_names_key="names")
+    assert differences(read, plain(data__source="npz")) == ["data.label_names_key: 'names' -> 'label_names'"]
+    assert "data.label_names_key: 'names' -> 'label_names'" in differences(old, plain(data__source="npz"))

@@ -173,7 +173,7 @@ def test_class_names_that_nothing_reads_are_refused(config: Config, tmp_path: Pa
         sources.load(several, TASK)
     (tmp_path / "x.csv").write_text("path,label,subject\n")
     table = config(source="csv", path=str(tmp_path / "x.csv"), label_names_key="names")
-    with pytest.raises(UsageError, match="label_names_key = 'names' does nothing here: it is for npz files"):
+    with pytest.raises(UsageError, match="it is for npz files. Set it back to 'label_names'"):
         sources.load(table, TASK)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import io
 import logging
+import re
 import zipfile
 from pathlib import Path
 
@@ -223,6 +224,70 @@ def test_a_folder_of_archives_and_a_table_is_unpacked_once(tmp_path: Path, said)
     assert before == sorted(path for path in (tmp_path / "in").rglob("*"))
     assert not any(path.is_symlink() for path in (tmp_path / "o").rglob("*"))
     assert "was unpacked into o/unpacked before" in said("init", "--input=in", "--output=o")[1]
+
+
+def _features(path: Path) -> None:
+    random = np.random.default_rng(0)
+    names = ["patient_id", "diagnosis", *(f"feature{n}" for n in range(12))]
+    table(path, names, [[f"p{n}", n % 2, *random.normal(size=12).round(4)] for n in range(24)])
+
+
+@pytest.mark.parametrize("packed", ["broken", "dictionary", "pictures"])
+def test_a_table_of_features_is_read_and_archives_beside_it_stay_packed(packed: str, tmp_path: Path, said):
+    _features(tmp_path / "in/features.csv")
+    if packed == "pictures":
+        _packed(tmp_path / "in/raw_export.zip", 0, 4)
+    else:
+        with zipfile.ZipFile(tmp_path / "in/raw_export.zip", "w") as archive:
+            archive.writestr("dictionary.csv", "name,meaning\na,b\n")
+        if packed == "broken":
+            (tmp_path / "in/raw_export.zip").write_bytes(b"PK")
+    code, out = said("init", "--input=in", "--output=o")
+    assert code == 0, out
+    assert config(Path("o")).data.source == "vectors"
+    assert "left out 1 that are archives" in out
+    assert "features.csv holds features, so archives beside it stay packed" in out
+    assert not list(tmp_path.glob("**/unpacked*"))
+
+
+def test_a_table_that_stands_alone_is_joined_to_packed_images_if_it_is_named(tmp_path: Path, said):
+    _features(tmp_path / "in/clinical.csv")
+    for number in range(24):
+        _packed(tmp_path / f"in/p{number}.zip", number, 1)
+    code, out = said("init", "--input=in", "--output=o", "--labels=in/clinical.csv")
+    assert code == 0, out
+    assert "is joined to" in out
+    assert {"path", "feature3"} <= cases(Path("o"))[0].keys()
+
+
+@pytest.mark.parametrize("packed", [b"PK", None])
+def test_a_table_of_files_elsewhere_is_read_beside_archives_that_are_of_no_use(packed, tmp_path: Path, said):
+    names = [picture(tmp_path / f"pictures/{case}.png", case).name for case in range(8)]
+    rows = [(f"../pictures/{name}", case % 2, f"p{case // 2}") for case, name in enumerate(names)]
+    table(tmp_path / "in/list.csv", ["file", "diagnosis", "patient_id"], rows)
+    with zipfile.ZipFile(tmp_path / "in/notes.zip", "w") as archive:
+        archive.writestr("notes.txt", "none")
+    if packed:
+        (tmp_path / "in/notes.zip").write_bytes(packed)
+    code, out = said("init", "--input=in", "--output=o")
+    assert code == 0, out
+    assert len(cases(Path("o"))) == 8
+    why = "of its 1 archives none can be unpacked" if packed else "hold no image, volume or npz file"
+    assert re.search(f"read without its archives: .*{why}", out)
+
+
+def test_archives_are_unpacked_where_nothing_can_be_linked(tmp_path: Path, said, monkeypatch):
+    def refused(*_: object) -> None:
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr(Path, "symlink_to", refused)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in range(4):
+        _packed(folder / f"pat{number}.zip", 2 * number, 2)
+    code, out = said("init", "--input=in", "--output=o")
+    assert code == 0, out
+    assert cases(Path("o"))[0]["path"] == "unpacked/pat0/scan0.png"
 
 
 def test_archives_that_stay_as_they_are_are_told(tmp_path: Path, said):

@@ -13,7 +13,7 @@ from nachos_jax.records.store import RunDirectory, dump
 
 
 def rival(directory: RunDirectory, name: str, seed: int = 1, better: float = 0.0) -> RunDirectory:
-    """A copy of a run whose refits predict otherwise.
+    """A copy of a run whose refits predict otherwise; numbers with noise alone.
 
     Args:
         directory: the run.
@@ -27,14 +27,21 @@ def rival(directory: RunDirectory, name: str, seed: int = 1, better: float = 0.0
     copy = RunDirectory(path)
     for test in directory.tests():
         rng = np.random.default_rng([seed, test.outer_fold])
-        values = test.arrays["probabilities"]
-        values = 0.7 * values + 0.3 * rng.dirichlet(np.ones(values.shape[1]), len(values))
-        values[np.arange(len(values)), test.arrays["labels"]] += better
-        values = np.clip(values, 1e-6, None)
-        values = (values / values.sum(axis=1, keepdims=True)).astype(np.float32)
-        changed = {**test.arrays, "probabilities": values.astype(np.float64)}
+        if "predictions" in test.arrays:
+            values = test.arrays["predictions"]
+            changed = {**test.arrays, "predictions": values + rng.normal(size=values.shape)}
+        else:
+            changed = {**test.arrays, "probabilities": _probabilities(test.arrays, rng, better)}
         edit_test(copy, test.outer_fold, lambda _, changed=changed: {"arrays": changed})
     return copy
+
+
+def _probabilities(arrays, rng: np.random.Generator, better: float) -> np.ndarray:
+    values = arrays["probabilities"]
+    values = 0.7 * values + 0.3 * rng.dirichlet(np.ones(values.shape[1]), len(values))
+    values[np.arange(len(values)), arrays["labels"]] += better
+    values = np.clip(values, 1e-6, None)
+    return (values / values.sum(axis=1, keepdims=True)).astype(np.float32).astype(np.float64)
 
 
 def edit_run(path: Path, change) -> None:

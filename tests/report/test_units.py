@@ -190,6 +190,38 @@ def test_what_cannot_be_compared_by_unit_is_refused(make_run):
         comparison.compare(paths, "auc", by="unit")
 
 
+def _mixed(make_run, **changes):
+    """Two runs over the same cases; each unit holds two of a fold, of either class or of other numbers."""
+    first, evidence = _evidence(make_run, "mean", **changes)
+    names = {}
+    for fold, test in evidence.tests.items():
+        rows = np.argsort(evidence.predictions[fold][0], kind="stable")
+        half = (len(rows) + 1) // 2
+        names |= {test.cases[row]: f"{fold}-{place % half}" for place, row in enumerate(rows.tolist())}
+    other = rival(first, "other", better=0.1)
+    for directory in (first, other):
+        directory.write_settings({**_settings(first), "headline": "unit"})
+        directory.write_units([names[row.case] for row in evidence.cases])
+    return first, other
+
+
+@pytest.mark.parametrize(
+    ("task", "changed", "metric"),
+    [("classification", {"positive": "no"}, "auc"), ("regression", {"pool": "max"}, "mae")],
+)
+def test_units_that_are_pooled_to_other_targets_are_not_compared(make_run, task, changed, metric):
+    more = {} if task == "classification" else {"task": task, "classes": ("age",), "metric": "mae"}
+    first, other = _mixed(make_run, **more)
+    paths = [str(run.path) for run in (first, other)]
+    assert "units" in comparison.compare(paths, "balanced_accuracy" if task == "classification" else metric)
+    other.write_settings({**_settings(other), **changed})
+    with pytest.raises(
+        UsageError, match=r"differ in the target of \d+ of \d+ units .*config.report.pool and"
+    ):
+        comparison.compare(paths, metric)
+    assert "units" not in comparison.compare(paths, metric, by="case")
+
+
 def test_caveats_are_of_the_units_that_the_report_leads_with(make_run):
     """In one fold each subject has a case of either class: AUC is defined by case alone."""
     directory, _ = _evidence(make_run, "mean", folds=4, metric="auc", inner=False)

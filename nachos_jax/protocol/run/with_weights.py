@@ -25,8 +25,13 @@ log = logging.getLogger("nachos_jax")
 HEAD = "linear"
 STRENGTHS = space.log(1e-4, 1e2)
 """Of the head: where its C is searched."""
-MAKERS = ("rwightman", "google", "imagenet", "in1k", "pretrained", "weights")
+MAKERS = (
+    *("rwightman", "google", "imagenet", r"imagenet1k(_v\d)?", "pretrained", "weights", r"a\d(_\d)?"),
+    *("224", "in1k", "in2[12]k", "res224_(all|nih|pc|chex|rsna|mimic_(nb|ch))"),
+)
 """What may follow a network's name behind an underscore: whose its weights are, of the same network."""
+SHELVES = ("timm", "torchvision")
+"""What may stand before a network's name and a hyphen, as makers may."""
 PORTED = "tf_"
 """Begins names of networks that take the weights of another one, and other images."""
 
@@ -74,14 +79,16 @@ def _named(weights: str) -> str:
     from nachos_jax.models.zoo import registry  # late: it brings JAX
 
     names = registry.names()
-    found = sorted(_within(PurePath(weights).stem, names), key=len)
+    stem = PurePath(weights).stem
+    found = sorted(_within(stem, names, _starts(stem)), key=len)
     told = f"config.backbone.weights = {weights!r}"
     if not found:
         raise UsageError(
             f"{told}: name the network in config.backbone.name, since the file is named after none of "
             f"{', '.join(names)}."
         )
-    if odd := [name for name in found if name not in found[-1]]:
+    anywhere = [0, *(match.end() for match in re.finditer("-", stem))]
+    if odd := [name for name in _within(stem, names, anywhere) if name not in found[-1]]:
         raise UsageError(
             f"{told}: the file is named after {odd[0]} and {found[-1]}: name the network in "
             "config.backbone.name."
@@ -94,18 +101,24 @@ def _named(weights: str) -> str:
     return found[-1]
 
 
-def _within(stem: str, names: Sequence[str]) -> list[str]:
-    """The networks that stand in the name of a file as words: at its start, or behind a hyphen.
+def _starts(stem: str) -> list[int]:
+    """Where a network's name may begin: behind a hyphen only after makers: se-resnet50 is another one."""
+    before = rf"(({'|'.join((*MAKERS, *SHELVES))})-)*"
+    found = re.match(before, stem.lower())
+    return [0, *(match.end() for match in re.finditer("-", found.group() if found else ""))]
 
-    A hyphen or a dot ends a name. Behind an underscore it goes on, as that of another network, like
-    resnet50_2, unless what follows says whose the weights are.
+
+def _within(stem: str, names: Sequence[str], starts: Sequence[int]) -> list[str]:
+    """The networks that stand in the name of a file as words, at one of these places.
+
+    A hyphen or a dot ends a name, but not one of a single digit: resnet50-2 is another network. Behind an
+    underscore a name goes on, like resnet50_2, unless what follows says whose the weights are.
     """
     text, of = re.sub(r"\W", "_", stem.lower()), "|".join(MAKERS)
-    starts = [0, *(match.end() for match in re.finditer("-", stem))]
-    ends = {place for place, letter in enumerate(stem) if letter in "-."} | {len(stem)}
+    ends = {match.start() for match in re.finditer(r"-(?!\d(?![^\W_]))|\.|$", stem)}
 
     def stands(name: str) -> bool:
-        found = ((start, re.match(rf"{name}(_({of}))?(?![^\W_])", text[start:])) for start in starts)
+        found = ((start, re.match(rf"{name}(_({of}))*(?![^\W_])", text[start:])) for start in starts)
         return any(match and start + match.end() in ends for start, match in found)
 
     return [name for name in names if stands(name)]

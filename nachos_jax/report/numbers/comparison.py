@@ -17,7 +17,7 @@ from nachos_jax.records.store import RunDirectory, dump, write_atomic
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.numbers.units import by_unit
 from nachos_jax.report.reading import evidence as records
-from nachos_jax.report.reading.comparable import Compared, check, leading_by
+from nachos_jax.report.reading.comparable import Compared, check, leading_by, same_unit_targets
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.words import comparison_text
 from nachos_jax.statistics.comparison import corrected_t, correlated_t, describe, holm
@@ -49,7 +49,7 @@ def compare(
 
     Raises:
         UsageError: the runs cannot be compared, see `comparable.check`, there is no such metric, or they
-            have no units, or others.
+            have no units, or others, or units with other targets.
     """
     runs = [Compared(name, workdir, _read(workdir)) for name, workdir in _named(workdirs)]
     check(runs)
@@ -57,6 +57,7 @@ def compare(
     told = None if leading_by(runs, by) == BY_CASE else _units(runs)
     if told:
         runs = [replace(run, evidence=_by_unit(run)) for run in runs]
+        same_unit_targets(runs)
     first, table = runs[0].evidence, runs[0].evidence.metrics.METRICS
     scores = {run.name: _values(run.evidence, chosen) for run in runs}
     result = {

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from nachos_jax.config.fields import BY_CASE, BY_UNIT
 from nachos_jax.core.errors import UsageError
 from nachos_jax.report.reading.evidence import Evidence
@@ -91,6 +93,29 @@ def leading_by(runs: Sequence[Compared], by: str | None) -> str:
         both = f"{runs[0].workdir} and {run.workdir}"
         _same_facts(both, "unit", *(_unit_of(one.evidence) for one in (runs[0], run)))
     return found
+
+
+def same_unit_targets(runs: Sequence[Compared]) -> None:
+    """Refuses runs by unit that were pooled to other targets: their scores are against different truths.
+
+    Raises:
+        UsageError: they differ.
+    """
+    first = runs[0]
+    for run in runs[1:]:
+        for fold, test in first.evidence.tests.items():
+            place = {unit: row for row, unit in enumerate(run.evidence.tests[fold].cases)}
+            truth, _ = first.evidence.predictions[fold]
+            others = run.evidence.predictions[fold][0][[place[unit] for unit in test.cases]]
+            close = np.isclose(truth, others, equal_nan=True)
+            other = np.flatnonzero(~close.reshape(len(truth), -1).all(axis=1))
+            if len(other):
+                raise UsageError(
+                    f"{first.workdir} and {run.workdir} differ in the target of {len(other)} of "
+                    f"{len(truth)} units of outer fold {fold}, like {test.cases[int(other[0])]!r}: give all "
+                    f"runs the same config.report.pool and config.report.positive, or compare "
+                    f"with --by={BY_CASE}."
+                )
 
 
 def _has_units(run: Compared) -> None:
