@@ -56,12 +56,7 @@ def parse(
     hparams = {row.name: row.check(values[row.key], f"config.{row.key}") for row in table}
     dimensions = _dimensions(values, table)
     _check_idle(values, table, checked["task.name"])
-    _check_size(checked)
-    windows.window(checked["data.voi"])
-    _check_path(checked)
-    _check_external(checked)
-    _check_vectors(checked)
-    _check_backbone(checked)
+    _check_together(checked)
     raw, parts = nested(values), nested(checked)
     rows = of_config(of_task(table, checked["task.name"]), hparams)
     names = {row.name for row in rows}
@@ -89,6 +84,16 @@ def parse(
         raw=raw,
         policy_left_open=left_open,
     )
+
+
+def _check_together(checked: Mapping[str, Any]) -> None:
+    """Refuses fields that are right alone and wrong together."""
+    _check_size(checked)
+    windows.window(checked["data.voi"])
+    _check_path(checked)
+    _check_external(checked)
+    _check_vectors(checked)
+    _check_backbone(checked)
 
 
 def report(raw: Mapping[str, Any]) -> ReportConfig:

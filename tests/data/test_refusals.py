@@ -164,19 +164,6 @@ def test_array_file(name: str, config: Config, tmp_path: Path):
     _says(caught.value, ["x.npz", *parts])
 
 
-def test_class_names_that_nothing_reads_are_refused(config: Config, tmp_path: Path):
-    np.savez(tmp_path / "x.npz", **GOOD, tall=np.array([0, 1, 0, 1]), names=np.array(["no", "yes"]))
-    several = config(
-        path=str(tmp_path / "x.npz"), subject=WAIVER, label_names_key="names", target_keys=("tall",)
-    )
-    with pytest.raises(UsageError, match="label_names_key = 'names' does nothing here: .*has several"):
-        sources.load(several, TASK)
-    (tmp_path / "x.csv").write_text("path,label,subject\n")
-    table = config(source="csv", path=str(tmp_path / "x.csv"), label_names_key="names")
-    with pytest.raises(UsageError, match="it is for npz files. Set it back to 'label_names'"):
-        sources.load(table, TASK)
-
-
 TABLES = {
     "empty file": ("", {}, ["is empty", "path,label,subject"]),
     "no rows": ("path,label,subject\n", {}, ["no case"]),

@@ -79,3 +79,22 @@ def test_a_part_of_the_targets_keeps_all_that_belongs_to_a_case():
         np.testing.assert_array_equal(part.has, every.has[chosen])
         np.testing.assert_array_equal(part.strata.numbers, every.strata.numbers[chosen])
         assert part.on_device.dtype == np.int32
+
+
+def test_class_names_that_nothing_reads_are_refused(config: Callable[..., DataConfig], tmp_path: Path):
+    np.savez(
+        tmp_path / "x.npz",
+        images=IMAGES,
+        labels=np.array([0, 1, 0, 1]),
+        tall=np.array([0, 1, 0, 1]),
+        names=np.array(["no", "yes"]),
+    )
+    several = config(
+        path=str(tmp_path / "x.npz"), subject=WAIVER, label_names_key="names", target_keys=("tall",)
+    )
+    with pytest.raises(UsageError, match="label_names_key = 'names' does nothing here: .*has several"):
+        sources.load(several, classification.TASK)
+    (tmp_path / "x.csv").write_text("path,label,subject\n")
+    table = config(source="csv", path=str(tmp_path / "x.csv"), label_names_key="names")
+    with pytest.raises(UsageError, match="it is for npz files. Set it back to 'label_names'"):
+        sources.load(table, classification.TASK)
