@@ -133,11 +133,7 @@ def test_what_is_solved_has_a_program_for_each_number_of_folds_left_out():
     protocol, trial = protocols.of(run), plan_fits.drawn_trials(run)[0]
     studies = protocol.studies(folds.numbers(), folds, "", run)
     work = plan_fits.work(run, folds, studies, protocol.after, lambda: 1, lambda: 1)
-    fits = [
-        fit
-        for study in studies
-        for fit in study.search_fits(Trial(study.outer, 0, trial, "?")).values()
-    ]
+    fits = [fit for study in studies for fit in study.search_fits(Trial(study.outer, 0, trial, "?")).values()]
     pairs = {bucket_of(fit, run.table) for fit in fits}
     assert {
         work.jobs[name].bucket for chain in work.chains for stage in chain[:-1] for name in stage
