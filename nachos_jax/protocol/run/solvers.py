@@ -40,8 +40,8 @@ def check(store: RunDirectory, then: int | None, fits: Iterable[Fit]) -> None:
         raise UsageError(
             f"`nachos {store.command}` began in {store.path} with method {then} of solving linear networks, "
             f"and this version has method {SOLVER}: the solutions are the same but for their last digits, "
-            "which would depend on when a fit was trained. Finish it with the version of nachos_jax that began "
-            "it, or use a new --workdir."
+            "which would depend on when a fit was trained. Finish it with the version of nachos_jax that "
+            "began it, or use a new --workdir."
         )
 
 
