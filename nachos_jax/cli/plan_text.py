@@ -131,15 +131,19 @@ def _fits(plan: Plan) -> list[str]:
 
 
 def _buckets(plan: Plan) -> list[str]:
-    buckets = plan.buckets
+    buckets, solved = plan.buckets, any(OF_SOLVED[0] in dict(bucket) for bucket in plan.buckets.drawn)
     if not buckets.split:
-        lines = ["1: nothing that is searched changes shapes or code, so all fits share one program"]
+        shared = "" if solved else ", so all fits share one program"
+        lines = [f"1: nothing that is searched changes shapes or code{shared}"]
     else:
         possible = f"more than {MOST_BUCKETS:,}" if buckets.possible is None else f"{buckets.possible:,}"
         lines = [f"{possible} possible, {len(buckets.drawn):,} among the {plan.counts.trials} drawn trials"]
         lines += [f"split by {name}: {values}" for name, values in buckets.split.items()]
         if len(buckets.drawn) > plan.counts.trials // 2 > 1:
             lines += ["few trials share a program: search such hyperparameters by choice() of few values"]
+    if solved:
+        told = " and ".join(f"{count(one.programs, 'program')} of {one.command}" for one in plan.commands)
+        lines += [f"what is solved has a program for each number of folds that its fits leave out: {told}"]
     rows = [["trials", "parameters", "state of a lane", "bucket"]]
     listed = sorted(buckets.drawn, key=lambda bucket: (bucket != buckets.default, -buckets.drawn[bucket]))
     for bucket in listed[:SHOWN]:

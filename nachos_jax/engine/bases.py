@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
@@ -11,13 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from nachos_jax.data.views import Views
-from nachos_jax.engine.curvature import Basis, directions, rotated
+from nachos_jax.engine.curvature import Basis, directions, rotated, turned
 from nachos_jax.splits.folds import Folds
 from nachos_jax.tasks.dense import standardised
 from nachos_jax.tasks.task import Told
 
 MOST_BYTES = 2**31
-"""Bytes of bases that a bucket keeps; beyond, the one that was asked for longest ago is computed anew."""
+"""Bytes of bases that are kept for all buckets together; beyond, the one that was asked for longest ago is
+computed anew. They are kept while a bucket rests: to rotate a training set takes longer than a fit of it."""
 
 
 class Solvable(NamedTuple):
@@ -28,6 +30,19 @@ class Solvable(NamedTuple):
     count: Any  # int32 scalar, how many there are
 
 
+@dataclass(frozen=True)
+class Shelf:
+    """Where the bases of several buckets lie, oldest first."""
+
+    kept: OrderedDict[tuple[Bases, bytes], Solvable] = field(default_factory=OrderedDict)
+
+    def put(self, key: tuple[Bases, bytes], basis: Solvable) -> None:
+        """Keeps a basis, and of the others what there is room for beside it."""
+        self.kept[key] = basis
+        while len(self.kept) > 1 and sum(map(_bytes, self.kept.values())) > MOST_BYTES:
+            self.kept.popitem(last=False)
+
+
 class Bases:
     """Bases of the training sets of one cohort that leave out so many folds.
 
@@ -35,22 +50,22 @@ class Bases:
         store: the cases' vectors, [N, D], or views of them.
         rows: [N] int32, where the cases lie on a device.
         room: most training cases of a fit.
+        shelf: where they are kept beside those of other buckets; None for one of their own.
     """
 
-    def __init__(self, store: Any, rows: np.ndarray, room: int):
+    def __init__(self, store: Any, rows: np.ndarray, room: int, shelf: Shelf | None = None):
         self._store, self._rows, self._room = store, rows, room
-        self._kept: OrderedDict[bytes, Solvable] = OrderedDict()
+        self._shelf = Shelf() if shelf is None else shelf
 
     def of(self, training: np.ndarray, mean: np.ndarray, sd: np.ndarray, fill: np.ndarray | None) -> Solvable:
         """That of the training cases [N] bool, standardised as the fit standardises them."""
-        key = hashlib.sha256(np.packbits(training).tobytes()).digest()
-        if key not in self._kept:
-            self._kept[key] = self._made(np.flatnonzero(training).astype(np.int32), mean, sd, fill)
-            one = sum(leaf.nbytes for leaf in jax.tree.leaves(self._kept[key]))
-            while len(self._kept) > max(1, MOST_BYTES // one):
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
-        return self._kept[key]
+        key = self, hashlib.sha256(np.packbits(training).tobytes()).digest()
+        found = self._shelf.kept.get(key)
+        if found is None:
+            found = self._made(np.flatnonzero(training).astype(np.int32), mean, sd, fill)
+            self._shelf.put(key, found)
+        self._shelf.kept.move_to_end(key)
+        return found
 
     def idle(self) -> Solvable:
         """That of a lane without a fit: zeros."""
@@ -60,7 +75,7 @@ class Bases:
         across = directions(self._room * every, size)
         basis = Basis(
             cases=np.zeros((self._room * every, across + 1), np.float32),  # type: ignore[arg-type]
-            turn=np.zeros((size, across), np.float32),  # type: ignore[arg-type]
+            turn=np.zeros(turned(self._room * every, size), np.float32),  # type: ignore[arg-type]
             broken=np.bool_(False),  # type: ignore[arg-type]
         )
         return Solvable(basis, np.zeros(self._room, np.int32), np.int32(0))
@@ -73,6 +88,10 @@ class Bases:
         rows = np.zeros(self._room, np.int32)
         rows[: len(cases)] = self._rows[cases]
         return Solvable(basis, rows, np.int32(len(cases)))
+
+
+def _bytes(basis: Solvable) -> int:
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(basis))
 
 
 def most(folds: Folds, left_out: int) -> int:

@@ -20,6 +20,7 @@ from nachos_jax.engine.lane import LaneInput, LaneState
 from nachos_jax.engine.paused import PausedLanes
 from nachos_jax.engine.program import LaneProgram, empty_state, place
 from nachos_jax.engine.resume import Resumable, Running, Saved, resumables, snapshot
+from nachos_jax.engine.solving import SOLVER
 from nachos_jax.engine.watch import FitProgress
 from nachos_jax.records.checkpoint import LaneCheckpoint
 from nachos_jax.records.schema import FitRecord
@@ -63,7 +64,8 @@ class BucketLanes(FitQueue):
         self._keep_last, self._paused = keep_last, paused
         self.ran = 0  # lanes with a fit in the last epoch
         self._progress: list[FitProgress | None] = [None] * program.lanes
-        self._told: list[LaneInput] = [maker.idle()] * program.lanes
+        self._idle = maker.idle()
+        self._told: list[LaneInput] = [self._idle] * program.lanes
         # What was seen of the held cases [room, S], of each watched fold at its best epoch so far.
         self._best: list[np.ndarray | None] = [None] * program.lanes
         self._state: LaneState | None = None
@@ -210,8 +212,9 @@ class BucketLanes(FitQueue):
         placed: dict[int, Resumable] = {}
         fresh = np.zeros(self.program.lanes, bool)
         while self._pending and self.busy < self.program.lanes:
-            i, fit = self._free_lane(), self._pending.popleft()
+            i, fit = self._free_lane(), self._pending[0]
             self._told[i] = self._maker.make(fit, self.program.spec.batch_size)
+            self._pending.popleft()  # only now: where memory is short for its input, the fit still waits
             saved = self._saved_state(fit)
             self._progress[i] = saved.progress_of(fit) if saved else watch.begin(fit)
             self._best[i] = np.array(saved.best) if saved else self._unseen()
@@ -263,7 +266,7 @@ class BucketLanes(FitQueue):
     def _tell(self, i: int) -> LaneInput:
         progress, told = self._progress[i], self._told[i]
         if progress is None:
-            return self._maker.idle()
+            return self._idle
         told = told._replace(epoch=np.int32(progress.epochs), fallen=_fallen(progress, told))
         if progress.watchers:  # a fold whose watcher has stopped is not predicted any more
             if progress.watching != progress.fit.held:
@@ -295,6 +298,7 @@ class BucketLanes(FitQueue):
         elif not progress.diverged:
             payload = self._payload(i, progress.fit, seen)
         self._progress[i] = self._best[i] = None
+        self._told[i] = self._idle  # or it would hold on to training cases that are kept no more
         fit = progress.fit
         if self._paused is not None:
             self._paused.drop(fit)
@@ -309,6 +313,7 @@ class BucketLanes(FitQueue):
             training_loss=tuple(x if np.isfinite(x) else None for x in progress.training_loss),
             curves=progress.watchers,
             first=progress.first,
+            solver=0 if self.program.spec.convex is None else SOLVER,
         )
         return FitResult(record, payload)
 

@@ -18,7 +18,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Fit, HParams, digest
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine import bases, memory, tuning
-from nachos_jax.engine.bases import Bases
+from nachos_jax.engine.bases import Bases, Shelf
 from nachos_jax.engine.buckets import OF_SOLVED, Bucket
 from nachos_jax.engine.inputs import InputMaker
 from nachos_jax.engine.lane import LaneInput, LaneSpec
@@ -39,13 +39,23 @@ class BucketCompiler:
     """Compiles programs over one store of the cases of a run.
 
     Further arguments as of `nachos_jax.engine.pool.LanePool`; `stores` is what all stores on the devices take
-    over what this one takes: how many there are, where they are of equal size.
+    over what this one takes: how many there are, where they are of equal size. `shelf` keeps what is computed
+    of training sets for buckets whose networks are solved.
     """
 
-    def __init__(self, run: RunConfig, maker: InputMaker, mesh: Mesh, agree: Agree, stores: float = 1):
+    def __init__(
+        self,
+        run: RunConfig,
+        maker: InputMaker,
+        mesh: Mesh,
+        agree: Agree,
+        stores: float = 1,
+        shelf: Shelf | None = None,
+    ):
         self._run, self.maker, self._mesh, self._agree, self._stores = run, maker, mesh, agree, stores
         self._device = mesh.devices.flat[0]
         self._bases: dict[Bucket, Bases] = {}
+        self._shelf = shelf
         self._allowed = memory.allowance(self._device, mesh.size, run.engine.memory_fraction)
         cohort = maker.cohort
         self.streams = not memory.stays(
@@ -90,7 +100,7 @@ class BucketCompiler:
             return maker
         if bucket not in self._bases:
             room = bases.most(maker.folds, int(static[OF_SOLVED[1]]))
-            self._bases[bucket] = Bases(maker.cohort.store, maker.windows.rows, room)
+            self._bases[bucket] = Bases(maker.cohort.store, maker.windows.rows, room, self._shelf)
         return replace(maker, bases=self._bases[bucket])
 
     def _check(self, bucket: Bucket) -> None:

@@ -24,13 +24,20 @@ class Basis(NamedTuple):
     """The training cases of a fit, rotated; R is the room for them, Q the number of directions."""
 
     cases: jax.Array  # [R, Q + 1] float32: standardised and rotated, then a one; rows to spare are zeros
-    turn: jax.Array  # [D, Q] float32, orthonormal columns: weights of features = turn @ weights of directions
+    # [D, Q] float32, orthonormal columns: weights of features = turn @ weights of directions. [D, 0] where
+    # nothing is rotated and directions are features: an identity would be D x D numbers in every lane.
+    turn: jax.Array
     broken: jax.Array  # bool scalar, whether a case has values that are no numbers
 
 
 def directions(room: int, size: int) -> int:
     """Q of so many training cases [R] of so many features [D]: solutions lie in the span of the cases."""
     return size if room >= size or room > WIDEST else room
+
+
+def turned(room: int, size: int) -> tuple[int, int]:
+    """Shape of the turn of so many training cases [R] of so many features [D]: [D, Q], or [D, 0] of none."""
+    return size, directions(room, size) if min(room, size) <= WIDEST else 0
 
 
 def rotated(values: jax.Array, usable: jax.Array) -> Basis:
@@ -41,15 +48,26 @@ def rotated(values: jax.Array, usable: jax.Array) -> Basis:
         usable: [R] int32: 1 in rows of cases, 0 in rows to spare, -1 in those of broken cases.
     """
     room, size = values.shape
-    turn = jnp.eye(size, dtype=jnp.float32)
-    if min(room, size) <= WIDEST:
+    turn = jnp.zeros((size, 0), jnp.float32)
+    if turned(room, size)[1]:
+        across = None
         if room < size:
-            turn = jnp.linalg.qr(values.T)[0]
-            values = product(values, turn)
+            across = jnp.linalg.qr(values.T)[0]
+            values = product(values, across)
         turns = jnp.linalg.eigh(product(transposed(values), values), symmetrize_input=False)[1]
-        values, turn = product(values, turns), product(turn, turns)
+        values, turn = product(values, turns), turns if across is None else product(across, turns)
     ones = jnp.where(usable > 0, 1.0, 0.0).astype(jnp.float32)
     return Basis(jnp.concatenate([values, ones[:, None]], axis=1), turn, jnp.any(usable < 0))
+
+
+def of_directions(kernel: jax.Array, basis: Basis) -> jax.Array:
+    """[Q, O]: weights of features [D, O] as those of directions."""
+    return product(basis.turn.T, kernel) if basis.turn.shape[1] else kernel
+
+
+def of_features(kernel: jax.Array, basis: Basis) -> jax.Array:
+    """[D, O]: weights of directions [Q, O] as those of features."""
+    return product(basis.turn, kernel) if basis.turn.shape[1] else kernel
 
 
 def metric(cases: jax.Array, bound: jax.Array, ridge: jax.Array) -> jax.Array:

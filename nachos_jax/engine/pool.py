@@ -15,6 +15,7 @@ from nachos_jax.core.hparams import preparation_of
 from nachos_jax.core.types import Fit, HParams, digest
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine import measuring, memory
+from nachos_jax.engine.bases import Shelf
 from nachos_jax.engine.bucket_lanes import BucketLanes, FitResult
 from nachos_jax.engine.buckets import Bucket, bucket_of
 from nachos_jax.engine.compiler import BucketCompiler
@@ -85,6 +86,7 @@ class LanePool:
         self._one_thread = blas.OneThread()
         self._cohort, self._folds, self._agree = cohort, folds, agree
         self._compilers: dict[Any, BucketCompiler] = {}  # by what names a store
+        self._shelf = Shelf()  # of the training sets of networks that are solved, over all stores
         self._compiler({})
         self._buckets: dict[Bucket, Any] = {}  # BucketLanes, or what has its face
         self._turn = 0
@@ -190,9 +192,10 @@ class LanePool:
                 self._since_save[bucket] = 0
 
     def close(self) -> None:
-        """Waits for the last checkpoints."""
+        """Waits for the last checkpoints, and gives the memory of training sets back."""
         for lanes in self._buckets.values():
             lanes.close()
+        self._shelf.kept.clear()
 
     def _next(self) -> tuple[Bucket, Any]:
         """The next bucket in turn among those that fill their lanes; when none does, among all with work."""
@@ -217,7 +220,7 @@ class LanePool:
             maker = InputMaker(task, cohort, folds, windows, sums, held_room(folds), run.table)
             sizes = [one.store.nbytes for one in (self._cohort, *self._cohort.others.values())]
             stores = sum(sizes) / self._cohort.prepared(hparams).store.nbytes
-            self._compilers[name] = BucketCompiler(run, maker, self._mesh, self._agree, stores)
+            self._compilers[name] = BucketCompiler(run, maker, self._mesh, self._agree, stores, self._shelf)
         return self._compilers[name]
 
     def _open(self, bucket: Bucket, example: Fit, most: int = 0) -> Any:

@@ -62,7 +62,7 @@ def solve(
         bound = jnp.sum(task.bound(targets, chosen, fit)) / (cases * every)
         function = _function(basis.cases, loss, bound, convex.ridge(fit.traced))
         found = minimise(function, _directed(params, basis))
-        kernel = curvature.product(basis.turn, found.point[:-1])
+        kernel = curvature.of_features(found.point[:-1], basis)
         return {"kernel": kernel, "bias": found.point[-1]}, found.going
 
     ready = going & ~basis.broken & (count > 0)
@@ -76,7 +76,7 @@ def solve(
 
 def _directed(params: Any, basis: Basis) -> jax.Array:
     """[Q + 1, O]: parameters of features as those of the directions of a basis, the bias last."""
-    kernel = curvature.product(basis.turn.T, params["kernel"])
+    kernel = curvature.of_directions(params["kernel"], basis)
     return jnp.concatenate([kernel, params["bias"][None]])
 
 

@@ -52,6 +52,8 @@ class FitRecord:
         payload: files of arrays committed with it, name -> SHA-256.
         first: SHA-256 of the pretrained weights that it began with, as they stood in its lane before the
             first step; "" of a fit whose weights were drawn, and then not in its JSON form.
+        solver: number of the method that solved its network; 0 of one that trains in steps, and then not in
+            its JSON form. Older versions told it of the run, or not at all.
     """
 
     fit: str
@@ -65,6 +67,7 @@ class FitRecord:
     curves: Mapping[int, Curve] = field(default_factory=dict)
     payload: Mapping[str, str] = field(default_factory=dict)
     first: str = ""
+    solver: int = 0
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ class OuterTest:
 def to_json(record: Any) -> dict[str, Any]:
     """Plain JSON values of a record; folds become text keys."""
     found = dataclasses.asdict(record)
-    return {name: value for name, value in found.items() if name != "first" or value}
+    return {name: value for name, value in found.items() if name not in ("first", "solver") or value}
 
 
 def fit_record(value: Mapping) -> FitRecord:

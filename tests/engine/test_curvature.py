@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nachos_jax.engine import curvature
-from nachos_jax.engine.bases import Bases, most
+from nachos_jax.engine.bases import Bases, Shelf, most
 from nachos_jax.splits.folds import Folds
 
 DRAW = np.random.default_rng(2)
@@ -66,7 +66,10 @@ def test_too_wide_a_matrix_is_left_as_it_is(monkeypatch):
     values, real = parts(30, 20, 30)
     basis = curvature.rotated(jnp.asarray(values), jnp.asarray(real))
     np.testing.assert_array_equal(basis.cases[:, :-1], values)
-    np.testing.assert_array_equal(basis.turn, np.eye(20))
+    assert basis.turn.shape == curvature.turned(30, 20) == (20, 0), "no identity in every lane"
+    kernel = jnp.asarray(DRAW.normal(size=(20, 3)), jnp.float32)
+    np.testing.assert_array_equal(curvature.of_directions(kernel, basis), kernel)
+    np.testing.assert_array_equal(curvature.of_features(kernel, basis), kernel)
     assert curvature.directions(30, 20) == 20
     assert curvature.directions(20, 30) == 30
 
@@ -100,6 +103,20 @@ def test_fits_of_the_same_training_cases_share_a_basis(monkeypatch):
     again = bases.of(one, *told)
     assert store.read == 3
     jax.tree.map(np.testing.assert_array_equal, again, first)
+
+
+def test_buckets_share_the_room_of_their_bases(monkeypatch):
+    store, shelf = Store(DRAW.normal(size=(40, 6)).astype(np.float32)), Shelf()
+    rows, told = np.arange(40, dtype=np.int32), (np.zeros(6, np.float32), np.ones(6, np.float32), None)
+    small, large = (Bases(store, rows, room, shelf) for room in (30, 40))
+    one = np.arange(40) % 4 != 0
+    assert len(small.of(one, *told).rows) == 30
+    assert len(large.of(one, *told).rows) == 40, "the same cases in another room are another basis"
+    assert len(shelf.kept) == 2
+    largest = sum(leaf.nbytes for leaf in jax.tree.leaves(large.of(one, *told)))
+    monkeypatch.setattr("nachos_jax.engine.bases.MOST_BYTES", 2 * largest)
+    large.of(~one, *told)
+    assert [of for of, _ in shelf.kept] == [large, large], "the oldest goes first, whose bucket it be"
 
 
 def test_room_is_for_the_most_training_cases():

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import gc
+import weakref
 
 import jax
 import pytest
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.engine import bucket_lanes, memory, program, resident
+from nachos_jax.engine.inputs import InputMaker
 from nachos_jax.engine.resume import Checkpoints
 from tests import tiny
 from tests.inputs import dense
@@ -89,6 +92,48 @@ def test_out_of_memory_halves_the_lanes_and_loses_nothing(
     assert caplog.text.count("Out of device memory") == 1
     kept = (at - 1) * 4 if keeps_state or saved else 0
     assert pool.spent.epochs == 6 * 4 + (at - 1) * 4 - kept
+
+
+def test_a_fit_whose_input_has_no_room_on_the_host_still_waits(cohort, monkeypatch):
+    run = tiny.run_config(engine__lanes=4, training__epochs=2, training__patience=2)
+    fits, real, made = tiny.some_fits(run)[:4], InputMaker.make, []
+
+    def make(maker, fit, batch_size):
+        made.append(fit.id)
+        if len(made) == 3:
+            raise MemoryError
+        return real(maker, fit, batch_size)
+
+    calm, _, _ = tiny.train(fits, run, cohort)
+    monkeypatch.setattr(InputMaker, "make", make)
+    pool = tiny.LanePool(cohort, tiny.folds(cohort), run, None, jax.devices()[:1])
+    pool.submit(fits)
+    made.clear()  # compiling has made one, for its shapes
+    records = {}
+    while pool.busy or pool.waiting:
+        for result in pool.step():
+            records[result.record.fit] = result.record
+    assert records == calm
+    assert pool.lanes == 2
+
+
+def test_a_lane_lets_go_of_the_input_of_a_fit_that_has_ended(monkeypatch):
+    made, real = [], InputMaker.make
+
+    def make(maker, fit, batch_size):
+        told = real(maker, fit, batch_size)
+        made.append(weakref.ref(told.training))
+        return told
+
+    cohort, run = tiny.cohort(), tiny.run_config(engine__lanes=2, training__epochs=1, training__patience=1)
+    monkeypatch.setattr(InputMaker, "make", make)
+    pool = tiny.LanePool(cohort, tiny.folds(cohort), run, None, jax.devices()[:1])
+    pool.submit(tiny.some_fits(run)[:2])
+    while pool.busy or pool.waiting:
+        pool.step()
+    gc.collect()
+    assert len(made) >= 2
+    assert all(training() is None for training in made)
 
 
 class Unreadable:

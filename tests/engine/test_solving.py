@@ -73,6 +73,18 @@ def test_more_features_than_cases(c):
     assert record.status == "done"
 
 
+def test_what_is_too_wide_to_be_rotated_has_the_same_solution(monkeypatch):
+    monkeypatch.setattr("nachos_jax.engine.curvature.WIDEST", 5)
+    _, y, subjects, folds = vectors.arrays()
+    x = np.random.default_rng(8).normal(size=(len(y), 11)).astype(np.float32) + 0.4 * y[:, None]
+    x = x.astype(np.float32)  # no other test has 11 features, for which bases are compiled here
+    wide = cohort_from(ArrayCases(x, y, subjects, folds=folds))
+    _, logits, _ = solved(wide, RUN, **{"linear.c": 1.0})
+    oracle = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, tol=1e-9))
+    wanted = oracle.fit(x[folds != 0].astype(np.float64), y[folds != 0]).predict_proba(x[folds == 0])
+    np.testing.assert_allclose(softmax(logits.astype(np.float64), axis=1), wanted, atol=2e-3)
+
+
 def test_a_fit_that_is_not_solved_to_the_end_is_told(monkeypatch, caplog):
     solved(vectors.cohort())
     assert "not solved to the end" not in caplog.text

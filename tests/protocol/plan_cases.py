@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from nachos_jax.config.run_config import RunConfig
+from nachos_jax.data.table import Cohort
 from nachos_jax.protocol.plan import fits as plan_fits
 from nachos_jax.protocol.plan import memory as plan_memory
 from nachos_jax.protocol.plan import plan
@@ -23,13 +24,19 @@ def folds_of(count: int, repeats: int = 1, cases: int = 60) -> Folds:
     return Folds(np.stack(rows), count, repeats)
 
 
-def facts_of(run: RunConfig, folds: Folds, outer: tuple[int, ...] | None = None, **more: Any) -> plan.Facts:
+def facts_of(
+    run: RunConfig,
+    folds: Folds,
+    outer: tuple[int, ...] | None = None,
+    cohort: Cohort | None = None,
+    **more: Any,
+) -> plan.Facts:
     """The facts of a run on one CPU device of a gigabyte; all outer folds unless they are named."""
     buckets = {plan_fits.bucket_for(run, hparams) for hparams in plan_fits.drawn_trials(run)}
     return plan.Facts(
         folds=folds,
         outer=folds.numbers() if outer is None else outer,
-        networks=plan_memory.networks(run, buckets, tiny.cohort()),
+        networks=plan_memory.networks(run, buckets, cohort or tiny.cohort()),
         cases=CasesMemory(False, 60 * 40, 1),
         device=Device("test", "cpu", 1, GIGABYTE),
         **more,

@@ -25,6 +25,7 @@ from nachos_jax.records.store import RunDirectory
 from nachos_jax.report.numbers import columns as numbers
 from nachos_jax.report.numbers.estimates import SITES
 from nachos_jax.report.page import page
+from nachos_jax.splits.folds import Folds
 from tests import joined, tiny, vectors
 
 SHORT: dict[str, Any] = {"search__trials": 1, "report__replicates": 200, "training__epochs": 12}
@@ -66,6 +67,7 @@ def test_a_planted_column_is_missed_and_noise_is_not(finished: Path):
     assert found[""]["worse_by"] > 0.2
     text = (finished / "report/index.html").read_text()
     assert "What the columns add" in text
+    assert "A column that tells what another column, or the image, tells too" in text
     assert "all together" in (finished / "report/report.md").read_text()
     assert f"({TELLING})" in (finished / "report/report.md").read_text()  # in the checklists
     with open(finished / "column_drops.csv", newline="") as file:
@@ -175,8 +177,30 @@ def test_columns_alone_are_asked_and_too_many_are_told(tmp_path: Path, monkeypat
     monkeypatch.setattr(columns, "MOST_ALONE", 3)
     evaluate(config, str(tmp_path / "two"), None, cohort, quiet=True)
     assert set(rows(tmp_path / "two")) == {""}
-    told = (tmp_path / "two/report/index.html").read_text()
+    told, one = ((tmp_path / name / "report/index.html").read_text() for name in ("two", "one"))
     assert f"{vectors.FEATURES} columns are too many to permute one by one" in told
+    assert "once the values of all columns together are permuted" in told
+    assert "A column that tells" not in told
+    assert "With the values of all columns permuted" in (tmp_path / "two/report/report.md").read_text()
+    assert "A column that tells what another column tells too" in one, "no image is there"
+    assert "too many to permute" not in one
+
+
+def test_estimators_are_asked_one_by_one_of_few_rows_alone(monkeypatch: pytest.MonkeyPatch):
+    names = tuple(f"f{i}" for i in range(vectors.FEATURES))
+    folds = Folds(vectors.arrays()[3].astype(np.int32)[None], vectors.FOLDS)
+
+    def asked(*architectures: str) -> int:
+        config = SimpleNamespace(candidates=lambda _: architectures)
+        run: Any = SimpleNamespace(config=config, folds=folds, cohort=vectors.cohort())
+        return len(columns._one_by_one(run, names))
+
+    rows = vectors.CASES // vectors.FOLDS * vectors.FEATURES * columns.REPEATS
+    monkeypatch.setattr(columns, "MOST_ROWS", rows)
+    assert asked("linear", "random_forest") == vectors.FEATURES
+    monkeypatch.setattr(columns, "MOST_ROWS", rows - 1)
+    assert asked("linear", "random_forest") == 0, "whichever was chosen: folds are asked alike"
+    assert asked("linear") == vectors.FEATURES
 
 
 @pytest.mark.parametrize(("name", "sign"), [("accuracy", 1.0), ("brier", -1.0)])
@@ -202,6 +226,7 @@ def test_worse_is_worse_whatever_the_sign_of_the_metric(name: str, sign: float):
         count=3,
         ratio=None,
         settings=SimpleNamespace(level=0.95),
+        run={"preparation": {"features": ["a", "b"]}},
     )
     found = numbers.columns(evidence)
     assert found is not None
@@ -211,6 +236,11 @@ def test_worse_is_worse_whatever_the_sign_of_the_metric(name: str, sign: float):
     assert a["worse_by"] == pytest.approx(0.2 * sign + 0.01)
     assert a["interval"]["low"] < a["worse_by"] < a["interval"]["high"]
     assert b["worse_by"] is None
+    assert not found["beside_images"]
+    fewer = {**tests, 1: dataclasses.replace(tests[1], columns={"a": tests[1].columns["a"], "b": ()})}
+    mixed = numbers.columns(SimpleNamespace(**{**vars(evidence), "columns": fewer}))  # type: ignore[arg-type]
+    assert mixed is not None
+    assert ([row["column"] for row in mixed["rows"]], mixed["left_out"]) == (["a"], 1)
     assert evidence.headline == found["metric"]
     part = {fold: tests[fold] for fold in (0, 2)}
     further = numbers.columns(SimpleNamespace(**{**vars(evidence), "columns": part, "of_sites": True}))  # type: ignore[arg-type]

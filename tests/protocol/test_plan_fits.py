@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from nachos_jax.cli import plan_text
 from nachos_jax.core.types import Trial
 from nachos_jax.engine.buckets import bucket_of
 from nachos_jax.protocol.design import protocols
@@ -14,7 +15,7 @@ from nachos_jax.protocol.plan import plan
 from nachos_jax.protocol.study import cohorts
 from nachos_jax.search import registry as searchers
 from nachos_jax.splits.folds import Folds
-from tests import tiny
+from tests import tiny, vectors
 from tests.protocol.plan_cases import facts_of, folds_of
 
 # --- numbers of fits ----------------------------------------------------------------------------------------
@@ -115,6 +116,32 @@ def test_a_space_that_holds_fewer_trials_than_asked_for():
     assert len(trials) == 2
     counts = plan.make(run, facts_of(run, folds_of(3)), [1], 1, 1).counts
     assert (counts.trials, counts.most, counts.without_reuse) == (2, 2 * 3, 2 * 6)
+
+
+def test_what_is_solved_has_a_program_for_each_number_of_folds_left_out():
+    """As it has in the pool; the plan tells it, and its times count it."""
+    folds = folds_of(4)
+    for name, evaluation, deployment in (("nested", 2, 2), ("flat", 1, 2)):
+        run = vectors.run_config(protocol=name)
+        made = plan.make(run, facts_of(run, folds, cohort=vectors.cohort()), [1], 1, 1)
+        assert [command.programs for command in made.commands] == [evaluation, deployment]
+        text = plan_text.describe(made, vectors.cohort())
+        assert "all fits share one program" not in text
+        one = "1 program" if evaluation == 1 else "2 programs"
+        assert f"fits leave out: {one} of evaluate and 2 programs of deploy" in text
+    run = vectors.run_config()
+    protocol, trial = protocols.of(run), plan_fits.drawn_trials(run)[0]
+    studies = protocol.studies(folds.numbers(), folds, "", run)
+    work = plan_fits.work(run, folds, studies, protocol.after, lambda: 1, lambda: 1)
+    fits = [fit for study in studies for fit in study.search_fits(Trial(study.outer, 0, trial, "?")).values()]
+    pairs = {bucket_of(fit, run.table) for fit in fits}
+    assert {
+        work.jobs[name].bucket for chain in work.chains for stage in chain[:-1] for name in stage
+    } == pairs
+    steps = tiny.run_config()
+    told = plan.make(steps, facts_of(steps, folds), [1], 1, 1)
+    assert [command.programs for command in told.commands] == [1, 1]
+    assert "so all fits share one program" in plan_text.describe(told, tiny.cohort())
 
 
 # --- buckets ------------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
-"""A run that another solver has begun is finished by it, or refused; a finished one is left in peace."""
+"""Fits that one solver has left are not mixed with those of another; what is finished is left in peace."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,36 +10,93 @@ from typing import Any
 import pytest
 
 from nachos_jax.core.errors import UsageError
+from nachos_jax.core.types import EpochLimit, Fit
 from nachos_jax.engine.solving import SOLVER
+from nachos_jax.protocol.deploy import deploy
 from nachos_jax.protocol.evaluate import evaluate
 from nachos_jax.protocol.run import solvers
+from nachos_jax.records import schema
 from nachos_jax.records.store import RunDirectory
-from tests import tiny, vectors
+from tests import vectors
+
+NEXT = SOLVER + 1
 
 
-def test_what_another_solver_has_begun_is_refused_until_it_is_finished(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+@pytest.fixture
+def newer(monkeypatch: pytest.MonkeyPatch):
+    """Makes this version one with the next solver."""
+
+    def change() -> None:
+        monkeypatch.setattr(solvers, "SOLVER", NEXT)
+        monkeypatch.setattr("nachos_jax.engine.bucket_lanes.SOLVER", NEXT)
+
+    return change
+
+
+def told(run: Path, command: str) -> set[int]:
+    return {record.solver for record in RunDirectory(run, command).fits()}
+
+
+def test_what_another_solver_has_begun_is_refused_and_what_it_finished_is_not(tmp_path: Path, newer: Any):
     config, run = vectors.run_config(search__trials=1), tmp_path / "run"
     evaluate(config, str(run), [0], vectors.cohort(), quiet=True)
-    known = RunDirectory(run).run()
-    assert known is not None
-    assert known["solver"] == SOLVER
-    monkeypatch.setattr(solvers, "SOLVER", SOLVER + 1)
-    with pytest.raises(UsageError, match=f"method {SOLVER} of solving.*method {SOLVER + 1}"):
+    assert told(run, "evaluate") == {SOLVER}
+    newer()
+    with pytest.raises(UsageError, match=f"`nachos evaluate` began.*method {SOLVER} of.*method {NEXT}"):
         evaluate(config, str(run), [1], vectors.cohort(), quiet=True)
     evaluate(config, str(run), [0], vectors.cohort(), quiet=True)  # nothing is left to train
+    deploy(config, str(run), vectors.cohort(), quiet=True)  # another command, which has no fits yet
+    assert told(run, "deploy") == {NEXT}
+    assert told(run, "evaluate") == {SOLVER}
+    deploy(config, str(run), vectors.cohort(), quiet=True)
 
 
-def test_runs_that_do_not_tell_are_of_the_first_solver():
-    store: Any = SimpleNamespace(path="run", run=lambda: {"config": {}})
+def test_a_finished_deployment_is_written_again_whatever_solved_it(tmp_path: Path, newer: Any):
+    config, run = vectors.run_config(search__trials=1), tmp_path / "run"
+    folder = deploy(config, str(run), vectors.cohort(), quiet=True)
+    weights = next(folder.glob("*.safetensors"))
+    first = weights.read_bytes()
+    weights.unlink()
+    newer()
+    deploy(config, str(run), vectors.cohort(), quiet=True)
+    assert weights.read_bytes() == first
+
+
+def record(architecture: str = "linear", solver: int = 0) -> schema.FitRecord:
+    return schema.FitRecord(
+        "f", (), {"architecture": architecture}, 4, "done", 1, 7, (0.5,), {}, solver=solver
+    )
+
+
+def fits(architecture: str = "linear") -> list[Fit]:
+    return [Fit({"architecture": architecture}, (), 0, EpochLimit(4, 2), "cases")]
+
+
+def test_fits_that_do_not_tell_are_of_the_solver_of_their_run():
+    known: dict[str, Any] = {"config": {}}
+    store: Any = SimpleNamespace(path="run", command="deploy", run=lambda: known)
+    assert solvers.other(store, [record()]) == solvers.FIRST
+    assert solvers.other(store, []) is None
+    assert solvers.other(store, [record("mlp")]) is None
+    assert solvers.other(store, [record(solver=SOLVER)]) is None
+    assert solvers.other(store, [record(solver=SOLVER), record()]) == solvers.FIRST
+    known["solver"] = SOLVER
+    assert solvers.other(store, [record()]) is None
+    store.run = lambda: None  # a replay
+    assert solvers.other(store, [record()]) is None
+
+
+def test_only_what_is_solved_is_refused():
+    store: Any = SimpleNamespace(path="run", command="deploy")
     with pytest.raises(UsageError, match="method 1 of solving"):
-        solvers.check(vectors.run_config(), store)
-    solvers.check(tiny.run_config(), store)
-    store.run = lambda: None
-    solvers.check(vectors.run_config(), store)
+        solvers.check(store, solvers.FIRST, fits())
+    solvers.check(store, solvers.FIRST, fits("mlp"))
+    solvers.check(store, solvers.FIRST, [])
+    solvers.check(store, None, fits())
 
 
-def test_networks_that_train_in_steps_have_no_mark():
-    assert solvers.told(tiny.run_config()) == {}
-    assert solvers.told(vectors.run_config("mlp")) == {}
+def test_fits_that_train_in_steps_have_no_mark():
+    assert "solver" not in schema.to_json(record("mlp"))
+    found = schema.to_json(record(solver=SOLVER))
+    assert found["solver"] == SOLVER
+    assert schema.fit_record(json.loads(json.dumps(found))) == record(solver=SOLVER)

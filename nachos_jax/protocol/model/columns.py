@@ -35,6 +35,9 @@ MOST = 32
 predictions."""
 MOST_ALONE = 128
 """The same of cases that are columns alone, whose predictions cost less."""
+MOST_ROWS = 300_000
+"""Most rows that an estimator of scikit-learn predicts for the columns of an outer fold one by one: where it
+would be more, only all together. A forest takes minutes for what a network does at once."""
 ALL = ""
 """The name by which the permutations of all columns together are drawn."""
 ROOM = 2**30
@@ -77,10 +80,15 @@ def asked(cohort: Cohort) -> tuple[str, ...]:
     return found if found and features[-len(found) :] == found else ()
 
 
-def _one_by_one(cohort: Cohort, names: Sequence[str]) -> list[tuple[int, str]]:
-    """Place and name of the columns that are not too many."""
+def _one_by_one(run: Run, names: Sequence[str]) -> list[tuple[int, str]]:
+    """Place and name of the columns that are not too many; the same in all outer folds."""
+    cohort, folds = run.cohort, run.folds
     alone = isinstance(_plain(cohort.store), Vectors) and "backbone" not in cohort.preparation
-    return list(enumerate(names)) if len(names) <= (MOST_ALONE if alone else MOST) else []
+    many = len(names) > (MOST_ALONE if alone else MOST)
+    if any(models.hosted(str(name)) for name in run.config.candidates("architecture")):
+        largest = max(int(folds.cases(fold).sum()) for fold in folds.numbers())
+        many = many or largest * len(names) * REPEATS > MOST_ROWS
+    return [] if many else list(enumerate(names))
 
 
 def _tested(run: Run, record: FitRecord, fold: int, names: tuple[str, ...]) -> ColumnTest:
@@ -90,7 +98,7 @@ def _tested(run: Run, record: FitRecord, fold: int, names: tuple[str, ...]) -> C
     store = _plain(run.cohort.prepared(record.hparams).store).take(cases)
     values, seen = _columns(store, len(names)), _seer(run, record, cases, store)
 
-    one_by_one = _one_by_one(run.cohort, names)
+    one_by_one = _one_by_one(run, names)
     wanted = [*((name, [place]) for place, name in one_by_one), (ALL, list(range(len(names))))]
 
     def versions() -> Iterator[np.ndarray]:

@@ -6,6 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from nachos_jax.config.run_config import RunConfig, SearchConfig
@@ -143,9 +144,9 @@ def split(run: RunConfig, trials: Sequence[HParams]) -> Buckets:
     return Buckets(texts, None if endless else len({default, *found}), default, drawn)
 
 
-def bucket_for(run: RunConfig, hparams: HParams) -> Bucket:
-    """The bucket of fits with these hyperparameters."""
-    return bucket_of(Fit(hparams, (), run.seed, run.limit, ""), run.table)
+def bucket_for(run: RunConfig, hparams: HParams, left_out: tuple[int, ...] = ()) -> Bucket:
+    """The bucket of fits with these hyperparameters that leave out these folds."""
+    return bucket_of(Fit(hparams, left_out, run.seed, run.limit, ""), run.table)
 
 
 def work(
@@ -159,27 +160,27 @@ def work(
     not known: the default stands for it.
     """
     trials = drawn_trials(run)
-    parts, buckets = rounds(run.search, len(trials)), [bucket_for(run, hparams) for hparams in trials]
+    parts, bucket = rounds(run.search, len(trials)), partial(bucket_for, run)
     common = shared(run, len(trials))
     jobs: dict[Any, Job] = {}
     sizes: dict[tuple[int, ...], int] = {}
 
-    def add(name: Name, left_out: tuple[int, ...], bucket: Bucket, epochs: Length) -> Name:
+    def add(name: Name, left_out: tuple[int, ...], hparams: HParams, epochs: Length) -> Name:
         if left_out not in sizes:
             sizes[left_out] = int(folds.training(left_out).sum())
         if name not in jobs:
-            jobs[name] = Job(epochs(), sizes[left_out], bucket)
+            jobs[name] = Job(epochs(), sizes[left_out], bucket(hparams, left_out))
         return name
 
     def search_fit(study: Study, number: int, inner: int) -> Name:
         left_out, owner = study.left_out(inner), None if number < common else study.outer
-        return add((number, left_out, owner), left_out, buckets[number], length)
+        return add((number, left_out, owner), left_out, trials[number], length)
 
     chains = []
     for study in studies:
         chain = [[search_fit(study, number, v) for number in part for v in study.inner] for part in parts]
         after = enumerate(last(study))
-        chain.append([add((left_out, place), left_out, buckets[0], ending) for place, left_out in after])
+        chain.append([add((left_out, place), left_out, trials[0], ending) for place, left_out in after])
         chains.append(chain)
     return Work(jobs, chains, run.search.lag)
 

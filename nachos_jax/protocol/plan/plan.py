@@ -53,6 +53,7 @@ class CommandPlan:
 
     command: str  # its name
     fits: int  # number of fits, at most
+    programs: int  # buckets that they fall into, those of the drawn trials and of the default
     most: int  # epochs at most
     expected: int | None  # epochs if fits are as long as those measured; None without any
     chain: float  # lane-epochs of the longest chain of fits of which each waits for the one before
@@ -125,6 +126,7 @@ def _command(
     return CommandPlan(
         command=command,
         fits=len(most.jobs),
+        programs=len({job.bucket for job in most.jobs.values()}),
         most=most.epochs,
         expected=expected.epochs if search else None,
         chain=longest_chain(expected.jobs, expected.chains, expected.lag) / expected.cases,

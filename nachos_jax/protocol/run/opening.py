@@ -15,7 +15,7 @@ from nachos_jax.data import census
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine import planned
 from nachos_jax.engine.resume import Checkpoints
-from nachos_jax.protocol.run import begun, door, embedding, environment, outside, solvers, unit_rules
+from nachos_jax.protocol.run import begun, door, embedding, environment, outside, unit_rules
 from nachos_jax.records import checkpoint, readable, rows
 from nachos_jax.records.case_table import CaseRecord
 from nachos_jax.records.store import RunDirectory
@@ -239,7 +239,6 @@ def _identity(run: Run) -> dict[str, Any]:
         },
         "config": run.config.raw,
         **({"planned": list(run.config.planned)} if run.config.planned else {}),
-        **solvers.told(run.config),
         "cases": run.cases,
         **_external(run.cohort.outside),
         "classes": list(targets.names),

@@ -70,6 +70,7 @@ class Conductor:
         self._searcher = searcher or self._built
         self._run, self._crew, self._ending, self._progress = run, crew, ending, progress
         self._records = {record.fit: record for record in run.store.fits()}
+        self._other_solver = solvers.other(run.store, self._records.values())
         self._submitted: set[str] = set()
         self._cohorts = cohorts.of(run.config.search)
         self._desks = {study.outer: self._desk(study) for study in studies}
@@ -82,11 +83,10 @@ class Conductor:
         """Tells who is there, then runs until every study is finished.
 
         Raises:
-            UsageError: another solver has begun the run (`solvers.check`), or a study could not be
-                finished, for a reason that its message gives; all others were, and their results are on disk.
+            UsageError: fits are missing beside those that another solver has left (`solvers.check`), or a
+                study could not be finished, for a reason that its message gives; all others were, and their
+                results are on disk.
         """
-        if not all(desk.closed for desk in self._desks.values()):
-            solvers.check(self._run.config, self._run.store)
         for text in self._run.census:
             log.info("%s", text)
         start = time.monotonic()
@@ -214,6 +214,7 @@ class Conductor:
 
     def _submit(self, fits: Sequence[Fit]) -> None:
         new = {fit.id: fit for fit in fits if fit.id not in self._submitted and fit.id not in self._records}
+        solvers.check(self._run.store, self._other_solver, new.values())
         self._submitted.update(new)
         self._crew.submit(list(new.values()))
 

@@ -175,9 +175,10 @@ def columns(summary: Mapping[str, Any]) -> Grid | None:
         cells = plain(number(row[key], 3) for key in ("worse_by", "sd"))
         rows.append((Cell(row["column"] or "all together"), *cells, notes.interval(row["interval"])))
     left = f" {found['left_out']} columns are too many to permute one by one." if found["left_out"] else ""
+    which = "a column" if found["rows"] else "all columns together"
     caption = (
-        f"What the columns add: by how much {in_sentence(found['label'])} is worse once the values of a "
-        "column are permuted over the cases of an outer fold, and the refit that was tested predicts them "
+        f"What the columns add: by how much {in_sentence(found['label'])} is worse once the values of "
+        f"{which} are permuted over the cases of an outer fold, and the refit that was tested predicts them "
         f"again; mean of {found['repeats']} permutations in each fold, then over folds.{left} "
         f"From {extent(summary)}."
     )

@@ -1,8 +1,8 @@
-"""What columns beside images add: by how much the refits are worse once a column's values are permuted."""
+"""What a column adds, beside images or alone: by how much refits are worse once its values are permuted."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -26,7 +26,8 @@ def columns(evidence: Evidence) -> dict[str, Any] | None:
     if not tests or evidence.headline != tests[0].metric:
         return None
     names = list(tests[0].columns)
-    single = [name for name in names if tests[0].columns[name]]
+    # A fold that an older version asked may have more of them one by one.
+    single = [name for name in names if all(test.columns.get(name) for test in tests)]
     rows = [_row(evidence, tests, name, lambda test, name=name: test.columns[name]) for name in single]
     together = _row(evidence, tests, ALL, lambda test: test.together) if len(names) > 1 else None
     return {
@@ -34,9 +35,15 @@ def columns(evidence: Evidence) -> dict[str, Any] | None:
         "label": evidence.metrics.METRICS[evidence.headline].label,
         "repeats": len(tests[0].together),
         "left_out": len(names) - len(single),
+        "beside_images": not _alone(evidence.run.get("preparation", {})),
         "rows": rows,
         "together": together,
     }
+
+
+def _alone(preparation: Mapping[str, Any]) -> bool:
+    """Whether cases are columns and nothing else."""
+    return "features" in preparation and "backbone" not in preparation
 
 
 def _row(
