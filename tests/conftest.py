@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # Tests compile the same tiny programs again and again: workers, subprocesses and later runs share them.
 PROGRAMS = ROOT / ".cache" / "tests" / f"jax-{metadata.version('jaxlib')}-{compile_cache.folder().name}"
 PROGRAMS_MIB = 500
+MAPS = 25_000
+"""Memory maps of a worker, after a file of tests, from which on it forgets what it has compiled."""
 LONGEST = (
     "tests/cli/test_launch.py",
     "tests/report/test_page.py",
@@ -95,6 +97,16 @@ def shared_programs() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         programs.share(patch)
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_programs() -> Iterator[None]:
+    """A process has 65,530 memory maps, of which a compiled program takes some; without one more it dies."""
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > MAPS:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture(scope="module")
