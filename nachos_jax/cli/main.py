@@ -40,7 +40,7 @@ def run() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that knows ASCII only
-    # Looking for cycles among all that is imported would take a twentieth of the time of a short run.
+    # A short run makes no cycles worth the time of looking through all that is imported again and again.
     gc.set_threshold(100_000, 20, 10)
     sys.exit(main(sys.argv, guarded=True))
 

@@ -106,6 +106,12 @@ def test_without_a_name_the_default_policy_is_played(tmp_path, capsys):
     assert told["a"]["policy"] == tiny.run_config(search__policy="").search.policy
 
 
+def test_searchers_are_not_played_on_a_file_of_curves(tmp_path, capsys):
+    path = stored(tmp_path, a__curves=curves())
+    assert main(["nachos", "replay", f"--curves={path}", "--searcher=random"]) == 2
+    assert f"--curves={path}: is a file" in capsys.readouterr().err
+
+
 def test_a_finished_run_is_replayed_from_its_records(tmp_path):
     run = tiny.run_config(training__epochs=6, training__patience=2)
     evaluate(run, str(tmp_path / "run"), None, tiny.cohort(), quiet=True)
