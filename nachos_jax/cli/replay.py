@@ -72,8 +72,8 @@ def _searchers(values: Any) -> dict[str, Any]:
     """What searchers would have found in the grid of a run."""
     if not os.path.isdir(values.curves):
         raise UsageError(
-            f"--curves={values.curves}: is a file, whose trials are known by number alone; with --searcher name "
-            "the run directory of a `nachos evaluate` under config.search.searcher = 'grid'."
+            f"--curves={values.curves}: is a file, whose trials are known by number alone; with --searcher "
+            "name the run directory of a `nachos evaluate` under config.search.searcher = 'grid'."
         )
     trials, repeats = (_count(name, getattr(values, name) or default) for name, default in COUNTS)
     from nachos_jax.configs.base import get_config
