@@ -164,6 +164,17 @@ def test_the_table_gives_the_estimate_and_not_the_mean(protocol, row, tmp_path):
     assert sweep.estimate(words, 0, config) == ["0.9", *row[1:]], "what the report leads with"
 
 
+def test_a_run_begun_under_the_former_policy_keeps_its_estimate(tmp_path):
+    config, words = tiny.run_config(search__policy=""), [SMOKE, f"--workdir={tmp_path}"]
+    search = {**config.raw["search"], "policy": "race"}
+    RunDirectory(tmp_path).commit_run({"config": {**config.raw, "search": search}})
+    auc = {"estimate": 0.7, "mean": 0.8, "se": 0.1}
+    told = {"protocol": "nested", "headline": "auc", "metrics": {"auc": auc}}
+    told["progress"] = {"outer_folds_tested": 3}
+    (tmp_path / "summary.json").write_text(json.dumps(told))
+    assert sweep.estimate(words, 0, config) == ["0.7", "0.1", "3"]
+
+
 @pytest.mark.thorough
 def test_a_slurm_array_has_a_task_for_each_run(tmp_path):
     script = tmp_path / "array.sbatch"

@@ -20,6 +20,7 @@ from nachos_jax.protocol.model.gallery import WrongCase, one_a_subject, write, w
 from nachos_jax.protocol.model.pictures import picture
 from nachos_jax.protocol.run.opening import Run, open_run
 from nachos_jax.records.store import RunDirectory
+from nachos_jax.runtime import stopping
 from nachos_jax.runtime.stopping import StoppedError
 from tests import tiny
 from tests.inputs import dense
@@ -163,6 +164,18 @@ def test_it_is_rebuilt_byte_by_byte_and_otherwise_left_alone(run: Run, monkeypat
     write(run, MOST)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     monkeypatch.setattr(networks, "explainer", lambda *_: pytest.fail("explained again"))
+    write(run, MOST)
+
+
+def test_a_signal_ends_it_before_the_next_picture(run: Run, monkeypatch):
+    """It is made in a thread, which a signal does not reach."""
+    folder = write(run, MOST).parent
+    shutil.rmtree(folder)
+    with monkeypatch.context() as patched:
+        patched.setattr(stopping, "_asked", ["SIGTERM"])
+        with pytest.raises(StoppedError, match="stopped by SIGTERM"):
+            write_or_warn(run)
+    assert not list(folder.glob("*"))
     write(run, MOST)
 
 
