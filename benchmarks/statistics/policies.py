@@ -35,7 +35,10 @@ DRAWS = 6
 SKIPPED = "OCT_split1_random"
 """All of its trials are right on all cases."""
 
-NOTE = "Epochs as a fraction; regret in standard errors of the best trial's mean over inner folds."
+NOTE = (
+    "Epochs as a fraction; regret in standard errors of the best trial's mean over inner folds; n* of the "
+    "selected trial, of what it is where nothing cuts its fits short."
+)
 
 
 def synthetic(count: int, seed: int) -> Iterator[dict[str, Any]]:
@@ -82,6 +85,7 @@ def row(curves: str, policy: str, outcomes: Sequence[Outcome], **more: float) ->
         "regret": float(told.mean()),
         "worst": float(told.max()),
         "same": float(np.mean(regrets == 0)),
+        "length": float(np.nanmean([outcome.length for outcome in outcomes])),
         "nothing": int(len(regrets) - len(told)),
         **more,
     }
@@ -91,7 +95,7 @@ def store(folder: Path, name: str, title: str, rows: Sequence[Mapping[str, Any]]
     """Prints and writes a part: a line for each kind of curves and policy."""
     shown = {"curves": "curves", "policy": "policy", "epochs": "epochs of one study"}
     shown |= {"reused": "of the published protocol, pairs reused"} if "reused" in rows[0] else {}
-    shown |= {"regret": "mean regret", "worst": "worst", "same": "no regret"}
+    shown |= {"regret": "mean regret", "worst": "worst", "same": "no regret", "length": "n*"}
     lines = [
         tuple(found if isinstance(found := each[key], str) else f"{found:.2f}" for key in shown)
         for each in rows
@@ -121,7 +125,9 @@ def main() -> None:
 
 def overall(policy: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """A policy over all kinds of curves."""
-    means = {key: float(np.mean([each[key] for each in rows])) for key in ("epochs", "regret", "same")}
+    means = {
+        key: float(np.mean([each[key] for each in rows])) for key in ("epochs", "regret", "same", "length")
+    }
     worst, nothing = max(each["worst"] for each in rows), sum(each["nothing"] for each in rows)
     return {"curves": "all", "policy": policy, **means, "worst": worst, "nothing": nothing}
 

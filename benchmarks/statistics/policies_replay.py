@@ -50,6 +50,7 @@ class Outcome:
             mean over inner folds; 0 without regret, infinite when nothing is selected though a trial could
             be.
         best: the trial that the full protocol selects.
+        length: n* of the selected trial, of what it is where nothing cuts its fits short; NaN without one.
     """
 
     selected: int | None
@@ -57,6 +58,7 @@ class Outcome:
     fraction: float
     regret: float
     best: int | None
+    length: float
 
 
 def replay(recorded: Recorded, policy: Policy, rounds: int | None = None) -> Outcome:
@@ -82,7 +84,18 @@ def replay(recorded: Recorded, policy: Policy, rounds: int | None = None) -> Out
             play.known.tell(asked, curve, recorded.training.get(fit, ()))
     full = sum(len(curve.loss) for curve in recorded.curves.values())
     selected, best = choose(play.known), everything(recorded)
-    return Outcome(selected, epochs, sum(epochs.values()) / full, regret(recorded, selected, best), best)
+    lost, share = regret(recorded, selected, best), sum(epochs.values()) / full
+    return Outcome(selected, epochs, share, lost, best, length(recorded, play.known, selected))
+
+
+def length(recorded: Recorded, known: Known, selected: int | None) -> float:
+    """See `Outcome`."""
+    if selected is None:
+        return float("nan")
+    seen = {fold: curve for fold in known.folds if (curve := known.curve(selected, fold))}
+    whole = {fold: recorded.curves[selected, fold] for fold in known.folds}
+    own, full = (score_trial(curves, 0).epochs for curves in (seen, whole))
+    return (own or 0) / full if full else float("nan")
 
 
 def cohorts(policy: Policy, trials: int, rounds: int | None) -> list[list[int]]:

@@ -11,6 +11,7 @@ from nachos_jax.protocol.plan.plan import Plan
 from nachos_jax.search import registry as searchers
 
 PLAYED = {
+    "race-fitted": (0.25, 0.31),
     "race-short": (0.29, 0.33),
     "race": (0.32, 0.37),
     "halving": (0.25, 0.39),

@@ -259,4 +259,5 @@ def _plain(fit: Fit) -> dict[str, Any]:
 def _fit(value: dict[str, Any]) -> Fit:
     left_out, limit = tuple(value["left_out"]), EpochLimit(**value["limit"])
     asked = None if value["asked"] is None else tuple(value["asked"])
-    return Fit(**{**value, "left_out": left_out, "limit": limit, "asked": asked})
+    beside = tuple(value["beside"])
+    return Fit(**{**value, "left_out": left_out, "limit": limit, "asked": asked, "beside": beside})

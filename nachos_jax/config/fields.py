@@ -145,8 +145,9 @@ SEARCH = Section(
         text(
             "policy",
             "",
-            'how far trials are trained: "race-short", "race", "race-halving", "halving", "hyperband", "top" '
-            'or "full" (all on all inner folds); "" = "race-short" if nested, "full" if flat',
+            'how far trials are trained: "race-fitted", "race-short", "race", "race-halving", "halving", '
+            '"hyperband", "top" or "full" (all on all inner folds); "" = "race-fitted" if nested, "full" if '
+            "flat",
             before="full",
         ),
         whole("trials", 16, 1, 100_000, "trials of each study, the default configuration included"),

@@ -24,7 +24,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import Hyperparameter, of_config, of_task
 from nachos_jax.core.types import EpochLimit
 
-POLICY = "race-short"
+POLICY = "race-fitted"
 """Of a nested run whose config leaves it open."""
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 HParamValue = float | int | str | bool
@@ -54,6 +54,8 @@ class Fit:
         limit: when it ends.
         cases: hash of the case table with its folds.
         asked: those of the folds left out that a study asks about; None for all of them.
+        beside: those of the others that are watched too, because another study may ask about them later.
+            Nothing of its result depends on them, so they are no part of its id.
     """
 
     hparams: HParams
@@ -62,10 +64,11 @@ class Fit:
     limit: EpochLimit
     cases: str
     asked: tuple[int, ...] | None = None
+    beside: tuple[int, ...] = field(default=(), compare=False)
 
     @cached_property
     def id(self) -> str:
-        """Hash of exactly the fields of this fit: 16 hexadecimal characters."""
+        """Hash of exactly the fields of this fit but `beside`: 16 hexadecimal characters."""
         told = {
             "hparams": dict(self.hparams),
             "left_out": list(self.left_out),
@@ -77,8 +80,13 @@ class Fit:
 
     @property
     def held(self) -> tuple[int, ...]:
-        """The folds whose cases it predicts."""
+        """The folds whose cases its result predicts."""
         return self.left_out if self.asked is None else self.asked
+
+    @property
+    def watched(self) -> tuple[int, ...]:
+        """Those, and the folds beside them, sorted."""
+        return tuple(sorted({*self.held, *self.beside})) if self.beside else self.held
 
     @cached_property
     def stream(self) -> str:

@@ -269,7 +269,7 @@ class BucketLanes(FitQueue):
             return self._idle
         told = told._replace(epoch=np.int32(progress.epochs), fallen=_fallen(progress, told))
         if progress.watchers:  # a fold whose watcher has stopped is not predicted any more
-            if progress.watching != progress.fit.held:
+            if progress.watching != progress.fit.watched:
                 held, n_held = self._maker.held(progress.watching)
                 told = told._replace(held=held, n_held=n_held)
             return told
@@ -282,7 +282,7 @@ class BucketLanes(FitQueue):
         for fold, rows in now.items():
             targets = maker.cohort.targets.of(maker.folds.cases(fold))
             watched[fold] = maker.task.watched(self._metric, seen[rows], targets)
-        after, kept = watch.after_epoch(progress, loss, watched), maker.places(progress.fit.held)
+        after, kept = watch.after_epoch(progress, loss, watched), maker.places(progress.fit.watched)
         for fold, rows in now.items():
             if self._keep_last or best_epoch(after.watchers[fold].loss) == after.epochs:
                 self._best[i][kept[fold]] = seen[rows]  # type: ignore[index]
@@ -311,7 +311,7 @@ class BucketLanes(FitQueue):
             epochs=progress.epochs,
             parameters=self.parameters,
             training_loss=tuple(x if np.isfinite(x) else None for x in progress.training_loss),
-            curves=progress.watchers,
+            curves=progress.asked,
             first=progress.first,
             solver=0 if self.program.spec.convex is None else SOLVER,
         )
@@ -319,8 +319,8 @@ class BucketLanes(FitQueue):
 
     def _inner(self, i: int, progress: FitProgress) -> dict[str, bytes]:
         """Predictions of the folds that were watched to their end; none of a fold that met NaN."""
-        best, places = self._best[i], self._maker.places(progress.fit.held)
-        folds = [fold for fold, curve in progress.watchers.items() if curve.end != "nan"]
+        best, places = self._best[i], self._maker.places(progress.fit.watched)
+        folds = [fold for fold, curve in progress.asked.items() if curve.end != "nan"]
         arrays = {str(fold): np.ascontiguousarray(best[places[fold]]) for fold in folds}  # type: ignore[index]
         return {"inner.safetensors": save(arrays)} if arrays else {}
 

@@ -60,7 +60,7 @@ class InputMaker:
         training = self.folds.training(fit.left_out)
         mean, sd = self.sums.mean_sd(training)
         fill = self.sums.fill(training)
-        held, n_held = self.held(fit.held)
+        held, n_held = self.held(fit.watched)
         return LaneInput(
             streams=rng.streams(fit),
             epoch=np.int32(0),

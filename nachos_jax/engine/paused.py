@@ -2,7 +2,8 @@
 
 Such a lane is a cache, as checkpoints are: without it the longer fit is trained from its first epoch, to the
 same bits. It is kept as it stood when the first of its watchers stopped, because from then on that watcher's
-fold is not seen any more.
+fold is not seen any more. A fit that watched a fold beside those that it was asked about is kept whatever its
+limit: when another study asks about that fold, its answer is there, or begins there.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from nachos_jax.core.curves import stop
+from nachos_jax.core.curves import best_epoch, stop
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import EpochLimit, Fit
 from nachos_jax.engine import watch
 from nachos_jax.engine.resume import Resumable, resumables
 from nachos_jax.engine.watch import FitProgress
+from nachos_jax.records.schema import Curve
 from nachos_jax.records.store import write_atomic
 
 log = logging.getLogger("nachos_jax")
@@ -48,7 +50,7 @@ class PausedLanes:
 
     def due(self, before: FitProgress, after: FitProgress) -> bool:
         """Whether a lane is to be kept after an epoch: the first of its watchers has just stopped."""
-        if before.fit.limit == self._limit or len(before.watching) < len(before.watchers) or after.diverged:
+        if self._last(before.fit) or len(before.watching) < len(before.watchers) or after.diverged:
             return False
         ends = {curve.end for curve in after.watchers.values()}
         return bool(ends - {""}) and "nan" not in ends
@@ -104,20 +106,51 @@ class PausedLanes:
             log.warning("the paused lane %s is unreadable and removed (%s)", path, error)
             path.unlink(missing_ok=True)
             return None
-        ends = [stop(curve.loss, fit.limit) for curve in found.watchers.values()]
-        if any(end is not None and end < len(found.training_loss) for end in ends):
-            return None
-        watchers = {fold: watch.closed(curve, fit.limit) for fold, curve in found.watchers.items()}
-        return replace(found, watchers=watchers)
+        return _answer(found, fit) or _beginning(found, fit)
 
     def drop(self, fit: Fit) -> None:
         """Forgets the lane of a fit that nothing can follow."""
-        if fit.limit == self._limit:
+        if self._last(fit):
             self._path(fit).unlink(missing_ok=True)
 
+    def _last(self, fit: Fit) -> bool:
+        """Whether nothing can follow a fit."""
+        return fit.limit == self._limit and not fit.beside
+
     def _path(self, fit: Fit) -> Path:
-        asked = "" if fit.asked is None else "-" + "-".join(map(str, fit.asked))
+        asked = "" if fit.watched == fit.left_out else "-" + "-".join(map(str, fit.watched))
         return self._folder / f"{fit.stream}{asked}.safetensors"
+
+
+def _answer(found: Resumable, fit: Fit) -> Resumable | None:
+    """What a lane has seen of a fit that ends within it; None where it ends later.
+
+    What is predicted at best epochs must be of those before the end of each curve: the lane keeps no other.
+    """
+    curves = {fold: found.watchers[fold] for fold in fit.held if fold in found.watchers}
+    ends = {fold: stop(curve.loss, fit.limit) for fold, curve in curves.items()}
+    if len(curves) < len(fit.held) or None in ends.values():
+        return None
+    epochs = max(end or 0 for end in ends.values())
+    short = {fold: Curve(c.loss[: ends[fold]], c.score[: ends[fold]], "") for fold, c in curves.items()}
+    if any(best_epoch(short[fold].loss) != best_epoch(curve.loss) for fold, curve in curves.items()):
+        return None
+    ended = {fold: watch.closed(curve, fit.limit) for fold, curve in short.items()}
+    return replace(found, training_loss=found.training_loss[:epochs], watchers=ended)
+
+
+def _beginning(found: Resumable, fit: Fit) -> Resumable | None:
+    """Where a lane stands from which a fit goes on; None where a fold of it was not watched so far."""
+    epochs = len(found.training_loss)
+    watched = {fold: curve for fold, curve in found.watchers.items() if len(curve.loss) == epochs}
+    if not set(fit.held) <= set(watched):
+        return None
+    ends = [stop(watched[fold].loss, fit.limit) for fold in fit.held]
+    if any(end is not None and end < epochs for end in ends):
+        return None
+    asked = {fold: watch.closed(watched[fold], fit.limit) for fold in fit.held}
+    beside = {fold: replace(watched[fold], end="") for fold in fit.beside if fold in watched}
+    return replace(found, watchers=dict(sorted({**asked, **beside}.items())))
 
 
 def folder(root: Path) -> Path:

@@ -59,9 +59,9 @@ def test_a_plan_without_a_run(untouched: Path, light: None):
     ]
     assert {row[-1] for row in rows} == {"unknown"}
     assert any(line.startswith("unknown until an epoch was measured") for line in lines)
-    assert any(line.startswith("policy race-short: all figures here are without it") for line in lines)
+    assert any(line.startswith("policy race-fitted: all figures here are without it") for line in lines)
     full = planned("--config.search.policy=full")
-    assert full == [line for line in lines if not line.startswith("policy race-short")]
+    assert full == [line for line in lines if not line.startswith("policy race-fitted")]
 
 
 def test_a_plan_tells_the_rounds_of_proposals_and_what_they_wait_for(untouched: Path, light: None):

@@ -113,3 +113,33 @@ def test_the_oldest_lanes_make_room(tmp_path, monkeypatch):
     assert not kept[-1] & kept[1], "the two that were kept first are gone"
     lanes.keep(fits[0], {"weights": np.zeros(10_000, np.float32)}, {})
     assert {path.name for path in paused.folder(tmp_path).iterdir()} == kept[-1], "too large for any room"
+
+
+BESIDE = [(EpochLimit(9, 2), EpochLimit(9, 4)), (EpochLimit(9, 4), EpochLimit(9, 2)), (RUN.limit, RUN.limit)]
+
+
+@pytest.mark.parametrize("limits", BESIDE, ids=str)
+def test_another_study_goes_on_from_a_lane_that_watched_its_fold_beside(limits, tmp_path):
+    """Whatever each of them asks for, it gets the bytes of a fit that it has for itself."""
+    sides = [
+        [replace(fit, limit=limit, asked=(fit.left_out[k],), beside=(fit.left_out[1 - k],)) for fit in full()]
+        for k, limit in enumerate(limits)
+    ]
+    spent = []
+    for fits in sides:
+        shared, epochs = train(tmp_path, fits)
+        calm, _ = train(None, [replace(fit, beside=()) for fit in fits])
+        assert shared == calm
+        spent.append(epochs)
+        assert all(set(shared[fit.id].record.curves) == set(fit.asked or ()) for fit in fits)
+    alone = train(None, sides[1])[1]
+    assert spent[1] < alone / 2, "most of it had been trained before"
+
+
+def test_predictions_of_a_later_epoch_are_not_given_for_those_of_an_earlier_one(tmp_path):
+    """A lane that went on to a better epoch has lost what it saw at the best one before."""
+    fits = [replace(fit, asked=fit.left_out[:1], beside=fit.left_out[1:]) for fit in full()]
+    train(tmp_path, fits)
+    short = [replace(fit, asked=fit.beside, beside=fit.asked, limit=EpochLimit(2, 2)) for fit in fits]
+    calm, _ = train(None, [replace(fit, beside=()) for fit in short])
+    assert train(tmp_path, short)[0] == calm

@@ -19,12 +19,13 @@ def store(policy: str | None) -> Any:
     return cast(Any, SimpleNamespace(run=lambda: known))
 
 
-def test_a_config_that_leaves_the_policy_open_takes_the_default_of_then():
+@pytest.mark.parametrize("then", ["race", "race-short"])
+def test_a_config_that_leaves_the_policy_open_takes_the_default_of_then(then):
     config = tiny.run_config(search__policy="")
-    assert config.search.policy == POLICY
-    found = begun.settled(config, store("race"))
-    assert found.search.policy == found.raw["search"]["policy"] == "race"
-    assert differences(store("race").run()["config"], found.raw, found.table) == []
+    assert config.search.policy == POLICY != then
+    found = begun.settled(config, store(then))
+    assert found.search.policy == found.raw["search"]["policy"] == then
+    assert differences(store(then).run()["config"], found.raw, found.table) == []
     assert config.raw["search"]["policy"] == POLICY, "the config itself stays what it was"
 
 

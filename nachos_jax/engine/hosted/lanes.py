@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -137,7 +137,7 @@ class HostedLanes(FitQueue):
         targets = maker.cohort.targets
         loss, _ = maker.task.watched(self._metric, trained, targets.of(maker.folds.training(fit.left_out)))
         places = maker.places(fit.held)
-        progress = watch.begin(fit)
+        progress = watch.begin(replace(fit, beside=()))
         told = {
             fold: maker.task.watched(self._metric, held[places[fold]], targets.of(maker.folds.cases(fold)))
             for fold in progress.watchers

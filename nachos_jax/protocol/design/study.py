@@ -31,16 +31,19 @@ class Study:
         """A fit of this run."""
         return Fit(dict(trial.hparams), left_out, self.run.seed, limit, self.cases)
 
-    def search_fit(self, trial: Trial, inner: int, limit: EpochLimit) -> Fit:
+    def search_fit(self, trial: Trial, inner: int, limit: EpochLimit, alone: bool = False) -> Fit:
         """The fit of an inner fold.
 
         A trial that was drawn is one of every study, so its fit is asked about both folds that it leaves out
-        and serves two studies. One that a model proposed is shared by chance only: its fit is asked about the
-        inner fold alone.
+        and serves two studies. If it is to end with what is asked of the inner fold (`alone`), the other one
+        is watched beside, and the study that asks about that goes on from there. A trial that a model
+        proposed is shared by chance only: its fit is asked about the inner fold, and no other is watched.
         """
         fit = self.fit(trial, self.left_out(inner), limit)
-        alone = len(fit.left_out) > 1 and searchers.looks_at_scores(trial.origin)
-        return replace(fit, asked=(inner,)) if alone else fit
+        proposed = searchers.looks_at_scores(trial.origin)
+        if self.outer is None or not (alone or proposed):
+            return fit
+        return replace(fit, asked=(inner,), beside=() if proposed else (self.outer,))
 
     def search_fits(self, trial: Trial) -> dict[int, Fit]:
         """The fit of each inner fold."""
@@ -108,7 +111,7 @@ class Study:
             return False
         limit = self.run.limit
         may = (EpochLimit(record.limit, p, limit.min_delta) for p in range(limit.patience or 0, 0, -1))
-        fits = (self.search_fit(trial, inner, one) for one in may)
+        fits = (self.search_fit(trial, inner, one, alone=True) for one in may)
         return any(record.fit in (fit.id, of_all(fit).id) for fit in fits)
 
 

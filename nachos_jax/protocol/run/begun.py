@@ -7,8 +7,8 @@ from dataclasses import replace
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.records.store import RunDirectory
 
-POLICIES = ("race",)
-"""Of nested runs by default, before that of this version."""
+POLICIES = ("race", "race-short")
+"""Of nested runs by default, before that of this version, the oldest first."""
 
 
 def settled(config: RunConfig, store: RunDirectory) -> RunConfig:

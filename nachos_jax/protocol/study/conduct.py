@@ -72,6 +72,7 @@ class Conductor:
         self._records = {record.fit: record for record in run.store.fits()}
         self._other_solver = solvers.other(run.store, self._records.values())
         self._submitted: set[str] = set()
+        self._at_work: dict[tuple[str, tuple[int, ...]], str] = {}  # fits, by stream and folds watched
         self._cohorts = cohorts.of(run.config.search)
         self._desks = {study.outer: self._desk(study) for study in studies}
         self._background = Background()
@@ -213,7 +214,12 @@ class Conductor:
     # --- fits -----------------------------------------------------------------------------------------
 
     def _submit(self, fits: Sequence[Fit]) -> None:
-        new = {fit.id: fit for fit in fits if fit.id not in self._submitted and fit.id not in self._records}
+        """Has fits trained; one that another may begin, or may answer, waits until that one has ended."""
+        new: dict[str, Fit] = {}
+        for fit in fits:
+            known = fit.id in self._submitted or fit.id in self._records
+            if not known and (fit.stream, fit.watched) not in self._at_work:
+                new[fit.id], self._at_work[fit.stream, fit.watched] = fit, fit.id
         solvers.check(self._run.store, self._other_solver, new.values())
         self._submitted.update(new)
         self._crew.submit(list(new.values()))
@@ -223,6 +229,8 @@ class Conductor:
             self._records[record.fit] = record
             self._ended_epochs += record.epochs
             self._news = True
+        ended = {record.fit for record in records}
+        self._at_work = {lane: fit for lane, fit in self._at_work.items() if fit not in ended}
 
     # --- what is shown ----------------------------------------------------------------------------------
 

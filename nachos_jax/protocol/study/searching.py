@@ -128,7 +128,7 @@ class Searching:
 
     def _fit(self, asked: Asked) -> Fit:
         if asked not in self._fits:
-            fit = self._study.search_fit(self._trials[asked.trial], asked.fold, asked.limit)
+            fit = self._study.search_fit(self._trials[asked.trial], asked.fold, asked.limit, asked.alone)
             self._fits[asked] = of_all(fit) if of_all(fit).id in self._records else fit
         return self._fits[asked]
 

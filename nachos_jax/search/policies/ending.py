@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nachos_jax.search.policies.policy import Asked, Known, reach
+
 FITTED = 1 / 20
 """Of the highest training loss: what is left of one that has gone, by the convention of one in twenty."""
 BELOW = 1 / 4
@@ -36,3 +38,26 @@ def ended(loss: Sequence[float | None], training: Sequence[float | None]) -> boo
         return False
     started = max(seen) - min(seen) > MOVED * float(np.median(np.abs(np.diff(seen))))
     return started and own[-1] <= min(FITTED * max(own), BELOW * min(seen))
+
+
+def trained(known: Known, asked: Asked) -> bool:
+    """Whether a fit has been trained as far as it is asked for, or has ended for another reason."""
+    told = known.furthest(asked.trial, asked.fold)
+    if told is None:
+        return False
+    limit, curve = told
+    return curve.end != "patience" or not in_epochs(known, asked) or reach(limit) >= reach(asked.limit)
+
+
+def in_epochs(known: Known, asked: Asked) -> bool:
+    """Whether a fit is trained epoch by epoch: what is not says all in one, whatever the patience."""
+    told = known.furthest(asked.trial, asked.fold)
+    return told is None or told[1].end != "patience" or len(told[1].loss) > (told[0].patience or 0)
+
+
+def at_its_end(known: Known, asked: Asked) -> bool:
+    """Whether nothing is to be expected of training a fit as far as it is asked for."""
+    if trained(known, asked):
+        return True
+    curve = known.curve(asked.trial, asked.fold)
+    return curve is not None and ended(curve.loss, known.training(asked.trial, asked.fold))

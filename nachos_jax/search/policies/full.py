@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from nachos_jax.search.policies.policy import Asked, Cohort, Known, Stage
+from nachos_jax.search.policies.policy import Asked, Cohort, Known, Policy, Stage
 
 
-class Full:
+class Full(Policy):
     """Trains everything."""
 
     def sizes(self, rounds: Sequence[int]) -> list[int]:

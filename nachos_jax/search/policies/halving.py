@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from nachos_jax.search.policies.policy import Asked, Cohort, Known, Stage
+from nachos_jax.search.policies.policy import Asked, Cohort, Known, Policy, Stage
 from nachos_jax.search.policies.rungs import ETA, ask, below, climb
 
 
-class Halving:
+class Halving(Policy):
     """As many rungs as leave one or two trials of a cohort for all epochs."""
 
     def sizes(self, rounds: Sequence[int]) -> list[int]:

@@ -13,10 +13,9 @@ Choose = Callable[[Known], int | None]
 class Play:
     """Leads one study through its policy; a function of what it is told, in whatever order.
 
-    When all cohorts are through, the trial that would be selected is completed: trained on every inner fold
-    as if there had been no policy. If another one is then ahead of it, that one too, until the selected trial
-    is complete. If all fail that were not given up, those that were are back, and the policy goes on with
-    them.
+    When all cohorts are through, the trial that would be selected is completed (`Policy.completion`). If
+    another one is then ahead of it, that one too, until the selected trial is complete. If all fail that were
+    not given up, those that were are back, and the policy goes on with them.
 
     Args:
         policy: how far trials are trained.
@@ -110,8 +109,8 @@ class Play:
             while not self.known.alive() and self._take_back():
                 yield from self._policy.course(self.known, self._cohorts[-1])
             selected = self._choose(self.known)
-            rest = [] if selected is None else self._missing(self.known.completed(selected))
-            if not rest:
+            rest = [] if selected is None else self._policy.completion(self.known, selected)
+            if all(map(self.known.counts, rest)):
                 break
             yield Stage(rest)
         self.over = True

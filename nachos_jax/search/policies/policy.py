@@ -19,11 +19,20 @@ from nachos_jax.records.schema import Curve
 
 @dataclass(frozen=True)
 class Asked:
-    """A trial on an inner fold, and how far its fit is to be trained."""
+    """A trial on an inner fold, and how far its fit is to be trained.
+
+    Attributes:
+        trial: its number.
+        fold: the inner fold.
+        limit: see above.
+        alone: whether the fit ends with what is asked of this fold. Otherwise it goes on until the outer
+            fold, which another study may ask about, has what would be asked of that.
+    """
 
     trial: int
     fold: int
     limit: EpochLimit
+    alone: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -91,6 +100,10 @@ class Known:
     def knows(self, asked: Asked) -> bool:
         """Whether this very fit has ended."""
         return asked in self._told
+
+    def counts(self, asked: Asked) -> bool:
+        """Whether this very fit counts: its stage is over."""
+        return asked.limit in self._seen.get((asked.trial, asked.fold), {})
 
     def look(self, asked: Sequence[Asked]) -> None:
         """Fits that have ended count from here on: those of a stage, when all of them have."""
@@ -182,6 +195,14 @@ class Policy(Protocol):
             Stages. A trial that is neither given up nor failed at the end has a score on all inner folds.
         """
         ...
+
+    def completion(self, known: Known, trial: int) -> Sequence[Asked]:
+        """What the trial that would be selected still asks for when all cohorts are through.
+
+        It is asked again until all that it asks for counts. By default the trial is trained as if there had
+        been no policy.
+        """
+        return known.completed(trial)
 
 
 def reach(limit: EpochLimit) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from nachos_jax.search.policies.patience import learned
-from nachos_jax.search.policies.policy import Asked, Cohort, Known, Stage
+from nachos_jax.search.policies.policy import Asked, Cohort, Known, Policy, Stage
 from nachos_jax.search.policies.standing import Standing
 
 TOLERANCE = 0.5
@@ -19,7 +19,7 @@ PILOTS = 4
 """Trials that take a second fold to tell how much folds differ, when nothing else does."""
 
 
-class Race:
+class Race(Policy):
     """Trains all trials on the first fold, then fold by fold those that may still win.
 
     A trial that is left behind is only waiting: it goes on when the leader falls back. The race ends when

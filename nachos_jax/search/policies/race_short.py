@@ -6,13 +6,13 @@ import math
 from dataclasses import replace
 
 from nachos_jax.core.types import EpochLimit
-from nachos_jax.search.policies.ending import ended
+from nachos_jax.search.policies.ending import at_its_end
 from nachos_jax.search.policies.patience import SHORTEST, learned_from
 from nachos_jax.search.policies.policy import Asked, Cohort, Known
 from nachos_jax.search.policies.race import Race
 
 FIRST = 1 / 4
-"""Share of the patience after which a fit on the first fold has to show that it is at its end."""
+"""Share of the patience after which a fit has to show that it is at its end."""
 
 
 class RaceShort(Race):
@@ -26,34 +26,30 @@ class RaceShort(Race):
 
     def opening(self, known: Known, cohort: Cohort) -> list[Asked]:
         """See `Policy`."""
-        sooner = _sooner(known.limit)
-        return [Asked(trial, known.folds[0], sooner) for trial in cohort.trials]
+        return [Asked(trial, known.folds[0], sooner(known.limit, FIRST)) for trial in cohort.trials]
 
     def _next(self, known: Known) -> list[Asked]:
-        longer = [trial for trial in known.alive() if self._waits(known, trial)]
-        if longer:
-            return [Asked(trial, known.folds[0], known.limit) for trial in longer]
-        return super()._next(known)
+        return self._longer(known) or super()._next(known)
+
+    def _longer(self, known: Known) -> list[Asked]:
+        """Fits that have to go on before anything is judged."""
+        whole = [Asked(trial, known.folds[0], known.limit) for trial in known.alive()]
+        return [asked for asked in whole if not at_its_end(known, asked)]
 
     def _ahead(self, known: Known, trial: int, number: int) -> list[Asked]:
         """The next folds of a trial."""
-        first, scores = known.curve(trial, known.folds[0]), known.scores(trial)
-        limit = learned_from(known.limit, [] if first is None else [first.loss])
+        limit, scores = taught(known, trial), known.scores(trial)
         return [Asked(trial, fold, limit) for fold in known.folds if fold not in scores][:number]
 
-    def _waits(self, known: Known, trial: int) -> bool:
-        """Whether the trial's first fold ended on a patience that may have been too short for it."""
-        fold = known.folds[0]
-        told = known.furthest(trial, fold)
-        if told is None or told[0] == known.limit or told[1].end != "patience":
-            return False
-        if told[0].patience is None or len(told[1].loss) <= told[0].patience:
-            return False  # what is not trained in epochs has ended by itself
-        return not ended(told[1].loss, known.training(trial, fold))
+
+def taught(known: Known, trial: int) -> EpochLimit:
+    """The limit on later folds that a trial's first one teaches, however that one has ended."""
+    first = known.curve(trial, known.folds[0])
+    return learned_from(known.limit, [] if first is None else [first.loss])
 
 
-def _sooner(limit: EpochLimit) -> EpochLimit:
-    """A limit with a quarter of the patience."""
+def sooner(limit: EpochLimit, share: float) -> EpochLimit:
+    """A limit with a share of the patience."""
     if limit.patience is None or limit.patience >= limit.epochs:  # nothing is to end before the last epoch
         return limit
-    return replace(limit, patience=min(limit.patience, max(SHORTEST, math.ceil(FIRST * limit.patience))))
+    return replace(limit, patience=min(limit.patience, max(SHORTEST, math.ceil(share * limit.patience))))

@@ -10,6 +10,7 @@ from nachos_jax.search.policies.halving import Halving
 from nachos_jax.search.policies.hyperband import Hyperband
 from nachos_jax.search.policies.policy import Policy
 from nachos_jax.search.policies.race import Race
+from nachos_jax.search.policies.race_fitted import RaceFitted
 from nachos_jax.search.policies.race_halving import RaceHalving
 from nachos_jax.search.policies.race_short import RaceShort
 from nachos_jax.search.policies.top import Top
@@ -17,6 +18,7 @@ from nachos_jax.search.policies.top import Top
 POLICIES: Mapping[str, Callable[[], Policy]] = {
     "full": Full,
     "race": Race,
+    "race-fitted": RaceFitted,
     "race-short": RaceShort,
     "race-halving": RaceHalving,
     "halving": Halving,

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from nachos_jax.core.types import EpochLimit
-from nachos_jax.search.policies.policy import Asked, Cohort, Known, Stage
+from nachos_jax.search.policies.policy import Asked, Cohort, Known, Policy, Stage
 from nachos_jax.search.policies.rungs import ask, best
 
 BEST = 3
 """Trials of a cohort that are trained in full."""
 
 
-class Top:
+class Top(Policy):
     """The baseline that cheaper policies have to beat."""
 
     def sizes(self, rounds: Sequence[int]) -> list[int]:

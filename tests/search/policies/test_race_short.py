@@ -103,7 +103,7 @@ def test_later_folds_wait_for_what_the_first_one_teaches():
     assert played(fitted=True, late={0: 2, 1: 4}).epochs[QUICK, 1] == 4 + 3 + 5
 
 
-def played(fitted: bool, late: Mapping[int, int] | None = None) -> Outcome:
+def played(fitted: bool, late: Mapping[int, int] | None = None, policy: str = "race-short") -> Outcome:
     """A late starter that is best in the end, among five that start at once, but for some folds of one."""
     curves, training = {}, {}
     for trial in range(6):
@@ -120,4 +120,4 @@ def played(fitted: bool, late: Mapping[int, int] | None = None) -> Outcome:
             left = [*[0.7] * wait, *[0.7 * (1 - step / steps) for step in range(1, steps + 1)]]
             training[trial, fold] = (*left, *[0.0 if fitted else 0.3] * tail)
     world = Recorded(curves, FOLDS, LIMIT, 6)
-    return replay(replace(world, training=training), build("race-short"))
+    return replay(replace(world, training=training), build(policy))
