@@ -77,9 +77,9 @@ class _Nested(PlanWords):
         if counts.most != counts.fewest:
             reuse += f", up to {part(counts.fewest, counts.without_reuse)} if all proposals met"
         lines = [reuse]
-        if measured is not None and measured.pair:
+        if measured is not None and measured.both:
             lines.append(
-                f"a fit that two folds watch trained {mean(measured.pair):.1f} epochs, one of them alone "
+                f"a fit that two folds watch trained {mean(measured.both):.1f} epochs, one of them alone "
                 f"would have needed {mean(measured.one):.1f}"
             )
         lines.append(

@@ -91,9 +91,12 @@ class PausedLanes:
         return True
 
     def take(self, fit: Fit) -> Resumable | None:
-        """Where this fit may go on; None where no earlier part of it is kept, or it is damaged."""
+        """Where this fit may go on; None where no earlier part of it is kept, or it is damaged.
+
+        A fit without patience is none of them: it watches nothing, and its lane ends with weights.
+        """
         path = self._path(fit)
-        if not path.exists():
+        if fit.limit.patience is None or not path.exists():
             return None
         try:
             with safe_open(path, "numpy") as file:

@@ -43,7 +43,7 @@ def test_without_a_measured_epoch_no_second_is_told():
 
 def test_measured_lengths_shorten_the_estimate():
     run, folds = tiny.run_config(), folds_of(4)
-    measured = Measured(pair=(2,), one=(1,), last=(3,))
+    measured = Measured(pair=(2,), both=(2,), one=(1,), last=(3,))
     evaluation, deployment = plan.make(run, facts_of(run, folds, measured=measured), [1], 1, 1).commands
     assert (evaluation.most, evaluation.expected) == (4 * (18 + 4), 2 * 18 + 3 * 4)
     assert (deployment.most, deployment.expected) == (4 * (12 + 1), 1 * 12 + 3)
@@ -67,7 +67,7 @@ def test_words_tell_the_numbers():
     speed = Speed(
         seconds=0.25, occupancy=0.9, cases=30.0, bucket_seconds=3.0, kind="cpu x", epochs=1234, source="test"
     )
-    measured = Measured(pair=(2, 3), one=(1, 2, 3, 3), last=(2,))
+    measured = Measured(pair=(2, 3), both=(2, 3), one=(1, 2, 3, 3), last=(2,))
     planned = plan.make(run, facts_of(run, folds_of(4), speed=speed, measured=measured), [1, 5], 2, 1)
     text = plan_text.describe(planned, tiny.cohort())
     lines = [" ".join(line.split()) for line in text.splitlines()]

@@ -25,7 +25,7 @@ def record(left_out, epochs, watched, fit="f") -> FitRecord:
 
 def test_lengths_are_read_from_curves():
     records = [record((0, 1), 6, {0: 4, 1: 6}), record((2,), 3, {2: 3}), record((0,), 5, {})]
-    assert plan_measured.lengths(records) == Measured(pair=(6,), one=(4, 6, 3), last=(5,))
+    assert plan_measured.lengths(records) == Measured(pair=(6,), both=(6,), one=(4, 6, 3), last=(5,))
     assert plan_measured.lengths(records[2:]) is None
 
 

@@ -192,7 +192,16 @@ def put_down(store: RunDirectory, pool: LanePool, ledger: Ledger, seconds: float
             log.warning("what this process has spent is not on record: %s", error)
     if not failed:
         checkpoint.prune(_launches(store, ledger.name), store.fit_ids())
-        paused.clear(store.path / "checkpoints" / store.command)
+        if _all_done(store):
+            paused.clear(store.path / "checkpoints" / store.command)
+
+
+def _all_done(store: RunDirectory) -> bool:
+    """Whether no outer fold is left whose study could go on from paused lanes."""
+    run = store.run()
+    if store.command != "evaluate" or run is None:
+        return True
+    return len(store.tests()) >= run["folds"]["count"] * run["folds"]["repeats"]
 
 
 def _launches(store: RunDirectory, session: str) -> Iterator[Path]:

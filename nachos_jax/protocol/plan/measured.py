@@ -36,20 +36,22 @@ class Measured:
     """How long the fits of a run were."""
 
     pair: tuple[int, ...]  # epochs of each search fit of the estimate, which leaves out two folds
+    both: tuple[int, ...]  # of those of them that were asked about both
     one: tuple[int, ...]  # epochs until each watcher stopped, had it been alone
     last: tuple[int, ...]  # epochs of each refit, or of each network of the deployment
 
 
 def lengths(records: Iterable[FitRecord]) -> Measured | None:
     """The lengths of these fits, or None when no search fit is among them."""
-    pair, one, last = [], [], []
+    pair, both, one, last = [], [], [], []
     for record in records:
         if record.curves:
             one += [len(curve.loss) for curve in record.curves.values()]
             pair += [record.epochs] if len(record.left_out) == 2 else []
+            both += [record.epochs] if len(record.curves) == 2 else []
         else:
             last.append(record.epochs)
-    return Measured(tuple(pair), tuple(one), tuple(last)) if one else None
+    return Measured(tuple(pair), tuple(both), tuple(one), tuple(last)) if one else None
 
 
 def speed(sessions: Sequence[Mapping[str, Any]], records: Iterable[FitRecord], folds: Folds) -> Speed | None:

@@ -20,7 +20,7 @@ class Answers:
     Args:
         recorded: the curves.
         outer: the only study that asks, whose fits watch its inner folds alone; None for all of them, whose
-            fits watch every fold that they leave out.
+            fits end with every fold that they are asked about.
     """
 
     working = False

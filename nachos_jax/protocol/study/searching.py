@@ -129,7 +129,8 @@ class Searching:
     def _fit(self, asked: Asked) -> Fit:
         if asked not in self._fits:
             fit = self._study.search_fit(self._trials[asked.trial], asked.fold, asked.limit, asked.alone)
-            self._fits[asked] = of_all(fit) if of_all(fit).id in self._records else fit
+            earlier = not fit.beside and of_all(fit).id in self._records  # as an older version trained it
+            self._fits[asked] = of_all(fit) if earlier else fit
         return self._fits[asked]
 
     def _record(self, number: int, fold: int) -> FitRecord | None:

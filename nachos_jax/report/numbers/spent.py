@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nachos_jax.records.schema import FitRecord
 from nachos_jax.report.reading.evidence import Evidence
 
 
@@ -14,6 +15,7 @@ def spent(evidence: Evidence) -> dict[str, Any]:
     it trains one fit for every study, trial and inner fold.
     """
     searched = [ids for outcome in evidence.outcomes.values() for ids in outcome.fits]
+    lanes = {fit.fit: _lane(fit) for fit in evidence.fits}
     # In the flat protocol search fits are the ones that test, and nothing is refitted.
     refits = {test.fit for test in evidence.tests.values()} - {fit for ids in searched for fit in ids}
 
@@ -30,7 +32,7 @@ def spent(evidence: Evidence) -> dict[str, Any]:
     return {
         "fits_trained": len(evidence.fits),
         "fits_diverged": sum(fit.status == "diverged" for fit in evidence.fits),
-        "fits_of_finished_studies": len({fit for ids in searched for fit in ids} | refits),
+        "fits_of_finished_studies": len({lanes.get(fit, fit) for ids in searched for fit in ids} | refits),
         "fits_without_pair_reuse": sum(map(len, searched)) + len(refits),
         "epochs": _epochs(evidence),
         "occupancy": total("busy_lane_epochs") / total("lane_epochs") if total("lane_epochs") else None,
@@ -49,13 +51,16 @@ def spent(evidence: Evidence) -> dict[str, Any]:
 
 
 def _epochs(evidence: Evidence) -> int:
-    """Epochs of all fits. A search fit that goes on from a shorter one trains its own epochs only."""
+    """Epochs of all fits. A search fit that goes on from another one trains its own epochs only."""
     furthest: dict[Any, int] = {}
     for fit in evidence.fits:
-        asked = frozenset(fit.curves)
-        name = (frozenset(fit.hparams.items()), fit.left_out, asked) if asked else fit.fit
-        furthest[name] = max(fit.epochs, furthest.get(name, 0))
+        furthest[_lane(fit)] = max(fit.epochs, furthest.get(_lane(fit), 0))
     return sum(furthest.values())
+
+
+def _lane(fit: FitRecord) -> Any:
+    """What search fits have in common that go on from each other, whichever folds they are asked about."""
+    return (frozenset(fit.hparams.items()), fit.left_out) if fit.curves else fit.fit
 
 
 def _rates(evidence: Evidence, hours: float) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class RaceFitted(RaceShort):
 
 
 def _alone(known: Known, asked: list[Asked]) -> list[Asked]:
-    """The same, ending with what is asked where another fold could keep them going."""
-    if sooner(known.limit, FIRST) == known.limit:  # all folds end together
+    """The same, ending with what is asked of one fold, but where no epochs could be spared."""
+    if sooner(known.limit, FIRST) == known.limit:
         return asked
     return [replace(fit, alone=in_epochs(known, replace(fit, fold=known.folds[0]))) for fit in asked]
