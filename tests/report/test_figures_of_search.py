@@ -48,6 +48,7 @@ def test_nothing_to_draw_draws_nothing():
     assert mattered(forest_of({})) is None
     assert ranks(ranked_studies([[None]], [1])) is None
     assert ranks(ranked_studies([], [])) is None
+    assert ranks(ranked_studies([[1.0]], [1])) is None, "solved in one epoch"
     assert best_so_far(progress([[None, None]]), "score") is None
     assert grouped([], "accuracy") is None
     assert time_spent(spent(0.0, 0.0)) is None
@@ -207,10 +208,10 @@ def test_each_study_has_a_thin_line_below_the_mean():
 
 
 def test_many_studies_are_thinned_out_and_the_table_stays_whole():
-    found = Drawn(lambda: ranks(ranked_studies([[0.5]] * (STUDIES + 2), [1])))
+    found = Drawn(lambda: ranks(ranked_studies([[0.5, 1.0]] * (STUDIES + 2), [1, 2])))
     assert len(found.lines(style.THIN)) == STUDIES // 2 + 1
     assert any("one in 2 studies" in words for words in found.words)
-    assert len(found.figure.rows) == STUDIES + 2 + 1
+    assert len(found.figure.rows) == 2 * (STUDIES + 2 + 1)
 
 
 def test_the_best_so_far_goes_up_in_steps_with_a_colour_a_group():

@@ -23,13 +23,13 @@ FEW = 8
 
 
 def ranks(found: Mapping[str, Any]) -> Figure | None:
-    """Kendall's tau over epochs, of every study and their mean; None when it is undefined everywhere.
+    """Kendall's tau over epochs, of every study and their mean; None of one epoch, or undefined everywhere.
 
     `found` is what `rank_agreement` gives.
     """
     epochs, studies = found["epochs"], found["studies"]
     values = known(value for study in studies for value in study["tau"])
-    if not values:
+    if not values or len(epochs) < 2:  # what is solved in one epoch is in its final order at once
         return None
     with sheet("ranks", 260) as (canvas, ((axes,),)):
         note = _thin(axes, studies, lambda study: _points(epochs, study["tau"]))
