@@ -65,7 +65,7 @@ def interrupted(
 
 
 @pytest.mark.parametrize(
-    "policy", ["race", "race-short", pytest.param("hyperband", marks=pytest.mark.thorough)]
+    "policy", ["race-short", *(pytest.param(n, marks=pytest.mark.thorough) for n in ("race", "hyperband"))]
 )
 def test_a_run_that_is_stopped_again_and_again_ends_with_the_same_bytes(policy, tmp_path, monkeypatch):
     run = configured(policy)
@@ -75,7 +75,7 @@ def test_a_run_that_is_stopped_again_and_again_ends_with_the_same_bytes(policy, 
     assert not (tmp_path / "stopped/checkpoints").exists()
 
 
-@pytest.mark.parametrize("policy", ["race", "race-short"])
+@pytest.mark.parametrize("policy", [pytest.param("race", marks=pytest.mark.thorough), "race-short"])
 def test_a_race_on_eight_devices_is_that_on_one(policy, tmp_path, monkeypatch):
     """Lanes differ in number and in what they hold beside a fit; trials, fits, choices and bytes do not."""
     run, devices, told = configured(policy), jax.local_devices(), {}
@@ -118,7 +118,7 @@ def test_the_selected_trial_is_trained_as_without_a_policy(policy, without, tmp_
     assert spent < sum(r.epochs for r in without.fits() if r.curves)
 
 
-@pytest.mark.parametrize("policy", ["race", "race-short"])
+@pytest.mark.parametrize("policy", [pytest.param("race", marks=pytest.mark.thorough), "race-short"])
 def test_nothing_of_a_test_fold_reaches_its_race(policy, tmp_path):
     run = configured(policy, data__equal_images="accept", training__class_weight_exponent=1.0)
     clean = tiny.cohort("float32")
@@ -132,9 +132,9 @@ def test_a_run_that_raced_by_default_goes_on_with_its_race(tmp_path):
     """The default of today is another; a config that leaves the policy open takes that of the directory."""
     begun, left_open = configured("race"), configured("")
     assert left_open.search.policy == POLICY != "race"
-    evaluate(begun, str(tmp_path / "one"), None, tiny.cohort(), quiet=True)
+    evaluate(begun, str(tmp_path / "one"), [0, 1], tiny.cohort(), quiet=True)
     evaluate(begun, str(tmp_path / "two"), [0], tiny.cohort(), quiet=True)
-    run = evaluate(left_open, str(tmp_path / "two"), None, tiny.cohort(), quiet=True)
+    run = evaluate(left_open, str(tmp_path / "two"), [0, 1], tiny.cohort(), quiet=True)
     assert run.config.search.policy == "race"
     assert records(tmp_path / "two") == records(tmp_path / "one")
     with pytest.raises(UsageError, match=f"search.policy: 'race' -> '{POLICY}'"):
