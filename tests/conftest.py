@@ -91,11 +91,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def shared_programs() -> Iterator[None]:
-    """Equal programs are compiled once in a process."""
+    """Equal programs are compiled once in a process, and lowered in one context."""
     from tests import programs
 
     with pytest.MonkeyPatch.context() as patch:
         programs.share(patch)
+        programs.share_contexts(patch)
         yield
 
 

@@ -61,6 +61,7 @@ def test_sigterm_to_all_saves_the_lanes_and_the_same_command_goes_on(folder, cal
     assert epochs_spent(launch.workdir) == finished, f"epochs were trained twice: {done} before the signal"
 
 
+@pytest.mark.thorough
 def test_a_full_disk_ends_the_run_and_loses_nothing(folder, calm):
     with small_disk(folder / "small", "4m") as disk:
         filler = disk / "filler"

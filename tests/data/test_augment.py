@@ -140,7 +140,8 @@ def spot(row, column, size=(21, 21)):
     ],
 )
 def test_a_spot_right_of_the_centre_goes_the_right_way(degrees, shift, factor, where):
-    out = np.asarray(resample(spot(10, 16), jnp.float32(degrees), jnp.asarray(shift), jnp.float32(factor)))
+    given = jnp.float32(degrees), jnp.asarray(shift), jnp.float32(factor)
+    out = np.asarray(jax.jit(resample)(spot(10, 16), *given))
     assert np.unravel_index(out[..., 0].argmax(), (21, 21)) == where
     np.testing.assert_allclose(out[(*where, 0)], 1.0, atol=1e-4)
 

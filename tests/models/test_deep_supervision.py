@@ -39,7 +39,9 @@ def heads(network, x):
     return [found[level] @ of.kernel[...] + of.bias[...] for level, of in enumerate(linear)]
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "form", [pytest.param(form, marks=[pytest.mark.thorough] * (form == "five levels")) for form in FORMS]
+)
 def test_training_is_given_every_level_but_the_lowest_two(form):
     changes, shape, spaces = FORMS[form]
     registry.check(hparams(**changes), shape)
@@ -57,14 +59,17 @@ def test_training_is_given_every_level_but_the_lowest_two(form):
 def test_evaluation_sees_the_finest_level_alone():
     network = built(hparams(**DEEP), (16, 16, 1))
     x = images(2, 16, 16, 1)
-    before = network(x, evaluation({}))
+    graph, state = nnx.split(network)
+    finest = jax.jit(lambda state: nnx.merge(graph, state)(x, evaluation({})))
+    before = finest(state)
     assert before.shape == (2, 16, 16, 3)
-    np.testing.assert_allclose(before, network(x, training())[0], atol=1e-5)
+    trained = jax.jit(lambda state: nnx.merge(graph, state)(x, training())[0])(state)
+    np.testing.assert_allclose(before, trained, atol=1e-5)
     assert isinstance(network, unet.UNet)
     assert network.coarser is not None
     for head in network.coarser:
         head.kernel[...] = head.kernel[...] * jnp.nan
-    np.testing.assert_array_equal(network(x, evaluation({})), before)
+    np.testing.assert_array_equal(finest(nnx.state(network)), before)
 
 
 def test_only_what_is_asked_for_is_in_the_network():
@@ -86,6 +91,6 @@ def test_it_is_a_hyperparameter_where_it_acts_and_is_asked_for():
 def test_levels_drop_by_themselves():
     network = built(hparams(**DEEP), (16, 16, 1))
     x, key = images(2, 16, 16, 1), jax.random.key(0)
-    dropped = network(x, Mode(True, jnp.float32(0.5), key, {}))
-    for mine, whole in zip(dropped, network(x, training()), strict=True):
+    both = jax.jit(lambda x: (network(x, Mode(True, jnp.float32(0.5), key, {})), network(x, training())))
+    for mine, whole in zip(*both(x), strict=True):
         assert np.any(mine != whole)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,6 +30,13 @@ def ours(x, scale, bias, pool):
     return layer(x, True, pool=pool)
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def pulled(call, weights, *inputs):
+    """What a function gives, and the slopes by its inputs of what it gives, weighted; in one program."""
+    out, pull = jax.vjp(call, *inputs)
+    return out, pull(weights)
+
+
 @pytest.mark.parametrize(
     ("shape", "pool"),
     [((4, 6, 6, 5), 1), ((3, 7, 5, 2), 2), ((2, 1, 9, 3), 3), ((2, 4, 5, 6, 3), 1), ((2, 4, 5, 6, 3), 2)],
@@ -40,12 +49,13 @@ def test_values_and_gradients_are_those_of_the_plain_formula(shape, pool):
     scale = jnp.asarray(draw.normal(size=shape[-1:]), jnp.float32)
     assert (scale < 0).any()
     bias = jnp.asarray(draw.normal(size=shape[-1:]), jnp.float32)
+    size = (shape[0], *(n if n == 1 else n // pool for n in shape[1:-1]), shape[-1])
+    weights = jnp.asarray(draw.normal(size=size), jnp.float32)
     with jax.numpy_dtype_promotion("standard"):
-        out, pull = jax.vjp(lambda a, b, c: plain(a, b, c, pool), x, scale, bias)
-    mine, back = jax.vjp(lambda a, b, c: ours(a, b, c, pool), x, scale, bias)
+        out, wanted = pulled(lambda a, b, c: plain(a, b, c, pool), weights, x, scale, bias)
+    mine, found = pulled(lambda a, b, c: ours(a, b, c, pool), weights, x, scale, bias)
     np.testing.assert_allclose(mine, out, rtol=1e-4, atol=1e-4)
-    weights = jnp.asarray(draw.normal(size=out.shape), jnp.float32)
-    for a, b in zip(back(weights), pull(weights), strict=True):
+    for a, b in zip(found, wanted, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
 
 
@@ -53,11 +63,13 @@ def test_values_and_gradients_are_those_of_the_plain_formula(shape, pool):
 @pytest.mark.parametrize("train", [True, False])
 def test_pooling_inside_is_pooling_after(kind, train):
     x = jnp.asarray(np.random.default_rng(0).normal(size=(3, 7, 6, 4)), jnp.float32)
-    found = []
-    for pool in (1, 2):
+
+    def called(x, pool):
         layer = kind(4)
         layer.scale[...] = jnp.asarray([1.0, -1.0, 0.5, -2.0])
-        found.append(layer(x, train, pool=pool))
+        return layer(x, train, pool=pool)
+
+    found = [jax.jit(called, static_argnums=1)(x, pool) for pool in (1, 2)]
     after = lax.reduce_window(found[0], -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
     np.testing.assert_allclose(found[1], after, rtol=1e-5, atol=1e-6)
 
@@ -77,8 +89,8 @@ def test_running_statistics_do_not_depend_on_the_pooling():
 
 def test_bfloat16_keeps_its_dtype_and_sums_in_float32():
     x = jnp.asarray(np.random.default_rng(0).normal(100.0, 1.0, (64, 8, 8, 4)), jnp.bfloat16)
-    out, pull = jax.vjp(lambda a: ours(a, jnp.ones(4), jnp.zeros(4), 2), x)
-    (slope,) = pull(jnp.ones_like(out))
+    weights = jnp.ones((64, 4, 4, 4), jnp.bfloat16)
+    out, (slope,) = pulled(lambda a: ours(a, jnp.ones(4), jnp.zeros(4), 2), weights, x)
     assert out.dtype == slope.dtype == jnp.bfloat16
     exact = plain(x.astype(jnp.float32), jnp.ones(4), jnp.zeros(4), 2)
     np.testing.assert_allclose(np.asarray(out, np.float32), exact, atol=0.05)
@@ -105,11 +117,11 @@ def test_instance_norm_with_its_leaky_relu_is_the_plain_formula(shape, slope):
         norm.scale[...], norm.bias[...] = scale, bias
         return norm(x, True, slope=slope)
 
-    out, pull = jax.vjp(formula, x, scale, bias)
-    mine, back = jax.vjp(layer, x, scale, bias)
+    out, wanted = pulled(formula, weights, x, scale, bias)
+    mine, found = pulled(layer, weights, x, scale, bias)
     np.testing.assert_allclose(mine, out, atol=1e-5)
-    for found, wanted in zip(back(weights), pull(weights), strict=True):
-        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=2e-5)
+    for a, b in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-5)
 
 
 def test_instance_norm_is_that_of_pytorch():
@@ -122,8 +134,7 @@ def test_instance_norm_is_that_of_pytorch():
 
 def test_instance_norm_keeps_bfloat16_and_counts_in_float32():
     x = jnp.asarray(np.random.default_rng(0).normal(100.0, 1.0, (2, 16, 16, 4)), jnp.bfloat16)
-    out, pull = jax.vjp(lambda a: InstanceNorm(4)(a, True, slope=0.01), x)
-    (by_x,) = pull(jnp.ones_like(out))
+    out, (by_x,) = pulled(lambda a: InstanceNorm(4)(a, True, slope=0.01), jnp.ones_like(x), x)
     assert out.dtype == by_x.dtype == jnp.bfloat16
     exact = InstanceNorm(4)(x.astype(jnp.float32), True, slope=0.01)
     np.testing.assert_allclose(np.asarray(out, np.float32), exact, atol=0.02)
@@ -133,5 +144,6 @@ def test_instance_norm_keeps_bfloat16_and_counts_in_float32():
 @pytest.mark.parametrize("train", [True, False])
 def test_the_leaky_relu_inside_is_the_one_after(kind, train):
     x = jnp.asarray(np.random.default_rng(0).normal(size=(3, 6, 6, 4)), jnp.float32)
-    inside, after = kind(4)(x, train, pool=2, slope=0.1), kind(4)(x, train, pool=2)
+    called = jax.jit(lambda x: (kind(4)(x, train, pool=2, slope=0.1), kind(4)(x, train, pool=2)))
+    inside, after = called(x)
     np.testing.assert_allclose(inside, jax.nn.leaky_relu(after, 0.1), atol=1e-6)

@@ -107,7 +107,13 @@ def plain_unet(network, x):
     return x @ network.last.kernel[...] + network.last.bias[...]
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param(form, marks=[pytest.mark.thorough] * (form in ("plain", "residual", "volumes")))
+        for form in FORMS
+    ],
+)
 def test_values_and_gradients_are_those_of_the_plain_formula(form):
     changes, shape = FORMS[form]
     network = built(hparams(**changes), shape)

@@ -25,7 +25,7 @@ STEPWISE = {f"search__space__{name}": "" for name in ("learning_rate", "momentum
 
 def images_run(architecture: str = "random_forest", **changes):
     quick = {"model__random_forest__trees": 10, "search__space__random_forest__leaf": "choice(1, 3, 9)"}
-    quick |= {"search__policy": "race", "report__gallery": 12, "engine__lanes": 2}
+    quick |= {"search__policy": "race", "report__gallery": 12, "engine__lanes": 1}
     return tiny.run_config(model__architecture=architecture, **{**STEPWISE, **quick, **changes})
 
 

@@ -119,7 +119,7 @@ def logistic(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def baseline(**fields):
-    quick = {"search__trials": 1, "engine__lanes": 2, "report__gallery": 0, **STEPWISE}
+    quick = {"search__trials": 1, "engine__lanes": 1, "report__gallery": 0, **STEPWISE}
     return tiny.run_config(model__architecture="logistic", **quick, **fields)
 
 
@@ -145,8 +145,8 @@ def test_a_baseline_is_fitted_again_under_the_normalisation_that_it_had(tmp_path
     assert np.isfinite(test.arrays["probabilities"]).all()
 
 
-def test_a_baseline_that_predicts_otherwise_than_it_did_is_refused(logistic: Path, monkeypatch):
-    run = open_run(baseline(**EXTERNAL), str(logistic), "evaluate", whole())
+def test_a_baseline_that_predicts_otherwise_than_it_did_is_refused(tmp_path: Path, monkeypatch):
+    run = evaluate(baseline(**EXTERNAL), str(tmp_path), [0], whole(), quiet=True)
     record = run.store.fit(run.store.tests()[0].fit)
     assert record is not None
     assert run.cohort.outside is not None

@@ -177,6 +177,7 @@ def test_the_model_segments_with_its_members_and_keeps_what_was_chosen(cohort: C
         np.testing.assert_array_equal(components.keep_largest_foreground(mask), found)
 
 
+@pytest.mark.thorough
 def test_predicted_files_hold_the_final_masks(cohort: Cohort, finished: Path, tmp_path: Path):
     """By the command: members together, the components that were chosen, on the grid of each file."""
     model = nachos_jax.load(finished / "deploy")

@@ -57,6 +57,7 @@ def report(run: str) -> str:
     return Path(run, "report", "index.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.thorough
 def test_columns_join_the_features_of_a_frozen_backbone(place: Path, capsys):
     config = ["--config=pretrained", *BACKBONE, *DATA]
     assert nachos("evaluate", *config, "--workdir=a") == 0

@@ -64,7 +64,7 @@ def interrupted(
                 return stops
 
 
-RACES = ["race", "race-fitted", pytest.param("race-short", marks=pytest.mark.thorough)]
+RACES = ["race-fitted", *(pytest.param(name, marks=pytest.mark.thorough) for name in ("race", "race-short"))]
 
 
 @pytest.mark.parametrize("policy", [*RACES, pytest.param("hyperband", marks=pytest.mark.thorough)])
@@ -101,7 +101,7 @@ def without(tmp_path_factory) -> RunDirectory:
 
 
 @pytest.mark.parametrize(
-    "policy", [pytest.param(name, marks=[pytest.mark.thorough] * (name != "race")) for name in SHORT]
+    "policy", [pytest.param(name, marks=[pytest.mark.thorough] * (name != "race-fitted")) for name in SHORT]
 )
 def test_the_selected_trial_is_trained_as_without_a_policy(policy, without, tmp_path):
     run = configured(policy)
@@ -136,9 +136,9 @@ def test_a_run_that_raced_by_default_goes_on_with_its_race(tmp_path):
     """The default of today is another; a config that leaves the policy open takes that of the directory."""
     begun, left_open = configured("race"), configured("")
     assert left_open.search.policy == POLICY != "race"
-    evaluate(begun, str(tmp_path / "one"), None, tiny.cohort(), quiet=True)
+    evaluate(begun, str(tmp_path / "one"), [0, 1], tiny.cohort(), quiet=True)
     evaluate(begun, str(tmp_path / "two"), [0], tiny.cohort(), quiet=True)
-    run = evaluate(left_open, str(tmp_path / "two"), None, tiny.cohort(), quiet=True)
+    run = evaluate(left_open, str(tmp_path / "two"), [0, 1], tiny.cohort(), quiet=True)
     assert run.config.search.policy == "race"
     assert records(tmp_path / "two") == records(tmp_path / "one")
     with pytest.raises(UsageError, match=f"search.policy: 'race' -> '{POLICY}'"):

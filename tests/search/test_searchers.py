@@ -32,6 +32,10 @@ SMALL = {
 }
 NAMES = (*registry.MODELS, *registry.DRAWN)
 EVERY = pytest.mark.parametrize("name", NAMES)
+BUT_AX = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.thorough] * (name == "ax")) for name in NAMES]
+)
+"""Of Ax, whose every question takes seconds, test_ax_search asks the same."""
 
 
 def space(name: str) -> dict[str, str]:
@@ -69,7 +73,7 @@ def test_proposals_are_new_canonical_and_within_the_space(name):
         assert {type(value) for value in proposal.hparams.values()} <= {int, float, str, bool}
 
 
-@EVERY
+@BUT_AX
 def test_proposals_follow_from_the_history_however_many_are_asked_for_at_a_time(name):
     history = history_of(name)
     for proposal in asked(name):  # a new searcher each time, as after a kill
@@ -77,7 +81,7 @@ def test_proposals_follow_from_the_history_however_many_are_asked_for_at_a_time(
         history = record(history, [proposal])
 
 
-@EVERY
+@BUT_AX
 def test_another_seed_gives_other_proposals(name):
     assert asked(name, 1, seed=1) != asked(name)[:1]
 

@@ -110,28 +110,30 @@ def _check_device(device: DeviceTask, task: Task, targets: Targets, hparams: HPa
     assert 256 % device.held_batch == 0, "held_batch: a divisor of 256"
     cases, told, apply = _on_device(device, task, targets, hparams, sample)
     rows, key = jnp.arange(4, dtype=jnp.int32), jax.random.key(0)
-    inputs, wanted = device.batch(cases, rows, told, key, frozenset())
-    outputs = apply(inputs)
+    inputs, wanted = jax.jit(lambda r, key: device.batch(cases, r, told, key, frozenset()))(rows, key)
+    outputs = jax.jit(apply)(inputs)
     loss, slope = jax.jit(jax.value_and_grad(lambda x: device.loss(x, wanted, told)))(outputs)
     assert (loss.shape, loss.dtype) == ((), jnp.float32), "loss: a float32 scalar"
     assert bool(jnp.isfinite(loss)), "loss: finite"
     assert bool(jnp.isfinite(slope).all()), "loss: finite gradient"
     seen = jax.jit(lambda r: device.observe(apply, cases, r, told))(rows)
     assert (seen.shape, seen.dtype) == ((4, device.seen), jnp.float32), "observe: [B, S] float32"
-    new = device.predict(apply, jax.tree.map(jnp.asarray, sample.rows(np.arange(4, dtype=np.int32))), told)
+    given = jax.tree.map(jnp.asarray, sample.rows(np.arange(4, dtype=np.int32)))
+    new = jax.jit(lambda given: device.predict(apply, given, told))(given)
     np.testing.assert_allclose(new, seen, rtol=1e-5, atol=1e-6, err_msg="predict and observe differ")
     if getattr(device, "convex", False):
         _check_total(cast("ConvexTask", device), outputs, wanted, told)
         _check_bound(cast("ConvexTask", device), outputs, wanted, told)
-    two = jax.vmap(lambda x: device.loss(x, wanted, told))(jnp.stack([outputs, outputs]))
+    two = jax.jit(jax.vmap(lambda x: device.loss(x, wanted, told)))(jnp.stack([outputs, outputs]))
     np.testing.assert_allclose(two, loss, rtol=1e-5, err_msg="loss: lanes differ from a fit alone")
 
 
 def _check_total(device: ConvexTask, outputs: jax.Array, wanted: jax.Array, told: Told) -> None:
+    total_of = jax.jit(lambda chosen: device.total(outputs, wanted, chosen, told))
+    loss_of = jax.jit(lambda rows: device.loss(outputs[rows], wanted[rows], told))
     for chosen in ([True] * 4, [True, False, False, True]):
-        rows = np.flatnonzero(chosen)
-        total, weight = device.total(outputs, wanted, jnp.asarray(chosen), told)
-        loss = device.loss(outputs[rows], wanted[rows], told)
+        total, weight = total_of(jnp.asarray(chosen))
+        loss = loss_of(np.flatnonzero(chosen))
         np.testing.assert_allclose(
             total / weight, loss, rtol=1e-5, err_msg="total: not the loss of those chosen"
         )

@@ -87,7 +87,7 @@ def test_a_traced_choice_picks_its_mixture():
     assert terms == set(TERMS)
     chosen = jax.jit(lambda choice: mixture(outputs, labels, losses.weights_of(choice), terms))
     for place, weights in enumerate(MIXTURES.values()):
-        expected = mixture(outputs, labels, weights, frozenset(weights))
+        expected = jax.jit(mixture, static_argnums=3)(outputs, labels, dict(weights), frozenset(weights))
         assert float(chosen(np.float32(place))) == pytest.approx(float(expected), rel=1e-5)
 
 
@@ -117,19 +117,19 @@ def test_the_top_mean_is_that_of_sorting(count, share, seed):
 
 def test_the_gradient_of_the_top_mean_is_that_of_top_k_and_ties_share():
     values = jnp.asarray(waves((7, 9), 3.0) + 3.0)
-    found = jax.jit(jax.grad(losses.top_mean))(values, 0.25)
-    expected = jax.grad(lambda v: jnp.mean(lax.top_k(v.reshape(-1), 15)[0]))(values)
-    np.testing.assert_allclose(found, expected, atol=1e-7)
-    tied = jax.grad(losses.top_mean)(jnp.asarray([1.0, 2.0, 2.0, 2.0, 5.0]), 0.6)
+    slope = jax.jit(jax.grad(losses.top_mean))
+    expected = jax.jit(jax.grad(lambda v: jnp.mean(lax.top_k(v.reshape(-1), 15)[0])))(values)
+    np.testing.assert_allclose(slope(values, 0.25), expected, atol=1e-7)
+    tied = slope(jnp.asarray([1.0, 2.0, 2.0, 2.0, 5.0]), 0.6)
     np.testing.assert_allclose(tied, np.array([0, 2 / 3, 2 / 3, 2 / 3, 1]) / 3, rtol=1e-6)
-    assert losses.top_mean(jnp.zeros(8), 0.5) == 0
+    assert top_mean(jnp.zeros(8), 0.5) == 0
 
 
 def test_a_number_that_is_none_is_seen():
     outputs, labels = EXAMPLES["flat"]
     outputs = outputs.at[0, 2, 3, 1].set(jnp.nan)
     for term in TERMS:
-        value = mixture(outputs, labels, {term: 1.0}, frozenset({term}))
+        value, _ = both(frozenset({term}))(outputs, labels, {term: 1.0}, Settings())
         assert np.isnan(value), term
 
 
@@ -138,16 +138,17 @@ def test_a_number_that_is_none_is_seen():
 def test_regions_of_parts_add_up(seed):
     outputs, labels = EXAMPLES["volume"]
     own = np.random.default_rng(seed).random(labels.shape) < 0.5
-    whole = losses.regions(outputs, labels)
-    parts = [losses.regions(outputs, labels, jnp.asarray(mask)) for mask in (own, ~own)]
+    regions = jax.jit(losses.regions)
+    whole = regions(outputs, labels)
+    parts = [regions(outputs, labels, jnp.asarray(mask)) for mask in (own, ~own)]
     for total, first, second in zip(whole, *parts, strict=True):
         np.testing.assert_allclose(total, first + second, rtol=1e-5)
 
 
 def test_distances_are_in_the_unit_of_the_spacing():
     outputs, labels = EXAMPLES["volume"]
-    plain = losses.hausdorff(outputs, labels)
-    wide = losses.hausdorff(outputs, labels, jnp.full(3, 2.0))
+    plain = jax.jit(losses.hausdorff)(outputs, labels)
+    wide = jax.jit(losses.hausdorff)(outputs, labels, jnp.full(3, 2.0))
     np.testing.assert_allclose(wide, 4 * plain, rtol=1e-5)
 
 
