@@ -1,4 +1,4 @@
-"""What makes compiling cheaper in a test process: equal pools share programs, and programs share a context."""
+"""What makes compiling cheaper in a test process: equal pools share programs, programs a context."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def _shapes(tree: Any) -> str:
 def share_contexts(patch: pytest.MonkeyPatch) -> None:
     """Lowers many programs in one MLIR context a thread.
 
-    Making and ending one for each takes a third of the time of what works with arrays operation by operation, and
-    three times the memory. What is lowered is the same.
+    Making and ending one for each takes a third of the time of what works with arrays operation by operation,
+    and three times the memory. What is lowered is the same.
     """
     module = importlib.import_module(CONTEXTS[0])
     make_anew, of_thread = getattr(module, CONTEXTS[1], None), threading.local()

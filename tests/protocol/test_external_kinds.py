@@ -21,7 +21,7 @@ from nachos_jax.protocol.evaluate import evaluate
 from nachos_jax.protocol.model import external, external_baselines
 from nachos_jax.protocol.run import embedding, outside
 from nachos_jax.protocol.run.configure import checked
-from nachos_jax.protocol.run.opening import Run, open_run
+from nachos_jax.protocol.run.opening import Run
 from nachos_jax.records.store import RunDirectory
 from nachos_jax.report.page import page
 from nachos_jax.tasks import registry as tasks
