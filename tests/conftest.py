@@ -100,6 +100,15 @@ def shared_programs() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nothing_waits_for_the_disk() -> Iterator[None]:
+    """Files are not forced onto the disk, which takes longer than writing them: no test cuts the power."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not FULLY:
+            patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
 @pytest.fixture(scope="module", autouse=True)
 def few_programs() -> Iterator[None]:
     """A process has 65,530 memory maps, of which a compiled program takes some; without one more it dies."""

@@ -81,6 +81,7 @@ def test_streamed_augmentation_and_dropout_draw_the_same_numbers(cohort, deep):
         np.testing.assert_allclose(streamed[fit].training_loss, record.training_loss, rtol=1e-4)
 
 
+@pytest.mark.thorough
 def test_windows_change_the_batches_so_the_comparison_can_fail(trained):
     (whole, _, _), _ = trained("map", 96)
     (divided, _, _), _ = trained("vmap", 40)

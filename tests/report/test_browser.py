@@ -73,7 +73,12 @@ addEventListener("message", e => document.documentElement.setAttribute("data-fou
 """A frame is as narrow as a phone, which a window of a desktop browser cannot be."""
 
 
-@pytest.fixture(scope="module", params=RUNS)
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, marks=[pytest.mark.thorough] * (name not in ("flat", "partial"))) for name in RUNS
+    ],
+)
 def html(request, tmp_path_factory) -> Path:
     run = build(tmp_path_factory.mktemp("run") / "run", RUNS[request.param])
     run = flat(run, trials=8, failed=1) if request.param == "flat" else run

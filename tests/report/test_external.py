@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from nachos_jax.records.store import RunDirectory
 from nachos_jax.report.page import page
 from nachos_jax.statistics.bootstrap import resamples
 from tests.records import seals
+from tests.report.conftest import FakeRun
 
+pytestmark = pytest.mark.usefixtures("all_unpainted")  # pictures are for test_figures
 CASES, CLASSES, HASH = 90, 3, "ab12"
 RNG = np.random.default_rng(5)
 LABELS = np.repeat(RNG.choice(CLASSES, CASES // 2, p=(0.6, 0.3, 0.1)), 2)
@@ -54,6 +57,14 @@ def run(make_run) -> RunDirectory:
     return make_run(folds=3, groups=False)
 
 
+@pytest.fixture(scope="module")
+def told(built, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A run with external cases whose report is written, and its entry of summary.json; only to be read."""
+    place = tmp_path_factory.mktemp("external") / "run"
+    shutil.copytree(built(FakeRun(folds=3, groups=False)), place)
+    return place, add(RunDirectory(place))
+
+
 def loop(of: list[np.ndarray]) -> tuple[float, float]:
     """The percentiles of the mean over models of a plain loop that repeats drawn cases."""
     values = []
@@ -65,8 +76,8 @@ def loop(of: list[np.ndarray]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def test_intervals_of_each_model_and_of_their_mean_are_those_of_a_plain_loop(run: RunDirectory):
-    metric = add(run)["metrics"]["balanced_accuracy"]
+def test_intervals_of_each_model_and_of_their_mean_are_those_of_a_plain_loop(told):
+    metric = told[1]["metrics"]["balanced_accuracy"]
     models = {str(fold): made(fold) for fold in range(3)}
     assert set(metric["intervals"]) == {*models, "mean"}
     for name, of in {**{name: [one] for name, one in models.items()}, "mean": [*models.values()]}.items():
@@ -85,8 +96,8 @@ def test_models_that_agree_have_the_interval_of_one(run: RunDirectory):
     }
 
 
-def test_the_shift_has_intervals_slope_and_a_difference_in_sds(run: RunDirectory):
-    shift = add(run)["shift"]
+def test_the_shift_has_intervals_slope_and_a_difference_in_sds(told):
+    shift = told[1]["shift"]
     assert shift["standardised_difference"] == [-0.5]
     for place, interval in enumerate(shift["observed_intervals"]["external"]):
         assert np.isclose(interval["estimate"], np.mean(place == LABELS))
@@ -100,26 +111,26 @@ def test_the_shift_has_intervals_slope_and_a_difference_in_sds(run: RunDirectory
         assert found["value"] == pytest.approx(wanted.value)
 
 
-def test_the_figure_shows_models_sites_and_the_estimate_inside(run: RunDirectory):
-    beyond = add(run)
-    with open(run.path / "report/figures/external.csv", newline="") as file:
+def test_the_figure_shows_models_sites_and_the_estimate_inside(told):
+    path, beyond = told
+    with open(path / "report/figures/external.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     names = [row["subgroup"] for row in rows]
-    told = ["model 0", "model 1", "model 2", "mean of models", "mean prediction", "north", "south"]
-    assert [name.rstrip("*") for name in names] == [*told, "estimate inside"]
+    wanted = ["model 0", "model 1", "model 2", "mean of models", "mean prediction", "north", "south"]
+    assert [name.rstrip("*") for name in names] == [*wanted, "estimate inside"]
     noted = [row["site"] for row in beyond["by_site"] if row["value"] is not None and row["note"]]
     assert [name.rstrip("*") for name in names if name.endswith("*")] == noted
     values = [beyond["metrics"]["balanced_accuracy"]["models"][str(fold)]["value"] for fold in range(3)]
     np.testing.assert_allclose([float(row["value"]) for row in rows[:3]], values)
     assert [int(row["cases"]) for row in rows[5:7]] == [60, 30]
-    assert "Calibration slope" in (run.path / "report/index.html").read_text()
+    assert "Calibration slope" in (path / "report/index.html").read_text()
 
 
 def test_pixels_that_are_no_numbers_have_no_difference(run: RunDirectory):
     assert add(run, mean=None)["shift"]["standardised_difference"] == [None]
 
 
-@pytest.mark.parametrize("count", [1, 4])
+@pytest.mark.parametrize("count", [pytest.param(1, marks=pytest.mark.thorough), 4])
 def test_few_external_subjects_get_no_interval_but_the_reason(count: int, run: RunDirectory):
     beyond = add(run, LABELS[:count])
     interval = beyond["metrics"]["accuracy"]["intervals"]["mean"]

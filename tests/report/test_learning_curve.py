@@ -44,7 +44,8 @@ def test_no_law_leaves_the_range_and_none_bends_down():
     assert falling.at(np.asarray([1e6])) == pytest.approx(0.8)
 
 
-def test_drawing_words_and_interval():
+def test_drawing_words_and_interval(monkeypatch):
+    monkeypatch.setattr(curves, "DRAWS", 50)
     points = _points(0.95 - 2 * SUBJECTS**-0.6, SUBJECTS)
     law = curves.fitted(points, True, SHARE)
     ahead = curves._ahead(points, law, True, SHARE)

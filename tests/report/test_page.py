@@ -33,6 +33,8 @@ VARIANTS = {
     "all_failed": {"tested": (0,), "trials": 1, "failed": ((0, 0),)},
     "flat": {"tested": ()},
 }
+FEW = ("whole", "repeats", "partial", "empty", "flat")
+"""Variants that every test sees; the others differ in what tests of its numbers and words look at."""
 PAINTED = ("whole",)
 """Variants whose pictures are painted; those of the others are, too, with the compiler as users have it."""
 VOID = {"meta", "link"}
@@ -91,7 +93,9 @@ def written(tmp_path_factory):
     return find
 
 
-@pytest.fixture(params=VARIANTS)
+@pytest.fixture(
+    params=[pytest.param(name, marks=[pytest.mark.thorough] * (name not in FEW)) for name in VARIANTS]
+)
 def directory(request, written):
     return written(request.param)
 
