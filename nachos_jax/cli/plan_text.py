@@ -158,6 +158,12 @@ def _name(bucket: Bucket) -> str:
     return " ".join(f"{name}={value}" for name, value in bucket if name not in OF_SOLVED)
 
 
+def _left_out(bucket: Bucket) -> str:
+    """Of what is solved, which of its programs it is."""
+    folds = dict(bucket).get(OF_SOLVED[1])
+    return "" if folds is None else f", fits that leave out {count(int(folds), 'fold')}"
+
+
 def _memory(plan: Plan, compiled: Sequence[Compiled]) -> list[str]:
     facts, device = plan.facts, plan.facts.device
     largest = max(facts.networks.values(), key=lambda network: network.state)
@@ -177,7 +183,7 @@ def _memory(plan: Plan, compiled: Sequence[Compiled]) -> list[str]:
     for found in compiled:
         lines.append(
             f"compiled in {duration(found.seconds)}: {count(found.lanes, 'lane')} and their program take "
-            f"{size(found.used)} beside the cases ({_name(found.bucket)})"
+            f"{size(found.used)} beside the cases ({_name(found.bucket)}{_left_out(found.bucket)})"
         )
     if not compiled:
         lines.append("gradients and activations come on top; --compile=1 lets the compiler tell how much")
