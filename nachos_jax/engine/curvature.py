@@ -70,16 +70,21 @@ def of_features(kernel: jax.Array, basis: Basis) -> jax.Array:
     return product(basis.turn, kernel) if basis.turn.shape[1] else kernel
 
 
-def metric(cases: jax.Array, bound: jax.Array, ridge: jax.Array) -> jax.Array:
+def squares(cases: jax.Array) -> jax.Array:
+    """[Q + 1] float32: sums of the squares of cases [R, Q + 1] of a basis."""
+    return jnp.sum(cases**2, axis=0)
+
+
+def metric(squares: jax.Array, bend: jax.Array, ridge: jax.Array) -> jax.Array:
     """[Q + 1] float32: about the inverse of the curvature along each direction of a basis.
 
     Args:
-        cases: [R, Q + 1] of a basis.
-        bound: float32 scalar, how the loss of a case is curved at most, on the mean over the cases.
+        squares: [Q + 1] of its cases.
+        bend: float32 scalar, how the loss of a case is curved, on the mean over the cases.
         ridge: [Q + 1] float32, not negative.
     """
-    squares = bound * jnp.sum(cases**2, axis=0)
-    return 1.0 / jnp.maximum(squares + _SHIFT * jnp.mean(squares) + ridge, 1e-30)
+    bends = bend * squares
+    return 1.0 / jnp.maximum(bends + _SHIFT * jnp.mean(bends) + ridge, 1e-30)
 
 
 def product(a: jax.Array, b: jax.Array) -> jax.Array:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nachos_jax.tasks.task import ConvexTask
 
 
-SOLVER = 2
+SOLVER = 3
 """Number of the method, which rises where the bits of a solution change; the first had none."""
 
 
@@ -84,13 +84,14 @@ def _function(cases: jax.Array, loss: Any, bound: jax.Array, ridge: jax.Array) -
     """What is minimised, of a point whose last row is the bias, which has no penalty."""
     strengths = jnp.full(cases.shape[1], ridge).at[-1].set(0.0)
     across = curvature.transposed(cases)
-    scale = curvature.metric(cases, bound, strengths)[:, None]
+    squares = curvature.squares(cases)
     return Ridge(
         outputs=lambda point: curvature.product(cases, point),
         slope=lambda residuals: curvature.product(across, residuals),
         loss=loss,
         ridge=strengths[:, None],
-        metric=lambda point: scale * point,
+        metric=lambda bend, point: curvature.metric(squares, bend, strengths)[:, None] * point,
+        bound=bound,
     )
 
 
