@@ -21,6 +21,8 @@ from tests.models.zoo.drawing import images
 from tests.models.zoo.test_equality import KNOWN, weights
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
 def work(folder: Path, name: str, count: int = 3) -> embedding.Work:
     given = argparse.Namespace(batches="2", rounds=1, budget=60.0, out=folder)
     return embedding.Work(name, embedding.drawn_images(count, 32), folder, given)

@@ -8,6 +8,7 @@ a division, whatever the ridge. It depends on the training cases alone, so that 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -21,9 +22,11 @@ _SHIFT = 1e-6
 
 
 class Basis(NamedTuple):
-    """The training cases of a fit, rotated; R is the room for them, Q the number of directions."""
+    """The training cases of a fit, rotated; R + S is the room for them, Q the number of directions."""
 
     cases: jax.Array  # [R, Q + 1] float32: standardised and rotated, then a one; rows to spare are zeros
+    more: jax.Array  # [S, Q + 1] float32, those that do not fit in there; S = 0 without room for any
+    squares: jax.Array  # [Q + 1] float32, sums of their squares
     # [D, Q] float32, orthonormal columns: weights of features = turn @ weights of directions. [D, 0] where
     # nothing is rotated and directions are features: an identity would be D x D numbers in every lane.
     turn: jax.Array
@@ -40,12 +43,13 @@ def turned(room: int, size: int) -> tuple[int, int]:
     return size, directions(room, size) if min(room, size) <= WIDEST else 0
 
 
-def rotated(values: jax.Array, usable: jax.Array) -> Basis:
+def rotated(values: jax.Array, usable: jax.Array, first: int | None = None) -> Basis:
     """The basis of standardised cases.
 
     Args:
-        values: [R, D] float32, finite; zeros in rows to spare.
-        usable: [R] int32: 1 in rows of cases, 0 in rows to spare, -1 in those of broken cases.
+        values: [R + S, D] float32, finite; zeros in rows to spare.
+        usable: [R + S] int32: 1 in rows of cases, 0 in rows to spare, -1 in those of broken cases.
+        first: R; None for all.
     """
     room, size = values.shape
     turn = jnp.zeros((size, 0), jnp.float32)
@@ -57,7 +61,9 @@ def rotated(values: jax.Array, usable: jax.Array) -> Basis:
         turns = jnp.linalg.eigh(product(transposed(values), values), symmetrize_input=False)[1]
         values, turn = product(values, turns), turns if across is None else product(across, turns)
     ones = jnp.where(usable > 0, 1.0, 0.0).astype(jnp.float32)
-    return Basis(jnp.concatenate([values, ones[:, None]], axis=1), turn, jnp.any(usable < 0))
+    cases = jnp.concatenate([values, ones[:, None]], axis=1)
+    split = room if first is None else first
+    return Basis(cases[:split], cases[split:], jnp.sum(cases**2, axis=0), turn, jnp.any(usable < 0))
 
 
 def of_directions(kernel: jax.Array, basis: Basis) -> jax.Array:
@@ -70,21 +76,44 @@ def of_features(kernel: jax.Array, basis: Basis) -> jax.Array:
     return product(basis.turn, kernel) if basis.turn.shape[1] else kernel
 
 
-def squares(cases: jax.Array) -> jax.Array:
-    """[Q + 1] float32: sums of the squares of cases [R, Q + 1] of a basis."""
-    return jnp.sum(cases**2, axis=0)
-
-
 def metric(squares: jax.Array, bend: jax.Array, ridge: jax.Array) -> jax.Array:
     """[Q + 1] float32: about the inverse of the curvature along each direction of a basis.
 
     Args:
-        squares: [Q + 1] of its cases.
+        squares: [Q + 1] of the basis.
         bend: float32 scalar, how the loss of a case is curved, on the mean over the cases.
         ridge: [Q + 1] float32, not negative.
     """
     bends = bend * squares
     return 1.0 / jnp.maximum(bends + _SHIFT * jnp.mean(bends) + ridge, 1e-30)
+
+
+def outputs(basis: Basis, further: jax.Array, point: jax.Array) -> jax.Array:
+    """[R + S, O]: products of all cases with weights of directions [Q + 1, O].
+
+    Args:
+        basis: of the cases.
+        further: bool scalar, whether there are cases among its `more`.
+        point: [Q + 1, O].
+    """
+    found = product(basis.cases, point)
+    if not len(basis.more):
+        return found
+    none = jnp.zeros((len(basis.more), point.shape[1]), jnp.float32)
+    return jnp.concatenate([found, lax.cond(further, lambda: product(basis.more, point), lambda: none)])
+
+
+def slope(basis: Basis, further: jax.Array) -> Callable[[jax.Array], jax.Array]:
+    """The transpose of `outputs`, [R + S, O] -> [Q + 1, O], with the same arguments."""
+    across, first = transposed(basis.cases), len(basis.cases)
+
+    def of(residuals: jax.Array) -> jax.Array:
+        found = product(across, residuals[:first])
+        if not len(basis.more):
+            return found
+        return lax.cond(further, lambda: found + product(residuals[first:].T, basis.more).T, lambda: found)
+
+    return of
 
 
 def product(a: jax.Array, b: jax.Array) -> jax.Array:

@@ -33,8 +33,8 @@ class Ridge(NamedTuple):
     slope: Linear  # its transpose: [N, O] -> [P, O]
     loss: Linear  # [N, O] -> scalar, convex and smooth, not negative
     ridge: jax.Array  # [P, 1], not negative
-    # (mean curvature of the loss along an output, [P, O]) -> [P, O], linear in the second: about the inverse of
-    # the second derivative
+    # (mean curvature of the loss along an output, [P, O]) -> [P, O], linear in the second: about the inverse
+    # of the second derivative
     metric: Callable[[jax.Array, jax.Array], jax.Array]
     bound: jax.Array  # scalar, positive: that curvature before a step has shown any
 
@@ -43,6 +43,7 @@ class Minimum(NamedTuple):
     """A point on the way to the minimum."""
 
     point: jax.Array  # [P, O] float32
+    loss: jax.Array  # scalar, without the ridge
     steps: jax.Array  # int32 scalar, steps taken
     going: jax.Array  # bool scalar, False at the minimum
 
@@ -78,7 +79,7 @@ class _Place(NamedTuple):
 
 
 class _Length(NamedTuple):
-    """A length of a step, between two that are too short and too long, and what was seen at the one before."""
+    """A length of a step, between two too short and too long, and what was seen at the one before."""
 
     length: jax.Array  # float32 scalar, to be tried
     short: jax.Array
@@ -109,7 +110,7 @@ def minimise(function: Ridge, start: jax.Array, going: jax.Array | bool = True) 
     bound = jnp.asarray(function.bound, jnp.float32)
     first = _Place(start, seen, still, still, bound, past, jnp.int32(0), zero, jnp.asarray(going))
     found = lax.while_loop(lambda at: at.going, functools.partial(_step, function), first)
-    return Minimum(found.point, found.steps, jnp.asarray(going) & (found.promise > ENOUGH))
+    return Minimum(found.point, found.seen.value, found.steps, jnp.asarray(going) & (found.promise > ENOUGH))
 
 
 def _seen(function: Ridge, outputs: jax.Array) -> _Seen:
@@ -143,7 +144,7 @@ def _moved(
     taken = (curvature > 0) & jnp.isfinite(curvature)
     return at._replace(
         point=jnp.where(taken, at.point + moved, at.point),
-        seen=found.seen,
+        seen=found.seen._replace(value=jnp.where(taken, found.seen.value, at.seen.value)),
         moved=moved,
         bend=jnp.maximum(found.bend, 1e-6 * function.bound),
         steps=at.steps + 1,
@@ -167,7 +168,9 @@ def _length(
 
     def attempt(now: _Length) -> _Length:
         length = now.length
-        there, change = jax.jvp(functools.partial(_seen, function), (seen.outputs + length * ahead,), (ahead,))
+        there, change = jax.jvp(
+            functools.partial(_seen, function), (seen.outputs + length * ahead,), (ahead,)
+        )
         slope, bend, size = _sums([there.residual, change.residual, ahead], [ahead])[:, 0]
         slope = slope + linear + length * square
         short, long = jnp.where(slope < 0, length, now.short), jnp.where(slope < 0, now.long, length)
@@ -216,7 +219,7 @@ def _solved(matrix: jax.Array, right: jax.Array, lower: bool = False) -> jax.Arr
 
 
 def _sums(first: list[jax.Array], second: list[jax.Array]) -> jax.Array:
-    """[n, m]: products of arrays with others, in one, which a compiler is quicker with than with each alone."""
+    """[n, m]: products of arrays with others in one, with which a compiler is quicker than with each."""
     a, b = (jnp.stack([x.reshape(-1) for x in arrays]) for arrays in (first, second))
     return _product(a, b.T)
 

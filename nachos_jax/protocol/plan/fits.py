@@ -152,8 +152,7 @@ def bucket_for(run: RunConfig, hparams: HParams, left_out: tuple[int, ...] = ())
 def programs(run: RunConfig, folds: Folds, outer: Sequence[int], bucket: Bucket) -> list[Bucket]:
     """A bucket of `bucket_for` as the commands have it.
 
-    What is solved has a program for each number of folds that fits of either command leave out, the one that
-    search fits of the estimate need first.
+    What is solved has one for fits that leave folds out, and one for fits on all cases if there are any.
     """
     values = dict(bucket)
     if OF_SOLVED[1] not in values:
@@ -162,8 +161,7 @@ def programs(run: RunConfig, folds: Folds, outer: Sequence[int], bucket: Bucket)
     studies = protocol.studies(outer, folds, "", run)
     left_out = [study.left_out(v) for study in (*studies, deployment) for v in study.inner]
     left_out += [one for study in studies for one in protocol.after(study)] + networks(deployment)
-    counts = sorted({len(one) for one in left_out}, reverse=True)
-    return [tuple({**values, OF_SOLVED[1]: count}.items()) for count in counts]
+    return [tuple({**values, OF_SOLVED[1]: whole}.items()) for whole in sorted({not one for one in left_out})]
 
 
 def work(

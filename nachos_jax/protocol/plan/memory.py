@@ -153,9 +153,9 @@ def compiled(run: Run, buckets: Sequence[Bucket], lanes: int) -> list[Compiled]:
 def timed(run: Run, trials: Sequence[HParams], epochs: int, lanes: int) -> Timed:
     """Trains every lane of this machine for a few epochs after a first one, and tells how long that takes.
 
-    It writes nothing. Lanes that run in turn take as long as each of them, and one a device is enough. Trained
-    is the first trial; of what is solved, whose first epoch is all of a fit and takes longer under weak
-    penalties, each epoch takes fits of the next trials.
+    It writes nothing. Lanes that run in turn take as long as each of them, and one a device is enough. It
+    trains the first trial; of what is solved, whose first epoch is all of a fit and takes longer under weak
+    penalties, the next ones in each epoch.
 
     Raises:
         UsageError: the device has run out of memory, or there are no lanes to time.
