@@ -1,9 +1,10 @@
 """Training cases in the basis in which the curvature of a convex loss of linear outputs is diagonal.
 
 Boehning (1992), "Multinomial logistic regression algorithm": the Hessian of such a loss is nowhere more than
-h A' A + ridge for each output, with the cases A and a bound h of how the loss of a case is curved. A rotation
-V of the features with V' A' A V diagonal leaves an L2 penalty as it is and makes the inverse of that matrix
-a division, whatever the ridge. It depends on the training cases alone, so that all fits of them share it.
+h A' A + ridge for each output, with the cases A and a bound h of how the loss of a case is curved; and at a
+point it is about that with how it is curved there. A rotation V of the features with V' A' A V diagonal leaves
+an L2 penalty as it is and makes the inverse of that matrix a division, whatever h and the ridge. It depends on
+the training cases alone, so that all fits of them share it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,11 @@ WIDEST = 2048
 """Most rows of a matrix that is made diagonal: beyond, that takes longer than the steps that it saves."""
 _SHIFT = 1e-6
 """Part of the mean curvature that is added to each, so that none is lost in rounding."""
+_STRAIGHT = 1e-6
+"""Part of its bound that a loss is taken to be curved by at least."""
+_UNEVEN = 1.25
+"""Power of the part of its bound by which a loss is curved. The less it is, the fewer cases it is due to, and
+most directions are curved less than on the mean; of 1, 1.25 and 1.5 this took the fewest steps."""
 
 
 class Basis(NamedTuple):
@@ -76,15 +82,17 @@ def of_features(kernel: jax.Array, basis: Basis) -> jax.Array:
     return product(basis.turn, kernel) if basis.turn.shape[1] else kernel
 
 
-def metric(squares: jax.Array, bend: jax.Array, ridge: jax.Array) -> jax.Array:
+def metric(squares: jax.Array, bound: jax.Array, mean: jax.Array, ridge: jax.Array) -> jax.Array:
     """[Q + 1] float32: about the inverse of the curvature along each direction of a basis.
 
     Args:
         squares: [Q + 1] of the basis.
-        bend: float32 scalar, how the loss of a case is curved, on the mean over the cases.
+        bound: float32 scalar, how the loss of a case is curved at most, on the mean over the cases.
+        mean: float32 scalar, how it is curved.
         ridge: [Q + 1] float32, not negative.
     """
-    bends = bend * squares
+    part = jnp.maximum(mean / jnp.maximum(bound, 1e-30), _STRAIGHT)
+    bends = bound * part**_UNEVEN * squares
     return 1.0 / jnp.maximum(bends + _SHIFT * jnp.mean(bends) + ridge, 1e-30)
 
 

@@ -1,8 +1,8 @@
 """The minimum of a convex loss of linear outputs under a ridge, by L-BFGS in a metric that is given.
 
 A step costs one product of the cases with a direction and one with a residual: outputs are linear, so that
-the length of the step is found without further ones. The metric is told how the loss was curved along the
-last step: where cases are told apart with certainty it is curved far less than any bound of it.
+the length of the step is found without further ones. The metric is that of the point: where cases are told
+apart with certainty the loss is curved far less than any bound of it.
 """
 
 from __future__ import annotations
@@ -33,10 +33,9 @@ class Ridge(NamedTuple):
     slope: Linear  # its transpose: [N, O] -> [P, O]
     loss: Linear  # [N, O] -> scalar, convex and smooth, not negative
     ridge: jax.Array  # [P, 1], not negative
-    # (mean curvature of the loss along an output, [P, O]) -> [P, O], linear in the second: about the inverse
-    # of the second derivative
+    # ([N, O], [P, O]) -> [P, O], linear in the latter: about the inverse of the second derivative at a point
+    # with these outputs
     metric: Callable[[jax.Array, jax.Array], jax.Array]
-    bound: jax.Array  # scalar, positive: that curvature before a step has shown any
 
 
 class Minimum(NamedTuple):
@@ -71,7 +70,6 @@ class _Place(NamedTuple):
     seen: _Seen
     moved: jax.Array  # [P, O]
     gradient: jax.Array  # [P, O], where the step began
-    bend: jax.Array  # scalar, the mean curvature of the loss along an output in the step
     past: _Past
     steps: jax.Array  # int32 scalar
     promise: jax.Array  # scalar, part of the value that a whole step from here would take off
@@ -88,7 +86,6 @@ class _Length(NamedTuple):
     done: jax.Array  # bool scalar
     last: jax.Array  # scalar, the length tried last
     slope: jax.Array  # scalar, there
-    bend: jax.Array  # scalar, the mean curvature of the loss along an output there
     seen: _Seen
 
 
@@ -107,8 +104,7 @@ def minimise(function: Ridge, start: jax.Array, going: jax.Array | bool = True) 
     none, zero = jnp.zeros((MEMORY, start.size), jnp.float32), jnp.float32(0.0)
     past = _Past(none, none, jnp.zeros((MEMORY, MEMORY), jnp.float32))
     still, seen = jnp.zeros_like(start), _seen(function, function.outputs(start))
-    bound = jnp.asarray(function.bound, jnp.float32)
-    first = _Place(start, seen, still, still, bound, past, jnp.int32(0), zero, jnp.asarray(going))
+    first = _Place(start, seen, still, still, past, jnp.int32(0), zero, jnp.asarray(going))
     found = lax.while_loop(lambda at: at.going, functools.partial(_step, function), first)
     return Minimum(found.point, found.seen.value, found.steps, jnp.asarray(going) & (found.promise > ENOUGH))
 
@@ -120,7 +116,7 @@ def _seen(function: Ridge, outputs: jax.Array) -> _Seen:
 def _step(function: Ridge, at: _Place) -> _Place:
     gradient = function.slope(at.seen.residual) + function.ridge * at.point
     past = _remembered(at.past, at.moved, gradient - at.gradient)
-    direction = _direction(past, gradient, functools.partial(function.metric, at.bend))
+    direction = _direction(past, gradient, functools.partial(function.metric, at.seen.outputs))
     pulled = [function.ridge * at.point, function.ridge * direction]
     sums = _sums([gradient, *pulled], [direction, at.point])
     decrease, value = -sums[0, 0], at.seen.value + 0.5 * sums[1, 1]
@@ -146,7 +142,6 @@ def _moved(
         point=jnp.where(taken, at.point + moved, at.point),
         seen=found.seen._replace(value=jnp.where(taken, found.seen.value, at.seen.value)),
         moved=moved,
-        bend=jnp.maximum(found.bend, 1e-6 * function.bound),
         steps=at.steps + 1,
         going=taken,
     )
@@ -171,17 +166,17 @@ def _length(
         there, change = jax.jvp(
             functools.partial(_seen, function), (seen.outputs + length * ahead,), (ahead,)
         )
-        slope, bend, size = _sums([there.residual, change.residual, ahead], [ahead])[:, 0]
+        slope, bend = _sums([there.residual, change.residual], [ahead])[:, 0]
         slope = slope + linear + length * square
         short, long = jnp.where(slope < 0, length, now.short), jnp.where(slope < 0, now.long, length)
         newton = length - slope / (bend + square)
         between = jnp.where(jnp.isinf(long), 2.0 * length, 0.5 * (short + long))
         further = jnp.where((newton > short) & (newton < long), newton, between)
-        done, bend = jnp.abs(slope) <= _FLAT * decrease, bend / jnp.maximum(size, 1e-30)
-        return _Length(further, short, long, now.tried + 1, done, length, slope, bend, there)
+        done = jnp.abs(slope) <= _FLAT * decrease
+        return _Length(further, short, long, now.tried + 1, done, length, slope, there)
 
     zero, one, no = jnp.float32(0.0), jnp.float32(1.0), jnp.bool_(False)
-    first = _Length(one, zero, jnp.float32(jnp.inf), jnp.int32(0), no, zero, zero, zero, seen)
+    first = _Length(one, zero, jnp.float32(jnp.inf), jnp.int32(0), no, zero, zero, seen)
     return lax.while_loop(lambda now: ~now.done & (now.tried < LENGTHS), attempt, first)
 
 

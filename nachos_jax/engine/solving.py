@@ -61,16 +61,25 @@ def solve(spec: LaneSpec, shared: Shared, params: Any, so_far: Solved, told: Lan
     def loss(outputs: jax.Array) -> jax.Array:
         return task.total(outputs, targets, chosen, fit)[0] / every
 
+    def mean(each: jax.Array) -> jax.Array:
+        return jnp.sum(each) / (every * every * jnp.maximum(count, 1)).astype(jnp.float32)
+
     def solution() -> tuple[Any, Solved]:
-        cases = (every * jnp.maximum(count, 1)).astype(jnp.float32)
-        bound = jnp.sum(task.bound(targets, chosen, fit)) / (cases * every)
+        ridge = jnp.full(basis.squares.shape, convex.ridge(fit.traced)).at[-1].set(0.0)  # none of the bias
+        bound = mean(task.bound(targets, chosen, fit))
+
+        def metric(outputs: jax.Array, point: jax.Array) -> jax.Array:
+            curved = mean(task.curved(outputs, targets, chosen, fit))
+            return curvature.metric(basis.squares, bound, curved, ridge)[:, None] * point
+
         further = every * count > len(basis.cases)
-        function = _function(basis, further, loss, bound, convex.ridge(fit.traced))
+        products = functools.partial(curvature.outputs, basis, further), curvature.slope(basis, further)
+        function = Ridge(*products, loss, ridge[:, None], metric)
         found = minimise(function, _directed(params, basis))
         kernel = curvature.of_features(found.point[:-1], basis)
         _, weight = task.total(jnp.zeros((room, task.outputs), jnp.float32), targets, chosen, fit)
-        mean = every * found.loss / jnp.maximum(weight, 1e-30)
-        return {"kernel": kernel, "bias": found.point[-1]}, Solved(found.going, mean)
+        of_cases = every * found.loss / jnp.maximum(weight, 1e-30)
+        return {"kernel": kernel, "bias": found.point[-1]}, Solved(found.going, of_cases)
 
     ready = so_far.going & ~basis.broken & (count > 0)
     params, found = jax.lax.cond(ready, solution, lambda: (params, Solved(jnp.bool_(False), so_far.loss)))
@@ -84,19 +93,6 @@ def _directed(params: Any, basis: Basis) -> jax.Array:
     # Nearly all fits begin from zeros, and the product takes as long as some steps.
     kernel = jax.lax.cond(jnp.any(kernel != 0), lambda: curvature.of_directions(kernel, basis), lambda: none)
     return jnp.concatenate([kernel, params["bias"][None]])
-
-
-def _function(basis: Basis, further: jax.Array, loss: Any, bound: jax.Array, ridge: jax.Array) -> Ridge:
-    """What is minimised, of a point whose last row is the bias, which has no penalty."""
-    strengths = jnp.full(basis.squares.shape, ridge).at[-1].set(0.0)
-    return Ridge(
-        outputs=functools.partial(curvature.outputs, basis, further),
-        slope=curvature.slope(basis, further),
-        loss=loss,
-        ridge=strengths[:, None],
-        metric=lambda bend, point: curvature.metric(basis.squares, bend, strengths)[:, None] * point,
-        bound=bound,
-    )
 
 
 def _only(values: jax.Array, chosen: jax.Array) -> jax.Array:

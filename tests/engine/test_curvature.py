@@ -58,7 +58,8 @@ def test_products_are_those_of_all_cases_in_two_parts(further, first):
 def test_the_metric_is_the_inverse_of_the_curvature(ridge):
     values, real = parts(90, 20, 90)
     basis = jax.jit(curvature.rotated)(values, real)
-    scale = curvature.metric(basis.squares, jnp.float32(0.25), jnp.full(21, ridge))
+    quarter = jnp.float32(0.25)
+    scale = curvature.metric(basis.squares, quarter, quarter, jnp.full(21, ridge))
     turn = np.asarray(basis.turn, float)
     found = turn @ np.diag(np.asarray(scale[:-1], float)) @ turn.T
     wanted = np.linalg.inv(0.25 * values.astype(float).T @ values.astype(float) + ridge * np.eye(20))
@@ -71,7 +72,8 @@ def test_columns_that_repeat_each_other_leave_it_finite_and_positive(cases, size
     values, real = parts(cases, size, cases)
     twice = np.concatenate([values, values, np.zeros((cases, 1), np.float32)], axis=1)
     basis = jax.jit(curvature.rotated)(twice, real)
-    scale = curvature.metric(basis.squares, jnp.float32(1.0), jnp.zeros(basis.cases.shape[1]))
+    one = jnp.float32(1.0)
+    scale = curvature.metric(basis.squares, one, one, jnp.zeros(basis.cases.shape[1]))
     assert jnp.isfinite(basis.cases).all()
     assert (jnp.isfinite(scale) & (scale > 0)).all()
 

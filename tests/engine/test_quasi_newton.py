@@ -37,15 +37,19 @@ def logistic(strength, loss=softplus, scaled=True, cases=X):
         slope=lambda residuals: jnp.asarray(cases).T @ residuals,
         loss=loss,
         ridge=ridge[:, None],
-        metric=_metric(cases, ridge) if scaled else lambda _, x: x,
-        bound=jnp.float32(0.25),
+        metric=_metric(cases, ridge, loss) if scaled else lambda _, x: x,
     )
 
 
-def _metric(cases, ridge):
+def _metric(cases, ridge, loss):
     """The inverse of the curvature, were it the same for all cases."""
     square = jnp.asarray(cases).T @ jnp.asarray(cases)
-    return lambda bend, x: jnp.linalg.solve(bend * square + jnp.diag(ridge), x)
+
+    def metric(outputs, x):
+        mean = jnp.mean(jax.jvp(jax.grad(loss), (outputs,), (jnp.ones_like(outputs),))[1])
+        return jnp.linalg.solve(mean * square + jnp.diag(ridge), x)
+
+    return metric
 
 
 def by_scipy(strength):
