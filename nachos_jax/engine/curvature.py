@@ -1,10 +1,10 @@
 """Training cases in the basis in which the curvature of a convex loss of linear outputs is diagonal.
 
 Boehning (1992), "Multinomial logistic regression algorithm": the Hessian of such a loss is nowhere more than
-h A' A + ridge for each output, with the cases A and a bound h of how the loss of a case is curved; and at a
-point it is about that with how it is curved there. A rotation V of the features with V' A' A V diagonal leaves
-an L2 penalty as it is and makes the inverse of that matrix a division, whatever h and the ridge. It depends on
-the training cases alone, so that all fits of them share it.
+h A' A + ridge for each output, with the cases A and a bound h of how the loss of a case is curved; at a
+point it is about that with how it is curved there. A rotation V of the features with V' A' A V diagonal
+leaves an L2 penalty as it is and makes the inverse of that matrix a division, whatever h and the ridge. It
+depends on the training cases alone, so that all fits of them share it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from jax import lax
 
 WIDEST = 2048
 """Most rows of a matrix that is made diagonal: beyond, that takes longer than the steps that it saves."""
+_FEW = 4
+"""Most columns that are multiplied one by one."""
 _SHIFT = 1e-6
 """Part of the mean curvature that is added to each, so that none is lost in rounding."""
 _STRAIGHT = 1e-6
@@ -111,17 +113,30 @@ def outputs(basis: Basis, further: jax.Array, point: jax.Array) -> jax.Array:
     return jnp.concatenate([found, lax.cond(further, lambda: product(basis.more, point), lambda: none)])
 
 
-def slope(basis: Basis, further: jax.Array) -> Callable[[jax.Array], jax.Array]:
-    """The transpose of `outputs`, [R + S, O] -> [Q + 1, O], with the same arguments."""
-    across, first = transposed(basis.cases), len(basis.cases)
+def slope(basis: Basis, further: jax.Array, columns: int) -> Callable[[jax.Array], jax.Array]:
+    """The transpose of `outputs`, [R + S, O] -> [Q + 1, O], with the same arguments, of O columns."""
+    first, split = _across(basis.cases, columns), len(basis.cases)
+    if not len(basis.more):
+        return first
+    more = _across(basis.more, columns)
 
     def of(residuals: jax.Array) -> jax.Array:
-        found = product(across, residuals[:first])
-        if not len(basis.more):
-            return found
-        return lax.cond(further, lambda: found + product(residuals[first:].T, basis.more).T, lambda: found)
+        found = first(residuals[:split])
+        return lax.cond(further, lambda: found + more(residuals[split:]), lambda: found)
 
     return of
+
+
+def _across(cases: jax.Array, columns: int) -> Callable[[jax.Array], jax.Array]:
+    """Products of the transpose of cases [R, Q + 1] with residuals [R, O].
+
+    A processor is slow to multiply a transpose that is only read so, but for one column at a time; and a copy
+    of it takes room in its caches, which the products wait for.
+    """
+    if columns > _FEW:
+        across = transposed(cases)
+        return lambda residuals: product(across, residuals)
+    return lambda residuals: jnp.stack([product(residuals[:, k], cases) for k in range(columns)], axis=1)
 
 
 def product(a: jax.Array, b: jax.Array) -> jax.Array:

@@ -73,8 +73,10 @@ def solve(spec: LaneSpec, shared: Shared, params: Any, so_far: Solved, told: Lan
             return curvature.metric(basis.squares, bound, curved, ridge)[:, None] * point
 
         further = every * count > len(basis.cases)
-        products = functools.partial(curvature.outputs, basis, further), curvature.slope(basis, further)
-        function = Ridge(*products, loss, ridge[:, None], metric)
+        products = functools.partial(curvature.outputs, basis, further)
+        function = Ridge(
+            products, curvature.slope(basis, further, task.outputs), loss, ridge[:, None], metric
+        )
         found = minimise(function, _directed(params, basis))
         kernel = curvature.of_features(found.point[:-1], basis)
         _, weight = task.total(jnp.zeros((room, task.outputs), jnp.float32), targets, chosen, fit)

@@ -39,17 +39,18 @@ def test_a_basis_holds_the_cases_and_is_diagonal(cases, size, room):
     assert not basis.broken
 
 
+@pytest.mark.parametrize("columns", [3, curvature._FEW + 1])
 @pytest.mark.parametrize(("further", "first"), [(True, 60), (False, 90), (True, None)])
-def test_products_are_those_of_all_cases_in_two_parts(further, first):
+def test_products_are_those_of_all_cases_in_two_parts(further, first, columns):
     values, real = parts(90, 20, 100)
     whole = jax.jit(curvature.rotated)(values, real)
     basis = jax.jit(curvature.rotated, static_argnums=2)(values, real, first)
     assert (len(basis.cases), len(basis.more)) == (first or 100, 100 - (first or 100))
-    point, residuals = (jnp.asarray(DRAW.normal(size=size), jnp.float32) for size in ((21, 3), (100, 3)))
+    point, residuals = (jnp.asarray(DRAW.normal(size=(n, columns)), jnp.float32) for n in (21, 100))
     residuals = residuals * real.astype(np.float32)[:, None]
     found = curvature.outputs(basis, jnp.bool_(further), point)
     np.testing.assert_allclose(found, whole.cases @ point, rtol=1e-4, atol=1e-4)
-    turned = curvature.slope(basis, jnp.bool_(further))(residuals)
+    turned = curvature.slope(basis, jnp.bool_(further), columns)(residuals)
     np.testing.assert_allclose(turned, whole.cases.T @ residuals, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(basis.squares, jnp.sum(whole.cases**2, axis=0), rtol=1e-5)
 
