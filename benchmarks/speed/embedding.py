@@ -104,8 +104,7 @@ class Workers:
 
 def weights_file(work: Work) -> Path:
     """The file that both sides read."""
-    ending = "pth" if torch_embedding.known(work.name) else "safetensors"
-    return work.folder / f"{work.name}_drawn.{ending}"
+    return work.folder / f"{work.name}_drawn.safetensors"
 
 
 def exact_count(work: Work) -> int:

@@ -1,6 +1,6 @@
 """PyTorch's side of embedding.py: a network of torch_zoo.py; embeds all images for each line read.
 
-python -m benchmarks.speed.torch_embedding --network resnet18 --batch 16 --images images.npy --weights w.pth
+python -m benchmarks.speed.torch_embedding --network resnet18 --batch 16 --images images.npy --weights w.safetensors
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class Side:
 
     def __init__(self, given: argparse.Namespace):
         import torch
+        from safetensors.torch import load_file, save_file
 
         self._torch, self._batch, self.threads = torch, given.batch, torch.get_num_threads()
         self._device = torch.device(given.device)
@@ -67,11 +68,11 @@ class Side:
         self._mean, self._sd = (one[:, None, None].to(self._device) for one in (mean, sd))
         model = network(given.network, self._images.shape[1]).to(self._device)
         if given.weights.exists():
-            model.load_state_dict(torch.load(given.weights, map_location=self._device))
+            model.load_state_dict(load_file(given.weights, str(self._device)))
         else:
             with torch.no_grad():
                 settle(model, self._normalised(self._images[: given.count]))
-            torch.save({name: value.cpu() for name, value in model.state_dict().items()}, given.weights)
+            save_file({name: value.cpu() for name, value in model.state_dict().items()}, given.weights)
         self._model = model.eval().to(memory_format=torch.channels_last)
 
     def features(self) -> np.ndarray:
