@@ -4,52 +4,23 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
-from benchmarks.speed import embedding, tuned
+from benchmarks.speed import embedding, torch_embedding, tuned
+from nachos_jax.models.zoo import registry
+from nachos_jax.models.zoo.place import reading
+from tests.models.zoo import torch_side
+from tests.models.zoo.drawing import images
+from tests.models.zoo.test_equality import KNOWN, weights
 
 ROOT = Path(__file__).resolve().parents[1]
-TIMM = """
-import torch
-from torch import nn
-
-class Block(nn.Module):
-    def __init__(self, inputs, outputs, stride):
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
-        self.bn1, self.bn2 = nn.BatchNorm2d(outputs), nn.BatchNorm2d(outputs)
-        skip = [nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)]
-        self.downsample = nn.Sequential(*skip) if stride > 1 else nn.Identity()
-
-    def forward(self, x):
-        y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
-        return torch.relu(y + self.downsample(x))
-
-class ResNet18(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64)
-        for number, width in enumerate((64, 128, 256, 512), 1):
-            first = Block(max(width // 2, 64), width, 1 if number == 1 else 2)
-            setattr(self, f"layer{number}", nn.Sequential(first, Block(width, width, 1)))
-
-    def forward(self, x):
-        x = nn.functional.max_pool2d(torch.relu(self.bn1(self.conv1(x))), 3, 2, 1)
-        return self.layer4(self.layer3(self.layer2(self.layer1(x)))).mean((2, 3))
-
-def create_model(name, pretrained, num_classes):
-    assert (name, pretrained, num_classes) == ("resnet18", False, 0)
-    return ResNet18()
-"""
-"""The one network of timm that the benchmark asks for here, so that it need not be installed."""
 
 
 def work(folder: Path, name: str, count: int = 3) -> embedding.Work:
@@ -57,28 +28,52 @@ def work(folder: Path, name: str, count: int = 3) -> embedding.Work:
     return embedding.Work(name, embedding.drawn_images(count, 32), folder, given)
 
 
-@pytest.fixture
-def timm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A library of that name for the processes that the benchmark starts."""
-    pytest.importorskip("torch")
-    (tmp_path / "library").mkdir()
-    (tmp_path / "library/timm.py").write_text(TIMM)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "library"), str(ROOT)]))
-
-
 @pytest.mark.thorough
-def test_both_sides_embed_the_same_and_the_rates_are_stored(timm: None, tmp_path: Path):
-    small = {"networks": "resnet18", "images": 6, "side": 32, "rounds": 1, "batches": "2,4", "device": "cpu"}
+def test_both_sides_embed_the_same_and_the_rates_are_stored(tmp_path: Path):
+    small = {"networks": "resnet18", "images": 6, "side": 32, "rounds": 2, "batches": "2,4", "device": "cpu"}
     flags = [f"--{name}={value}" for name, value in small.items()]
     command = [sys.executable, "-m", "benchmarks.speed.embedding", *flags, "--loaded", f"--out={tmp_path}"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     stored = json.loads((tmp_path / "embedding_resnet18.json").read_text())
     assert 0 < stored["apart"] < embedding.AGREE
-    assert [*stored["seconds"]] == ["timm, batches of 2", "timm, batches of 4", "ours"]
+    assert [*stored["seconds"]] == ["PyTorch, batches of 2", "PyTorch, batches of 4", "ours"]
     assert stored["depthwise"] == {}
-    best = max(float(row[1].replace(",", "")) for row in stored["table"]["rows"][:2])
-    assert best == pytest.approx(6 / min(times[0] for times in [*stored["seconds"].values()][:2]), rel=1e-3)
+    assert min(stored["ratios"][name] for name in [*stored["seconds"]][:2]) <= 1.0
+    assert 1.0 in stored["ratios"].values()
+
+
+def test_ratios_are_medians_within_rounds():
+    slow = f"the 3 {embedding.ALONE}, lax"
+    seconds = {"a": [4.0, 2.0, 9.0], "b": [2.0, 3.0, 6.0], "ours": [4.0, 3.0, 1.0], slow: [1.0, 1.0, 1.0]}
+    assert embedding.beside(seconds, ["a", "b"]) == {"a": pytest.approx(2 / 3), "b": 1.0, "ours": 1.0}
+    assert embedding.beside(seconds, []) == {}
+
+
+@pytest.mark.parametrize("name", torch_embedding.NAMES)
+def test_networks_in_plain_pytorch_give_what_the_libraries_gave(name: str):
+    """Logits of torchvision and timm where sizes allow, else ours, which are tested against theirs."""
+    torch = pytest.importorskip("torch")
+    from benchmarks.speed import torch_zoo
+
+    assert set(torch_zoo.NETWORKS) == set(torch_embedding.NAMES)
+    ours, known = registry.network(name), KNOWN[name]
+    arrays = weights(ours, known["classes"])
+    theirs = torch_embedding.network(name, ours.expected.size).eval()
+    size = (ours.expected.size,) * 2 if "pos_embed" in arrays else known["size"]
+    lost = theirs.load_state_dict({key: torch.from_numpy(value) for key, value in arrays.items()}, False)
+    assert all(key.endswith("num_batches_tracked") for key in lost.missing_keys)
+    head = {key.rpartition(".")[2]: arrays[key] for key in lost.unexpected_keys}
+    assert set(lost.unexpected_keys) == {f"{ours.head}.weight", f"{ours.head}.bias"}
+    features = torch_side.logits(theirs, images(*size))
+    found = features @ head["weight"].T + head["bias"]
+    if size == known["size"]:
+        wanted, largest = np.asarray(known["logits"]), known["largest"]
+    else:
+        call = jax.jit(lambda w, x: ours.logits(reading(w, "custom"), x, known["classes"]))
+        wanted = np.asarray(call(arrays, images(*size)))
+        largest = np.abs(wanted).max()
+    assert np.abs(found[:, : wanted.shape[1]] - wanted).max() < 1e-5 * largest
 
 
 class _Theirs:

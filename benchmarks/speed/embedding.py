@@ -4,12 +4,12 @@
     python -m benchmarks.speed.embedding --device cuda
 
 Ours is what `nachos embed` runs: 8-bit images on the host, 16 a device and call, to float16 features on the
-host. PyTorch does the same with a network of timm, or of torchvision where timm is missing, in evaluation and
-inference mode, channels last, in a process of its own. Both read one file of weights; before anything is
-timed, features in full float32 must agree to 1e-4 of the largest. Candidates take turns, and compilation is
-told apart. Networks with depthwise convolutions are timed in both ways of computing these, and so are these
-layers alone; what the shipped program takes is counted in its text. Where neither library is there,
-PyTorch's rows are left out.
+host. PyTorch does the same with the same layers (torch_zoo.py), in evaluation and inference mode, channels
+last, in a process of its own. Both read one file of weights; before anything is timed, features in full
+float32 must agree to 1e-4 of the largest. Candidates take turns, and compilation is told apart; ratios are
+medians of those within rounds. Networks with depthwise convolutions are timed in both ways of computing
+these, and so are these layers alone; what the shipped program takes is counted in its text. Of networks that
+torch_zoo.py does not have, PyTorch's rows are left out.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ import numpy as np
 from benchmarks.shared import measure, served
 from benchmarks.speed import torch_embedding, tuned
 
-NETWORKS = "efficientnet_lite0,resnet18,resnet50,vit_small_patch16"
 AGREE = 1e-4
 """Of the largest feature."""
 WAYS = {"shift": "shifted sums", "lax": "XLA's grouped convolution"}
@@ -91,7 +90,7 @@ class Workers:
             command += [f"--mean={_listed(mean)}", f"--sd={_listed(sd)}"]
             worker = served.Served(command)
             self.facts = worker.ready()  # the first has written the weights that the others read
-            self.turns[f"{self.facts['library']}, batches of {batch}"] = worker
+            self.turns[f"PyTorch, batches of {batch}"] = worker
 
     def exact(self) -> np.ndarray:
         """Features of the first images in full float32."""
@@ -105,8 +104,7 @@ class Workers:
 
 def weights_file(work: Work) -> Path:
     """The file that both sides read."""
-    known = torch_embedding.library(work.name)
-    return work.folder / f"{work.name}_drawn.{'pth' if known else 'safetensors'}"
+    return work.folder / f"{work.name}_drawn.safetensors"
 
 
 def exact_count(work: Work) -> int:
@@ -239,10 +237,10 @@ def one(work: Work) -> None:
 
     platform = jax.local_devices()[0].platform
     workers = None
-    if torch_embedding.library(work.name):
+    if torch_embedding.known(work.name):
         workers = Workers(work, "cpu" if platform == "cpu" else "cuda")
     else:
-        print(f"{work.name} is in neither timm nor torchvision here: PyTorch's rows are left out.")
+        print(f"{work.name} is not in torch_zoo.py, or PyTorch is not here: its rows are left out.")
         tuned.weights(work.name, work.side, weights_file(work))
     backbone = loaded(work)
     difference = checked(work, backbone, workers) if workers else None
@@ -253,6 +251,7 @@ def one(work: Work) -> None:
         workers.close()
     value = {
         "seconds": seconds,
+        "ratios": beside(seconds, theirs),
         "images": len(work.images),
         "side": work.side,
         "first_batch_seconds": first,
@@ -264,7 +263,7 @@ def one(work: Work) -> None:
     rates = images_a_second(seconds, len(work.images))
     title = f"Embedding {len(work.images)} images of {work.side} x {work.side} by {work.name}, {platform}"
     measure.store(
-        work.given.out, f"embedding_{work.name}{measure.suffix()}", title, rows(rates, theirs), value
+        work.given.out, f"embedding_{work.name}{measure.suffix()}", title, rows(rates, value["ratios"]), value
     )
 
 
@@ -276,12 +275,23 @@ def images_a_second(seconds: dict[str, list[float]], count: int) -> dict[str, fl
     return {name: done[name] / measure.median(times) for name, times in seconds.items()}
 
 
-def rows(rates: dict[str, float], theirs: Any) -> measure.Table:
+def beside(seconds: dict[str, list[float]], theirs: Any) -> dict[str, float]:
+    """Rates of whole networks over PyTorch's best one: medians of the ratios within rounds."""
+    best = min(theirs, key=lambda name: measure.median(seconds[name]), default=None)
+    if best is None:
+        return {}
+    return {
+        name: measure.median([b / a for a, b in zip(times, seconds[best], strict=True)])
+        for name, times in seconds.items()
+        if ALONE not in name
+    }
+
+
+def rows(rates: dict[str, float], ratios: dict[str, float]) -> measure.Table:
     """The table, as the candidates came; the best of PyTorch's rates is 1."""
-    best = max((rates[name] for name in theirs), default=None)
     lines = []
     for name, rate in rates.items():
-        ratio = f"{rate / best:.2f} x" if best and ALONE not in name else "-"
+        ratio = f"{ratios[name]:.2f} x" if name in ratios else "-"
         lines.append((name, f"{rate:,.4g}", f"{1e3 / rate:.3g} ms", ratio))
     titles = ("candidate", "images a second", "an image", "of PyTorch's best rate")
     return measure.Table(titles, tuple(lines))
@@ -326,7 +336,7 @@ def start(device: str) -> None:
 def main() -> None:
     """Each network in turn."""
     flags = measure.parser(__doc__)
-    flags.add_argument("--networks", default=NETWORKS)
+    flags.add_argument("--networks", default=",".join(torch_embedding.NAMES))
     flags.add_argument("--device", choices=("", "cpu", "cuda"), default="", help="what JAX sees by default")
     flags.add_argument("--images", type=int, default=256)
     flags.add_argument("--side", type=int, default=224, help="pixels along each side")

@@ -1,12 +1,11 @@
-"""PyTorch's side of embedding.py: a network of timm or torchvision; embeds all images for each line read.
+"""PyTorch's side of embedding.py: a network of torch_zoo.py; embeds all images for each line read.
 
-python -m benchmarks.speed.torch_embedding --network resnet18 --batch 16 --images images.npy --weights w.pth
+python -m benchmarks.speed.torch_embedding --network resnet18 --batch 16 --images images.npy --weights w.safetensors
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import importlib.util
 from pathlib import Path
 from typing import Any
@@ -15,38 +14,23 @@ import numpy as np
 
 from benchmarks.shared import measure, served
 
-TIMM = {
-    "resnet18": "resnet18",
-    "resnet50": "resnet50",
-    "efficientnet_lite0": "efficientnet_lite0",
-    "vit_small_patch16": "vit_small_patch16_224",
-}
-"""Names of timm by our names."""
-TORCHVISION = ("resnet18", "resnet50")
-"""What torchvision has of these, under the same names."""
+NAMES = ("efficientnet_lite0", "resnet18", "resnet50", "vit_small_patch16")
+"""Networks that torch_zoo.py has; told here too, so that nobody loads PyTorch to ask."""
 
 
-def library(name: str) -> str:
-    """Where the network is found on this machine: "timm", "torchvision", or "" for nowhere."""
-    if importlib.util.find_spec("torch") is None:
-        return ""
-    if name in TIMM and importlib.util.find_spec("timm"):
-        return "timm"
-    return "torchvision" if name in TORCHVISION and importlib.util.find_spec("torchvision") else ""
+def known(name: str) -> bool:
+    """Whether PyTorch can compute the network on this machine."""
+    return name in NAMES and importlib.util.find_spec("torch") is not None
 
 
 def network(name: str, side: int) -> Any:
     """The network that gives features, with random weights, for images of side x side pixels."""
     import torch
 
+    from benchmarks.speed import torch_zoo
+
     torch.manual_seed(0)
-    found = importlib.import_module(library(name))
-    if found.__name__ == "timm":
-        size = {"img_size": side} if name.startswith("vit") else {}
-        return found.create_model(TIMM[name], pretrained=False, num_classes=0, **size)
-    made = getattr(found.models, name)(weights=None)
-    made.fc = torch.nn.Identity()
-    return made
+    return torch_zoo.NETWORKS[name](side)
 
 
 def settle(model: Any, batch: Any) -> None:
@@ -74,8 +58,9 @@ class Side:
 
     def __init__(self, given: argparse.Namespace):
         import torch
+        from safetensors.torch import load_file, save_file
 
-        self._torch, self._batch = torch, given.batch
+        self._torch, self._batch, self.threads = torch, given.batch, torch.get_num_threads()
         self._device = torch.device(given.device)
         torch.backends.cudnn.benchmark = True
         self._images = np.load(given.images)
@@ -83,11 +68,11 @@ class Side:
         self._mean, self._sd = (one[:, None, None].to(self._device) for one in (mean, sd))
         model = network(given.network, self._images.shape[1]).to(self._device)
         if given.weights.exists():
-            model.load_state_dict(torch.load(given.weights, map_location=self._device))
+            model.load_state_dict(load_file(given.weights, str(self._device)))
         else:
             with torch.no_grad():
                 settle(model, self._normalised(self._images[: given.count]))
-            torch.save({name: value.cpu() for name, value in model.state_dict().items()}, given.weights)
+            save_file({name: value.cpu() for name, value in model.state_dict().items()}, given.weights)
         self._model = model.eval().to(memory_format=torch.channels_last)
 
     def features(self) -> np.ndarray:
@@ -138,8 +123,7 @@ def main() -> None:
     def work() -> None:
         side.features()
 
-    known = library(given.network)
-    served.serve({"library": known, "version": measure.version(known)}, work)
+    served.serve({"version": measure.version("torch"), "threads": side.threads}, work)
 
 
 if __name__ == "__main__":

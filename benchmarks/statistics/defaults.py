@@ -235,12 +235,7 @@ def main() -> None:
     flags.add_argument("--recipes", default="", help="all by default; those of features need --weights")
     flags.add_argument("--seeds", default="0;1;2")
     flags.add_argument("--against", default=FIRST, help="recipe that differences are taken to")
-    given = jobs.given_of(flags)
-    with jobs.place(given.keep) as folder:
-        if not given.merge:
-            jobs.work(wanted(given), jobs.setting(given), folder, given.budget)
-        if given.merge or not given.keep:
-            tell(chosen(jobs.results(folder), given), given)
+    jobs.run(jobs.given_of(flags), wanted, chosen, tell)
 
 
 if __name__ == "__main__":

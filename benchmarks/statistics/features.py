@@ -118,7 +118,8 @@ def _difference(told: Mapping[str, Any] | None) -> str:
     return f"{told['mean']:+.3f}{ends}"
 
 
-def _chosen(results: Sequence[dict[str, Any]], given: argparse.Namespace) -> list[dict[str, Any]]:
+def chosen(results: Sequence[dict[str, Any]], given: argparse.Namespace) -> list[dict[str, Any]]:
+    """The results of the sets, size and seeds that the flags name."""
     seeds, sets = set(map(int, jobs.names(given.seeds))), jobs.names(given.sets)
     fitting = [one for one in results if one["size"] == given.cases and one["recipe"] in (FEATURES, *PIXELS)]
     return [one for one in fitting if one["name"] in sets and one["seed"] in seeds]
@@ -130,12 +131,7 @@ def main() -> None:
     flags.add_argument("--sets", default=";".join(SETS), help="parted by semicolons, like all lists")
     flags.add_argument("--cases", type=int, default=1000, help="of each set, at most")
     flags.add_argument("--seeds", default="0;1;2")
-    given = jobs.given_of(flags)
-    with jobs.place(given.keep) as folder:
-        if not given.merge:
-            jobs.work(wanted(given), jobs.setting(given), folder, given.budget)
-        if given.merge or not given.keep:
-            tell(_chosen(jobs.results(folder), given), given)
+    jobs.run(jobs.given_of(flags), wanted, chosen, tell)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,29 @@ def setting(given: argparse.Namespace) -> Setting:
         "memory_fraction": given.memory,
     }
     return Setting(given.data, given.weights, given.folds, given.repeats, given.trials, engine, given.epochs)
+
+
+def run(
+    given: argparse.Namespace,
+    wanted: Callable[[argparse.Namespace], Sequence[Trained]],
+    chosen: Callable[[Sequence[dict[str, Any]], argparse.Namespace], Sequence[dict[str, Any]]],
+    tell: Callable[[Sequence[dict[str, Any]], argparse.Namespace], None],
+) -> None:
+    """Trains what is wanted, tells what has been trained, or both.
+
+    Who shares a folder with others only trains; what all have trained is told by --merge.
+
+    Args:
+        given: the flags.
+        wanted: what to train, in order.
+        chosen: those of all results of the folder that the flags name.
+        tell: prints and stores what they say.
+    """
+    with place(given.keep) as folder:
+        if not given.merge:
+            work(wanted(given), setting(given), folder, given.budget)
+        if given.merge or not given.keep:
+            tell(chosen(results(folder), given), given)
 
 
 @contextlib.contextmanager

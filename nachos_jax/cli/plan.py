@@ -83,7 +83,7 @@ def _facts(run: Run, outer: tuple[int, ...], epochs: int | None, lanes: int | No
     if epochs:
         wanted = _lanes_here(config, device.platform, lanes)
         wanted = 1 if plan_memory.in_step(config, device.platform, wanted, cohort) == 1 else wanted
-        timed = plan_memory.timed(run, trials[0], epochs, wanted)
+        timed = plan_memory.timed(run, trials, epochs, wanted)
         speed = plan_measured.speed_here(timed, device, run.folds, epochs)
     return Facts(
         folds=run.folds,
@@ -97,12 +97,15 @@ def _facts(run: Run, outer: tuple[int, ...], epochs: int | None, lanes: int | No
 
 
 def _compiled(run: Run, facts: Facts, buckets: int | None, lanes: int | None) -> list[Compiled]:
+    from nachos_jax.protocol.plan import fits as plan_fits
     from nachos_jax.protocol.plan import memory as plan_memory
 
     if not buckets:
         return []
     wanted = _lanes_here(run.config, facts.device.platform, lanes)
-    return plan_memory.compiled(run, list(facts.networks)[:buckets], wanted)
+    chosen = list(facts.networks)[:buckets]
+    programs = [p for one in chosen for p in plan_fits.programs(run.config, facts.folds, facts.outer, one)]
+    return plan_memory.compiled(run, programs, wanted)
 
 
 def _plan(run: Run, facts: Facts, devices: list[int], lanes: int | None, compiled: list[Compiled]) -> Plan:

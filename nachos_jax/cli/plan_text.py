@@ -143,7 +143,7 @@ def _buckets(plan: Plan) -> list[str]:
             lines += ["few trials share a program: search such hyperparameters by choice() of few values"]
     if solved:
         told = " and ".join(f"{count(one.programs, 'program')} of {one.command}" for one in plan.commands)
-        lines += [f"what is solved has a program for each number of folds that its fits leave out: {told}"]
+        lines += [f"what is solved has a program of its own for fits on all cases: {told}"]
     rows = [["trials", "parameters", "state of a lane", "bucket"]]
     listed = sorted(buckets.drawn, key=lambda bucket: (bucket != buckets.default, -buckets.drawn[bucket]))
     for bucket in listed[:SHOWN]:
@@ -156,6 +156,12 @@ def _buckets(plan: Plan) -> list[str]:
 
 def _name(bucket: Bucket) -> str:
     return " ".join(f"{name}={value}" for name, value in bucket if name not in OF_SOLVED)
+
+
+def _of_solved(bucket: Bucket) -> str:
+    """Of what is solved, which of its programs it is."""
+    whole = dict(bucket).get(OF_SOLVED[1])
+    return "" if whole is None else ", fits on all cases" if whole else ", fits that leave folds out"
 
 
 def _memory(plan: Plan, compiled: Sequence[Compiled]) -> list[str]:
@@ -177,7 +183,7 @@ def _memory(plan: Plan, compiled: Sequence[Compiled]) -> list[str]:
     for found in compiled:
         lines.append(
             f"compiled in {duration(found.seconds)}: {count(found.lanes, 'lane')} and their program take "
-            f"{size(found.used)} beside the cases ({_name(found.bucket)})"
+            f"{size(found.used)} beside the cases ({_name(found.bucket)}{_of_solved(found.bucket)})"
         )
     if not compiled:
         lines.append("gradients and activations come on top; --compile=1 lets the compiler tell how much")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -51,10 +52,12 @@ class Bases:
         rows: [N] int32, where the cases lie on a device.
         room: most training cases of a fit.
         shelf: where they are kept beside those of other buckets; None for one of their own.
+        first: as many training cases as nearly all fits have, see `nachos_jax.engine.curvature.Basis`; 0 for
+            all.
     """
 
-    def __init__(self, store: Any, rows: np.ndarray, room: int, shelf: Shelf | None = None):
-        self._store, self._rows, self._room = store, rows, room
+    def __init__(self, store: Any, rows: np.ndarray, room: int, shelf: Shelf | None = None, first: int = 0):
+        self._store, self._rows, self._room, self._first = store, rows, room, first or room
         self._shelf = Shelf() if shelf is None else shelf
 
     def of(self, training: np.ndarray, mean: np.ndarray, sd: np.ndarray, fill: np.ndarray | None) -> Solvable:
@@ -72,9 +75,11 @@ class Bases:
         forms = self._store.forms(self._room)
         values, every = _rows(forms)
         size = values.shape[-1]
-        across = directions(self._room * every, size)
+        across, more = directions(self._room * every, size), self._room - self._first
         basis = Basis(
-            cases=np.zeros((self._room * every, across + 1), np.float32),  # type: ignore[arg-type]
+            cases=np.zeros((self._first * every, across + 1), np.float32),  # type: ignore[arg-type]
+            more=np.zeros((more * every, across + 1), np.float32),  # type: ignore[arg-type]
+            squares=np.zeros(across + 1, np.float32),  # type: ignore[arg-type]
             turn=np.zeros(turned(self._room * every, size), np.float32),  # type: ignore[arg-type]
             broken=np.bool_(False),  # type: ignore[arg-type]
         )
@@ -84,7 +89,8 @@ class Bases:
         values, every = _rows(self._store.rows(cases))
         room = np.zeros((self._room * every, values.shape[-1]), values.dtype)
         room[: len(values)] = values
-        basis = jax.tree.map(np.asarray, _basis(room, np.int32(len(values)), mean, sd, fill))
+        found = _basis(room, np.int32(len(values)), mean, sd, fill, self._first * every)
+        basis = jax.tree.map(np.asarray, found)
         rows = np.zeros(self._room, np.int32)
         rows[: len(cases)] = self._rows[cases]
         return Solvable(basis, rows, np.int32(len(cases)))
@@ -101,8 +107,18 @@ def most(folds: Folds, left_out: int) -> int:
     return max(sum(of_repeat[left_out:]) for of_repeat in each)
 
 
-@jax.jit
-def _basis(values: Any, count: Any, mean: Any, sd: Any, fill: Any) -> Basis:
+def rooms(folds: Folds, all_cases: bool) -> tuple[int, int]:
+    """`room` and `first` of `Bases` for fits on all cases, or for those that leave folds out.
+
+    Of these nearly all leave two folds out and the rest one: one program serves them.
+    """
+    if all_cases:
+        return most(folds, 0), 0
+    return most(folds, 1), most(folds, 2)
+
+
+@functools.partial(jax.jit, static_argnums=5)
+def _basis(values: Any, count: Any, mean: Any, sd: Any, fill: Any, first: int) -> Basis:
     known = jnp.isfinite(values)
     known = known if fill is None else known | jnp.isnan(values)
     real = jnp.arange(len(values)) < count
@@ -110,7 +126,7 @@ def _basis(values: Any, count: Any, mean: Any, sd: Any, fill: Any) -> Basis:
     cases = standardised(values, Told(mean, sd, {}, {}, fill))
     # What is not trained on must not reach a sum even as 0 x NaN.
     cases = jnp.where((real & whole)[:, None], cases, 0.0)
-    return rotated(cases, jnp.where(real, jnp.where(whole, 1, -1), 0))
+    return rotated(cases, jnp.where(real, jnp.where(whole, 1, -1), 0), first)
 
 
 def _rows(inputs: Any) -> tuple[Any, int]:

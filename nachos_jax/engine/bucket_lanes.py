@@ -146,7 +146,7 @@ class BucketLanes(FitQueue):
         """Says once which fits of a network that is solved have not come to their minimum."""
         if self.program.spec.convex is None or self._state is None:
             return
-        for i in np.flatnonzero(np.asarray(self._state.moments)):
+        for i in np.flatnonzero(np.asarray(self._state.moments.going)):
             progress = before[i]
             if progress is not None and progress.fit.id not in self._unsolved:
                 self._unsolved.add(progress.fit.id)

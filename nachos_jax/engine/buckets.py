@@ -13,11 +13,11 @@ from nachos_jax.models import registry as models
 Bucket = tuple[tuple[str, HParamValue], ...]
 """Static hyperparameters by name, in the table's order; optimisers of one family count as one.
 
-What is solved reads its training cases alone, whose number is part of the program's shapes, and a lane that
-another solver has left unsolved is not gone on from.
+What is solved reads its training cases alone, the room for which is part of the program's shapes: fits on all
+cases have more. A lane that another solver has left unsolved is not gone on from.
 """
 
-OF_SOLVED = ("solver", "folds left out")
+OF_SOLVED = ("solver", "all cases")
 """Names of what is no hyperparameter."""
 
 
@@ -28,5 +28,5 @@ def bucket_of(fit: Fit, table: Sequence[Hyperparameter]) -> Bucket:
     if "optimizer" in values:
         values["optimizer"] = FAMILIES[str(values["optimizer"])]
     if models.convex(str(fit.hparams["architecture"])):
-        values |= dict(zip(OF_SOLVED, (SOLVER, len(fit.left_out)), strict=True))
+        values |= dict(zip(OF_SOLVED, (SOLVER, not fit.left_out), strict=True))
     return tuple(values.items())

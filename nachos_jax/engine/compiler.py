@@ -99,8 +99,9 @@ class BucketCompiler:
         if not registry.convex(str(static["architecture"])):
             return maker
         if bucket not in self._bases:
-            room = bases.most(maker.folds, int(static[OF_SOLVED[1]]))
-            self._bases[bucket] = Bases(maker.cohort.store, maker.windows.rows, room, self._shelf)
+            room, first = bases.rooms(maker.folds, bool(static[OF_SOLVED[1]]))
+            store, rows = maker.cohort.store, maker.windows.rows
+            self._bases[bucket] = Bases(store, rows, room, self._shelf, first)
         return replace(maker, bases=self._bases[bucket])
 
     def _check(self, bucket: Bucket) -> None:

@@ -125,8 +125,8 @@ def init(spec: LaneSpec, first: Any, told: LaneInput) -> LaneState:
 def train(spec: LaneSpec, shared: Shared, state: LaneState, told: LaneInput) -> tuple[LaneState, jax.Array]:
     """All training steps of an epoch, window after window; returns the mean loss too."""
     if spec.convex is not None:
-        params, going, loss = solving.solve(spec, shared, state.params, state.moments, told)
-        return LaneState(params, state.stats, going), loss
+        params, solved = solving.solve(spec, shared, state.params, state.moments, told)
+        return LaneState(params, state.stats, solved), solved.loss
     progress = Progress(state, jnp.float32(0.0), jnp.int32(0))
     windows = told.training.shape[0] // spec.window
     if windows == 1:

@@ -1,7 +1,8 @@
 """The minimum of a convex loss of linear outputs under a ridge, by L-BFGS in a metric that is given.
 
 A step costs one product of the cases with a direction and one with a residual: outputs are linear, so that
-the length of the step is found without further ones.
+the length of the step is found without further ones. The metric is that of the point: where cases are told
+apart with certainty the loss is curved far less than any bound of it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ TOLERANCE = 1e-9
 ENOUGH = 1e-5
 """The same where rounding, or the number of steps, has ended the search before."""
 STEPS, LENGTHS, MEMORY = 400, 12, 10
-_FLAT = 0.1
+_FLAT = 0.5
 """Part of the slope along a direction that may be left where a step ends."""
 
 Linear = Callable[[jax.Array], jax.Array]
@@ -32,13 +33,16 @@ class Ridge(NamedTuple):
     slope: Linear  # its transpose: [N, O] -> [P, O]
     loss: Linear  # [N, O] -> scalar, convex and smooth, not negative
     ridge: jax.Array  # [P, 1], not negative
-    metric: Linear  # [P, O] -> [P, O], linear: about the inverse of the second derivative
+    # ([N, O], [P, O]) -> [P, O], linear in the latter: about the inverse of the second derivative at a point
+    # with these outputs
+    metric: Callable[[jax.Array, jax.Array], jax.Array]
 
 
 class Minimum(NamedTuple):
     """A point on the way to the minimum."""
 
     point: jax.Array  # [P, O] float32
+    loss: jax.Array  # scalar, without the ridge
     steps: jax.Array  # int32 scalar, steps taken
     going: jax.Array  # bool scalar, False at the minimum
 
@@ -46,34 +50,43 @@ class Minimum(NamedTuple):
 class _Past(NamedTuple):
     """The last steps, newest last; of those that were not taken all is 0."""
 
-    moved: jax.Array  # [MEMORY, P, O], changes of the point
-    turned: jax.Array  # [MEMORY, P, O], changes of the gradient
-    scaled: jax.Array  # [MEMORY, P, O], those in the metric
-    inverse: jax.Array  # [MEMORY], 1 / (moved . turned)
+    moved: jax.Array  # [MEMORY, P O], changes of the point
+    turned: jax.Array  # [MEMORY, P O], changes of the gradient
+    products: jax.Array  # [MEMORY, MEMORY], moved . turned' where the latter is no older, else 0
+
+
+class _Seen(NamedTuple):
+    """What is known of a point from its outputs."""
+
+    outputs: jax.Array  # [N, O]
+    value: jax.Array  # scalar, the loss
+    residual: jax.Array  # [N, O], its gradient
 
 
 class _Place(NamedTuple):
-    """A point, and where to go from it."""
+    """A point, and the step that led to it."""
 
     point: jax.Array  # [P, O]
-    outputs: jax.Array  # [N, O]
-    gradient: jax.Array  # [P, O]
-    scaled: jax.Array  # [P, O], the gradient in the metric
-    direction: jax.Array  # [P, O]
+    seen: _Seen
+    moved: jax.Array  # [P, O]
+    gradient: jax.Array  # [P, O], where the step began
     past: _Past
     steps: jax.Array  # int32 scalar
-    going: jax.Array  # bool scalar, whether it is not the minimum
-    stuck: jax.Array  # bool scalar, whether the last step led nowhere
+    promise: jax.Array  # scalar, part of the value that a whole step from here would take off
+    going: jax.Array  # bool scalar, whether the step was taken
 
 
 class _Length(NamedTuple):
-    """A length of a step, between two that are too short and too long."""
+    """A length of a step, between two too short and too long, and what was seen at the one before."""
 
-    length: jax.Array  # float32 scalar
+    length: jax.Array  # float32 scalar, to be tried
     short: jax.Array
     long: jax.Array
     tried: jax.Array  # int32 scalar
     done: jax.Array  # bool scalar
+    last: jax.Array  # scalar, the length tried last
+    slope: jax.Array  # scalar, there
+    seen: _Seen
 
 
 def minimise(function: Ridge, start: jax.Array, going: jax.Array | bool = True) -> Minimum:
@@ -88,94 +101,123 @@ def minimise(function: Ridge, start: jax.Array, going: jax.Array | bool = True) 
         start: [P, O] float32.
         going: of the point from which to go on; where it is False nothing changes.
     """
-    first = _first(function, start, jnp.asarray(going))
-    found = lax.while_loop(
-        lambda at: at.going & ~at.stuck & (at.steps < STEPS), functools.partial(_step, function), first
-    )
-    return Minimum(found.point, found.steps, found.going & _promising(function, found, ENOUGH))
+    none, zero = jnp.zeros((MEMORY, start.size), jnp.float32), jnp.float32(0.0)
+    past = _Past(none, none, jnp.zeros((MEMORY, MEMORY), jnp.float32))
+    still, seen = jnp.zeros_like(start), _seen(function, function.outputs(start))
+    first = _Place(start, seen, still, still, past, jnp.int32(0), zero, jnp.asarray(going))
+    found = lax.while_loop(lambda at: at.going, functools.partial(_step, function), first)
+    return Minimum(found.point, found.seen.value, found.steps, jnp.asarray(going) & (found.promise > ENOUGH))
 
 
-def _first(function: Ridge, start: jax.Array, going: jax.Array) -> _Place:
-    outputs, none = function.outputs(start), jnp.zeros((MEMORY, *start.shape), jnp.float32)
-    gradient = _gradient(function, start, outputs)
-    past = _Past(none, none, none, jnp.zeros(MEMORY, jnp.float32))
-    scaled = function.metric(gradient)
-    at = _Place(start, outputs, gradient, scaled, -scaled, past, jnp.int32(0), going, jnp.bool_(False))
-    return at._replace(going=going & _promising(function, at, TOLERANCE))
+def _seen(function: Ridge, outputs: jax.Array) -> _Seen:
+    return _Seen(outputs, *jax.value_and_grad(function.loss)(outputs))
 
 
 def _step(function: Ridge, at: _Place) -> _Place:
-    ahead = function.outputs(at.direction)
-    length = _length(function, at, ahead)
-    moved = length * at.direction
-    point, outputs = at.point + moved, at.outputs + length * ahead
-    gradient = _gradient(function, point, outputs)
-    scaled = function.metric(gradient)
-    turned = gradient - at.gradient
-    curvature = _dot(moved, turned)
+    gradient = function.slope(at.seen.residual) + function.ridge * at.point
+    past = _remembered(at.past, at.moved, gradient - at.gradient)
+    direction = _direction(past, gradient, functools.partial(function.metric, at.seen.outputs))
+    pulled = [function.ridge * at.point, function.ridge * direction]
+    sums = _sums([gradient, *pulled], [direction, at.point])
+    decrease, value = -sums[0, 0], at.seen.value + 0.5 * sums[1, 1]
+    # A value of 0, or one that is no number, promises nothing.
+    promise = jnp.where(value > 0, 0.5 * decrease / value, 0.0)
+    here = at._replace(gradient=gradient, past=past, promise=promise, going=jnp.bool_(False))
+    return lax.cond(
+        (promise > TOLERANCE) & (at.steps < STEPS),
+        lambda: _moved(function, here, direction, (decrease, sums[1, 0], sums[2, 0])),
+        lambda: here,
+    )
+
+
+def _moved(
+    function: Ridge, at: _Place, direction: jax.Array, along: tuple[jax.Array, jax.Array, jax.Array]
+) -> _Place:
+    """The next place along a direction; `along` as of `_length`."""
+    found = _length(function, at.seen, function.outputs(direction), along)
+    moved = found.last * direction
+    curvature = found.last * (found.slope + along[0])
     taken = (curvature > 0) & jnp.isfinite(curvature)
-    past = _remembered(at.past, (moved, turned, scaled - at.scaled), curvature)
-    direction = _direction(past, gradient, scaled)
-    new = _Place(point, outputs, gradient, scaled, direction, past, at.steps, at.going, at.stuck)
-    new = new._replace(going=_promising(function, new, TOLERANCE))
-    kept = jax.tree.map(lambda a, b: jnp.where(taken, a, b), new, at)
-    return kept._replace(steps=at.steps + 1, stuck=~taken)
+    return at._replace(
+        point=jnp.where(taken, at.point + moved, at.point),
+        seen=found.seen._replace(value=jnp.where(taken, found.seen.value, at.seen.value)),
+        moved=moved,
+        steps=at.steps + 1,
+        going=taken,
+    )
 
 
-def _gradient(function: Ridge, point: jax.Array, outputs: jax.Array) -> jax.Array:
-    return function.slope(jax.grad(function.loss)(outputs)) + function.ridge * point
+def _length(
+    function: Ridge, seen: _Seen, ahead: jax.Array, along: tuple[jax.Array, jax.Array, jax.Array]
+) -> _Length:
+    """The length at which the slope along a direction is all but 0: Newton's method between bounds.
 
-
-def _promising(function: Ridge, at: _Place, part: float) -> jax.Array:
-    """Whether a whole step would lower the value, by the model behind its direction, by more than a part."""
-    value = function.loss(at.outputs) + 0.5 * jnp.sum(function.ridge * at.point**2)
-    return -0.5 * _dot(at.gradient, at.direction) > part * value
-
-
-def _length(function: Ridge, at: _Place, ahead: jax.Array) -> jax.Array:
-    """The length at which the slope along the direction is all but 0: Newton's method between bounds."""
-    linear = _dot(function.ridge * at.point, at.direction)
-    square = _dot(function.ridge * at.direction, at.direction)
-    flat = _FLAT * jnp.abs(_dot(at.gradient, at.direction))
-
-    def along(length: jax.Array) -> jax.Array:
-        return _dot(jax.grad(function.loss)(at.outputs + length * ahead), ahead) + linear + length * square
+    Args:
+        function: what is minimised.
+        seen: where the direction begins.
+        ahead: [N, O], its outputs.
+        along: how much the function decreases along it by its slope, and its products under the ridge with
+            the point where it begins and with itself, scalars.
+    """
+    decrease, linear, square = along
 
     def attempt(now: _Length) -> _Length:
-        slope, bend = jax.jvp(along, (now.length,), (jnp.float32(1.0),))
-        short, long = (
-            jnp.where(slope < 0, now.length, now.short),
-            jnp.where(slope < 0, now.long, now.length),
+        length = now.length
+        there, change = jax.jvp(
+            functools.partial(_seen, function), (seen.outputs + length * ahead,), (ahead,)
         )
-        newton = now.length - slope / bend
-        between = jnp.where(jnp.isinf(long), 2.0 * now.length, 0.5 * (short + long))
-        length = jnp.where((newton > short) & (newton < long), newton, between)
-        done = jnp.abs(slope) <= flat
-        return _Length(jnp.where(done, now.length, length), short, long, now.tried + 1, done)
+        slope, bend = _sums([there.residual, change.residual], [ahead])[:, 0]
+        slope = slope + linear + length * square
+        short, long = jnp.where(slope < 0, length, now.short), jnp.where(slope < 0, now.long, length)
+        newton = length - slope / (bend + square)
+        between = jnp.where(jnp.isinf(long), 2.0 * length, 0.5 * (short + long))
+        further = jnp.where((newton > short) & (newton < long), newton, between)
+        done = jnp.abs(slope) <= _FLAT * decrease
+        return _Length(further, short, long, now.tried + 1, done, length, slope, there)
 
-    first = _Length(jnp.float32(1.0), jnp.float32(0.0), jnp.float32(jnp.inf), jnp.int32(0), jnp.bool_(False))
-    return lax.while_loop(lambda now: ~now.done & (now.tried < LENGTHS), attempt, first).length
-
-
-def _remembered(past: _Past, step: tuple[jax.Array, jax.Array, jax.Array], curvature: jax.Array) -> _Past:
-    def pushed(rows: jax.Array, new: jax.Array) -> jax.Array:
-        return jnp.concatenate([rows[1:], new[None]])
-
-    return _Past(*map(pushed, past, (*step, 1.0 / curvature)))
+    zero, one, no = jnp.float32(0.0), jnp.float32(1.0), jnp.bool_(False)
+    first = _Length(one, zero, jnp.float32(jnp.inf), jnp.int32(0), no, zero, zero, seen)
+    return lax.while_loop(lambda now: ~now.done & (now.tried < LENGTHS), attempt, first)
 
 
-def _direction(past: _Past, gradient: jax.Array, scaled: jax.Array) -> jax.Array:
-    """Both loops of L-BFGS; the metric is linear, so that it need not be applied again."""
-    parts = [jnp.float32(0.0)] * MEMORY
-    for i in reversed(range(MEMORY)):
-        parts[i] = past.inverse[i] * _dot(past.moved[i], gradient)
-        gradient, scaled = gradient - parts[i] * past.turned[i], scaled - parts[i] * past.scaled[i]
-    size = 1.0 / (past.inverse[-1] * _dot(past.turned[-1], past.scaled[-1]))
-    found = size * scaled
-    for i in range(MEMORY):
-        found = found + (parts[i] - past.inverse[i] * _dot(past.turned[i], found)) * past.moved[i]
-    return -found
+def _remembered(past: _Past, moved: jax.Array, turned: jax.Array) -> _Past:
+    """The past with a step more."""
+    kept, gone = (
+        jnp.concatenate([rows[1:], new.reshape(1, -1)])
+        for rows, new in ((past.moved, moved), (past.turned, turned))
+    )
+    products = jnp.pad(past.products[1:, 1:], ((0, 1), (0, 1)))
+    return _Past(kept, gone, products.at[:, -1].set(_product(kept, gone[-1])))
 
 
-def _dot(a: jax.Array, b: jax.Array) -> jax.Array:
-    return jnp.sum(a * b)
+def _direction(past: _Past, gradient: jax.Array, metric: Linear) -> jax.Array:
+    """Both loops of L-BFGS, each as the triangular system that it solves.
+
+    A step that has not turned the gradient as a convex function does counts as none.
+    """
+    unit = jnp.eye(MEMORY, dtype=jnp.float32)
+    own = jnp.sum(unit * past.products, axis=1)
+    known = own > 0
+    upper = jnp.where(known[:, None] & known[None], past.products, unit)
+    first = _solved(upper, jnp.where(known, _product(past.moved, gradient.reshape(-1)), 0.0))
+    left = gradient - _product(first, past.turned).reshape(gradient.shape)
+    newest = past.turned[-1].reshape(gradient.shape)
+    size = jnp.where(known[-1], own[-1] / _sums([newest], [metric(newest)])[0, 0], 1.0)
+    found = size * metric(left)
+    right = own * first - _product(past.turned, found.reshape(-1))
+    second = _solved(upper.T, jnp.where(known, right, 0.0), lower=True)
+    return -(found + _product(second, past.moved).reshape(gradient.shape))
+
+
+def _solved(matrix: jax.Array, right: jax.Array, lower: bool = False) -> jax.Array:
+    return lax.linalg.triangular_solve(matrix, right[:, None], left_side=True, lower=lower)[:, 0]
+
+
+def _sums(first: list[jax.Array], second: list[jax.Array]) -> jax.Array:
+    """[n, m]: products of arrays with others in one, with which a compiler is quicker than with each."""
+    a, b = (jnp.stack([x.reshape(-1) for x in arrays]) for arrays in (first, second))
+    return _product(a, b.T)
+
+
+def _product(a: jax.Array, b: jax.Array) -> jax.Array:
+    return jnp.matmul(a, b, precision=lax.Precision.HIGHEST)

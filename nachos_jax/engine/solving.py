@@ -6,7 +6,8 @@ refits mean what they always mean; one that is unsolved goes on from where it en
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+import functools
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -20,35 +21,38 @@ if TYPE_CHECKING:
     from nachos_jax.tasks.task import ConvexTask
 
 
-SOLVER = 2
+SOLVER = 3
 """Number of the method, which rises where the bits of a solution change; the first had none."""
 
 
-def init() -> jax.Array:
-    """What a fit carries beside its parameters: bool scalar, whether they can still be improved."""
-    return jnp.bool_(True)
+class Solved(NamedTuple):
+    """What a fit carries beside its parameters."""
+
+    going: jax.Array  # bool scalar, whether they can still be improved
+    loss: jax.Array  # float32 scalar, the mean training loss
 
 
-def solve(
-    spec: LaneSpec, shared: Shared, params: Any, going: jax.Array, told: LaneInput
-) -> tuple[Any, jax.Array, jax.Array]:
-    """The parameters that minimise penalty and summed training loss, and the mean training loss.
+def init() -> Solved:
+    """Of a fit that has not begun."""
+    return Solved(jnp.bool_(True), jnp.float32(0.0))
+
+
+def solve(spec: LaneSpec, shared: Shared, params: Any, so_far: Solved, told: LaneInput) -> tuple[Any, Solved]:
+    """The parameters that minimise penalty and summed training loss, and what the fit carries on.
 
     Args:
         spec: of a network that is convex.
         shared: the cases, all of them.
         params: from which to go on.
-        going: what the fit carries, see `init`.
+        so_far: what the fit carries.
         told: the lane's input.
-
-    Returns:
-        Parameters, what the fit carries on, and the loss, float32 scalar.
     """
     assert spec.convex is not None
     assert told.solved is not None
     convex, fit, (basis, rows, count) = spec.convex, told.fit, told.solved
-    task, every = cast("ConvexTask", spec.task), len(basis.cases) // len(rows)
-    chosen = jnp.arange(len(basis.cases)) < every * count
+    room = len(basis.cases) + len(basis.more)
+    task, every = cast("ConvexTask", spec.task), room // len(rows)
+    chosen = jnp.arange(room) < every * count
     targets = jax.tree.map(
         lambda x: _only(jnp.repeat(x[rows], every, axis=0) if every > 1 else x[rows], chosen),
         shared.cases.targets,
@@ -57,41 +61,40 @@ def solve(
     def loss(outputs: jax.Array) -> jax.Array:
         return task.total(outputs, targets, chosen, fit)[0] / every
 
-    def solution(params: Any) -> tuple[Any, jax.Array]:
-        cases = (every * jnp.maximum(count, 1)).astype(jnp.float32)
-        bound = jnp.sum(task.bound(targets, chosen, fit)) / (cases * every)
-        function = _function(basis.cases, loss, bound, convex.ridge(fit.traced))
+    def mean(each: jax.Array) -> jax.Array:
+        return jnp.sum(each) / (every * every * jnp.maximum(count, 1)).astype(jnp.float32)
+
+    def solution() -> tuple[Any, Solved]:
+        ridge = jnp.full(basis.squares.shape, convex.ridge(fit.traced)).at[-1].set(0.0)  # none of the bias
+        bound = mean(task.bound(targets, chosen, fit))
+
+        def metric(outputs: jax.Array, point: jax.Array) -> jax.Array:
+            curved = mean(task.curved(outputs, targets, chosen, fit))
+            return curvature.metric(basis.squares, bound, curved, ridge)[:, None] * point
+
+        further = every * count > len(basis.cases)
+        products = functools.partial(curvature.outputs, basis, further)
+        function = Ridge(
+            products, curvature.slope(basis, further, task.outputs), loss, ridge[:, None], metric
+        )
         found = minimise(function, _directed(params, basis))
         kernel = curvature.of_features(found.point[:-1], basis)
-        return {"kernel": kernel, "bias": found.point[-1]}, found.going
+        _, weight = task.total(jnp.zeros((room, task.outputs), jnp.float32), targets, chosen, fit)
+        of_cases = every * found.loss / jnp.maximum(weight, 1e-30)
+        return {"kernel": kernel, "bias": found.point[-1]}, Solved(found.going, of_cases)
 
-    ready = going & ~basis.broken & (count > 0)
-    params, still = jax.lax.cond(ready, solution, lambda same: (same, jnp.bool_(False)), params)
-    # From the parameters as they are kept, so that later epochs find the same loss to the bit.
-    outputs = curvature.product(basis.cases, _directed(params, basis))
-    total, weight = task.total(outputs, targets, chosen, fit)
-    mean = jnp.where(basis.broken, jnp.nan, total / jnp.maximum(weight, 1e-30))
-    return params, still, mean
+    ready = so_far.going & ~basis.broken & (count > 0)
+    params, found = jax.lax.cond(ready, solution, lambda: (params, Solved(jnp.bool_(False), so_far.loss)))
+    return params, found._replace(loss=jnp.where(basis.broken, jnp.nan, found.loss))
 
 
 def _directed(params: Any, basis: Basis) -> jax.Array:
     """[Q + 1, O]: parameters of features as those of the directions of a basis, the bias last."""
-    kernel = curvature.of_directions(params["kernel"], basis)
+    kernel, across = params["kernel"], basis.squares.shape[0] - 1
+    none = jnp.zeros((across, kernel.shape[1]), jnp.float32)
+    # Nearly all fits begin from zeros, and the product takes as long as some steps.
+    kernel = jax.lax.cond(jnp.any(kernel != 0), lambda: curvature.of_directions(kernel, basis), lambda: none)
     return jnp.concatenate([kernel, params["bias"][None]])
-
-
-def _function(cases: jax.Array, loss: Any, bound: jax.Array, ridge: jax.Array) -> Ridge:
-    """What is minimised, of a point whose last row is the bias, which has no penalty."""
-    strengths = jnp.full(cases.shape[1], ridge).at[-1].set(0.0)
-    across = curvature.transposed(cases)
-    scale = curvature.metric(cases, bound, strengths)[:, None]
-    return Ridge(
-        outputs=lambda point: curvature.product(cases, point),
-        slope=lambda residuals: curvature.product(across, residuals),
-        loss=loss,
-        ridge=strengths[:, None],
-        metric=lambda point: scale * point,
-    )
 
 
 def _only(values: jax.Array, chosen: jax.Array) -> jax.Array:

@@ -15,11 +15,12 @@ from nachos_jax.protocol.design import protocols
 from nachos_jax.protocol.design.study import Ending, Study
 from nachos_jax.protocol.model import export, external, final_masks
 from nachos_jax.protocol.model.tested_masks import WHOLE
-from nachos_jax.protocol.run import baselines
+from nachos_jax.protocol.run import baselines, solvers
 from nachos_jax.protocol.run.opening import Run, begin, open_run
 from nachos_jax.protocol.run.progress import Progress
 from nachos_jax.protocol.study.conduct import Conductor
 from nachos_jax.records.schema import FitRecord, Outcome
+from nachos_jax.records.store import RunDirectory
 
 
 def deploy(
@@ -45,19 +46,29 @@ def deploy(
         UsageError: nothing was trained because something must be mended first, or the search failed.
     """
     baselines.check_deployable(config)
-    run = open_run(config, workdir, "deploy", cohort)
+    run = open_run(config, workdir, "deploy", cohort, _check_solver)
     begin(run)
     study = protocols.of(config).deployment(run.folds, run.cases, run.config)
     folder = Path(workdir) / "deploy"
     crew = crews.gather(run, party)
     ending = Ending(
-        fits=lambda study, outcome: [*network_fits(study, outcome), *study.judges(outcome)],
+        fits=_last,
         finish=lambda study, outcome, records: _export(run, study, outcome, records, folder),
         # Exporting costs nothing beside training, so a folder that was deleted or outdated is made anew.
         finished=lambda _: False,
     )
     Conductor(run, [study], crew, ending, Progress("deploy", quiet)).conduct()
     return folder
+
+
+def _check_solver(config: RunConfig, store: RunDirectory) -> None:
+    """Refuses to go on with what another solver has begun, see `solvers.check_early`."""
+    deployment = protocols.of(config).deployment
+    solvers.check_early(store, config, lambda folds, cases: [deployment(folds, cases, config)], _last)
+
+
+def _last(study: Study, outcome: Outcome) -> list[Fit]:
+    return [*network_fits(study, outcome), *study.judges(outcome)]
 
 
 def network_fits(study: Study, outcome: Outcome) -> list[Fit]:

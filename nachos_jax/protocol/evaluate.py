@@ -19,10 +19,13 @@ from nachos_jax.protocol.crew import crews
 from nachos_jax.protocol.design import protocols
 from nachos_jax.protocol.design.study import Study
 from nachos_jax.protocol.model import columns, external, final_masks, tested_masks
+from nachos_jax.protocol.run import solvers
 from nachos_jax.protocol.run.opening import Run, begin, open_run
 from nachos_jax.protocol.run.progress import Progress
 from nachos_jax.protocol.study.conduct import Conductor
 from nachos_jax.records.schema import FitRecord, Outcome, OuterTest
+from nachos_jax.records.store import RunDirectory
+from nachos_jax.splits.folds import Folds
 from nachos_jax.tasks import registry as tasks
 
 
@@ -50,7 +53,7 @@ def evaluate(
     Raises:
         UsageError: nothing was trained because something must be mended first, or a study failed.
     """
-    run = open_run(config, workdir, "evaluate", cohort)
+    run = open_run(config, workdir, "evaluate", cohort, functools.partial(_check_solver, outer_folds))
     protocol = protocols.of(config)
     chosen = protocol.outer_folds(run.folds, outer_folds)
     begin(run)
@@ -64,6 +67,18 @@ def evaluate(
     Conductor(run, studies, crew, ending, Progress("evaluate", quiet)).conduct()
     _test_further(run)  # not before, while lanes fill the devices
     return run
+
+
+def _check_solver(outer_folds: Sequence[int] | None, config: RunConfig, store: RunDirectory) -> None:
+    """Refuses to go on with what another solver has begun, see `solvers.check_early`."""
+    protocol = protocols.of(config)
+
+    def unfinished(folds: Folds, cases: str) -> list[Study]:
+        studies = protocol.studies(protocol.outer_folds(folds, outer_folds), folds, cases, config)
+        done = protocol.done(store, studies)
+        return [study for study in studies if study.outer not in done and protocol.after(study)]
+
+    solvers.check_early(store, config, unfinished, protocol.ending(set(), lambda *_: None).fits)
 
 
 def _test_further(run: Run) -> None:

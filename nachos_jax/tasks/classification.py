@@ -132,18 +132,31 @@ class ClassDevice(DenseDevice):
     def total(
         self, outputs: jax.Array, targets: jax.Array, chosen: jax.Array, told: Told
     ) -> tuple[jax.Array, jax.Array]:
-        """See `nachos_jax.tasks.task.ConvexTask`."""
-        log_p = jax.nn.log_softmax(self.readout(outputs, told))
+        """See `nachos_jax.tasks.task.ConvexTask`.
+
+        As a function of how far other classes are above the label: where that is certain its gradient is a
+        small number, and not the difference of a probability from 1, which loses it in rounding.
+        """
+        logits = self.readout(outputs, told)
         smoothing, weights = told.traced["label_smoothing"], told.task["class_weights"][targets]
         weights = jnp.where(chosen, weights, 0.0)
         # The gradient of an index is a loop over the cases on a processor, that of a mask is not.
         label = targets[:, None] == jnp.arange(self.classes)[None]
-        mass = jnp.where(label, 1.0 - smoothing, 0.0) + smoothing / self.classes
-        return -jnp.sum(weights[:, None] * mass * log_p), jnp.sum(weights)
+        above = logits - jnp.sum(jnp.where(label, logits, 0.0), axis=1, keepdims=True)
+        most = jax.lax.stop_gradient(jnp.max(above, axis=1))  # not negative
+        others = jnp.sum(jnp.where(label, 0.0, jnp.exp(above - most[:, None])), axis=1)
+        each = most + jnp.log1p(jnp.expm1(-most) + others) - smoothing * jnp.mean(above, axis=1)
+        return jnp.sum(weights * each), jnp.sum(weights)
 
     def bound(self, targets: jax.Array, chosen: jax.Array, told: Told) -> jax.Array:
         """See `nachos_jax.tasks.task.ConvexTask`; a choice varies by 1/2 at most (Boehning 1992)."""
         return jnp.where(chosen, 0.5 * told.task["class_weights"][targets], 0.0)
+
+    def curved(self, outputs: jax.Array, targets: jax.Array, chosen: jax.Array, told: Told) -> jax.Array:
+        """See `nachos_jax.tasks.task.ConvexTask`."""
+        p = jax.nn.softmax(self.readout(outputs, told))
+        weights = jnp.where(chosen, told.task["class_weights"][targets], 0.0)
+        return weights * jnp.mean(p * (1.0 - p), axis=1)
 
     def _each(self, outputs: jax.Array, targets: jax.Array, told: Told) -> tuple[jax.Array, jax.Array]:
         """Loss and weight [B] of each case."""

@@ -66,15 +66,26 @@ class LabelsDevice(DenseDevice):
     def total(
         self, outputs: jax.Array, targets: jax.Array, chosen: jax.Array, told: Told
     ) -> tuple[jax.Array, jax.Array]:
-        """See `nachos_jax.tasks.task.ConvexTask`."""
-        each, weights = self._each(outputs, targets, told)
+        """See `nachos_jax.tasks.task.ConvexTask`.
+
+        Of the outputs with their sign turned where the label is there: where that is certain the gradient is
+        a small number, and not the difference of a probability from 1, which loses it in rounding.
+        """
+        _, weights = self._each(outputs, targets, told)
         weights = jnp.where(chosen[:, None], weights, 0.0)
+        wrong = jnp.where(targets > 0.5, -outputs, outputs)
+        each = jax.nn.softplus(wrong) - 0.5 * told.traced["label_smoothing"] * wrong
         return jnp.sum(weights * each), jnp.sum(weights)
 
     def bound(self, targets: jax.Array, chosen: jax.Array, told: Told) -> jax.Array:
         """See `nachos_jax.tasks.task.ConvexTask`; of the label that weighs most."""
         _, weights = self._each(jnp.zeros_like(targets), targets, told)
         return jnp.where(chosen, 0.25 * jnp.max(weights, axis=1), 0.0)
+
+    def curved(self, outputs: jax.Array, targets: jax.Array, chosen: jax.Array, told: Told) -> jax.Array:
+        """See `nachos_jax.tasks.task.ConvexTask`."""
+        p, (_, weights) = jax.nn.sigmoid(outputs), self._each(outputs, targets, told)
+        return jnp.where(chosen, jnp.mean(weights * p * (1.0 - p), axis=1), 0.0)
 
     def _each(self, outputs: jax.Array, targets: jax.Array, told: Told) -> tuple[jax.Array, jax.Array]:
         """Loss and weight [B, labels] of each label."""

@@ -74,6 +74,14 @@ class NumberDevice(DenseDevice):
         """See `nachos_jax.tasks.task.ConvexTask`."""
         return jnp.where(chosen, 1.0 if self.kind == HUBER else 2.0, 0.0)
 
+    def curved(self, outputs: jax.Array, targets: jax.Array, chosen: jax.Array, told: Told) -> jax.Array:
+        """See `nachos_jax.tasks.task.ConvexTask`."""
+        bound = self.bound(targets, chosen, told)
+        if self.kind != HUBER:
+            return bound
+        away = outputs[:, 0] - (targets - told.task["target_mean"]) / told.task["target_sd"]
+        return jnp.where(jnp.abs(away) <= 1.0, bound, 0.0)
+
     def _each(self, outputs: jax.Array, targets: jax.Array, told: Told) -> jax.Array:
         """Loss [B] of each case."""
         away = outputs[:, 0] - (targets - told.task["target_mean"]) / told.task["target_sd"]

@@ -140,6 +140,13 @@ class ConvexTask(DeviceTask, Protocol):
         """
         ...
 
+    def curved(self, outputs: jax.Array, targets: Any, chosen: jax.Array, told: Told) -> jax.Array:
+        """[N] float32: the second derivative of a case's part of that sum, on the mean over its outputs.
+
+        Arguments as of `total`; 0 where a case is not chosen.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class Tested:

@@ -39,11 +39,28 @@ def test_a_basis_holds_the_cases_and_is_diagonal(cases, size, room):
     assert not basis.broken
 
 
+@pytest.mark.parametrize("columns", [3, curvature._FEW + 1])
+@pytest.mark.parametrize(("further", "first"), [(True, 60), (False, 90), (True, None)])
+def test_products_are_those_of_all_cases_in_two_parts(further, first, columns):
+    values, real = parts(90, 20, 100)
+    whole = jax.jit(curvature.rotated)(values, real)
+    basis = jax.jit(curvature.rotated, static_argnums=2)(values, real, first)
+    assert (len(basis.cases), len(basis.more)) == (first or 100, 100 - (first or 100))
+    point, residuals = (jnp.asarray(DRAW.normal(size=(n, columns)), jnp.float32) for n in (21, 100))
+    residuals = residuals * real.astype(np.float32)[:, None]
+    found = curvature.outputs(basis, jnp.bool_(further), point)
+    np.testing.assert_allclose(found, whole.cases @ point, rtol=1e-4, atol=1e-4)
+    turned = curvature.slope(basis, jnp.bool_(further), columns)(residuals)
+    np.testing.assert_allclose(turned, whole.cases.T @ residuals, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(basis.squares, jnp.sum(whole.cases**2, axis=0), rtol=1e-5)
+
+
 @pytest.mark.parametrize("ridge", [0.1, 100.0])
 def test_the_metric_is_the_inverse_of_the_curvature(ridge):
     values, real = parts(90, 20, 90)
     basis = jax.jit(curvature.rotated)(values, real)
-    scale = curvature.metric(basis.cases, jnp.float32(0.25), jnp.full(21, ridge))
+    quarter = jnp.float32(0.25)
+    scale = curvature.metric(basis.squares, quarter, quarter, jnp.full(21, ridge))
     turn = np.asarray(basis.turn, float)
     found = turn @ np.diag(np.asarray(scale[:-1], float)) @ turn.T
     wanted = np.linalg.inv(0.25 * values.astype(float).T @ values.astype(float) + ridge * np.eye(20))
@@ -56,7 +73,8 @@ def test_columns_that_repeat_each_other_leave_it_finite_and_positive(cases, size
     values, real = parts(cases, size, cases)
     twice = np.concatenate([values, values, np.zeros((cases, 1), np.float32)], axis=1)
     basis = jax.jit(curvature.rotated)(twice, real)
-    scale = curvature.metric(basis.cases, jnp.float32(1.0), jnp.zeros(basis.cases.shape[1]))
+    one = jnp.float32(1.0)
+    scale = curvature.metric(basis.squares, one, one, jnp.zeros(basis.cases.shape[1]))
     assert jnp.isfinite(basis.cases).all()
     assert (jnp.isfinite(scale) & (scale > 0)).all()
 

@@ -30,21 +30,26 @@ def softplus(outputs):
 
 
 def logistic(strength, loss=softplus, scaled=True, cases=X):
-    """Penalised logistic loss, in Boehning's metric or in none."""
+    """Penalised logistic loss, in the metric of how it is curved on the mean or in none."""
     ridge = jnp.asarray(strength * RIDGE)
     return Logistic(
         outputs=lambda point: jnp.asarray(cases) @ point,
         slope=lambda residuals: jnp.asarray(cases).T @ residuals,
         loss=loss,
         ridge=ridge[:, None],
-        metric=_metric(cases, 0.25, ridge) if scaled else lambda x: x,
+        metric=_metric(cases, ridge, loss) if scaled else lambda _, x: x,
     )
 
 
-def _metric(cases, bound, ridge):
-    """The inverse of Boehning's bound of the curvature."""
-    inverse = jnp.linalg.inv(bound * jnp.asarray(cases).T @ jnp.asarray(cases) + jnp.diag(ridge))
-    return lambda x: inverse @ x
+def _metric(cases, ridge, loss):
+    """The inverse of the curvature, were it the same for all cases."""
+    square = jnp.asarray(cases).T @ jnp.asarray(cases)
+
+    def metric(outputs, x):
+        mean = jnp.mean(jax.jvp(jax.grad(loss), (outputs,), (jnp.ones_like(outputs),))[1])
+        return jnp.linalg.solve(mean * square + jnp.diag(ridge), x)
+
+    return metric
 
 
 def by_scipy(strength):

@@ -20,7 +20,7 @@ from nachos_jax.protocol.plan import memory as plan_memory
 from nachos_jax.protocol.plan.memory import Device
 from nachos_jax.protocol.run.configure import checked
 from nachos_jax.protocol.run.opening import Run, open_run
-from tests import masks, programs, tiny
+from tests import masks, programs, tiny, vectors
 from tests.protocol.plan_cases import GIGABYTE
 
 
@@ -163,7 +163,7 @@ def test_timing_fills_the_lanes_and_writes_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(
         LanePool, "step", lambda self: (pools.append((self.busy, self.waiting)), step(self))[1]
     )
-    timed = plan_memory.timed(run, plan_fits.drawn_trials(run.config)[0], 2, 2)
+    timed = plan_memory.timed(run, plan_fits.drawn_trials(run.config), 2, 2)
     total = 2 * len(jax.devices())
     assert [busy + waiting for busy, waiting in pools] == [total] * 3, "one epoch to warm up, two timed"
     assert timed.lanes == 2
@@ -171,3 +171,40 @@ def test_timing_fills_the_lanes_and_writes_nothing(tmp_path, monkeypatch):
     assert not (tmp_path / "run").exists()
     speed = plan_measured.speed_here(timed, Device("x", "cpu", 8, 1), run.folds, 2)
     assert (speed.cases, speed.epochs, speed.platform) == (48, 2 * 2 * 8, "cpu")
+
+
+def test_what_is_solved_is_timed_by_fits_of_the_trials_and_not_by_epochs_without_work(monkeypatch, tmp_path):
+    config, trained = vectors.run_config(search__trials=2), []
+    run = open_run(config, str(tmp_path / "run"), "evaluate", vectors.cohort())
+    step = LanePool.step
+
+    def noted(self: LanePool) -> Any:
+        ended = step(self)
+        trained.append([result.record.hparams["linear.c"] for result in ended])
+        return ended
+
+    monkeypatch.setattr(LanePool, "step", noted)
+    timed = plan_memory.timed(run, plan_fits.drawn_trials(run.config), 2, 1)
+    assert list(map(len, trained)) == [len(jax.devices())] * 3, "every lane solves a fit in each epoch"
+    drawn = {trial["linear.c"] for trial in plan_fits.drawn_trials(run.config)}
+    assert len(drawn) == 2
+    assert all(set(epoch) == drawn for epoch in trained)
+    assert timed.seconds > 0
+
+
+def test_what_is_solved_has_a_program_of_its_own_for_fits_on_all_cases(tmp_path):
+    run = open_run(vectors.run_config(), str(tmp_path / "run"), "evaluate", vectors.cohort())
+    bucket = plan_fits.bucket_for(run.config, plan_fits.drawn_trials(run.config)[0])
+    found = plan_fits.programs(run.config, run.folds, run.folds.numbers(), bucket)
+    trial = plan_fits.drawn_trials(run.config)[0]
+    assert found == [plan_fits.bucket_for(run.config, trial, left_out) for left_out in ((0, 1), ())]
+    assert found[0] == plan_fits.bucket_for(run.config, trial, (0,))
+    fewer, whole = (one.used for one in plan_memory.compiled(run, found, 1))
+    assert fewer < whole, "the more training cases, the larger"
+
+
+def test_what_trains_in_steps_has_one_program():
+    run = tiny.run_config()
+    bucket = plan_fits.bucket_for(run, plan_fits.drawn_trials(run)[0])
+    folds = tiny.folds(tiny.cohort())
+    assert plan_fits.programs(run, folds, folds.numbers(), bucket) == [bucket]

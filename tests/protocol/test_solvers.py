@@ -14,7 +14,7 @@ from nachos_jax.core.types import EpochLimit, Fit
 from nachos_jax.engine.solving import SOLVER
 from nachos_jax.protocol.deploy import deploy
 from nachos_jax.protocol.evaluate import evaluate
-from nachos_jax.protocol.run import solvers
+from nachos_jax.protocol.run import opening, solvers
 from nachos_jax.records import schema
 from nachos_jax.records.store import RunDirectory
 from tests import vectors
@@ -60,6 +60,51 @@ def test_a_finished_deployment_is_written_again_whatever_solved_it(tmp_path: Pat
     newer()
     deploy(config, str(run), vectors.cohort(), quiet=True)
     assert weights.read_bytes() == first
+
+
+@pytest.fixture
+def unread(monkeypatch: pytest.MonkeyPatch):
+    """Makes it an error to read cases."""
+
+    def read(*_: Any) -> None:
+        raise AssertionError("cases are read")
+
+    monkeypatch.setattr(opening.embedding, "load", read)
+
+
+def test_it_is_refused_before_any_case_is_read(tmp_path: Path, newer: Any, unread: None):
+    config, run = vectors.run_config(search__trials=1), str(tmp_path / "run")
+    evaluate(config, run, [0], vectors.cohort(), quiet=True)
+    deploy(config, run, vectors.cohort(), quiet=True)
+    for again in (lambda: evaluate(config, run), lambda: deploy(config, run)):
+        with pytest.raises(AssertionError, match="cases are read"):  # this version has begun it
+            again()
+    newer()
+    with pytest.raises(UsageError, match="`nachos evaluate` began"):
+        evaluate(config, run)
+    with pytest.raises(AssertionError, match="cases are read"):  # its study is finished
+        evaluate(config, run, [0])
+    with pytest.raises(AssertionError, match="cases are read"):
+        deploy(config, run)
+    store = RunDirectory(run, "deploy")
+    network = next(fit for fit in store.fits() if not fit.left_out)
+    store._fit_path(network.fit).unlink()
+    with pytest.raises(UsageError, match="`nachos deploy` began"):
+        deploy(config, run)
+    store.outcome_path(None).unlink()
+    with pytest.raises(UsageError, match="`nachos deploy` began"):
+        deploy(config, run)
+
+
+def test_a_search_that_may_end_without_a_solved_network_is_refused_later(
+    tmp_path: Path, newer: Any, unread: None
+):
+    values = {"search__space__architecture": "choice('linear', 'mlp')", "search__trials": 2}
+    config, run = vectors.run_config(**values), str(tmp_path / "run")
+    evaluate(config, run, [0], vectors.cohort(), quiet=True)
+    newer()
+    with pytest.raises(AssertionError, match="cases are read"):
+        evaluate(config, run)
 
 
 def record(architecture: str = "linear", solver: int = 0) -> schema.FitRecord:

@@ -145,10 +145,16 @@ def _check_bound(device: ConvexTask, outputs: jax.Array, wanted: jax.Array, told
     assert (bound.shape, bound.dtype) == ((4,), jnp.float32), "bound: a float32 number a case"
     second = jax.jit(jax.hessian(lambda x: device.total(x, wanted, chosen, told)[0]))
     for scale in (0.0, 1.0, 10.0):
-        curved = second(scale * outputs)
+        every = second(scale * outputs)
+        curved = device.curved(scale * outputs, wanted, chosen, told)
+        assert (curved.shape, curved.dtype) == ((4,), jnp.float32), "curved: a float32 number a case"
         for k in range(4):
-            steepest = np.linalg.eigvalsh(np.asarray(curved[k, :, k], np.float64))[-1]
-            assert steepest <= float(bound[k]) + 1e-6, "bound: a second derivative is larger"
+            own = np.asarray(every[k, :, k], np.float64)
+            assert np.linalg.eigvalsh(own)[-1] <= float(bound[k]) + 1e-6, (
+                "bound: a second derivative is larger"
+            )
+            mean = np.trace(own) / device.outputs
+            np.testing.assert_allclose(curved[k], mean, rtol=1e-3, atol=1e-6, err_msg="curved: another mean")
 
 
 def _on_device(device: DeviceTask, task: Task, targets: Targets, hparams: HParams, sample: Sample) -> tuple:

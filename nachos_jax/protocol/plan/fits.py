@@ -12,7 +12,7 @@ from typing import Any
 from nachos_jax.config.run_config import RunConfig, SearchConfig
 from nachos_jax.core.hparams import by_name
 from nachos_jax.core.types import Fit, HParams
-from nachos_jax.engine.buckets import Bucket, bucket_of
+from nachos_jax.engine.buckets import OF_SOLVED, Bucket, bucket_of
 from nachos_jax.protocol.design import protocols
 from nachos_jax.protocol.design.study import Study
 from nachos_jax.protocol.plan.pool_model import Job, Name
@@ -147,6 +147,21 @@ def split(run: RunConfig, trials: Sequence[HParams]) -> Buckets:
 def bucket_for(run: RunConfig, hparams: HParams, left_out: tuple[int, ...] = ()) -> Bucket:
     """The bucket of fits with these hyperparameters that leave out these folds."""
     return bucket_of(Fit(hparams, left_out, run.seed, run.limit, ""), run.table)
+
+
+def programs(run: RunConfig, folds: Folds, outer: Sequence[int], bucket: Bucket) -> list[Bucket]:
+    """A bucket of `bucket_for` as the commands have it.
+
+    What is solved has one for fits that leave folds out, and one for fits on all cases if there are any.
+    """
+    values = dict(bucket)
+    if OF_SOLVED[1] not in values:
+        return [bucket]
+    protocol, deployment = protocols.of(run), protocols.of(run).deployment(folds, "", run)
+    studies = protocol.studies(outer, folds, "", run)
+    left_out = [study.left_out(v) for study in (*studies, deployment) for v in study.inner]
+    left_out += [one for study in studies for one in protocol.after(study)] + networks(deployment)
+    return [tuple({**values, OF_SOLVED[1]: whole}.items()) for whole in sorted({not one for one in left_out})]
 
 
 def work(

@@ -150,14 +150,17 @@ def compiled(run: Run, buckets: Sequence[Bucket], lanes: int) -> list[Compiled]:
     return found
 
 
-def timed(run: Run, hparams: HParams, epochs: int, lanes: int) -> Timed:
+def timed(run: Run, trials: Sequence[HParams], epochs: int, lanes: int) -> Timed:
     """Trains every lane of this machine for a few epochs after a first one, and tells how long that takes.
 
-    It writes nothing. Lanes that run in turn take as long as each of them, and one a device is enough.
+    It writes nothing. Lanes that run in turn take as long as each of them, and one a device is enough. It
+    trains the first trial; of what is solved, whose first epoch is all of a fit and takes longer under weak
+    penalties, the next ones in each epoch.
 
     Raises:
         UsageError: the device has run out of memory, or there are no lanes to time.
     """
+    hparams = trials[0]
     if models.hosted(str(hparams["architecture"])):
         raise UsageError(
             f"--measure times epochs of lanes, and {hparams['architecture']} is fitted on the host: leave it "
@@ -165,13 +168,16 @@ def timed(run: Run, hparams: HParams, epochs: int, lanes: int) -> Timed:
         )
     pool = _pool(run, lanes)
     left_out = (run.folds.numbers()[0], run.folds.numbers()[1])
-    limit = EpochLimit(NEVER, NEVER)  # watched, as search fits are
+    solved = models.convex(str(hparams["architecture"])) is not None
+    last = 1 if solved else NEVER
+    alike = [one for one in trials if one["architecture"] == hparams["architecture"]] if solved else [hparams]
 
-    def fit(number: int) -> Fit:
-        return Fit(dict(hparams), left_out, run.config.seed + number, limit, run.cases)
+    def fit(number: int) -> Fit:  # watched, as search fits are
+        of_trial = dict(alike[number % len(alike)])
+        return Fit(of_trial, left_out, run.config.seed + number, EpochLimit(last, last), run.cases)
 
     pool.submit([fit(0)])
-    pool.submit(fit(number) for number in range(1, pool.lanes))
+    pool.submit(fit(number) for number in range(1, pool.lanes * (epochs + 1 if solved else 1)))
     pool.step()
     before = pool.spent.train_seconds
     for _ in range(epochs):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +57,17 @@ class Run:
         return Checkpoints(self.store.path / "checkpoints" / self.store.command, session)
 
 
-def open_run(config: RunConfig, workdir: str, command: str, cohort: Cohort | None = None) -> Run:
+First = Callable[[RunConfig, RunDirectory], None]
+"""(the config, the run directory) -> refuses what can be known to fail before any case is read."""
+
+
+def open_run(
+    config: RunConfig,
+    workdir: str,
+    command: str,
+    cohort: Cohort | None = None,
+    first: First = lambda *_: None,
+) -> Run:
     """Loads and checks everything that a new or an old run directory needs; writes nothing.
 
     Args:
@@ -65,6 +75,7 @@ def open_run(config: RunConfig, workdir: str, command: str, cohort: Cohort | Non
         workdir: the run directory.
         command: "evaluate" or "deploy".
         cohort: the cases, or None to load what the config names.
+        first: what the command checks before that.
 
     Returns:
         The run.
@@ -76,6 +87,7 @@ def open_run(config: RunConfig, workdir: str, command: str, cohort: Cohort | Non
     store = RunDirectory(workdir, command)
     config = begun.settled(config, store)
     _same_config(config, store)
+    first(config, store)
     cohort = embedding.load(config) if cohort is None else embedding.embedded(config, cohort)
     if cohort.targets.task != config.task:
         raise UsageError(
