@@ -8,16 +8,14 @@ message and an exit code.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import sys
-from typing import Any
 
+from nachos_jax.runtime.processes import die_with
 from nachos_jax.runtime.stopping import EXIT_CODE
 
 _PASSED_ON = ("SIGTERM", "SIGUSR1", "SIGINT")
-_PR_SET_PDEATHSIG = 1
 _HELD_UP = (
     "this process was stopped for longer than --lost_after, and the coordination service has given it up. "
     "What is finished is on disk; the same command goes on, with any number of processes."
@@ -41,7 +39,7 @@ def guard(lost_touch: str | None) -> None:
     if not child:
         os.close(listen)
         _tell.append(tell)
-        _die_with(parent)
+        die_with(parent)
         return
     os.close(tell)
     for name in _PASSED_ON:
@@ -55,6 +53,11 @@ def guard(lost_touch: str | None) -> None:
         aborted = EXIT_CODE if lost_touch else 2
         code = aborted if -code == signal.SIGABRT else 128 - code
     os._exit(code)
+
+
+def guarded() -> bool:
+    """Whether this process has a guardian: it then is a command, and not a part of some other program."""
+    return bool(_tell)
 
 
 def _pass_on(number: int, child: int) -> None:
@@ -95,14 +98,3 @@ def _words(number: int, lost_touch: str | None) -> str:
         signal.SIGABRT: ", most often because memory or threads ran short (see `ulimit -a`)",
     }.get(signal.Signals(number), "")
     return f"this process was ended by {name}{why}; what is finished is kept, and the same command resumes."
-
-
-def _die_with(parent: int) -> None:
-    """Lets the system end this process when its parent is killed."""
-    try:
-        libc: Any = ctypes.CDLL(None)
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    except (OSError, AttributeError):  # not Linux: an orphan then ends with process 0
-        return
-    if os.getppid() != parent:
-        os._exit(1)

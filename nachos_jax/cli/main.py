@@ -41,7 +41,7 @@ def run() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that knows ASCII only
     # A short run makes no cycles worth the time of looking through all that is imported again and again.
-    gc.set_threshold(100_000, 20, 10)
+    gc.set_threshold(1_000_000, 20, 10)
     sys.exit(main(sys.argv, guarded=True))
 
 

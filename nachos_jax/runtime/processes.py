@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
+
+_PR_SET_PDEATHSIG = 1
 
 
 def start(
@@ -38,3 +42,14 @@ def pipe(stream: IO[str] | None) -> IO[str]:
     """The stream of a process that was started with pipes."""
     assert stream is not None
     return stream
+
+
+def die_with(parent: int) -> None:
+    """Lets the system end this process when its parent, the process of this number, is killed."""
+    try:
+        libc: Any = ctypes.CDLL(None)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    except (OSError, AttributeError):  # not Linux: an orphan then ends when it notices
+        return
+    if os.getppid() != parent:
+        os._exit(1)

@@ -34,6 +34,11 @@ class Figure(NamedTuple):
     rows: tuple[tuple[str | int | float | None, ...], ...]
 
 
+def again(name: str, svg: str, title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> Figure:
+    """The figure of these parts, as JSON may hold them."""
+    return Figure(name, svg, title, tuple(header), tuple(map(tuple, rows)))
+
+
 def prepare() -> None:
     """Imports matplotlib and reads its font, which the first figure of a process would wait for.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.words import tables, templating
 from nachos_jax.report.words.format import data_rows, made_rows
 from nachos_jax.report.words.leading import leading
+from nachos_jax.runtime.forked import Aside, at_once
 
 FOLDER = "report"
 FIGURES = (
@@ -36,7 +38,9 @@ FIGURES = (
 """Names of the figures that a page of any task can hold."""
 
 
-def write(workdir: str | os.PathLike, pictures: Callable[[], object] = lambda: None) -> Path:
+def write(
+    workdir: str | os.PathLike, pictures: Callable[[], object] = lambda: None, aside: Aside = at_once
+) -> Path:
     """Writes summary.json, predictions.csv, trials.csv and the folder report/ into a run directory.
 
     The folder holds the page (index.html), an appendix (report.md), every figure (figures/NAME.svg) with its
@@ -46,6 +50,7 @@ def write(workdir: str | os.PathLike, pictures: Callable[[], object] = lambda: N
     Args:
         workdir: the run directory of a `nachos evaluate`, finished or not.
         pictures: waits for the gallery of errors, when it is being made meanwhile.
+        aside: how the figures of the task may be drawn beside the others; see `nachos_jax.runtime.forked`.
 
     Returns:
         The path of the page.
@@ -69,7 +74,7 @@ def write(workdir: str | os.PathLike, pictures: Callable[[], object] = lambda: N
     if "external" in summary:
         directory.write_table("external_shift.csv", *tables.external_shift(summary))
     learnt = lessons(searches.of(evidence))
-    figures = draw(evidence, estimates, summary, learnt)
+    figures = draw(evidence, estimates, summary, learnt, aside)
     figure_files.write(directory.path / FOLDER / "figures", figures)
     for name, text in latex_tables(summary, evidence.section).items():
         directory.write_text(f"{FOLDER}/tables/{name}.tex", text)
@@ -89,16 +94,21 @@ def prepare(task: str) -> None:
 
 
 def draw(
-    evidence: Evidence, estimates: Estimates, summary: Mapping[str, Any], learnt: Mapping[str, Any]
+    evidence: Evidence,
+    estimates: Estimates,
+    summary: Mapping[str, Any],
+    learnt: Mapping[str, Any],
+    aside: Aside = at_once,
 ) -> list[Figure]:
-    """All figures that the records have something to draw for."""
-    found = [
-        *rows.drawn(evidence, summary),
-        *evidence.section.drawn(evidence, estimates, summary),
-        outside.drawn(evidence, summary),
-        *of_search.drawn(evidence, summary, learnt),
-    ]
-    return [figure for figure in found if figure is not None]
+    """All figures that the records have something to draw for; those of the task may be drawn aside."""
+    of_task = aside(lambda: _there(evidence.section.drawn(evidence, estimates, summary)))
+    first = _there(rows.drawn(evidence, summary))
+    last = _there([outside.drawn(evidence, summary), *of_search.drawn(evidence, summary, learnt)])
+    return [*first, *itertools.starmap(drawing.again, of_task()), *last]
+
+
+def _there(figures: Iterable[Figure | None]) -> list[Figure]:
+    return [figure for figure in figures if figure is not None]
 
 
 def render(
