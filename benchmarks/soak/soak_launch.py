@@ -43,6 +43,7 @@ def get_config():
     config.training.batch_size, config.training.epochs, config.training.patience = 16, 8, 8
     config.search.searcher, config.search.trials = "random", 3
     config.engine.lanes, config.engine.packing, config.engine.convolution = 1, "map", "custom"
+    config.engine.checkpoint_seconds = 0.0
     return config
 """
 

@@ -208,6 +208,12 @@ ENGINE = Section(
             'lanes in a device; "auto" times them once a device kind',
         ),
         one_of("convolution", "auto", ("auto", *LOWERINGS), "how convolutions are computed; likewise"),
+        one_of(
+            "compilation",
+            "full",
+            ("full", "quick"),
+            '"quick" takes half as long on a processor, for runs of a minute; no difference elsewhere',
+        ),
         real("memory_fraction", 0.8, 0.01, 1.0, "of the device's memory that lanes and data may take"),
         whole(
             "checkpoint_epochs",
@@ -215,6 +221,13 @@ ENGINE = Section(
             0,
             100_000,
             "epochs of running lanes that a kill may lose; 0 = no checkpoints, fits that go on begin anew",
+        ),
+        real(
+            "checkpoint_seconds",
+            10.0,
+            0.0,
+            86_400.0,
+            "seconds of training that it may lose besides: short epochs take less than saving each of them",
         ),
     ),
     no_result=True,

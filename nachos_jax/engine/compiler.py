@@ -235,6 +235,7 @@ def lane_spec(run: RunConfig, bucket: Bucket, cohort: Cohort, lowering: str = "l
         bfloat16=run.precision == "bfloat16",
         balanced="balanced_sampling" in run.defaults and run.uses("balanced_sampling"),
         clip=run.uses("gradient_clip"),
+        quick=run.engine.compilation == "quick",
         convex=registry.convex(str(static["architecture"])),
         factors=registry.factors(static, shape),
     )

@@ -42,6 +42,7 @@ class LaneSpec:
     bfloat16: bool = False  # whether convolutions are computed in it
     balanced: bool = False  # whether any fit draws rare classes more often; False compiles nothing in
     clip: bool = False  # whether any fit limits the norm of its gradients; False compiles nothing in
+    quick: bool = False  # whether a processor's code is to be made in less time, see engine/program.py
     convex: Convex | None = None  # what makes the network one that is solved, see engine/solving.py
     pretrained: Any = field(
         default_factory=dict

@@ -90,7 +90,8 @@ class LanePool:
         self._compiler({})
         self._buckets: dict[Bucket, Any] = {}  # BucketLanes, or what has its face
         self._turn = 0
-        self._since_save: dict[Bucket, int] = defaultdict(int)
+        self._unsaved: dict[Bucket, tuple[int, float]] = {}  # epochs since the last save, and their seconds
+        self._ready_to_save = False
         self.spent = Spent()
 
     @property
@@ -174,22 +175,36 @@ class LanePool:
                 raise
             self._halve(bucket, error)
             return []
-        self.spent.train_seconds += time.perf_counter() - start
+        seconds = time.perf_counter() - start
+        self.spent.train_seconds += seconds
         self.spent.fits += len(ended)
         self.spent.epochs += lanes.ran
         self.spent.lane_epochs += lanes.program.lanes if lanes.ran else 0
-        self._since_save[bucket] += 1
+        epochs, unsaved = self._unsaved.get(bucket, (0, 0.0))
+        self._unsaved[bucket] = (epochs + 1, unsaved + seconds)
         if not lanes.busy and not before:
             lanes.rest()
         return ended
 
     def save(self, all_lanes: bool = False) -> None:
         """Checkpoints the running lanes of each bucket that is due, or of all, once results are committed."""
-        due = 1 if all_lanes else max(self._run.engine.checkpoint_epochs, 1)
+        engine = self._run.engine
+        due = (1, 0.0) if all_lanes else (max(engine.checkpoint_epochs, 1), engine.checkpoint_seconds)
         for bucket, lanes in self._buckets.items():
-            if self._since_save[bucket] >= due:
+            epochs, seconds = self._unsaved.get(bucket, (0, 0.0))
+            if epochs >= due[0] and seconds >= due[1]:
                 lanes.save()
-                self._since_save[bucket] = 0
+                self._unsaved[bucket] = (0, 0.0)
+        self._make_ready_to_save()
+
+    def _make_ready_to_save(self) -> None:
+        """Imports in a thread what the first save needs, before it is due."""
+        longest = max((seconds for _, seconds in self._unsaved.values()), default=0.0)
+        soon = longest >= self._run.engine.checkpoint_seconds / 2
+        if self._checkpoints is not None and soon and not self._ready_to_save:
+            self._ready_to_save = True
+            beside.later(checkpoint.prepare)
+            beside.begin()
 
     def close(self) -> None:
         """Waits for the last checkpoints, and gives the memory of training sets back."""
@@ -230,8 +245,6 @@ class LanePool:
             return hosted.opened(compiler.maker, metric, architecture, self._run.engine.lanes)
         used = sum(lanes.state_bytes for lanes in self._buckets.values())
         began = time.perf_counter()
-        if self._checkpoints is not None:
-            beside.later(checkpoint.prepare)
         log.info("compiling %s; later runs find it in the cache", architecture)
         program = compiler.program(bucket, example, used, most)
         log.info("compiled in %.0f s: %d lanes train", time.perf_counter() - began, program.lanes)

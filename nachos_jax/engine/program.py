@@ -24,6 +24,9 @@ log = logging.getLogger("nachos_jax")
 BLOCK = 4
 """Lanes in a block, if their number can be divided so."""
 
+_QUICK: dict[str, Any] = {"xla_cpu_use_fusion_emitters": False}
+"""Lets XLA make a processor's code by its older generator, which takes half of the time."""
+
 EpochFunction = Callable[[LaneState, LaneInput], tuple[LaneState, LaneOutput]]
 StartFunction = Callable[[LaneState, LaneInput, jax.Array], LaneState]
 
@@ -133,8 +136,8 @@ def compile_start(spec: LaneSpec, told: LaneInput, mesh: Mesh, lanes: int, packi
     fresh = jax.ShapeDtypeStruct((total,), jnp.bool_, sharding=by_lane)
     lowered = jax.jit(start, donate_argnums=(1,)).lower(first, state, stacked(told, total, by_lane), fresh)
     # Drawing weights is short, but every draw is a page of code that a CPU is slow to optimise.
-    options: Any = {"xla_backend_optimization_level": 0} if mesh.devices.flat[0].platform == "cpu" else None
-    return functools.partial(lowered.compile(compiler_options=options), first)
+    least = {"xla_backend_optimization_level": 0} if _platform(mesh) == "cpu" else {}
+    return functools.partial(compiled(lowered, {**least, **_quick(spec, mesh)}), first)
 
 
 def first_bytes(spec: LaneSpec) -> int:
@@ -171,14 +174,33 @@ def fitting_program(
         lanes = fewer
 
 
-def compiler_options(spec: LaneSpec, mesh: Mesh, packing: str) -> dict[str, Any] | None:
-    """What XLA is told of an epoch; None for nothing.
+def compiler_options(spec: LaneSpec, mesh: Mesh, packing: str) -> dict[str, Any]:
+    """What XLA is told of an epoch.
 
     Jaxlib 0.11.2 aborts the process ("triton_tiling_propagation.cc: Check failed") when it fuses the bfloat16
     products of ResNet-18 lanes in step on an H100.
     """
-    gpu = mesh.devices.flat[0].platform in ("gpu", "cuda")
-    return {"xla_gpu_enable_triton_gemm": False} if gpu and spec.bfloat16 and packing != "map" else None
+    fused = _platform(mesh) in ("gpu", "cuda") and spec.bfloat16 and packing != "map"
+    return {**({"xla_gpu_enable_triton_gemm": False} if fused else {}), **_quick(spec, mesh)}
+
+
+def compiled(lowered: Any, options: dict[str, Any]) -> Any:
+    """Compiles what was lowered, without the option for quick code where this XLA no longer knows it."""
+    try:
+        return lowered.compile(compiler_options=options or None)
+    except jax.errors.JaxRuntimeError as error:
+        if not options.keys() & _QUICK.keys() or "No such compile option" not in str(error):
+            raise
+        known = {name: value for name, value in options.items() if name not in _QUICK}
+        return lowered.compile(compiler_options=known or None)
+
+
+def _quick(spec: LaneSpec, mesh: Mesh) -> dict[str, Any]:
+    return _QUICK if spec.quick and _platform(mesh) == "cpu" else {}
+
+
+def _platform(mesh: Mesh) -> str:
+    return mesh.devices.flat[0].platform
 
 
 def stacked(tree: Any, lanes: int, sharding: Any = None) -> Any:

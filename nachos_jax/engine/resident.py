@@ -19,6 +19,7 @@ from nachos_jax.engine.program import (
     LaneProgram,
     TraceCount,
     compile_start,
+    compiled,
     compiler_options,
     empty_state,
     first_bytes,
@@ -80,7 +81,7 @@ class Resident:
         shared = self._shared(spec)
         lowered = jax.jit(counted.counting(epoch), donate_argnums=(1,)).lower(shared, state, many)
         beside.begin()
-        return lowered.compile(compiler_options=compiler_options(spec, mesh, packing))
+        return compiled(lowered, compiler_options(spec, mesh, packing))
 
     def _shared(self, spec: LaneSpec) -> Shared:
         return Shared(self._cases, jax.device_put(spec.frozen, meshes.everywhere(self._mesh)))

@@ -25,6 +25,7 @@ from nachos_jax.engine.program import (
     LaneProgram,
     TraceCount,
     compile_start,
+    compiled,
     compiler_options,
     first_bytes,
     program_bytes,
@@ -74,10 +75,8 @@ class Streamed:
         predicting = jax.jit(sharded(predict, mesh, shared=1)).lower(shapes, state, many)
         beside.begin()
         options = compiler_options(spec, mesh, packing)
-        compiled = training.compile(options), predicting.compile(options)
-        passes = _Passes(
-            functools.partial(self._read, frozen), *compiled, self._windows, mesh, spec.task.seen
-        )
+        both = compiled(training, options), compiled(predicting, options)
+        passes = _Passes(functools.partial(self._read, frozen), *both, self._windows, mesh, spec.task.seen)
         start = compile_start(spec, told, mesh, lanes, packing)
         seconds = time.perf_counter() - began
         used = (

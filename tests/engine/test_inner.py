@@ -47,7 +47,7 @@ def test_they_are_those_of_a_fit_that_ends_with_the_best_epoch(cohort):
 
 @pytest.mark.thorough
 def test_they_survive_a_kill_and_do_not_depend_on_lanes_or_devices(cohort, tmp_path):
-    run = six_epochs(engine__lanes=2, engine__checkpoint_epochs=1)
+    run = six_epochs(engine__lanes=2, engine__checkpoint_epochs=1, engine__checkpoint_seconds=0.0)
     fits = [tiny.fit(run, (0, 1), learning_rate=rate) for rate in (0.2, 0.3, 0.6)]
     undisturbed = tiny.train(fits, run, cohort)[1]
     first = tiny.LanePool(cohort, tiny.folds(cohort), run, Checkpoints(tmp_path, "first"), jax.devices()[:1])

@@ -72,7 +72,11 @@ def test_out_of_memory_halves_the_lanes_and_loses_nothing(
     cohort, tmp_path, monkeypatch, caplog, keeps_state, at, saved
 ):
     run = tiny.run_config(
-        engine__lanes=4, training__epochs=4, training__patience=4, engine__checkpoint_epochs=1
+        engine__lanes=4,
+        training__epochs=4,
+        training__patience=4,
+        engine__checkpoint_epochs=1,
+        engine__checkpoint_seconds=0.0,
     )
     fits = tiny.some_fits(run)[:6]
     calm, _, _ = tiny.train(fits, run, cohort)
@@ -149,7 +153,11 @@ class Unreadable:
 @pytest.mark.thorough
 def test_out_of_memory_that_shows_when_results_are_read(cohort, monkeypatch):
     run = tiny.run_config(
-        engine__lanes=4, training__epochs=4, training__patience=4, engine__checkpoint_epochs=1
+        engine__lanes=4,
+        training__epochs=4,
+        training__patience=4,
+        engine__checkpoint_epochs=1,
+        engine__checkpoint_seconds=0.0,
     )
     fits = tiny.some_fits(run)[:4]
     calm, _, _ = tiny.train(fits, run, cohort)
@@ -171,7 +179,11 @@ def test_out_of_memory_that_shows_when_results_are_read(cohort, monkeypatch):
 @pytest.mark.thorough
 def test_out_of_memory_while_resumed_fits_take_lanes_keeps_their_own_state(cohort, tmp_path, monkeypatch):
     run = tiny.run_config(
-        engine__lanes=2, training__epochs=4, training__patience=4, engine__checkpoint_epochs=1
+        engine__lanes=2,
+        training__epochs=4,
+        training__patience=4,
+        engine__checkpoint_epochs=1,
+        engine__checkpoint_seconds=0.0,
     )
     before, resumed = tiny.some_fits(run)[:2], tiny.some_fits(run)[2:4]
     calm, _, _ = tiny.train(resumed, run, cohort)

@@ -233,7 +233,9 @@ def test_full_buckets_go_first_and_small_ones_at_the_end(cohort):
 
 
 def test_running_lanes_resume_bit_for_bit_from_their_checkpoint(cohort, tmp_path):
-    run = tiny.run_config(engine__lanes=2, training__patience=4, engine__checkpoint_epochs=1)
+    run = tiny.run_config(
+        engine__lanes=2, training__patience=4, engine__checkpoint_epochs=1, engine__checkpoint_seconds=0.0
+    )
     falling = {"learning_rate": 1e-4, "schedule": "plateau", "plateau_patience": 0, "plateau_factor": 0.01}
     fits = [tiny.fit(run, **falling), *tiny.some_fits(run)[:2]]
     undisturbed, _, _ = tiny.train(fits, run, cohort)
@@ -266,7 +268,7 @@ def test_a_fit_of_fewer_epochs_is_the_beginning_of_a_longer_one(cohort):
 
 
 def test_an_unreadable_checkpoint_costs_epochs_not_results(cohort, tmp_path, caplog):
-    run = tiny.run_config(engine__checkpoint_epochs=1)
+    run = tiny.run_config(engine__checkpoint_epochs=1, engine__checkpoint_seconds=0.0)
     fit = tiny.fit(run)
     first = tiny.LanePool(cohort, tiny.folds(cohort), run, Checkpoints(tmp_path, "first"), jax.devices()[:1])
     first.submit([fit])

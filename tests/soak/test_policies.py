@@ -38,7 +38,13 @@ def once(workdir: str, policy: str, last: int, delay: float) -> None:
         return real(pool)
 
     LanePool.step = step  # type: ignore[method-assign]
-    evaluate(configured(policy, engine__checkpoint_epochs=1), workdir, None, tiny.cohort(), quiet=True)
+    evaluate(
+        configured(policy, engine__checkpoint_epochs=1, engine__checkpoint_seconds=0.0),
+        workdir,
+        None,
+        tiny.cohort(),
+        quiet=True,
+    )
 
 
 def ran(context, workdir: Path, policy: str, last: int = 0, delay: float = 0.0) -> int | None:

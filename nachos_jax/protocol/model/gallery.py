@@ -171,7 +171,7 @@ def _maps(
     told = part(images, rows), np.asarray([wrong.predicted for wrong in own], np.int32)[rows]
     method = "gradcam"
     try:
-        found = networks.explainer(of, method)(weights, *told)
+        found = networks.explainer(of, method, few=True)(weights, *told)
     except UsageError:
         method = "occlusion"
         found = networks.explainer(of, method)(weights, *told)

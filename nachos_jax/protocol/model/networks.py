@@ -143,15 +143,21 @@ def predictor(of: Architecture, found: Weights) -> Callable[[Any], jax.Array]:
 
 
 @functools.lru_cache(maxsize=32)
-def explainer(of: Architecture, method: str) -> Callable[[Weights, Any, np.ndarray], Explanation]:
+def explainer(
+    of: Architecture, method: str, few: bool = False
+) -> Callable[[Weights, Any, np.ndarray], Explanation]:
     """Compiled function of all networks of an architecture, so that each is not compiled anew.
+
+    Where few images are explained, a processor's code is not optimised, which takes longer than to run it.
 
     Of a classification of images: (weights, [B, H, W, C] pixels in stored range, [B] int32 classes) -> maps.
     Vectors beside the images are taken as they are.
     """
-    graph, task, mode = lane.graph(of.build), of.task, of.mode
+    graph, task = lane.graph(of.build), of.task
 
-    @jax.jit
+    quickly: Any = {"xla_backend_optimization_level": 0} if few and jax.default_backend() == "cpu" else None
+
+    @functools.partial(jax.jit, compiler_options=quickly)
     def apply(found: Weights, inputs: Any, classes: jax.Array) -> Explanation:
         prepared = task.normalised(inputs, found.told)  # type: ignore[attr-defined]
 
@@ -163,7 +169,7 @@ def explainer(of: Architecture, method: str) -> Callable[[Weights, Any, np.ndarr
             whole = joined.completed(make(), outputs, prepared)
             return task.predict(lambda _: whole, inputs, found.told)
 
-        return explain.METHODS[method](Explained(make, mode, read), images_of(prepared), classes)
+        return explain.METHODS[method](Explained(make, of.mode, read), images_of(prepared), classes)
 
     return lambda found, inputs, classes: apply(found, of.given(inputs), classes)
 
@@ -174,4 +180,4 @@ def _filled(prefix: str, abstract: Any, arrays: Mapping[str, np.ndarray]) -> Any
     for name, leaf in zip(names, leaves, strict=True):
         if arrays[name].shape != leaf.shape:
             raise ValueError(f"{name} has shape {arrays[name].shape}, not {leaf.shape}")
-    return jax.tree.unflatten(structure, [jnp.asarray(arrays[name]) for name in names])
+    return jax.tree.unflatten(structure, [jax.device_put(arrays[name]) for name in names])
