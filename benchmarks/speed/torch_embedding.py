@@ -1,6 +1,7 @@
-"""PyTorch's side of embedding.py: a network of torch_zoo.py; embeds all images for each line read.
+"""PyTorch's side of embedding.py: a network of torch_zoo.py embeds all images for each line read.
 
-python -m benchmarks.speed.torch_embedding --network resnet18 --batch 16 --images images.npy --weights w.safetensors
+    python -m benchmarks.speed.torch_embedding --network resnet18 --batch 16 --images images.npy \\
+        --weights w.safetensors
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Networks of the zoo in plain PyTorch, with the layers and the names of weights that torchvision and timm have.
+"""Networks of the zoo in plain PyTorch, with the layers and names of weights of torchvision and timm.
 
 They give the features of images [B, 3, H, W] in front of the classifier, which is left out.
 """
