@@ -126,7 +126,7 @@ class EngineConfig:
     convolution: str
     memory_fraction: float
     checkpoint_epochs: int
-    # Not in its text, under which what a run has chosen is remembered: it has to equal that of older versions.
+    # Not in its text, under which what a run has chosen is remembered: it has to stay that of older versions.
     checkpoint_seconds: float = field(repr=False)
     compilation: str = field(repr=False)
 
