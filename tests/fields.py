@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nachos_jax import default_config
+from nachos_jax import default_config, models
 from nachos_jax.config.parsing import POLICY
 
 
@@ -20,13 +21,19 @@ def put(values: Any, name: str, value: Any) -> None:
 
 def plain(**changes: Any) -> dict[str, Any]:
     """The default config on the digits as nested dictionaries; names like training__epochs set fields."""
-    values = json.loads(default_config().to_json_best_effort())
+    values = json.loads(_default(*models.__path__))
     values["data"]["source"] = "digits"
     values["search"]["metric"] = "balanced_accuracy"  # as a checked one has, and its policy
     values["search"]["policy"] = POLICY
     for name, value in changes.items():
         put(values, name, value)
     return values
+
+
+@functools.cache
+def _default(*_: str) -> str:
+    """The default config as JSON, made once for the folders of models: a test may add a network."""
+    return default_config().to_json_best_effort()
 
 
 def leaves(config: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -18,7 +18,7 @@ def get_config() -> ConfigDict:
     config.data.subject = "one_case_per_subject"
     config.model.cnn.stages = 2
     config.model.cnn.width = 16
-    config.training.epochs = 8
+    config.training.epochs = 12
     config.training.patience = 3
     config.search.searcher = "sobol"
     config.search.trials = 4

@@ -228,3 +228,19 @@ def test_streamed_vectors_train_as_resident_ones_do():
     np.testing.assert_allclose(found[0].training_loss, found[1].training_loss, rtol=1e-5)
     for fold, curve in found[0].curves.items():
         np.testing.assert_allclose(found[1].curves[fold].loss, curve.loss, rtol=1e-4)
+
+
+@pytest.mark.parametrize("c", [1e4, 1e6])
+def test_a_weak_penalty_is_followed_to_its_end(c, caplog):
+    """The classes overlap, so there is a minimum; most cases are certain there."""
+    cohort = vectors.cohort()
+    training, held = halves(cohort)
+    x, y = vectors.values_of(cohort).astype(np.float64), cohort.targets.values
+    oracle = make_pipeline(
+        StandardScaler(), LogisticRegression(C=c, tol=1e-9, solver="newton-cholesky", max_iter=1000)
+    )
+    oracle.fit(x[training], y[training])
+    _, logits, _ = solved(cohort, **{"linear.c": c})
+    wanted = oracle.predict_proba(x[held])
+    found = log_loss(y[held], softmax(logits.astype(np.float64), axis=1))
+    assert abs(found - log_loss(y[held], wanted)) < 1e-3
