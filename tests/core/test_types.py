@@ -45,7 +45,15 @@ def changed(fit: Fit, what: str) -> Fit:
 
 def test_every_field_of_a_fit_and_of_its_limit_has_a_change_below():
     fields = {f.name for f in dataclasses.fields(Fit)} | {f.name for f in dataclasses.fields(EpochLimit)}
-    assert set(CHANGES) == fields - {"epochs"}, "`limit` changes the epochs"
+    assert set(CHANGES) == fields - {"epochs", "beside"}, "`limit` changes the epochs"
+
+
+@given(fit=FITS)
+def test_folds_beside_are_no_part_of_what_a_fit_is(fit):
+    other = dataclasses.replace(fit, beside=(77,))
+    assert (other.id, other.stream, other.held) == (fit.id, fit.stream, fit.held)
+    assert other == fit
+    assert set(other.watched) == {*fit.held, 77}
 
 
 @pytest.mark.parametrize("what", CHANGES)

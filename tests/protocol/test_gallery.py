@@ -232,7 +232,7 @@ def test_one_compilation_serves_all_outer_folds(run: Run, monkeypatch: pytest.Mo
     assert len(traced) == 1
     record = run.store.fit(run.store.tests()[0].fit)
     assert record is not None
-    networks.explainer(networks.architecture(record.hparams, predicted(run), "float32"), "gradcam")
+    networks.explainer(networks.architecture(record.hparams, predicted(run), "float32"), "gradcam", few=True)
     assert networks.explainer.cache_info().misses == 1, "it is the architecture of the run"
     networks.explainer.cache_clear()  # what is compiled here counts
 

@@ -69,6 +69,9 @@ class Disk:
     def fit_ids(self) -> set[str]:
         return set()
 
+    def run(self) -> None:
+        return None
+
     def write_session(self, name: str, _value: Any) -> None:
         if self._full:
             raise UsageError("No space left on device")
