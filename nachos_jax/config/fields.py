@@ -220,7 +220,7 @@ ENGINE = Section(
             1,
             0,
             100_000,
-            "epochs of running lanes that a kill may lose; 0 = no checkpoints, fits that go on begin anew",
+            "epochs of running lanes that a kill may lose; 0 = no checkpoints",
         ),
         real(
             "checkpoint_seconds",

@@ -82,6 +82,8 @@ class LanePool:
     ):
         self._keep_last = keep_last
         self._run, self._checkpoints = run, checkpoints if run.engine.checkpoint_epochs else None
+        # Lanes that other fits go on from are kept without checkpoints too: a search would train them again.
+        self._paused = PausedLanes(checkpoints.root, run.limit) if checkpoints is not None else None
         self._mesh = meshes.lane_mesh(devices)
         self._one_thread = blas.OneThread()
         self._cohort, self._folds, self._agree = cohort, folds, agree
@@ -253,11 +255,10 @@ class LanePool:
         self.spent.tuning_seconds += max(0.0, time.perf_counter() - began - program.compile_seconds)
         name, maker = digest([list(pair) for pair in bucket]), compiler.maker_of(bucket)
         if self._checkpoints is None:
-            return BucketLanes(program, maker, metric, None, keep_last=self._keep_last)
+            return BucketLanes(program, maker, metric, None, None, self._keep_last, self._paused)
         root = self._checkpoints.root
         own, saved = LaneCheckpoint(root / self._checkpoints.launch / name), Saved(root, name)
-        paused = PausedLanes(root, self._run.limit)
-        return BucketLanes(program, maker, metric, own, saved, self._keep_last, paused)
+        return BucketLanes(program, maker, metric, own, saved, self._keep_last, self._paused)
 
     def _halve(self, bucket: Bucket, error: Exception) -> None:
         """Goes on with half the lanes after the device has run out of memory."""

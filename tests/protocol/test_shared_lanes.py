@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,13 @@ def test_outer_folds_one_after_another_leave_the_bytes_of_all_at_once(at_once, t
         assert paused.folder(tmp_path / "checkpoints/evaluate").exists() == (outer is not None)
     assert records(tmp_path) == records(at_once)
     assert trained(tmp_path) <= 1.05 * trained(at_once), "later launches go on from the lanes of those before"
+
+
+def test_without_checkpoints_lanes_are_kept_for_other_fits_all_the_same(at_once, tmp_path):
+    run = replace(RUN, engine=replace(RUN.engine, checkpoint_epochs=0))
+    evaluate(run, str(tmp_path), None, five(), quiet=True)
+    assert (records(tmp_path), trained(tmp_path)) == (records(at_once), trained(at_once))
+    assert not (tmp_path / "checkpoints").exists()
 
 
 def test_lanes_that_are_lost_cost_epochs_and_change_nothing(at_once, tmp_path, monkeypatch):
