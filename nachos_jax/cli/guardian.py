@@ -37,15 +37,20 @@ def guard(lost_touch: str | None) -> None:
     """
     parent = os.getpid()
     listen, tell = os.pipe()
+    passed_on = {getattr(signal, name) for name in _PASSED_ON}
+    # One that comes between the fork and the handlers waits, or it would end the parent.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, passed_on)
     child = os.fork()
     if not child:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(listen)
         _tell.append(tell)
         _die_with(parent)
         return
     os.close(tell)
-    for name in _PASSED_ON:
-        signal.signal(getattr(signal, name), lambda number, _: _pass_on(number, child))
+    for one in passed_on:
+        signal.signal(one, lambda number, _: _pass_on(number, child))
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     status, stopped = _wait(child)
     code, lost_touch = os.waitstatus_to_exitcode(status), lost_touch or (_HELD_UP if stopped else None)
     if code == -signal.SIGABRT and os.read(listen, 1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -63,3 +64,21 @@ os._exit(len(got))
         assert child.wait(20) == 1
     for end in (parent, terminal):
         os.close(end)
+
+
+def test_a_signal_before_the_guardian_listens_is_passed_on():
+    """A Ctrl-C just after the start would end the guardian with a stack trace, and leave its child alone."""
+    hasty = """
+import os, signal, time
+fork = os.fork
+def hurried():
+    child = fork()
+    if child:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return child
+os.fork = hurried
+"""
+    script = hasty + CHILD.format(deed="time.sleep(20)", lost_touch=None)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 128 + signal.SIGTERM, done.stderr
+    assert "ended by SIGTERM" in done.stderr
