@@ -28,6 +28,7 @@ from typing import Any
 
 from benchmarks.shared import measure
 from benchmarks.speed import protocol
+from nachos_jax.cli import guardian
 
 OTHER, STARTUP = "everything else", "start-up and imports"
 TRAINING, PREDICTION, BESIDE = "training", "predicting watched folds", "proposals, beside training"
@@ -88,13 +89,13 @@ class Timers:
 
 def install(timers: Timers) -> None:
     """Wraps the functions whose time is told apart."""
+    from nachos_jax.cli.reporting import Writer
     from nachos_jax.data import sources
     from nachos_jax.engine import tuning
     from nachos_jax.engine.pool import LanePool
     from nachos_jax.protocol import evaluate as evaluation
     from nachos_jax.protocol.study.searching import Searching
     from nachos_jax.records.store import RunDirectory
-    from nachos_jax.report.page import page
     from nachos_jax.search.background import Background
 
     _probe(timers)
@@ -106,7 +107,7 @@ def install(timers: Timers) -> None:
     for method in vars(RunDirectory):
         if method.startswith(("commit_", "write_")):
             timers.wrap(RunDirectory, method, "commits")
-    timers.wrap(page, "write", "report")
+    timers.wrap(Writer, "write", "report")
     timers.wrap(sources, "load", "reading the cases")
     timers.wrap(evaluation, "open_run", "opening the run")
     timers.wrap(evaluation, "begin", "opening the run")
@@ -161,6 +162,7 @@ def _share(lanes: Any) -> float:
 
 def inside(words: list[str], told: Path) -> None:
     """Runs a command of `nachos` under timers and writes what they say; the fresh process of `main`."""
+    guardian.guard(None)  # as the command has it, before JAX is there
     timers = Timers()
     # The command imports JAX and all else as it needs them; done here, that has a row of its own.
     timers.timed(install, STARTUP)(timers)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,6 @@ from nachos_jax.cli.study import study
 from nachos_jax.cli.track import FLAGS as TRACK_FLAGS
 from nachos_jax.cli.track import track
 from nachos_jax.core.errors import UsageError
-from nachos_jax.runtime import beside
 
 CONFIG = Flag("config", "FILE.py", "Python file with get_config(), or one that ships, like smoke or csv.")
 WORKDIR = Flag("workdir", "DIR", "Run directory; the same command again resumes what it holds.", path=True)
@@ -69,32 +67,19 @@ def evaluate(values: Any, words: list[str]) -> None:
         if party is not None and party.board.process:
             _work(config, values.workdir, words, party)
             return
+        from nachos_jax.cli.reporting import writer
         from nachos_jax.cli.session import session
         from nachos_jax.protocol.evaluate import evaluate as run
         from nachos_jax.records.store import RunDirectory
 
-        with session(values.workdir, words):
+        with session(values.workdir, words), writer(config.task) as report:
             before = _finished(RunDirectory(values.workdir))
-            beside.later(lambda: _reporting()[-1].prepare(config.task))
             opened = run(config, values.workdir, outer_folds, party=party)
             idle = _finished(opened.store) == before
-            gallery, evidence, page = _reporting()
-            evidence.read(opened.store)  # refuses damaged records before pictures are made of them
-            with ThreadPoolExecutor(1, "gallery") as other:
-                pictures = other.submit(gallery.write_or_warn, opened)
-                path = page.write(values.workdir, pictures.result)
+            path = report.write(opened)
     if idle:
         print("nothing was left to do: all that was asked for is tested")
     _tell(values.workdir, path)
-
-
-def _reporting() -> Any:
-    """What makes pictures, numbers and page of a report; it takes seconds to import."""
-    from nachos_jax.protocol.model import gallery
-    from nachos_jax.report.page import page
-    from nachos_jax.report.reading import evidence
-
-    return gallery, evidence, page
 
 
 def _finished(store: Any) -> tuple[int, int, bool]:

@@ -71,6 +71,11 @@ def _pass_on(number: int, child: int) -> None:
     os.kill(child, number)
 
 
+def guarded() -> bool:
+    """Whether this process is the child of a guardian."""
+    return bool(_tell)
+
+
 def all_is_done() -> None:
     """The child tells its guardian that however it ends from now on, its work is done."""
     for tell in _tell:

@@ -29,6 +29,8 @@ Statistic = Callable[[slice | np.ndarray, np.ndarray], np.ndarray]
 """
 BLOCK = 2**21
 """Weights held in memory at a time: 16 MiB of float64."""
+KEPT = 2**23
+"""Most weights that are kept for several statistics: 64 MiB."""
 FEWEST_A_STRATUM = 5
 """Subjects that are drawn among themselves; fewer would hardly vary."""
 JACKKNIFE = 2000
@@ -174,7 +176,19 @@ def by_target(statistic: Statistic, parts: Sequence[Part], weights: np.ndarray) 
     return mean, int(np.sum(~defined.all(axis=0)))
 
 
-def bootstrap(statistic: Statistic, cases: Cases, options: Resampling = USUAL) -> Replicates:
+def kept(cases: Cases, options: Resampling = USUAL) -> Sequence[np.ndarray] | None:
+    """The replicates of cases for several statistics, drawn once; None of so many that they take memory."""
+    if options.replicates * len(cases.folds) > KEPT:
+        return None
+    return list(blocks(ordered(cases, options.target)[0], options))
+
+
+def bootstrap(
+    statistic: Statistic,
+    cases: Cases,
+    options: Resampling = USUAL,
+    drawn: Sequence[np.ndarray] | None = None,
+) -> Replicates:
     """Resamples subjects with all their cases, within strata, and evaluates a statistic on every replicate.
 
     Efron (1979); over clusters, Davison and Hinkley (1997, section 3.8). Unit: subjects. Target: the true
@@ -186,13 +200,15 @@ def bootstrap(statistic: Statistic, cases: Cases, options: Resampling = USUAL) -
         statistic: of the cases under weights, e.g. `metrics.contract.statistic` of out-of-fold predictions.
         cases: the N cases.
         options: how to resample.
+        drawn: what `kept` gives of the same cases and options; None draws anew.
 
     Raises:
         ValueError: no cases, or arrays of different lengths.
     """
     cases, parts = ordered(cases, options.target)
     (single,), _ = by_target(statistic, parts, np.ones((1, len(cases.folds))))
-    found = [by_target(statistic, parts, weights) for weights in blocks(cases, options)]
+    replicates = blocks(cases, options) if drawn is None else drawn
+    found = [by_target(statistic, parts, weights) for weights in replicates]
     subject, stratum = strata(cases.subjects, cases.strata)
 
     def jackknife() -> tuple[np.ndarray, np.ndarray]:

@@ -156,6 +156,19 @@ def test_blocks_of_memory_change_nothing_but_the_draws(monkeypatch):
     np.testing.assert_array_equal(parts.jackknife()[0], whole.jackknife()[0])
 
 
+@pytest.mark.parametrize("metric", ["auc", "accuracy"])
+def test_draws_that_are_kept_are_those_that_are_made_anew(metric, monkeypatch):
+    cases, probabilities = study(each=2)
+    monkeypatch.setattr(b, "BLOCK", 1000)
+    options = b.Resampling(replicates=50)
+    measured = statistic(classification, metric, cases.strata, probabilities)
+    anew = b.bootstrap(measured, cases, options)
+    again = b.bootstrap(measured, cases, options, b.kept(cases, options))
+    np.testing.assert_array_equal(again.values, anew.values)
+    monkeypatch.setattr(b, "KEPT", 100)
+    assert b.kept(cases, options) is None
+
+
 def test_jackknife_leaves_out_each_subject():
     cases, probabilities = study(each=2)
     left, stratum = bootstrap("auc", cases, probabilities, b.Resampling(replicates=1)).jackknife()

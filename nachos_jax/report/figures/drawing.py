@@ -7,7 +7,7 @@ import logging
 import re
 import unicodedata
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -32,6 +32,10 @@ class Figure(NamedTuple):
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[str | int | float | None, ...], ...]
+
+
+Drawing = Callable[[], Figure | None]
+"""Draws a figure; None of what is empty."""
 
 
 def prepare() -> None:

@@ -14,7 +14,7 @@ from nachos_jax.metrics.value import Value
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.statistics.bates import PairLosses, bates
 from nachos_jax.statistics.bbc import bbc
-from nachos_jax.statistics.bootstrap import Cases, Replicates, Resampling, bca, bootstrap, percentile
+from nachos_jax.statistics.bootstrap import Cases, Replicates, Resampling, bca, bootstrap, kept, percentile
 from nachos_jax.statistics.folds import summary as over_folds
 from nachos_jax.statistics.intervals import Interval, bayle, corrected_t, prediction_t
 
@@ -87,6 +87,11 @@ class Estimates:
         """A metric of some of the out-of-fold predictions, over replicates of their subjects."""
         measured = statistic(self._metrics, name, self.truth[rows], self.predicted[rows])
         return bootstrap(measured, self.cases.take(rows), wanted)
+
+    @cached_property
+    def _kept(self) -> Sequence[np.ndarray] | None:
+        """The draws of all cases."""
+        return kept(self.cases, self.resampling)
 
     @cached_property
     def cases(self) -> Cases:
@@ -180,7 +185,8 @@ class Estimates:
         if not len(self.truth):
             return found
         if name in self._wanted:
-            drawn = self.drawn(name, np.arange(len(self.truth)), self.resampling)
+            measured = statistic(self._metrics, name, self.truth, self.predicted)
+            drawn = bootstrap(measured, self.cases, self.resampling, self._kept)
             found.append(percentile(drawn, level, bounds))
             if len(self.truth) * evidence.settings.replicates <= DRAWS:
                 found.append(bca(drawn, level, bounds))

@@ -36,6 +36,17 @@ FIGURES = (
 """Names of the figures that a page of any task can hold."""
 
 
+Figures = Callable[[], list[Figure]]
+Aside = Callable[[Figures], Figures]
+"""Begins a call; what it returns waits for the result."""
+
+
+def at_once(call: Figures) -> Figures:
+    """Begins and ends a call."""
+    found = call()
+    return lambda: found
+
+
 def write(workdir: str | os.PathLike, pictures: Callable[[], object] = lambda: None) -> Path:
     """Writes summary.json, predictions.csv, trials.csv and the folder report/ into a run directory.
 
@@ -54,7 +65,13 @@ def write(workdir: str | os.PathLike, pictures: Callable[[], object] = lambda: N
         UsageError: the directory holds no run, or one of its records is damaged.
     """
     directory = RunDirectory(workdir)
-    evidence = records.read(directory)
+    return of(directory, records.read(directory), pictures)
+
+
+def of(
+    directory: RunDirectory, evidence: Evidence, pictures: Callable[[], object], aside: Aside = at_once
+) -> Path:
+    """Likewise, of records that have been read; some of the work is begun by `aside`."""
     estimates = Estimates(evidence)
     summary = summarise(evidence, estimates)
     directory.write_text("summary.json", dump(summary).decode())
@@ -69,7 +86,7 @@ def write(workdir: str | os.PathLike, pictures: Callable[[], object] = lambda: N
     if "external" in summary:
         directory.write_table("external_shift.csv", *tables.external_shift(summary))
     learnt = lessons(searches.of(evidence))
-    figures = draw(evidence, estimates, summary, learnt)
+    figures = draw(evidence, estimates, summary, learnt, aside)
     figure_files.write(directory.path / FOLDER / "figures", figures)
     for name, text in latex_tables(summary, evidence.section).items():
         directory.write_text(f"{FOLDER}/tables/{name}.tex", text)
@@ -89,16 +106,23 @@ def prepare(task: str) -> None:
 
 
 def draw(
-    evidence: Evidence, estimates: Estimates, summary: Mapping[str, Any], learnt: Mapping[str, Any]
+    evidence: Evidence,
+    estimates: Estimates,
+    summary: Mapping[str, Any],
+    learnt: Mapping[str, Any],
+    aside: Aside = at_once,
 ) -> list[Figure]:
     """All figures that the records have something to draw for."""
+    of_task = evidence.section.drawings(evidence, estimates, summary)
+    half = len(of_task) // 2  # which takes about as long as all others together
+    first = aside(lambda: [figure for draw in of_task[:half] if (figure := draw()) is not None])
     found = [
+        *(draw() for draw in of_task[half:]),
         *rows.drawn(evidence, summary),
-        *evidence.section.drawn(evidence, estimates, summary),
         outside.drawn(evidence, summary),
         *of_search.drawn(evidence, summary, learnt),
     ]
-    return [figure for figure in found if figure is not None]
+    return [*(figure for figure in found if figure is not None), *first()]
 
 
 def render(

@@ -22,7 +22,7 @@ from nachos_jax.statistics.intervals import UNBOUNDED, Interval
 if TYPE_CHECKING:
     from nachos_jax.records.schema import OuterTest
     from nachos_jax.report.appendix.grid import Grid
-    from nachos_jax.report.figures.drawing import Figure
+    from nachos_jax.report.figures.drawing import Drawing
     from nachos_jax.report.numbers.estimates import Estimates
     from nachos_jax.report.reading.evidence import Evidence
 
@@ -112,7 +112,7 @@ class Section:
 
     Attributes:
         words: what is said in sentences that all tasks share.
-        figures: names of all figures that `drawn` can make.
+        figures: names of all figures that `drawings` can make.
         also: metrics that subgroups show beside the headline.
         facts: template with the answers of the checklists that depend on the task, a macro each.
         averaged: whether the mean of several models' predictions is a prediction too.
@@ -254,8 +254,8 @@ class Section:
         """The section's part of the page."""
         return Parts()
 
-    def drawn(self, _evidence: Evidence, _estimates: Estimates, _summary: Summary) -> Sequence[Figure | None]:
-        """Its figures; None for what is empty."""
+    def drawings(self, _evidence: Evidence, _estimates: Estimates, _summary: Summary) -> Sequence[Drawing]:
+        """Draws each of its figures, those that take longest first."""
         return []
 
     def tables(self, _summary: Summary) -> Tables:

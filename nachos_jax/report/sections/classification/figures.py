@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from nachos_jax.metrics import calibration, curves, decisions
 from nachos_jax.report.figures.classification import calibration as draw_calibration
 from nachos_jax.report.figures.classification import confusion, decision, ranking
-from nachos_jax.report.figures.drawing import Figure
+from nachos_jax.report.figures.drawing import Drawing, Figure
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.sections.classification import decided
@@ -23,16 +24,17 @@ WEIGHTS = 20_000_000
 THRESHOLDS = np.arange(1, 100) / 100
 
 
-def drawn(evidence: Evidence, estimates: Estimates, summary: Mapping[str, Any]) -> list[Figure | None]:
-    """ROC, precision-recall, calibration, decisions, confusion; None for what is empty."""
+def drawings(evidence: Evidence, estimates: Estimates, summary: Mapping[str, Any]) -> list[Drawing]:
+    """ROC, precision-recall, calibration, decisions, confusion."""
     if not len(estimates.truth):
         return []
-    weights = _weights(estimates)
+    weights = functools.cache(lambda: _weights(estimates))
     return [
-        *_ranking(evidence, summary),
-        _calibration(evidence, estimates, summary, weights),
-        _decision(evidence, estimates, weights),
-        _confusion(summary),
+        lambda: _ranking(evidence, summary, curves.roc),
+        lambda: _ranking(evidence, summary, curves.precision_recall),
+        lambda: _calibration(evidence, estimates, summary, weights()),
+        lambda: _decision(evidence, estimates, weights),
+        lambda: _confusion(summary),
     ]
 
 
@@ -43,28 +45,25 @@ def _weights(estimates: Estimates) -> np.ndarray:
     return resamples(cases.subjects, cases.strata, replicates, wanted.seed)
 
 
-def _ranking(evidence: Evidence, summary: Mapping[str, Any]) -> list[Figure | None]:
-    """ROC and precision-recall: the decided class of two, else each class against the rest."""
+def _ranking(evidence: Evidence, summary: Mapping[str, Any], make: Any) -> Figure | None:
+    """ROC or precision-recall: the decided class of two, else each class against the rest."""
     event = decided.positive(evidence)
     numbers = [event] if event is not None else list(range(len(evidence.classes)))
     auc = summary["metrics"]["auc"]
-    found: list[Figure | None] = []
-    for make in (curves.roc, curves.precision_recall):
-        quoted = make is curves.roc and len(evidence.classes) == 2 and auc["mean"] is not None
-        note = f"mean AUC {number(auc['mean'], 3)}" if quoted else ""
-        labels = np.concatenate([labels for labels, _ in evidence.predictions.values()])
-        ranked = [
-            curve(
-                make,
-                [(labels == c, predicted[:, c]) for labels, predicted in evidence.predictions.values()],
-                evidence.classes[c] if len(numbers) > 1 or len(evidence.classes) > 2 else "",
-                note,
-                float(np.mean(labels == c)),
-            )
-            for c in numbers
-        ]
-        found.append(ranking([line for line in ranked if line is not None]))
-    return found
+    quoted = make is curves.roc and len(evidence.classes) == 2 and auc["mean"] is not None
+    note = f"mean AUC {number(auc['mean'], 3)}" if quoted else ""
+    labels = np.concatenate([labels for labels, _ in evidence.predictions.values()])
+    ranked = [
+        curve(
+            make,
+            [(labels == c, predicted[:, c]) for labels, predicted in evidence.predictions.values()],
+            evidence.classes[c] if len(numbers) > 1 or len(evidence.classes) > 2 else "",
+            note,
+            float(np.mean(labels == c)),
+        )
+        for c in numbers
+    ]
+    return ranking([line for line in ranked if line is not None])
 
 
 def _calibration(
@@ -78,14 +77,14 @@ def _calibration(
     return draw_calibration(curve, predicted, what.removeprefix("probability of "), note)
 
 
-def _decision(evidence: Evidence, estimates: Estimates, weights: np.ndarray) -> Figure | None:
+def _decision(evidence: Evidence, estimates: Estimates, weights: Callable[[], np.ndarray]) -> Figure | None:
     """Net benefit of acting on the decided class; nothing when no class is."""
     event = decided.positive(evidence)
     if event is None:
         return None
     happened, predicted, _ = decided.event_of(evidence, estimates.truth, estimates.predicted)
     found = decisions.net_benefit(
-        happened, np.clip(predicted, 0.0, 1.0), THRESHOLDS, weights, evidence.settings.level
+        happened, np.clip(predicted, 0.0, 1.0), THRESHOLDS, weights(), evidence.settings.level
     )
     return decision(THRESHOLDS, found, evidence.classes[event])
 

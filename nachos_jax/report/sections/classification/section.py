@@ -11,7 +11,7 @@ from nachos_jax.metrics import classification
 from nachos_jax.metrics.calibration import with_temperature
 from nachos_jax.metrics.pooling import Rule
 from nachos_jax.records.schema import OuterTest
-from nachos_jax.report.figures.drawing import Figure
+from nachos_jax.report.figures.drawing import Drawing
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.sections.classification import counts, decided, figures, tables
@@ -141,8 +141,8 @@ class _Classification(Section):
         context = {"rows_of_confusion": rows, "decided": next(iter(tables.decisions(summary)), None)}
         return Parts("classification/page.html.j2", context, note if noted else "")
 
-    def drawn(self, evidence: Evidence, estimates: Estimates, summary: Summary) -> Sequence[Figure | None]:
-        return figures.drawn(evidence, estimates, summary)
+    def drawings(self, evidence: Evidence, estimates: Estimates, summary: Summary) -> Sequence[Drawing]:
+        return figures.drawings(evidence, estimates, summary)
 
     def tables(self, summary: Summary) -> Tables:
         return tables.tables(summary)

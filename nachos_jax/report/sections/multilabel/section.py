@@ -10,7 +10,7 @@ import numpy as np
 from nachos_jax.metrics import curves, multilabel
 from nachos_jax.metrics.pooling import Rule
 from nachos_jax.report.figures.classification import ranking
-from nachos_jax.report.figures.drawing import Figure
+from nachos_jax.report.figures.drawing import Drawing
 from nachos_jax.report.figures.rows import Row, ends, forest
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.evidence import Evidence
@@ -103,7 +103,7 @@ class _Multilabel(Section):
         noted = any(row["metrics"][summary["headline"]]["note"] for row in summary["subgroups"])
         return Parts("multilabel/page.html.j2", context, note if noted else "")
 
-    def drawn(self, evidence: Evidence, estimates: Estimates, summary: Summary) -> Sequence[Figure | None]:
+    def drawings(self, evidence: Evidence, estimates: Estimates, summary: Summary) -> Sequence[Drawing]:
         """AUC of each label with its interval, ROC and precision-recall."""
         if not len(estimates.truth):
             return []
@@ -112,9 +112,9 @@ class _Multilabel(Section):
             for name, row in labels.rows(summary)
         ]
         return [
-            forest("labels", found, None, "AUC", (0.0, 1.0)),
-            ranking(_curves(evidence, summary, curves.roc)),
-            ranking(_curves(evidence, summary, curves.precision_recall)),
+            lambda: ranking(_curves(evidence, summary, curves.roc)),
+            lambda: ranking(_curves(evidence, summary, curves.precision_recall)),
+            lambda: forest("labels", found, None, "AUC", (0.0, 1.0)),
         ]
 
     def tables(self, summary: Summary) -> Tables:

@@ -9,7 +9,7 @@ import numpy as np
 
 from nachos_jax.metrics import regression
 from nachos_jax.metrics.pooling import Rule
-from nachos_jax.report.figures.drawing import Figure
+from nachos_jax.report.figures.drawing import Drawing
 from nachos_jax.report.figures.predictions import bland_altman, scatter
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.evidence import Evidence
@@ -104,9 +104,9 @@ class _Regression(Section):
         }
         return Parts("regression/page.html.j2", context)
 
-    def drawn(self, evidence: Evidence, estimates: Estimates, _summary: Summary) -> Sequence[Figure | None]:
+    def drawings(self, evidence: Evidence, estimates: Estimates, _summary: Summary) -> Sequence[Drawing]:
         cases = (estimates.truth, estimates.predicted, estimates.cases.folds, evidence.classes[0])
-        return [scatter(*cases), bland_altman(*cases)] if len(estimates.truth) else []
+        return [lambda: scatter(*cases), lambda: bland_altman(*cases)] if len(estimates.truth) else []
 
     def tables(self, summary: Summary) -> Tables:
         return Tables({"Agreement": agreement.tables(summary)})

@@ -9,7 +9,7 @@ import numpy as np
 
 from nachos_jax.metrics import overlap
 from nachos_jax.records.schema import OuterTest
-from nachos_jax.report.figures.drawing import Figure
+from nachos_jax.report.figures.drawing import Drawing
 from nachos_jax.report.figures.rows import Row, ends, forest
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.evidence import Evidence
@@ -115,7 +115,7 @@ class _Segmentation(Section):
         context["final"] = final.grid(summary)
         return Parts("segmentation/page.html.j2", context)
 
-    def drawn(self, evidence: Evidence, estimates: Estimates, summary: Summary) -> Sequence[Figure | None]:
+    def drawings(self, evidence: Evidence, estimates: Estimates, summary: Summary) -> Sequence[Drawing]:
         """Dice of each class with its interval, case by case, and against its volume."""
         if not len(estimates.truth):
             return []
@@ -126,9 +126,9 @@ class _Segmentation(Section):
         dice = overlap.dice(estimates.predicted)
         told = evidence.classes, classes.unit(evidence)
         return [
-            forest("classes", rows, None, "Dice", (0.0, 1.0)),
-            cases_by_class("dice", dice, estimates.cases.folds, evidence.classes),
-            dice_against_volume("volumes", dice, estimates.truth, *told),
+            lambda: cases_by_class("dice", dice, estimates.cases.folds, evidence.classes),
+            lambda: dice_against_volume("volumes", dice, estimates.truth, *told),
+            lambda: forest("classes", rows, None, "Dice", (0.0, 1.0)),
         ]
 
     def tables(self, summary: Summary) -> Tables:
