@@ -71,7 +71,7 @@ def picture(image: np.ndarray, heat: np.ndarray, words: Sequence[str] = (), larg
         place = (_MARGIN, height + round(1.5 * _MARGIN) + number * _LINE)
         pen.text(place, _short(line, font, whole.width - 2 * _MARGIN), _INK, font)
     file = io.BytesIO()
-    whole.save(file, "PNG", optimize=True)
+    whole.save(file, "PNG")
     return file.getvalue()
 
 
