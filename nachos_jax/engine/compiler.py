@@ -182,7 +182,8 @@ class BucketCompiler:
         if cohort.weights:
             _check_inputs(self._run, cohort)
             spec = _started(spec, {**dict(bucket), **self._run.tuned}, cohort)
-        batch = min(spec.task.held_batch, self.maker.held_size)
+        most = tuning.held_batch(self._device.platform, cohort.shape, spec.task.held_batch)
+        batch = min(most, self.maker.held_size)
         return replace(spec, predict_batch=batch, window=self.maker.windows.size)
 
 

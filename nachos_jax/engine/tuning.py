@@ -95,6 +95,9 @@ _VOLUME_TABLES = {
 }
 """The same for volumes. Lanes in step make a grouped 3-D convolution, which not every card can do."""
 
+_IN_CACHE = 16
+"""Images whose activations a core of a processor finds again in its cache; see `benchmarks.speed.held`."""
+
 _LARGE = 128 * 128
 """Pixels of a large image. A ResNet of width 16 takes as long either way with 64 x 64, a U-Net 0.8 to 0.9 of
 the time with 128 x 128."""
@@ -133,6 +136,17 @@ def candidates(
     ]
     settled = platform in _SETTLED and wanted[0] == table[0]
     return tuple(dict.fromkeys(wanted[:1] if settled else wanted))
+
+
+def held_batch(platform: str, shape: Sequence[int], most: int) -> int:
+    """Held cases that are predicted together.
+
+    Args:
+        platform: "cpu", "gpu" or "tpu".
+        shape: of one case.
+        most: that the task allows.
+    """
+    return min(most, _IN_CACHE) if platform == "cpu" and len(shape) > 1 else most
 
 
 def _table(platform: str, shape: Sequence[int]) -> tuple[Choice, ...]:

@@ -275,3 +275,10 @@ def test_candidates_follow_the_shape_of_a_case():
         volumes = tuning.candidates(platform, "auto", "auto", (32, 48, 32, 1))
         assert volumes[0] == Choice("map", "lax")
         assert len(volumes) > 1
+
+
+def test_a_processor_predicts_few_images_together():
+    assert tuning.held_batch("cpu", (28, 28, 1), 256) == 16
+    assert tuning.held_batch("cpu", (32, 48, 32, 1), 8) == 8  # all that the task allows
+    assert tuning.held_batch("cpu", (768,), 256) == 256  # one product of matrices
+    assert tuning.held_batch("gpu", (28, 28, 1), 256) == 256
