@@ -22,7 +22,7 @@ from benchmarks.shared import measure, workload
 from benchmarks.shared.workload import Workload
 from benchmarks.speed import suite
 
-CANDIDATES = "auto,custom/map,im2col/map,shift/map,lax/map,custom/vmap,im2col/vmap"
+CANDIDATES = "auto,split/map,custom/map,im2col/map,shift/map,lax/map,custom/vmap,im2col/vmap"
 TRAP = "lax/map"
 """XLA's CPU backend runs the gradients of a convolution many times slower inside a loop than outside one."""
 
@@ -163,7 +163,7 @@ def one_case(given: argparse.Namespace) -> None:
 def candidates(given: argparse.Namespace, platform: str) -> list[str]:
     """Names of our candidates; "table" stands for those that `auto` times."""
     if given.lowerings or given.packings:
-        lowerings = (given.lowerings or "lax,custom,shift,im2col").split(",")
+        lowerings = (given.lowerings or "lax,split,custom,shift,im2col").split(",")
         return [f"{low}/{pack}" for low in lowerings for pack in (given.packings or "map,vmap").split(",")]
     found: list[str] = []
     for name in given.candidates.split(","):

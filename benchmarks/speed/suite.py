@@ -8,7 +8,7 @@ import sys
 
 from benchmarks.shared import measure
 
-OURS = "auto,custom/map,im2col/map,shift/map,custom/blocks,im2col/blocks,custom/vmap,im2col/vmap"
+OURS = "auto,split/map,custom/map,im2col/map,shift/map,custom/blocks,im2col/blocks,custom/vmap,im2col/vmap"
 EVERY = f"{OURS},shift/blocks,shift/vmap,lax/map,lax/blocks,lax/vmap"
 
 CASES: dict[str, tuple[str, ...]] = {

@@ -18,7 +18,7 @@ from benchmarks.speed import unet_work
 from benchmarks.speed.counts import PASSES_OF_A_PARAMETER, PASSES_OF_AN_ACTIVATION
 from benchmarks.speed.unet_work import UNetWork
 
-CANDIDATES = {2: "slab/map,custom/map,im2col/map", 3: "fold/map,slab/map,custom/map,im2col/map"}
+CANDIDATES = {2: "slab/map,split/map,custom/map,im2col/map", 3: "split/map,fold/map,slab/map,custom/map"}
 
 
 def counts(work: UNetWork) -> tuple[int, int]:

@@ -15,7 +15,7 @@ BY_SUBJECT = "subject"
 BY_CASE, BY_UNIT = "case", "unit"
 """What a report may lead with."""
 PACKINGS = ("vmap", "map", "blocks")
-LOWERINGS = ("lax", "custom", "slab", "fold", "shift", "im2col")
+LOWERINGS = ("lax", "custom", "slab", "fold", "split", "shift", "im2col")
 
 RUN = Section(
     "",

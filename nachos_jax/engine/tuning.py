@@ -68,7 +68,7 @@ class Choice:
 
 
 _TABLES = {
-    "cpu": (Choice("map", "custom"), Choice("map", "im2col")),
+    "cpu": (Choice("map", "split"), Choice("map", "custom")),
     "tpu": (Choice("vmap", "lax"), Choice("map", "lax"), Choice("blocks", "lax")),
     "gpu": (Choice("vmap", "custom"), Choice("map", "lax"), Choice("vmap", "lax")),
 }
@@ -85,11 +85,11 @@ SHARE = 0.03
 LONGEST = 0.02
 """Seconds that a step of a lane hardly takes on an accelerator, for runs too short to look."""
 
-_LARGE_TABLES = {"cpu": (Choice("map", "slab"), Choice("map", "im2col"))}
+_LARGE_TABLES = {"cpu": (Choice("map", "slab"), Choice("map", "split"))}
 """The same for images of which one alone is too large for a cache; elsewhere they make no difference."""
 
 _VOLUME_TABLES = {
-    "cpu": (Choice("map", "fold"), Choice("map", "slab")),
+    "cpu": (Choice("map", "split"), Choice("map", "fold")),
     "tpu": (Choice("map", "lax"), Choice("vmap", "lax")),
     "gpu": (Choice("map", "lax"), Choice("vmap", "lax"), Choice("map", "fold"), Choice("map", "custom")),
 }

@@ -17,22 +17,27 @@ from jax import lax
 
 from nachos_jax.config.fields import LOWERINGS
 from nachos_jax.models.patches import Geometry, patch_conv, slab_weight_gradient, weight_gradient
+from nachos_jax.models.split import split_weight_gradient
 
 _NARROW = 32
 """Inputs a kernel reads (taps x channels) up to which patches times kernel beats XLA's convolution on
 CPU: 0.5 against 1.7 ms for the first layer of one-channel images."""
 
+_WEIGHT_GRADIENTS = {
+    "slab": slab_weight_gradient,
+    "fold": slab_weight_gradient,
+    "split": split_weight_gradient,
+}
+"""Of the lowerings that do not make the patches of a block of cases."""
 
-def default_lowering(platform: str, shape: Sequence[int] = ()) -> str:
+
+def default_lowering(platform: str) -> str:
     """The lowering to use when nothing has been timed.
 
     Args:
         platform: "cpu", "gpu" or "tpu".
-        shape: of one case, (H, W, C) or (D, H, W, C).
     """
-    if platform != "cpu":
-        return "lax"
-    return "fold" if spatial_axes(shape) == 3 else "custom"
+    return "split" if platform == "cpu" else "lax"
 
 
 def spatial_axes(shape: Sequence[int]) -> int:
@@ -59,7 +64,8 @@ def conv(
             convolution, the weight gradient as one matrix product; "slab": as "custom", with the weight
             gradient in parts along the first axis where a case is too large for a cache; "fold": as "slab"
             in 2-D, to which it takes a 3-D convolution: the taps of the first axis side by side as
-            channels, the axis itself as cases of the batch;
+            channels, the axis itself as cases of the batch; "split": as "fold", with the taps of the weight
+            gradient shared out between both factors, see `nachos_jax.models.split`;
             "shift": shifted slices side by side and one matrix product, gradients by JAX; "im2col": as
             "custom", with patches times kernel in the place of every convolution.
 
@@ -77,8 +83,8 @@ def conv(
     pointwise = set(kernel.shape[:-2]) == {1}
     if lowering == "shift" or pointwise:
         return patch_conv(x, kernel, geometry)
-    if lowering == "fold" and kernel.ndim == 5:
-        return _folded(x, kernel, geometry)
+    if lowering in ("fold", "split") and kernel.ndim == 5:
+        return _folded(x, kernel, geometry, lowering)
     return _conv_with_rule(x, kernel, geometry, lowering)
 
 
@@ -93,7 +99,7 @@ def _lax_conv(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
     return lax.conv_general_dilated(x, kernel, geometry.strides, geometry.padding, dimension_numbers=numbers)
 
 
-def _folded(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
+def _folded(x: jax.Array, kernel: jax.Array, geometry: Geometry, lowering: str) -> jax.Array:
     """A 3-D convolution as a 2-D one of [B D', H, W, d C] with a kernel [h, w, d C, O]."""
     taps, (low, high), step = kernel.shape[0], geometry.padding[0], geometry.strides[0]
     padded = lax.pad(
@@ -103,7 +109,7 @@ def _folded(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
     seen = [lax.slice_in_dim(padded, tap, tap + (depth - 1) * step + 1, step, axis=1) for tap in range(taps)]
     cases = jnp.concatenate(seen, -1).reshape(-1, *x.shape[2:4], taps * x.shape[-1])
     weights = jnp.moveaxis(kernel, 0, 2).reshape(*kernel.shape[1:3], -1, kernel.shape[-1])
-    out = conv(cases, weights, geometry.strides[1:], geometry.padding[1:], "fold")
+    out = conv(cases, weights, geometry.strides[1:], geometry.padding[1:], lowering)
     return out.reshape(len(x), depth, *out.shape[1:])
 
 
@@ -123,7 +129,7 @@ def _rule_backward(
 ) -> tuple[jax.Array, jax.Array]:
     x, kernel = saved
     by_input = _input_gradient(x.shape, kernel, gradient, geometry, lowering)
-    by_weight = slab_weight_gradient if lowering in ("slab", "fold") else weight_gradient
+    by_weight = _WEIGHT_GRADIENTS.get(lowering, weight_gradient)
     return by_input, by_weight(x, kernel, gradient, geometry)
 
 

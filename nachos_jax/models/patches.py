@@ -12,11 +12,11 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import DTypeLike
 
-_CACHE = 2 * 2**20
+CACHE = 2 * 2**20
 """Bytes of patches made at once: what a core of a processor finds again in its cache. Patches of a whole
 batch of 64 images of 28 x 28 x 16 take 29 MB, and twice the time."""
 
-_SLAB = 2**19
+SLAB = 2**19
 """Bytes of patches of a slab: 40 ms instead of 70 with slabs of a whole cache, 8 images of 128 x 128 x 16."""
 
 
@@ -33,7 +33,7 @@ def patch_conv(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array
     blocks = _blocks(x, kernel, geometry)
     if blocks == 1:
         return _patch_product(x, kernel, geometry)
-    parts = lax.map(lambda part: _patch_product(part, kernel, geometry), _split(x, blocks))
+    parts = lax.map(lambda part: _patch_product(part, kernel, geometry), split(x, blocks))
     return parts.reshape(-1, *parts.shape[2:])
 
 
@@ -46,7 +46,7 @@ def weight_gradient(x: jax.Array, kernel: jax.Array, gradient: jax.Array, geomet
     def add(total: jax.Array, part: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         return total + _weight_product(*part, kernel, geometry), None
 
-    return lax.scan(add, jnp.zeros_like(kernel), (_split(x, blocks), _split(gradient, blocks)))[0]
+    return lax.scan(add, jnp.zeros_like(kernel), (split(x, blocks), split(gradient, blocks)))[0]
 
 
 def slab_weight_gradient(
@@ -67,29 +67,29 @@ def slab_weight_gradient(
 
     def add(i: jax.Array, total: jax.Array) -> jax.Array:
         case, first = i // count, i % count * rows
-        part = _slab(padded, case, first * step, seen), _slab(gradient, case, first, rows)
+        part = slab(padded, case, first * step, seen), slab(gradient, case, first, rows)
         return total + _slab_product(*part, kernel, inner).astype(total.dtype)
 
     # Many slabs are added up: a half-precision sum would lose the later ones.
-    start = jnp.zeros(kernel.shape, _exact(kernel.dtype))
+    start = jnp.zeros(kernel.shape, exact(kernel.dtype))
     return lax.fori_loop(0, len(x) * count, add, start).astype(kernel.dtype)
 
 
 def _patch_product(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
-    patches = _patches(x, kernel.shape[:-2], geometry)
+    patches = windows(x, kernel.shape[:-2], geometry)
     weights = kernel.reshape(-1, kernel.shape[-1])
     return _product(patches, weights, (((patches.ndim - 1,), (0,)), ((), ())))
 
 
 def _weight_product(x: jax.Array, gradient: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
-    patches = _patches(x, kernel.shape[:-2], geometry)
+    patches = windows(x, kernel.shape[:-2], geometry)
     rows = tuple(range(patches.ndim - 1))
     return _product(patches, gradient, ((rows, rows), ((), ()))).reshape(kernel.shape)
 
 
 def _slab_product(x: jax.Array, gradient: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:
     """As `_weight_product`, with the narrower factor first, which takes XLA's CPU backend half the time."""
-    patches = _patches(x, kernel.shape[:-2], geometry)
+    patches = windows(x, kernel.shape[:-2], geometry)
     if patches.shape[-1] <= gradient.shape[-1]:
         return _weight_product(x, gradient, kernel, geometry)
     rows = tuple(range(patches.ndim - 1))
@@ -98,14 +98,15 @@ def _slab_product(x: jax.Array, gradient: jax.Array, kernel: jax.Array, geometry
 
 def _product(a: jax.Array, b: jax.Array, numbers: lax.DotDimensionNumbers) -> jax.Array:
     """Matrix product that adds up in float32 at least and returns the dtype of a."""
-    return lax.dot_general(a, b, numbers, preferred_element_type=_exact(a.dtype)).astype(a.dtype)
+    return lax.dot_general(a, b, numbers, preferred_element_type=exact(a.dtype)).astype(a.dtype)
 
 
-def _exact(dtype: jnp.dtype) -> DTypeLike:
+def exact(dtype: jnp.dtype) -> DTypeLike:
+    """In which numbers of this dtype are added up: float32 at least."""
     return dtype if dtype.itemsize >= 4 else jnp.float32
 
 
-def _patches(x: jax.Array, window: Sequence[int], geometry: Geometry) -> jax.Array:
+def windows(x: jax.Array, window: Sequence[int], geometry: Geometry) -> jax.Array:
     """All windows of x: [B, H', W', h * w * C], the channels of a tap side by side."""
     edges = [(0, 0, 0), *((low, high, 0) for low, high in geometry.padding), (0, 0, 0)]
     padded = lax.pad(x, jnp.zeros((), x.dtype), edges)
@@ -122,16 +123,16 @@ def _blocks(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> int:
     """Number of equal blocks of the batch whose patches stay in a processor's cache."""
     case = _case_bytes(x, kernel, geometry)
     divisors = [n for n in range(1, len(x) + 1) if len(x) % n == 0]
-    return next((n for n in divisors if len(x) // n * case <= _CACHE), len(x))
+    return next((n for n in divisors if len(x) // n * case <= CACHE), len(x))
 
 
 def _rows(x: jax.Array, kernel: jax.Array, gradient: jax.Array, geometry: Geometry) -> int:
     """Rows of a slab, as many in all; all rows where the patches of a case stay in the cache."""
     case, rows = _case_bytes(x, kernel, geometry), gradient.shape[1]
-    if case <= _CACHE:
+    if case <= CACHE:
         return rows
     divisors = [n for n in range(1, rows + 1) if rows % n == 0]
-    return rows // next((n for n in divisors if case // n <= _SLAB), rows)
+    return rows // next((n for n in divisors if case // n <= SLAB), rows)
 
 
 def _case_bytes(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> int:
@@ -141,11 +142,12 @@ def _case_bytes(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> int:
     return pixels * prod(kernel.shape[:-2]) * x.shape[-1] * x.dtype.itemsize
 
 
-def _split(x: jax.Array, blocks: int) -> jax.Array:
+def split(x: jax.Array, blocks: int) -> jax.Array:
+    """[B, ...] -> [blocks, B / blocks, ...]."""
     return x.reshape(blocks, len(x) // blocks, *x.shape[1:])
 
 
-def _slab(x: jax.Array, case: jax.Array, first: jax.Array, rows: int) -> jax.Array:
+def slab(x: jax.Array, case: jax.Array, first: jax.Array, rows: int) -> jax.Array:
     """[1, rows, ...] of one case."""
     starts = (case, first, *(jnp.zeros_like(case) for _ in range(x.ndim - 2)))
     return lax.dynamic_slice(x, starts, (1, rows, *x.shape[2:]))

@@ -180,7 +180,7 @@ CHOICES = {
     "search.rule": ("best", "one-se"),
     "data.residency": ("auto", "resident", "stream"),
     "engine.packing": ("auto", "vmap", "map", "blocks"),
-    "engine.convolution": ("auto", "lax", "custom", "shift", "im2col"),
+    "engine.convolution": ("auto", "lax", "custom", "split", "shift", "im2col"),
     "engine.compilation": ("full", "quick"),
     "deploy.members": ("one", "folds"),
     "report.pool": ("mean", "max", "learned"),

@@ -269,7 +269,7 @@ def test_candidates_follow_the_shape_of_a_case():
     assert small == lowerings("cpu") == lowerings("cpu", 1, 28, 28, 1) == lowerings("cpu", 512)
     assert "slab" not in small
     assert lowerings("cpu", 128, 128, 3)[0] == lowerings("cpu", 1, 128, 128, 3)[0] == "slab"
-    assert lowerings("cpu", 32, 48, 32, 1)[0] == "fold"
+    assert lowerings("cpu", 32, 48, 32, 1)[0] == "split"
     for platform in ("gpu", "tpu", "unheard-of"):
         assert lowerings(platform, 128, 128, 3) == lowerings(platform, 28, 28, 1)
         volumes = tuning.candidates(platform, "auto", "auto", (32, 48, 32, 1))

@@ -75,7 +75,7 @@ class Architecture:
     def build(self, rngs: nnx.Rngs) -> nnx.Module:
         """The network with fresh weights, in the lowering that suits this machine."""
         dtype = jnp.bfloat16 if self.precision == "bfloat16" else jnp.float32
-        lowering = default_lowering(jax.default_backend(), self.predicted.shape)
+        lowering = default_lowering(jax.default_backend())
         given = dict(self.hparams), self.predicted.shape, self.task.outputs
         return registry.build(*given, dtype, lowering, rngs)
 
