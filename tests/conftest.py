@@ -52,7 +52,7 @@ jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
-EXAMPLES = 200 if FULLY else 30
+EXAMPLES = 200 if FULLY else 10
 hypothesis.settings.register_profile("developer", deadline=None, max_examples=EXAMPLES)
 hypothesis.settings.register_profile(
     "ci", deadline=None, max_examples=EXAMPLES, derandomize=True, print_blob=True

@@ -17,11 +17,18 @@ from nachos_jax.data import features, masks, nifti, second, sources
 from nachos_jax.data.joined import Joined
 from nachos_jax.data.ragged import Ragged
 from nachos_jax.data.table import JOINED, Cohort
+from nachos_jax.runtime import cores
 from nachos_jax.tasks import classification, multilabel, regression, segmentation
 from tests.inputs import dense
 from tests.masks import pairs, source
 
 Config = Callable[..., DataConfig]
+
+
+@pytest.fixture(autouse=True)
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each process that decodes takes a second to start; how several share cases: test_decode_crew."""
+    monkeypatch.setattr(cores, "available", lambda: 1)
 
 
 def both(data: DataConfig, task: Any) -> tuple[Cohort, Cohort]:

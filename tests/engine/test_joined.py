@@ -67,6 +67,7 @@ def test_without_a_vector_a_network_is_what_it_was():
     np.testing.assert_array_equal(after, before)
 
 
+@pytest.mark.thorough
 def test_lanes_learn_from_both(trained, run):
     plain, _, _ = tiny.train(fits(run), run, tiny.cohort())
     (records, payloads, _) = trained

@@ -85,6 +85,7 @@ def test_from_the_minimum_nothing_changes_by_a_bit():
     assert (int(again.steps), bool(again.going)) == (0, False)
 
 
+@pytest.mark.thorough
 def test_what_ends_before_the_minimum_is_told(monkeypatch):
     monkeypatch.setattr(quasi_newton, "STEPS", 2)
     assert MINIMISE(logistic(1e-3), START).going

@@ -104,10 +104,11 @@ def test_masks_are_measured_on_the_grid_that_they_came_with(monkeypatch: pytest.
     monkeypatch.setattr(tested_masks, "masks_of_store", lambda store, _: store.mask)
     of: Any = SimpleNamespace(cohort=whole)
     done: Any = SimpleNamespace(status="done", hparams={})
-    found = tested_masks.measured(of, done, range(masks.CASES))
+    rows = range(0, masks.CASES, 3)
+    found = tested_masks.measured(of, done, rows)
     right, _, missed = np.moveaxis(found["window_volumes"], -1, 0)
-    np.testing.assert_allclose(right + missed, whole.targets.values, rtol=1e-5)
-    assert right.sum() > 0.8 * whole.targets.values.sum()
+    np.testing.assert_allclose(right + missed, whole.targets.values[rows], rtol=1e-5)
+    assert right.sum() > 0.8 * whole.targets.values[rows].sum()
     assert np.nanmedian(found["hd95"]) < 1.5
 
 

@@ -96,6 +96,7 @@ def test_it_is_refused_before_any_case_is_read(tmp_path: Path, newer: Any, unrea
         deploy(config, run)
 
 
+@pytest.mark.thorough
 def test_a_search_that_may_end_without_a_solved_network_is_refused_later(
     tmp_path: Path, newer: Any, unread: None
 ):

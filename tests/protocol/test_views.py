@@ -142,6 +142,7 @@ def test_a_step_draws_views_by_its_key_and_tests_see_the_plain_one():
     np.testing.assert_array_equal(seen[:, 0], values[np.asarray(rows), 0, 0])
 
 
+@pytest.mark.thorough
 def test_neither_lanes_nor_neighbours_nor_held_cases_change_what_is_drawn(place: Path):
     run = run_config(engine__lanes=2)
     cohort = embedding.embedded(run, tiny.cohort())

@@ -72,6 +72,7 @@ def test_repeated_predictions_are_not_called_cases(make_run):
     assert summaries.summarise(read(run))["calibration"]["predictions"] == 480
 
 
+@pytest.mark.thorough
 def test_very_many_cases_get_fewer_replicates_and_no_bca(make_run, monkeypatch):
     run = make_run(inner=False, settings=(("replicates", 1000),))
     whole = summaries.summarise(read(run))

@@ -11,6 +11,7 @@ from nachos_jax.records.store import dump
 from nachos_jax.report.page import page
 from nachos_jax.report.page.gallery import read
 from nachos_jax.report.reading import evidence as records
+from tests.tiers import mostly_thorough
 
 PNG = b"\x89PNG\r\n\x1a\n and the rest of a picture"
 
@@ -53,7 +54,7 @@ def change(directory, place, value):
     path.write_bytes(dump(index))
 
 
-def test_pictures_are_embedded_with_their_words(directory):
+def test_pictures_are_embedded_with_their_words(directory, figures_unpainted):
     found = gallery(directory)
     assert found is not None
     assert [picture["told"]["outer_fold"] for picture in found["pictures"]] == [0, 3]
@@ -63,9 +64,10 @@ def test_pictures_are_embedded_with_their_words(directory):
     assert "A note." in html
 
 
-@pytest.mark.parametrize(
+@mostly_thorough(
     ("place", "value"),
     [("sha256", "0" * 64), ("weights_sha256", "0" * 64), ("fit", "another"), ("case", "no such case")],
+    kept=("sha256", "fit"),
 )
 def test_a_picture_that_the_records_do_not_vouch_for_is_left_out(directory, place, value):
     change(directory, place, value)
@@ -93,8 +95,8 @@ def test_a_gallery_of_other_tests_is_not_shown(directory):
     assert gallery(directory) is None
 
 
-@pytest.mark.parametrize("content", [b"{", b'{"tested": 3}'])
-def test_a_torn_index_is_as_good_as_none(directory, content):
+@mostly_thorough("content", [b"{", b'{"tested": 3}'], kept=1)
+def test_a_torn_index_is_as_good_as_none(directory, content, figures_unpainted):
     (directory.path / "explanations/gallery.json").write_bytes(content)
     assert gallery(directory) is None
     page.write(directory.path)
