@@ -159,7 +159,7 @@ def test_a_run_directory_without_fits_is_refused(tmp_path: Path) -> None:
 # --- launches --------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=20 if FULLY else 4)
+@settings(max_examples=20 if FULLY else 2)
 @given(
     hosts=st.integers(1, 5),
     lanes=st.integers(1, 3),
@@ -210,6 +210,7 @@ def test_more_hosts_are_not_slower() -> None:
     assert spans[0] > 2 * spans[-1]
 
 
+@pytest.mark.thorough
 def test_waiting_for_proposals_is_told_as_such() -> None:
     quick, slow = launch(hosts=2, proposal_seconds=0.0), launch(hosts=2, proposal_seconds=200.0)
     assert quick.seconds["proposals"] == 0

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import pytest
 
 
 def mostly_thorough(
-    names: str | tuple[str, ...], values: Sequence[Any], kept: int | Collection[Any], **more: Any
+    names: str | tuple[str, ...], values: Iterable[Any], kept: int | Collection[Any], **more: Any
 ) -> pytest.MarkDecorator:
     """As `pytest.mark.parametrize`, and marks the cases that `make test` leaves to `make soak`.
 

@@ -59,7 +59,7 @@ def test_the_posterior_is_that_of_the_formula_where_probabilities_and_rates_are_
     np.testing.assert_allclose(found, expected)
 
 
-@pytest.mark.parametrize("model", flips.MODELS)
+@mostly_thorough("model", flips.MODELS, kept=("exact", "too sure"))
 @mostly_thorough("accuracy", [0.94, 0.99], kept=(0.94,))
 def test_it_makes_hardly_more_mistakes_than_a_rule_that_knows_everything(model: str, accuracy: float):
     random = np.random.default_rng(3)

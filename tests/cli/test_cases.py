@@ -104,6 +104,7 @@ def test_equal_images(tried: Tried, tmp_path: Path):
 # --- pixels -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_a_second_version_is_never_given_the_pixels_of_the_first(tried: Tried, tmp_path: Path):
     for version in (1, 2):
         inputs.table(tmp_path / "d", pixels=lambda i, seed=version: inputs.image(i, seed), suffix=".tif")

@@ -81,6 +81,7 @@ def test_an_operation_keeps_its_draws_when_another_is_added():
     np.testing.assert_array_equal(alone, zero_noise)
 
 
+@pytest.mark.thorough
 def test_lanes_with_their_own_strengths_and_keys():
     strengths = {name: jnp.array([0.0, 0.5, 1.0]) * full for name, full in STRONG.items()}
     keys = jax.random.split(jax.random.key(7), 3)
@@ -168,6 +169,7 @@ def test_resampling_matches_scipy(degrees, shift, factor):
     np.testing.assert_allclose(out, wanted, atol=2e-3)
 
 
+@pytest.mark.thorough
 def test_draws_stay_within_their_strengths():
     images = batch(4, (200, 8, 8, 1))
     shifts = np.asarray(only("brightness", images, 0.7) - images)[:, 0, 0, 0]

@@ -111,6 +111,7 @@ def test_one_trace_serves_all_choices(together: tuple) -> None:
     assert len({records[fit.id].training_loss for fit in fits}) == len(fits), "each its own numbers"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "choice",
     [pytest.param(choice, marks=[pytest.mark.thorough] * (choice != "clipped")) for choice in WITHOUT_MASKS],

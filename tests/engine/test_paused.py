@@ -88,6 +88,7 @@ def test_a_lane_does_not_serve_a_fit_that_would_have_ended_before(tmp_path):
     assert train(tmp_path, shorter)[0] == train(None, shorter)[0]
 
 
+@pytest.mark.thorough
 def test_a_fit_that_was_paused_and_not_recorded_is_not_trained_on(tmp_path):
     """As after a kill between the two: all orders of fits with such a lane and of fits without."""
     limit = EpochLimit(2, 2)

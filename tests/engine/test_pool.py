@@ -80,6 +80,7 @@ def test_a_lane_that_meets_nan_leaves_its_neighbours_bit_identical(cohort, packi
         assert beside[fit.id] == alone[fit.id]
 
 
+@pytest.mark.thorough
 def test_nan_in_one_watched_fold_ends_that_watcher_only():
     clean = tiny.cohort("float32")
     images = np.array(dense(clean))
@@ -200,6 +201,7 @@ def test_no_collective_is_compiled_in(cohort):
     ]
 
 
+@pytest.mark.thorough
 def test_nothing_is_predicted_outside_of_the_loop_that_may_run_zero_times(cohort):
     run = tiny.run_config(engine__packing="map", engine__convolution="lax")
     pool = tiny.LanePool(cohort, tiny.folds(cohort), run, devices=jax.devices()[:1])

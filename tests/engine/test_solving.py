@@ -182,6 +182,7 @@ def test_a_training_case_that_is_not_finite_ends_the_fit():
     assert payloads[fit.id] == {}
 
 
+@pytest.mark.thorough
 def test_lanes_share_inputs_and_change_no_bit_of_each_other():
     cohort = vectors.cohort(0.05, "mean")
     run = vectors.run_config(engine__lanes=3)
@@ -193,6 +194,7 @@ def test_lanes_share_inputs_and_change_no_bit_of_each_other():
     assert list(pool.traces.values()) == [1]
 
 
+@pytest.mark.thorough
 def test_a_second_epoch_changes_nothing_and_the_first_is_the_best():
     run = vectors.run_config(search__space__architecture="choice('linear', 'mlp')")
     assert run.limit.epochs == 4

@@ -88,6 +88,7 @@ def test_it_is_a_hyperparameter_where_it_acts_and_is_asked_for():
     assert hparams(**DEEP)["unet.deep_supervision"] is True
 
 
+@pytest.mark.thorough
 def test_levels_drop_by_themselves():
     network = built(hparams(**DEEP), (16, 16, 1))
     x, key = images(2, 16, 16, 1), jax.random.key(0)

@@ -246,6 +246,7 @@ def test_these_are_all_the_registered_architectures():
     assert {changes["architecture"] for changes in SMALL.values()} == of_images - {"tuned"}
 
 
+@pytest.mark.thorough
 @METHOD
 def test_a_constant_on_all_logits_changes_nothing(method):
     images = bright(2, SIDE, SIDE, 1)
@@ -291,6 +292,7 @@ def test_the_map_turns_with_the_quadrant(method):
     np.testing.assert_allclose(turned, jnp.rot90(plain, axes=(1, 2)), atol=1e-6)
 
 
+@pytest.mark.thorough
 @METHOD
 def test_outputs_are_explained_by_the_logits_that_they_are_read_as(method):
     """Of two ordered classes with one output x the logits are log sigmoid(-x) and log sigmoid(x)."""

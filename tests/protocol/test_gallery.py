@@ -181,6 +181,7 @@ def test_a_signal_ends_it_before_the_next_picture(run: Run, monkeypatch):
     write(run, MOST)
 
 
+@pytest.mark.thorough
 def test_it_reads_records_and_writes_none(run: Run):
     def content() -> dict[Path, bytes]:
         return {path: path.read_bytes() for path in run.store.records.rglob("*") if path.is_file()}

@@ -185,6 +185,7 @@ def test_columns_join_before_the_last_layer(way: str, place: Path, capsys):
     assert len(list(Path("maps").glob("*.png"))) == 2
 
 
+@pytest.mark.thorough
 def test_nothing_of_a_test_fold_reaches_its_study(tmp_path: Path):
     run = tiny.run_config(training__epochs=3, report__gallery=2)
     clean, values = joined.cohort(), joined.columns()

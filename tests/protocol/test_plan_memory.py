@@ -174,6 +174,7 @@ def test_timing_fills_the_lanes_and_writes_nothing(tmp_path, monkeypatch):
     assert (speed.cases, speed.epochs, speed.platform) == (48, 2 * 2 * 8, "cpu")
 
 
+@pytest.mark.thorough
 def test_what_is_solved_is_timed_by_fits_of_the_trials_and_not_by_epochs_without_work(monkeypatch, tmp_path):
     config, trained = vectors.run_config(search__trials=2), []
     run = open_run(config, str(tmp_path / "run"), "evaluate", vectors.cohort())

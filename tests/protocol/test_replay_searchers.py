@@ -43,6 +43,7 @@ def grid(tmp_path_factory) -> str:
     return str(folder)
 
 
+@pytest.mark.thorough
 def test_random_search_finds_the_best_of_what_it_proposes(grid):
     told = compare(grid, [("random", "full")], trials=4, repeats=3)
     found = recorded.run(grid)

@@ -94,6 +94,7 @@ def test_a_deployed_model_predicts_from_pixels_what_lanes_recorded(inputs: str, 
             nachos_jax.load("a/deploy")
 
 
+@pytest.mark.thorough
 def test_nothing_of_a_test_fold_reaches_its_study(place: Path):
     run = pretrained.run_config(place, data__equal_images="accept", search__trials=2, training__epochs=2)
     clean = pretrained.cohort(run)

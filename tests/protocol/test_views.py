@@ -108,6 +108,7 @@ def test_a_view_follows_from_the_image_alone(place: Path):
     assert np.abs(stronger[:, 1:] - found[:, 1:]).max() > 0.05
 
 
+@pytest.mark.thorough
 def test_more_views_cost_only_those_that_are_new(place: Path, monkeypatch: pytest.MonkeyPatch):
     made = []
     compute = backbone.Backbone.features

@@ -35,6 +35,7 @@ def everywhere(directory, folds, probabilities):
         edit_test(directory, fold, change)
 
 
+@pytest.mark.thorough
 def test_three_folds(make_run):
     _, told = summary_of(make_run(folds=3, inner=False))
     assert "Three values are all that the interval over folds rests on" in told

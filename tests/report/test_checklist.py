@@ -239,7 +239,7 @@ def test_training_and_preparation_as_recorded(run):
     assert "momentum" not in items["C25"].answer
 
 
-@pytest.mark.parametrize(
+@mostly_thorough(
     ("hparams", "words"),
     [
         (
@@ -251,6 +251,7 @@ def test_training_and_preparation_as_recorded(run):
             "the coarser levels too, with weights 1, 1/2,",
         ),
     ],
+    kept=1,
 )
 def test_how_a_fit_is_solved_is_what_its_code_does(run, hparams, words):
     evidence, summary = told(run(inner=False))

@@ -27,6 +27,7 @@ def test_the_corrected_t_takes_the_ratio_of_the_folds_as_they_are(make_run):
     assert interval["low"] == pytest.approx(metric["mean"] - half, rel=1e-9)
 
 
+@pytest.mark.thorough
 def test_thresholds_and_comparisons_take_that_ratio_too(make_run):
     run = make_run(cases=246, classes=("benign", "malignant"), trials=1)
     ratio = read(run).ratio

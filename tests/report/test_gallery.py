@@ -76,7 +76,7 @@ def test_a_picture_that_the_records_do_not_vouch_for_is_left_out(directory, plac
     assert [picture["told"]["outer_fold"] for picture in found["pictures"]] == [3]
 
 
-@pytest.mark.parametrize("place", ["label", "predicted", "probability"])
+@mostly_thorough("place", ["label", "predicted", "probability"], kept=1)
 def test_the_words_of_a_picture_are_those_of_the_records(directory, place):
     right = gallery(directory)
     change(directory, place, "edited")

@@ -36,8 +36,6 @@ VARIANTS = {
 }
 FEW = ("whole", "empty", "flat")
 """Variants that every test sees; the others differ in what tests of its numbers and words look at."""
-PAINTED = ("whole",)
-"""Variants whose pictures are painted; those of the others are, too, with the compiler as users have it."""
 VOID = {"meta", "link"}
 
 
@@ -74,8 +72,8 @@ def parsed(html: str) -> Checker:
 
 
 def painted(name):
-    """Whether pictures of this variant are painted while this is open."""
-    return nullcontext() if FULLY or name in PAINTED else painting.unpainted()
+    """Pictures are painted with the compiler as users have it; in `make test` test_figures looks at some."""
+    return nullcontext() if FULLY else painting.unpainted()
 
 
 @pytest.fixture(scope="module")

@@ -232,6 +232,7 @@ def test_runs_of_one_task_are_compared_by_its_metrics(make_run, task):
     assert (found["pairs"][0]["mean"] > 0) == (task == "segmentation")
 
 
+@pytest.mark.thorough
 def test_a_planted_task_shows_what_it_measured_itself(make_run, figures_unpainted):
     run = make_run()
     rows = {

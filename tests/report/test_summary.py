@@ -339,6 +339,7 @@ def test_several_classes_decide_nothing_unless_one_is_named(make_run):
     assert named["class"] == "covid19"
 
 
+@pytest.mark.thorough
 def test_a_run_of_an_older_version_has_no_thresholds_and_says_why(make_run):
     summary = written(make_run(classes=("benign", "malignant"), inner=False))[0]
     assert summary["temperature"] is None

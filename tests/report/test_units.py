@@ -79,6 +79,7 @@ def test_without_inner_predictions_the_mean_is_taken_and_told(make_run):
     assert "for want of inner predictions" in page.write(directory.path).read_text()
 
 
+@pytest.mark.thorough
 @mostly_thorough("task", ["multilabel", "regression"], kept=("regression",))
 def test_other_tasks_have_units(make_run, task: str):
     classes = {"multilabel": ("edema", "mass"), "regression": ("age",)}[task]
@@ -209,6 +210,7 @@ def _mixed(make_run, **changes):
     return first, other
 
 
+@pytest.mark.thorough
 @mostly_thorough(
     ("task", "changed", "metric"),
     [("classification", {"positive": "no"}, "auc"), ("regression", {"pool": "max"}, "mae")],
