@@ -126,6 +126,7 @@ def test_a_fit_whose_input_has_no_room_on_the_host_still_waits(cohort, monkeypat
     assert pool.lanes == 2
 
 
+@pytest.mark.thorough
 def test_a_lane_lets_go_of_the_input_of_a_fit_that_has_ended(monkeypatch):
     made, real = [], InputMaker.make
 

@@ -98,6 +98,7 @@ def test_a_fit_that_is_not_solved_to_the_end_is_told(monkeypatch, caplog):
     assert "{'linear.c': 100.0}" in caplog.text
 
 
+@pytest.mark.thorough
 def test_class_weights_are_those_of_scikit_learn():
     x, y, subjects, folds = vectors.arrays()
     kept = (y != 1) | (folds == 0) | (np.arange(len(y)) % 3 == 0)  # one class is rare

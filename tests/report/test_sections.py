@@ -167,7 +167,7 @@ def test_the_page_holds_the_figures_and_words_of_the_task(written, task):
     assert own[task] in appendix
 
 
-@mostly_thorough("task", list(TASKS), kept=("regression",))
+@pytest.mark.thorough
 def test_a_refit_that_met_nan_is_told_and_left_out(make_run, task, figures_unpainted):
     run = make_run(**TASKS[task], diverged_refit=2)
     page.write(run.path)
