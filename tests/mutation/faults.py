@@ -57,9 +57,9 @@ FAULTS = (
     Fault(
         "a fit watches folds that nobody asks about",
         "engine/watch.py",
-        "folds = fit.held if",
-        "folds = fit.left_out if",
-        ("engine/test_pool.py::test_a_fit_asked_about_both_folds_gives_what_two_fits_asked_about_one_give",),
+        "in self.watchers.items() if fold in self.fit.held}",
+        "in self.watchers.items()}",
+        ("engine/test_paused.py::test_another_study_goes_on_from_a_lane_that_watched_its_fold_beside",),
     ),
     Fault(
         "missing values are imputed from all cases",
@@ -252,8 +252,8 @@ FAULTS = (
     Fault(
         "a fit counts before its stage is over",
         "search/policies/policy.py",
-        "        self._told[asked] = curve\n",
-        "        self._told[asked] = curve\n        self.look([asked])\n",
+        "curve, training[: len(curve.loss)]\n",
+        "curve, training[: len(curve.loss)]\n        self.look([asked])\n",
         ("search/policies/test_policies.py::test_order_and_kills_change_nothing",),
     ),
     Fault(

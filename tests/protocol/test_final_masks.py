@@ -39,6 +39,8 @@ from tests.protocol.test_masks import spoilt
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
+FIRST = 0
+"""An outer fold whose number comes before those of its inner folds in all that a fit leaves out."""
 FINAL: dict[str, Any] = {
     "task__ensemble": 2,
     "task__largest_component": True,
@@ -69,9 +71,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory, cohort: Cohort) -> Path:
 
 @pytest.fixture(scope="module")
 def studied(tmp_path_factory: pytest.TempPathFactory, cohort: Cohort) -> Path:
-    """The run directory of one outer fold, which is tested as those of all are."""
+    """The run directory of outer fold FIRST, which is tested as those of all are."""
     workdir = tmp_path_factory.mktemp("studied")
-    evaluate(checked(masks.config(**FINAL)), str(workdir), [OUTER], cohort, quiet=True)
+    evaluate(checked(masks.config(**FINAL)), str(workdir), [FIRST], cohort, quiet=True)
     return workdir
 
 
@@ -99,7 +101,7 @@ def test_the_choice_is_made_on_cases_that_its_fits_did_not_see(cohort: Cohort, s
     opened = open_run(checked(masks.config(**FINAL)), str(studied), "evaluate", cohort)
     store = opened.store
     assert isinstance(cohort.store, Ragged)
-    for outer in (OUTER,):
+    for outer in (FIRST,):
         choice, outcome = store.mask_choice(outer), store.outcome(outer)
         assert choice is not None
         assert outcome is not None
@@ -145,14 +147,14 @@ def test_the_estimate_of_the_selected_trial_alone_is_what_it_was(
     cohort: Cohort, studied: Path, tmp_path: Path
 ):
     plain = {name: value for name, value in FINAL.items() if not name.startswith("task__")}
-    evaluate(checked(masks.config(**plain)), str(tmp_path), [OUTER], cohort, quiet=True)
+    evaluate(checked(masks.config(**plain)), str(tmp_path), [FIRST], cohort, quiet=True)
     [test] = RunDirectory(tmp_path).tests()
     [beside] = RunDirectory(studied).tests()
     assert test.fit == beside.fit
     for name, values in test.arrays.items():
         np.testing.assert_array_equal(values, beside.arrays[name])
     assert not [name for name in test.arrays if name.startswith("final")]
-    assert RunDirectory(tmp_path).mask_choice(OUTER) is None
+    assert RunDirectory(tmp_path).mask_choice(FIRST) is None
 
 
 @pytest.mark.thorough
