@@ -21,9 +21,16 @@ MAPS = 25_000
 """Memory maps of a worker, after a file of tests, from which on it forgets what it has compiled."""
 LONGEST = (
     "tests/cli/test_launch.py",
+    "tests/protocol/test_kill.py",
+    "tests/report/test_writer.py",
     "tests/report/test_page.py",
-    "tests/test_docs.py",
+    "tests/engine/test_pool.py",
+    "tests/search/policies/test_policies.py",
+    "tests/protocol/test_final_masks.py",
+    "tests/engine/test_hosted.py",
     "tests/cli/test_commands.py",
+    "tests/config/test_config.py",
+    "tests/test_docs.py",
 )
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(PROGRAMS)
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
@@ -52,7 +59,7 @@ jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
-EXAMPLES = 200 if FULLY else 30
+EXAMPLES = 200 if FULLY else 10
 hypothesis.settings.register_profile("developer", deadline=None, max_examples=EXAMPLES)
 hypothesis.settings.register_profile(
     "ci", deadline=None, max_examples=EXAMPLES, derandomize=True, print_blob=True

@@ -14,6 +14,7 @@ from nachos_jax.config.data_fields import WAIVER
 from nachos_jax.records.hold import held
 from tests import tiny
 from tests.fields import put
+from tests.tiers import mostly_thorough
 
 pytestmark = pytest.mark.usefixtures("figures_unpainted")
 IDLE: dict[str, tuple[Any, str]] = {
@@ -55,7 +56,7 @@ IDLE: dict[str, tuple[Any, str]] = {
 }
 
 
-@pytest.mark.parametrize("field", IDLE)
+@mostly_thorough("field", IDLE, kept=tuple(IDLE)[::5])
 def test_a_field_that_a_cohort_makes_idle_is_refused(field: str, tmp_path: Path):
     value, cure = IDLE[field]
     config = tiny.config()
@@ -100,6 +101,7 @@ def test_what_is_refused_leaves_no_folder(call, tmp_path: Path):
         assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.thorough
 def test_a_finished_run_is_no_longer_held(tmp_path: Path):
     config = tiny.config(folds__scheme="stratified", folds__count=3, search__trials=1, training__epochs=1)
     images, labels, _ = tiny.arrays()

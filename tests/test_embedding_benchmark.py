@@ -19,6 +19,7 @@ from nachos_jax.models.zoo.place import reading
 from tests.models.zoo import torch_side
 from tests.models.zoo.drawing import images
 from tests.models.zoo.test_equality import KNOWN, weights
+from tests.tiers import mostly_thorough
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -50,7 +51,7 @@ def test_ratios_are_medians_within_rounds():
     assert embedding.beside(seconds, []) == {}
 
 
-@pytest.mark.parametrize("name", torch_embedding.NAMES)
+@mostly_thorough("name", torch_embedding.NAMES, kept=("resnet18",))
 def test_networks_in_plain_pytorch_give_what_the_libraries_gave(name: str):
     """Logits of torchvision and timm where sizes allow, else ours, which are tested against theirs."""
     torch = pytest.importorskip("torch")
@@ -86,6 +87,7 @@ class _Theirs:
         return self._features
 
 
+@pytest.mark.thorough
 def test_other_features_stop_the_benchmark(tmp_path: Path):
     found = work(tmp_path, "resnet18")
     tuned.weights("resnet18", 32, embedding.weights_file(found))
@@ -104,6 +106,7 @@ def test_other_features_stop_the_benchmark(tmp_path: Path):
         check(np.full_like(ours, np.nan))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("name", "layers"), [("efficientnet_lite0", 16), ("resnet18", 0)])
 def test_depthwise_layers_are_shifted_sums_on_a_processor(name: str, layers: int, tmp_path: Path):
     found = work(tmp_path, name)

@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 import json
 import math
+import os
 import threading
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,8 @@ from hypothesis import strategies as st
 
 from nachos_jax.core.curves import best_epoch
 from nachos_jax.core.types import EpochLimit, Fit
+
+FULLY = os.environ.get("NACHOS_TESTS_COMPILE") == "fully"
 
 FREE = {"proposal_seconds": 0.0, "message_seconds": 0.0, "service_seconds": 0.0, "text_seconds": 0.0}
 
@@ -156,7 +159,7 @@ def test_a_run_directory_without_fits_is_refused(tmp_path: Path) -> None:
 # --- launches --------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=8)
+@settings(max_examples=20 if FULLY else 2)
 @given(
     hosts=st.integers(1, 5),
     lanes=st.integers(1, 3),
@@ -207,6 +210,7 @@ def test_more_hosts_are_not_slower() -> None:
     assert spans[0] > 2 * spans[-1]
 
 
+@pytest.mark.thorough
 def test_waiting_for_proposals_is_told_as_such() -> None:
     quick, slow = launch(hosts=2, proposal_seconds=0.0), launch(hosts=2, proposal_seconds=200.0)
     assert quick.seconds["proposals"] == 0

@@ -18,6 +18,7 @@ import pytest
 
 from nachos_jax.cluster.place import Given, Place, find
 from nachos_jax.runtime.stopping import EXIT_CODE
+from tests.tiers import mostly_thorough
 
 ROOT = Path(__file__).resolve().parents[1]
 LAUNCH = ROOT / "launch"
@@ -155,7 +156,7 @@ def test_flags_reach_every_process_of_a_slurm_job_as_they_are(stage: Stage) -> N
         assert stage.note(number)["words"] == ["-m", "nachos_jax", *FLAGS]
 
 
-@pytest.mark.parametrize("code", [0, 1, 2, 130, 137])
+@mostly_thorough("code", [0, 1, 2, 130, 137], kept=(0, 137))
 def test_a_slurm_job_ends_like_process_0_and_is_not_requeued(stage: Stage, code: int) -> None:
     assert submit(stage, f"{code} 0")[0] == code
     assert stage.requeued() == ""
@@ -192,7 +193,7 @@ def test_where_slurm_does_not_requeue_people_are_told(stage: Stage) -> None:
     assert "submit it again" in said
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
+@mostly_thorough("name", ["SIGTERM", "SIGUSR1"], kept=("SIGTERM",))
 def test_a_signal_to_the_batch_script_reaches_the_processes(stage: Stage, name: str) -> None:
     job = stage.start("bash", SBATCH, *FLAGS, CODES="wait", SLURM_JOB_ID="17")
     wait_for(lambda: all((stage.notes / f"{k}.json").exists() for k in (0, 1)))
@@ -256,7 +257,7 @@ def without_slurm(environ: Mapping[str, str]) -> dict[str, str]:
     return {k: v for k, v in environ.items() if not k.startswith("SLURM_")}
 
 
-@pytest.mark.parametrize(("chips", "sides"), [("1", "1,1,1"), ("4", "2,2,1"), ("8", "2,4,1")])
+@mostly_thorough(("chips", "sides"), [("1", "1,1,1"), ("4", "2,2,1"), ("8", "2,4,1")], kept=("4",))
 def test_each_libtpu_sees_its_host_alone(slice_: Stage, chips: str, sides: str) -> None:
     assert on_slice(slice_, *FLAGS, TPU_CHIPS=chips) == 0
     environ = slice_.note(2)["environ"]

@@ -14,6 +14,7 @@ import pytest
 from benchmarks.statistics import cohorts, defaults, features, jobs, recipes
 from benchmarks.statistics.recipes import RECIPES, Setting, Trained
 from nachos_jax.protocol.run.configure import checked
+from tests.tiers import mostly_thorough
 
 SET = "kermany_cxr_pneumonia"
 
@@ -69,7 +70,7 @@ def test_a_copy_is_read_as_what_it_was_made_of(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [f"{SET}.npz"]
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@mostly_thorough("recipe", RECIPES, kept=tuple(RECIPES)[::4])
 def test_every_recipe_is_a_config_that_can_be_run(recipe: str, tmp_path: Path) -> None:
     cohorts.write(tmp_path / f"{SET}.npz", SET, cases(side=80))
     run = checked(recipes.config(Trained(SET, 60, 1, recipe), setting(tmp_path), tmp_path))

@@ -58,6 +58,7 @@ def _audited(folder: Path, rows: list[dict[str, str]], further: Any = (), **fiel
     return {finding["kind"]: finding for finding in json.loads(json.dumps(told))["findings"]}
 
 
+@pytest.mark.thorough
 def test_clean_data_have_no_findings(tmp_path: Path):
     assert _audited(tmp_path, _rows(tmp_path)) == {}
 
@@ -123,6 +124,7 @@ def test_losses_are_compared_where_they_are_one_measure():
     assert after.gaps(_run(task="classification", parameters=0)) == [], "no augmentation for a forest"
 
 
+@pytest.mark.thorough
 def test_a_run_over_other_data_with_the_same_names_is_refused(tmp_path: Path):
     evaluate(tiny.run_config(search__trials=1), str(tmp_path), [0], tiny.cohort(), quiet=True)
     cohort = tiny.cohort()

@@ -12,6 +12,7 @@ from benchmarks.statistics import flips
 from nachos_jax.audit import after
 from nachos_jax.audit import label_errors as module
 from nachos_jax.audit.label_errors import label_errors, label_rates, misplaced, probably_wrong
+from tests.tiers import mostly_thorough
 
 
 def _told(seed: int, count: int, distance: float, wrong: int, classes: int = 4):
@@ -58,8 +59,8 @@ def test_the_posterior_is_that_of_the_formula_where_probabilities_and_rates_are_
     np.testing.assert_allclose(found, expected)
 
 
-@pytest.mark.parametrize("model", flips.MODELS)
-@pytest.mark.parametrize("accuracy", [0.94, 0.99])
+@mostly_thorough("model", flips.MODELS, kept=("exact", "too sure"))
+@mostly_thorough("accuracy", [0.94, 0.99], kept=(0.94,))
 def test_it_makes_hardly_more_mistakes_than_a_rule_that_knows_everything(model: str, accuracy: float):
     random = np.random.default_rng(3)
     ours, least, plain = [], [], []

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.cli.conftest import CASES, arrays
+from tests.tiers import mostly_thorough
 
 Refused = Callable[..., str]
 NUMBER = np.arange(CASES)
@@ -80,7 +81,7 @@ ARCHIVES: dict[str, tuple[dict[str, Any], tuple[str, ...], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("name", ARCHIVES)
+@mostly_thorough("name", list(ARCHIVES), kept=list(ARCHIVES)[::2])
 def test_archive(name: str, refused: Refused, tmp_path: Path):
     changes, fields, parts = ARCHIVES[name]
     kept = {key: value for key, value in {**arrays(), **changes}.items() if value is not None}
@@ -191,7 +192,7 @@ TABLES = {
 }
 
 
-@pytest.mark.parametrize("name", TABLES)
+@mostly_thorough("name", list(TABLES), kept=list(TABLES)[::2])
 def test_table(name: str, refused: Refused, images: Path, tmp_path: Path):
     text, parts = TABLES[name]
     table = images / "table.csv"

@@ -9,6 +9,7 @@ import pytest
 
 from nachos_jax.cli import audit
 from tests.cli.conftest import CONFIG, Call
+from tests.tiers import mostly_thorough
 
 Refused = Callable[..., str]
 GOOD = ("evaluate", "--config=study.py", "--workdir=WORK")
@@ -193,7 +194,7 @@ FIELDS = {
 }
 
 
-@pytest.mark.parametrize("field", FIELDS)
+@mostly_thorough("field", list(FIELDS), kept=list(FIELDS)[::2])
 def test_field(field: str, refused: Refused, tmp_path: Path):
     message = refused("evaluate", "--config=study.py", f"--workdir={tmp_path / 'run'}", f"--config.{field}")
     _says(message, FIELDS[field])

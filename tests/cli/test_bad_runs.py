@@ -242,9 +242,9 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], tuple[str, ...], tuple[str, ...],
     ("name", "command"),
     [
         pytest.param(
-            name, word, marks=[pytest.mark.thorough] * bool(place)
+            name, word, marks=[pytest.mark.thorough] * bool(place or number % 2)
         )  # the first command tells it here
-        for name, row in DAMAGE.items()
+        for number, (name, row) in enumerate(DAMAGE.items())
         for place, word in enumerate(row[1])
     ],
 )

@@ -14,6 +14,7 @@ from tests.cli import case_inputs as inputs
 from tests.cli.case_inputs import READY, SMALL, P, Tried, says
 from tests.cli.conftest import said
 from tests.cli.test_bad_inputs import Refused
+from tests.tiers import mostly_thorough
 
 # --- folders and classes ----------------------------------------------------------------------------
 
@@ -30,8 +31,10 @@ def test_parts_of_a_data_set_are_no_classes(tried: Tried, tmp_path: Path):
     says(tried("folder", "d/train", P, workdir="train"), "batch_size can be 4")
 
 
-@pytest.mark.parametrize(
-    "part", ["Train", "training", "VALID", "validation", "testing", "test_set", "fold_1", "trainA", "1_train"]
+@mostly_thorough(
+    "part",
+    ["Train", "training", "VALID", "validation", "testing", "test_set", "fold_1", "trainA", "1_train"],
+    kept=("Train", "fold_1"),
 )
 def test_any_name_of_a_part(part: str, tried: Tried, tmp_path: Path):
     inputs.class_folders(tmp_path / "d", lambda i: f"{['benign', part][i // 2 % 2]}/P{i // 2:02d}_{i}.png")
@@ -53,7 +56,7 @@ def test_a_folder_around_the_classes(tried: Tried, tmp_path: Path):
     says(tried("folder", "d", P), "one sub-folder, 'images'", "set config.data.path = 'd/images'")
 
 
-@pytest.mark.parametrize(
+@mostly_thorough(
     ("mask", "pattern"),
     [
         ("{c}/P{p}_{i}_mask.png", "*_mask*"),
@@ -63,6 +66,7 @@ def test_a_folder_around_the_classes(tried: Tried, tmp_path: Path):
         ("{c}/P{p}_{i} segmentation.png", "* segmentation*"),
         ("{c}/masks/P{p}_{i}.png", "*masks/*"),
     ],
+    kept=("{c}/P{p}_{i}_mask.png", "{c}/masks/P{p}_{i}.png"),
 )
 def test_masks_beside_images(mask: str, pattern: str, tried: Tried, tmp_path: Path):
     def names(form: str) -> Callable[[int], str]:
@@ -132,7 +136,7 @@ def test_grades_need_an_order(tried: Tried, tmp_path: Path):
     says(tried("csv", "d/cases.csv", workdir="other"), READY)
 
 
-@pytest.mark.parametrize(
+@mostly_thorough(
     ("names", "healthy"),
     [
         (("abnormal", "normal"), True),
@@ -147,6 +151,7 @@ def test_grades_need_an_order(tried: Tried, tmp_path: Path):
         (("HER2+", "HER2-"), True),
         (("melanoma", "nevus"), True),
     ],
+    kept=(("abnormal", "normal"), ("benign", "malignant"), ("HER2+", "HER2-")),
 )
 def test_a_positive_class_that_is_healthy(
     names: tuple[str, str], healthy: bool, tried: Tried, tmp_path: Path
@@ -248,7 +253,7 @@ def test_who_is_there(tried: Tried, tmp_path: Path):
     says(out, "class 'benign': 12 cases of 6 subjects", "16 x 16 x 1 (24)", "by the order of the cases")
 
 
-@pytest.mark.parametrize("name", ["csv", "configs/csv.py", "csv.py", "csv:d/cases.csv"])
+@mostly_thorough("name", ["csv", "configs/csv.py", "csv.py", "csv:d/cases.csv"], kept=("csv", "csv.py"))
 def test_a_config_that_ships_is_found_anywhere(name: str, tried: Tried, tmp_path: Path):
     inputs.table(tmp_path / "d")
     says(tried(name, "d/cases.csv"), READY)

@@ -11,6 +11,7 @@ import pytest
 
 from tests.cli.case_inputs import READY, P, Tried, says
 from tests.cli.conftest import ROOT
+from tests.tiers import mostly_thorough
 
 SCRIPTS = ROOT / "../shared/cases"
 
@@ -52,7 +53,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]
     return run
 
 
-@pytest.mark.parametrize(("script", "call", "parts"), SHARED, ids=[" ".join(row[0]) for row in SHARED])
+@mostly_thorough(("script", "call", "parts"), SHARED, kept=6, ids=[" ".join(row[0]) for row in SHARED])
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 def test_shared_case(
     script: list[str], call: tuple[str, ...], parts: list[str], make: Callable, tried: Tried
@@ -61,6 +62,7 @@ def test_shared_case(
     says(tried(*call), *parts)
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 def test_shared_stale_cache(make: Callable, tried: Tried):
     for version in ("1", "2"):

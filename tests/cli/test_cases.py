@@ -14,6 +14,7 @@ import pytest
 
 from tests.cli import case_inputs as inputs
 from tests.cli.case_inputs import READY, Tried, says
+from tests.tiers import mostly_thorough
 
 # --- one thing in two spellings ---------------------------------------------------------------------
 
@@ -39,7 +40,11 @@ LABELS = {
 }
 
 
-@pytest.mark.parametrize("kind", [f"subject {k}" for k in SUBJECTS] + [f"label {k}" for k in LABELS])
+@mostly_thorough(
+    "kind",
+    [f"subject {k}" for k in SUBJECTS] + [f"label {k}" for k in LABELS],
+    kept=("subject case", "subject zeros", "label float"),
+)
 def test_spellings(kind: str, tried: Tried, tmp_path: Path):
     what, _, name = kind.partition(" ")
     cell, one, other = (SUBJECTS if what == "subject" else LABELS)[name]
@@ -52,7 +57,7 @@ def test_spellings(kind: str, tried: Tried, tmp_path: Path):
     says(apart, "24 cases of 24 subjects" if what == "subject" else ": 6 cases of 6 subjects", READY)
 
 
-@pytest.mark.parametrize("word", ["n/a", "NA", "<NA>", "#N/A", "null", "?", "None", "nan", ""])
+@mostly_thorough("word", ["n/a", "NA", "<NA>", "#N/A", "null", "?", "None", "nan", ""], kept=("n/a", ""))
 @pytest.mark.parametrize("what", ["label", "subject"])
 def test_missing_words(what: str, word: str, tried: Tried, tmp_path: Path):
     cell = inputs.label if what == "label" else inputs.subject
@@ -99,6 +104,7 @@ def test_equal_images(tried: Tried, tmp_path: Path):
 # --- pixels -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_a_second_version_is_never_given_the_pixels_of_the_first(tried: Tried, tmp_path: Path):
     for version in (1, 2):
         inputs.table(tmp_path / "d", pixels=lambda i, seed=version: inputs.image(i, seed), suffix=".tif")

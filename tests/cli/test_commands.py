@@ -31,6 +31,7 @@ from nachos_jax.protocol.run import progress
 from nachos_jax.records.store import RunDirectory
 from nachos_jax.runtime import compile_cache
 from tests.cli.conftest import CASES, Call, arrays, said
+from tests.tiers import mostly_thorough
 
 HEAVY = ("jax", "numpy", "flax", "torch", "ml_collections", "matplotlib", "nachos_jax.models")
 ALONE = "import sys; from nachos_jax.cli.main import main; code = main(sys.argv); "
@@ -98,18 +99,16 @@ def test_a_tilde_is_the_home_folder(command: str, here: Path, monkeypatch: pytes
     monkeypatch.setenv("HOME", "/me")
     known = {flag.name: flag for flag in NAMES[command].flags}
     words = [f"--{name}=~/a,~/b" if known[name].many else f"--{name}=~/a" for name in PLACES[command]]
-    values = parsing.parse(
-        command, NAMES[command].flags, [*words, *(["--config=study.py"] if "config" in known else [])]
-    )
+    words += ["--config=study.py"] if "config" in known else []
+    values = parsing.parse(command, NAMES[command].flags, words)
     for name in PLACES[command]:
         assert values[name].value == (["/me/a", "/me/b"] if known[name].many else "/me/a")
 
 
-@pytest.mark.parametrize("words", [["--help"], ["evaluate", "--help"], ["predict", "--help"], ["--version"]])
+@mostly_thorough("words", [["evaluate", "--help"], ["--help"], ["predict", "--help"], ["--version"]], kept=1)
 def test_help_loads_nothing_heavy(words: list[str], call: Call):
-    done = call(
-        "-c", ALONE + f"print([name for name in {HEAVY!r} if name in sys.modules]); sys.exit(code)", *words
-    )
+    code = f"print([name for name in {HEAVY!r} if name in sys.modules]); sys.exit(code)"
+    done = call("-c", ALONE + code, *words)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[-1] == "[]"
 
@@ -284,24 +283,29 @@ def interrupted(fits: int) -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+def test_an_interrupt_is_told_and_keeps_what_is_finished(here: Path):
+    """Ctrl-C in the search."""
+    with interrupted(3):
+        code, out, err = said("evaluate", "--config=study.py", "--workdir=broken")
+    assert (code, out) == (130, "")
+    told = err.splitlines()
+    assert told.pop() == "nachos: interrupted; what is finished is kept, and the same command resumes."
+    assert all(map(OUR_LINE.match, told))
+    assert len(list((here / "broken").glob("records/evaluate/fits/*.json"))) == 3
+
+
+@pytest.mark.thorough
 def test_interrupted_and_in_parts_gives_the_same(here: Path, finished: Path, monkeypatch: pytest.MonkeyPatch):
     """Ctrl-C in the search, then one outer fold, then the others: the predictions of one go."""
     words, parts = ("evaluate", "--config=study.py", "--workdir=parts"), here / "parts"
     with interrupted(3):
-        code, out, err = said(*words)
-    assert (code, out) == (130, "")
-    told = err.splitlines()
-    assert told[-1] == "nachos: interrupted; what is finished is kept, and the same command resumes."
-    assert all(map(OUR_LINE.match, told[:-1]))
-    assert len(list(parts.glob("records/evaluate/fits/*.json"))) == 3
-
+        assert said(*words)[0] == 130
     monkeypatch.setattr(progress, "LINE_EVERY", 0.0)
     code, out, err = said(*words, "--outer_folds=0")
     assert code == 0, err
     assert "no interval over folds; from 1 of 3 outer folds, so without SE)" in out
     assert re.search(r"INFO evaluate: \d+/\d+ fits, \d+ epochs, lanes \d+/\d+, .*best [\d.-]+, ", err)
     assert all(map(OUR_LINE.match, err.splitlines()))
-
     code, _, err = said(*words, "--outer_folds=1,2")
     assert code == 0, err
     assert (parts / "predictions.csv").read_bytes() == (finished / "predictions.csv").read_bytes()
@@ -311,9 +315,8 @@ def test_interrupted_and_in_parts_gives_the_same(here: Path, finished: Path, mon
 def test_ax_is_quiet(call: Call, study: Path):
     """Ax, torch and their friends warn of what concerns their developers; none of it reaches people."""
     flags = ("--config.search.searcher=ax", "--config.search.trials=4", "--config.search.initial=3")
-    done = call(
-        "-m", "nachos_jax", "evaluate", "--config=study.py", "--workdir=ax", "--outer_folds=0", *flags
-    )
+    words = ("evaluate", "--config=study.py", "--workdir=ax", "--outer_folds=0", *flags)
+    done = call("-m", "nachos_jax", *words)
     assert done.returncode == 0, done.stderr
     assert [line for line in done.stderr.splitlines() if not OUR_LINE.match(line)] == []
     with open(study / "ax" / "trials.csv", newline="", encoding="utf-8") as file:

@@ -13,6 +13,7 @@ from nachos_jax.engine.pool import LanePool
 from nachos_jax.engine.resident import Resident
 from nachos_jax.records.store import RunDirectory
 from tests.cli.conftest import said
+from tests.tiers import mostly_thorough
 
 
 def files(folder: Path) -> dict[Path, bytes]:
@@ -135,13 +136,14 @@ def test_measuring_trains_and_keeps_nothing(untouched: Path):
     assert "unknown" not in row
 
 
+@pytest.mark.thorough
 def test_compiling_tells_the_memory_of_a_bucket(untouched: Path):
     lines = planned("--compile=1", "--lanes=2", "--config.engine.packing=map", "--devices=1")
     (told,) = [line for line in lines if line.startswith("compiled in")]
     assert re.search(r"2 lanes and their program take [\d,.]+ (KiB|MiB) beside the cases", told)
 
 
-@pytest.mark.parametrize(
+@mostly_thorough(
     ("words", "told"),
     [
         (("--devices=0,2",), "--devices=0,2: must be at least 1"),
@@ -158,6 +160,7 @@ def test_compiling_tells_the_memory_of_a_bucket(untouched: Path):
         (("--config.search.trials=0",), "config.search.trials"),
         (("--workdirr=x",), "did you mean --workdir?"),
     ],
+    kept=4,
 )
 def test_mistakes_are_refused(
     untouched: Path, refused: Callable[..., str], words: tuple[str, ...], told: str

@@ -93,6 +93,7 @@ def test_the_runs_of_a_sweep_are_compared_in_groups(many: Path, tmp_path: Path):
     assert "Outer scores were not tested: all runs are of one group." in out
 
 
+@pytest.mark.thorough
 def test_what_has_no_answer_is_refused(many: Path, first: RunDirectory, refused: Callable[..., str]):
     runs = sorted(map(str, many.iterdir()))
     told = refused("study", f"--workdir={many}", "--by=config.seed", "--output=x")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.records.store import RunDirectory
 from tests import tiny
 from tests.cli.conftest import said
+from tests.tiers import mostly_thorough
 
 ROOT = Path(__file__).resolve().parents[2]
 SMOKE = f"--config={ROOT / 'configs/smoke.py'}"
@@ -64,7 +66,7 @@ def test_each_combination_has_flags_and_a_folder_of_its_own():
     ]
 
 
-@pytest.mark.parametrize(
+@mostly_thorough(
     ("words", "message"),
     [
         ([SMOKE, "--sweep.seed=0"], "--workdir is missing"),
@@ -100,6 +102,7 @@ def test_each_combination_has_flags_and_a_folder_of_its_own():
             "cannot be written (No such file",
         ),
     ],
+    kept=10,
 )
 def test_mistakes_are_told_before_anything_is_run(words, message, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("something was run"))
@@ -114,6 +117,29 @@ def test_a_mistake_ends_the_script_with_code_2():
     assert "--workdir is missing" in done.stderr
 
 
+def test_a_table_of_the_runs_is_written(here, finished, tmp_path, monkeypatch):
+    """Each run is a copy of one that is finished."""
+    real, asked = subprocess.run, []
+
+    def run(words, **more):
+        if words[:4] != [sys.executable, "-m", "nachos_jax", "evaluate"]:
+            return real(words, **more)
+        asked.append(words)
+        shutil.copytree(finished, words[-1].removeprefix("--workdir="))
+        return subprocess.CompletedProcess(words, 0)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    code, _, told = said("sweep", "--config=study.py", f"--workdir={tmp_path}", "--sweep.report.gallery=0,1")
+    assert code == 0, told
+    assert [words[-2] for words in asked] == [f"--config.report.gallery={count}" for count in (0, 1)]
+    rows = list(csv.DictReader((tmp_path / "sweep.csv").read_text().splitlines()))
+    assert [row["run"] for row in rows] == ["report.gallery=0", "report.gallery=1"]
+    summary = json.loads((finished / "summary.json").read_text())
+    told = summary["metrics"][summary["headline"]]["estimate"]
+    assert [float(row["estimate"]) for row in rows] == pytest.approx([told] * 2, abs=1e-3)
+
+
+@pytest.mark.thorough
 def test_a_sweep_runs_all_and_writes_a_table(here, tmp_path, monkeypatch):
     real = subprocess.run
 

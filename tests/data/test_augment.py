@@ -14,6 +14,7 @@ from scipy.spatial.transform import Rotation
 from nachos_jax.core.hparams import AUGMENTATION, FLIP_DEPTH, GEOMETRIC
 from nachos_jax.data import augment_volumes
 from nachos_jax.data.augment import augment, resample
+from tests.tiers import mostly_thorough
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -50,7 +51,7 @@ def test_strength_zero_is_the_identity(shape):
     np.testing.assert_array_equal(run(cases, zeros, jax.random.key(1), frozenset()), cases)
 
 
-@pytest.mark.parametrize("name", AUGMENTATION)
+@mostly_thorough("name", AUGMENTATION, kept=("rotation", "noise", "gamma", "flip_horizontal"))
 def test_operation_alone_changes_most_cases_and_each_differently(name):
     same = jnp.broadcast_to(batch()[:1], (16, 16, 14, 2))
     out = np.asarray(only(name, same, STRONG[name]))
@@ -60,7 +61,7 @@ def test_operation_alone_changes_most_cases_and_each_differently(name):
     assert len(different) == (2 if name.startswith("flip") else 16)
 
 
-@pytest.mark.parametrize("shape", [(6, 16, 14, 2), (6, 4, 5, 6, 1)])
+@mostly_thorough("shape", [(6, 16, 14, 2), (6, 4, 5, 6, 1)], kept=1)
 @given(enabled=st.frozensets(st.sampled_from(AUGMENTATION), min_size=1), seed=st.integers(0, 99))
 @settings(max_examples=4)
 def test_case_depends_on_its_own_key_only(shape, enabled, seed):
@@ -80,6 +81,7 @@ def test_an_operation_keeps_its_draws_when_another_is_added():
     np.testing.assert_array_equal(alone, zero_noise)
 
 
+@pytest.mark.thorough
 def test_lanes_with_their_own_strengths_and_keys():
     strengths = {name: jnp.array([0.0, 0.5, 1.0]) * full for name, full in STRONG.items()}
     keys = jax.random.split(jax.random.key(7), 3)
@@ -90,8 +92,10 @@ def test_lanes_with_their_own_strengths_and_keys():
         np.testing.assert_allclose(lanes[lane], run(batch(), own, keys[lane], enabled), atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("name", "axis"), [("flip_horizontal", -2), ("flip_vertical", -3), ("flip_depth", -4)]
+@mostly_thorough(
+    ("name", "axis"),
+    [("flip_horizontal", -2), ("flip_vertical", -3), ("flip_depth", -4)],
+    kept=("flip_horizontal",),
 )
 def test_flips_with_certainty(name, axis):
     for cases in (batch(), batch(1, (2, 3, 5, 4, 1)))[axis == -4 :]:
@@ -165,6 +169,7 @@ def test_resampling_matches_scipy(degrees, shift, factor):
     np.testing.assert_allclose(out, wanted, atol=2e-3)
 
 
+@pytest.mark.thorough
 def test_draws_stay_within_their_strengths():
     images = batch(4, (200, 8, 8, 1))
     shifts = np.asarray(only("brightness", images, 0.7) - images)[:, 0, 0, 0]

@@ -19,6 +19,7 @@ from benchmarks.soak.fuzz_files import KINDS, mutated, whole_files
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import jpeg, nifti
 from nachos_jax.data.image_files import read_image
+from tests.tiers import mostly_thorough
 
 MIB = 1 << 20
 
@@ -52,7 +53,7 @@ def test_boxes_that_lead_nowhere(tmp_path: Path):
         read_image(tmp_path / "x.dcm")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@mostly_thorough("kind", KINDS, kept=("PNG", "NIfTI"))
 @pytest.mark.filterwarnings("ignore")
 def test_damaged_files_are_read_or_refused_in_words(kind: str, tmp_path: Path):
     """A few of the many that `python -m benchmarks.soak.fuzz` reads."""

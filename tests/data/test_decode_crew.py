@@ -229,6 +229,7 @@ def test_a_lock_keeps_others_out_and_goes_with_its_holder(tmp_path: Path):
     assert not lock.exists()
 
 
+@pytest.mark.thorough
 def test_skipped_cases_leave_no_trace_but_their_names(data: DataConfig, tmp_path: Path):
     for name in ("a/004.png", "b/005.png"):
         path = tmp_path / "images" / name

@@ -138,6 +138,7 @@ NO_IMAGE = (
 )
 
 
+@pytest.mark.thorough
 def test_every_file_of_pydicom():
     found = told(BUNDLED)
     refused = {name: said for name, said in found.items() if said != "read"}

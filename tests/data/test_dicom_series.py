@@ -253,6 +253,7 @@ def extra(shared_data: Path, tmp_path: Path) -> Callable[[str], Path]:
     return unpack
 
 
+@pytest.mark.thorough
 def test_real_series_of_mr_slices(extra: Callable[[str], Path]):
     root = extra("udacity/")
     folders = sorted({path.parent for path in root.rglob("*") if path.is_file()})

@@ -18,6 +18,7 @@ from nachos_jax.data.pair_cache import PARTS
 from nachos_jax.data.ragged import Ragged
 from nachos_jax.tasks.segmentation import TASK
 from tests.masks import FOLDS, pairs
+from tests.tiers import mostly_thorough
 
 Make = Callable[..., DataConfig]
 AFFINE = np.array([[0, 1.0, 0, 5], [-1.0, 0, 0, 7], [0, 0, 2.0, -3], [0, 0, 0, 1]])
@@ -191,7 +192,7 @@ def test_pairs_are_decoded_once_and_anew_when_a_file_changes(config: Make, tmp_p
 
 
 @pytest.mark.parametrize("part", PARTS)
-@pytest.mark.parametrize("harm", ["lost", "cut"])
+@mostly_thorough("harm", ["lost", "cut"], kept=("cut",))
 def test_what_a_kill_left_of_the_cache_is_made_whole(
     config: Make, tmp_path: Path, reads: list[Path], part: str, harm: str
 ):

@@ -17,11 +17,18 @@ from nachos_jax.data import features, masks, nifti, second, sources
 from nachos_jax.data.joined import Joined
 from nachos_jax.data.ragged import Ragged
 from nachos_jax.data.table import JOINED, Cohort
+from nachos_jax.runtime import cores
 from nachos_jax.tasks import classification, multilabel, regression, segmentation
 from tests.inputs import dense
 from tests.masks import pairs, source
 
 Config = Callable[..., DataConfig]
+
+
+@pytest.fixture(autouse=True)
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each process that decodes takes a second to start; how several share cases: test_decode_crew."""
+    monkeypatch.setattr(cores, "available", lambda: 1)
 
 
 def both(data: DataConfig, task: Any) -> tuple[Cohort, Cohort]:
@@ -132,7 +139,11 @@ def test_the_spacing_of_volumes_is_that_of_the_cases_inside(config: Config, tmp_
     inside, there = both(config(source="csv", path=home, external_path=away, **size), classification.TASK)
     assert inside.preparation["spacing"] == there.preparation["spacing"] == [1.5, 1.0, 1.0]
     assert any("1.5 x 1 x 1 mm" in note and "2 are cut" in note for note in there.notes)
-    # Sites of one table have no say either.
+
+
+@pytest.mark.thorough
+def test_the_spacing_of_volumes_is_not_that_of_other_sites(config: Config, tmp_path: Path):
+    size = {"volume": "whole", "spacing": "mean", "depth": 8, "height": 5, "width": 6}
     mixed = scans(tmp_path, "mixed", [1.0, 2.0, 1.0, 2.0, 4.0, 4.0], sites="hhhhee")
     data = config(source="csv", path=mixed, external=("e",), **size)
     assert sources.load(data, classification.TASK).preparation["spacing"] == [1.5, 1.0, 1.0]

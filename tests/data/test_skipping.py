@@ -30,9 +30,11 @@ from nachos_jax.data import (
     there,
     volume_files,
 )
+from nachos_jax.runtime import cores
 from nachos_jax.tasks.classification import TASK
 from tests.data.test_dicom_series import series
 from tests.inputs import dense
+from tests.tiers import mostly_thorough
 
 Config = Callable[..., DataConfig]
 PLANTED = """
@@ -60,6 +62,12 @@ def read(path):
 """
 
 
+@pytest.fixture(autouse=True)
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each process that decodes takes a second to start; how several share cases: test_decode_crew."""
+    monkeypatch.setattr(cores, "available", lambda: 1)
+
+
 @pytest.fixture
 def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: Config) -> Callable[[str], DataConfig]:
     """Seven volumes of a format whose decoder does to the process what the fourth file says."""
@@ -78,7 +86,7 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: Config) -> 
     return make
 
 
-@pytest.mark.parametrize("fault", ["SIGSEGV", "SIGABRT"])
+@mostly_thorough("fault", ["SIGSEGV", "SIGABRT"], kept=("SIGABRT",))
 def test_a_volume_whose_decoding_ends_the_process_is_told_and_the_others_are_read(
     fault: str, planted: Callable[[str], DataConfig]
 ):
@@ -90,7 +98,7 @@ def test_a_volume_whose_decoding_ends_the_process_is_told_and_the_others_are_rea
     assert dense(cohort)[:, 0, 0, 0, 0].tolist() == [0, 1, 2, 4, 5, 6]
 
 
-@pytest.mark.parametrize(
+@mostly_thorough(
     ("fault", "told"),
     [
         ("memory", r"3\.nrrd needs more memory than there is"),
@@ -98,6 +106,7 @@ def test_a_volume_whose_decoding_ends_the_process_is_told_and_the_others_are_rea
         ("hang", r"3\.nrrd.*: its decoder was still at work after 4 s"),
         ("SIGKILL", r"3\.nrrd.*: its decoder has crashed \(SIGKILL\)"),
     ],
+    kept=("bad_alloc",),
 )
 def test_what_the_next_launch_may_read_is_never_left_out(
     fault: str, told: str, planted: Callable[[str], DataConfig], monkeypatch: pytest.MonkeyPatch
@@ -118,6 +127,7 @@ def test_what_the_next_launch_may_read_is_never_left_out(
     assert dense(cohort)[:, 0, 0, 0, 0].tolist() == list(range(7))
 
 
+@pytest.mark.thorough
 def test_a_case_that_an_older_version_had_left_out_for_want_of_memory_comes_back(
     planted: Callable[[str], DataConfig], monkeypatch: pytest.MonkeyPatch
 ):
@@ -236,7 +246,7 @@ def broken_volume(kind: str, folder: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("kind", BROKEN)
+@mostly_thorough("kind", BROKEN, kept=("cut.nii.gz",))
 def test_volumes_at_one_spacing_are_read_as_if_a_broken_one_had_never_been_there(
     kind: str, config: Config, tmp_path: Path
 ):

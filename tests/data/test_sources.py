@@ -45,6 +45,7 @@ def test_pneumoniamnist_merges_its_parts_in_order(config: Config, shared_data: P
     np.testing.assert_array_equal(cohort.targets.values, labels)
 
 
+@pytest.mark.thorough
 def test_kermany_groups_by_patient(config: Config, shared_data: Path):
     path = shared_data / "kermany_cxr_pneumonia.npz"
     cohort = sources.load(config(path=str(path), subject_key="patient_id"), TASK)

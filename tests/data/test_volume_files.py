@@ -14,15 +14,23 @@ from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import nifti, sources, volume_files
 from nachos_jax.data.volume_files import read_volume
+from nachos_jax.runtime import cores
 from nachos_jax.tasks.classification import TASK
 from tests.data.test_dicom_series import image, series
 from tests.inputs import dense
+from tests.tiers import mostly_thorough
 
 Config = Callable[..., DataConfig]
 LYING = np.arange(2 * 3 * 4, dtype=np.int16).reshape(2, 3, 4)
 """[D, H, W] from feet to head, front to back, right to left."""
 STEPS = (5.0, 2.0, 1.0)
 ORDERS = list(itertools.permutations(range(3)))
+
+
+@pytest.fixture(autouse=True)
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each process that decodes takes a second to start; how several share cases: test_decode_crew."""
+    monkeypatch.setattr(cores, "available", lambda: 1)
 
 
 def stored(order: tuple[int, ...], turned: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -120,6 +128,7 @@ def cases(tmp_path: Path) -> Path:
     return tmp_path / "cases.csv"
 
 
+@pytest.mark.thorough
 def test_a_table_of_volumes_of_one_size(cases: Path, config: Config):
     data = config(source="csv", path=str(cases), volume="whole", depth=4, height=5, width=6, aspect="pad")
     cohort = sources.load(data, TASK)
@@ -151,7 +160,7 @@ def test_volumes_are_resampled_to_one_spacing_and_cut(cases: Path, config: Confi
     np.testing.assert_array_equal(again, dense(cohort))
 
 
-@pytest.mark.parametrize("way", ["middle", "max"])
+@mostly_thorough("way", ["middle", "max"], kept=("middle",))
 def test_an_image_of_each_volume_of_a_folder(way: str, cases: Path, config: Config, tmp_path: Path):
     root = tmp_path / "study"
     for row in range(4):

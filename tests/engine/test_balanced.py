@@ -14,6 +14,7 @@ from nachos_jax.engine import lane
 from nachos_jax.tasks.classification import ClassDevice
 from nachos_jax.tasks.task import Told
 from tests import tiny
+from tests.tiers import mostly_thorough
 
 ROWS = 120
 
@@ -33,7 +34,7 @@ def _drawn(targets: np.ndarray, chosen: np.ndarray, exponent: float, epoch: int 
     return np.asarray(found)[: chosen.sum()]
 
 
-@pytest.mark.parametrize("exponent", [0.3, 1.0])
+@mostly_thorough("exponent", [0.3, 1.0], kept=(1.0,))
 def test_each_case_is_drawn_its_share(exponent: float):
     targets = np.repeat([0, 1, 2], [80, 30, 10]).astype(np.int32)
     chosen = np.arange(ROWS) % 6 != 0
@@ -56,6 +57,7 @@ def test_epochs_differ_and_equal_shares_come_once():
     assert not np.array_equal(one, other)
 
 
+@pytest.mark.thorough
 def test_a_fit_without_it_is_the_same_beside_fits_with_it():
     cohort, off = tiny.cohort(), tiny.run_config()
     some = tiny.run_config(training__balanced_sampling=1.0)

@@ -61,6 +61,7 @@ def test_they_survive_a_kill_and_do_not_depend_on_lanes_or_devices(cohort, tmp_p
     assert resumed[1] == undisturbed
 
 
+@pytest.mark.thorough
 def test_none_are_kept_of_a_fold_that_met_nan(cohort):
     run = six_epochs(training__precision="float32")
     fit = tiny.fit(run, learning_rate=1e30)

@@ -67,6 +67,7 @@ def test_without_a_vector_a_network_is_what_it_was():
     np.testing.assert_array_equal(after, before)
 
 
+@pytest.mark.thorough
 def test_lanes_learn_from_both(trained, run):
     plain, _, _ = tiny.train(fits(run), run, tiny.cohort())
     (records, payloads, _) = trained
@@ -77,6 +78,7 @@ def test_lanes_learn_from_both(trained, run):
         assert np.abs(kernel[0]).max() > np.abs(kernel[1:]).max(), "the first column tells the class"
 
 
+@pytest.mark.thorough
 def test_scale_and_origin_of_a_column_change_nothing_but_roundings(trained, run):
     _, expected, _ = trained
     values = joined.columns() * [1e-3, 7.0, 1e4] + [0.0, 1e3, -5.0]

@@ -18,6 +18,7 @@ from nachos_jax.models import registry
 from nachos_jax.models.blocks import Mode, evaluation
 from tests import tiny
 from tests.inputs import dense
+from tests.tiers import mostly_thorough
 
 
 def plain_loop(
@@ -99,7 +100,7 @@ OPTIMIZERS = {
 }
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@mostly_thorough("name", OPTIMIZERS, kept=("sgd",))
 def test_a_lane_is_the_plain_loop(name: str):
     hparams, optimizer = OPTIMIZERS[name]
     run = tiny.run_config(training__gradient_clip=hparams.get("gradient_clip", 0.0))
@@ -116,6 +117,7 @@ def test_a_lane_is_the_plain_loop(name: str):
     np.testing.assert_allclose(ours[-len(logits) :], logits, rtol=5e-3, atol=5e-3)
 
 
+@pytest.mark.thorough
 def test_a_lane_goes_through_windows_as_the_plain_loop_does():
     hparams, optimizer = OPTIMIZERS["adam"]
     run, cohort = tiny.run_config(data__window=40, training__batch_size=8), tiny.cohort()
@@ -126,6 +128,7 @@ def test_a_lane_goes_through_windows_as_the_plain_loop_does():
     np.testing.assert_allclose(np.asarray(records[fit.id].training_loss, float), losses, rtol=2e-4)
 
 
+@pytest.mark.thorough
 def test_training_learns():
     run, cohort = tiny.run_config(training__epochs=12, training__patience=12), tiny.cohort()
     fit = tiny.fit(run)

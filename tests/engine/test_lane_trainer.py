@@ -106,6 +106,7 @@ def test_curves_are_those_of_the_validation_cases(watched):
         assert epochs == 4 or epochs - fit.best_epoch >= 2, "patience is 2"
 
 
+@pytest.mark.thorough
 def test_a_configuration_beside_others_gives_what_it_gives_alone(watched, unwatched, cohort, validation):
     fits, _ = watched
     for place in (0, 6):

@@ -49,6 +49,7 @@ def together(cohort):
     return trained(cohort, FITS, **TOGETHER)
 
 
+@pytest.mark.thorough
 def test_a_fit_beside_others_is_bit_for_bit_what_it_is_alone(cohort, together):
     records, payloads, _ = together
     assert records[2].status == "diverged"
@@ -58,6 +59,7 @@ def test_a_fit_beside_others_is_bit_for_bit_what_it_is_alone(cohort, together):
         assert own[number] == payloads[number]
 
 
+@pytest.mark.thorough
 def test_masks_are_learnt(together):
     (record, *_), _, _ = together
     scores = [score for curve in record.curves.values() for score in curve.score]

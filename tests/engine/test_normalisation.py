@@ -23,6 +23,7 @@ from nachos_jax.tasks.normalisation import WITHOUT_MASKS
 from nachos_jax.tasks.task import Setting, Told
 from tests import tiny, vectors
 from tests.inputs import dense
+from tests.tiers import mostly_thorough
 
 SEARCHED = {"search__space__normalisation": f"choice{WITHOUT_MASKS!r}"}
 QUICK = {"training__epochs": 2, "training__learning_rate": 0.002}
@@ -110,12 +111,10 @@ def test_one_trace_serves_all_choices(together: tuple) -> None:
     assert len({records[fit.id].training_loss for fit in fits}) == len(fits), "each its own numbers"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "choice",
-    [
-        pytest.param(choice, marks=[pytest.mark.thorough] * (choice not in ("training", "clipped")))
-        for choice in WITHOUT_MASKS
-    ],
+    [pytest.param(choice, marks=[pytest.mark.thorough] * (choice != "clipped")) for choice in WITHOUT_MASKS],
 )
 def test_each_fit_is_what_it_is_alone(choice: str, together: tuple) -> None:
     _, fits, (records, payloads, _) = together
@@ -154,7 +153,7 @@ def test_streamed_cases_give_what_resident_cases_give(make: Callable[[], Cohort]
             np.testing.assert_allclose(theirs[fold], ours[fold], rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("choice", WITHOUT_MASKS)
+@mostly_thorough("choice", WITHOUT_MASKS, kept=("training", "percentiles"))
 def test_what_is_left_out_changes_no_fit_and_what_is_trained_on_does(choice: str) -> None:
     run = tiny.run_config(**SEARCHED, **QUICK)
     fit, clean = tiny.fit(run, (2,), 2, normalisation=choice), tiny.cohort("float32")
@@ -174,6 +173,7 @@ def test_what_is_left_out_changes_no_fit_and_what_is_trained_on_does(choice: str
     assert trained(1) != trained(None)
 
 
+@pytest.mark.thorough
 def test_estimators_are_given_the_same_pixels() -> None:
     run = tiny.run_config(model__architecture="logistic", data__normalisation="clipped")
     cohort, fit = tiny.cohort(), tiny.fit(run, (2,), 1)

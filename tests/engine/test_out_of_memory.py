@@ -16,6 +16,7 @@ from nachos_jax.engine.inputs import InputMaker
 from nachos_jax.engine.resume import Checkpoints
 from tests import tiny
 from tests.inputs import dense
+from tests.tiers import mostly_thorough
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +24,7 @@ def cohort():
     return tiny.cohort()
 
 
+@pytest.mark.thorough
 def test_memory_decides_the_number_of_lanes(cohort, monkeypatch):
     run = tiny.run_config(engine__lanes=6, engine__packing="vmap")
     _, _, roomy = tiny.train([tiny.fit(run)], run, cohort)
@@ -65,8 +67,10 @@ class Exhausted:
         return real(state, told)
 
 
-@pytest.mark.parametrize(
-    ("at", "keeps_state", "saved"), [(1, False, False), (3, True, False), (3, False, True), (3, False, False)]
+@mostly_thorough(
+    ("at", "keeps_state", "saved"),
+    [(3, False, False), (1, False, False), (3, True, False), (3, False, True)],
+    kept=1,
 )
 def test_out_of_memory_halves_the_lanes_and_loses_nothing(
     cohort, tmp_path, monkeypatch, caplog, keeps_state, at, saved
@@ -98,6 +102,7 @@ def test_out_of_memory_halves_the_lanes_and_loses_nothing(
     assert pool.spent.epochs == 6 * 4 + (at - 1) * 4 - kept
 
 
+@pytest.mark.thorough
 def test_a_fit_whose_input_has_no_room_on_the_host_still_waits(cohort, monkeypatch):
     run = tiny.run_config(engine__lanes=4, training__epochs=2, training__patience=2)
     fits, real, made = tiny.some_fits(run)[:4], InputMaker.make, []
@@ -121,6 +126,7 @@ def test_a_fit_whose_input_has_no_room_on_the_host_still_waits(cohort, monkeypat
     assert pool.lanes == 2
 
 
+@pytest.mark.thorough
 def test_a_lane_lets_go_of_the_input_of_a_fit_that_has_ended(monkeypatch):
     made, real = [], InputMaker.make
 
@@ -135,7 +141,7 @@ def test_a_lane_lets_go_of_the_input_of_a_fit_that_has_ended(monkeypatch):
     pool.submit(tiny.some_fits(run)[:2])
     while pool.busy or pool.waiting:
         pool.step()
-    gc.collect()
+    gc.collect(1)
     assert len(made) >= 2
     assert all(training() is None for training in made)
 

@@ -15,6 +15,7 @@ from nachos_jax.engine.bucket_lanes import FitResult
 from nachos_jax.engine.pool import LanePool
 from nachos_jax.engine.resume import Checkpoints
 from tests import tiny
+from tests.tiers import mostly_thorough
 
 RUN = tiny.run_config(training__epochs=9, training__patience=4, engine__lanes=4)
 SHORT = [EpochLimit(3, 3), EpochLimit(9, 1), EpochLimit(9, 2)]
@@ -54,6 +55,7 @@ def test_a_longer_fit_goes_on_to_the_same_bytes(limit, tmp_path):
     assert first > 0
 
 
+@pytest.mark.thorough
 def test_what_a_short_fit_tells_is_the_beginning_of_what_the_long_one_tells(tmp_path):
     limit = EpochLimit(9, 2)
     short, _ = train(tmp_path, [replace(fit, limit=limit) for fit in full()])
@@ -65,6 +67,7 @@ def test_what_a_short_fit_tells_is_the_beginning_of_what_the_long_one_tells(tmp_
             assert other.curves[fold].loss[: len(curve.loss)] == curve.loss
 
 
+@pytest.mark.thorough
 def test_a_damaged_or_lost_lane_costs_epochs_only(tmp_path, caplog):
     train(tmp_path, [replace(fit, limit=SHORT[0]) for fit in full()])
     files = sorted(paused.folder(tmp_path).iterdir())
@@ -85,6 +88,7 @@ def test_a_lane_does_not_serve_a_fit_that_would_have_ended_before(tmp_path):
     assert train(tmp_path, shorter)[0] == train(None, shorter)[0]
 
 
+@pytest.mark.thorough
 def test_a_fit_that_was_paused_and_not_recorded_is_not_trained_on(tmp_path):
     """As after a kill between the two: all orders of fits with such a lane and of fits without."""
     limit = EpochLimit(2, 2)
@@ -118,7 +122,7 @@ def test_the_oldest_lanes_make_room(tmp_path, monkeypatch):
 BESIDE = [(EpochLimit(9, 2), EpochLimit(9, 4)), (EpochLimit(9, 4), EpochLimit(9, 2)), (RUN.limit, RUN.limit)]
 
 
-@pytest.mark.parametrize("limits", BESIDE, ids=str)
+@mostly_thorough("limits", BESIDE, kept=1, ids=str)
 def test_another_study_goes_on_from_a_lane_that_watched_its_fold_beside(limits, tmp_path):
     """Whatever each of them asks for, it gets the bytes of a fit that it has for itself."""
     sides = [

@@ -21,6 +21,7 @@ from nachos_jax.runtime.mesh import by_lane
 from nachos_jax.tasks.task import Cases
 from tests import tiny
 from tests.inputs import dense
+from tests.tiers import mostly_thorough
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def test_one_device_and_eight_give_the_same_records(cohort):
     [
         ("vmap", 3),
         pytest.param("map", 3, marks=pytest.mark.thorough),
-        ("blocks", 6),
+        pytest.param("blocks", 6, marks=pytest.mark.thorough),
         pytest.param("blocks", 5, marks=pytest.mark.thorough),
     ],
 )
@@ -65,7 +66,7 @@ def assert_close(a, b):
     np.testing.assert_allclose(a.training_loss, b.training_loss, rtol=1e-3)
 
 
-@pytest.mark.parametrize("packing", ["vmap", pytest.param("map", marks=pytest.mark.thorough), "blocks"])
+@mostly_thorough("packing", ["blocks", "vmap", "map"], kept=1)
 def test_a_lane_that_meets_nan_leaves_its_neighbours_bit_identical(cohort, packing):
     run = tiny.run_config(engine__packing=packing, engine__lanes=4, model__norm="group")
     fits = tiny.some_fits(run)[:3]
@@ -79,6 +80,7 @@ def test_a_lane_that_meets_nan_leaves_its_neighbours_bit_identical(cohort, packi
         assert beside[fit.id] == alone[fit.id]
 
 
+@pytest.mark.thorough
 def test_nan_in_one_watched_fold_ends_that_watcher_only():
     clean = tiny.cohort("float32")
     images = np.array(dense(clean))
@@ -188,6 +190,7 @@ def test_shard_map_gives_what_pmap_of_vmap_gives(cohort):
         np.testing.assert_allclose(a, np.reshape(b, np.shape(a)), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.thorough
 def test_no_collective_is_compiled_in(cohort):
     run = tiny.run_config(engine__packing="vmap", engine__lanes=2)
     pool = tiny.LanePool(cohort, tiny.folds(cohort), run, devices=jax.devices())
@@ -198,6 +201,7 @@ def test_no_collective_is_compiled_in(cohort):
     ]
 
 
+@pytest.mark.thorough
 def test_nothing_is_predicted_outside_of_the_loop_that_may_run_zero_times(cohort):
     run = tiny.run_config(engine__packing="map", engine__convolution="lax")
     pool = tiny.LanePool(cohort, tiny.folds(cohort), run, devices=jax.devices()[:1])
@@ -209,6 +213,7 @@ def test_nothing_is_predicted_outside_of_the_loop_that_may_run_zero_times(cohort
     assert " convolution(" not in text[text.index("\nENTRY ") :]
 
 
+@pytest.mark.thorough
 def test_fits_spread_over_devices_before_they_share_one(cohort):
     run = tiny.run_config(engine__lanes=3)
     pool = tiny.LanePool(cohort, tiny.folds(cohort), run, devices=jax.devices()[:4])
@@ -219,6 +224,7 @@ def test_fits_spread_over_devices_before_they_share_one(cohort):
     assert by_device.tolist() == [1, 1, 1, 1]
 
 
+@pytest.mark.thorough
 def test_full_buckets_go_first_and_small_ones_at_the_end(cohort):
     run = tiny.run_config(engine__lanes=2, training__patience=4)
     small = [tiny.fit(run, (0, 1), **{"cnn.width": 6})]

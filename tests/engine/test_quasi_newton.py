@@ -77,6 +77,7 @@ def test_a_quadratic_in_its_own_metric_takes_one_step():
     assert found.steps <= 2
 
 
+@pytest.mark.thorough
 def test_from_the_minimum_nothing_changes_by_a_bit():
     function = logistic(0.1)
     first = MINIMISE(function, START)
@@ -85,6 +86,7 @@ def test_from_the_minimum_nothing_changes_by_a_bit():
     assert (int(again.steps), bool(again.going)) == (0, False)
 
 
+@pytest.mark.thorough
 def test_what_ends_before_the_minimum_is_told(monkeypatch):
     monkeypatch.setattr(quasi_newton, "STEPS", 2)
     assert MINIMISE(logistic(1e-3), START).going
@@ -97,6 +99,7 @@ def test_what_is_not_a_number_stops_where_it_began():
     np.testing.assert_array_equal(found.point, START)
 
 
+@pytest.mark.thorough
 def test_lanes_do_not_see_each_other():
     def solve(strength):
         return quasi_newton.minimise(logistic(strength), START).point

@@ -91,6 +91,7 @@ def test_every_schedule_starts_at_its_peak_and_an_idle_lane_divides_by_nothing(s
     assert float(rate(jnp.int32(0), jnp.int32(0), HORIZON, idle, jnp.float32(1.0))) == 0.0
 
 
+@pytest.mark.thorough
 def test_poly_is_that_of_pytorch():
     import torch  # late: it takes seconds
 

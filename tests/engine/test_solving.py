@@ -17,6 +17,7 @@ from nachos_jax import cohort as cohort_from
 from nachos_jax.core.errors import UsageError
 from nachos_jax.engine import quasi_newton
 from tests import tiny, vectors
+from tests.tiers import mostly_thorough
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -39,8 +40,8 @@ def halves(cohort):
     return ~held, held
 
 
-@pytest.mark.parametrize("c", [pytest.param(1e-3, marks=pytest.mark.thorough), 1.0, 1e2])
-@pytest.mark.parametrize(("missing", "impute"), [(0.0, ""), (0.1, "median"), (0.1, "mean")])
+@mostly_thorough("c", [pytest.param(1e-3, marks=pytest.mark.thorough), 1.0, 1e2], kept=(100.0,))
+@mostly_thorough(("missing", "impute"), [(0.0, ""), (0.1, "median"), (0.1, "mean")], kept=(0.1,))
 def test_classes_are_those_of_logistic_regression(c, missing, impute):
     cohort = vectors.cohort(missing, impute)
     training, held = halves(cohort)
@@ -58,7 +59,7 @@ def test_classes_are_those_of_logistic_regression(c, missing, impute):
     assert (record.epochs, record.status) == (1, "done")
 
 
-@pytest.mark.parametrize("c", [1e-3, 1.0, 1e2])
+@mostly_thorough("c", [1e-3, 1.0, 1e2], kept=(1.0,))
 def test_more_features_than_cases(c):
     _, y, subjects, folds = vectors.arrays()
     draw = np.random.default_rng(8)
@@ -97,6 +98,7 @@ def test_a_fit_that_is_not_solved_to_the_end_is_told(monkeypatch, caplog):
     assert "{'linear.c': 100.0}" in caplog.text
 
 
+@pytest.mark.thorough
 def test_class_weights_are_those_of_scikit_learn():
     x, y, subjects, folds = vectors.arrays()
     kept = (y != 1) | (folds == 0) | (np.arange(len(y)) % 3 == 0)  # one class is rare
@@ -152,7 +154,7 @@ def test_the_scale_of_a_column_changes_nothing(factor, closeness):
     )
 
 
-@pytest.mark.parametrize("architecture", ["linear", "mlp"])
+@mostly_thorough("architecture", ["linear", "mlp"], kept=("linear",))
 def test_a_fit_reads_its_training_cases_alone(architecture):
     run = vectors.run_config(architecture)
     cohort = vectors.cohort(0.1, "median")
@@ -181,6 +183,7 @@ def test_a_training_case_that_is_not_finite_ends_the_fit():
     assert payloads[fit.id] == {}
 
 
+@pytest.mark.thorough
 def test_lanes_share_inputs_and_change_no_bit_of_each_other():
     cohort = vectors.cohort(0.05, "mean")
     run = vectors.run_config(engine__lanes=3)
@@ -192,6 +195,7 @@ def test_lanes_share_inputs_and_change_no_bit_of_each_other():
     assert list(pool.traces.values()) == [1]
 
 
+@pytest.mark.thorough
 def test_a_second_epoch_changes_nothing_and_the_first_is_the_best():
     run = vectors.run_config(search__space__architecture="choice('linear', 'mlp')")
     assert run.limit.epochs == 4
@@ -217,6 +221,7 @@ def test_cases_that_do_not_fit_are_refused(monkeypatch):
         tiny.train([tiny.fit(RUN, (0,))], RUN, vectors.cohort())
 
 
+@pytest.mark.thorough
 def test_streamed_vectors_train_as_resident_ones_do():
     cohort, found = vectors.cohort(0.1, "median"), []
     for residency in ("resident", "stream"):

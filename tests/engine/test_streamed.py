@@ -90,14 +90,18 @@ def test_windows_change_the_batches_so_the_comparison_can_fail(trained):
         assert not np.allclose(divided[fit].training_loss, record.training_loss, rtol=1e-3)
 
 
-def test_automatic_residency_streams_what_does_not_fit(cohort, monkeypatch):
-    run = tiny.run_config()
-    assert not tiny.train([tiny.fit(run)], run, cohort)[2].streams
+def test_what_fits_into_half_of_the_memory_stays(cohort):
     size = dense(cohort).nbytes
     assert memory.stays("auto", size, 2 * size)
     assert not memory.stays("auto", size, 2 * size - 1)
     assert memory.stays("resident", size, 0)
     assert not memory.stays("stream", 0, size)
+
+
+@pytest.mark.thorough
+def test_automatic_residency_streams_what_does_not_fit(cohort, monkeypatch):
+    run = tiny.run_config()
+    assert not tiny.train([tiny.fit(run)], run, cohort)[2].streams
     monkeypatch.setattr(memory, "stays", lambda *_: False)
     assert tiny.train([tiny.fit(run)], run, cohort)[2].streams
 

@@ -101,6 +101,7 @@ def test_a_stage_has_a_rate_of_its_own(folder: Path, monkeypatch: pytest.MonkeyP
     np.testing.assert_array_equal(heads[0]["kernel"], heads[1]["kernel"])
 
 
+@pytest.mark.thorough
 def test_statistics_of_batch_norm_move_as_in_training(folder: Path):
     run = pretrained.run_config(folder, model__tuned__statistics="trained")
     cohort = pretrained.cohort(run)

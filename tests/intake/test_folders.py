@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.intake.conftest import SMALL, cases, config, picture, table, taken
+from tests.tiers import mostly_thorough
 
 N = 24
 
@@ -49,7 +50,7 @@ def german(tmp_path: Path) -> Path:
     return tmp_path / "Studie"
 
 
-def test_a_german_table_runs_from_the_folder_to_the_report(german: Path, said):
+def test_a_german_table_is_read_and_joined_to_its_images(german: Path, said):
     code, out = said("init", "--input=Studie", "--output=o")
     assert code == 0
     for told in (
@@ -72,6 +73,11 @@ def test_a_german_table_runs_from_the_folder_to_the_report(german: Path, said):
     data = config(Path("o")).data
     assert (data.subject_key, data.label_key, data.site_key) == ("Patientennummer", "Befund", "Klinik")
     assert config(Path("o")).report.subgroups == ("Geschlecht", "Alter(40, 65)")
+
+
+@pytest.mark.thorough  # test_radiomics goes as far
+def test_a_german_table_is_evaluated(german: Path, said):
+    assert said("init", "--input=Studie", "--output=o")[0] == 0
     code, out = said("evaluate", "--config=o/config.py", "--workdir=o/run", *SMALL)
     assert code == 0, out
     assert Path("o/run/report/index.html").is_file()
@@ -168,7 +174,7 @@ def test_numbers_at_the_start_of_file_names_are_offered_only(tmp_path: Path, sai
     assert config(Path("o")).data.subject_key == ""
 
 
-@pytest.mark.parametrize("place", ["masks/{}.png", "images/{}_mask.png"])
+@mostly_thorough("place", ["masks/{}.png", "images/{}_mask.png"], kept=1)
 def test_masks_beside_images_are_a_segmentation(tmp_path: Path, place: str, said):
     for case in range(6):
         picture(tmp_path / f"in/images/c{case}.png", case, 16)

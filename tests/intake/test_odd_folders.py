@@ -65,7 +65,8 @@ def test_an_export_of_a_pacs(tmp_path: Path, said):
     assert code == 0, told
 
 
-def test_volumes_as_bids_has_them(tmp_path: Path, said):
+def bids(tmp_path: Path) -> None:
+    """Sixteen heads, half of them of two kinds, and one that is damaged."""
     import nibabel
 
     rows = []
@@ -84,6 +85,10 @@ def test_volumes_as_bids_has_them(tmp_path: Path, said):
     broken = tmp_path / "in/sub-05/anat/sub-05_T1w.nii.gz"
     broken.write_bytes(broken.read_bytes()[:60])
     table(tmp_path / "in/participants.tsv", ["participant_id", "age", "sex", "group"], rows, delimiter="\t")
+
+
+def test_volumes_as_bids_has_them(tmp_path: Path, said):
+    bids(tmp_path)
     code, out = said("init", "--input=in", "--output=o")
     assert code == 0, out
     assert "left out 1 volumes whose header is damaged: 'sub-05/anat/sub-05_T1w.nii.gz'" in out
@@ -95,6 +100,12 @@ def test_volumes_as_bids_has_them(tmp_path: Path, said):
     data = config(Path("o")).data
     assert (data.depth, data.height, data.width) == (32, 16, 32)
     assert [row["kind"] for row in cases(Path("o"))[:3]] == ["T1w", "T2w", "T1w"]
+
+
+@pytest.mark.thorough
+def test_volumes_as_bids_has_them_are_read(tmp_path: Path, said):
+    bids(tmp_path)
+    assert said("init", "--input=in", "--output=o")[0] == 0
     label = "--config.data.label_key=group"
     for spacing in ((), ("--config.data.spacing=median",)):
         code, told = said("plan", "--config=o/config.py", label, *spacing, *SMALL)

@@ -9,6 +9,7 @@ import pytest
 from nachos_jax.models.zoo import registry
 from tests import pretrained
 from tests.intake.conftest import SMALL, config, picture, table, taken
+from tests.tiers import mostly_thorough
 
 N = 48
 
@@ -30,7 +31,7 @@ def proposal(tmp_path: Path, said) -> str:
     return Path("o/config.py").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(
+@mostly_thorough(
     "lines",
     [
         ("config.data.normalisation = 'z_score'",),
@@ -41,6 +42,7 @@ def proposal(tmp_path: Path, said) -> str:
         ("config.search.space.balanced_sampling = ", "config.search.space.flip_horizontal = "),
         ("config.folds.scheme = 'site'",),
     ],
+    kept=4,
 )
 def test_a_line_works_once_it_is_taken(lines: tuple[str, ...], proposal: str, said):
     code, told = said("plan", taken(proposal, *lines), *SMALL)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from nachos_jax.intake import several
 from nachos_jax.intake.order import order_of
 from tests.intake.conftest import SMALL, cases, config, picture, table
+from tests.tiers import mostly_thorough
 
 N = 40
 FINDINGS = ("Effusion", "Mass", "Cardiomegaly")
@@ -58,13 +59,25 @@ def test_a_column_that_lists_labels_becomes_a_column_each(tmp_path: Path, said):
     assert "# config.task.name = 'classification'" in text
     for case, row in enumerate(cases(Path("o"))):
         assert [row[name] for name in FINDINGS] == [str(int(one)) for one in has(case)]
+    code, told = said("plan", "--config=o/config.py", *SMALL)
+    assert code == 0, told
+
+
+@pytest.mark.thorough
+def test_listed_labels_are_evaluated(tmp_path: Path, said):
+    there = [[name for name, one in zip(FINDINGS, has(case), strict=True) if one] for case in range(N)]
+    rows = [["|".join(names) or "No Finding", 30 + case % 9] for case, names in enumerate(there)]
+    folder(tmp_path, ["Finding Labels", "Patient Age"], rows)
+    proposed(said)
     code, told = said("evaluate", "--config=o/config.py", "--workdir=o/run", *SMALL)
     assert code == 0, told
     assert Path("o/run/report/index.html").is_file()
 
 
-@pytest.mark.parametrize(
-    ("yes", "no", "unknown"), [("1.0", "0.0", ""), ("ja", "nein", "n/a"), ("1", "0", "-1"), ("x", "", "")]
+@mostly_thorough(
+    ("yes", "no", "unknown"),
+    [("1.0", "0.0", ""), ("ja", "nein", "n/a"), ("1", "0", "-1"), ("x", "", "")],
+    kept=("ja", "x"),
 )
 def test_columns_of_yes_and_no_are_labels(yes: str, no: str, unknown: str, tmp_path: Path, said):
     rows = [[yes if one else no for one in has(case)] for case in range(N)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nachos_jax.core.errors import UsageError
@@ -97,7 +97,6 @@ def test_tables_are_whole(kind):
 
 
 @every_metric
-@settings(max_examples=30)
 @given(seed=seeds)
 def test_a_case_of_weight_w_counts_as_w_cases(kind, name, seed):
     module, sample = drawn(kind, seed)
@@ -112,7 +111,6 @@ def test_a_case_of_weight_w_counts_as_w_cases(kind, name, seed):
 
 
 @every_metric
-@settings(max_examples=30)
 @given(seed=seeds)
 def test_order_and_copies_of_cases_do_not_matter_and_bounds_hold(kind, name, seed):
     module, sample = drawn(kind, seed)
@@ -129,7 +127,6 @@ def test_order_and_copies_of_cases_do_not_matter_and_bounds_hold(kind, name, see
 
 
 @every_metric
-@settings(max_examples=30)
 @given(seed=seeds)
 def test_resampled_is_weighted_or_undefined(kind, name, seed):
     module, sample = drawn(kind, seed)

@@ -17,6 +17,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import active
 from nachos_jax.models import cnn, registry, resnet
 from nachos_jax.models.blocks import Mode, evaluation
+from tests.tiers import mostly_thorough
 
 
 def hparams(**changes):
@@ -54,7 +55,8 @@ SMALL = [
     ),
 ]
 VOLUMES = [(changes, (5, 9, 8, 2)) for changes in (SMALL[0], SMALL[-1])]
-LARGE = [pytest.param(*VOLUMES[1], marks=pytest.mark.thorough)]
+QUICK = (0, len(SMALL) - 2, len(SMALL))
+"""Places of a CNN, of a ResNet with its larger stem, and of a CNN of volumes: `make test` trains these."""
 
 
 def pieces(chosen, shape, outputs, dtype=jnp.float32):
@@ -69,7 +71,10 @@ def pieces(chosen, shape, outputs, dtype=jnp.float32):
 
 @pytest.mark.parametrize(
     ("changes", "shape"),
-    [*((changes, (28, 28, 1)) for changes in SMALL), *VOLUMES[:1], *LARGE],
+    [
+        pytest.param(changes, shape, marks=[pytest.mark.thorough] * (place not in QUICK))
+        for place, (changes, shape) in enumerate([*((one, (28, 28, 1)) for one in SMALL), *VOLUMES])
+    ],
     ids=lambda c: "-".join(map(str, c.values() if isinstance(c, dict) else c)),
 )
 def test_builds_and_a_step_lowers_the_loss(changes, shape, monkeypatch):
@@ -131,6 +136,7 @@ def test_resnets_give_outputs(depth, version, stem):
     assert out.shape == (5, 2)
 
 
+@pytest.mark.thorough
 def test_lanes_are_stacked_and_vectorised():
     chosen = hparams(architecture="cnn", cnn_stages=2, cnn_width=4)
 
@@ -183,7 +189,7 @@ def test_an_mlp_is_the_one_of_scikit_learn(changes):
     assert not np.allclose(dropped, whole)
 
 
-@pytest.mark.parametrize(("depth", "count"), [(18, 11_689_512), (34, 21_797_672), (50, 25_557_032)])
+@mostly_thorough(("depth", "count"), [(18, 11_689_512), (34, 21_797_672), (50, 25_557_032)], kept=(18,))
 def test_resnet_has_the_parameters_of_torchvision(depth, count):
     chosen = hparams(architecture="resnet", resnet_depth=depth, resnet_stem="large", resnet_width=64)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from unittest import mock
 
 import jax
@@ -14,6 +15,9 @@ from jax.typing import DTypeLike
 
 from nachos_jax.config.fields import LOWERINGS
 from nachos_jax.models import convolution, patches
+from tests.tiers import mostly_thorough
+
+FULLY = os.environ.get("NACHOS_TESTS_COMPILE") == "fully"
 
 OTHERS = [lowering for lowering in LOWERINGS if lowering != "lax"]
 
@@ -59,7 +63,7 @@ def every_lowering(problem, x, kernel):
 
 
 @given(problem=problems())
-@settings(max_examples=20)
+@settings(max_examples=20 if FULLY else 6)
 def test_lowerings_agree_with_lax(problem):
     found = every_lowering(problem, *operands(problem))
     for lowering in OTHERS:
@@ -68,7 +72,7 @@ def test_lowerings_agree_with_lax(problem):
 
 
 @pytest.mark.parametrize("lowering", OTHERS)
-@pytest.mark.parametrize("cache", [1, 5000, 2**21])
+@mostly_thorough("cache", [1, 5000, 2**21], kept=(5000,))
 @pytest.mark.parametrize(
     ("x", "window", "strides"), [((2, 12, 6, 3), (3, 3), (1, 2)), ((2, 6, 5, 4, 3), (3, 1, 3), (2, 1, 1))]
 )

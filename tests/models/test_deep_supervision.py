@@ -40,7 +40,7 @@ def heads(network, x):
 
 
 @pytest.mark.parametrize(
-    "form", [pytest.param(form, marks=[pytest.mark.thorough] * (form == "five levels")) for form in FORMS]
+    "form", [pytest.param(form, marks=[pytest.mark.thorough] * (form != "odd sides")) for form in FORMS]
 )
 def test_training_is_given_every_level_but_the_lowest_two(form):
     changes, shape, spaces = FORMS[form]
@@ -88,6 +88,7 @@ def test_it_is_a_hyperparameter_where_it_acts_and_is_asked_for():
     assert hparams(**DEEP)["unet.deep_supervision"] is True
 
 
+@pytest.mark.thorough
 def test_levels_drop_by_themselves():
     network = built(hparams(**DEEP), (16, 16, 1))
     x, key = images(2, 16, 16, 1), jax.random.key(0)

@@ -18,6 +18,7 @@ from nachos_jax.models import blocks, registry
 from nachos_jax.models.blocks import evaluation
 from nachos_jax.protocol.model import explain
 from nachos_jax.protocol.model.explain import METHODS, Explained, gradcam, occlusion
+from tests.tiers import mostly_thorough
 
 SIDE = 8
 TOP_LEFT = np.kron([[1.0, 0.0], [0.0, 0.0]], np.ones((4, 4))).astype(np.float32)
@@ -103,7 +104,7 @@ def test_gradcam_is_zero_where_no_place_speaks_for_the_class():
     )
 
 
-@pytest.mark.parametrize("name", ["cnn group", "resnet v2"])
+@mostly_thorough("name", ["cnn group", "resnet v2"], kept=("cnn group",))
 def test_gradcam_follows_its_equations(name: str):
     """Equations 1 and 2 with the gradient as finite differences of the part after the features."""
     make = by_hparams(**SMALL[name])
@@ -218,6 +219,7 @@ def test_every_architecture_gives_maps(method, name: str, space: tuple[int, ...]
     np.testing.assert_allclose(found.logits, plain, atol=1e-5)
 
 
+@pytest.mark.thorough
 @METHOD
 def test_the_architecture_of_the_manual_gives_maps(method):
     """Who follows the manual has nothing to do for it."""
@@ -244,6 +246,7 @@ def test_these_are_all_the_registered_architectures():
     assert {changes["architecture"] for changes in SMALL.values()} == of_images - {"tuned"}
 
 
+@pytest.mark.thorough
 @METHOD
 def test_a_constant_on_all_logits_changes_nothing(method):
     images = bright(2, SIDE, SIDE, 1)
@@ -253,6 +256,7 @@ def test_a_constant_on_all_logits_changes_nothing(method):
     np.testing.assert_allclose(moved.logits, plain.logits + jnp.float32(5.0), atol=1e-5)
 
 
+@pytest.mark.thorough
 @METHOD
 def test_the_map_of_an_image_depends_on_no_other_image(method):
     make = by_hparams(**SMALL["cnn"])
@@ -288,6 +292,7 @@ def test_the_map_turns_with_the_quadrant(method):
     np.testing.assert_allclose(turned, jnp.rot90(plain, axes=(1, 2)), atol=1e-6)
 
 
+@pytest.mark.thorough
 @METHOD
 def test_outputs_are_explained_by_the_logits_that_they_are_read_as(method):
     """Of two ordered classes with one output x the logits are log sigmoid(-x) and log sigmoid(x)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,9 @@ from hypothesis import strategies as st
 from jax import lax
 
 from nachos_jax.models.pooling import global_average_pool, max_pool, max_pool_by_axis
+from tests.tiers import mostly_thorough
+
+FULLY = os.environ.get("NACHOS_TESTS_COMPILE") == "fully"
 
 
 def oracle(x, window, stride, padding):
@@ -30,7 +34,7 @@ def oracle(x, window, stride, padding):
     levels=st.sampled_from([2, 4, 1000]),
     seed=st.integers(0, 2**16),
 )
-@settings(max_examples=10)
+@settings(max_examples=20 if FULLY else 4)
 def test_value_and_gradient_match_reduce_window(size, case, levels, seed):
     window, stride, padding = case
     rng = np.random.default_rng(seed)
@@ -78,9 +82,10 @@ def test_global_average_is_the_mean_in_float32():
     np.testing.assert_allclose(out, np.asarray(x, np.float32).mean((1, 2, 3)), atol=1e-5)
 
 
-@pytest.mark.parametrize(
+@mostly_thorough(
     ("size", "sides"),
     [((6, 4), (2, 2)), ((7, 5), (2, 2)), ((7, 5), (1, 2)), ((3, 6, 5), (1, 2, 2)), ((5, 1), (1, 1))],
+    kept=((7, 5), (3, 6, 5)),
 )
 def test_pooling_by_axis_cuts_nothing_off(size, sides):
     # Few different values: many windows hold their maximum twice.

@@ -104,6 +104,7 @@ def test_a_file_that_breaks_the_contract_is_refused(another_file, text, message)
         registry.names()
 
 
+@pytest.mark.thorough
 def test_reading_the_table_starts_no_device():
     code = (
         "from nachos_jax.models import registry; registry.defaults();"

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from nachos_jax.models import tuned
 from nachos_jax.models.tuned import ACTIVATIONS, PIXELS, Part, layout
 from nachos_jax.models.zoo import registry
 from nachos_jax.models.zoo.place import noted
+from tests.tiers import mostly_thorough
 
 SIDE = 80
 FAMILIES = ("resnet18", "efficientnet_b0", "efficientnet_lite0", "vit_small_patch16", "convnext_tiny")
 FAMILIES += ("densenet121", "mobilenet_v3_large", "vgg16", "efficientnet_v2_s", "inception_v3", "xception")
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@mostly_thorough("name", FAMILIES, kept=("resnet18", "vgg16", "convnext_tiny", "efficientnet_lite0"))
 def test_the_weights_of_front_and_tail_are_those_of_the_network(name: str):
     network = registry.network(name)
     layer, start = network.layers[-1], network.layers[-3]

@@ -60,6 +60,7 @@ def test_a_finished_run_trains_nothing_again(forest):
     assert all(path.read_bytes() == records[path] for path in fits)
 
 
+@pytest.mark.thorough
 def test_nothing_of_a_test_fold_reaches_its_study(forest, tmp_path):
     cohort = tiny.cohort("float32")
     run = images_run(data__equal_images="accept")  # all pixels of a fold are NaN

@@ -160,6 +160,7 @@ def test_images_alone_are_not_asked(tmp_path: Path):
     assert not (tmp_path / "run/records/evaluate/columns").exists()
 
 
+@pytest.mark.thorough
 def test_columns_alone_are_asked_and_too_many_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     values, labels, subjects, folds = vectors.arrays()
     draw = np.random.default_rng(4)

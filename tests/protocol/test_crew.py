@@ -116,6 +116,7 @@ class Launch:
         return [session.get("fits", 0) for session in RunDirectory(self.folder).sessions()]
 
 
+@pytest.mark.thorough
 def test_several_processes_give_the_records_of_one(tmp_path, alone):
     launch = Launch(tmp_path, 3)
     launch.worker(1)
@@ -190,6 +191,7 @@ def raised_at_the_third(error: BaseException) -> Callable[[LanePool], None]:
     return deed
 
 
+@pytest.mark.thorough
 def test_a_process_that_hangs_is_given_up_and_does_no_harm_when_it_wakes(tmp_path, alone, monkeypatch):
     launch = Launch(tmp_path, 2, stalled_after=1.0)
     wake = threading.Event()

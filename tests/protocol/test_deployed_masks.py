@@ -84,6 +84,7 @@ def test_the_folder_says_all_that_prediction_needs(made: tuple[Path, list]):
     assert "mean) / SD of the case" in told["normalisation"]
 
 
+@pytest.mark.thorough
 def test_masks_are_those_of_the_mean_of_the_probabilities_of_all_members(model: DeployedModel, made: Any):
     images = [pair.image for pair in made[1][:3]]
     found = model.segment(images)

@@ -123,6 +123,7 @@ def test_nothing_is_left_over_once_nothing_is_left_to_train(finished: Path, tmp_
     assert left == {"checkpoints", "checkpoints/mine"}
 
 
+@pytest.mark.thorough
 def test_other_versions_of_packages_are_told_with_both(finished: Path, tmp_path: Path, caplog):
     run = shutil.copytree(finished, tmp_path / "run")
     now = environment.versions()["jax"]
@@ -178,6 +179,7 @@ def test_all_but_the_records_can_be_deleted_and_comes_back_byte_by_byte(finished
     assert again() == before
 
 
+@pytest.mark.thorough
 def test_a_run_of_an_older_version_keeps_its_folds_in_folds_csv_alone(finished: Path, tmp_path: Path):
     run, whole = (shutil.copytree(finished, tmp_path / name) for name in ("run", "whole"))
     seals.remove(run)
@@ -246,6 +248,7 @@ def test_repeats_divide_the_cases_anew(tmp_path: Path):
     assert len(summary["metrics"]["accuracy"]["folds"]) == 6
 
 
+@pytest.mark.thorough
 def test_leave_one_site_out_with_single_class_sites(tmp_path: Path):
     images, labels, _ = tiny.arrays()
     sites = np.asarray(["ABCD"[case // 2 % 4] for case in range(len(labels))])

@@ -102,6 +102,7 @@ def test_the_run_is_that_of_the_cases_inside_alone(finished: Path, tmp_path: Pat
     assert not (alone / "records/external.json").exists()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("searcher", ["random", pytest.param("ax", marks=pytest.mark.thorough)])
 def test_nothing_of_external_cases_reaches_the_estimate(searcher: str, tmp_path: Path):
     more = {**EXTERNAL, **SHORT, "search__searcher": searcher, "training__class_weight_exponent": 1.0}
@@ -244,6 +245,7 @@ def test_numbers_are_parted_as_if_read_alone():
     assert regression.TASK.name == found.outside.targets.task
 
 
+@pytest.mark.thorough
 def test_the_report_tells_of_them_beside_the_estimate(finished: Path, tmp_path: Path, all_unpainted: None):
     run = shutil.copytree(finished, tmp_path / "run")
     page.write(run)

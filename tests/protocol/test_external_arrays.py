@@ -58,6 +58,7 @@ def test_the_run_inside_is_that_without_them(finished: Path, tmp_path: Path):
     assert ours == {name: data for name, data in alone.items() if name.startswith("records/evaluate")}
 
 
+@pytest.mark.thorough
 def test_they_are_tested_as_those_of_a_file(finished: Path, tmp_path: Path):
     images, labels, folds = tiny.arrays("float32")
     subject = np.asarray([f"s{row // 2:02d}" for row in range(tiny.CASES)])
@@ -74,6 +75,7 @@ def test_they_are_tested_as_those_of_a_file(finished: Path, tmp_path: Path):
             np.testing.assert_array_equal(values, other.arrays[name])
 
 
+@pytest.mark.thorough
 def test_who_they_are_is_recorded_and_reported(finished: Path):
     known = RunDirectory(finished).external_cases()
     assert known is not None
@@ -86,6 +88,7 @@ def test_who_they_are_is_recorded_and_reported(finished: Path):
     assert "The external cases hold none of class '0'." in run["warnings"]
 
 
+@pytest.mark.thorough
 def test_the_directory_keeps_to_them(finished: Path):
     for other in (beside(targets=arrays()["labels"][::-1]), inside()):
         with pytest.raises(UsageError, match="have changed since|this config names none"):

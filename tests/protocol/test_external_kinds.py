@@ -145,6 +145,7 @@ def test_a_baseline_is_fitted_again_under_the_normalisation_that_it_had(tmp_path
     assert np.isfinite(test.arrays["probabilities"]).all()
 
 
+@pytest.mark.thorough
 def test_a_baseline_that_predicts_otherwise_than_it_did_is_refused(tmp_path: Path, monkeypatch):
     run = evaluate(baseline(**EXTERNAL), str(tmp_path), [0], whole(), quiet=True)
     record = run.store.fit(run.store.tests()[0].fit)

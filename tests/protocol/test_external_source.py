@@ -86,6 +86,7 @@ def external_tests_of(run: Path) -> dict[str, bytes]:
     return {str(path.relative_to(run)): path.read_bytes() for path in run.rglob("records/*/external/*.json")}
 
 
+@pytest.mark.thorough
 def test_the_run_inside_is_that_without_them(finished: Path, alone: Path):
     assert content(finished, ("model.json",)) == content(alone, ("model.json",))
     ours, theirs = (RunDirectory(run).run() for run in (finished, alone))
@@ -189,6 +190,7 @@ def test_a_kill_between_two_tests_loses_nothing(
     assert content(run, ("model.json",)) == content(alone, ("model.json",))
 
 
+@pytest.mark.thorough
 def test_the_report_tells_who_they_are(finished: Path, tmp_path: Path, all_unpainted: None):
     finished = shutil.copytree(finished, tmp_path / "run")
     shown = page.write(finished).read_text()

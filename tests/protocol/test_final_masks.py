@@ -39,6 +39,8 @@ from tests.protocol.test_masks import spoilt
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
+FIRST = 0
+"""An outer fold whose number comes before those of its inner folds in all that a fit leaves out."""
 FINAL: dict[str, Any] = {
     "task__ensemble": 2,
     "task__largest_component": True,
@@ -67,6 +69,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory, cohort: Cohort) -> Path:
     return workdir
 
 
+@pytest.fixture(scope="module")
+def studied(tmp_path_factory: pytest.TempPathFactory, cohort: Cohort) -> Path:
+    """The run directory of outer fold FIRST, which is tested as those of all are."""
+    workdir = tmp_path_factory.mktemp("studied")
+    evaluate(checked(masks.config(**FINAL)), str(workdir), [FIRST], cohort, quiet=True)
+    return workdir
+
+
 def inside(workdir: Path) -> tuple:
     """All that the study of fold OUTER made for its final masks, but ids, which name the case table."""
     store = RunDirectory(workdir)
@@ -80,17 +90,18 @@ def inside(workdir: Path) -> tuple:
     return (*chosen, dataclasses.replace(choice, inner=()), sorted(weights))
 
 
+@pytest.mark.thorough
 def test_nothing_of_a_test_fold_reaches_its_choice(cohort: Cohort, finished: Path, tmp_path: Path):
     dirty = checked(masks.config(data__equal_images="accept", **FINAL))
     evaluate(dirty, str(tmp_path), [OUTER], spoilt(cohort), quiet=True)
     assert inside(tmp_path) == inside(finished)
 
 
-def test_the_choice_is_made_on_cases_that_its_fits_did_not_see(cohort: Cohort, finished: Path):
-    opened = open_run(checked(masks.config(**FINAL)), str(finished), "evaluate", cohort)
+def test_the_choice_is_made_on_cases_that_its_fits_did_not_see(cohort: Cohort, studied: Path):
+    opened = open_run(checked(masks.config(**FINAL)), str(studied), "evaluate", cohort)
     store = opened.store
     assert isinstance(cohort.store, Ragged)
-    for outer in range(masks.FOLDS):
+    for outer in (FIRST,):
         choice, outcome = store.mask_choice(outer), store.outcome(outer)
         assert choice is not None
         assert outcome is not None
@@ -113,9 +124,10 @@ def test_the_choice_is_made_on_cases_that_its_fits_did_not_see(cohort: Cohort, f
         assert final_masks.kept(choice) == components.chosen(np.array(dice))
 
 
-def test_the_test_is_of_all_members_with_what_was_chosen(cohort: Cohort, finished: Path):
-    opened = open_run(checked(masks.config(**FINAL)), str(finished), "evaluate", cohort)
+def test_the_test_is_of_all_members_with_what_was_chosen(cohort: Cohort, studied: Path):
+    opened = open_run(checked(masks.config(**FINAL)), str(studied), "evaluate", cohort)
     assert isinstance(cohort.store, Ragged)
+    assert len(opened.store.tests()) == 1
     for test in opened.store.tests():
         choice, outcome = opened.store.mask_choice(test.outer_fold), opened.store.outcome(test.outer_fold)
         assert choice is not None
@@ -132,19 +144,20 @@ def test_the_test_is_of_all_members_with_what_was_chosen(cohort: Cohort, finishe
 
 
 def test_the_estimate_of_the_selected_trial_alone_is_what_it_was(
-    cohort: Cohort, finished: Path, tmp_path: Path
+    cohort: Cohort, studied: Path, tmp_path: Path
 ):
     plain = {name: value for name, value in FINAL.items() if not name.startswith("task__")}
-    evaluate(checked(masks.config(**plain)), str(tmp_path), [OUTER], cohort, quiet=True)
+    evaluate(checked(masks.config(**plain)), str(tmp_path), [FIRST], cohort, quiet=True)
     [test] = RunDirectory(tmp_path).tests()
-    beside = RunDirectory(finished).tests()[OUTER]
+    [beside] = RunDirectory(studied).tests()
     assert test.fit == beside.fit
     for name, values in test.arrays.items():
         np.testing.assert_array_equal(values, beside.arrays[name])
     assert not [name for name in test.arrays if name.startswith("final")]
-    assert RunDirectory(tmp_path).mask_choice(OUTER) is None
+    assert RunDirectory(tmp_path).mask_choice(FIRST) is None
 
 
+@pytest.mark.thorough
 def test_the_report_shows_the_final_masks_and_who_chose_them(finished: Path):
     text = page.write(finished).read_text(encoding="utf-8")
     found = json.loads((finished / "summary.json").read_text(encoding="utf-8"))["final_masks"]
@@ -158,6 +171,7 @@ def test_the_report_shows_the_final_masks_and_who_chose_them(finished: Path):
     assert set(found["studies"]) == {"0", "1", "2"}
 
 
+@pytest.mark.thorough
 def test_the_model_segments_with_its_members_and_keeps_what_was_chosen(cohort: Cohort, finished: Path):
     told = json.loads((finished / "deploy/model.json").read_text(encoding="utf-8"))
     assert [len(told["weights"]), len(told["members"])] == [2, 2]

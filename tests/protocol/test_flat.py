@@ -96,6 +96,7 @@ def test_it_resumes_to_nothing_and_deploys_by_the_same_rule(finished: Path):
     assert model == search
 
 
+@pytest.mark.thorough
 def test_a_lost_search_fit_is_trained_again_by_the_same_command(finished: Path, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(finished, folder)

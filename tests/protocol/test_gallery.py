@@ -153,6 +153,7 @@ def test_a_test_that_names_a_model_which_saw_the_fold_is_refused(run: Run):
         write(run, MOST)
 
 
+@pytest.mark.thorough
 def test_it_is_rebuilt_byte_by_byte_and_otherwise_left_alone(run: Run, monkeypatch):
     folder = write(run, MOST).parent
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -167,6 +168,7 @@ def test_it_is_rebuilt_byte_by_byte_and_otherwise_left_alone(run: Run, monkeypat
     write(run, MOST)
 
 
+@pytest.mark.thorough
 def test_a_signal_ends_it_before_the_next_picture(run: Run, monkeypatch):
     """It is made in a thread, which a signal does not reach."""
     folder = write(run, MOST).parent
@@ -179,6 +181,7 @@ def test_a_signal_ends_it_before_the_next_picture(run: Run, monkeypatch):
     write(run, MOST)
 
 
+@pytest.mark.thorough
 def test_it_reads_records_and_writes_none(run: Run):
     def content() -> dict[Path, bytes]:
         return {path: path.read_bytes() for path in run.store.records.rglob("*") if path.is_file()}
@@ -218,6 +221,7 @@ def test_occlusion_takes_over_where_gradcam_has_no_map(run: Run, monkeypatch):
     networks.explainer.cache_clear()
 
 
+@pytest.mark.thorough
 def test_one_compilation_serves_all_outer_folds(run: Run, monkeypatch: pytest.MonkeyPatch):
     traced, method = [], explain.METHODS["gradcam"]
 

@@ -77,6 +77,7 @@ def test_columns_join_the_features_of_a_frozen_backbone(place: Path, capsys):
     predicts_the_training_table(place)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "way",
     [
@@ -153,14 +154,8 @@ def predicts_the_training_table(place: Path) -> None:
     assert nachos("predict", *words, "--input=short.csv") == 2
 
 
-@pytest.mark.parametrize(
-    "way",
-    [
-        "cnn",
-        pytest.param("activations", marks=pytest.mark.thorough),
-        pytest.param("pixels", marks=pytest.mark.thorough),
-    ],
-)
+@pytest.mark.thorough
+@pytest.mark.parametrize("way", ["cnn", "activations", "pixels"])
 def test_columns_join_before_the_last_layer(way: str, place: Path, capsys):
     config = ["--config=csv", "--config.model.cnn.stages=1", "--config.model.cnn.width=4"]
     if way != "cnn":
@@ -190,6 +185,7 @@ def test_columns_join_before_the_last_layer(way: str, place: Path, capsys):
     assert len(list(Path("maps").glob("*.png"))) == 2
 
 
+@pytest.mark.thorough
 def test_nothing_of_a_test_fold_reaches_its_study(tmp_path: Path):
     run = tiny.run_config(training__epochs=3, report__gallery=2)
     clean, values = joined.cohort(), joined.columns()

@@ -16,6 +16,7 @@ from nachos_jax.protocol.evaluate import evaluate
 from nachos_jax.records.store import RunDirectory
 from tests import tiny
 from tests.inputs import dense
+from tests.tiers import mostly_thorough
 
 OUTER = 2
 
@@ -45,13 +46,14 @@ def seen_from_inside(workdir: Path) -> tuple:
     return (*chosen, refit.hparams, refit.training_loss, weights)
 
 
-@pytest.mark.parametrize(
+@mostly_thorough(
     ("searcher", "make"),
     [
         ("random", tiny.cohort),
         ("ax", tiny.cohort),
         pytest.param("random", tiny.volumes, marks=pytest.mark.thorough),
     ],
+    kept=1,
 )
 def test_nothing_of_a_test_fold_reaches_its_study(searcher: str, make: Callable, tmp_path: Path):
     run = tiny.run_config(

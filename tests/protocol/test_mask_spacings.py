@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -117,6 +118,27 @@ def test_each_spacing_has_a_store_and_all_have_one_truth(file: Path) -> None:
 NONE: dict[str, Any] = {"search__priors": ()}
 
 
+def test_masks_are_made_from_the_store_of_their_spacing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a fit: what a network would see is what the store of its hyperparameters holds."""
+    cohort, met = embedding.load(checked(config(file))), []
+    assert isinstance(cohort.store, Ragged)
+
+    def perfect(store: Ragged, _: Any):
+        met.append(store)
+        return store.mask
+
+    monkeypatch.setattr(tested_masks, "of_fit", lambda *_: None)
+    monkeypatch.setattr(tested_masks, "masks_of_store", perfect)
+    of: Any = SimpleNamespace(cohort=cohort)
+    for chosen in ({}, BETTER):
+        done: Any = SimpleNamespace(status="done", hparams=chosen)
+        found = tested_masks.measured(of, done, [0, 1])["window_volumes"]
+        np.testing.assert_allclose(found[..., 0] + found[..., 2], cohort.targets.values[:2], rtol=1e-5)
+    assert met == [cohort.store, cohort.prepared(BETTER).store]
+    assert met[0] is not met[1]
+
+
+@pytest.mark.thorough
 def test_what_is_seen_and_tested_is_counted_on_the_grids_of_the_files(file: Path, finished: Path) -> None:
     run = open_run(checked(config(file)), str(finished), "evaluate")
     cohort, rows = run.cohort, {name: row for row, name in enumerate(run.cohort.table.names.tolist())}

@@ -43,6 +43,14 @@ def run():
 
 
 @pytest.fixture(scope="module")
+def studied(tmp_path_factory: pytest.TempPathFactory, cohort: Cohort, run) -> Path:
+    """The run directory of one outer fold."""
+    workdir = tmp_path_factory.mktemp("studied")
+    evaluate(run, str(workdir), [OUTER], cohort, quiet=True)
+    return workdir
+
+
+@pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, cohort: Cohort, run) -> Path:
     """The run directory of a whole estimate."""
     workdir = tmp_path_factory.mktemp("masks")
@@ -72,15 +80,15 @@ def spoilt(cohort: Cohort) -> Cohort:
     return dataclasses.replace(cohort, store=changed, targets=targets, hash="spoilt")
 
 
-def test_nothing_of_a_test_fold_reaches_its_study(cohort: Cohort, run, finished: Path, tmp_path: Path):
+def test_nothing_of_a_test_fold_reaches_its_study(cohort: Cohort, run, studied: Path, tmp_path: Path):
     dirty = checked(masks.config(data__equal_images="accept", **CT))
     evaluate(dirty, str(tmp_path), [OUTER], spoilt(cohort), quiet=True)
-    assert seen_from_inside(tmp_path) == seen_from_inside(finished)
+    assert seen_from_inside(tmp_path) == seen_from_inside(studied)
 
 
-def test_the_test_of_a_fold_tells_volumes_of_all_its_cases(cohort: Cohort, finished: Path):
-    tests = RunDirectory(finished).tests()
-    assert [test.outer_fold for test in tests] == list(range(masks.FOLDS))
+def test_the_test_of_a_fold_tells_volumes_of_all_its_cases(cohort: Cohort, studied: Path):
+    tests = RunDirectory(studied).tests()
+    assert [test.outer_fold for test in tests] == [OUTER]
     for test in tests:
         rows = np.flatnonzero(np.isin(cohort.table.names, test.cases))
         np.testing.assert_allclose(test.arrays["reference"], cohort.targets.values[rows])
@@ -104,13 +112,15 @@ def test_masks_are_measured_on_the_grid_that_they_came_with(monkeypatch: pytest.
     monkeypatch.setattr(tested_masks, "masks_of_store", lambda store, _: store.mask)
     of: Any = SimpleNamespace(cohort=whole)
     done: Any = SimpleNamespace(status="done", hparams={})
-    found = tested_masks.measured(of, done, range(masks.CASES))
+    rows = range(0, masks.CASES, 3)
+    found = tested_masks.measured(of, done, rows)
     right, _, missed = np.moveaxis(found["window_volumes"], -1, 0)
-    np.testing.assert_allclose(right + missed, whole.targets.values, rtol=1e-5)
-    assert right.sum() > 0.8 * whole.targets.values.sum()
+    np.testing.assert_allclose(right + missed, whole.targets.values[rows], rtol=1e-5)
+    assert right.sum() > 0.8 * whole.targets.values[rows].sum()
     assert np.nanmedian(found["hd95"]) < 1.5
 
 
+@pytest.mark.thorough
 def test_the_report_shows_every_class_and_case(cohort: Cohort, finished: Path):
     text = page.write(finished).read_text(encoding="utf-8")
     summary = json.loads((finished / "summary.json").read_text(encoding="utf-8"))

@@ -21,6 +21,7 @@ from nachos_jax.core.types import EpochLimit, Fit
 from nachos_jax.engine import watch
 from nachos_jax.protocol.design.selection import score_trial, select
 from nachos_jax.records.schema import Curve
+from tests.tiers import mostly_thorough
 
 PARTITIONINGS = ("OCT_split1_random", "OCT_split2_volume", "OCT_split3_subject")
 TRIALS, FOLDS, EPOCHS, PATIENCE = 9, 10, 50, 20
@@ -118,7 +119,7 @@ def followed(run: Training, patience: int) -> tuple[int, str]:
     return progress.epochs, "cut"
 
 
-@pytest.mark.parametrize("name", PARTITIONINGS)
+@mostly_thorough("name", PARTITIONINGS, kept=1)
 def test_our_early_stopping_ends_where_the_published_trainings_end(curves, name):
     ends: Counter[str] = Counter()
     for trial in range(TRIALS):

@@ -62,7 +62,7 @@ def test_speed_is_device_time_a_lane_epoch_of_the_kind_that_trained_most():
 
 
 def test_a_finished_run_is_planned_from_its_own_records(tmp_path):
-    run = tiny.run_config(search__searcher="ax", search__trials=4, search__initial=2, search__proposals=1)
+    run = tiny.run_config(search__searcher="bohb", search__trials=4, search__initial=2, search__proposals=1)
     folder = str(tmp_path / "run")
     evaluate(run, folder, [0, 1], tiny.cohort(), quiet=True)
     done = open_run(run, folder, "evaluate", tiny.cohort())

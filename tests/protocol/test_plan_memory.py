@@ -22,6 +22,7 @@ from nachos_jax.protocol.run.configure import checked
 from nachos_jax.protocol.run.opening import Run, open_run
 from tests import masks, programs, tiny, vectors
 from tests.protocol.plan_cases import GIGABYTE
+from tests.tiers import mostly_thorough
 
 
 def test_the_state_of_a_lane_is_that_of_a_trained_one():
@@ -135,7 +136,7 @@ def opened(tmp_path, **changes: Any) -> Run:
     return open_run(tiny.run_config(**changes), str(tmp_path / "run"), "evaluate", tiny.cohort())
 
 
-@pytest.mark.parametrize("residency", ["resident", "stream"])
+@mostly_thorough("residency", ["resident", "stream"], kept=("resident",))
 def test_compiling_tells_the_bytes_and_the_lanes_that_fit(tmp_path, residency, monkeypatch):
     run = opened(tmp_path, data__residency=residency)
     bucket = plan_fits.bucket_for(run.config, plan_fits.drawn_trials(run.config)[0])
@@ -173,6 +174,7 @@ def test_timing_fills_the_lanes_and_writes_nothing(tmp_path, monkeypatch):
     assert (speed.cases, speed.epochs, speed.platform) == (48, 2 * 2 * 8, "cpu")
 
 
+@pytest.mark.thorough
 def test_what_is_solved_is_timed_by_fits_of_the_trials_and_not_by_epochs_without_work(monkeypatch, tmp_path):
     config, trained = vectors.run_config(search__trials=2), []
     run = open_run(config, str(tmp_path / "run"), "evaluate", vectors.cohort())

@@ -82,7 +82,7 @@ def test_a_planted_task_goes_from_arrays_to_report_and_predictions(tmp_path: Pat
     cohort = nachos_jax.cohort(
         nachos_jax.ArrayCases(images, pairs, folds=folds, one_case_per_subject=True), task="pair"
     )
-    config = tiny.config(task__name="pair", search__trials=2, training__epochs=2)
+    config = tiny.config(task__name="pair", search__trials=1, training__epochs=1)
     workdir = tmp_path / "run"
     summary = nachos_jax.evaluate(config, workdir, cohort)
     tests = [json.loads(path.read_text()) for path in sorted(workdir.glob("records/evaluate/tests/*.json"))]

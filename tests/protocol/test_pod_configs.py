@@ -6,7 +6,6 @@ import dataclasses
 import importlib
 
 import numpy as np
-import pytest
 
 from nachos_jax.cli import plan_text
 from nachos_jax.data.store import Dense
@@ -16,15 +15,17 @@ from nachos_jax.protocol.plan import plan
 from nachos_jax.protocol.run.configure import checked
 from tests import tiny
 from tests.protocol.plan_cases import facts_of, folds_of
+from tests.tiers import mostly_thorough
 
 
-@pytest.mark.parametrize(
+@mostly_thorough(
     ("name", "devices", "lanes", "state"),
     [
         ("pod_h100x8", 8, 32, "85.3 MiB"),
         ("pod_a100_4x4", 16, 16, "85.3 MiB"),
         ("pod_tpu_v5e16", 16, 16, "21.4 MiB"),
     ],
+    kept=("pod_h100x8",),
 )
 def test_configs_of_pods_say_what_the_plan_says(name, devices, lanes, state):
     file = importlib.import_module(f"nachos_jax.configs.{name}")

@@ -67,7 +67,8 @@ def interrupted(
 RACES = ["race-fitted", *(pytest.param(name, marks=pytest.mark.thorough) for name in ("race", "race-short"))]
 
 
-@pytest.mark.parametrize("policy", [*RACES, pytest.param("hyperband", marks=pytest.mark.thorough)])
+@pytest.mark.thorough
+@pytest.mark.parametrize("policy", [*RACES, "hyperband"])
 def test_a_run_that_is_stopped_again_and_again_ends_with_the_same_bytes(policy, tmp_path, monkeypatch):
     run = configured(policy)
     evaluate(run, str(tmp_path / "calm"), None, tiny.cohort(), quiet=True)
@@ -76,6 +77,7 @@ def test_a_run_that_is_stopped_again_and_again_ends_with_the_same_bytes(policy, 
     assert not (tmp_path / "stopped/checkpoints").exists()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("policy", RACES)
 def test_a_race_on_eight_devices_is_that_on_one(policy, tmp_path, monkeypatch):
     """Lanes differ in number and in what they hold beside a fit; trials, fits, choices and bytes do not."""
@@ -100,9 +102,8 @@ def without(tmp_path_factory) -> RunDirectory:
     return RunDirectory(workdir)
 
 
-@pytest.mark.parametrize(
-    "policy", [pytest.param(name, marks=[pytest.mark.thorough] * (name != "race-fitted")) for name in SHORT]
-)
+@pytest.mark.thorough
+@pytest.mark.parametrize("policy", SHORT)
 def test_the_selected_trial_is_trained_as_without_a_policy(policy, without, tmp_path):
     run = configured(policy)
     evaluate(run, str(tmp_path), [OUTER], tiny.cohort(), quiet=True)
@@ -132,6 +133,7 @@ def test_nothing_of_a_test_fold_reaches_its_race(policy, tmp_path):
     assert seen_from_inside(tmp_path / "clean") == seen_from_inside(tmp_path / "spoilt")
 
 
+@pytest.mark.thorough
 def test_a_run_that_raced_by_default_goes_on_with_its_race(tmp_path):
     """The default of today is another; a config that leaves the policy open takes that of the directory."""
     begun, left_open = configured("race"), configured("")

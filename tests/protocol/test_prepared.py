@@ -86,8 +86,9 @@ def finished(place: Path) -> Path:
     return workdir
 
 
-def test_each_way_has_a_store_of_its_own_that_is_decoded_once(place: Path, finished: Path) -> None:
+def test_each_way_has_a_store_of_its_own_that_is_decoded_once(place: Path) -> None:
     run = checked(config(place))
+    embedding.load(run)
     assert [dict(name) for name in prepared.names(run)] == [
         {"clahe": 2},
         {"aspect": "pad"},
@@ -118,6 +119,7 @@ def test_each_way_has_a_store_of_its_own_that_is_decoded_once(place: Path, finis
         assert not np.array_equal(dense(found), dense(cohort))
 
 
+@pytest.mark.thorough
 def test_a_refit_predicts_again_what_was_recorded(place: Path, finished: Path) -> None:
     run = open_run(checked(config(place)), str(finished), "evaluate")
     rows = {name: row for row, name in enumerate(run.cohort.table.names.tolist())}
@@ -134,8 +136,8 @@ def test_a_refit_predicts_again_what_was_recorded(place: Path, finished: Path) -
     assert np.mean(found.argmax(1) == test.arrays["labels"]) > 0.6, "it has learned"
 
 
-def test_the_model_prepares_and_normalises_files_as_its_training_did(place: Path, finished: Path) -> None:
-    model = nachos_jax.load(finished / "deploy")
+def test_the_model_prepares_and_normalises_files_as_its_training_did(place: Path, tmp_path: Path) -> None:
+    model = nachos_jax.deploy(config(place), tmp_path / "run")
     told = model.description
     assert (told["preparation"]["aspect"], told["preparation"]["clahe"]) == ("fit", 2)
     assert told["normalisation"].startswith("clipped to percentiles 0.5 and 99.5 of the case")
@@ -173,6 +175,7 @@ def test_a_second_table_is_prepared_in_each_way_like_the_first(place: Path) -> N
     np.testing.assert_array_equal(dense(tables.outside), dense(sites.outside))
 
 
+@pytest.mark.thorough
 def test_tables_and_checklists_say_how_cases_were_prepared(finished: Path) -> None:
     header, *rows = [line.split(",") for line in (finished / "trials.csv").read_text().splitlines()]
     shown = [[row[header.index(name)] for name in ("aspect", "clahe", "normalisation")] for row in rows]

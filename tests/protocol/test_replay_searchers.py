@@ -43,6 +43,7 @@ def grid(tmp_path_factory) -> str:
     return str(folder)
 
 
+@pytest.mark.thorough
 def test_random_search_finds_the_best_of_what_it_proposes(grid):
     told = compare(grid, [("random", "full")], trials=4, repeats=3)
     found = recorded.run(grid)
@@ -79,6 +80,7 @@ def test_a_whole_grid_holds_no_regret_and_the_choice_of_the_run_itself(grid, sea
     assert told["configurations"] == SIZE
 
 
+@pytest.mark.thorough
 def test_a_policy_spends_less_and_seeds_alone_decide(grid):
     ways = [("bohb", "full"), ("bohb", "hyperband"), ("random", "race")]
     told, again = (compare(grid, ways, trials=6, repeats=4) for _ in range(2))
@@ -100,6 +102,7 @@ def test_the_command_prints_what_was_found(grid, capsys):
     assert list(ways) == ["random, full", "random, hyperband", "bohb, full", "bohb, hyperband"]
 
 
+@pytest.mark.thorough
 def test_what_was_not_trained_is_not_played(grid, tmp_path):
     with pytest.raises(UsageError, match="tpe"):
         compare(grid, [("tpe", "full")], 3, 1)

@@ -45,6 +45,7 @@ def at_once(tmp_path_factory) -> Path:
     return workdir
 
 
+@pytest.mark.thorough
 def test_outer_folds_one_after_another_leave_the_bytes_of_all_at_once(at_once, tmp_path):
     for outer in ([1], [4, 0], None):
         evaluate(RUN, str(tmp_path), outer, five(), quiet=True)
@@ -53,6 +54,7 @@ def test_outer_folds_one_after_another_leave_the_bytes_of_all_at_once(at_once, t
     assert trained(tmp_path) <= 1.05 * trained(at_once), "later launches go on from the lanes of those before"
 
 
+@pytest.mark.thorough
 def test_without_checkpoints_lanes_are_kept_for_other_fits_all_the_same(at_once, tmp_path):
     run = replace(RUN, engine=replace(RUN.engine, checkpoint_epochs=0))
     evaluate(run, str(tmp_path), None, five(), quiet=True)
@@ -60,6 +62,7 @@ def test_without_checkpoints_lanes_are_kept_for_other_fits_all_the_same(at_once,
     assert not (tmp_path / "checkpoints").exists()
 
 
+@pytest.mark.thorough
 def test_lanes_that_are_lost_cost_epochs_and_change_nothing(at_once, tmp_path, monkeypatch):
     monkeypatch.setattr(paused.PausedLanes, "take", lambda *_: None)
     evaluate(RUN, str(tmp_path), None, five(), quiet=True)

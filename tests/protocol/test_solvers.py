@@ -37,6 +37,7 @@ def told(run: Path, command: str) -> set[int]:
     return {record.solver for record in RunDirectory(run, command).fits()}
 
 
+@pytest.mark.thorough
 def test_what_another_solver_has_begun_is_refused_and_what_it_finished_is_not(tmp_path: Path, newer: Any):
     config, run = vectors.run_config(search__trials=1), tmp_path / "run"
     evaluate(config, str(run), [0], vectors.cohort(), quiet=True)
@@ -96,6 +97,7 @@ def test_it_is_refused_before_any_case_is_read(tmp_path: Path, newer: Any, unrea
         deploy(config, run)
 
 
+@pytest.mark.thorough
 def test_a_search_that_may_end_without_a_solved_network_is_refused_later(
     tmp_path: Path, newer: Any, unread: None
 ):

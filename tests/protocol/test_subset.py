@@ -39,6 +39,7 @@ def test_a_part_is_the_cohort_of_its_rows(tmp_path: Path):
     assert any("only 24 of 48 subjects take part" in text for text in run.warnings)
 
 
+@pytest.mark.thorough
 def test_the_report_says_that_it_is_a_part(tmp_path: Path):
     run = _config(tmp_path, np.arange(tiny.CASES), "all", data__subset=0.75, training__epochs=1)
     evaluate(run, str(tmp_path / "run"), quiet=True)

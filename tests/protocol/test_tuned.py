@@ -58,7 +58,8 @@ def nachos(command: str, *words: str) -> int:
     return main.main(["nachos", command, *words, *quick])
 
 
-@pytest.mark.parametrize("inputs", ["activations", pytest.param("pixels", marks=pytest.mark.thorough)])
+@pytest.mark.thorough
+@pytest.mark.parametrize("inputs", ["activations", "pixels"])
 def test_a_deployed_model_predicts_from_pixels_what_lanes_recorded(inputs: str, place: Path, capsys):
     more = ["--config.deploy.members=folds", "--workdir=a"]
     more += ["--config.augmentation.brightness=0.1"] if inputs == "pixels" else []
@@ -93,6 +94,7 @@ def test_a_deployed_model_predicts_from_pixels_what_lanes_recorded(inputs: str, 
             nachos_jax.load("a/deploy")
 
 
+@pytest.mark.thorough
 def test_nothing_of_a_test_fold_reaches_its_study(place: Path):
     run = pretrained.run_config(place, data__equal_images="accept", search__trials=2, training__epochs=2)
     clean = pretrained.cohort(run)

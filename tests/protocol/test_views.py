@@ -108,6 +108,7 @@ def test_a_view_follows_from_the_image_alone(place: Path):
     assert np.abs(stronger[:, 1:] - found[:, 1:]).max() > 0.05
 
 
+@pytest.mark.thorough
 def test_more_views_cost_only_those_that_are_new(place: Path, monkeypatch: pytest.MonkeyPatch):
     made = []
     compute = backbone.Backbone.features
@@ -142,6 +143,7 @@ def test_a_step_draws_views_by_its_key_and_tests_see_the_plain_one():
     np.testing.assert_array_equal(seen[:, 0], values[np.asarray(rows), 0, 0])
 
 
+@pytest.mark.thorough
 def test_neither_lanes_nor_neighbours_nor_held_cases_change_what_is_drawn(place: Path):
     run = run_config(engine__lanes=2)
     cohort = embedding.embedded(run, tiny.cohort())

@@ -30,6 +30,7 @@ def place(cohort: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "deploy"
 
 
+@pytest.mark.thorough
 def test_a_volume_beside_others_trains_as_it_does_alone(cohort: Cohort):
     run = tiny.run_config(training__epochs=2, augmentation__rotation=20.0, augmentation__flip_depth=0.5)
     fits = [tiny.fit(run), tiny.fit(run, learning_rate=100.0, weight_decay=10.0), tiny.fit(run, (0, 2))]

@@ -17,6 +17,7 @@ import pytest
 from nachos_jax.report.page import page
 from tests.report.checklist_runs import flat
 from tests.report.conftest import FakeRun, build
+from tests.tiers import mostly_thorough
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 RUNS = {
@@ -75,9 +76,7 @@ addEventListener("message", e => document.documentElement.setAttribute("data-fou
 
 @pytest.fixture(
     scope="module",
-    params=[
-        pytest.param(name, marks=[pytest.mark.thorough] * (name not in ("flat", "partial"))) for name in RUNS
-    ],
+    params=[pytest.param(name, marks=[pytest.mark.thorough] * (name != "flat")) for name in RUNS],
 )
 def html(request, tmp_path_factory) -> Path:
     run = build(tmp_path_factory.mktemp("run") / "run", RUNS[request.param])
@@ -108,7 +107,7 @@ def seen(path: Path, width: int, spoilt: str = "") -> tuple[int, list[str], str]
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on the PATH")
-@pytest.mark.parametrize("width", [1200, 390])
+@mostly_thorough("width", [1200, 390], kept=(390,))
 def test_nothing_is_cut_overlaps_or_comes_from_elsewhere(html, width):
     screen, wrong, log = seen(html, width)
     assert screen == width

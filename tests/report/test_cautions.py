@@ -13,6 +13,7 @@ from nachos_jax.report.reading.evidence import read
 from nachos_jax.statistics.bootstrap import blocks
 from tests.report.rivals import edit_folds, edit_run, edit_test
 from tests.report.task_cases import LABELS, NUMBER
+from tests.tiers import mostly_thorough
 
 BINARY = {"classes": ("benign", "malignant"), "metric": "auc"}
 FEW = (("replicates", 200),)
@@ -34,6 +35,7 @@ def everywhere(directory, folds, probabilities):
         edit_test(directory, fold, change)
 
 
+@pytest.mark.thorough
 def test_three_folds(make_run):
     _, told = summary_of(make_run(folds=3, inner=False))
     assert "Three values are all that the interval over folds rests on" in told
@@ -95,7 +97,7 @@ def test_not_shown_to_be_better_where_the_interval_reaches_that_far(make_run):
     assert "Accuracy is not shown to be better than giving every case" in told
 
 
-@pytest.mark.parametrize(("changes", "expected"), [(LABELS, 0.5), (NUMBER, None)])
+@mostly_thorough(("changes", "expected"), [(LABELS, 0.5), (NUMBER, None)], kept=1)
 def test_a_constant_of_other_tasks(make_run, changes, expected):
     run = make_run(**changes, inner=False)
     key = "probabilities" if changes is LABELS else "predictions"
@@ -169,6 +171,7 @@ RATES = {
 }
 
 
+@pytest.mark.thorough
 def test_rates_of_decisions_have_intervals_over_subjects(make_run):
     """A plain loop with scikit-learn over the same replicates."""
     run = make_run(**BINARY, settings=FEW, groups=False)
@@ -198,11 +201,11 @@ def test_ece_stands_beside_that_of_a_calibrated_model(make_run):
     found = summary["calibration"]["ece"]
     assert found["mean"] == pytest.approx(summary["metrics"]["ece"]["mean"])
     rng, expected = np.random.default_rng(1), []
-    for _ in range(200):
+    for _ in range(60):
         errors = []
         for _, probabilities in evidence.predictions.values():
             labels = np.array([rng.choice(2, p=row / row.sum()) for row in probabilities])
             errors.append(evidence.metrics.evaluate("ece", labels, probabilities, evidence.classes).value)
         expected.append(np.mean(errors))
-    assert found["if_calibrated"] == pytest.approx(np.mean(expected), abs=4 * np.std(expected) / np.sqrt(200))
+    assert found["if_calibrated"] == pytest.approx(np.mean(expected), abs=4 * np.std(expected) / np.sqrt(60))
     assert found == summary_of(run)[0]["calibration"]["ece"]

@@ -13,6 +13,7 @@ from nachos_jax.report.checklists.facts import Facts
 from nachos_jax.report.words.format import number
 from tests.report.checklist_runs import FEW, flat, told
 from tests.report.rivals import edit_run
+from tests.tiers import mostly_thorough
 
 TRIPOD = [
     *("1", "2", "3a", "3b", "3c", "4", "5a", "5b", "6a", "6b", "6c", "7", "8a", "8b", "8c", "9a", "9b", "9c"),
@@ -48,7 +49,12 @@ def run(make_run):
     return lambda **changes: make_run(settings=FEW, **changes)
 
 
-@pytest.mark.parametrize("changes", RUNS.values(), ids=RUNS)
+@mostly_thorough(
+    "changes",
+    list(RUNS.values()),
+    kept=[RUNS[name] for name in ("whole", "failed", "two folds", "nothing tested")],
+    ids=list(RUNS),
+)
 def test_all_items_in_order_and_states_that_fit_the_answers(run, changes):
     evidence, summary = told(run(**changes))
     items = checklist(evidence, summary)
@@ -233,7 +239,7 @@ def test_training_and_preparation_as_recorded(run):
     assert "momentum" not in items["C25"].answer
 
 
-@pytest.mark.parametrize(
+@mostly_thorough(
     ("hparams", "words"),
     [
         (
@@ -245,6 +251,7 @@ def test_training_and_preparation_as_recorded(run):
             "the coarser levels too, with weights 1, 1/2,",
         ),
     ],
+    kept=1,
 )
 def test_how_a_fit_is_solved_is_what_its_code_does(run, hparams, words):
     evidence, summary = told(run(inner=False))

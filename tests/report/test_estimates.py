@@ -27,6 +27,7 @@ def test_the_corrected_t_takes_the_ratio_of_the_folds_as_they_are(make_run):
     assert interval["low"] == pytest.approx(metric["mean"] - half, rel=1e-9)
 
 
+@pytest.mark.thorough
 def test_thresholds_and_comparisons_take_that_ratio_too(make_run):
     run = make_run(cases=246, classes=("benign", "malignant"), trials=1)
     ratio = read(run).ratio
@@ -72,6 +73,7 @@ def test_repeated_predictions_are_not_called_cases(make_run):
     assert summaries.summarise(read(run))["calibration"]["predictions"] == 480
 
 
+@pytest.mark.thorough
 def test_very_many_cases_get_fewer_replicates_and_no_bca(make_run, monkeypatch):
     run = make_run(inner=False, settings=(("replicates", 1000),))
     whole = summaries.summarise(read(run))

@@ -20,6 +20,8 @@ from nachos_jax.statistics.bootstrap import resamples
 from tests.records import seals
 from tests.report.conftest import FakeRun
 
+pytestmark = pytest.mark.usefixtures("all_unpainted")
+
 pytestmark = pytest.mark.usefixtures("all_unpainted")  # pictures are for test_figures
 CASES, CLASSES, HASH = 90, 3, "ab12"
 RNG = np.random.default_rng(5)
@@ -88,6 +90,7 @@ def test_intervals_of_each_model_and_of_their_mean_are_those_of_a_plain_loop(tol
     assert np.isclose(metric["intervals"]["mean"]["estimate"], metric["mean"])
 
 
+@pytest.mark.thorough
 def test_models_that_agree_have_the_interval_of_one(run: RunDirectory):
     metric = add(run, seeds=dict.fromkeys(range(3), 7))["metrics"]["balanced_accuracy"]
     ends = {(round(i["low"], 6), round(i["high"], 6)) for i in metric["intervals"].values()}
@@ -126,6 +129,7 @@ def test_the_figure_shows_models_sites_and_the_estimate_inside(told):
     assert "Calibration slope" in (path / "report/index.html").read_text()
 
 
+@pytest.mark.thorough
 def test_pixels_that_are_no_numbers_have_no_difference(run: RunDirectory):
     assert add(run, mean=None)["shift"]["standardised_difference"] == [None]
 
@@ -139,6 +143,7 @@ def test_few_external_subjects_get_no_interval_but_the_reason(count: int, run: R
     assert "no interval" in Path(run.path / "report/index.html").read_text()
 
 
+@pytest.mark.thorough
 def test_a_run_without_external_cases_has_no_such_figure(run: RunDirectory):
     page.write(run.path)
     assert not (run.path / "report/figures/external.csv").exists()

@@ -25,6 +25,7 @@ from nachos_jax.report.figures.svg import standalone
 from tests.report.drawn_marks import Drawn, NothingDrawnError, tree
 from tests.report.figure_cases import CASES, HOSTILE
 from tests.report.figure_examples import EXAMPLES, example, run_scores
+from tests.tiers import mostly_thorough
 
 NUMBERS = range(len(EXAMPLES))
 FULLY = os.environ.get("NACHOS_TESTS_COMPILE") == "fully"
@@ -37,7 +38,7 @@ def test_long_numbers_along_the_rows_do_not_touch():
     assert Drawn(lambda: grouped(told, "Loss")).collisions() == []
 
 
-@pytest.mark.parametrize(("count", "most"), [(11, 10**4), (5, 10**6), (11, 10**6), (12, 10**8)])
+@mostly_thorough(("count", "most"), [(11, 10**4), (5, 10**6), (11, 10**6), (12, 10**8)], kept=(5,))
 def test_large_counts_in_the_cells_of_a_confusion_matrix_do_not_touch(count, most):
     draw = np.random.default_rng(count)
     counts = draw.integers(most // 2, most, (count, count)).astype(float)
@@ -53,7 +54,7 @@ def test_large_counts_in_the_cells_of_a_confusion_matrix_do_not_touch(count, mos
 
 
 @pytest.mark.filterwarnings("ignore:Glyph")
-@pytest.mark.parametrize("name", CASES)
+@mostly_thorough("name", CASES, kept=("calibration", "confusion", "folds", "scatter"))
 @settings(
     max_examples=5 if FULLY else 3,
     deadline=None,
@@ -86,7 +87,7 @@ def holds_all(figure, case):
     assert set(case.names) <= {cell for cell in cells if isinstance(cell, str)}
 
 
-@pytest.mark.parametrize("number", NUMBERS)
+@mostly_thorough("number", NUMBERS, kept=tuple(NUMBERS)[::6])
 def test_the_bytes_depend_on_the_numbers_alone(number):
     assert EXAMPLES[number]() == example(number)
 
@@ -130,6 +131,7 @@ def test_hostile_names_are_shown_as_they_are():
     assert plain(HOSTILE) in {title.text for title in found.root.iter("title")}
 
 
+@pytest.mark.thorough
 def test_other_processes_without_a_home_give_the_same_bytes_and_load_matplotlib_late(tmp_path):
     code = (
         "import sys, warnings\n"
@@ -153,6 +155,7 @@ def test_other_processes_without_a_home_give_the_same_bytes_and_load_matplotlib_
     assert done.stdout == here.svg
 
 
+@pytest.mark.thorough
 def test_preparing_says_nothing_where_the_home_folder_cannot_be_written(tmp_path):
     home = tmp_path / "file"
     home.write_text("no folder")

@@ -22,6 +22,7 @@ from tests.report.figure_examples import (
     metric,
     ranked,
 )
+from tests.tiers import mostly_thorough
 
 FOLDS = {"0": 0.8, "1": 0.9, "2": 0.7}
 NAN = np.full(11, np.nan)
@@ -137,6 +138,7 @@ def test_curves_pass_through_their_numbers(kind, level):
     assert not Drawn(lambda: ranking([ranked(kind, lines=2)])).bands(), "two curves have no band"
 
 
+@pytest.mark.thorough
 def test_many_classes_share_the_page_and_the_rest_is_named():
     many = [ranked("roc", f"class {i}", lines=1) for i in range(PANELS + 5)]
     found = Drawn(lambda: ranking(many))
@@ -189,7 +191,7 @@ def test_cells_hold_mean_error_and_count_and_darken_with_the_share():
     assert {"100.0", "5", "0", "\N{EN DASH}"} <= found.words
 
 
-@pytest.mark.parametrize("count", [1, 2, 5, 7, 12])
+@mostly_thorough("count", [1, 2, 5, 7, 12], kept=(2, 12))
 def test_up_to_twelve_classes_every_cell_is_readable(count):
     found = Drawn(lambda: confusion(*mean_confusion(count)))
     assert found.collisions() == []

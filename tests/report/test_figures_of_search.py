@@ -100,6 +100,7 @@ def test_the_chosen_epoch_stands_at_its_place_and_the_selected_trial_is_on_top()
     assert "fold 0: trial 1, n* 11" in found.words
 
 
+@pytest.mark.thorough
 def test_ten_folds_of_sixteen_trials_stay_small_and_the_table_stays_whole():
     many = fits(10, 16, 9, 60, selected=3)
     found = Drawn(lambda: learning(many))
@@ -110,6 +111,7 @@ def test_ten_folds_of_sixteen_trials_stay_small_and_the_table_stays_whole():
     assert set(ends) == {(1, 60)}, "thinned curves keep their ends"
 
 
+@pytest.mark.thorough
 def test_what_is_not_drawn_is_said():
     found = Drawn(lambda: learning(fits(2, 1500, 1, 3, selected=0)))
     assert any("one in 2 fits" in words for words in found.words)

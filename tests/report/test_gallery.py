@@ -11,6 +11,7 @@ from nachos_jax.records.store import dump
 from nachos_jax.report.page import page
 from nachos_jax.report.page.gallery import read
 from nachos_jax.report.reading import evidence as records
+from tests.tiers import mostly_thorough
 
 PNG = b"\x89PNG\r\n\x1a\n and the rest of a picture"
 
@@ -53,7 +54,7 @@ def change(directory, place, value):
     path.write_bytes(dump(index))
 
 
-def test_pictures_are_embedded_with_their_words(directory):
+def test_pictures_are_embedded_with_their_words(directory, figures_unpainted):
     found = gallery(directory)
     assert found is not None
     assert [picture["told"]["outer_fold"] for picture in found["pictures"]] == [0, 3]
@@ -63,9 +64,10 @@ def test_pictures_are_embedded_with_their_words(directory):
     assert "A note." in html
 
 
-@pytest.mark.parametrize(
+@mostly_thorough(
     ("place", "value"),
     [("sha256", "0" * 64), ("weights_sha256", "0" * 64), ("fit", "another"), ("case", "no such case")],
+    kept=("sha256", "fit"),
 )
 def test_a_picture_that_the_records_do_not_vouch_for_is_left_out(directory, place, value):
     change(directory, place, value)
@@ -74,7 +76,7 @@ def test_a_picture_that_the_records_do_not_vouch_for_is_left_out(directory, plac
     assert [picture["told"]["outer_fold"] for picture in found["pictures"]] == [3]
 
 
-@pytest.mark.parametrize("place", ["label", "predicted", "probability"])
+@mostly_thorough("place", ["label", "predicted", "probability"], kept=1)
 def test_the_words_of_a_picture_are_those_of_the_records(directory, place):
     right = gallery(directory)
     change(directory, place, "edited")
@@ -97,6 +99,11 @@ def test_a_gallery_of_other_tests_is_not_shown(directory):
 def test_a_torn_index_is_as_good_as_none(directory, content):
     (directory.path / "explanations/gallery.json").write_bytes(content)
     assert gallery(directory) is None
+
+
+@pytest.mark.thorough
+def test_a_page_is_written_beside_a_torn_index(directory, figures_unpainted):
+    (directory.path / "explanations/gallery.json").write_bytes(b"{")
     page.write(directory.path)
 
 

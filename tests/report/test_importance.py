@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from nachos_jax.report.numbers.importance import FEWEST, importance
 
@@ -33,6 +34,7 @@ def test_what_made_the_scores_comes_first():
     assert all(value >= 0 for value in found.values())
 
 
+@pytest.mark.thorough
 def test_it_is_deterministic():
     first = importance(NAMES, trials())
     assert importance(NAMES, trials()) == first

@@ -224,6 +224,7 @@ def test_a_study_sees_its_own_inner_folds_only(make_run):
     assert [t.number for t in found[1].trials if t not in found[1].scored] == [2]
 
 
+@pytest.mark.thorough
 def test_stopped_trials_are_left_out_and_counted(make_run):
     half = {"score": None, "spread": None, "status": "stopped", "by_fold": {1: 0.5, 2: None}}
     run = edit_outcomes(make_run(inner=False), lambda o: rescored(o, lambda n, _: half if n == 3 else {}))

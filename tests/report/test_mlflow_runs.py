@@ -121,6 +121,7 @@ def test_one_run_an_outer_fold_below_that_of_the_study(make_run, database, exper
         assert run.data.metrics == pytest.approx(wanted)
 
 
+@pytest.mark.thorough
 def test_scores_by_unit_stand_beside_those_by_case(make_run, database, experiment):
     settings = (("unit", "subject"), ("pool", "mean"), ("replicates", 200), ("headline", "unit"))
     directory = make_run(settings=settings, classes=("no", "yes"))
@@ -137,6 +138,7 @@ def test_scores_by_unit_stand_beside_those_by_case(make_run, database, experimen
             assert part[f"outer.unit.{name}"] == pytest.approx(value["value"])
 
 
+@pytest.mark.thorough
 def test_the_flat_protocol_gives_its_corrected_estimate_and_one_nested_run(make_run, database, experiment):
     directory = flat(make_run(tested=()))
     mlflow_runs.write(directory.path, database, experiment)
@@ -152,6 +154,7 @@ def test_the_flat_protocol_gives_its_corrected_estimate_and_one_nested_run(make_
     assert {run.info.status for run in found.values()} == {"FINISHED"}
 
 
+@pytest.mark.thorough
 def test_writing_again_adds_nothing(make_run, database, experiment):
     directory = make_run()
     directory.write_text("report/index.html", "<p>report</p>")
@@ -161,6 +164,7 @@ def test_writing_again_adds_nothing(make_run, database, experiment):
     assert everything(database, experiment) == before
 
 
+@pytest.mark.thorough
 def test_artifacts(make_run, database, experiment, tmp_path):
     from mlflow.tracking import MlflowClient
 
@@ -178,6 +182,7 @@ def test_artifacts(make_run, database, experiment, tmp_path):
     assert (folder / "report" / "index.html").read_bytes() == report.read_bytes()
 
 
+@pytest.mark.thorough
 def test_a_run_on_its_way_is_brought_up_to_date(make_run, database, experiment):
     directory = make_run()
     hidden = [directory.folder / "tests" / f"fold_0{fold}.json" for fold in (1, 2)]
@@ -209,6 +214,7 @@ def test_a_run_on_its_way_is_brought_up_to_date(make_run, database, experiment):
     assert {len(points) for points in second["fold_00"][4].values()} == {1}
 
 
+@pytest.mark.thorough
 def test_two_runs_share_an_experiment(make_run, database, experiment):
     first, second = make_run(), make_run("second")
     edit_run(second.path, lambda run: run["config"].update(seed=3))
@@ -222,6 +228,7 @@ def test_two_runs_share_an_experiment(make_run, database, experiment):
     ]
 
 
+@pytest.mark.thorough
 def test_what_is_undefined_is_a_note_and_no_number(make_run, database, experiment):
     directory = make_run(diverged_refit=1, failed=((0, 0), (0, 1)), absent_in_fold=2)
     mlflow_runs.write(directory.path, database, experiment)

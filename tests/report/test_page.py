@@ -20,6 +20,7 @@ from nachos_jax.report.words import templating
 from tests import painting
 from tests.report.checklist_runs import flat
 from tests.report.conftest import FakeRun, build
+from tests.tiers import mostly_thorough
 
 FULLY = os.environ.get("NACHOS_TESTS_COMPILE") == "fully"
 VARIANTS = {
@@ -33,10 +34,8 @@ VARIANTS = {
     "all_failed": {"tested": (0,), "trials": 1, "failed": ((0, 0),)},
     "flat": {"tested": ()},
 }
-FEW = ("whole", "repeats", "partial", "empty", "flat")
+FEW = ("whole", "empty", "flat")
 """Variants that every test sees; the others differ in what tests of its numbers and words look at."""
-PAINTED = ("whole",)
-"""Variants whose pictures are painted; those of the others are, too, with the compiler as users have it."""
 VOID = {"meta", "link"}
 
 
@@ -73,8 +72,8 @@ def parsed(html: str) -> Checker:
 
 
 def painted(name):
-    """Whether pictures of this variant are painted while this is open."""
-    return nullcontext() if FULLY or name in PAINTED else painting.unpainted()
+    """Pictures are painted with the compiler as users have it; in `make test` test_figures looks at some."""
+    return nullcontext() if FULLY else painting.unpainted()
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +126,7 @@ def test_all_that_a_page_needs_is_made_ready_before(whole, tmp_path, monkeypatch
     page.write(run)
 
 
+@pytest.mark.thorough
 def test_pictures_that_are_being_made_are_waited_for(whole, tmp_path, monkeypatch, figures_unpainted):
     run, calls = shutil.copytree(whole.path, tmp_path / "two"), []
     monkeypatch.setattr(page, "read_gallery", lambda *_: calls.append("read"))
@@ -134,7 +134,7 @@ def test_pictures_that_are_being_made_are_waited_for(whole, tmp_path, monkeypatc
     assert calls == ["waited", "read"]
 
 
-@pytest.mark.parametrize("name", ["whole", "flat"])
+@mostly_thorough("name", ["whole", "flat"], kept=("flat",))
 def test_rendering_again_in_another_place_gives_the_same_bytes(written, name, tmp_path):
     run = shutil.copytree(written(name).path, tmp_path / "two")
     first = files_of(run)
@@ -240,6 +240,7 @@ def test_agreement_counts_active_choices_only(whole):
     assert (f"{most} of 5" in row) == (most > 1)
 
 
+@pytest.mark.thorough
 def test_what_the_search_teaches_is_told_and_a_grid_has_its_analysis(make_run, whole, figures_unpainted):
     free, grid = html_of(whole), page.write(make_run(grid=True).path).read_text(encoding="utf-8")
     for html in (free, grid):

@@ -24,6 +24,7 @@ from nachos_jax.report.sections import registry
 from tests.report.conftest import FakeRun
 from tests.report.rivals import edit_run, edit_test
 from tests.report.task_cases import LABELS, MASKS, NUMBER
+from tests.tiers import mostly_thorough
 
 pytestmark = pytest.mark.usefixtures("all_unpainted")  # pictures are for test_figures
 TASKS = {"multilabel": LABELS, "regression": NUMBER, "segmentation": MASKS}
@@ -166,6 +167,7 @@ def test_the_page_holds_the_figures_and_words_of_the_task(written, task):
     assert own[task] in appendix
 
 
+@pytest.mark.thorough
 def test_a_refit_that_met_nan_is_told_and_left_out(make_run, task, figures_unpainted):
     run = make_run(**TASKS[task], diverged_refit=2)
     page.write(run.path)
@@ -208,6 +210,7 @@ def test_runs_of_different_tasks_are_not_compared(make_run):
         comparison.compare([str(one.path), str(other.path)])
 
 
+@mostly_thorough("task", list(TASKS), kept=("segmentation",))
 def test_runs_of_one_task_are_compared_by_its_metrics(make_run, task):
     one = make_run("one", **TASKS[task])
     other = make_run("other", **TASKS[task])
@@ -229,6 +232,7 @@ def test_runs_of_one_task_are_compared_by_its_metrics(make_run, task):
     assert (found["pairs"][0]["mean"] > 0) == (task == "segmentation")
 
 
+@pytest.mark.thorough
 def test_a_planted_task_shows_what_it_measured_itself(make_run, figures_unpainted):
     run = make_run()
     rows = {

@@ -6,12 +6,12 @@ import json
 import math
 import re
 
-import pytest
 from scipy import stats
 
 from nachos_jax.report.numbers.summary import summarise
 from nachos_jax.report.reading.evidence import read
 from nachos_jax.report.words import sentence
+from tests.tiers import mostly_thorough
 
 
 def words(directory) -> tuple[str, str]:
@@ -115,7 +115,7 @@ def test_repeats_and_warnings(make_run):
     assert caveats.endswith("class covid19 is rare.")
 
 
-@pytest.mark.parametrize(
+@mostly_thorough(
     ("share", "text"),
     [
         ([0.8, 0.8], "about 4/5"),
@@ -123,6 +123,7 @@ def test_repeats_and_warnings(make_run):
         ([0.61, 0.93], "61% to 93%"),
         ([0.5, 0.5], "50%"),
     ],
+    kept=1,
 )
 def test_the_share_of_training_data(make_run, share, text):
     evidence = read(make_run())

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
-import pytest
-
 from nachos_jax.report.figures.svg import standalone
 from tests.report.figure_examples import EXAMPLES, example
+from tests.tiers import mostly_thorough
 
 
-@pytest.mark.parametrize("number", range(len(EXAMPLES)))
+@mostly_thorough("number", range(len(EXAMPLES)), kept=range(0, len(EXAMPLES), 4))
 def test_a_file_needs_nothing_else(number):
     file = standalone(example(number).svg)
     assert "var(" not in file

@@ -17,6 +17,7 @@ from nachos_jax.report.page import page
 from nachos_jax.report.reading.evidence import read
 from nachos_jax.report.sections.classification import decided
 from nachos_jax.report.words import tables
+from tests.tiers import mostly_thorough
 
 pytestmark = pytest.mark.usefixtures("all_unpainted")  # pictures are for test_figures
 
@@ -79,7 +80,7 @@ def corrected(mean, half, bounds):
     return "corrected_t_logit", (low + (high - low) * ends).tolist()
 
 
-@pytest.mark.parametrize("classes", [("benign", "malignant"), ("covid19", "normal", "pneumonia")])
+@mostly_thorough("classes", [("benign", "malignant"), ("covid19", "normal", "pneumonia")], kept=1)
 def test_every_number_follows_from_predictions_csv_alone(make_run, classes):
     summary, rows, _ = written(make_run(classes=classes))
     assert len(rows) == 240
@@ -242,6 +243,7 @@ def test_other_intervals_say_what_they_count(make_run):
             assert interval["low"] < metric["mean"] < interval["high"]
 
 
+@pytest.mark.thorough
 def test_bates_needs_the_predictions_of_all_pairs(make_run):
     for changes in ({"inner": False}, {"tested": (0, 1, 2, 3)}, {"diverged_refit": 2}):
         summary = written(make_run(name=str(changes), **changes))[0]
@@ -330,18 +332,21 @@ def test_the_temperature_is_the_factor_by_which_logits_are_too_small(make_run):
     assert found["before"].keys() == found["after"].keys() == {"log_loss", "brier", "ece"}
 
 
+@pytest.mark.thorough
 def test_several_classes_decide_nothing_unless_one_is_named(make_run):
     assert written(make_run())[0]["decisions"] is None
     named = written(make_run(name="named", settings=(("positive", "covid19"),)))[0]["decisions"]
     assert named["class"] == "covid19"
 
 
+@pytest.mark.thorough
 def test_a_run_of_an_older_version_has_no_thresholds_and_says_why(make_run):
     summary = written(make_run(classes=("benign", "malignant"), inner=False))[0]
     assert summary["temperature"] is None
     assert {row["threshold"]["note"] for row in summary["decisions"]["folds"].values()} == {decided.NO_INNER}
 
 
+@pytest.mark.thorough
 def test_money_and_energy_follow_from_device_hours(make_run):
     spent = written(make_run(settings=(("price", 2.5), ("watts", 700.0))))[0]["spent"]
     hours = 512.4 * 1.5 * 8 / 3600

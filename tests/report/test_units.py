@@ -17,6 +17,7 @@ from nachos_jax.report.page import page
 from nachos_jax.report.reading import evidence as records
 from nachos_jax.report.words import comparison_text
 from tests.report.rivals import edit_folds, edit_test, rival
+from tests.tiers import mostly_thorough
 
 pytestmark = pytest.mark.usefixtures("all_unpainted")  # pictures are for test_figures
 TWO = ("no", "yes")
@@ -30,7 +31,7 @@ def _evidence(make_run, pool: str, **changes):
     return directory, records.read(directory)
 
 
-@pytest.mark.parametrize("pool", ["mean", "max"])
+@mostly_thorough("pool", ["mean", "max"], kept=("mean",))
 def test_metrics_are_those_of_pooled_predictions(make_run, pool: str):
     _, evidence = _evidence(make_run, pool)
     told = summarise(evidence)["units"]
@@ -66,6 +67,7 @@ def test_a_learned_power_is_that_of_the_lowest_loss_on_inner_folds(make_run):
     assert found.powers[fold] == pooling.LEARNED[int(np.argmin(losses))]
 
 
+@pytest.mark.thorough
 def test_without_inner_predictions_the_mean_is_taken_and_told(make_run):
     directory, evidence = _evidence(make_run, "learned", inner=False)
     mean = _evidence(make_run, "mean", name="mean", inner=False)[1]
@@ -77,7 +79,8 @@ def test_without_inner_predictions_the_mean_is_taken_and_told(make_run):
     assert "for want of inner predictions" in page.write(directory.path).read_text()
 
 
-@pytest.mark.parametrize("task", ["multilabel", "regression"])
+@pytest.mark.thorough
+@mostly_thorough("task", ["multilabel", "regression"], kept=("regression",))
 def test_other_tasks_have_units(make_run, task: str):
     classes = {"multilabel": ("edema", "mass"), "regression": ("age",)}[task]
     _, evidence = _evidence(
@@ -102,6 +105,7 @@ def test_page_sentence_and_table_tell_the_units(make_run):
     assert "Units" in (directory.path / "report/report.md").read_text()
 
 
+@pytest.mark.thorough
 def test_a_run_without_units_has_none(make_run):
     directory = make_run(classes=TWO)
     assert summarise(records.read(directory))["units"] is None
@@ -109,7 +113,7 @@ def test_a_run_without_units_has_none(make_run):
     assert not (directory.path / "unit_predictions.csv").exists()
 
 
-@pytest.mark.parametrize("task", ["classification", "regression"])
+@mostly_thorough("task", ["classification", "regression"], kept=("classification",))
 def test_the_unit_can_be_the_headline(make_run, task: str):
     """Sentence, page, figure, appendix and checklists lead with it; the scores of cases stay beside it."""
     more = {} if task == "classification" else {"task": task, "classes": ("age",), "metric": "mae"}
@@ -171,6 +175,7 @@ def test_runs_are_compared_by_the_unit_that_their_reports_lead_with(make_run):
     assert by_case["runs"][0]["mean"] != found["runs"][0]["mean"]
 
 
+@pytest.mark.thorough
 def test_what_cannot_be_compared_by_unit_is_refused(make_run):
     first, other = _pair(make_run)
     paths = [str(run.path) for run in (first, other)]
@@ -205,9 +210,11 @@ def _mixed(make_run, **changes):
     return first, other
 
 
-@pytest.mark.parametrize(
+@pytest.mark.thorough
+@mostly_thorough(
     ("task", "changed", "metric"),
     [("classification", {"positive": "no"}, "auc"), ("regression", {"pool": "max"}, "mae")],
+    kept=("classification",),
 )
 def test_units_that_are_pooled_to_other_targets_are_not_compared(make_run, task, changed, metric):
     more = {} if task == "classification" else {"task": task, "classes": ("age",), "metric": "mae"}
@@ -222,6 +229,7 @@ def test_units_that_are_pooled_to_other_targets_are_not_compared(make_run, task,
     assert "units" not in comparison.compare(paths, metric, by="case")
 
 
+@pytest.mark.thorough
 def test_caveats_are_of_the_units_that_the_report_leads_with(make_run):
     """In one fold each subject has a case of either class: AUC is defined by case alone."""
     directory, _ = _evidence(make_run, "mean", folds=4, metric="auc", inner=False)
@@ -255,6 +263,7 @@ def test_caveats_are_of_the_units_that_the_report_leads_with(make_run):
     assert "by subject over outer folds: SD" in text
 
 
+@pytest.mark.thorough
 def test_a_headline_that_was_changed_later_is_told(make_run):
     """Also in a run of an older version, which led with cases and did not say so."""
     directory, plain = _evidence(make_run, "mean")

@@ -129,6 +129,7 @@ def test_its_warnings_come_into_the_log(make_run, pictures, caplog):
     assert "something is odd" in caplog.text
 
 
+@pytest.mark.filterwarnings("ignore:os.fork")  # JAX warns where other tests have started it here
 def test_a_call_in_a_copy_of_the_process_gives_its_result_and_its_error():
     assert writer.forked(lambda: ["a figure"])() == ["a figure"]
     calls = []

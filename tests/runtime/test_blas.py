@@ -28,6 +28,7 @@ def test_one_thread_inside_and_as_many_as_before_outside():
         assert threads() == before
 
 
+@pytest.mark.thorough
 def test_the_library_of_scipy_is_limited_although_nothing_has_used_it_yet():
     """JAX loads it with the first factorisation that it compiles; numpy has one of its own."""
     code = (

@@ -47,6 +47,7 @@ def test_every_core_is_a_device():
     assert devices() == min(len(os.sched_getaffinity(0)), 16)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("before", "variables", "count"),
     [

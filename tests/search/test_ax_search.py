@@ -65,6 +65,7 @@ def test_without_scores_sobol_goes_on():
     assert registry.build("ax", make_setting(MIXED, initial=4)).ask(1, failed)[0].origin == "sobol"
 
 
+@pytest.mark.thorough
 def test_asking_in_one_go_equals_asking_step_by_step_with_what_was_recorded():
     setting, other = make_setting(CONDITIONAL), make_setting(CONDITIONAL, study=1)
     history = study("sobol", CONDITIONAL, 6, lambda hparams: -abs(math.log(hparams["learning_rate"] / 0.02)))
@@ -179,6 +180,7 @@ def test_the_model_turns_away_from_where_trials_fail():
     assert best[1] > best[0]
 
 
+@pytest.mark.thorough
 def test_equal_scores_are_no_obstacle():
     history = study("ax", SMOOTH, 8, constant(0.5), batch=2)
     assert origins(history)[6:] == ["ax", "ax"]

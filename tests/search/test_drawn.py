@@ -125,6 +125,7 @@ def test_a_finite_space_is_used_up_exactly(name):
     assert searcher.ask(5, record([], proposals[:16])) == proposals[16:]
 
 
+@pytest.mark.thorough
 @DRAWN
 def test_rare_values_of_a_finite_space_come_in_the_end(name):
     # The largest of 600 values of a logarithmic range is drawn once in about 4,000 points.

@@ -60,7 +60,7 @@ def asked(name: str, count: int = 2, **more) -> list[Proposal]:
     return registry.build(name, make_setting(space(name), **more)).ask(count, history_of(name))
 
 
-@EVERY
+@BUT_AX
 def test_proposals_are_new_canonical_and_within_the_space(name):
     setting = make_setting(space(name))
     known = [heard.trial.hparams for heard in history_of(name)] + [p.hparams for p in asked(name)]
@@ -116,7 +116,7 @@ def test_priors_take_nothing_from_what_is_drawn(name):
         assert [p.hparams for p in more[:1] + more[2:]] == [p.hparams for p in plain]
 
 
-@EVERY
+@BUT_AX
 def test_a_small_space_is_used_up_and_then_ends(name):
     history: list[Heard] = []
     while new := registry.build(name, make_setting(SMALL, initial=3)).ask(4, history):

@@ -293,6 +293,7 @@ def test_only_drawn_folds_can_be_repeated() -> None:
         made(table, "random", 2, 1, 0)
 
 
+@pytest.mark.thorough
 def test_patients_of_a_real_data_set_stay_whole(shared_data: Path) -> None:
     with np.load(shared_data / "kermany_cxr_pneumonia.npz") as file:
         labels, patients = file["labels"], file["patient_id"]

@@ -40,6 +40,7 @@ def moons() -> list[float]:
     return (rbf - linear).tolist()
 
 
+@pytest.mark.thorough
 def test_the_worked_example_of_scikit_learn(moons: list[float]):
     found = corrected_t(moons, 10)
     assert found.t == pytest.approx(0.750, abs=5e-4)

@@ -19,11 +19,12 @@ from nachos_jax.models.zoo.place import needed, reading
 from tests.models.zoo import torch_side
 from tests.models.zoo.drawing import drawn, images
 from tests.models.zoo.write_golden import GOLDEN
+from tests.tiers import mostly_thorough
 
 EQUAL = 1e-5
 KNOWN = json.loads(GOLDEN.read_text(encoding="utf-8"))
-ALIKE = ("efficientnet_lite0", "resnet50", "tf_efficientnet_b0", "vit_small_patch14_dinov2")
-"""Networks of families that have another one in `make test`."""
+QUICK = ("resnet18", "tf_efficientnet_lite0", "vit_small_patch16")
+"""Networks that `make test` compares: convolutions, padding like TensorFlow's, and attention."""
 
 
 def test_every_network_has_a_counterpart():
@@ -45,9 +46,7 @@ def error(network: Network, known: dict) -> float:
     return float(np.abs(ours[:, : kept.shape[1]] - kept).max() / known["largest"])
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.thorough] * (name in ALIKE)) for name in KNOWN]
-)
+@mostly_thorough("name", list(KNOWN), kept=QUICK)
 def test_logits_are_those_that_the_libraries_gave(name: str):
     assert error(registry.network(name), KNOWN[name]) < EQUAL
 
@@ -122,7 +121,7 @@ def test_files_of_torchvision_are_known_by_their_digits():
         assert set(files) <= theirs
 
 
-@pytest.mark.parametrize("side", [1, 2, 3, 7, 10, 15])
+@mostly_thorough("side", [1, 2, 3, 7, 10, 15], kept=(3, 10))
 def test_vgg_averages_to_7_x_7_as_pytorch_does(side: int):
     torch = pytest.importorskip("torch")
     x = np.random.default_rng(0).standard_normal((2, side, side + 1, 3)).astype(np.float32)

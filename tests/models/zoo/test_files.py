@@ -6,6 +6,7 @@ import os
 import pickle
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,10 @@ from nachos_jax.models.zoo import efficientnet, files, matching, published, regi
 from nachos_jax.models.zoo.layers import batch_norm, conv
 from nachos_jax.models.zoo.network import Network
 
-torch = pytest.importorskip("torch")
+
+@pytest.fixture(scope="module")
+def torch() -> Any:
+    return pytest.importorskip("torch")  # late: it takes seconds, also of workers that run nothing of it
 
 
 def _stage(w, x):
@@ -72,7 +76,7 @@ def test_what_does_not_fit_is_refused_by_name(change, told):
         matched(found)
 
 
-def test_both_kinds_of_files_hold_the_same(tmp_path: Path):
+def test_both_kinds_of_files_hold_the_same(tmp_path: Path, torch):
     """Also weights that lie in memory with channels last, as files of PyTorch do."""
     known = arrays()
     save_file(known, tmp_path / "a.safetensors")
@@ -87,7 +91,7 @@ def test_both_kinds_of_files_hold_the_same(tmp_path: Path):
         assert all(value.flags.c_contiguous for value in taken.values())
 
 
-def test_code_in_a_file_is_not_run(tmp_path: Path):
+def test_code_in_a_file_is_not_run(tmp_path: Path, torch):
     class Evil:
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / "ran"),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from dataclasses import dataclass, replace
 
@@ -19,8 +20,10 @@ from nachos_jax.records.schema import Curve
 from nachos_jax.search.policies.play import Play
 from nachos_jax.search.policies.policy import Asked, Cohort, Known, unknown
 from nachos_jax.search.policies.registry import POLICIES, build
+from tests.tiers import mostly_thorough
 
 EVERY = pytest.mark.parametrize("name", sorted(POLICIES))
+EXAMPLES = 25 if os.environ.get("NACHOS_TESTS_COMPILE") == "fully" else 5
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ def played(world: Recorded, name: str, rounds: int | None, luck: random.Random, 
 
 
 @EVERY
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(drawn=DRAWN, rounds=st.sampled_from([None, 1, 3, 5]), seed=st.integers(0, 99))
 def test_order_and_kills_change_nothing(name, drawn, rounds, seed):
     first = played(drawn.world(), name, rounds, random.Random(0))
@@ -81,7 +84,7 @@ def test_order_and_kills_change_nothing(name, drawn, rounds, seed):
 
 
 @EVERY
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(drawn=DRAWN, rounds=st.sampled_from([None, 4]))
 def test_the_selected_trial_is_complete_and_so_are_all_that_are_alive(name, drawn, rounds):
     *_, selected, known = played(drawn.world(), name, rounds, random.Random(1))
@@ -116,7 +119,7 @@ def test_sizes_are_of_as_many_trials(name, rounds):
 
 
 @EVERY
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(drawn=DRAWN, seed=st.integers(0, 99))
 def test_other_folds_cannot_matter(name, drawn, seed):
     """What Known is told of a fold that is not the study's is not looked at."""
@@ -138,7 +141,7 @@ def test_other_folds_cannot_matter(name, drawn, seed):
 
 
 @pytest.mark.parametrize("name", ["race", "race-fitted", "race-short", "race-halving"])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=2 * EXAMPLES, deadline=None)
 @given(drawn=DRAWN, shift=st.integers(-3, 3), power=st.integers(-3, 6), seed=st.integers(0, 99))
 def test_neither_units_nor_numbers_of_trials_decide(name, drawn, shift, power, seed):
     world = on_a_grid(replace(drawn.world(), noise=unknown))
@@ -197,14 +200,14 @@ def test_race_costs_little_where_all_trials_are_the_same():
     assert replay(Recorded(curves, folds, EpochLimit(2, 2), 8), build("race")).fraction < 0.3
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(drawn=DRAWN)
 def test_ways_that_were_tried_differ_from_the_race_in_nothing_but_what_they_say(drawn):
     world = drawn.world()
     assert replay(world, Otherwise()) == replay(world, build("race"))
 
 
-@pytest.mark.parametrize("name", ["race", "race-fitted", "race-short"])
+@mostly_thorough("name", ["race", "race-fitted", "race-short"], kept=("race-fitted",))
 def test_a_race_selects_well_on_all_kinds_of_curves(name):
     """Mean regret over the kinds of curves of the benchmark; halving has several times as much."""
     found = [

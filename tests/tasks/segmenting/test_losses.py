@@ -18,6 +18,7 @@ from nachos_jax.tasks.segmenting import losses
 from nachos_jax.tasks.segmenting.losses import MIXTURES, TERMS, Settings, mixture
 from tests.tasks.segmenting import examples
 from tests.tasks.segmenting.examples import summary, waves
+from tests.tiers import mostly_thorough
 
 GOLDEN = json.loads((Path(__file__).resolve().parents[2] / "golden" / "segmentation.json").read_text("utf-8"))
 EXAMPLES = {name: (jnp.asarray(x), jnp.asarray(y)) for name, (x, y) in examples.EXAMPLES.items()}
@@ -28,7 +29,7 @@ PUBLISHED = {
     "dice_ce": (MIXTURES["dice_ce"], Settings()),
     "dice_focal": (MIXTURES["dice_focal"], Settings()),
 }
-every_example = pytest.mark.parametrize("example", EXAMPLES)
+every_example = mostly_thorough("example", list(EXAMPLES), kept=("flat", "volume"))
 
 
 @functools.cache
@@ -54,7 +55,7 @@ def test_values_and_gradients_are_the_published_ones(example, loss):
     assert summary(gradient) == pytest.approx(expected["gradient"], rel=1e-5, abs=1e-5)
 
 
-@pytest.mark.parametrize("example", ["absent", "empty"])
+@mostly_thorough("example", ["absent", "empty"], kept=("absent",))
 def test_items_of_a_batch_do_not_meet(example):
     outputs, labels = EXAMPLES[example]
     means = set(TERMS) - {"top_k", "hausdorff"}
@@ -91,6 +92,7 @@ def test_a_traced_choice_picks_its_mixture():
         assert float(chosen(np.float32(place))) == pytest.approx(float(expected), rel=1e-5)
 
 
+@pytest.mark.thorough
 def test_lanes_with_different_choices_are_lanes_alone():
     outputs, labels = EXAMPLES["flat"]
     terms = losses.terms_of(MIXTURES)

@@ -16,6 +16,7 @@ from jax import lax
 from nachos_jax.tasks.segmenting import sliding
 from nachos_jax.tasks.segmenting.sliding import grid
 from tests.tasks.segmenting.examples import cells, waves
+from tests.tiers import mostly_thorough
 
 CLASSES = 3
 GRIDS = [grid((5, 4), 0.5), grid((4, 7, 3), 0.7), grid((1, 8), 1.0), grid((6,), 0.25)]
@@ -121,7 +122,7 @@ def naive_counts(logits, labels):
 
 
 @every_case
-@pytest.mark.parametrize("step", [0.5, 1.0])
+@mostly_thorough("step", [0.5, 1.0], kept=(0.5,))
 def test_counts_over_tiles_are_those_of_the_whole(case, step):
     shape, patch = CASES[case]
     image, labels = waves((*shape, 1)), cells(shape, CLASSES)
@@ -169,7 +170,7 @@ def test_a_network_that_always_says_the_same_is_believed():
 
 
 @pytest.mark.parametrize("case", ["flat", "volume"])
-@pytest.mark.parametrize("step", [0.5, 1.0])
+@mostly_thorough("step", [0.5, 1.0], kept=(0.5,))
 def test_the_mean_equals_the_whole_image_where_every_window_sees_all_that_the_network_looks_at(case, step):
     shape, patch = CASES[case]
     image, found, _ = whole_case(case, blurred, step=step)
@@ -187,7 +188,7 @@ def test_the_mean_equals_the_whole_image_where_every_window_sees_all_that_the_ne
     assert np.abs(found - expected)[~sees].max() > 1e-2
 
 
-@every_case
+@mostly_thorough("case", list(CASES), kept=("flat",))
 def test_windows_seen_together_give_what_they_give_one_by_one(case):
     _, _, alone = whole_case(case, blurred, canvas=(13, 13, 13)[: len(CASES[case][0])])
     for together in (2, 5, 100):

@@ -12,6 +12,7 @@ from nachos_jax.tasks.segmenting import losses
 from nachos_jax.tasks.segmenting.supervision import coarser, supervised
 from nachos_jax.tasks.task import Told
 from tests.tasks.segmenting.examples import cells, waves
+from tests.tiers import mostly_thorough
 
 DICE_CE = losses.MIXTURES["dice_ce"]
 SPACES = {
@@ -26,7 +27,7 @@ def own(outputs: jax.Array, labels: jax.Array) -> jax.Array:
     return losses.mixture(outputs, labels, DICE_CE, frozenset(DICE_CE))
 
 
-@pytest.mark.parametrize("form", SPACES)
+@mostly_thorough("form", SPACES, kept=("a slice",))
 def test_it_is_the_sum_that_nnunet_takes(form: str) -> None:
     torch = pytest.importorskip("torch")
     spaces = SPACES[form]
@@ -62,7 +63,7 @@ def dice_ce(torch, outputs, target):
     return (1 - (2 * common + 1e-5) / (both + 1e-5)).mean() + entropy
 
 
-@pytest.mark.parametrize("sides", [(16, 16), (7, 9), (5, 2), (3, 1), (13, 11)])
+@mostly_thorough("sides", [(16, 16), (7, 9), (5, 2), (3, 1), (13, 11)], kept=((16, 16), (5, 2)))
 def test_labels_of_a_coarser_grid_are_those_in_the_middle_of_its_pixels(sides: tuple[int, int]) -> None:
     """Sides that cannot be halved are rounded up, as the network does, and its last pixels reach beyond."""
     labels = jnp.arange(np.prod(sides), dtype=jnp.int32).reshape(1, *sides)
