@@ -28,7 +28,6 @@ def predictions(work: Workload, cases: int) -> dict[str, Callable[[], Any]]:
     from flax import nnx
 
     import nachos_jax
-    from nachos_jax.core import rng
     from nachos_jax.core.hparams import active
     from nachos_jax.core.types import EpochLimit, Fit
     from nachos_jax.engine import lane, tuning
@@ -43,15 +42,15 @@ def predictions(work: Workload, cases: int) -> dict[str, Callable[[], Any]]:
     fit = Fit(active(run.defaults, run.table), (), 0, EpochLimit(1), "bench")
     lowering = tuning.candidates(jax.local_devices()[0].platform, "auto", "auto")[0].convolution
     spec = lane_spec(run, bucket_of(fit, run.table), cohort, lowering)
-    params, stats, frozen = lane.parts(spec.build(nnx.Rngs(rng.key(np.zeros((8, 2), np.uint32), 0, 0))))
+    params, stats, frozen = lane.parts(spec.build(nnx.Rngs(0)))
     shared = lane.Shared(Cases(jax.numpy.asarray(images)[..., None], jax.numpy.asarray(labels)), frozen)
     told = lane.LaneInput(
         streams=None,
         epoch=np.int32(0),
         training=None,
         steps=np.int32(0),
-        mean=np.float32([100.0]),
-        sd=np.float32([50.0]),
+        mean=np.array([100.0], np.float32),
+        sd=np.array([50.0], np.float32),
         task={},
         held=np.arange(cases, dtype=np.int32),
         n_held=np.int32(cases),

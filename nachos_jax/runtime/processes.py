@@ -11,7 +11,7 @@ from typing import IO, Any
 
 
 def start(
-    module: str, arguments: Sequence[str], environment: Mapping[str, str], errors: IO[Any] | None = None
+    module: str, arguments: Sequence[str], environment: Mapping[str, str], errors: IO[Any] | int | None = None
 ) -> subprocess.Popen[str]:
     """Starts `python -m module arguments`, a fresh interpreter: JAX has threads, which a fork breaks.
 
@@ -19,7 +19,7 @@ def start(
         module: that runs as a script.
         arguments: of its command line.
         environment: variables beside those of this process.
-        errors: file for its standard error; None shares that of this process.
+        errors: file for its standard error, or subprocess.DEVNULL; None shares that of this process.
     """
     # Not from the working directory, where files of the user may be called like modules.
     paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]

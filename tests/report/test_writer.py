@@ -15,9 +15,11 @@ import pytest
 from nachos_jax.cli import guardian, reporting
 from nachos_jax.core.errors import UsageError
 from nachos_jax.records.store import RunDirectory
+from nachos_jax.report.figures.drawing import Figure
 from nachos_jax.report.page import page, writer
 from nachos_jax.runtime.stopping import StoppedError
 
+FIGURE = Figure("name", "<svg/>", "title", ("x",), ((1.5, "text", None),))
 HEARD = "import sys; sys.stdin.readline(); "
 READ = "print('{\"read\": true}', flush=True); "
 
@@ -99,6 +101,7 @@ def test_a_stop_while_pictures_are_made_is_told_and_ends_the_process(make_run, p
     with pytest.raises(StoppedError):
         made.write(SimpleNamespace(store=run))
     made.close()
+    assert made._process is not None
     assert made._process.returncode == 5
 
 
@@ -117,6 +120,7 @@ def test_whoever_is_left_alone_writes_no_page(make_run, monkeypatch):
 def test_nobody_waits_for_a_process_that_was_not_asked(alone):
     with pytest.raises(UsageError, match="refused"), reporting.writer("classification") as made:
         raise UsageError("refused")
+    assert made._process is not None
     assert made._process.returncode is not None
 
 
@@ -131,7 +135,7 @@ def test_its_warnings_come_into_the_log(make_run, pictures, caplog):
 
 @pytest.mark.filterwarnings("ignore:os.fork")  # JAX warns where other tests have started it here
 def test_a_call_in_a_copy_of_the_process_gives_its_result_and_its_error():
-    assert writer.forked(lambda: ["a figure"])() == ["a figure"]
+    assert writer.forked(lambda: [FIGURE])() == [FIGURE]
     calls = []
 
     def once():

@@ -13,12 +13,12 @@ import os
 import pickle
 import select
 import sys
-from collections.abc import Callable
 from typing import IO, Any
 
 from nachos_jax.records.store import RunDirectory
-from nachos_jax.report.figures.drawing import Figure
+from nachos_jax.report.figures import drawing
 from nachos_jax.report.page import page
+from nachos_jax.report.page.page import Figures
 from nachos_jax.report.reading import evidence
 
 PATIENCE = 900
@@ -54,7 +54,7 @@ def main(task: str, hear: IO[str], say: IO[str]) -> None:
     tell("page", str(page.of(directory, found, pictures, forked)))
 
 
-def forked(call: Callable[[], list[Figure]]) -> Callable[[], list[Figure]]:
+def forked(call: Figures) -> Figures:
     """Begins a call in a copy of this process, which has no threads; a call without result is made here."""
     inward, outward = os.pipe()
     child = os.fork()
@@ -64,7 +64,7 @@ def forked(call: Callable[[], list[Figure]]) -> Callable[[], list[Figure]]:
         os._exit(0)
     os.close(outward)
 
-    def result() -> list[Figure]:
+    def result() -> list[drawing.Figure]:
         with os.fdopen(inward, "rb") as pipe:
             data = pipe.read()
         os.waitpid(child, 0)
