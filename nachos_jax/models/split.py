@@ -127,8 +127,8 @@ def _product(x: jax.Array, gradient: jax.Array, work: _Work, first: tuple[int, i
     rows = tuple(range(seen.ndim - 1))
     # The narrower factor first takes XLA's CPU backend less time.
     one, other = (seen, by) if seen.shape[-1] <= by.shape[-1] else (by, seen)
-    exact = patches.exact(x.dtype)
-    found = lax.dot_general(one, other, ((rows, rows), ((), ())), preferred_element_type=exact)
+    exact = patches.exact(x.dtype)  # of half-precision factors XLA's CPU backend cannot do every product
+    found = lax.dot_general(one.astype(exact), other.astype(exact), ((rows, rows), ((), ())))
     return (found if one is seen else found.T).reshape(work.sums)
 
 

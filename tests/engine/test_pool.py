@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import load
 
 from nachos_jax.data.store import Dense
-from nachos_jax.engine import bucket_lanes, lane
+from nachos_jax.engine import bucket_lanes, lane, tuning
 from nachos_jax.engine.program import empty_state, place
 from nachos_jax.engine.resume import Checkpoints
 from nachos_jax.engine.schedule import fallen_to
@@ -202,7 +202,8 @@ def test_no_collective_is_compiled_in(cohort):
 
 
 @pytest.mark.thorough
-def test_nothing_is_predicted_outside_of_the_loop_that_may_run_zero_times(cohort):
+def test_nothing_is_predicted_outside_of_the_loop_that_may_run_zero_times(cohort, monkeypatch):
+    monkeypatch.setattr(tuning, "_IN_CACHE", 256)
     run = tiny.run_config(engine__packing="map", engine__convolution="lax")
     pool = tiny.LanePool(cohort, tiny.folds(cohort), run, devices=jax.devices()[:1])
     pool.submit([tiny.fit(run)])
