@@ -122,8 +122,7 @@ def windows(x: jax.Array, window: Sequence[int], geometry: Geometry) -> jax.Arra
 def _blocks(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> int:
     """Number of equal blocks of the batch whose patches stay in a processor's cache."""
     case = _case_bytes(x, kernel, geometry)
-    divisors = [n for n in range(1, len(x) + 1) if len(x) % n == 0]
-    return next((n for n in divisors if len(x) // n * case <= CACHE), len(x))
+    return next((n for n in divisors(len(x)) if len(x) // n * case <= CACHE), len(x))
 
 
 def _rows(x: jax.Array, kernel: jax.Array, gradient: jax.Array, geometry: Geometry) -> int:
@@ -131,8 +130,7 @@ def _rows(x: jax.Array, kernel: jax.Array, gradient: jax.Array, geometry: Geomet
     case, rows = _case_bytes(x, kernel, geometry), gradient.shape[1]
     if case <= CACHE:
         return rows
-    divisors = [n for n in range(1, rows + 1) if rows % n == 0]
-    return rows // next((n for n in divisors if case // n <= SLAB), rows)
+    return rows // next((n for n in divisors(rows) if case // n <= SLAB), rows)
 
 
 def _case_bytes(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> int:
@@ -140,6 +138,11 @@ def _case_bytes(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> int:
     spaces = zip(x.shape[1:-1], kernel.shape, geometry.strides, geometry.padding, strict=False)
     pixels = prod((n + low + high - k) // s + 1 for n, k, s, (low, high) in spaces)
     return pixels * prod(kernel.shape[:-2]) * x.shape[-1] * x.dtype.itemsize
+
+
+def divisors(number: int) -> list[int]:
+    """From 1 to the number itself."""
+    return [n for n in range(1, number + 1) if number % n == 0]
 
 
 def split(x: jax.Array, blocks: int) -> jax.Array:

@@ -19,7 +19,7 @@ from nachos_jax.models import patches
 from nachos_jax.models.patches import Geometry, slab_weight_gradient
 
 CACHE = 2**18
-"""Bytes of both factors made at once: half of what the second cache of a core holds."""
+"""Bytes of both factors made at once, less than the second cache of a core holds."""
 
 
 def split_weight_gradient(
@@ -68,7 +68,7 @@ class _Work(NamedTuple):
 
 def _by_cases(x: jax.Array, gradient: jax.Array, work: _Work, case: int, start: jax.Array) -> jax.Array:
     """Some whole cases after others, so many as fit the cache."""
-    parts = next(n for n in _divisors(len(x)) if len(x) // n * case <= CACHE)
+    parts = next(n for n in patches.divisors(len(x)) if len(x) // n * case <= CACHE)
 
     def add(total: jax.Array, part: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         return total + _product(*part, work, work.edges(*part, 0)), None
@@ -80,7 +80,9 @@ def _by_cases(x: jax.Array, gradient: jax.Array, work: _Work, case: int, start: 
 
 def _by_slabs(x: jax.Array, gradient: jax.Array, work: _Work, case: int, start: jax.Array) -> jax.Array:
     """Some rows of a case after others, with the rows of the gradient that have seen them."""
-    rows = x.shape[1] // next((n for n in _divisors(x.shape[1]) if case // n <= patches.SLAB), x.shape[1])
+    rows = x.shape[1] // next(
+        (n for n in patches.divisors(x.shape[1]) if case // n <= patches.SLAB), x.shape[1]
+    )
     slabs = x.shape[1] // rows
     around = [(*work.edges(x, gradient, 0), 0) if axis == 1 else (0, 0, 0) for axis in range(x.ndim)]
     padded = lax.pad(gradient, jnp.zeros((), gradient.dtype), around)
@@ -98,7 +100,7 @@ def _by_slabs(x: jax.Array, gradient: jax.Array, work: _Work, case: int, start: 
 def _turned(x: tuple[int, ...], kernel: tuple[int, ...], geometry: Geometry) -> int:
     """Axes, the first ones, along which the gradient is shifted: what makes the fewest copies of numbers."""
     free = next((i for i, step in enumerate(geometry.strides) if step != 1), len(geometry.strides))
-    # With one row of output there is nothing to share out.
+    # With one row there is nothing to share out.
     return min(range(free + 1), key=lambda axes: (_copies(kernel, axes), axes)) if x[1] > 1 else 0
 
 
@@ -106,10 +108,6 @@ def _copies(kernel: tuple[int, ...], turned: int) -> int:
     """Numbers a pixel of both factors."""
     *window, inputs, outputs = kernel
     return prod(window[turned:]) * inputs + prod(window[:turned]) * outputs
-
-
-def _divisors(number: int) -> list[int]:
-    return [n for n in range(1, number + 1) if number % n == 0]
 
 
 def _product(x: jax.Array, gradient: jax.Array, work: _Work, first: tuple[int, int]) -> jax.Array:

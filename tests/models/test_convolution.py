@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from unittest import mock
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from jax.typing import DTypeLike
 
 from nachos_jax.config.fields import LOWERINGS
-from nachos_jax.models import convolution, patches
+from nachos_jax.models import convolution, patches, split
 from tests.tiers import mostly_thorough
 
 FULLY = os.environ.get("NACHOS_TESTS_COMPILE") == "fully"
@@ -53,12 +54,22 @@ def value_and_gradients(problem, lowering, x, kernel):
     return out, *pull(jnp.asarray(weights, out.dtype))
 
 
+@contextlib.contextmanager
+def caches(size):
+    """All that is cut into parts is cut for caches of so many bytes."""
+    with (
+        mock.patch.multiple(patches, CACHE=size, SLAB=size),
+        mock.patch.object(split, "CACHE", min(size, split.CACHE)),
+    ):
+        yield
+
+
 def every_lowering(problem, x, kernel):
     """Value and gradients of all lowerings from one compiled program."""
     run = lambda a, b: {name: value_and_gradients(problem, name, a, b) for name in LOWERINGS}  # noqa: E731
     # A cache of one byte makes a block of every case.
     cache = problem.get("cache", patches.CACHE)
-    with mock.patch.multiple(patches, CACHE=cache, SLAB=cache):
+    with caches(cache):
         return jax.jit(run)(x, kernel)
 
 
@@ -79,7 +90,7 @@ def test_lowerings_agree_with_lax(problem):
 def test_in_double_precision_they_agree_to_the_last_digits(lowering, cache, x, window, strides):
     padding = [(k // 2, k // 2) for k in window]
     problem = {"x": x, "window": window, "outputs": 4, "strides": strides, "padding": padding, "seed": 1}
-    with jax.enable_x64(True), mock.patch.multiple(patches, CACHE=cache, SLAB=cache):
+    with jax.enable_x64(True), caches(cache):
         given = operands(problem, np.float64)
         call = jax.jit(lambda a, b: [value_and_gradients(problem, name, a, b) for name in (lowering, "lax")])
         found, wanted = call(*given)
