@@ -9,19 +9,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from math import prod
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from nachos_jax.config.fields import LOWERINGS
-from nachos_jax.models.patches import Geometry, patch_conv, slab_weight_gradient, weight_gradient
+from nachos_jax.models.patches import Geometry, narrow, patch_conv, slab_weight_gradient, weight_gradient
 from nachos_jax.models.split import split_weight_gradient
-
-_NARROW = 32
-"""Inputs a kernel reads (taps x channels) up to which patches times kernel beats XLA's convolution on
-CPU: 0.5 against 1.7 ms for the first layer of one-channel images."""
 
 _WEIGHT_GRADIENTS = {
     "slab": slab_weight_gradient,
@@ -89,8 +84,7 @@ def conv(
 
 
 def _forward(x: jax.Array, kernel: jax.Array, geometry: Geometry, lowering: str) -> jax.Array:
-    narrow = prod(kernel.shape[:-1]) <= _NARROW
-    return (patch_conv if lowering == "im2col" or narrow else _lax_conv)(x, kernel, geometry)
+    return (patch_conv if lowering == "im2col" or narrow(kernel) else _lax_conv)(x, kernel, geometry)
 
 
 def _lax_conv(x: jax.Array, kernel: jax.Array, geometry: Geometry) -> jax.Array:

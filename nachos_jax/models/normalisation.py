@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 
-from nachos_jax.models import pooling
+from nachos_jax.models import fences, pooling
 from nachos_jax.models.pooling import Window
 
 MOMENTUM = 0.9
@@ -105,7 +105,7 @@ def _batch_norm(
 
 def _forward(x: jax.Array, scale: jax.Array, bias: jax.Array, axes: Window) -> tuple:
     mean, variance = _moments(x)
-    peaks = _peaks(x, scale, axes)
+    peaks = x if pooling.is_identity(axes) else fences.once(functools.partial(_peaks, axes=axes), x, scale)
     out = _moved(peaks, mean, variance, scale, bias)
     return (out, mean, variance), (x, peaks, mean, lax.rsqrt(variance + EPSILON), scale)
 

@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from nachos_jax.models import fences
+
 Window = tuple[tuple[int, int, int], ...]
 """(length, stride, padding on both sides) for each spatial axis."""
 
@@ -102,7 +104,7 @@ def _max_pool(x: jax.Array, axes: Window) -> jax.Array:
 
 
 def _forward(x: jax.Array, axes: Window) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    y = highest(x, axes)
+    y = fences.once(functools.partial(highest, axes=axes), x)
     return y, (x, y)
 
 
@@ -115,19 +117,25 @@ _max_pool.defvjp(_forward, _backward)
 
 def _spread_tiles(x: jax.Array, y: jax.Array, gradient: jax.Array, axes: Window) -> jax.Array:
     """For windows side by side: each pixel asks whether its window has chosen it."""
-    offsets = _offsets(axes)
-    chosen = jnp.full(y.shape, len(offsets) - 1, jnp.int32)
-    for number in reversed(range(len(offsets) - 1)):
-        chosen = jnp.where(_tap(x, offsets[number], axes) == y, number, chosen)
+    chosen = fences.once(functools.partial(_chosen, axes=axes), x, y)
     lengths = [length for length, _, _ in axes]
     # [B, H', 1, W', 1, C] against the number of each tap, [1, 1, h, 1, w, 1].
     apart = [side for n in y.shape[1:-1] for side in (n, 1)]
-    numbers = jnp.arange(len(offsets)).reshape([1, *(side for k in lengths for side in (1, k)), 1])
+    numbers = jnp.arange(math.prod(lengths)).reshape([1, *(side for k in lengths for side in (1, k)), 1])
     own = chosen.reshape(y.shape[0], *apart, -1) == numbers
     values = jnp.where(own, gradient.reshape(y.shape[0], *apart, -1), jnp.zeros((), gradient.dtype))
     tiled = values.reshape(y.shape[0], *(n * k for n, k in zip(y.shape[1:-1], lengths, strict=True)), -1)
     rest = [(0, n - m, 0) for n, m in zip(x.shape, tiled.shape, strict=True)]
     return lax.pad(tiled, jnp.zeros((), tiled.dtype), rest) if any(high for _, high, _ in rest) else tiled
+
+
+def _chosen(x: jax.Array, y: jax.Array, axes: Window) -> jax.Array:
+    """Number of the first tap that sees y: [B, H', W', C] int32."""
+    offsets = _offsets(axes)
+    chosen = jnp.full(y.shape, len(offsets) - 1, jnp.int32)
+    for number in reversed(range(len(offsets) - 1)):
+        chosen = jnp.where(_tap(x, offsets[number], axes) == y, number, chosen)
+    return chosen
 
 
 def _spread_windows(x: jax.Array, y: jax.Array, gradient: jax.Array, axes: Window) -> jax.Array:

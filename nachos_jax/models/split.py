@@ -3,7 +3,9 @@
 Patches hold every pixel of x once for each tap, and cutting them and putting them side by side takes a
 processor as long as the product itself. Here x is shifted along the last axes only and the gradient along the
 first ones, so that for windows of 3 x 3 each is there three times instead of x nine times, and the product
-is nearer to a square. The sums are those of `nachos_jax.models.patches.weight_gradient`, in another order.
+is nearer to a square. The channels of x come first, as the left side of a product wants them, so that whole
+rows are copied where it is shifted. The sums are those of `nachos_jax.models.patches.weight_gradient`, in
+another order.
 """
 
 from __future__ import annotations
@@ -18,8 +20,17 @@ from jax import lax
 from nachos_jax.models import patches
 from nachos_jax.models.patches import Geometry, slab_weight_gradient
 
-CACHE = 2**18
-"""Bytes of both factors made at once, less than the second cache of a core holds."""
+CACHE = 2**19
+"""Bytes of both factors that are made at once, about what the second cache of a core holds."""
+
+MOST = 2**21
+"""Bytes of them where the sums are large: a part has to be worth reading and writing these once more."""
+
+CASE = 2**23
+"""Bytes of both factors of a case up to which its taps are shared out; a part is one case at least."""
+
+WIDE = 64
+"""Channels from which on every other pixel is copied faster with its channels side by side."""
 
 
 def split_weight_gradient(
@@ -37,20 +48,30 @@ def split_weight_gradient(
         The shape and dtype of the kernel.
     """
     turned = _turned(x.shape, kernel.shape, geometry)
-    if not turned:
+    pixels = prod(x.shape[1 : 1 + turned]) * prod(gradient.shape[1 + turned : -1])
+    case = pixels * _copies(kernel.shape, turned) * x.dtype.itemsize
+    # Few inputs stand side by side already: the forward pass has put them there by the same words.
+    if patches.narrow(kernel) or case > CASE or not turned and x.shape[-1] >= WIDE:
         return slab_weight_gradient(x, kernel, gradient, geometry)
-    case = prod(x.shape[1:-1]) * _copies(kernel.shape, turned) * x.dtype.itemsize
-    work = _Work(kernel.shape, geometry, turned)
+    work = _Work(x.shape, kernel.shape, gradient.shape, geometry, turned)
     # Many parts are added up: a half-precision sum would lose the later ones.
     start = jnp.zeros(work.sums, patches.exact(kernel.dtype))
-    by_part = _by_cases if case <= CACHE else _by_slabs
-    return _in_order(by_part(x, gradient, work, case, start), kernel.shape, turned).astype(kernel.dtype)
+    room = max(CACHE, min(4 * start.nbytes, MOST))
+    parts = next((n for n in patches.divisors(len(x)) if len(x) // n * case <= room), len(x))
+
+    def add(total: jax.Array, part: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+        return total + _product(jnp.moveaxis(part[0], -1, 0), part[1], work), None
+
+    found = lax.scan(add, start, (patches.split(x, parts), patches.split(gradient, parts)))[0]
+    return _in_order(found, kernel.shape, turned).astype(kernel.dtype)
 
 
 class _Work(NamedTuple):
     """What is computed."""
 
-    kernel: tuple[int, ...]  # its shape
+    x: tuple[int, ...]  # shapes
+    kernel: tuple[int, ...]
+    gradient: tuple[int, ...]
     geometry: Geometry  # of the convolution
     turned: int  # axes, the first ones, along which the gradient is shifted
 
@@ -60,41 +81,10 @@ class _Work(NamedTuple):
         *window, inputs, outputs = self.kernel
         return (*window[self.turned :], inputs, *window[: self.turned], outputs)
 
-    def edges(self, x: jax.Array, gradient: jax.Array, axis: int) -> tuple[int, int]:
+    def edges(self, axis: int) -> tuple[int, int]:
         """Rows of zeros around the gradient where a tap looks beyond it."""
         low = self.geometry.padding[axis][0]
-        return self.kernel[axis] - 1 - low, x.shape[axis + 1] + low - gradient.shape[axis + 1]
-
-
-def _by_cases(x: jax.Array, gradient: jax.Array, work: _Work, case: int, start: jax.Array) -> jax.Array:
-    """Some whole cases after others, so many as fit the cache."""
-    parts = next(n for n in patches.divisors(len(x)) if len(x) // n * case <= CACHE)
-
-    def add(total: jax.Array, part: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
-        return total + _product(*part, work, work.edges(*part, 0)), None
-
-    if parts == 1:
-        return add(start, (x, gradient))[0]
-    return lax.scan(add, start, (patches.split(x, parts), patches.split(gradient, parts)))[0]
-
-
-def _by_slabs(x: jax.Array, gradient: jax.Array, work: _Work, case: int, start: jax.Array) -> jax.Array:
-    """Some rows of a case after others, with the rows of the gradient that have seen them."""
-    rows = x.shape[1] // next(
-        (n for n in patches.divisors(x.shape[1]) if case // n <= patches.SLAB), x.shape[1]
-    )
-    slabs = x.shape[1] // rows
-    around = [(*work.edges(x, gradient, 0), 0) if axis == 1 else (0, 0, 0) for axis in range(x.ndim)]
-    padded = lax.pad(gradient, jnp.zeros((), gradient.dtype), around)
-
-    def add(i: jax.Array, total: jax.Array) -> jax.Array:
-        case, row = i // slabs, i % slabs * rows
-        seen = patches.slab(x, case, row, rows)
-        return total + _product(
-            seen, patches.slab(padded, case, row, rows + work.kernel[0] - 1), work, (0, 0)
-        )
-
-    return lax.fori_loop(0, len(x) * slabs, add, start)
+        return self.kernel[axis] - 1 - low, self.x[axis + 1] + low - self.gradient[axis + 1]
 
 
 def _turned(x: tuple[int, ...], kernel: tuple[int, ...], geometry: Geometry) -> int:
@@ -110,24 +100,19 @@ def _copies(kernel: tuple[int, ...], turned: int) -> int:
     return prod(window[turned:]) * inputs + prod(window[:turned]) * outputs
 
 
-def _product(x: jax.Array, gradient: jax.Array, work: _Work, first: tuple[int, int]) -> jax.Array:
-    """Sums over pixels of x, shifted along the last axes, times the gradient, along the first.
-
-    Around the first axis of the gradient are so many rows of zeros.
-    """
+def _product(x: jax.Array, gradient: jax.Array, work: _Work) -> jax.Array:
+    """Sums over pixels of x [C, B, H, W], shifted along the last axes, times the gradient, along the others."""
     window, strides, turned = work.kernel[:-2], work.geometry.strides, work.turned
     axes = len(strides)
     still = ((0, 0),) * axes
-    around = (first, *(work.edges(x, gradient, axis) for axis in range(1, turned)), *still[turned:])
+    around = (*(work.edges(axis) for axis in range(turned)), *still[turned:])
     ours = Geometry(strides, (*still[:turned], *work.geometry.padding[turned:]))
-    seen = patches.windows(x, (*(1,) * turned, *window[turned:]), ours)
-    by = patches.windows(gradient, (*window[:turned], *(1,) * (axes - turned)), Geometry((1,) * axes, around))
-    rows = tuple(range(seen.ndim - 1))
-    # The narrower factor first takes XLA's CPU backend less time.
-    one, other = (seen, by) if seen.shape[-1] <= by.shape[-1] else (by, seen)
+    theirs = Geometry((1,) * axes, around)
     exact = patches.exact(x.dtype)  # of half-precision factors XLA's CPU backend cannot do every product
-    found = lax.dot_general(one.astype(exact), other.astype(exact), ((rows, rows), ((), ())))
-    return (found if one is seen else found.T).reshape(work.sums)
+    seen = patches.windows(x, (*(1,) * turned, *window[turned:]), ours, channels_first=True)
+    ones = (1,) * (axes - turned)
+    by = patches.windows(gradient, (*window[:turned], *ones), theirs)
+    return patches.over_pixels(seen.astype(exact), by.astype(exact)).reshape(work.sums)
 
 
 def _in_order(total: jax.Array, kernel: tuple[int, ...], turned: int) -> jax.Array:

@@ -1,0 +1,43 @@
+"""What is computed once on a processor: the same numbers, in a branch that XLA leaves alone."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nachos_jax.models import fences
+
+
+def highest(x):
+    return jnp.maximum(x[::2], x[1::2])
+
+
+def read_twice(x):
+    peaks = fences.once(highest, x)
+    return peaks - jnp.tanh(peaks), peaks.sum()
+
+
+@pytest.mark.parametrize("values", [[-1.0, 2.0], [0.0, -0.0], [np.nan, 1.0], [np.inf, 3.0], [-np.inf, -2.0]])
+def test_the_value_is_that_of_the_call_whatever_the_numbers(values):
+    x = jnp.asarray(values * 3, jnp.float32)
+    np.testing.assert_array_equal(jax.jit(lambda x: fences.once(highest, x))(x), highest(x))
+
+
+def test_lanes_in_step_have_their_own_values():
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(3, 8)), jnp.float32).at[1, 0].set(jnp.nan)
+    found = jax.jit(jax.vmap(lambda x: fences.once(highest, x)))(x)
+    np.testing.assert_array_equal(found, jax.vmap(highest)(x))
+
+
+def test_xla_keeps_the_branch_on_a_processor():
+    compiled = jax.jit(read_twice).lower(jnp.ones(64)).compile().as_text()
+    assert compiled is not None
+    assert " conditional(" in compiled
+
+
+def test_accelerators_have_no_branch():
+    lowered = jax.jit(read_twice).trace(jnp.ones(64)).lower(lowering_platforms=("cuda",)).as_text()
+    assert "maximum" in lowered
+    assert "compare" not in lowered  # of what the branch on a processor depends on
