@@ -101,7 +101,7 @@ def _copies(kernel: tuple[int, ...], turned: int) -> int:
 
 
 def _product(x: jax.Array, gradient: jax.Array, work: _Work) -> jax.Array:
-    """Sums over pixels of x [C, B, H, W], shifted along the last axes, times the gradient, along the others."""
+    """Sums over pixels of x [C, B, H, W], shifted along the last axes, times the gradient along others."""
     window, strides, turned = work.kernel[:-2], work.geometry.strides, work.turned
     axes = len(strides)
     still = ((0, 0),) * axes
