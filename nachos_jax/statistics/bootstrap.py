@@ -29,8 +29,8 @@ Statistic = Callable[[slice | np.ndarray, np.ndarray], np.ndarray]
 """
 BLOCK = 2**21
 """Weights held in memory at a time: 16 MiB of float64."""
-KEPT = 2**23
-"""Most weights that are kept for several statistics: 64 MiB."""
+KEPT = 2**26
+"""Most weights that are kept for several statistics: 64 MiB of bytes."""
 FEWEST_A_STRATUM = 5
 """Subjects that are drawn among themselves; fewer would hardly vary."""
 JACKKNIFE = 2000
@@ -177,10 +177,15 @@ def by_target(statistic: Statistic, parts: Sequence[Part], weights: np.ndarray) 
 
 
 def kept(cases: Cases, options: Resampling = USUAL) -> Sequence[np.ndarray] | None:
-    """The replicates of cases for several statistics, drawn once; None of so many that they take memory."""
+    """The replicates of cases for several statistics, drawn once; None of so many that they take memory.
+
+    Returns:
+        What `blocks` yields, as the smallest whole numbers that hold it.
+    """
     if options.replicates * len(cases.folds) > KEPT:
         return None
-    return list(blocks(ordered(cases, options.target)[0], options))
+    drawn = blocks(ordered(cases, options.target)[0], options)
+    return [weights.astype(np.min_scalar_type(int(weights.max()))) for weights in drawn]
 
 
 def bootstrap(
@@ -208,7 +213,7 @@ def bootstrap(
     cases, parts = ordered(cases, options.target)
     (single,), _ = by_target(statistic, parts, np.ones((1, len(cases.folds))))
     replicates = blocks(cases, options) if drawn is None else drawn
-    found = [by_target(statistic, parts, weights) for weights in replicates]
+    found = [by_target(statistic, parts, weights.astype(np.float64, copy=False)) for weights in replicates]
     subject, stratum = strata(cases.subjects, cases.strata)
 
     def jackknife() -> tuple[np.ndarray, np.ndarray]:

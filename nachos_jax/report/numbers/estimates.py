@@ -89,8 +89,8 @@ class Estimates:
         return bootstrap(measured, self.cases.take(rows), wanted)
 
     @cached_property
-    def _kept(self) -> Sequence[np.ndarray] | None:
-        """The draws of all cases."""
+    def kept(self) -> Sequence[np.ndarray] | None:
+        """The draws of all cases, see `nachos_jax.statistics.bootstrap.kept`."""
         return kept(self.cases, self.resampling)
 
     @cached_property
@@ -186,7 +186,7 @@ class Estimates:
             return found
         if name in self._wanted:
             measured = statistic(self._metrics, name, self.truth, self.predicted)
-            drawn = bootstrap(measured, self.cases, self.resampling, self._kept)
+            drawn = bootstrap(measured, self.cases, self.resampling, self.kept)
             found.append(percentile(drawn, level, bounds))
             if len(self.truth) * evidence.settings.replicates <= DRAWS:
                 found.append(bca(drawn, level, bounds))

@@ -12,7 +12,7 @@ from nachos_jax.metrics import calibration, decisions
 from nachos_jax.metrics.classification import SMALLEST, Value, evaluate
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.evidence import Evidence
-from nachos_jax.statistics.bootstrap import bootstrap, percentile
+from nachos_jax.statistics.bootstrap import bootstrap, kept, percentile
 from nachos_jax.statistics.folds import summary as over_folds
 from nachos_jax.statistics.intervals import SHARE, Interval, corrected_t
 
@@ -78,12 +78,15 @@ def _over_subjects(
         "accuracy": (called == happened, np.ones(len(rows), bool)),
     }
 
+    everyone = len(rows) == len(estimates.cases.folds)
+    draws = estimates.kept if everyone else kept(cases, estimates.resampling)
+
     def interval(right: np.ndarray, among: np.ndarray) -> Interval:
         def rate(part: slice | np.ndarray, weights: np.ndarray) -> np.ndarray:
             with np.errstate(invalid="ignore"):
                 return (weights @ right[part]) / (weights @ among[part])
 
-        drawn = bootstrap(rate, cases, estimates.resampling)
+        drawn = bootstrap(rate, cases, estimates.resampling, draws)
         return percentile(drawn, evidence.settings.level, SHARE)
 
     return {name: interval(*parts) for name, parts in counted.items()}
