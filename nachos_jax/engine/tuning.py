@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import os
 import statistics
 import tempfile
@@ -85,9 +84,6 @@ SHARE = 0.03
 LONGEST = 0.02
 """Seconds that a step of a lane hardly takes on an accelerator, for runs too short to look."""
 
-_LARGE_TABLES = {"cpu": (Choice("map", "slab"), Choice("map", "split"))}
-"""The same for images of which one alone is too large for a cache; elsewhere they make no difference."""
-
 _VOLUME_TABLES = {
     "cpu": (Choice("map", "split"), Choice("map", "fold")),
     "tpu": (Choice("map", "lax"), Choice("vmap", "lax")),
@@ -97,10 +93,6 @@ _VOLUME_TABLES = {
 
 _IN_CACHE = 16
 """Images whose activations a core of a processor finds again in its cache; see `benchmarks.speed.held`."""
-
-_LARGE = 128 * 128
-"""Pixels of a large image. A ResNet of width 16 takes as long either way with 64 x 64, a U-Net 0.8 to 0.9 of
-the time with 128 x 128."""
 
 Agree = Callable[[str, Callable[[], str]], str]
 """(question, what this process would answer) -> the answer of all processes."""
@@ -152,8 +144,7 @@ def held_batch(platform: str, shape: Sequence[int], most: int) -> int:
 def _table(platform: str, shape: Sequence[int]) -> tuple[Choice, ...]:
     if spatial_axes(shape) == 3:
         return _VOLUME_TABLES.get(platform, _VOLUME_TABLES["gpu"])
-    large = platform in _LARGE_TABLES and math.prod(shape[:-1]) >= _LARGE
-    return _LARGE_TABLES[platform] if large else _TABLES.get(platform, _TABLES["gpu"])
+    return _TABLES.get(platform, _TABLES["gpu"])
 
 
 def choose(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from nachos_jax.records.store import RunDirectory, dump
 from nachos_jax.report.appendix import result_tables
@@ -36,12 +36,18 @@ FIGURES = (
 """Names of the figures that a page of any task can hold."""
 
 
-Figures = Callable[[], list[Figure]]
-Aside = Callable[[Figures], Figures]
-"""Begins a call; what it returns waits for the result."""
+Found = TypeVar("Found")
 
 
-def at_once(call: Figures) -> Figures:
+class Aside(Protocol):
+    """Has a call made beside what follows."""
+
+    def __call__(self, call: Callable[[], Found], /) -> Callable[[], Found]:
+        """Begins it; what this returns waits for the result, and may be asked again."""
+        ...
+
+
+def at_once(call: Callable[[], Found]) -> Callable[[], Found]:
     """Begins and ends a call."""
     found = call()
     return lambda: found
@@ -72,6 +78,7 @@ def of(
     directory: RunDirectory, evidence: Evidence, pictures: Callable[[], object], aside: Aside = at_once
 ) -> Path:
     """Likewise, of records that have been read; some of the work is begun by `aside`."""
+    learnt = aside(lambda: lessons(searches.of(evidence)))
     estimates = Estimates(evidence)
     summary = summarise(evidence, estimates)
     directory.write_text("summary.json", dump(summary).decode())
@@ -85,8 +92,7 @@ def of(
         directory.write_table("external_predictions.csv", *tables.external_predictions(evidence))
     if "external" in summary:
         directory.write_table("external_shift.csv", *tables.external_shift(summary))
-    learnt = lessons(searches.of(evidence))
-    figures = draw(evidence, estimates, summary, learnt, aside)
+    figures = draw(evidence, estimates, summary, learnt(), aside)
     figure_files.write(directory.path / FOLDER / "figures", figures)
     for name, text in latex_tables(summary, evidence.section).items():
         directory.write_text(f"{FOLDER}/tables/{name}.tex", text)
@@ -94,7 +100,7 @@ def of(
     directory.write_text(f"{FOLDER}/report.md", appendix(evidence, summary, items))
     pictures()
     gallery = read_gallery(directory, evidence)
-    page = render(evidence, summary, figures, items, gallery, learnt)
+    page = render(evidence, summary, figures, items, gallery, learnt())
     return directory.write_text(f"{FOLDER}/index.html", page)
 
 
@@ -114,15 +120,15 @@ def draw(
 ) -> list[Figure]:
     """All figures that the records have something to draw for."""
     of_task = evidence.section.drawings(evidence, estimates, summary)
-    half = len(of_task) // 2  # which takes about as long as all others together
-    first = aside(lambda: [figure for draw in of_task[:half] if (figure := draw()) is not None])
+    half = len(of_task) // 2  # the later ones, which share replicates, take about as long as all others
+    later = aside(lambda: [figure for draw in of_task[half:] if (figure := draw()) is not None])
     found = [
-        *(draw() for draw in of_task[half:]),
+        *(draw() for draw in of_task[:half]),
         *rows.drawn(evidence, summary),
         outside.drawn(evidence, summary),
         *of_search.drawn(evidence, summary, learnt),
     ]
-    return [*(figure for figure in found if figure is not None), *first()]
+    return [*(figure for figure in found if figure is not None), *later()]
 
 
 def render(

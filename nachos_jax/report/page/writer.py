@@ -7,18 +7,19 @@ the talk, see `main`. It ends when its input does, and so with who started it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import logging
 import os
 import pickle
 import select
 import sys
+from collections.abc import Callable
 from typing import IO, Any
 
 from nachos_jax.records.store import RunDirectory
-from nachos_jax.report.figures import drawing
 from nachos_jax.report.page import page
-from nachos_jax.report.page.page import Figures
+from nachos_jax.report.page.page import Found
 from nachos_jax.report.reading import evidence
 
 PATIENCE = 900
@@ -54,7 +55,7 @@ def main(task: str, hear: IO[str], say: IO[str]) -> None:
     tell("page", str(page.of(directory, found, pictures, forked)))
 
 
-def forked(call: Figures) -> Figures:
+def forked(call: Callable[[], Found]) -> Callable[[], Found]:
     """Begins a call in a copy of this process, which has no threads; a call without result is made here."""
     inward, outward = os.pipe()
     child = os.fork()
@@ -64,7 +65,8 @@ def forked(call: Figures) -> Figures:
         os._exit(0)
     os.close(outward)
 
-    def result() -> list[drawing.Figure]:
+    @functools.cache
+    def result() -> Found:
         with os.fdopen(inward, "rb") as pipe:
             data = pipe.read()
         os.waitpid(child, 0)
