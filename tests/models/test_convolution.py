@@ -177,3 +177,17 @@ def test_a_lowering_that_does_not_exist_is_refused():
 def test_default_lowering():
     assert convolution.default_lowering("cpu") == "split"
     assert convolution.default_lowering("gpu") == convolution.default_lowering("tpu") == "lax"
+
+
+@mostly_thorough("channels", [1, 3], kept=1)
+def test_few_inputs_in_half_precision(channels):
+    problem = {"x": (3, 9, 8, channels), "window": (3, 3), "strides": (1, 1), "padding": [(1, 1)] * 2}
+    problem |= {"outputs": 8, "seed": 3, "cache": 3000}
+    x, kernel = operands(problem, jnp.bfloat16)
+    plain = jax.jit(lambda x, kernel: value_and_gradients(problem, "lax", x, kernel))
+    expected = plain(x.astype(jnp.float32), kernel.astype(jnp.float32))
+    for lowering, found in every_lowering(problem, x, kernel).items():
+        for mine, wanted in zip(found, expected, strict=True):
+            assert mine.dtype == jnp.bfloat16
+            room = 3e-2 * float(jnp.abs(wanted).max())
+            np.testing.assert_allclose(np.asarray(mine, np.float32), wanted, atol=room, err_msg=lowering)
