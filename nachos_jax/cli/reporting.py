@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 import subprocess
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +20,9 @@ from nachos_jax.cli import guardian
 from nachos_jax.runtime import beside, processes
 
 log = logging.getLogger("nachos_jax")
+
+LONGEST = 3600.0
+"""Seconds of waiting for one answer after which the process is taken to hang, and ended."""
 
 
 class Writer:
@@ -70,12 +74,18 @@ class Writer:
     def _heard(self, name: str) -> Any:
         """What it says of this name, None if it ends before; its warnings go to the log."""
         assert self._process is not None
-        for line in processes.pipe(self._process.stdout):
-            told = json.loads(line)
-            if "warning" in told:
-                log.warning("%s", told["warning"])
-            elif name in told:
-                return told[name]
+        limit = threading.Timer(LONGEST, self._process.kill)
+        limit.daemon = True
+        limit.start()
+        try:
+            for line in processes.pipe(self._process.stdout):
+                told = json.loads(line)
+                if "warning" in told:
+                    log.warning("%s", told["warning"])
+                elif name in told:
+                    return told[name]
+        finally:
+            limit.cancel()
         return None
 
 

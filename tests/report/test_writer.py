@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -82,6 +83,16 @@ def test_without_the_process_the_page_is_written_here(make_run, pictures, code, 
     run, made = make_run(), by(code)
     assert made.write(SimpleNamespace(store=run)) == run.path / "here"
     made.close()
+
+
+def test_a_process_that_hangs_is_ended_and_the_page_is_written_here(make_run, pictures, monkeypatch):
+    monkeypatch.setattr(reporting, "_written", lambda run: run.store.path / "here")
+    monkeypatch.setattr(reporting, "LONGEST", 0.2)
+    run, made = make_run(), by(HEARD + READ + "sys.stdin.readline(); import time; time.sleep(600)")
+    assert made.write(SimpleNamespace(store=run)) == run.path / "here"
+    made.close()
+    assert made._process is not None
+    assert made._process.returncode == -signal.SIGKILL
 
 
 def test_damaged_records_are_refused_before_pictures_are_made(make_run, pictures):
