@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from nachos_jax.records.store import RunDirectory, dump
 from nachos_jax.report.appendix import result_tables
@@ -21,6 +22,7 @@ from nachos_jax.report.numbers.summary import summarise
 from nachos_jax.report.numbers.units import by_unit
 from nachos_jax.report.page import figure_files, page_tables
 from nachos_jax.report.page.gallery import read as read_gallery
+from nachos_jax.report.page.shared import Aside, at_once, shared
 from nachos_jax.report.reading import evidence as records
 from nachos_jax.report.reading import searches
 from nachos_jax.report.reading.evidence import Evidence
@@ -34,23 +36,6 @@ FIGURES = (
     *("ranks", "best_so_far", "spent", "pareto", "external"),
 )
 """Names of the figures that a page of any task can hold."""
-
-
-Found = TypeVar("Found")
-
-
-class Aside(Protocol):
-    """Has a call made beside what follows."""
-
-    def __call__(self, call: Callable[[], Found], /) -> Callable[[], Found]:
-        """Begins it; what this returns waits for the result, and may be asked again."""
-        ...
-
-
-def at_once(call: Callable[[], Found]) -> Callable[[], Found]:
-    """Begins and ends a call."""
-    found = call()
-    return lambda: found
 
 
 def write(workdir: str | os.PathLike, pictures: Callable[[], object] = lambda: None) -> Path:
@@ -119,16 +104,20 @@ def draw(
     aside: Aside = at_once,
 ) -> list[Figure]:
     """All figures that the records have something to draw for."""
-    of_task = evidence.section.drawings(evidence, estimates, summary)
-    half = len(of_task) // 2  # the later ones, which share replicates, take about as long as all others
-    later = aside(lambda: [figure for draw in of_task[half:] if (figure := draw()) is not None])
-    found = [
-        *(draw() for draw in of_task[:half]),
-        *rows.drawn(evidence, summary),
-        outside.drawn(evidence, summary),
-        *of_search.drawn(evidence, summary, learnt),
+    one_by_one = [
+        *evidence.section.drawings(evidence, estimates, summary),
+        functools.partial(outside.drawn, evidence, summary),
     ]
-    return [*(figure for figure in found if figure is not None), *later()]
+    calls = [
+        functools.partial(of_search.drawn, evidence, summary, learnt),
+        *(functools.partial(_alone, draw) for draw in one_by_one),
+        functools.partial(rows.drawn, evidence, summary),
+    ]
+    return [figure for found in shared(calls, aside) for figure in found if figure is not None]
+
+
+def _alone(drawing: Callable[[], Figure | None]) -> list[Figure | None]:
+    return [drawing()]
 
 
 def render(

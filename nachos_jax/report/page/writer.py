@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from nachos_jax.records.store import RunDirectory
 from nachos_jax.report.page import page
-from nachos_jax.report.page.page import Found
+from nachos_jax.report.page.shared import Found
 from nachos_jax.report.reading import evidence
 
 PATIENCE = 900
