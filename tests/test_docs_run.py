@@ -58,7 +58,7 @@ def test_the_sentence_is_the_one_that_reports_begin_with(finished: Path) -> None
     quoted = " ".join(re.findall(r"^> (.*)$", TEXTS["docs/reading.md"], re.MULTILINE))
     sentence = json.loads((finished / "summary.json").read_text())["sentence"]
     data = "1,797 cases taken as one case a subject (stated by the user, not checked), 10 classes"
-    values = {number: r"\d\.\d{3}" for number in ("0.982", "0.003", "0.970", "0.993", "0.975", "0.988")}
+    values = {number: r"\d\.\d{3}" for number in ("0.981", "0.003", "0.970", "0.992", "0.974", "0.987")}
     values |= {data: "48 cases of 24 subjects, 2 classes", "over 1,797 cases": "over 24 subjects"}
     values |= {"corrected t": "corrected t( on the logit scale)?"}
     values |= {"over 5 outer": "over 3 outer", "4/5": "2/3"}
