@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nachos_jax.models import fences
+from nachos_jax.models import fences, pooling
+from nachos_jax.models.normalisation import BatchNorm
 
 
 def highest(x):
@@ -35,6 +36,16 @@ def test_xla_keeps_the_branch_on_a_processor():
     compiled = jax.jit(read_twice).lower(jnp.ones(64)).compile().as_text()
     assert compiled is not None
     assert " conditional(" in compiled
+
+
+@pytest.mark.parametrize("normed", [False, True])
+def test_what_a_pooling_chooses_is_computed_once(normed):
+    def trained(x):
+        return jnp.sin(BatchNorm(4)(x, train=True, pool=2) if normed else pooling.max_pool(x)).sum()
+
+    compiled = jax.jit(jax.grad(trained)).lower(jnp.ones((2, 8, 8, 4))).compile().as_text()
+    assert compiled is not None
+    assert compiled.count(" conditional(") == 2  # of the maxima, and of the pixel that each was
 
 
 def test_accelerators_have_no_branch():
