@@ -232,7 +232,9 @@ def main() -> None:
     value = {"wall": wall, "seconds": parts, "beside": beside, "spent": spent, "notes": notes}
     size = "make demo" if given.demo else f"{given.folds} folds, {given.trials} trials, {given.epochs} epochs"
     table = measure.Table(("what", "time", "of the wall time"), tuple(lines))
-    measure.store(given.out, f"overhead_{name}", f"Where the time goes: {name}, {size}", table, value)
+    measure.store(
+        given.out, f"overhead_{name}{measure.suffix()}", f"Where the time goes: {name}, {size}", table, value
+    )
 
 
 if __name__ == "__main__":

@@ -178,7 +178,8 @@ def compiler_options(spec: LaneSpec, mesh: Mesh, packing: str) -> dict[str, Any]
     """What XLA is told of an epoch.
 
     Jaxlib 0.11.2 aborts the process ("triton_tiling_propagation.cc: Check failed") when it fuses the bfloat16
-    products of ResNet-18 lanes in step on an H100.
+    products of ResNet-18 lanes in step on an H100. Since `nachos_jax.models.fences.unfused` it compiles them
+    for a card that is described to it; the option goes once they have run on one.
     """
     fused = _platform(mesh) in ("gpu", "cuda") and spec.bfloat16 and packing != "map"
     return {**({"xla_gpu_enable_triton_gemm": False} if fused else {}), **_quick(spec, mesh)}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nachos_jax.models import fences, pooling
+from nachos_jax.models.convolution import conv
 from nachos_jax.models.normalisation import BatchNorm
 
 
@@ -52,3 +53,14 @@ def test_accelerators_have_no_branch():
     lowered = jax.jit(read_twice).trace(jnp.ones(64)).lower(lowering_platforms=("cuda",)).as_text()
     assert "maximum" in lowered
     assert "compare" not in lowered  # of what the branch on a processor depends on
+
+
+@pytest.mark.parametrize("lowering", ["custom", "im2col", "split", "shift"])
+def test_a_gpu_writes_strided_pixels_out_around_a_product(lowering):
+    def trained(x, kernel):
+        return jnp.sin(conv(x, kernel, (2, 2), ((0, 0), (0, 0)), lowering)).sum()
+
+    traced = jax.jit(jax.grad(trained, (0, 1))).trace(jnp.ones((2, 7, 7, 4)), jnp.ones((1, 1, 4, 8)))
+    for_gpu = traced.lower(lowering_platforms=("cuda",)).as_text()
+    assert for_gpu.count("optimization_barrier") == 2  # of the pixels, and of their gradient
+    assert "optimization_barrier" not in traced.lower(lowering_platforms=("cpu",)).as_text()
