@@ -69,10 +69,12 @@ def evaluate(values: Any, words: list[str]) -> None:
             return
         from nachos_jax.cli.reporting import writer
         from nachos_jax.cli.session import session
-        from nachos_jax.protocol.evaluate import evaluate as run
         from nachos_jax.records.store import RunDirectory
 
-        with session(values.workdir, words), writer(config.task) as report:
+        # Its process first, so that its imports are made beside those of this one.
+        with writer(config.task) as report, session(values.workdir, words):
+            from nachos_jax.protocol.evaluate import evaluate as run
+
             before = _finished(RunDirectory(values.workdir))
             opened = run(config, values.workdir, outer_folds, party=party)
             idle = _finished(opened.store) == before

@@ -1,35 +1,32 @@
 """The page at the end of a run, written by a process of its own while this one makes the pictures.
 
-The process begins with the run: its imports, some seconds of them, then cost training nothing. Whatever
-happens to it, the page is written here instead, and what refuses it is told here.
+The process begins before the run, makes some calls for it at first (`nachos_jax.runtime.elsewhere`), and has
+imported what a page needs when it is asked for one. Whatever happens to it, the page is written here instead,
+and what refuses it is told here.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import subprocess
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from nachos_jax.cli import guardian
-from nachos_jax.runtime import beside, processes
+from nachos_jax.runtime import beside, elsewhere, processes
+from nachos_jax.runtime.elsewhere import Helper
 
 log = logging.getLogger("nachos_jax")
-
-LONGEST = 3600.0
-"""Seconds of waiting for one answer after which the process is taken to hang, and ended."""
 
 
 class Writer:
     """Writes the page of a run."""
 
-    def __init__(self, process: subprocess.Popen[str] | None) -> None:
-        self._process, self._asked = process, False
+    def __init__(self, helper: Helper | None) -> None:
+        self._helper, self._asked = helper, False
 
     def write(self, run: Any) -> Path:
         """Writes gallery and page of an opened run, and says where the page lies.
@@ -42,72 +39,53 @@ class Writer:
 
     def close(self) -> None:
         """Ends the process; one that is at work ends it first, but writes no page."""
-        if self._process is None:
+        if self._helper is None:
             return
         if not self._asked:
-            self._process.kill()
-        with contextlib.suppress(OSError), self._process:
+            self._helper.process.kill()
+        with contextlib.suppress(OSError), self._helper.process:
             pass
 
     def _by_process(self, run: Any) -> Path | None:
         """As `write`; None where the process is not there any more or could not do it."""
-        if self._process is None:
+        helper = self._helper
+        if helper is None:
             return None
+        elsewhere.no_more(helper)
         self._asked = True
         try:
-            self._say(str(run.store.path))
-            if not self._heard("read"):
+            helper.say(str(run.store.path))
+            if not helper.heard("read"):
                 return None
             _pictures().write_or_warn(run)
-            self._say(True)
-            path = self._heard("page")
+            helper.say(True)
+            path = helper.heard("page")
         except OSError:  # it has ended
             return None
         return Path(path) if path else None
-
-    def _say(self, value: Any) -> None:
-        assert self._process is not None
-        stream = processes.pipe(self._process.stdin)
-        stream.write(json.dumps(value) + "\n")
-        stream.flush()
-
-    def _heard(self, name: str) -> Any:
-        """What it says of this name, None if it ends before; its warnings go to the log."""
-        assert self._process is not None
-        limit = threading.Timer(LONGEST, self._process.kill)
-        limit.daemon = True
-        limit.start()
-        try:
-            for line in processes.pipe(self._process.stdout):
-                told = json.loads(line)
-                if "warning" in told:
-                    log.warning("%s", told["warning"])
-                elif name in told:
-                    return told[name]
-        finally:
-            limit.cancel()
-        return None
 
 
 @contextlib.contextmanager
 def writer(task: str) -> Iterator[Writer]:
     """Begins to make ready what the page of such a run waits for; by a process in the command alone."""
-    process = _process(task)
-    made = Writer(process)
-    beside.later(_pictures if process else lambda: _page().prepare(task))
+    helper = _helper(task)
+    made = Writer(helper)
+    beside.later(_pictures if helper else lambda: _page().prepare(task))
     try:
-        yield made
+        with elsewhere.helped_by(helper) if helper else contextlib.nullcontext():
+            yield made
     finally:
         made.close()
 
 
-def _process(task: str) -> subprocess.Popen[str] | None:
+def _helper(task: str) -> Helper | None:
     if not guardian.guarded():
         return None
     try:
-        return processes.start("nachos_jax.report.page.writer", [task], {}, errors=subprocess.DEVNULL)
+        process = processes.start("nachos_jax.cli.helper", [task], {}, errors=subprocess.DEVNULL)
     except OSError:
         return None
+    return Helper(process, lambda told: log.warning("%s", told))
 
 
 def _written(run: Any) -> Path:

@@ -8,6 +8,7 @@ from nachos_jax.config.run_config import DataConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data.columns import Columns
 from nachos_jax.data.pixels import Pixels, ReadCase, Source
+from nachos_jax.runtime import elsewhere
 
 
 def read(data: DataConfig) -> Source:
@@ -21,10 +22,7 @@ def read(data: DataConfig) -> Source:
             raise UsageError(
                 f"config.data.{key} = {getattr(data, key)!r}: the source 'digits' has none; set it to ''."
             )
-    from sklearn.datasets import load_digits
-
-    values, targets = load_digits(return_X_y=True)
-    images = np.asarray(values, np.uint8).reshape(-1, 8, 8, 1)
+    images, labels = elsewhere.call(scans)
 
     def where(row: int) -> str:
         return f"digits row {row} (counted from 0)"
@@ -35,8 +33,16 @@ def read(data: DataConfig) -> Source:
     columns = Columns(
         source="digits",
         names=[f"row-{row:06d}" for row in range(len(images))],
-        targets={"label": [str(label) for label in np.asarray(targets).tolist()]},
+        targets={"label": [str(label) for label in labels.tolist()]},
         where=where,
         subject_cure="scikit-learn does not say who wrote which digit",
     )
     return Source(columns, Pixels(len(images), where, open_images))
+
+
+def scans() -> tuple[np.ndarray, np.ndarray]:
+    """Images [N, 8, 8, 1] uint8 and labels [N] int64, by scikit-learn."""
+    from sklearn.datasets import load_digits  # slow to import
+
+    values, targets = load_digits(return_X_y=True)
+    return np.asarray(values, np.uint8).reshape(-1, 8, 8, 1), np.asarray(targets)

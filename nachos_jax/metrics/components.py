@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
 
 def largest(mask: np.ndarray) -> np.ndarray:
@@ -23,6 +22,8 @@ def largest(mask: np.ndarray) -> np.ndarray:
     Returns:
         [*space] bool, empty if the mask is.
     """
+    from scipy import ndimage  # late: only masks need it
+
     labelled: Any = ndimage.label(mask, np.ones((3,) * mask.ndim))
     parts, count = labelled
     if count <= 1:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
 
 import numpy as np
 
 from nachos_jax.core.types import HParams, digest
+from nachos_jax.runtime import elsewhere
 from nachos_jax.search.searcher import History, Proposal, SearchSetting, identity
 
 MISSES = 256
@@ -38,7 +39,7 @@ class DrawnSearch:
         """See `Searcher.ask`."""
         seen = {identity(heard.trial.hparams) for heard in history}
         new = (proposal for proposal in self._sequence() if identity(proposal.hparams) not in seen)
-        return list(islice(new, count))
+        return list(itertools.islice(new, count))
 
     def _sequence(self) -> Iterator[Proposal]:
         yield from self._drawn
@@ -91,9 +92,16 @@ def _sobol_points(setting: SearchSetting) -> Iterator[np.ndarray]:
 
     They fill the space evenly; point i follows from the seed and D alone, however many are drawn.
     """
-    from scipy.stats import qmc
+    seed = stream_seed("sobol", setting.seed)
+    for block in itertools.count():
+        yield from elsewhere.call(sobol_block, len(setting.searched), seed, block)
 
-    seed = np.random.default_rng(stream_seed("sobol", setting.seed))
-    sequence = qmc.Sobol(len(setting.searched), scramble=True, rng=seed)
-    while True:
-        yield from sequence.random(SOBOL_BLOCK)
+
+def sobol_block(dimensions: int, seed: int, block: int) -> np.ndarray:
+    """Points [SOBOL_BLOCK, D] float64 of the sequence, the blocks counted from 0."""
+    from scipy.stats import qmc  # slow to import
+
+    sequence = qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng(seed))
+    if block:
+        sequence.fast_forward(block * SOBOL_BLOCK)
+    return sequence.random(SOBOL_BLOCK)

@@ -12,6 +12,7 @@ import numpy as np
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import digest
+from nachos_jax.runtime import elsewhere
 from nachos_jax.splits.strata import Strata
 
 ATTEMPTS = 20
@@ -255,7 +256,8 @@ def _draw(table: Cases, strata: Strata, count: int, seed: int, earlier: Sequence
     known = {_partition(row) for row in earlier}
     lacking = 0
     for attempt in range(ATTEMPTS):
-        row = _split(table, strata, count, (seed + _SEED_STEP * attempt) % 2**32)
+        drawn = strata.numbers, strata.needed, count, (seed + _SEED_STEP * attempt) % 2**32
+        row = elsewhere.call(split, table.subjects, *drawn)
         complete = not strata.needed or all(
             len(np.unique(row[strata.numbers == c])) == count for c in range(len(strata.names))
         )
@@ -276,19 +278,31 @@ def _draw(table: Cases, strata: Strata, count: int, seed: int, earlier: Sequence
     )
 
 
-def _split(table: Cases, strata: Strata, count: int, seed: int) -> np.ndarray:
+def split(subjects: np.ndarray, strata: np.ndarray, needed: bool, count: int, seed: int) -> np.ndarray:
+    """One draw of folds, by scikit-learn.
+
+    Args:
+        subjects: [N], of the cases.
+        strata: [N] int, their numbers from 0.
+        needed: whether each fold is to hold every stratum.
+        count: of folds.
+        seed: of the draw.
+
+    Returns:
+        [N] int64, from 0.
+    """
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold  # slow to import
 
     # scikit-learn draws by row, so rows are brought into an order of their own first.
-    order = np.lexsort((strata.numbers, table.subjects))
-    labels, subjects = strata.numbers[order], table.subjects[order]
-    if not strata.needed and np.bincount(labels).max() < count:
+    order = np.lexsort((strata, subjects))
+    labels, subjects = strata[order], subjects[order]
+    if not needed and np.bincount(labels).max() < count:
         labels = np.zeros_like(labels)  # too few cases to tell strata apart
     alone = len(np.unique(subjects)) == len(subjects)
     splitter = (StratifiedKFold if alone else StratifiedGroupKFold)(count, shuffle=True, random_state=seed)
     row = np.empty(len(labels), np.int64)
     with warnings.catch_warnings():
-        if not strata.needed:  # of a stratum smaller than the folds are many, some folds hold nothing
+        if not needed:  # of a stratum smaller than the folds are many, some folds hold nothing
             warnings.simplefilter("ignore", UserWarning)
         for fold, (_, held_out) in enumerate(splitter.split(labels, labels, None if alone else subjects)):
             row[order[held_out]] = fold

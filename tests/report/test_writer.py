@@ -11,6 +11,7 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from nachos_jax.cli import guardian, reporting
@@ -18,7 +19,9 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.records.store import RunDirectory
 from nachos_jax.report.figures.drawing import Figure
 from nachos_jax.report.page import page, writer
+from nachos_jax.runtime import elsewhere
 from nachos_jax.runtime.stopping import StoppedError
+from nachos_jax.splits import folds
 
 FIGURE = Figure("name", "<svg/>", "title", ("x",), ((1.5, "text", None),))
 HEARD = "import sys; sys.stdin.readline(); "
@@ -53,7 +56,14 @@ def files_of(directory):
 def by(code):
     """A writer whose process runs this code."""
     words = [sys.executable, "-c", code]
-    return reporting.Writer(subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return reporting.Writer(elsewhere.Helper(process, logging.getLogger("nachos_jax").warning))
+
+
+def code_of(made):
+    """The exit code of its process."""
+    assert made._helper is not None
+    return made._helper.process.returncode
 
 
 def test_a_process_writes_the_bytes_of_this_one(make_run, pictures, alone, monkeypatch):
@@ -61,7 +71,11 @@ def test_a_process_writes_the_bytes_of_this_one(make_run, pictures, alone, monke
     page.write(here.path)
     monkeypatch.setattr(reporting, "_written", lambda _: pytest.fail("it was written by this process"))
     with reporting.writer("classification") as made:
+        assert elsewhere.call(os.getpid) != os.getpid()
+        drawn = np.array(["a", "b", "a", "c"]), np.array([0, 1, 0, 1]), False, 2, 7
+        np.testing.assert_array_equal(elsewhere.call(folds.split, *drawn), folds.split(*drawn))
         path = made.write(SimpleNamespace(store=there))
+        assert elsewhere.call(os.getpid) == os.getpid()
     assert path == there.path / "report/index.html"
     assert files_of(there) == files_of(here)
     assert len(pictures.made) == 1
@@ -87,12 +101,11 @@ def test_without_the_process_the_page_is_written_here(make_run, pictures, code, 
 
 def test_a_process_that_hangs_is_ended_and_the_page_is_written_here(make_run, pictures, monkeypatch):
     monkeypatch.setattr(reporting, "_written", lambda run: run.store.path / "here")
-    monkeypatch.setattr(reporting, "LONGEST", 0.2)
+    monkeypatch.setattr(elsewhere, "LONGEST", 0.2)
     run, made = make_run(), by(HEARD + READ + "sys.stdin.readline(); import time; time.sleep(600)")
     assert made.write(SimpleNamespace(store=run)) == run.path / "here"
     made.close()
-    assert made._process is not None
-    assert made._process.returncode == -signal.SIGKILL
+    assert code_of(made) == -signal.SIGKILL
 
 
 def test_damaged_records_are_refused_before_pictures_are_made(make_run, pictures):
@@ -112,27 +125,32 @@ def test_a_stop_while_pictures_are_made_is_told_and_ends_the_process(make_run, p
     with pytest.raises(StoppedError):
         made.write(SimpleNamespace(store=run))
     made.close()
-    assert made._process is not None
-    assert made._process.returncode == 5
+    assert code_of(made) == 5
 
 
 def test_whoever_is_left_alone_writes_no_page(make_run, monkeypatch):
-    monkeypatch.setattr(page, "prepare", lambda _: None)
     monkeypatch.setattr(page, "of", lambda _, __, pictures, ___: pictures())
-    inward, outward = os.pipe()
-    os.write(outward, f"{json.dumps(str(make_run().path))}\n".encode())
-    os.close(outward)
-    said = io.StringIO()
-    with os.fdopen(inward) as hear, pytest.raises(SystemExit):
-        writer.main("classification", hear, said)
-    assert said.getvalue() == '{"read": true}\n'
+    said = []
+    with pytest.raises(SystemExit):
+        writer.write(str(make_run().path), io.StringIO(), lambda *told: said.append(told))
+    assert said == [("read", True)]
 
 
 def test_nobody_waits_for_a_process_that_was_not_asked(alone):
     with pytest.raises(UsageError, match="refused"), reporting.writer("classification") as made:
         raise UsageError("refused")
-    assert made._process is not None
-    assert made._process.returncode is not None
+    assert code_of(made) is not None
+
+
+def test_who_is_asked_for_nothing_gives_its_memory_back():
+    code = (
+        "import sys; from types import SimpleNamespace; from nachos_jax.cli import helper; "
+        "helper.ASKED_FIRST, helper.PATIENCE = (), 1; "
+        "sys.modules['nachos_jax.report.page.page'] = SimpleNamespace(prepare=lambda _: None, of=None); "
+        "helper.main('classification', sys.stdin, sys.stdout)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as process:
+        assert process.wait(60) == -signal.SIGALRM
 
 
 def test_its_warnings_come_into_the_log(make_run, pictures, caplog):

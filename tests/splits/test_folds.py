@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -224,15 +225,15 @@ def test_further_seeds_are_tried_until_every_fold_holds_every_class(monkeypatch:
     table = table_of(np.array([0, 0, 1, 1]))
     tried = []
 
-    def split(_: module.Cases, __: Strata, ___: int, seed: int) -> np.ndarray:
-        tried.append(seed)
+    def split(*drawn: Any) -> np.ndarray:
+        tried.append(drawn[-1])
         return np.array([0, 1, 0, 1]) if len(tried) == 3 else np.array([0, 0, 1, 1])
 
-    monkeypatch.setattr(module, "_split", split)
+    monkeypatch.setattr(module, "split", split)
     folds = made(table, "stratified", 2, 1, 7)
     assert tried == [7, 7 + 1000003, 7 + 2 * 1000003]
     assert folds.assignment.tolist() == [[0, 1, 0, 1]]
-    monkeypatch.setattr(module, "_split", lambda *_: np.array([0, 0, 1, 1]))
+    monkeypatch.setattr(module, "split", lambda *_: np.array([0, 0, 1, 1]))
     with pytest.raises(UsageError, match=r"20 of 20 draws left a fold without some class.*2 cases"):
         made(table, "stratified", 2, 1, 7)
 

@@ -1,18 +1,12 @@
-"""A process that writes one page: `python -m nachos_jax.report.page.writer TASK`.
-
-While others train it makes ready what a page waits for. Lines of JSON on its standard input and output are
-the talk, see `main`. It ends when its input does, and so with who started it.
-"""
+"""Writes a page in a process of its own, while the one that trained makes the gallery of errors."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import logging
 import os
 import pickle
-import select
 import sys
 from collections.abc import Callable
 from typing import IO, Any
@@ -22,34 +16,25 @@ from nachos_jax.report.page import page
 from nachos_jax.report.page.shared import Found
 from nachos_jax.report.reading import evidence
 
-PATIENCE = 900
-"""Seconds after which it gives its memory back: to a run of hours the imports are nothing."""
 
+def write(path: str, hear: IO[str], tell: Callable[[str, Any], None]) -> None:
+    """Writes the page of a run directory and says where it lies.
 
-def main(task: str, hear: IO[str], say: IO[str]) -> None:
-    """Waits for a run directory, writes its page and says where it lies.
-
-    Heard: the run directory, then true once the gallery of errors is there. Said: {"read": true} before
-    anything is written, {"warning": text} for what the log should hold, {"page": path} at the end.
+    Told: {"read": true} before anything is written, {"warning": text} for what the log should hold,
+    {"page": path} at the end.
 
     Args:
-        task: that the run is expected to have.
-        hear: what comes in.
-        say: what goes out.
+        path: the run directory.
+        hear: a line comes in once the gallery of errors is there.
+        tell: (name, value), says it to who waits.
     """
-
-    def tell(name: str, value: Any) -> None:
-        print(json.dumps({name: value}), file=say, flush=True)
 
     def pictures() -> None:
         if not hear.readline():
             sys.exit(1)  # nobody waits for the page any more
 
-    page.prepare(task)
-    if not select.select([hear], [], [], PATIENCE)[0] or not (line := hear.readline()):
-        return
     logging.getLogger("nachos_jax").addHandler(_Passing(tell))
-    directory = RunDirectory(json.loads(line))
+    directory = RunDirectory(path)
     found = evidence.read(directory)
     tell("read", True)
     tell("page", str(page.of(directory, found, pictures, forked)))
@@ -87,8 +72,3 @@ class _Passing(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._tell("warning", record.getMessage())
-
-
-if __name__ == "__main__":
-    answers, sys.stdout = sys.stdout, sys.stderr  # what a library prints is no answer
-    main(sys.argv[1], sys.stdin, answers)
