@@ -35,6 +35,9 @@ from nachos_jax.tasks.registry import of as task_of
 
 log = logging.getLogger("nachos_jax")
 
+_AHEAD = 2.0
+"""Seconds before a first save at which its imports begin; a run that ends before needs none."""
+
 
 @dataclass
 class Spent:
@@ -202,7 +205,8 @@ class LanePool:
     def _make_ready_to_save(self) -> None:
         """Imports in a thread what the first save needs, before it is due."""
         longest = max((seconds for _, seconds in self._unsaved.values()), default=0.0)
-        soon = longest >= self._run.engine.checkpoint_seconds / 2
+        due = self._run.engine.checkpoint_seconds
+        soon = longest >= max(due / 2, due - _AHEAD)
         if self._checkpoints is not None and soon and not self._ready_to_save:
             self._ready_to_save = True
             beside.later(checkpoint.prepare)
