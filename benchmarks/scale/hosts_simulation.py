@@ -12,7 +12,7 @@ import functools
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -238,7 +238,7 @@ class World:
     # --- what is replaced -----------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def in_place(self) -> Iterator[None]:
+    def in_place(self) -> Generator[None]:
         """Puts virtual time and proposals in their places, and reads each message once for all hosts."""
         fits: dict[int, Any] = {}
         buckets: dict[str, Any] = {}

@@ -222,7 +222,7 @@ def store(
         value: everything measured; "notes" in it is a list of sentences that are shown below the table.
     """
     busy = timed and LOAD / (os.cpu_count() or 1) > BUSY
-    made = {
+    made: dict[str, Any] = {
         "title": f"{title} (the machine was busy before: load {LOAD:.1f})" if busy else title,
         "command": command(),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

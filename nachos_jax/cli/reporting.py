@@ -11,7 +11,7 @@ import json
 import logging
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -90,7 +90,7 @@ class Writer:
 
 
 @contextlib.contextmanager
-def writer(task: str) -> Iterator[Writer]:
+def writer(task: str) -> Generator[Writer]:
     """Begins to make ready what the page of such a run waits for; by a process in the command alone."""
     process = _process(task)
     made = Writer(process)

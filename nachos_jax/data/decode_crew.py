@@ -11,7 +11,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -64,7 +64,7 @@ def _large(pixels: Pixels) -> bool:
 
 
 @contextlib.contextmanager
-def crew(pixels: Pixels, preparation: Mapping[str, Any]) -> Iterator[Crew]:
+def crew(pixels: Pixels, preparation: Mapping[str, Any]) -> Generator[Crew]:
     """Processes where they can open the files and are worth their start, else threads."""
     plain = all(file.suffix.lower() in PLAIN for file in pixels.files)
     if isinstance(pixels.open, Opening) and (pixels.count >= FEW or not plain):

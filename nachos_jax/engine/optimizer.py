@@ -66,5 +66,5 @@ def update(
 
 def _rule(family: str, traced: Mapping[str, jax.Array]) -> optax.GradientTransformation:
     if family == "sgd":
-        return optax.trace(decay=traced["momentum"])  # type: ignore[arg-type]
-    return optax.scale_by_adam(b1=traced["beta1"], b2=traced["beta2"])  # type: ignore[arg-type]
+        return optax.trace(decay=traced["momentum"])
+    return optax.scale_by_adam(b1=traced["beta1"], b2=traced["beta2"])

@@ -55,7 +55,7 @@ class NumberDevice(DenseDevice):
     normalisations: tuple[str, ...] = (TRAINING,)
 
     @property
-    def convex(self) -> bool:  # type: ignore[override]
+    def convex(self) -> bool:
         """An absolute loss has an edge."""
         return self.kind != ABSOLUTE
 

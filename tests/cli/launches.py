@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import numpy as np
@@ -163,7 +163,7 @@ def system(*words: str) -> bool:
 
 
 @contextlib.contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[Path]:
+def small_disk(folder: Path, size: str) -> Generator[Path]:
     """A file system of so many bytes."""
     folder.mkdir()
     if not system("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)):

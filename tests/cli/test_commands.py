@@ -8,7 +8,7 @@ import json
 import re
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -267,7 +267,7 @@ def test_predict_files_folder_and_table(here: Path, finished: Path, tmp_path: Pa
 
 
 @contextlib.contextmanager
-def interrupted(fits: int) -> Iterator[None]:
+def interrupted(fits: int) -> Generator[None]:
     """Ctrl-C as soon as so many fits are on disk."""
     commit, done = RunDirectory.commit_fit, []
 

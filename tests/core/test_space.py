@@ -67,7 +67,7 @@ def test_every_value_lies_within_and_is_allowed(case, u):
     if dimension.kind == "choice":
         assert value in dimension.values
     else:
-        assert dimension.low <= value <= dimension.high  # type: ignore[operator]
+        assert dimension.low <= value <= dimension.high
 
 
 @given(texts(), QUANTILES, QUANTILES)

@@ -51,7 +51,7 @@ def test_the_vector_is_concatenated_before_the_last_layer(monkeypatch):
     monkeypatch.setattr(
         "nachos_jax.models.blocks.global_average_pool", lambda x: pooled.append(x) or global_average_pool(x)
     )
-    network(images, evaluation({}))  # type: ignore[operator]
+    network(images, evaluation({}))
     both = jnp.concatenate([global_average_pool(pooled[0]), vectors], axis=1)
     last = network.head.linear  # type: ignore[attr-defined]
     kernel = jnp.concatenate([last.kernel[...], network.columns.kernel[...]])  # type: ignore[attr-defined]
@@ -93,6 +93,7 @@ def test_columns_of_cases_that_are_left_out_move_no_bit(trained, run):
     """What fold 1 holds would move means, standard deviations, medians and weights if it were looked at."""
     _, expected, _ = trained
     cohort, values = joined.cohort(), joined.columns()
+    assert cohort.table.folds is not None
     held = cohort.table.folds == 1
     for spoilt in (np.nan, 1e30):
         values[held] = spoilt

@@ -32,7 +32,8 @@ def away(**changes: Any) -> ArrayCases:
     """Cases of another hospital, none of class 0."""
     found = arrays()
     given = {"images": found["images"], "targets": found["labels"], "subjects": found["subject"]}
-    return ArrayCases(**{**given, **changes})
+    whole: dict[str, Any] = {**given, **changes}
+    return ArrayCases(**whole)
 
 
 def beside(**changes: Any) -> Any:

@@ -55,7 +55,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "age": 40 + rows // 2 % 20,
         "sex": np.where(rows // 2 % 2, "F", "M"),
     }
-    np.savez(folder / "home.npz", images=images, labels=labels, **known)  # type: ignore[arg-type]
+    np.savez(folder / "home.npz", images=images, labels=labels, **known)
     np.savez(folder / "away.npz", **arrays())  # type: ignore[arg-type]
     return folder
 
