@@ -77,8 +77,8 @@ def _standardised(inputs: jax.Array, mean: Any, sd: Any, fill: Any) -> jax.Array
 class DenseDevice:
     """The device side of such tasks; a task gives `outputs`, `seen`, `loss` and, if need be, `readout`."""
 
-    # Frozen devices give these as fields or properties that cannot be set; real properties here would be taken
-    # for defaults of such fields.
+    # Frozen devices give these as fields or properties that cannot be set; real properties here would be the
+    # defaults of such fields.
     if TYPE_CHECKING:
 
         @property
