@@ -58,7 +58,7 @@ def test_whole_subjects_are_drawn_by_the_seed() -> None:
     assert first.subjects is not None
     assert sorted(np.unique(first.subjects, return_counts=True)[1]) == [2, *[4] * 7]
     np.testing.assert_array_equal(first.images, again.images)
-    assert set(first.subjects.tolist()) != set(other.subjects.tolist())  # type: ignore[union-attr]
+    assert set(first.subjects.tolist()) != set(other.subjects.tolist())  # pyrefly: ignore[missing-attribute]
     assert len(cohorts.draw(whole, 99, 0).labels) == 60
 
 

@@ -204,11 +204,11 @@ class World:
         party, run = self._party(process), SimpleNamespace(store=self.store)
         party.board.ready()
         notes: Any = Notes(self.store, self.pools[process], f"simulated-p{process}")
-        worker.take_part(run, self.pools[process], party, notes)  # type: ignore[arg-type]
+        worker.take_part(run, self.pools[process], party, notes)  # pyrefly: ignore[bad-argument-type]
 
     def _crew(self) -> Any:
         if self.case.hosts == 1:
-            return Alone(self.store, self.pools[0], "simulated")  # type: ignore[arg-type]
+            return Alone(self.store, self.pools[0], "simulated")  # pyrefly: ignore[bad-argument-type]
         return _CountingLeader(self, self._party(0))
 
     def _party(self, process: int) -> Party:
@@ -279,7 +279,7 @@ class _CountingLeader(Leader):
     """Counts what it is given."""
 
     def __init__(self, world: World, party: Party):
-        super().__init__(world.store, world.pools[0], party, "simulated")  # type: ignore[arg-type]
+        super().__init__(world.store, world.pools[0], party, "simulated")  # pyrefly: ignore[bad-argument-type]
         self._world = world
 
     @property

@@ -151,7 +151,7 @@ def reap(process: subprocess.Popen) -> float:
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise RuntimeError(f"exit code {process.returncode} of: {' '.join(map(str, process.args))}")  # type: ignore[arg-type]
+        raise RuntimeError(f"exit code {process.returncode} of: {' '.join(map(str, process.args))}")  # pyrefly: ignore[bad-argument-type]
     return usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 

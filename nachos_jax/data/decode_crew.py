@@ -141,7 +141,7 @@ class Processes:
 
     def told(self, blocks: Iterable[Rows], images: np.ndarray | None) -> Iterator[list[Told]]:
         """As `Crew`; the array, where there is one, is a memory map that the processes open too."""
-        into = "" if images is None else str(images.filename)  # type: ignore[attr-defined]
+        into = "" if images is None else str(images.filename)  # pyrefly: ignore[missing-attribute]
         ahead = 1 if images is None else 8 * self._count
         numbered, coming = enumerate(blocks), None
         done: dict[int, list[Told]] = {}

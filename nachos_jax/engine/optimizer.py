@@ -21,7 +21,7 @@ def init(family: str, params: Any) -> Any:
 def clipped(gradients: Any, longest: jax.Array) -> Any:
     """The gradients, shortened to the norm `longest` over all of them where they exceed it; 0 leaves them."""
     limit = jnp.where(longest > 0, longest, jnp.inf)
-    return optax.clip_by_global_norm(limit).update(gradients, optax.EmptyState())[0]  # type: ignore[arg-type]
+    return optax.clip_by_global_norm(limit).update(gradients, optax.EmptyState())[0]
 
 
 def update(

@@ -36,7 +36,7 @@ IMPATIENT = ("--lost_after=10",)
 
 def prepare(folder: Path) -> Path:
     """Writes the study and its config; returns the folder, where all processes work."""
-    np.savez(folder / "cases.npz", **arrays())  # type: ignore[arg-type]
+    np.savez(folder / "cases.npz", **arrays())
     (folder / "study.py").write_text(CONFIG, encoding="utf-8")
     (folder / "longer.py").write_text(LONGER, encoding="utf-8")
     return folder

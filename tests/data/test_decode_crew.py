@@ -128,7 +128,7 @@ def test_an_answer_that_has_come_is_not_late(cases: Callable[..., Pixels], tmp_p
     with decode_crew.Processes(1, opened, STORED) as crew:
         free = crew._free()
         assert free is not None
-        crew._send(free, 0, [0, 1], str(images.filename))  # type: ignore[attr-defined]
+        crew._send(free, 0, [0, 1], str(images.filename))  # pyrefly: ignore[missing-attribute]
         assert crew._answering(60.0)
         free.since -= 2 * decode_crew.PATIENCE
         answering, told = crew._answering, iter([[]])

@@ -95,13 +95,13 @@ def test_arrays_called_subject_site_and_fold_are_taken(config: Config, tmp_path:
     assert table.folds.tolist() == [0, 0, 1, 1]
     split = {f"train_{key}": np.asarray(value)[:3] for key, value in plain.items()}
     split |= {f"test_{key}": np.asarray(value)[3:] for key, value in plain.items()}
-    parts = {
+    parts: dict[str, Any] = split | {
         "train_images": images[:3],
         "train_labels": [0, 1, 0],
         "test_images": images[3:],
         "test_labels": [1],
     }
-    np.savez(tmp_path / "y.npz", **parts, **split)  # type: ignore[arg-type]
+    np.savez(tmp_path / "y.npz", **parts)
     other = sources.load(config(path=str(tmp_path / "y.npz")), TASK).table
     for name in ("subjects", "sites", "folds"):
         assert getattr(other, name).tolist() == getattr(table, name).tolist()

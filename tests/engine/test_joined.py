@@ -43,7 +43,7 @@ def test_the_vector_is_concatenated_before_the_last_layer(monkeypatch):
     draw = np.random.default_rng(0)
     told = {**HPARAMS, **models.told(3)}
     network = registry.build(told, (6, 6, 1), 2, jnp.float32, "lax", nnx.Rngs(0))
-    network.columns.kernel[...] = jnp.asarray(draw.normal(size=(3, 2)), jnp.float32)  # type: ignore[attr-defined]
+    network.columns.kernel[...] = jnp.asarray(draw.normal(size=(3, 2)), jnp.float32)  # pyrefly: ignore[missing-attribute]
     images = jnp.asarray(draw.normal(size=(5, 6, 6, 1)), jnp.float32)
     vectors = jnp.asarray(draw.normal(size=(5, 3)), jnp.float32)
     found = models.outputs(network, Inputs(images, vectors), evaluation({}))
@@ -53,8 +53,8 @@ def test_the_vector_is_concatenated_before_the_last_layer(monkeypatch):
     )
     network(images, evaluation({}))
     both = jnp.concatenate([global_average_pool(pooled[0]), vectors], axis=1)
-    last = network.head.linear  # type: ignore[attr-defined]
-    kernel = jnp.concatenate([last.kernel[...], network.columns.kernel[...]])  # type: ignore[attr-defined]
+    last = network.head.linear  # pyrefly: ignore[missing-attribute]
+    kernel = jnp.concatenate([last.kernel[...], network.columns.kernel[...]])  # pyrefly: ignore[missing-attribute]
     np.testing.assert_allclose(found, both @ kernel + last.bias[...][None], rtol=1e-5, atol=1e-5)
 
 

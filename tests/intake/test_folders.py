@@ -207,7 +207,7 @@ def test_a_decathlon_folder(tmp_path: Path, said):
             (tmp_path / "Task" / part).mkdir(parents=True, exist_ok=True)
             values = np.random.default_rng(case).integers(0, 3, (8, 8, 8)).astype(kind)
             file = tmp_path / "Task" / part / f"hippo_{case:02d}.nii.gz"
-            nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), file)  # type: ignore[attr-defined]
+            nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), file)
     (tmp_path / "Task/dataset.json").write_text(
         '{"labels": {"background": 0, "anterior": 1, "posterior": 2}}'
     )

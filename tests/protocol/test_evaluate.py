@@ -44,7 +44,7 @@ def test_every_case_is_tested_once_by_a_model_that_did_not_see_its_subject(finis
     refits = {record.fit: record for record in store.fits()}
     for test in tests:
         assert refits[test.fit].left_out == (test.outer_fold,)
-        assert refits[test.fit].epochs == store.outcome(test.outer_fold).epochs  # type: ignore[union-attr]
+        assert refits[test.fit].epochs == store.outcome(test.outer_fold).epochs  # pyrefly: ignore[missing-attribute]
         np.testing.assert_allclose(test.arrays["probabilities"].sum(axis=1), 1.0, rtol=1e-5)
 
 
