@@ -24,7 +24,7 @@ test: $(VENV)/.installed-dev
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/ruff check
-	$(VENV)/bin/pyright
+	$(VENV)/bin/pyrefly check
 	$(VENV)/bin/lint-imports
 
 docs: $(VENV)/.installed-docs

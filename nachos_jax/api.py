@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -309,7 +309,7 @@ def _prepare() -> None:
 @contextlib.contextmanager
 def _held(
     run: RunConfig, workdir: str | os.PathLike, command: str, cohort: Cohort | None
-) -> Iterator[Cohort | None]:
+) -> Generator[Cohort | None]:
     """Holds the run directory, as a launch from the command line does; gives the cases if they are known."""
     from nachos_jax.protocol.run.opening import open_run
     from nachos_jax.records import hold

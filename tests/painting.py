@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 
 
 @contextmanager
-def unpainted() -> Iterator[None]:
+def unpainted() -> Generator[None]:
     """Every figure is built and its numbers are written, but matplotlib paints none."""
 
     def blank(canvas: Any) -> str:

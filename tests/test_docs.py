@@ -7,7 +7,7 @@ import functools
 import re
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -93,7 +93,7 @@ ELSEWHERE |= {"records/evaluate/studies/fold_00/masks.json"}
 
 
 @contextlib.contextmanager
-def study_in(place: Path) -> Iterator[Path]:
+def study_in(place: Path) -> Generator[Path]:
     """Works in a folder with configs/, cases.csv, images/, scans/ and cases.npz, as the README supposes."""
     (place / "configs").symlink_to(ROOT / "configs")
     draw = np.random.default_rng(3)

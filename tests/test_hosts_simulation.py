@@ -67,7 +67,7 @@ def test_processes_wake_in_the_order_of_their_times() -> None:
 def test_time_passes_once_for_all(naps: list[list[float]]) -> None:
     passed: list[float] = []
     clock = module("hosts_clock").Clock(passed.append)
-    clock.run([lambda own=own: [clock.sleep(nap) for nap in own] for own in naps])  # type: ignore[misc]
+    clock.run([lambda own=own: [clock.sleep(nap) for nap in own] for own in naps])
     assert clock.now == pytest.approx(max(math.fsum(own) for own in naps))
     assert math.fsum(passed) == pytest.approx(clock.now)
 

@@ -60,7 +60,7 @@ def test_what_is_left_out_is_counted_once_whatever_the_number_of_workers():
     for _ in range(2):
         worker = SimpleNamespace(stash=pytest.Stash(), workeroutput={})
         left.pytest_deselected([item(worker, True), item(worker, False), item(worker, True)])
-        left.pytest_sessionfinish(SimpleNamespace(config=worker))  # type: ignore[arg-type]
+        left.pytest_sessionfinish(SimpleNamespace(config=worker))  # pyrefly: ignore[bad-argument-type]
         left.pytest_testnodedown(SimpleNamespace(config=here, workeroutput=worker.workeroutput))
     reporter: Any = SimpleNamespace(config=here, write_line=told.append)
     left.pytest_terminal_summary(reporter)

@@ -27,7 +27,8 @@ def cases(count: int = 60, side: int = 8) -> cohorts.Cases:
 
 def setting(folder: Path, **changes: Any) -> Setting:
     given = {"data": folder, "weights": folder / "w.pth", "folds": 3, "repeats": 1, "trials": 3}
-    return Setting(**{**given, "engine": {"packing": "map"}, **changes})
+    whole: dict[str, Any] = {**given, "engine": {"packing": "map"}, **changes}
+    return Setting(**whole)
 
 
 def result(recipe: str, name: str, values: list[float | None], **more: Any) -> dict[str, Any]:
@@ -57,7 +58,7 @@ def test_whole_subjects_are_drawn_by_the_seed() -> None:
     assert first.subjects is not None
     assert sorted(np.unique(first.subjects, return_counts=True)[1]) == [2, *[4] * 7]
     np.testing.assert_array_equal(first.images, again.images)
-    assert set(first.subjects.tolist()) != set(other.subjects.tolist())  # type: ignore[union-attr]
+    assert set(first.subjects.tolist()) != set(other.subjects.tolist())  # pyrefly: ignore[missing-attribute]
     assert len(cohorts.draw(whole, 99, 0).labels) == 60
 
 
@@ -65,7 +66,7 @@ def test_a_copy_is_read_as_what_it_was_made_of(tmp_path: Path) -> None:
     cohorts.write(tmp_path / f"{SET}.npz", SET, cohorts.smaller(cases(side=8), 4))
     found = cohorts.read(tmp_path, SET)
     assert (found.images.shape, found.classes) == ((60, 4, 4), ("no", "yes"))
-    np.testing.assert_array_equal(found.subjects, cases().subjects)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(found.subjects, cases().subjects)
     assert cohorts.side(tmp_path / f"{SET}.npz") == 4
     assert [path.name for path in tmp_path.iterdir()] == [f"{SET}.npz"]
 

@@ -12,7 +12,7 @@ import functools
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -204,11 +204,11 @@ class World:
         party, run = self._party(process), SimpleNamespace(store=self.store)
         party.board.ready()
         notes: Any = Notes(self.store, self.pools[process], f"simulated-p{process}")
-        worker.take_part(run, self.pools[process], party, notes)  # type: ignore[arg-type]
+        worker.take_part(run, self.pools[process], party, notes)  # pyrefly: ignore[bad-argument-type]
 
     def _crew(self) -> Any:
         if self.case.hosts == 1:
-            return Alone(self.store, self.pools[0], "simulated")  # type: ignore[arg-type]
+            return Alone(self.store, self.pools[0], "simulated")  # pyrefly: ignore[bad-argument-type]
         return _CountingLeader(self, self._party(0))
 
     def _party(self, process: int) -> Party:
@@ -238,7 +238,7 @@ class World:
     # --- what is replaced -----------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def in_place(self) -> Iterator[None]:
+    def in_place(self) -> Generator[None]:
         """Puts virtual time and proposals in their places, and reads each message once for all hosts."""
         fits: dict[int, Any] = {}
         buckets: dict[str, Any] = {}
@@ -279,7 +279,7 @@ class _CountingLeader(Leader):
     """Counts what it is given."""
 
     def __init__(self, world: World, party: Party):
-        super().__init__(world.store, world.pools[0], party, "simulated")  # type: ignore[arg-type]
+        super().__init__(world.store, world.pools[0], party, "simulated")  # pyrefly: ignore[bad-argument-type]
         self._world = world
 
     @property

@@ -54,7 +54,7 @@ class Idle:
             commit(store, outcome)
             self.ended += 1
 
-        LanePool.step, RunDirectory.commit_outcome = counted, committed  # type: ignore[method-assign]
+        LanePool.step, RunDirectory.commit_outcome = counted, committed  # pyrefly: ignore[bad-assignment]
 
 
 def search(given: argparse.Namespace) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def compiled_programs() -> list[Any]:
         programs.append(real(self, *args, **more))
         return programs[-1]
 
-    jax.stages.Lowered.compile = noted  # type: ignore[method-assign]
+    jax.stages.Lowered.compile = noted
     return programs
 
 

@@ -151,7 +151,7 @@ def reap(process: subprocess.Popen) -> float:
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise RuntimeError(f"exit code {process.returncode} of: {' '.join(map(str, process.args))}")  # type: ignore[arg-type]
+        raise RuntimeError(f"exit code {process.returncode} of: {' '.join(map(str, process.args))}")  # pyrefly: ignore[bad-argument-type]
     return usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
@@ -222,7 +222,7 @@ def store(
         value: everything measured; "notes" in it is a list of sentences that are shown below the table.
     """
     busy = timed and LOAD / (os.cpu_count() or 1) > BUSY
-    made = {
+    made: dict[str, Any] = {
         "title": f"{title} (the machine was busy before: load {LOAD:.1f})" if busy else title,
         "command": command(),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -66,7 +66,7 @@ class Served:
                 return json.loads(line.removeprefix(word))
         self._hang_up()
         self._process.wait()
-        raise RuntimeError(f"this worker ended early: {' '.join(map(str, self._process.args))}")  # type: ignore[arg-type]
+        raise RuntimeError(f"this worker ended early: {' '.join(map(str, self._process.args))}")  # pyrefly: ignore[bad-argument-type]
 
 
 def serve(facts: Mapping[str, Any], work: Callable[[], Mapping[str, Any] | None]) -> None:

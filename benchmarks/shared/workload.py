@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,7 +136,7 @@ def table_of_auto(platform: str) -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def choices_noted() -> Iterator[list[str]]:
+def choices_noted() -> Generator[list[str]]:
     """Notes what `auto` takes, "LOWERING/PACKING", whenever it chooses."""
     from nachos_jax.engine import tuning
 

@@ -61,7 +61,7 @@ def _dicom():
 def _nifti():
     values = np.arange(6 * 5 * 4).reshape(6, 5, 4)
     for dtype in (np.uint8, np.int16, np.float32):
-        image = nibabel.Nifti1Image(values.astype(dtype), np.diag([2.0, 3.0, 4.0, 1.0]))  # type: ignore[attr-defined]
+        image = nibabel.Nifti1Image(values.astype(dtype), np.diag([2.0, 3.0, 4.0, 1.0]))
         yield Whole("NIfTI", np.dtype(dtype).name, ".nii", image.to_bytes())
     packed = zlib.compressobj(wbits=31)
     yield Whole("NIfTI", "gzip", ".nii.gz", packed.compress(image.to_bytes()) + packed.flush())

@@ -92,7 +92,8 @@ def compile_one(library: str, network: str, candidate: str, precision: str) -> N
 
     away = absent_mesh(library)
 
-    def compile_away(self: Any, spec: Any, told: Any, _: int, packing: str) -> Any:
+    def compile_away(self: Any, spec: Any, told: Any, lanes: int, packing: str) -> Any:
+        del lanes
         everywhere = meshes.everywhere(away)
         shapes = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=everywhere),

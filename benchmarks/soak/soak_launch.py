@@ -60,7 +60,7 @@ def prepare(folder: Path) -> None:
     images[labels == 0, ::2] += 40
     subjects = np.asarray([f"s{i // 2}" for i in number])
     pixels = np.clip(images, 0, 255).astype(np.uint8)
-    np.savez(folder / "cases.npz", images=pixels, labels=labels, subjects=subjects)  # type: ignore[arg-type]
+    np.savez(folder / "cases.npz", images=pixels, labels=labels, subjects=subjects)
     (folder / "study.py").write_text(CONFIG, encoding="utf-8")
     os.environ |= {
         "JAX_PLATFORMS": "cpu",

@@ -21,7 +21,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -161,7 +161,7 @@ def checked(work: Work, backbone: Any, workers: Workers) -> float:
 
 
 @contextmanager
-def depthwise_by(lowering: str) -> Iterator[list[Shape]]:
+def depthwise_by(lowering: str) -> Generator[list[Shape]]:
     """Depthwise layers of the zoo are computed in this way inside; gives those that were met."""
     from nachos_jax.models.depthwise import depthwise
     from nachos_jax.models.zoo import layers

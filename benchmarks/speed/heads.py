@@ -104,7 +104,7 @@ def _fit(
     from sklearn.preprocessing import StandardScaler
     from threadpoolctl import threadpool_limits
 
-    exact = {} if tolerance is None else {"tol": tolerance, "max_iter": STEPS}
+    exact: dict[str, Any] = {} if tolerance is None else {"tol": tolerance, "max_iter": STEPS}
     made = make_pipeline(StandardScaler(), LogisticRegression(C=fit["c"], **exact))
     training = ~np.isin(folds, fit["left_out"])
     with threadpool_limits(1):
@@ -176,6 +176,7 @@ def main() -> None:
         sys.exit()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
+        arrays: dict[str, np.ndarray]
         if given.features:
             arrays = read(given.features)
         else:

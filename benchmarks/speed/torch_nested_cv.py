@@ -66,7 +66,8 @@ class BasicBlock(nn.Module):
 
 def resnet18(channels, classes, width):
     """ResNet-18 with a 3x3 stem, as is usual for 28 to 64 pixel images; width 64 is standard."""
-    layers, c = [*conv_bn(channels, width), nn.ReLU()], width
+    layers: list[nn.Module] = [*conv_bn(channels, width), nn.ReLU()]
+    c = width
     for i, m in enumerate((1, 2, 4, 8)):
         for j in range(2):
             layers.append(BasicBlock(c, width * m, 2 if i and not j else 1))

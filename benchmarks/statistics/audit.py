@@ -93,7 +93,7 @@ def planted(cases: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[s
     return found, truth
 
 
-def audited(cases: dict[str, np.ndarray], folder: Path) -> Any:
+def audited(cases: dict[str, Any], folder: Path) -> Any:
     """The audit of an npz file with these cases, as the command makes it."""
     import nachos_jax
     from nachos_jax.audit.audit import audit
@@ -101,7 +101,7 @@ def audited(cases: dict[str, np.ndarray], folder: Path) -> Any:
     from nachos_jax.protocol.run.configure import checked
     from nachos_jax.tasks import registry
 
-    np.savez(folder / "cases.npz", **cases)  # type: ignore[arg-type]
+    np.savez(folder / "cases.npz", **cases)
     config = nachos_jax.default_config()
     config.data.path = str(folder / "cases.npz")
     run = checked(config)

@@ -88,7 +88,7 @@ def write(path: Path, name: str, cases: Cases) -> None:
         arrays[SUBJECTS[name]] = cases.subjects
     path.parent.mkdir(parents=True, exist_ok=True)
     begun = path.with_name(f".{os.getpid()}-{path.name}")  # several processes may write the same
-    np.savez_compressed(begun, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(begun, **arrays)
     os.replace(begun, path)
 
 

@@ -121,7 +121,7 @@ def stopping(results: Sequence[Mapping[str, Any]], recipe: str) -> dict[str, Any
 
 def rows(results: Sequence[Mapping[str, Any]], told: Mapping[str, Any], base: str) -> list[tuple[str, ...]]:
     """A line for each recipe."""
-    found = []
+    found: list[tuple[str, ...]] = []
     for recipe in told["recipes"]:
         stop, own = told["stopping"][recipe], [one for one in results if one["recipe"] == recipe]
         solved = stop["median"] == 1

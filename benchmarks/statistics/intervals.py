@@ -47,7 +47,7 @@ def interval_settings() -> list[Any]:
     tuned = [Setting(n, k, trials=12) for n in (50, 100, 200, 500) for k in (5, 10)]
     stable = [*plain, *rare, *clustered, *tuned, Setting(200, 5, 0.2, 4, 12)]
     # A learner that grows with the cases is less stable than one of 20 features, as networks are.
-    shapes = [{}, {"prevalence": 0.2}, {"cluster": 4}, {"trials": 12}]
+    shapes: list[dict[str, Any]] = [{}, {"prevalence": 0.2}, {"cluster": 4}, {"trials": 12}]
     kinds = [(n, kind) for n in (200, 500, 1000) for kind in shapes if n == 200 or not kind]
     kinds += [(n, {"shrinkage": amount}) for n in (200, 500) for amount in (0.1, 0.03)]
     grown = [Setting(n, k, features=n // 2, **GROWN, **kind) for n, kind in kinds for k in (5, 10)]

@@ -14,7 +14,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,7 @@ def run(
 
 
 @contextlib.contextmanager
-def place(keep: str) -> Iterator[Path]:
+def place(keep: str) -> Generator[Path]:
     """Where results lie."""
     if keep:
         Path(keep).mkdir(parents=True, exist_ok=True)
@@ -175,7 +175,7 @@ def _numbers(values: set[int]) -> str:
 
 
 @contextlib.contextmanager
-def _held(folder: Path, job: Trained) -> Iterator[bool]:
+def _held(folder: Path, job: Trained) -> Generator[bool]:
     """Whether a job is ours now: nobody has done it, and nobody else is at it."""
     with (folder / f"{job.label}.lock").open("w") as file:
         try:

@@ -15,7 +15,7 @@ import argparse
 import contextlib
 import logging
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ def run(way: str, seed: int, cohort: Any, folder: Path) -> None:
 
 def rows(studied: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """A line for each way: epochs of a study, best inner score, score of the outer folds (mean and SD)."""
-    lines = []
+    lines: list[tuple[str, ...]] = []
     for way, (searcher, policy, trials) in WAYS.items():
         runs = [run for run in studied["runs"] if run["group"] == f"{searcher}, {policy}"]
         epochs = np.mean([run["epochs"] / run["studies"] for run in runs])
@@ -94,7 +94,7 @@ def notes(studied: Mapping[str, Any]) -> list[str]:
 
 
 @contextlib.contextmanager
-def place(keep: str) -> Iterator[Path]:
+def place(keep: str) -> Generator[Path]:
     """Where the runs lie."""
     if keep:
         yield Path(keep)

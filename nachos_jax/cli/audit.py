@@ -58,7 +58,7 @@ def audit(values: Any, _words: list[str]) -> None:
     run = after.finished(values.workdir, names, found.cohort.targets.values) if values.workdir else None
     result = audits.audit(found, config.folds.count, after.findings(run, names) if run else ())
     result = dataclasses.replace(result, left_out=(*result.left_out, *beyond))
-    told = {
+    told: dict[str, Any] = {
         **audits.to_json(result),
         "after": after.after_json(run) if run else None,
         "learning_curve": curve,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from nachos_jax.cli import guardian, parsing
@@ -69,7 +69,7 @@ def guard(words: Sequence[str], alone: bool) -> None:
 
 
 @contextlib.contextmanager
-def launched(values: Any) -> Iterator[Party | None]:
+def launched(values: Any) -> Generator[Party | None]:
     """Joins the launch that this process belongs to.
 
     Args:
@@ -100,7 +100,7 @@ def launched(values: Any) -> Iterator[Party | None]:
 
 
 @contextlib.contextmanager
-def _taking_leave(party: Party) -> Iterator[None]:
+def _taking_leave(party: Party) -> Generator[None]:
     """Tells the other processes at the end how this one has ended."""
     from nachos_jax.protocol.crew import leader
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from nachos_jax.cli import parsing
@@ -130,7 +130,7 @@ def _lanes_here(config: RunConfig, platform: str, lanes: int | None) -> int:
 
 
 @contextlib.contextmanager
-def _run_directory(workdir: str | None) -> Iterator[str]:
+def _run_directory(workdir: str | None) -> Generator[str]:
     """The run directory, or an empty one for as long as it is needed."""
     if workdir:
         yield workdir

@@ -10,14 +10,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from nachos_jax.cli import guardian
 from nachos_jax.runtime import beside, elsewhere, processes
-from nachos_jax.runtime.elsewhere import Helper
+from nachos_jax.runtime.elsewhere import Companion
 
 log = logging.getLogger("nachos_jax")
 
@@ -25,8 +25,8 @@ log = logging.getLogger("nachos_jax")
 class Writer:
     """Writes the page of a run."""
 
-    def __init__(self, helper: Helper | None) -> None:
-        self._helper, self._asked = helper, False
+    def __init__(self, companion: Companion | None) -> None:
+        self._companion, self._asked = companion, False
 
     def write(self, run: Any) -> Path:
         """Writes gallery and page of an opened run, and says where the page lies.
@@ -39,53 +39,53 @@ class Writer:
 
     def close(self) -> None:
         """Ends the process; one that is at work ends it first, but writes no page."""
-        if self._helper is None:
+        if self._companion is None:
             return
         if not self._asked:
-            self._helper.process.kill()
-        with contextlib.suppress(OSError), self._helper.process:
+            self._companion.process.kill()
+        with contextlib.suppress(OSError), self._companion.process:
             pass
 
     def _by_process(self, run: Any) -> Path | None:
         """As `write`; None where the process is not there any more or could not do it."""
-        helper = self._helper
-        if helper is None:
+        companion = self._companion
+        if companion is None:
             return None
-        elsewhere.no_more(helper)
+        elsewhere.no_more(companion)
         self._asked = True
         try:
-            helper.say(str(run.store.path))
-            if not helper.heard("read"):
+            companion.say(str(run.store.path))
+            if not companion.heard("read"):
                 return None
             _pictures().write_or_warn(run)
-            helper.say(True)
-            path = helper.heard("page")
+            companion.say(True)
+            path = companion.heard("page")
         except OSError:  # it has ended
             return None
         return Path(path) if path else None
 
 
 @contextlib.contextmanager
-def writer(task: str) -> Iterator[Writer]:
+def writer(task: str) -> Generator[Writer]:
     """Begins to make ready what the page of such a run waits for; by a process in the command alone."""
-    helper = _helper(task)
-    made = Writer(helper)
-    beside.later(_pictures if helper else lambda: _page().prepare(task))
+    companion = _companion(task)
+    made = Writer(companion)
+    beside.later(_pictures if companion else lambda: _page().prepare(task))
     try:
-        with elsewhere.helped_by(helper) if helper else contextlib.nullcontext():
+        with elsewhere.accompanied_by(companion) if companion else contextlib.nullcontext():
             yield made
     finally:
         made.close()
 
 
-def _helper(task: str) -> Helper | None:
+def _companion(task: str) -> Companion | None:
     if not guardian.guarded():
         return None
     try:
-        process = processes.start("nachos_jax.cli.helper", [task], {}, errors=subprocess.DEVNULL)
+        process = processes.start("nachos_jax.cli.companion", [task], {}, errors=subprocess.DEVNULL)
     except OSError:
         return None
-    return Helper(process, lambda told: log.warning("%s", told))
+    return Companion(process, lambda told: log.warning("%s", told))
 
 
 def _written(run: Any) -> Path:

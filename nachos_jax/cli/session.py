@@ -8,7 +8,7 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from nachos_jax.core.errors import UsageError
@@ -21,7 +21,7 @@ FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
 @contextlib.contextmanager
-def session(workdir: str, command: Sequence[str]) -> Iterator[None]:
+def session(workdir: str, command: Sequence[str]) -> Generator[None]:
     """Holds the run directory and logs into WORKDIR/run.log and to the terminal.
 
     A launch that is refused before its first record leaves neither file nor folder where there was none.
@@ -46,7 +46,7 @@ def session(workdir: str, command: Sequence[str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def worker_session(workdir: str, command: Sequence[str], process: int) -> Iterator[None]:
+def worker_session(workdir: str, command: Sequence[str], process: int) -> Generator[None]:
     """What surrounds any other process of a launch: it logs into a file of its own, and process 0 holds the
     run directory for all.
 
@@ -64,7 +64,7 @@ def worker_session(workdir: str, command: Sequence[str], process: int) -> Iterat
 
 
 @contextlib.contextmanager
-def spoken() -> Iterator[None]:
+def spoken() -> Generator[None]:
     """What surrounds a command without a run directory that may take long: messages go to the terminal."""
     logger, screen = logging.getLogger("nachos_jax"), logging.StreamHandler(sys.stderr)
     screen.setFormatter(logging.Formatter(FORMAT, datefmt="%Y-%m-%d %H:%M:%S"))
@@ -89,7 +89,7 @@ def _prepare_jax() -> None:
 
 
 @contextlib.contextmanager
-def _logging(path: Path, command: Sequence[str]) -> Iterator[None]:
+def _logging(path: Path, command: Sequence[str]) -> Generator[None]:
     """Our own messages to a file and the terminal; how the command ended to the file alone."""
     logger = logging.getLogger("nachos_jax")
     try:

@@ -259,5 +259,6 @@ def _plain(fit: Fit) -> dict[str, Any]:
 def _fit(value: dict[str, Any]) -> Fit:
     left_out, limit = tuple(value["left_out"]), EpochLimit(**value["limit"])
     asked = None if value["asked"] is None else tuple(value["asked"])
-    beside = tuple(value["beside"])
-    return Fit(**{**value, "left_out": left_out, "limit": limit, "asked": asked, "beside": beside})
+    parts = {"left_out": left_out, "limit": limit, "asked": asked, "beside": tuple(value["beside"])}
+    whole: dict[str, Any] = {**value, **parts}
+    return Fit(**whole)

@@ -91,8 +91,9 @@ def find(given: Given, environ: Mapping[str, str]) -> Place:
     """
     found = _cluster(environ)
     coordinator = given.coordinator or environ.get("JAX_COORDINATOR_ADDRESS", "")
-    processes = _first(given.processes, _number(environ, "JAX_NUM_PROCESSES"), found and found.processes)
-    process = _first(given.process, _number(environ, "JAX_PROCESS_ID"), found and found.process)
+    of_cluster = (found.processes, found.process) if found else (None, None)
+    processes = _first(given.processes, _number(environ, "JAX_NUM_PROCESSES"), of_cluster[0])
+    process = _first(given.process, _number(environ, "JAX_PROCESS_ID"), of_cluster[1])
     if processes is None and process is None and not coordinator:
         return Place(devices=given.devices)
     if processes is None or process is None:

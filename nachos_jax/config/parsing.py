@@ -63,6 +63,7 @@ def parse(
     defaults = {name: value for name, value in hparams.items() if name in names}
     searched = tuple(dimension for dimension in dimensions if dimension.name in names)
     given = priors.parse(checked["search.priors"], defaults, rows, searched, checked["search.trials"])
+    search: dict[str, Any] = {**parts["search"], "priors": given, "space": searched}
     return RunConfig(
         seed=checked["seed"],
         task=checked["task.name"],
@@ -77,7 +78,7 @@ def parse(
         table=rows,
         limit=_limit(checked),
         precision=checked["training.precision"],
-        search=SearchConfig(**{**parts["search"], "priors": given, "space": searched}),
+        search=SearchConfig(**search),
         engine=EngineConfig(**parts["engine"]),
         members=checked["deploy.members"],
         report=report(raw["report"]),
@@ -106,8 +107,11 @@ def report(raw: Mapping[str, Any]) -> ReportConfig:
         UsageError: a value out of range.
     """
     older = {field.key.partition(".")[2]: field.before for field in REPORT.fields if field.before is not None}
-    checked = {name: FIELDS[f"report.{name}"].check(value) for name, value in {**older, **raw}.items()}
-    return ReportConfig(**{**checked, "subgroups": subgroups.parse(raw["subgroups"])})
+    checked: dict[str, Any] = {
+        name: FIELDS[f"report.{name}"].check(value) for name, value in {**older, **raw}.items()
+    }
+    checked["subgroups"] = subgroups.parse(raw["subgroups"])
+    return ReportConfig(**checked)
 
 
 def _check_keys(values: Mapping[str, Any], reference: Mapping[str, Any]) -> None:

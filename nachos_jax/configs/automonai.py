@@ -47,7 +47,7 @@ DEFAULT = {
     "learning_rate": 3e-3,
     "schedule": "cosine",
 }
-CHOICES = {
+CHOICES: dict[str, tuple[Any, ...]] = {
     "unet.depth": (2, 3, 4, 5, 6),
     "unet.width": (8, 16, 32, 64, 128),
     "unet.multiplier": (0.5, 1.0, 1.5, 2.0, 3.0),

@@ -10,7 +10,7 @@ import os
 import tempfile
 import tokenize
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -135,7 +135,7 @@ def _known(place: Path, names: Sequence[str]) -> Decoded | None:
 
 
 @contextlib.contextmanager
-def _alone(place: Path, name: str) -> Iterator[None]:
+def _alone(place: Path, name: str) -> Generator[None]:
     try:
         place.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:

@@ -25,9 +25,9 @@ def hint(name: str, options: Iterable[str]) -> str:
 
 def listed(values: Iterable[object], limit: int = 8) -> str:
     """The first values as text, and how many more there are."""
-    values = [repr(value) for value in values]
-    more = f" and {len(values) - limit} more" if len(values) > limit else ""
-    return ", ".join(values[:limit]) + more
+    words = [repr(value) for value in values]
+    more = f" and {len(words) - limit} more" if len(words) > limit else ""
+    return ", ".join(words[:limit]) + more
 
 
 def refuse(faults: Sequence[tuple[int, str]], where: Where, cure: str) -> None:

@@ -263,9 +263,10 @@ def _text(path: Path) -> str:
         raise UsageError(f"{str(path)!r}: there is no such file; mend the path of the CSV table.")
     try:
         raw = path.read_bytes()
-        return raw.decode("utf-8-sig")
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror}); mend its permissions.") from error
+    try:
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise UsageError(

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -64,7 +64,7 @@ def _large(pixels: Pixels) -> bool:
 
 
 @contextlib.contextmanager
-def crew(pixels: Pixels, preparation: Mapping[str, Any]) -> Iterator[Crew]:
+def crew(pixels: Pixels, preparation: Mapping[str, Any]) -> Generator[Crew]:
     """Processes where they can open the files and are worth their start, else threads."""
     plain = all(file.suffix.lower() in PLAIN for file in pixels.files)
     if isinstance(pixels.open, Opening) and (pixels.count >= FEW or not plain):
@@ -141,7 +141,7 @@ class Processes:
 
     def told(self, blocks: Iterable[Rows], images: np.ndarray | None) -> Iterator[list[Told]]:
         """As `Crew`; the array, where there is one, is a memory map that the processes open too."""
-        into = "" if images is None else str(images.filename)  # type: ignore[attr-defined]
+        into = "" if images is None else str(images.filename)  # pyrefly: ignore[missing-attribute]
         ahead = 1 if images is None else 8 * self._count
         numbered, coming = enumerate(blocks), None
         done: dict[int, list[Told]] = {}

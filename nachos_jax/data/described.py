@@ -55,7 +55,7 @@ def _numbers(sides: Sequence[Sequence[Sequence[str]]]) -> list[dict[str, Any]]:
     every = {value for side in read for cells in side for value in cells}
     if None in every or len(every) <= FEW or not all(sides):
         return []
-    means = [np.asarray([np.mean(cells) for cells in side], float) for side in read]  # type: ignore[arg-type]
+    means = [np.asarray([np.mean(cells) for cells in side], float) for side in read]  # pyrefly: ignore[no-matching-overload]
     return [
         {
             "subjects": len(values),

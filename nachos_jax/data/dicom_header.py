@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def opened(path: Path) -> pydicom.Dataset:
 
 
 @contextmanager
-def damage_told(path: Path) -> Iterator[None]:
+def damage_told(path: Path) -> Generator[None]:
     """Turns what damaged values raise when they are asked for, which may be anything, into a UsageError."""
     try:
         yield

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -39,7 +39,8 @@ class FeatureFile(Protocol):
         """Columns that can be features."""
         ...
 
-    def where(self, row: int) -> str:
+    @property
+    def where(self) -> Callable[[int], str]:
         """Row number from 0 -> the row as people find it."""
         ...
 

@@ -76,7 +76,7 @@ def opening(paths: Sequence[Path], frame: int = -1, voi: str = "") -> Opening:
     return Opening(__name__, "shown_files", told)
 
 
-def read_image(path: str | os.PathLike, frame: int = -1, voi: str = "") -> np.ndarray:
+def read_image(path: str | os.PathLike[str], frame: int = -1, voi: str = "") -> np.ndarray:
     """Reads one 2-D image, upright (EXIF orientation applied).
 
     Args:

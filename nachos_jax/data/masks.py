@@ -269,7 +269,7 @@ def _turned(pair: Pair, axes: tuple[int, ...]) -> Volume:
     image, mask = pair.image.transpose(*axes, len(axes)), pair.mask.transpose(axes)
     if len(axes) == 2:
         image, mask, spacing = image[None], mask[None], (1.0, *spacing)
-    return Volume(np.ascontiguousarray(image), np.ascontiguousarray(mask), spacing)  # type: ignore[arg-type]
+    return Volume(np.ascontiguousarray(image), np.ascontiguousarray(mask), spacing)  # pyrefly: ignore[bad-argument-type]
 
 
 def _counts(volumes: Sequence[Volume], known: bool) -> MaskCounts:

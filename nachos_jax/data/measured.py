@@ -30,11 +30,11 @@ class MeasuredDense(Dense):
 
     stats: np.ndarray
 
-    def rows(self, cases: np.ndarray) -> Measured:  # type: ignore[override]
+    def rows(self, cases: np.ndarray) -> Measured:  # pyrefly: ignore[bad-override]
         """Some cases, [n] int32, with their statistics."""
         return Measured(super().rows(cases), self.stats[cases])
 
-    def forms(self, count: int) -> Measured:  # type: ignore[override]
+    def forms(self, count: int) -> Measured:  # pyrefly: ignore[bad-override]
         """So many rows of zeros that take no memory."""
         stats = np.broadcast_to(np.zeros((), self.stats.dtype), (count, *self.stats.shape[1:]))
         return Measured(super().forms(count), stats)

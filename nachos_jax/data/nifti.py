@@ -147,4 +147,4 @@ def write(path: Path, values: np.ndarray, affine: np.ndarray) -> None:
     """Writes a volume [X, Y, Z] in its own dtype, where the affine [4, 4] says that it lies."""
     import nibabel
 
-    nibabel.save(nibabel.Nifti1Image(values, affine), path)  # type: ignore[attr-defined]
+    nibabel.save(nibabel.Nifti1Image(values, affine), path)

@@ -38,7 +38,7 @@ class WindowReader:
         import grain
 
         options = grain.ReadOptions(num_threads=_AHEAD, prefetch_buffer_size=_AHEAD)
-        wanted = grain.MapDataset.source(_Chosen(self, list(windows)))  # type: ignore[arg-type]
+        wanted = grain.MapDataset.source(_Chosen(self, list(windows)))  # pyrefly: ignore[bad-argument-type]
         yield from wanted.to_iter_dataset(options)
 
 

@@ -77,11 +77,11 @@ class Bases:
         size = values.shape[-1]
         across, more = directions(self._room * every, size), self._room - self._first
         basis = Basis(
-            cases=np.zeros((self._first * every, across + 1), np.float32),  # type: ignore[arg-type]
-            more=np.zeros((more * every, across + 1), np.float32),  # type: ignore[arg-type]
-            squares=np.zeros(across + 1, np.float32),  # type: ignore[arg-type]
-            turn=np.zeros(turned(self._room * every, size), np.float32),  # type: ignore[arg-type]
-            broken=np.bool_(False),  # type: ignore[arg-type]
+            cases=np.zeros((self._first * every, across + 1), np.float32),  # pyrefly: ignore[bad-argument-type]
+            more=np.zeros((more * every, across + 1), np.float32),  # pyrefly: ignore[bad-argument-type]
+            squares=np.zeros(across + 1, np.float32),  # pyrefly: ignore[bad-argument-type]
+            turn=np.zeros(turned(self._room * every, size), np.float32),  # pyrefly: ignore[bad-argument-type]
+            broken=np.bool_(False),  # pyrefly: ignore[bad-argument-type]
         )
         return Solvable(basis, np.zeros(self._room, np.int32), np.int32(0))
 

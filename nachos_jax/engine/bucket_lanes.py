@@ -285,7 +285,7 @@ class BucketLanes(FitQueue):
         after, kept = watch.after_epoch(progress, loss, watched), maker.places(progress.fit.watched)
         for fold, rows in now.items():
             if self._keep_last or best_epoch(after.watchers[fold].loss) == after.epochs:
-                self._best[i][kept[fold]] = seen[rows]  # type: ignore[index]
+                self._best[i][kept[fold]] = seen[rows]  # pyrefly: ignore[unsupported-operation]
         return after
 
     def _unseen(self) -> np.ndarray:
@@ -321,11 +321,11 @@ class BucketLanes(FitQueue):
         """Predictions of the folds that were watched to their end; none of a fold that met NaN."""
         best, places = self._best[i], self._maker.places(progress.fit.watched)
         folds = [fold for fold, curve in progress.asked.items() if curve.end != "nan"]
-        arrays = {str(fold): np.ascontiguousarray(best[places[fold]]) for fold in folds}  # type: ignore[index]
+        arrays = {str(fold): np.ascontiguousarray(best[places[fold]]) for fold in folds}  # pyrefly: ignore[unsupported-operation]
         return {"inner.safetensors": save(arrays)} if arrays else {}
 
     def _payload(self, i: int, fit: Fit, seen: np.ndarray) -> dict[str, bytes]:
-        state, task = self.program.lane_state(self._state, i), self._maker.task  # type: ignore[arg-type]
+        state, task = self.program.lane_state(self._state, i), self._maker.task  # pyrefly: ignore[bad-argument-type]
         told, n_held = self._told[i], int(self._told[i].n_held)
         groups = {"params": state.params, "stats": state.stats, "frozen": self.program.spec.frozen}
         arrays = {name: leaf for group, tree in groups.items() for name, leaf in named(group, tree).items()}

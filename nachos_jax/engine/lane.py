@@ -158,7 +158,7 @@ def train_window(
     order = shuffled(spec, told, chosen, window)
     if spec.balanced:
         targets = lax.dynamic_slice_in_dim(shared.cases.targets, first, spec.window)
-        often = spec.task.draws(targets, chosen, told.fit)  # type: ignore[attr-defined]
+        often = spec.task.draws(targets, chosen, told.fit)  # pyrefly: ignore[missing-attribute]
         drawn = balanced(spec, told, often, order, window)
         order = jnp.where(told.traced["balanced_sampling"] > 0, drawn, order)
     order = first + order

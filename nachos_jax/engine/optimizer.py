@@ -21,7 +21,7 @@ def init(family: str, params: Any) -> Any:
 def clipped(gradients: Any, longest: jax.Array) -> Any:
     """The gradients, shortened to the norm `longest` over all of them where they exceed it; 0 leaves them."""
     limit = jnp.where(longest > 0, longest, jnp.inf)
-    return optax.clip_by_global_norm(limit).update(gradients, optax.EmptyState())[0]  # type: ignore[arg-type]
+    return optax.clip_by_global_norm(limit).update(gradients, optax.EmptyState())[0]
 
 
 def update(
@@ -66,5 +66,5 @@ def update(
 
 def _rule(family: str, traced: Mapping[str, jax.Array]) -> optax.GradientTransformation:
     if family == "sgd":
-        return optax.trace(decay=traced["momentum"])  # type: ignore[arg-type]
-    return optax.scale_by_adam(b1=traced["beta1"], b2=traced["beta2"])  # type: ignore[arg-type]
+        return optax.trace(decay=traced["momentum"])
+    return optax.scale_by_adam(b1=traced["beta1"], b2=traced["beta2"])

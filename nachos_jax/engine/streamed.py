@@ -125,7 +125,7 @@ class _Passes:
             number = jax.device_put(np.int32(window), meshes.everywhere(self.mesh))
             progress = self.train(shared, number, progress, told)
         loss = np.asarray(progress.loss) / np.maximum(np.asarray(progress.step), 1).astype(np.float32)
-        return progress.state, LaneOutput(loss, self._seen(progress.state, told))  # type: ignore[arg-type]
+        return progress.state, LaneOutput(loss, self._seen(progress.state, told))  # pyrefly: ignore[bad-argument-type]
 
     def _seen(self, state: LaneState, told: LaneInput) -> np.ndarray:
         """[L, E, S] float32, each held row predicted while its window is on the device."""

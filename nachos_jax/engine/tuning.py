@@ -286,7 +286,7 @@ def _winner(seconds: Mapping[Choice, float]) -> Choice:
 
 
 def _file(name: str) -> Path | None:
-    folder = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+    folder = jax.config.jax_compilation_cache_dir  # pyrefly: ignore[missing-attribute]
     return None if not folder or "://" in folder else Path(folder) / f"tuned-{name}.json"
 
 

@@ -40,7 +40,7 @@ def told(columns: int) -> dict[str, str]:
 def widened(network: nnx.Module, hparams: HParams, outputs: int) -> nnx.Module:
     """The network, with a part for the vector where `told` says that there is one."""
     if columns := int(hparams.get(COLUMNS, 0)):
-        network.columns = Columns(columns, outputs)  # type: ignore[attr-defined]
+        network.columns = Columns(columns, outputs)  # pyrefly: ignore[missing-attribute]
     return network
 
 

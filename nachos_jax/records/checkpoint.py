@@ -49,8 +49,8 @@ class LaneCheckpoint:
             writer.save(
                 (writer.latest_step() or 0) + 1,
                 args=args.Composite(
-                    state=args.StandardSave(dict(arrays)),  # type: ignore[call-arg]
-                    progress=args.JsonSave({"lanes": lanes}),  # type: ignore[call-arg]
+                    state=args.StandardSave(dict(arrays)),
+                    progress=args.JsonSave({"lanes": lanes}),
                 ),
             )
         except Exception as error:  # whatever Orbax meets: a full disk, a folder that was deleted

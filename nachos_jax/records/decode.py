@@ -48,7 +48,7 @@ def read(kind: Any, value: Any, where: object = "it") -> Any:
         return {parts[0](key): read(parts[1], item, key) for key, item in _of(dict, value, where).items()}
     if dataclasses.is_dataclass(kind):
         hints, items = _hints(kind), _of(dict, value, where)
-        return kind(**{name: read(hints.get(name), item, name) for name, item in items.items()})  # type: ignore[operator]
+        return kind(**{name: read(hints.get(name), item, name) for name, item in items.items()})
     if kind is not None and type(value) not in _plain(kind):
         raise ValueError(f"{where} = {str(value)[:40]!r}")
     return value

@@ -14,7 +14,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ def made(workdir: str | os.PathLike) -> Path:
 
 
 @contextlib.contextmanager
-def held(folder: Path) -> Iterator[None]:
+def held(folder: Path) -> Generator[None]:
     """Holds a run directory.
 
     Args:
@@ -104,7 +104,7 @@ def _refuse_the_living(file: int, folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _beating(file: int) -> Iterator[None]:
+def _beating(file: int) -> Generator[None]:
     """Writes who holds the directory, and a number that rises, until the context ends."""
     holder = {"process": os.getpid(), **_here(), "since": time.strftime("%Y-%m-%d %H:%M:%S %z")}
 

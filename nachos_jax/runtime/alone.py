@@ -6,14 +6,14 @@ import contextlib
 import fcntl
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 log = logging.getLogger("nachos_jax")
 
 
 @contextlib.contextmanager
-def alone(path: Path, what: str) -> Iterator[bool]:
+def alone(path: Path, what: str) -> Generator[bool]:
     """Waits until no other process holds the lock, and takes it away when done.
 
     Args:

@@ -18,7 +18,7 @@ def switch_on() -> None:
     """
     import jax
 
-    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
+    if jax.config.jax_compilation_cache_dir is None:  # pyrefly: ignore[missing-attribute]
         place = _private(folder()) if caches() else None
         if place is not None:
             jax.config.update("jax_compilation_cache_dir", str(place))

@@ -15,7 +15,7 @@ import pickle
 import subprocess
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import IO, Any, TypeVar
 
 from nachos_jax.runtime import processes
@@ -28,10 +28,10 @@ LONGEST = 3600.0
 Tell = Callable[[str, Any], None]
 """(name, value): says {name: value} to who listens."""
 
-_helpers: list[Helper] = []
+_companions: list[Companion] = []
 
 
-class Helper:
+class Companion:
     """The second process, seen from the first.
 
     Args:
@@ -78,19 +78,19 @@ class Helper:
 
 
 @contextlib.contextmanager
-def helped_by(helper: Helper) -> Iterator[None]:
+def accompanied_by(companion: Companion) -> Generator[None]:
     """Lets it make the calls of this process."""
-    _helpers.append(helper)
+    _companions.append(companion)
     try:
         yield
     finally:
-        no_more(helper)
+        no_more(companion)
 
 
-def no_more(helper: Helper) -> None:
+def no_more(companion: Companion) -> None:
     """It makes no further calls; what is said to it now is for somebody else there."""
-    if helper in _helpers:
-        _helpers.remove(helper)
+    if companion in _companions:
+        _companions.remove(companion)
 
 
 def call(function: Callable[..., Made], *args: Any) -> Made:
@@ -100,7 +100,7 @@ def call(function: Callable[..., Made], *args: Any) -> Made:
         function: of a module, by a name of its own; it depends on its arguments alone.
         args: what pickle can take.
     """
-    made = _helpers[-1].answer(function, args) if _helpers else None
+    made = _companions[-1].answer(function, args) if _companions else None
     return function(*args) if made is None else pickle.loads(base64.b64decode(made))  # noqa: S301  our own
 
 
@@ -110,7 +110,8 @@ def serve(hear: IO[str], tell: Tell) -> str:
         told = json.loads(line)
         if not isinstance(told, dict) or "call" not in told:
             return line
-        tell("made", _answer(*told["call"], told["with"]))
+        module, name = told["call"]
+        tell("made", _answer(module, name, told["with"]))
     return ""
 
 

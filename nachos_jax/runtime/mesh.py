@@ -28,7 +28,7 @@ def one_device_a_core() -> None:
     started, or where the number of CPU devices was set before.
     """
     given = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
-    if not given and jax.config.jax_num_cpu_devices < 0:  # type: ignore[attr-defined]
+    if not given and jax.config.jax_num_cpu_devices < 0:  # pyrefly: ignore[missing-attribute]
         with contextlib.suppress(RuntimeError):  # JAX has started: its devices stay as they are
             jax.config.update("jax_num_cpu_devices", min(cores.available(), _MOST_CPU_DEVICES))
 
@@ -42,7 +42,7 @@ def find_devices() -> None:
     try:
         jax.local_devices()
     except Exception as error:  # JAX has errors of several kinds for this, and an assertion
-        asked = jax.config.jax_platforms  # type: ignore[attr-defined]
+        asked = jax.config.jax_platforms  # pyrefly: ignore[missing-attribute]
         why = str(error).splitlines()[0] if str(error) else "none was found"
         cure = "unset JAX_PLATFORMS, or set it to cpu, or install JAX for this accelerator (BUILD.md)"
         raise UsageError(

@@ -6,13 +6,13 @@ import contextlib
 import itertools
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
 log = logging.getLogger("nachos_jax")
 
 
 @contextlib.contextmanager
-def every(seconds: float, call: Callable[[int], object], name: str) -> Iterator[None]:
+def every(seconds: float, call: Callable[[int], object], name: str) -> Generator[None]:
     """Makes the calls call(0), call(1), ... in a thread until the context ends; the first one at once.
 
     Args:

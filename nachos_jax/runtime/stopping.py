@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 from nachos_jax.core.errors import UsageError
@@ -32,7 +32,7 @@ def listen() -> None:
 
 
 @contextlib.contextmanager
-def deferred() -> Iterator[None]:
+def deferred() -> Generator[None]:
     """Inside, a signal is only noted: whoever trains looks at `asked` between epochs."""
     global _deferred
     _deferred = True

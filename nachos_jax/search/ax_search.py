@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -97,7 +97,7 @@ def prepare() -> None:
 
 
 @contextmanager
-def _quiet_ax() -> Iterator[tuple[Any, Any]]:
+def _quiet_ax() -> Generator[tuple[Any, Any]]:
     """Ax's client class and configs, with one thread and without messages below an error."""
     # It says at its import that SQLAlchemy is installed, after Ax has set its level and before we can.
     logging.getLogger("ax.storage.sqa_store.with_db_settings_base").addFilter(lambda _: False)
@@ -159,4 +159,4 @@ def _decode(axis: Dimension, value: Any) -> HParamValue:
 def _choices(axis: Dimension) -> list[HParamValue]:
     # Ax gets places in this list: sizes such as 16, 32, 64 are then evenly spaced, and any mixture of
     # types will do.
-    return sorted(axis.values) if in_order(axis.values) else list(axis.values)  # type: ignore[type-var]
+    return sorted(axis.values) if in_order(axis.values) else list(axis.values)

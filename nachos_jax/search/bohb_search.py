@@ -122,7 +122,7 @@ class _Space:
 
 def _sorted(dimension: Dimension) -> Dimension:
     if dimension.kind == "choice" and in_order(dimension.values):
-        return replace(dimension, values=tuple(sorted(dimension.values)))  # type: ignore[type-var]
+        return replace(dimension, values=tuple(sorted(dimension.values)))
     return dimension
 
 

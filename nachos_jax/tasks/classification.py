@@ -87,17 +87,17 @@ class ClassDevice(DenseDevice):
     normalisations: tuple[str, ...] = (TRAINING,)
 
     @property
-    def outputs(self) -> int:  # type: ignore[override]
+    def outputs(self) -> int:
         """One an output, or a class less where classes have an order."""
         return self.classes - self.ordered
 
     @property
-    def seen(self) -> int:  # type: ignore[override]
+    def seen(self) -> int:
         """A logit a class."""
         return self.classes
 
     @property
-    def convex(self) -> bool:  # type: ignore[override]
+    def convex(self) -> bool:
         """Of a cumulative link it is not."""
         return not self.ordered
 

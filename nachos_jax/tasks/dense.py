@@ -77,11 +77,39 @@ def _standardised(inputs: jax.Array, mean: Any, sd: Any, fill: Any) -> jax.Array
 class DenseDevice:
     """The device side of such tasks; a task gives `outputs`, `seen`, `loss` and, if need be, `readout`."""
 
-    outputs: int
-    seen: int
-    convex = True  # whether the loss is smooth and convex in the outputs
-    shape: tuple[int, ...] = ()  # of what the network is given of one case, where it matters
-    normalisations: tuple[str, ...] = (TRAINING,)  # those that fits may choose
+    # Frozen devices give these as fields or properties that cannot be set; real properties here would be the
+    # defaults of such fields.
+    if TYPE_CHECKING:
+
+        @property
+        def outputs(self) -> int:
+            """See `nachos_jax.tasks.task.DeviceTask`."""
+            ...
+
+        @property
+        def seen(self) -> int:
+            """See `nachos_jax.tasks.task.DeviceTask`."""
+            ...
+
+        @property
+        def convex(self) -> bool:
+            """Whether the loss is smooth and convex in the outputs."""
+            ...
+
+        @property
+        def shape(self) -> tuple[int, ...]:
+            """Of what the network is given of one case, where it matters."""
+            ...
+
+        @property
+        def normalisations(self) -> tuple[str, ...]:
+            """Those that fits may choose."""
+            ...
+
+    else:
+        convex = True
+        shape = ()
+        normalisations = (TRAINING,)
 
     @property
     def held_batch(self) -> int:

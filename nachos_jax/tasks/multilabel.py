@@ -44,7 +44,7 @@ class LabelsDevice(DenseDevice):
     normalisations: tuple[str, ...] = (TRAINING,)
 
     @property
-    def seen(self) -> int:  # type: ignore[override]
+    def seen(self) -> int:
         """A logit a label."""
         return self.outputs
 

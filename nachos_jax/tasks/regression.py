@@ -55,7 +55,7 @@ class NumberDevice(DenseDevice):
     normalisations: tuple[str, ...] = (TRAINING,)
 
     @property
-    def convex(self) -> bool:  # type: ignore[override]
+    def convex(self) -> bool:
         """An absolute loss has an edge."""
         return self.kind != ABSOLUTE
 
@@ -158,7 +158,7 @@ class Regression(DenseTask):
         known = targets.values[training]
         sd = known.std() if known.size and np.ptp(known) > 0 else 1.0
         mean = known.mean() if known.size else 0.0
-        return {"target_mean": np.float32(mean), "target_sd": np.float32(sd)}  # type: ignore[dict-item]
+        return {"target_mean": np.float32(mean), "target_sd": np.float32(sd)}  # pyrefly: ignore[bad-assignment]
 
     def kept(self, hparams: HParams) -> tuple[str, ...]:  # noqa: ARG002
         """Mean and standard deviation: networks predict standardised targets."""

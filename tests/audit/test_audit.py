@@ -52,7 +52,7 @@ def _audited(folder: Path, rows: list[dict[str, str]], further: Any = (), **fiel
     config.data.update(fields)
     run = checked(config)
     found = inspect(run.data, tasks.of(run.task))
-    told = {**to_json(audit(found, 3, further)), "after": None}
+    told: dict[str, Any] = {**to_json(audit(found, 3, further)), "after": None}
     page = audit_page.render(told, of_cases(found.cohort.store, audit_page.shown_rows(told)))
     assert all(finding["kind"][1:] in page for finding in told["findings"])
     return {finding["kind"]: finding for finding in json.loads(json.dumps(told))["findings"]}

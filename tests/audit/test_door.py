@@ -20,7 +20,8 @@ APART = Folds(np.asarray([[0, 1, 2, 1, 2, 1]], np.int32), 3, 1)
 def _cohort(targets: Any, task: str, **more: Any):
     images = np.random.default_rng(0).integers(0, 256, (6, 4, 4), np.uint8)
     images[5] = images[0]
-    return cohort(ArrayCases(images, np.asarray(targets), **{"subjects": [*"abcdef"], **more}), task)
+    known: dict[str, Any] = {"subjects": [*"abcdef"], **more}
+    return cohort(ArrayCases(images, np.asarray(targets), **known), task)
 
 
 NAN = np.nan

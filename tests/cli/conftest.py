@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def get_config():
 Call = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def arrays() -> dict[str, np.ndarray]:
+def arrays() -> dict[str, Any]:
     """90 gray images of 8 x 8 pixels, two a subject; stripes tell class 0 from class 1."""
     number = np.arange(CASES)
     labels = number // 2 % 2
@@ -64,7 +65,7 @@ def unpainted(figures_unpainted: None) -> None:
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder with cases.npz and study.py; nothing in it may be changed."""
     folder = tmp_path_factory.mktemp("study")
-    np.savez(folder / "cases.npz", **arrays())  # type: ignore[arg-type]
+    np.savez(folder / "cases.npz", **arrays())
     (folder / "study.py").write_text(CONFIG, encoding="utf-8")
     return folder
 

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,7 @@ IMPATIENT = ("--lost_after=10",)
 
 def prepare(folder: Path) -> Path:
     """Writes the study and its config; returns the folder, where all processes work."""
-    np.savez(folder / "cases.npz", **arrays())  # type: ignore[arg-type]
+    np.savez(folder / "cases.npz", **arrays())
     (folder / "study.py").write_text(CONFIG, encoding="utf-8")
     (folder / "longer.py").write_text(LONGER, encoding="utf-8")
     return folder
@@ -163,7 +163,7 @@ def system(*words: str) -> bool:
 
 
 @contextlib.contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[Path]:
+def small_disk(folder: Path, size: str) -> Generator[Path]:
     """A file system of so many bytes."""
     folder.mkdir()
     if not system("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)):

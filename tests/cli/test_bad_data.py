@@ -84,18 +84,18 @@ ARCHIVES: dict[str, tuple[dict[str, Any], tuple[str, ...], list[str]]] = {
 @mostly_thorough("name", list(ARCHIVES), kept=list(ARCHIVES)[::2])
 def test_archive(name: str, refused: Refused, tmp_path: Path):
     changes, fields, parts = ARCHIVES[name]
-    kept = {key: value for key, value in {**arrays(), **changes}.items() if value is not None}
-    np.savez(tmp_path / "bad.npz", **kept)  # type: ignore[arg-type]
+    kept: dict[str, Any] = {key: value for key, value in {**arrays(), **changes}.items() if value is not None}
+    np.savez(tmp_path / "bad.npz", **kept)
     _evaluate(refused, tmp_path, (f"data.path={tmp_path / 'bad.npz'}", *fields), parts)
 
 
 def _truncated(path: Path) -> None:
-    np.savez(path, **arrays())  # type: ignore[arg-type]
+    np.savez(path, **arrays())
     path.write_bytes(path.read_bytes()[:2000])
 
 
 def _damaged(path: Path) -> None:
-    np.savez(path, **arrays())  # type: ignore[arg-type]
+    np.savez(path, **arrays())
     content = bytearray(path.read_bytes())
     content[300:900] = bytes(600)
     path.write_bytes(content)

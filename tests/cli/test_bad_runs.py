@@ -53,14 +53,14 @@ def _edit_a_label(run: Path) -> None:
 
 
 def _a_case_more(run: Path) -> None:
-    more = {name: np.concatenate([values, values[-1:]]) for name, values in arrays().items()}
-    np.savez(run / "other.npz", **more)  # type: ignore[arg-type]
+    more: dict[str, Any] = {name: np.concatenate([values, values[-1:]]) for name, values in arrays().items()}
+    np.savez(run / "other.npz", **more)
 
 
 def _other_pixels(run: Path) -> None:
     changed = arrays()
     changed["images"][5] += 1
-    np.savez(run / "other.npz", **changed)  # type: ignore[arg-type]
+    np.savez(run / "other.npz", **changed)
 
 
 DAMAGE: dict[str, tuple[Callable[[Path], Any], tuple[str, ...], tuple[str, ...], list[str]]] = {

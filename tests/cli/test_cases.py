@@ -8,6 +8,7 @@ import struct
 import unicodedata
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,7 +49,8 @@ LABELS = {
 def test_spellings(kind: str, tried: Tried, tmp_path: Path):
     what, _, name = kind.partition(" ")
     cell, one, other = (SUBJECTS if what == "subject" else LABELS)[name]
-    inputs.table(tmp_path / "d", **{f"{what}s": cell})
+    cells: dict[str, Any] = {f"{what}s": cell}
+    inputs.table(tmp_path / "d", **cells)
     refusal = tried("csv", "d/cases.csv")
     says(refusal, f"a {what} in more than one spelling", one, other, "line 2", "line 3", "'join'", "'apart'")
     joined = tried("csv", "d/cases.csv", "--config.data.spellings=join")
@@ -61,7 +63,8 @@ def test_spellings(kind: str, tried: Tried, tmp_path: Path):
 @pytest.mark.parametrize("what", ["label", "subject"])
 def test_missing_words(what: str, word: str, tried: Tried, tmp_path: Path):
     cell = inputs.label if what == "label" else inputs.subject
-    inputs.table(tmp_path / "d", **{f"{what}s": lambda i: cell(i) if i % 4 else word})  # type: ignore[arg-type]
+    cells: dict[str, Any] = {f"{what}s": lambda i: cell(i) if i % 4 else word}
+    inputs.table(tmp_path / "d", **cells)
     said = tried("csv", "d/cases.csv")
     says(said, f"line 2: {what} {word!r}", "missing", "line 22", "6 rows in all", "drop the row")
 
@@ -71,7 +74,7 @@ def test_missing_words_of_arrays(what: str, tried: Tried, tmp_path: Path):
     number = np.arange(24)
     arrays = {"labels": number // 2 % 2, "subjects": number // 2}
     arrays[what] = np.where(number % 6 == 3, "<NA>", arrays[what].astype(str))
-    np.savez(tmp_path / "x.npz", images=np.stack([inputs.image(int(i)) for i in number]), **arrays)  # type: ignore[arg-type]
+    np.savez(tmp_path / "x.npz", images=np.stack([inputs.image(int(i)) for i in number]), **arrays)
     says(tried("base", "x.npz", "--config.data.subject_key=subjects"), "row 3 ", "'<NA>'", "4 rows in all")
 
 

@@ -8,7 +8,7 @@ import json
 import re
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -267,7 +267,7 @@ def test_predict_files_folder_and_table(here: Path, finished: Path, tmp_path: Pa
 
 
 @contextlib.contextmanager
-def interrupted(fits: int) -> Iterator[None]:
+def interrupted(fits: int) -> Generator[None]:
     """Ctrl-C as soon as so many fits are on disk."""
     commit, done = RunDirectory.commit_fit, []
 
@@ -348,7 +348,7 @@ def test_compiled_programs_are_kept_in_a_private_folder(caches: Path, call: Call
 
 @pytest.fixture
 def no_compilation_cache():
-    known = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+    known = jax.config.jax_compilation_cache_dir  # pyrefly: ignore[missing-attribute]
     jax.config.update("jax_compilation_cache_dir", None)
     yield
     jax.config.update("jax_compilation_cache_dir", known)
@@ -357,11 +357,11 @@ def no_compilation_cache():
 def test_compilation_cache(no_compilation_cache: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
     compile_cache.switch_on()
-    assert Path(str(jax.config.jax_compilation_cache_dir)) == compile_cache.folder()  # type: ignore[attr-defined]
+    assert Path(str(jax.config.jax_compilation_cache_dir)) == compile_cache.folder()  # pyrefly: ignore[missing-attribute]
     assert compile_cache.folder().parent == tmp_path / "caches/nachos_jax/xla"
     jax.config.update("jax_compilation_cache_dir", "of the user")
     compile_cache.switch_on()
-    assert jax.config.jax_compilation_cache_dir == "of the user"  # type: ignore[attr-defined]
+    assert jax.config.jax_compilation_cache_dir == "of the user"  # pyrefly: ignore[missing-attribute]
 
 
 def test_compilation_cache_that_cannot_be_written(
@@ -370,7 +370,7 @@ def test_compilation_cache_that_cannot_be_written(
     (tmp_path / "file").write_text("mine", encoding="utf-8")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     compile_cache.switch_on()
-    assert jax.config.jax_compilation_cache_dir is None  # type: ignore[attr-defined]
+    assert jax.config.jax_compilation_cache_dir is None  # pyrefly: ignore[missing-attribute]
 
 
 @pytest.mark.parametrize(

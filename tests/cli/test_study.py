@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -136,7 +137,8 @@ def test_no_run_and_unfinished_runs_are_refused(tmp_path: Path, refused: Callabl
 def test_runs_that_differ_are_refused(
     first: RunDirectory, tmp_path: Path, refused: Callable[..., str], changes: dict, told: str
 ):
-    fake = FakeRun(**{"folds": 3, "trials": 1, "inner": False, "groups": False, **changes})
+    told_of: dict[str, Any] = {"folds": 3, "trials": 1, "inner": False, "groups": False, **changes}
+    fake = FakeRun(**told_of)
     other = build(tmp_path / "other", fake)
     assert told in refused("study", f"--workdir={first.path},{other.path}", "--output=x")
 

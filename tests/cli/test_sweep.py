@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -174,7 +175,7 @@ def test_the_home_folder_is_found(monkeypatch):
 @pytest.mark.parametrize(("protocol", "row"), [("nested", ["0.7", "0.1", "3"]), ("flat", ["0.7", "", "3"])])
 def test_the_table_gives_the_estimate_and_not_the_mean(protocol, row, tmp_path):
     headline = {"estimate": 0.7, "mean": 0.8, "se": 0.1}
-    told = {"protocol": protocol, "headline": "auc", "metrics": {"auc": headline}}
+    told: dict[str, Any] = {"protocol": protocol, "headline": "auc", "metrics": {"auc": headline}}
     told["progress"] = {"outer_folds_tested": 3}
     (tmp_path / "summary.json").write_text(json.dumps(told))
     config, words = tiny.run_config(), [SMOKE, f"--workdir={tmp_path}"]
@@ -195,7 +196,7 @@ def test_a_run_begun_under_the_former_policy_keeps_its_estimate(tmp_path):
     search = {**config.raw["search"], "policy": "race"}
     RunDirectory(tmp_path).commit_run({"config": {**config.raw, "search": search}})
     auc = {"estimate": 0.7, "mean": 0.8, "se": 0.1}
-    told = {"protocol": "nested", "headline": "auc", "metrics": {"auc": auc}}
+    told: dict[str, Any] = {"protocol": "nested", "headline": "auc", "metrics": {"auc": auc}}
     told["progress"] = {"outer_folds_tested": 3}
     (tmp_path / "summary.json").write_text(json.dumps(told))
     assert sweep.estimate(words, 0, config) == ["0.7", "0.1", "3"]

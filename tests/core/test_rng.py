@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -47,7 +48,7 @@ def test_the_limit_and_the_cases_do_not_reach_the_streams():
 
 
 def test_seed_folds_and_hyperparameters_each_change_every_stream():
-    changes = (
+    changes: tuple[dict[str, Any], ...] = (
         {"seed": 8},
         {"left_out": (0,)},
         {"left_out": ()},

@@ -67,7 +67,7 @@ def test_every_value_lies_within_and_is_allowed(case, u):
     if dimension.kind == "choice":
         assert value in dimension.values
     else:
-        assert dimension.low <= value <= dimension.high  # type: ignore[operator]
+        assert dimension.low <= value <= dimension.high
 
 
 @given(texts(), QUANTILES, QUANTILES)
@@ -78,7 +78,7 @@ def test_a_higher_quantile_never_gives_a_lower_value(case, u, v):
     if dimension.kind == "choice":
         assert dimension.values.index(low) <= dimension.values.index(high)
     else:
-        assert low <= high  # type: ignore[operator]
+        assert low <= high  # pyrefly: ignore[unsupported-operation]
 
 
 @given(texts(), QUANTILES)
@@ -176,4 +176,4 @@ def test_a_text_that_is_no_space_for_the_row_is_refused(text, row, message):
 
 def test_a_number_in_place_of_a_text_is_refused():
     with pytest.raises(UsageError, match="no search space"):
-        space.parse(0.1, REAL, "space")  # type: ignore[arg-type]
+        space.parse(0.1, REAL, "space")  # pyrefly: ignore[bad-argument-type]

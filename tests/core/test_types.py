@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -25,7 +27,7 @@ FITS = st.builds(
     st.one_of(st.none(), st.lists(st.integers(0, 30), max_size=2, unique=True).map(tuple)),
 )
 
-CHANGES = {
+CHANGES: dict[str, Callable[[Fit], Any]] = {
     "hparams": lambda fit: {**fit.hparams, "one more": 1},
     "left_out": lambda fit: (*fit.left_out, 99),
     "seed": lambda fit: fit.seed + 1,

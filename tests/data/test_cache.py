@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -81,9 +82,8 @@ def test_changed_file_or_option_is_decoded_anew(data: DataConfig, tmp_path: Path
 def test_hash_depends_on_content_not_on_place(data: DataConfig, tmp_path: Path):
     first = sources.load(data, TASK)
     (tmp_path / "images").rename(tmp_path / "moved")
-    moved = sources.load(
-        DataConfig(**{**vars(data), "path": str(tmp_path / "moved"), "cache": str(tmp_path / "other")}), TASK
-    )
+    elsewhere = replace(data, path=str(tmp_path / "moved"), cache=str(tmp_path / "other"))
+    moved = sources.load(elsewhere, TASK)
     assert moved.hash == first.hash
 
 
@@ -97,7 +97,7 @@ def test_nothing_is_left_when_decoding_fails(data: DataConfig, tmp_path: Path):
 def test_folder_that_cannot_be_written(data: DataConfig, tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match=r"file/sub cannot be written to .*config.data.cache"):
-        sources.load(DataConfig(**{**vars(data), "cache": str(tmp_path / "file/sub")}), TASK)
+        sources.load(replace(data, cache=str(tmp_path / "file/sub")), TASK)
 
 
 def test_default_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

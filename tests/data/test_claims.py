@@ -26,7 +26,7 @@ MIB = 1 << 20
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_volume_that_claims_more_than_its_file_holds(packed: bool, tmp_path: Path):
-    image = nibabel.Nifti1Image(np.zeros((4, 5, 6), np.int16), np.eye(4))  # type: ignore[attr-defined]
+    image = nibabel.Nifti1Image(np.zeros((4, 5, 6), np.int16), np.eye(4))
     whole = bytearray(image.to_bytes())
     struct.pack_into("<3h", whole, 42, 5000, 5000, 60)
     path = tmp_path / ("x.nii.gz" if packed else "x.nii")

@@ -128,7 +128,7 @@ def test_an_answer_that_has_come_is_not_late(cases: Callable[..., Pixels], tmp_p
     with decode_crew.Processes(1, opened, STORED) as crew:
         free = crew._free()
         assert free is not None
-        crew._send(free, 0, [0, 1], str(images.filename))  # type: ignore[attr-defined]
+        crew._send(free, 0, [0, 1], str(images.filename))  # pyrefly: ignore[missing-attribute]
         assert crew._answering(60.0)
         free.since -= 2 * decode_crew.PATIENCE
         answering, told = crew._answering, iter([[]])
@@ -159,7 +159,7 @@ def data(config: Callable[..., DataConfig], tmp_path: Path) -> DataConfig:
 def test_processes_give_the_bytes_of_threads(data: DataConfig, monkeypatch: pytest.MonkeyPatch):
     by_processes = sources.load(data, TASK)
     monkeypatch.setattr(decode_crew, "FEW", 1000)
-    by_threads = sources.load(DataConfig(**{**vars(data), "cache": data.cache + "2"}), TASK)
+    by_threads = sources.load(replace(data, cache=data.cache + "2"), TASK)
     assert by_processes.hash == by_threads.hash
     np.testing.assert_array_equal(dense(by_processes), dense(by_threads))
 
@@ -236,7 +236,7 @@ def test_skipped_cases_leave_no_trace_but_their_names(data: DataConfig, tmp_path
         path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(UsageError, match=r"(?s)004\.png.*005\.png.*2 of 230 images.*on_error = 'skip'"):
         sources.load(data, TASK)
-    skip = DataConfig(**{**vars(data), "on_error": "skip"})
+    skip = replace(data, on_error="skip")
     first, again = sources.load(skip, TASK), sources.load(skip, TASK)
     for cohort in (first, again):
         assert [name for name, _ in cohort.skipped] == ["a/004.png", "b/005.png"]
@@ -254,9 +254,9 @@ def test_a_class_does_not_vanish_in_silence(data: DataConfig, tmp_path: Path):
     (tmp_path / "images/c").mkdir()
     (tmp_path / "images/c/0.png").write_bytes(b"none")
     with pytest.raises(UsageError, match=r"no image of class 'c' can be read: .*c/0\.png"):
-        sources.load(DataConfig(**{**vars(data), "on_error": "skip"}), TASK)
+        sources.load(replace(data, on_error="skip"), TASK)
 
 
 def test_crop_needs_a_size(data: DataConfig):
     with pytest.raises(UsageError, match=r"aspect = 'crop' .* set config.data.height and config.data.width"):
-        sources.load(DataConfig(**{**vars(data), "aspect": "crop"}), TASK)
+        sources.load(replace(data, aspect="crop"), TASK)

@@ -49,8 +49,8 @@ def image(path: Path, value: int = 0, shape: tuple[int, ...] = (4, 6), **tags: A
 def series(folder: Path, heights: Sequence[float], **tags: Any) -> Path:
     """A slice at each height, whose value is its number and whose name says nothing of its place."""
     for row, height in enumerate(heights):
-        position = {"ImagePositionPatient": [-10, 5, height]}
-        image(folder / f"{(7 * row) % 101:03}.dcm", row, **{**position, **tags})
+        told: Tags = {"ImagePositionPatient": [-10, 5, height], **tags}
+        image(folder / f"{(7 * row) % 101:03}.dcm", row, **told)
     return folder
 
 
@@ -132,7 +132,8 @@ def test_series_that_are_no_volume(name: str, tmp_path: Path):
     for row, tags in enumerate(slices):
         tags = dict(tags)
         position = [0, 0, tags.pop("z")] if "z" in tags else None
-        image(tmp_path / f"{row}.dcm", row, **{"ImagePositionPatient": position, **tags})
+        told: Tags = {"ImagePositionPatient": position, **tags}
+        image(tmp_path / f"{row}.dcm", row, **told)
     with pytest.raises(UsageError, match=message) as refused:
         read_series(tmp_path)
     assert str(tmp_path) in str(refused.value)

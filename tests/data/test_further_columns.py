@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,9 +42,10 @@ def test_of_an_npz_with_parts(config: Config, tmp_path: Path):
         "labels": np.arange(4) % 2,
         "age": age,
     }
-    np.savez(
-        path, **{f"{part}_{name}": a[rows] for part, rows in parts.items() for name, a in arrays.items()}
-    )
+    of_parts: dict[str, Any] = {
+        f"{part}_{name}": a[rows] for part, rows in parts.items() for name, a in arrays.items()
+    }
+    np.savez(path, **of_parts)
     cohort = sources.load(config(path=str(path), subject=WAIVER, columns=("age",)), TASK)
     assert cohort.table.columns["age"].tolist() == ["1.5", "", "70", "3"]
     with pytest.raises(UsageError, match=r"no array 'train_sex'.*config\.report\.subgroups"):

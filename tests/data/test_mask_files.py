@@ -79,7 +79,7 @@ def test_splits_of_nnunet_are_the_folds(config: Make, tmp_path: Path):
     ]
     (root / "splits_final.json").write_text(json.dumps(splits))
     read = config(source="folder", path=str(root), subject_key=SUBJECTS, predefined=True)
-    assert np.array_equal(sources.load(read, TASK).table.folds, of)  # type: ignore[arg-type]
+    assert np.array_equal(sources.load(read, TASK).table.folds, of)  # pyrefly: ignore[bad-argument-type]
     splits[0]["val"].pop()
     (root / "splits_final.json").write_text(json.dumps(splits))
     with pytest.raises(UsageError, match="fold '' is not a whole number"):

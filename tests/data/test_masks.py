@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -196,7 +197,8 @@ def written(path: Path, rank: int = 3, **more: np.ndarray | None) -> Path:
         "label_names": np.asarray(["background", "left", "right"]),
         **more,
     }
-    np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
+    given_ones: dict[str, Any] = {name: array for name, array in arrays.items() if array is not None}
+    np.savez(path, **given_ones)
     return path
 
 

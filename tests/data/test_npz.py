@@ -20,6 +20,10 @@ Config = Callable[..., DataConfig]
 GOOD: dict[str, Any] = {"images": np.zeros((4, 5, 6), np.uint8), "labels": np.array([0, 1, 0, 1])}
 
 
+def good(**changes: Any) -> dict[str, Any]:
+    return {**GOOD, **changes}
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"\x93NUMPY", b"\x80\x04]."])
 def test_file_that_is_no_archive(content: bytes, config: Config, tmp_path: Path):
     (tmp_path / "x.npz").write_bytes(content)
@@ -30,7 +34,7 @@ def test_file_that_is_no_archive(content: bytes, config: Config, tmp_path: Path)
 def test_damaged_array(config: Config, tmp_path: Path):
     path = tmp_path / "x.npz"
     noise = np.random.default_rng(0).integers(0, 256, (4, 50, 60), np.uint8)
-    np.savez_compressed(path, **{**GOOD, "images": noise})
+    np.savez_compressed(path, **good(images=noise))
     raw = bytearray(path.read_bytes())
     raw[2000:2100] = bytes(100)
     path.write_bytes(raw)
@@ -63,14 +67,14 @@ def test_names_that_are_no_utf_8(config: Config, tmp_path: Path):
     path = tmp_path / "x.npz"
     for key in ("labels", "subject"):
         latin = np.asarray([b"M\xfcller", b"M\xf6ller"] * 2)
-        np.savez(path, **{**GOOD, "subject": np.arange(4), key: latin})
+        np.savez(path, **good(**{"subject": np.arange(4), key: latin}))
         with pytest.raises(UsageError, match=r"no UTF-8 text \(b'M\\xfcller'\).*store it as text"):
             sources.load(config(path=str(path)), TASK)
 
 
 def test_a_name_that_an_encoder_made_of_missing_labels(config: Config, tmp_path: Path):
     path = tmp_path / "x.npz"
-    np.savez(path, **{**GOOD, "label_names": np.asarray(["a", "nan"])})
+    np.savez(path, **good(label_names=np.asarray(["a", "nan"])))
     with pytest.raises(UsageError, match=r"label 'nan' reads like a missing value"):
         sources.load(config(path=str(path), subject=WAIVER), TASK)
     found = sources.load(config(path=str(path), subject=WAIVER, classes=("a", "nan")), TASK)

@@ -158,7 +158,8 @@ ARRAYS = {
 @pytest.mark.parametrize("name", ARRAYS)
 def test_array_file(name: str, config: Config, tmp_path: Path):
     arrays, fields, parts = ARRAYS[name]
-    np.savez(tmp_path / "x.npz", **{**GOOD, **arrays})
+    held: dict[str, Any] = {**GOOD, **arrays}
+    np.savez(tmp_path / "x.npz", **held)
     with pytest.raises(UsageError) as caught:
         sources.load(config(path=str(tmp_path / "x.npz"), **{"subject": WAIVER, **fields}), TASK)
     _says(caught.value, ["x.npz", *parts])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +151,7 @@ def test_the_spacing_of_volumes_is_not_that_of_other_sites(config: Config, tmp_p
     assert whole.preparation["spacing"] != [1.5, 1.0, 1.0]
 
 
-def masked(rules: masks.Rules, steps: list[tuple[float, ...]], sites: list[str] | None = None) -> Cohort:
+def masked(rules: masks.Rules, steps: Sequence[tuple[float, ...]], sites: list[str] | None = None) -> Cohort:
     of = [dataclasses.replace(pair, spacing=step) for pair, step in zip(pairs(), steps, strict=False)]
     given = source(of, ("left", "right"))
     columns = dataclasses.replace(given.columns, sites=sites)
@@ -174,7 +174,7 @@ def test_axes_and_spacing_of_masks_are_those_of_the_cases_inside():
 
 def arrays_of_masks(path: Path, label_names: list[str], **changes: Any) -> str:
     draw = np.random.default_rng(3)
-    found = {
+    found: dict[str, Any] = {
         "images": draw.integers(0, 255, (6, 8, 8)).astype(np.uint8),
         "masks": np.zeros((6, 8, 8), np.uint8),
     }
@@ -184,7 +184,7 @@ def arrays_of_masks(path: Path, label_names: list[str], **changes: Any) -> str:
         **{**found, **changes},
         subject=[f"{path.stem}{row}" for row in range(6)],
         label_names=label_names,
-    )  # type: ignore[arg-type]
+    )
     return str(path)
 
 
@@ -260,7 +260,8 @@ def test_embedded_vectors_are_of_the_same_weights_and_preparation(
     weights: str, aspect: str, told: str, config: Config, tmp_path: Path
 ):
     for name, count, of in (("home", 12, ("w", "pad")), ("away", 3, (weights, aspect))):
-        facts = {"backbone": {"name": "net", "sha256": of[0]}, "images": {"aspect": of[1], "height": 8}}
+        facts: dict[str, dict[str, Any]] = {"backbone": {"name": "net", "sha256": of[0]}}
+        facts["images"] = {"aspect": of[1], "height": 8}
         facts["images"] |= {"aspect": "pad"} if of[1] == "deep" else {}
         facts["images"] |= {"dtype": "uint16" if of[1] == "deep" else "uint8", "others": [name]}
         np.savez(

@@ -171,7 +171,7 @@ def test_no_memory_is_no_damage_of_a_compressed_frame(words: str, monkeypatch: p
     def failing(*_: object) -> bytes:
         raise MemoryError(words)
 
-    path = Path(get_testdata_file("SC_rgb_jpeg_dcmtk.dcm"))  # type: ignore[arg-type]
+    path = Path(get_testdata_file("SC_rgb_jpeg_dcmtk.dcm"))  # pyrefly: ignore[bad-argument-type]
     plugins = get_decoder(JPEGBaseline8Bit)._available
     monkeypatch.setitem(plugins, "pillow", failing)
     monkeypatch.delitem(plugins, "pylibjpeg", raising=False)

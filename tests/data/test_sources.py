@@ -86,7 +86,7 @@ def test_arrays_called_subject_site_and_fold_are_taken(config: Config, tmp_path:
     """As columns of these names are in a CSV table."""
     images = np.zeros((4, 2, 3), np.uint8)
     plain = {"subject": ["a", "a", "b", "c"], "site": [["x"], ["x"], ["y"], ["y"]], "fold": [0, 0, 1, 1]}
-    np.savez(tmp_path / "x.npz", images=images, labels=[0, 1, 0, 1], **plain)  # type: ignore[arg-type]
+    np.savez(tmp_path / "x.npz", images=images, labels=[0, 1, 0, 1], **plain)
     table = sources.load(config(path=str(tmp_path / "x.npz")), TASK).table
     assert table.subjects.tolist() == ["a", "a", "b", "c"]
     assert table.sites is not None
@@ -95,13 +95,13 @@ def test_arrays_called_subject_site_and_fold_are_taken(config: Config, tmp_path:
     assert table.folds.tolist() == [0, 0, 1, 1]
     split = {f"train_{key}": np.asarray(value)[:3] for key, value in plain.items()}
     split |= {f"test_{key}": np.asarray(value)[3:] for key, value in plain.items()}
-    parts = {
+    parts: dict[str, Any] = split | {
         "train_images": images[:3],
         "train_labels": [0, 1, 0],
         "test_images": images[3:],
         "test_labels": [1],
     }
-    np.savez(tmp_path / "y.npz", **parts, **split)  # type: ignore[arg-type]
+    np.savez(tmp_path / "y.npz", **parts)
     other = sources.load(config(path=str(tmp_path / "y.npz")), TASK).table
     for name in ("subjects", "sites", "folds"):
         assert getattr(other, name).tolist() == getattr(table, name).tolist()
@@ -114,7 +114,7 @@ def test_keys_win_over_names_and_arrays_of_another_length_are_something_else(con
         "site": ["the", "names"],
         "fold": [0.5, 1, 2, 3],
     }
-    np.savez(tmp_path / "x.npz", images=np.zeros((4, 2, 3)), labels=[0, 1, 0, 1], **others)  # type: ignore[arg-type]
+    np.savez(tmp_path / "x.npz", images=np.zeros((4, 2, 3)), labels=[0, 1, 0, 1], **others)
     table = sources.load(config(path=str(tmp_path / "x.npz"), subject_key="patient"), TASK).table
     assert table.subjects.tolist() == ["7", "7", "8", "9"]
     assert table.sites is None

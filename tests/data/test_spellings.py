@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -98,12 +99,9 @@ def test_any_text_meets_its_other_forms(text: str):
 def test_words_for_a_missing_value(text: str):
     assert is_missing(text)
     for cases in ({"targets": ["a", text, "b"]}, {"subjects": ["1", text, "2"]}):
+        known: dict[str, Any] = {"targets": ["a", "b", "a"], "subjects": [1, 2, 3], **cases}
         with pytest.raises(UsageError, match=r"row 1 .*(is missing|reads like a missing value)"):
-            cohort(
-                ArrayCases(
-                    np.zeros((3, 4, 4)), **{"targets": ["a", "b", "a"], "subjects": [1, 2, 3], **cases}
-                )
-            )
+            cohort(ArrayCases(np.zeros((3, 4, 4)), **known))
 
 
 @pytest.mark.parametrize("text", ["unknown", "-", "anonymous"])
@@ -158,7 +156,7 @@ def test_subjects_labels_and_sites_of_a_table(config: Callable[..., DataConfig],
         4,
         3,
         2,
-    )  # type: ignore[arg-type]
+    )
     assert joined.hash != apart.hash
 
 

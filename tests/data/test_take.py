@@ -94,9 +94,9 @@ def test_masks():
     of, rows = pairs(), [0, 2, 3, 7]
     whole = source(of)
     columns = whole.columns
-    chosen = {name: [getattr(columns, name)[row] for row in rows] for name in ("names", "subjects")}
+    names, subjects = ([getattr(columns, name)[row] for row in rows] for name in ("names", "subjects"))
     columns = replace(columns, folds=None)
-    part = replace(columns, **chosen)
+    part = replace(columns, names=names, subjects=subjects)
     kept = [of[row] for row in rows]
     alone = masks.MaskSource(part, whole.where, lambda: kept.__getitem__)
     found = masks.cohort(replace(whole, columns=columns), PLAIN, segmentation.TASK)

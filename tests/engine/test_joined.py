@@ -43,7 +43,7 @@ def test_the_vector_is_concatenated_before_the_last_layer(monkeypatch):
     draw = np.random.default_rng(0)
     told = {**HPARAMS, **models.told(3)}
     network = registry.build(told, (6, 6, 1), 2, jnp.float32, "lax", nnx.Rngs(0))
-    network.columns.kernel[...] = jnp.asarray(draw.normal(size=(3, 2)), jnp.float32)  # type: ignore[attr-defined]
+    network.columns.kernel[...] = jnp.asarray(draw.normal(size=(3, 2)), jnp.float32)  # pyrefly: ignore[missing-attribute]
     images = jnp.asarray(draw.normal(size=(5, 6, 6, 1)), jnp.float32)
     vectors = jnp.asarray(draw.normal(size=(5, 3)), jnp.float32)
     found = models.outputs(network, Inputs(images, vectors), evaluation({}))
@@ -51,10 +51,10 @@ def test_the_vector_is_concatenated_before_the_last_layer(monkeypatch):
     monkeypatch.setattr(
         "nachos_jax.models.blocks.global_average_pool", lambda x: pooled.append(x) or global_average_pool(x)
     )
-    network(images, evaluation({}))  # type: ignore[operator]
+    network(images, evaluation({}))
     both = jnp.concatenate([global_average_pool(pooled[0]), vectors], axis=1)
-    last = network.head.linear  # type: ignore[attr-defined]
-    kernel = jnp.concatenate([last.kernel[...], network.columns.kernel[...]])  # type: ignore[attr-defined]
+    last = network.head.linear  # pyrefly: ignore[missing-attribute]
+    kernel = jnp.concatenate([last.kernel[...], network.columns.kernel[...]])  # pyrefly: ignore[missing-attribute]
     np.testing.assert_allclose(found, both @ kernel + last.bias[...][None], rtol=1e-5, atol=1e-5)
 
 
@@ -93,6 +93,7 @@ def test_columns_of_cases_that_are_left_out_move_no_bit(trained, run):
     """What fold 1 holds would move means, standard deviations, medians and weights if it were looked at."""
     _, expected, _ = trained
     cohort, values = joined.cohort(), joined.columns()
+    assert cohort.table.folds is not None
     held = cohort.table.folds == 1
     for spoilt in (np.nan, 1e30):
         values[held] = spoilt

@@ -136,4 +136,4 @@ def test_training_learns():
     curve = records[fit.id].curves[0]
     assert curve.score[-1] is not None
     assert curve.score[-1] > 0.7
-    assert curve.loss[-1] < curve.loss[0]  # type: ignore[operator]
+    assert curve.loss[-1] < curve.loss[0]  # pyrefly: ignore[unsupported-operation]

@@ -140,7 +140,7 @@ def test_what_nothing_can_plan_is_refused(field: str) -> None:
     values.data.source = "digits"
     put(values, field.replace(".", "__"), 0)
     values.model.architecture = "unet" if "unet" in field else "cnn"
-    digits = Cohort(None, None, None, {}, "")  # type: ignore[arg-type]
+    digits = Cohort(None, None, None, {}, "")  # pyrefly: ignore[bad-argument-type]
     with pytest.raises(UsageError, match=rf"config.{field} = 0: it is planned .* alone; set a number from"):
         applied(checked(values), digits)
 

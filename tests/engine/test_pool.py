@@ -246,7 +246,7 @@ def test_running_lanes_resume_bit_for_bit_from_their_checkpoint(cohort, tmp_path
     falling = {"learning_rate": 1e-4, "schedule": "plateau", "plateau_patience": 0, "plateau_factor": 0.01}
     fits = [tiny.fit(run, **falling), *tiny.some_fits(run)[:2]]
     undisturbed, _, _ = tiny.train(fits, run, cohort)
-    assert fallen_to(undisturbed[fits[0].id].training_loss[:3], 0.01, 0) < 1  # type: ignore[arg-type]
+    assert fallen_to(undisturbed[fits[0].id].training_loss[:3], 0.01, 0) < 1  # pyrefly: ignore[bad-argument-type]
     first = tiny.LanePool(cohort, tiny.folds(cohort), run, Checkpoints(tmp_path, "first"), jax.devices()[:1])
     first.submit(fits)
     for _ in range(3):

@@ -39,7 +39,7 @@ class Bench:
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     """A cache folder of the test's own, and an empty memory."""
-    before = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+    before = jax.config.jax_compilation_cache_dir  # pyrefly: ignore[missing-attribute]
     jax.config.update("jax_compilation_cache_dir", str(tmp_path / "xla"))
     monkeypatch.setattr(tuning, "_remembered", {})
     yield tmp_path / "xla"

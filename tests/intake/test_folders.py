@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -206,7 +207,7 @@ def test_a_decathlon_folder(tmp_path: Path, said):
             (tmp_path / "Task" / part).mkdir(parents=True, exist_ok=True)
             values = np.random.default_rng(case).integers(0, 3, (8, 8, 8)).astype(kind)
             file = tmp_path / "Task" / part / f"hippo_{case:02d}.nii.gz"
-            nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), file)  # type: ignore[attr-defined]
+            nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), file)
     (tmp_path / "Task/dataset.json").write_text(
         '{"labels": {"background": 0, "anterior": 1, "posterior": 2}}'
     )
@@ -255,7 +256,7 @@ def test_radiomics(tmp_path: Path, said):
 def test_npz(tmp_path: Path, side: int, said):
     """MedMNIST's layout: images, or volumes."""
     draw = np.random.default_rng(0)
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for part, count in (("train", 12), ("val", 6), ("test", 6)):
         arrays[f"{part}_images"] = draw.integers(
             0, 255, (count, 8, 8) if side == 1 else (count, 8, 8, 8), np.uint8

@@ -77,7 +77,7 @@ def bids(tmp_path: Path) -> None:
             file.parent.mkdir(parents=True, exist_ok=True)
             values = np.random.default_rng(who).integers(0, 900, (40, 20, 36)).astype(np.int16)
             spacing = np.diag([1.0, 1.0 + who % 2, 1.0, 1.0])
-            nibabel.save(nibabel.Nifti1Image(values, spacing), file)  # type: ignore[attr-defined]
+            nibabel.save(nibabel.Nifti1Image(values, spacing), file)
             file.with_name(f"{name}_{kind}.json").write_text("{}")
         rows.append(
             [name, 20 + who, "n/a" if who == 3 else "MF"[who % 2], ["control", "patient"][who // 2 % 2]]

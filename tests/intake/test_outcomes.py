@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -213,8 +214,10 @@ def test_labels_of_an_npz_file(tmp_path: Path, said):
 
 def test_arrays_of_labels_in_an_npz_file_are_read_as_they_are(tmp_path: Path, said):
     images = np.random.default_rng(0).integers(0, 255, (N, 8, 8), np.uint8)
-    arrays = {name: np.asarray([has(case)[k] for case in range(N)]) for k, name in enumerate(FINDINGS)}
-    np.savez(tmp_path / "in", images=images, patient=np.arange(N) // 2, **arrays)  # type: ignore[arg-type]
+    arrays: dict[str, Any] = {
+        name: np.asarray([has(case)[k] for case in range(N)]) for k, name in enumerate(FINDINGS)
+    }
+    np.savez(tmp_path / "in", images=images, patient=np.arange(N) // 2, **arrays)
     assert said("init", "--input=in.npz", "--output=o")[0] == 0
     found = config(Path("o"))
     assert (found.task.name, found.data.target_keys) == ("multilabel", FINDINGS)

@@ -59,7 +59,7 @@ def oracle(name, labels, probabilities, classes) -> float:
     }  # a class that is neither there nor predicted
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return {
+        found = {
             "accuracy": lambda: sk.accuracy_score(labels, predicted),
             "balanced_accuracy": lambda: sk.balanced_accuracy_score(labels, predicted),
             "macro_f1": lambda: np.nanmean(sk.f1_score(labels, predicted, labels=numbers, **never)),
@@ -75,6 +75,7 @@ def oracle(name, labels, probabilities, classes) -> float:
                 [sk.average_precision_score(labels == c, probabilities[:, c]) for c in columns]
             ),
         }[name]()
+        return float(found)
 
 
 WITH_ABSENT = [name for name in m.METRICS if name not in ("auc", "average_precision")]

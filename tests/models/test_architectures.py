@@ -210,7 +210,7 @@ def test_version_1_blocks_start_as_the_identity(version):
     def block(x):
         drawn = nnx.Rngs(params=jax.random.key(0))
         module = registry.build(chosen, (6, 6, 1), 2, jnp.float32, "lax", drawn)
-        return module.blocks[1](x, True)  # type: ignore[attr-defined]
+        return module.blocks[1](x, True)  # pyrefly: ignore[missing-attribute]
 
     x = jax.nn.relu(jax.random.normal(jax.random.key(1), (2, 6, 6, 8)))
     assert np.array_equal(block(x), x) == (version == 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from typing import Any
 from unittest import mock
 
 import jax
@@ -157,7 +158,7 @@ def test_vmap_over_both_operands():
 
 @pytest.mark.parametrize("lowering", LOWERINGS)
 def test_gradient_inside_a_loop(lowering):
-    problem = {**RESNET_LIKE[0], "outputs": 4, "seed": 7}
+    problem: dict[str, Any] = {**RESNET_LIKE[0], "outputs": 4, "seed": 7}
     x, kernel = operands(problem)
 
     def loss(k):

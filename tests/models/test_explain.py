@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -73,7 +74,7 @@ def by_hparams(shape: tuple[int, ...] = (12, 12, 1), outputs: int = 3, **changes
     return lambda: nnx.merge(graph, params, stats)
 
 
-SMALL = {
+SMALL: dict[str, dict[str, Any]] = {
     "cnn": {"architecture": "cnn", "cnn__stages": 1, "cnn__width": 4},
     "cnn group": {"architecture": "cnn", "norm": "group", "cnn__stages": 2, "cnn__width": 4},
     "resnet": {"architecture": "resnet", "resnet__width": 4},
@@ -120,7 +121,7 @@ def test_gradcam_follows_its_equations(name: str):
         return seen.pop()
 
     features = np.asarray(jax.jit(features_of)(images), np.float64)
-    head = make().head  # type: ignore[attr-defined]
+    head = make().head
     number = int(jnp.argmax(head(jnp.asarray(features, jnp.float32), evaluation({}))))
     steps = np.eye(features.size).reshape(-1, *features.shape[1:])
     # One batch of features with one value more, and one with that value less.
@@ -320,4 +321,4 @@ def test_training_knows_nothing_of_it():
     explained(gradcam, make, bright(1, SIDE, SIDE, 1), jnp.zeros(1, jnp.int32))
     network = make()
     assert [path for path, _ in nnx.to_flat_state(nnx.state(network))] == names
-    assert type(network.head) is blocks.Head  # type: ignore[attr-defined]
+    assert type(network.head) is blocks.Head

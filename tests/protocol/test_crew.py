@@ -177,7 +177,7 @@ def doomed(monkeypatch, launch: Launch, deed: Callable[[LanePool], object]) -> N
 
     monkeypatch.setattr(worker, "train", train)
     launch.worker(1)
-    threads.add(launch.threads[-1].ident)  # type: ignore[arg-type]
+    threads.add(launch.threads[-1].ident)  # pyrefly: ignore[bad-argument-type]
 
 
 def raised_at_the_third(error: BaseException) -> Callable[[LanePool], None]:

@@ -167,13 +167,14 @@ def test_files_tables_and_archives_give_the_masks_of_arrays(model: DeployedModel
         lines.append(f"{name.replace('masks', 'images')},{name}")
     (tmp_path / "cases.csv").write_text("\n".join(["path,mask", *lines]), encoding="utf-8")
     sides = np.array([pair.mask.shape for pair in pairs])
-    arrays = {kind: np.zeros((4, *sides.max(axis=0)), np.uint8) for kind in ("images", "masks")}
+    room = (4, *sides.max(axis=0))
+    arrays: dict[str, Any] = {kind: np.zeros(room, np.uint8) for kind in ("images", "masks")}
     for number, pair in enumerate(pairs):
         inside = tuple(map(slice, pair.mask.shape))
         arrays["images"][number][inside] = pair.image[..., 0]
         arrays["masks"][number][inside] = pair.mask
-    more = {"shape": sides, "spacing": np.full(sides.shape, 2.0)}
-    np.savez(tmp_path / "cases.npz", **arrays, **more)  # type: ignore[arg-type]
+    arrays |= {"shape": sides, "spacing": np.full(sides.shape, 2.0)}
+    np.savez(tmp_path / "cases.npz", **arrays)
     inputs = {
         "folder": tmp_path / "images",
         "pairs": tmp_path,

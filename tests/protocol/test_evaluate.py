@@ -44,7 +44,7 @@ def test_every_case_is_tested_once_by_a_model_that_did_not_see_its_subject(finis
     refits = {record.fit: record for record in store.fits()}
     for test in tests:
         assert refits[test.fit].left_out == (test.outer_fold,)
-        assert refits[test.fit].epochs == store.outcome(test.outer_fold).epochs  # type: ignore[union-attr]
+        assert refits[test.fit].epochs == store.outcome(test.outer_fold).epochs  # pyrefly: ignore[missing-attribute]
         np.testing.assert_allclose(test.arrays["probabilities"].sum(axis=1), 1.0, rtol=1e-5)
 
 
@@ -80,7 +80,8 @@ def test_outcomes_follow_from_the_fit_records_by_the_rule(finished: Path):
                 curve = records[fit].curves[inner]
                 loss = [np.inf if x is None else x for x in curve.loss]
                 best.append((curve.score[int(np.argmin(loss))], int(np.argmin(loss)) + 1))
-            scores.append((np.mean([b[0] for b in best]), -np.std([b[0] for b in best], ddof=1)))
+            reached = np.asarray([b[0] for b in best], float)
+            scores.append((np.mean(reached), -np.std(reached, ddof=1)))
             epochs.append(round(float(np.mean([b[1] for b in best]))))
         for found, (mean, spread), epoch in zip(outcome.scores, scores, epochs, strict=True):
             assert found.score == pytest.approx(mean, abs=1e-12)

@@ -32,7 +32,8 @@ def away(**changes: Any) -> ArrayCases:
     """Cases of another hospital, none of class 0."""
     found = arrays()
     given = {"images": found["images"], "targets": found["labels"], "subjects": found["subject"]}
-    return ArrayCases(**{**given, **changes})
+    whole: dict[str, Any] = {**given, **changes}
+    return ArrayCases(**whole)
 
 
 def beside(**changes: Any) -> Any:
@@ -63,7 +64,7 @@ def test_they_are_tested_as_those_of_a_file(finished: Path, tmp_path: Path):
     images, labels, folds = tiny.arrays("float32")
     subject = np.asarray([f"s{row // 2:02d}" for row in range(tiny.CASES)])
     np.savez(tmp_path / "home.npz", images=images, labels=labels, subject=subject, fold=folds)
-    np.savez(tmp_path / "away.npz", **arrays())  # type: ignore[arg-type]
+    np.savez(tmp_path / "away.npz", **arrays())
     places = {"data__path": str(tmp_path / "home.npz"), "data__external_path": str(tmp_path / "away.npz")}
     config = tiny.config(data__source="npz", data__cache=str(tmp_path / "cache"), **places, **SHORT)
     nachos_jax.evaluate(config, tmp_path / "run")

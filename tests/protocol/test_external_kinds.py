@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -176,7 +177,8 @@ def test_a_backbone_embeds_external_cases_by_the_same_weights(tune: str, tmp_pat
     arrays = {"images": images, "labels": labels, "subject": np.arange(60)}
     sites = np.where(np.arange(60) < 48, "home", "away")
     np.savez("images.npz", **arrays, site=sites)
-    np.savez("home.npz", **{name: value[:48] for name, value in arrays.items()}, site=sites[:48])
+    home: dict[str, Any] = {name: value[:48] for name, value in arrays.items()}
+    np.savez("home.npz", **home, site=sites[:48])
     fields = {"data__cache": "cache", "backbone__name": "small", "backbone__weights": "w.safetensors"}
     fields |= {"backbone__tune": tune, "model__architecture": "tuned" if tune else "linear"}
     fields |= {"data__source": "npz", "folds__count": 3, "folds__scheme": "stratified", "search__trials": 1}

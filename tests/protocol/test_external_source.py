@@ -28,7 +28,7 @@ SHORT: dict[str, Any] = {"training__epochs": 2, "training__patience": 2, "search
 SHORT |= {"report__replicates": 200}
 
 
-def arrays(**changes: Any) -> dict[str, np.ndarray]:
+def arrays(**changes: Any) -> dict[str, Any]:
     """Cases of another hospital, none of class 0, older than those inside."""
     images, labels, _ = tiny.arrays("float32")
     draw, there = np.random.default_rng(11), np.flatnonzero(labels > 0)[:AWAY]
@@ -55,8 +55,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "age": 40 + rows // 2 % 20,
         "sex": np.where(rows // 2 % 2, "F", "M"),
     }
-    np.savez(folder / "home.npz", images=images, labels=labels, **known)  # type: ignore[arg-type]
-    np.savez(folder / "away.npz", **arrays())  # type: ignore[arg-type]
+    np.savez(folder / "home.npz", images=images, labels=labels, **known)
+    np.savez(folder / "away.npz", **arrays())
     return folder
 
 
@@ -115,7 +115,7 @@ def test_each_model_meets_them_once(finished: Path):
 
 def test_nothing_of_them_reaches_the_estimate(finished: Path, place: Path, tmp_path: Path):
     turned = arrays(labels=arrays()["labels"][::-1], images=arrays()["images"][:, ::-1] * -3)
-    np.savez(place / "turned.npz", **turned)  # type: ignore[arg-type]
+    np.savez(place / "turned.npz", **turned)
     evaluate(config(place, "turned.npz"), str(tmp_path), quiet=True)
     kept = content(finished).items()
     wanted = {name: data for name, data in kept if not name.startswith(("records/deploy", "deploy"))}
@@ -149,7 +149,7 @@ def test_a_finished_run_is_given_them_later_and_says_so(
 
 
 def test_other_cases_are_refused_once_some_are_named(finished: Path, place: Path, tmp_path: Path):
-    np.savez(place / "other.npz", **arrays(images=arrays()["images"] + 1))  # type: ignore[arg-type]
+    np.savez(place / "other.npz", **arrays(images=arrays()["images"] + 1))
     with pytest.raises(UsageError, match=r"have changed since they were named first.*copy its folder"):
         evaluate(config(place, "other.npz"), str(finished), quiet=True)
     copied = shutil.copytree(finished, tmp_path / "other")
@@ -241,7 +241,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_external_is_refused_with_the_cure(name: str, place: Path, tmp_path: Path):
     changes, told = REFUSED[name]
-    np.savez(tmp_path / "no.npz", **arrays(**changes))  # type: ignore[arg-type]
+    np.savez(tmp_path / "no.npz", **arrays(**changes))
     fields = {"data__external_path": str(tmp_path / "no.npz")}
     with pytest.raises(UsageError, match=told):
         open_run(config(place, "", **fields), str(tmp_path / "run"), "evaluate")
@@ -249,7 +249,7 @@ def test_what_cannot_be_external_is_refused_with_the_cure(name: str, place: Path
 
 
 def test_copies_are_refused_where_a_run_is_given_them_later(alone: Path, place: Path, tmp_path: Path):
-    np.savez(tmp_path / "no.npz", **arrays(images=np.asarray(tiny.arrays("float32")[0])[:AWAY]))  # type: ignore[arg-type]
+    np.savez(tmp_path / "no.npz", **arrays(images=np.asarray(tiny.arrays("float32")[0])[:AWAY]))
     fields = {"data__external_path": str(tmp_path / "no.npz")}
     with pytest.raises(UsageError, match="--allow=duplicates"):
         open_run(config(place, "", **fields), str(alone), "evaluate")
@@ -258,8 +258,9 @@ def test_copies_are_refused_where_a_run_is_given_them_later(alone: Path, place: 
 
 
 def test_a_site_that_is_inside_too_is_told(place: Path, tmp_path: Path):
-    for name, of in (("home", dict(np.load(place / "home.npz"))), ("away", arrays())):
-        np.savez(tmp_path / f"{name}.npz", **of, site=np.full(len(of["labels"]), "east"))  # type: ignore[arg-type]
+    home: dict[str, Any] = dict(np.load(place / "home.npz"))
+    for name, of in (("home", home), ("away", arrays())):
+        np.savez(tmp_path / f"{name}.npz", **of, site=np.full(len(of["labels"]), "east"))
     opened = open_run(config(tmp_path), str(tmp_path / "run"), "evaluate")
     assert any("come from 'east', which is a site inside too" in text for text in opened.warnings)
 
@@ -278,9 +279,9 @@ def test_two_places_and_places_without_files_are_refused(place: Path, capsys):
 def by_site(place: Path, folder: Path) -> None:
     """One file whose site "away" is external."""
     home, away = dict(np.load(place / "home.npz")), arrays(fold=np.zeros(AWAY, int))
-    both = {name: np.concatenate([home[name], away[name]]) for name in home}
+    both: dict[str, Any] = {name: np.concatenate([home[name], away[name]]) for name in home}
     site = np.repeat(["home", "away"], [tiny.CASES, AWAY])
-    np.savez(folder / "both.npz", **both, site=site)  # type: ignore[arg-type]
+    np.savez(folder / "both.npz", **both, site=site)
 
 
 @pytest.mark.thorough

@@ -183,10 +183,10 @@ def test_the_model_segments_with_its_members_and_keeps_what_was_chosen(cohort: C
     # A model that keeps all gives what the other one keeps the largest of.
     kept = Largest(told["largest_component"]["together"], tuple(told["largest_component"]["classes"]))
     whole = nachos_jax.load(finished / "deploy")
-    whole.description["largest_component"] |= {"together": False, "classes": []}  # type: ignore[index]
+    whole.description["largest_component"] |= {"together": False, "classes": []}  # pyrefly: ignore[unsupported-operation]
     for number, (mask, found) in enumerate(zip(whole.segment(images), model.segment(images), strict=True)):
         np.testing.assert_array_equal(kept.of(mask), found, err_msg=str(number))
-    model.description["largest_component"] |= {"together": True, "classes": []}  # type: ignore[index]
+    model.description["largest_component"] |= {"together": True, "classes": []}  # pyrefly: ignore[unsupported-operation]
     for mask, found in zip(whole.segment(images), model.segment(images), strict=True):
         np.testing.assert_array_equal(components.keep_largest_foreground(mask), found)
 
@@ -207,9 +207,9 @@ def test_predicted_files_hold_the_final_masks(cohort: Cohort, finished: Path, tm
     keep = Largest(told["together"], tuple(told["classes"]))
     for number, image in enumerate(images):
         mask = model.segment(image)
-        found = nibabel.load(output / f"c{number}.nii.gz")  # type: ignore[attr-defined]
-        np.testing.assert_array_equal(np.asarray(found.dataobj), mask)  # type: ignore[attr-defined]
-        np.testing.assert_array_equal(found.affine, AFFINE)  # type: ignore[attr-defined]
+        found = nibabel.load(output / f"c{number}.nii.gz")
+        np.testing.assert_array_equal(np.asarray(found.dataobj), mask)  # pyrefly: ignore[missing-attribute]
+        np.testing.assert_array_equal(found.affine, AFFINE)  # pyrefly: ignore[missing-attribute]
         # The mean over the networks of both configurations, and of it what was chosen.
         volume = Volume(image[..., None], np.zeros(image.shape, np.uint8), (2.0, 1.0, 1.0))
         each = [
@@ -234,7 +234,7 @@ def test_external_cases_meet_the_model_as_it_ships(cohort: Cohort, finished: Pat
     external.test_deployed(opened, records, Largest(True, ()))
     [test] = opened.store.external_tests()
     model = nachos_jax.load(finished / "deploy")
-    model.description["largest_component"] = {"together": True, "classes": []}  # type: ignore[index]
+    model.description["largest_component"] = {"together": True, "classes": []}  # pyrefly: ignore[unsupported-operation]
     assert isinstance(cohort.store, Ragged)
     for row, mask in enumerate(model.segment([cohort.store.one(row) for row in range(len(cohort.table))])):
         truth, spacing = cohort.store.truth(row)

@@ -57,7 +57,7 @@ def test_scores_and_predictions_are_those_of_the_last_epoch(finished: Path):
             assert curve.score[-1] == value
             by_fold[fold] = value
         assert score.by_fold == by_fold
-        assert score.score == pytest.approx(np.mean(list(by_fold.values())))
+        assert score.score == pytest.approx(np.mean(np.asarray(list(by_fold.values()), float)))
         assert score.epochs == 4
 
 

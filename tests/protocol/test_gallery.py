@@ -216,7 +216,7 @@ def test_occlusion_takes_over_where_gradcam_has_no_map(run: Run, monkeypatch):
         raise UsageError("a single cell")
 
     networks.explainer.cache_clear()
-    monkeypatch.setitem(explain.METHODS, "gradcam", refuse)  # type: ignore[arg-type]
+    monkeypatch.setitem(explain.METHODS, "gradcam", refuse)
     assert {item["method"] for item in shown(write(run, 2))} == {"occlusion"}
     networks.explainer.cache_clear()
 

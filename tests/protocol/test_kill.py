@@ -28,7 +28,7 @@ def once(workdir: str, taken, last: int, delay: float) -> None:
             threading.Timer(delay, os.kill, (os.getpid(), signal.SIGKILL)).start()
         return real(pool)
 
-    LanePool.step = step  # type: ignore[method-assign]
+    LanePool.step = step  # pyrefly: ignore[bad-assignment]
     run = tiny.run_config(
         training__patience=4, engine__lanes=2, engine__checkpoint_epochs=1, engine__checkpoint_seconds=0.0
     )

@@ -152,7 +152,7 @@ def test_what_is_seen_and_tested_is_counted_on_the_grids_of_the_files(file: Path
         np.testing.assert_allclose(parts[..., 0] + parts[..., 2], cohort.targets.values[own], rtol=1e-5)
         mask = tested_masks.masks_of_store(store, tested_masks.of_fit(run, record))
         for place, row in enumerate(own):
-            truth, spacing = cohort.store.truth(row)  # type: ignore[attr-defined]
+            truth, spacing = cohort.store.truth(row)  # pyrefly: ignore[missing-attribute]
             there = store.spacing[row].tolist()
             found = resampling.restored(mask(row), truth.shape, there, spacing)
             wanted = overlap.voxels(truth, found, 2) * np.prod(spacing)
@@ -196,7 +196,7 @@ def test_external_cases_meet_each_model_at_its_spacing(file: Path, finished: Pat
         assert record is not None
         mask = tested_masks.masks_of_store(store, tested_masks.of_fit(run, record))
         for row in range(len(outside.table)):
-            truth, spacing = outside.store.truth(row)  # type: ignore[attr-defined]
+            truth, spacing = outside.store.truth(row)  # pyrefly: ignore[missing-attribute]
             there = store.spacing[row].tolist()
             found = resampling.restored(mask(row), truth.shape, there, spacing)
             wanted = overlap.voxels(truth, found, 2) * np.prod(spacing)

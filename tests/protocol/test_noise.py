@@ -21,7 +21,7 @@ def between(outputs: dict[str, np.ndarray | None]) -> Any:
     held = {name: {} if seen is None else {"inner.safetensors": name} for name, seen in outputs.items()}
     store = SimpleNamespace(
         fit=lambda name: SimpleNamespace(fit=name, payload=held[name]),
-        payload=lambda record, _: save({str(FOLD): outputs[record.fit]}),  # type: ignore[dict-item]
+        payload=lambda record, _: save({str(FOLD): outputs[record.fit]}),  # pyrefly: ignore[bad-assignment]
     )
     run: Any = SimpleNamespace(config=config, cohort=cohort, folds=tiny.folds(cohort), store=store)
     names = list(outputs)

@@ -34,7 +34,7 @@ def ids_by_the_protocol(run, folds: Folds, outer, meets: bool) -> tuple[set[str]
             for number in now:
                 hparams = dict(drawn[number])
                 if searchers.looks_at_scores(run.search.searcher) and now.start and not meets:
-                    hparams["learning_rate"] = 1e-3 * (1 + study.outer)  # type: ignore[operator]
+                    hparams["learning_rate"] = 1e-3 * (1 + study.outer)  # pyrefly: ignore[unsupported-operation]
                     hparams["momentum"] = 0.5 + 1e-6 * number
                 trials.append(Trial(study.outer, number, hparams, "?"))
         search |= {fit.id for trial in trials for fit in study.search_fits(trial).values()}

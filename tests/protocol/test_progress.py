@@ -60,7 +60,7 @@ def test_a_session_is_on_disk_while_it_goes_on_and_status_tells_it(tmp_path: Pat
     monkeypatch.setattr(ledgers, "NOTE", 0.01)
     pool = SimpleNamespace(spent=Spent(), lanes=4, busy=3, devices=["cpu cpu"])
     store = RunDirectory(tmp_path)
-    ledger = Ledger(store, pool, "20260101T000000-0a0b0c0d-p0")  # type: ignore[arg-type]
+    ledger = Ledger(store, pool, "20260101T000000-0a0b0c0d-p0")  # pyrefly: ignore[bad-argument-type]
     ledger.open()
 
     def told(found: str) -> str:

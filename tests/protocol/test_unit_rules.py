@@ -39,7 +39,7 @@ def _check(
         **{"task": "classification", "protocol": "nested", **run},
     )
     targets = SimpleNamespace(values=np.asarray([0, 1, 1, 1]), names=tuple("xyz"[:classes]))
-    unit_rules.check(settings, SimpleNamespace(table=table, targets=targets))  # type: ignore[arg-type]
+    unit_rules.check(settings, SimpleNamespace(table=table, targets=targets))  # pyrefly: ignore[bad-argument-type]
 
 
 @pytest.mark.parametrize("unit", ["", "breast", "subject"])

@@ -156,6 +156,7 @@ def test_neither_lanes_nor_neighbours_nor_held_cases_change_what_is_drawn(place:
         for name, values in load(payload["weights.safetensors"]).items():
             ours = load(spread[fit]["weights.safetensors"])[name]
             np.testing.assert_allclose(ours, values, rtol=1e-4, atol=1e-5)
+    assert cohort.table.folds is not None
     held = cohort.table.folds == 1
     assert isinstance(cohort.store, Viewed)
 
@@ -163,7 +164,7 @@ def test_neither_lanes_nor_neighbours_nor_held_cases_change_what_is_drawn(place:
         return [payloads[fit.id]["weights.safetensors"] for fit in fits]
 
     def spoilt(rows: np.ndarray, view: slice) -> list[bytes]:
-        values = np.array(cohort.store.values)  # type: ignore[attr-defined]
+        values = np.array(cohort.store.values)
         values[rows, view] += 7
         other = dataclasses.replace(cohort, store=views.of(values, ""))
         return weights(tiny.train(fits, run, other)[1])

@@ -24,7 +24,7 @@ def searched(
     score = float(np.mean(known)) if len(known) == len(by_fold) else None
     curves = {fold: Curve((1.0,), (value,), "limit") for fold, value in by_fold.items()}
     status = "done" if score is not None else "failed"
-    told = {"score": score, "status": status, "curves": curves, **more}
+    told: dict[str, Any] = {"score": score, "status": status, "curves": curves, **more}
     return Searched(number=number, hparams=hparams, by_fold=by_fold, **told)
 
 

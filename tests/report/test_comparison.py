@@ -242,12 +242,12 @@ def test_other_data_are_refused(make_run):
     labels = rival(first, "labels")
     edit_test(labels, 0, _one_label_changed)
     (test,) = [test for test in labels.tests() if test.outer_fold == 0]
-    name = labels.run()["classes"][test.arrays["labels"][0]]  # type: ignore[index]
+    name = labels.run()["classes"][test.arrays["labels"][0]]  # pyrefly: ignore[unsupported-operation]
     case = {"case": test.cases[0]}
     edit_folds(labels, lambda rows: [row.update(label=name) for row in rows if case.items() <= row.items()])
     assert "differ in the label of 1 of 240 cases" in _refused(first, labels)
     classes = rival(first, "classes")
-    before, after = classes.run()["classes"], ["normal", "covid19", "pneumonia"]  # type: ignore[index]
+    before, after = classes.run()["classes"], ["normal", "covid19", "pneumonia"]  # pyrefly: ignore[unsupported-operation]
     edit_run(classes.path, lambda run: run.update(classes=after))
     edit_folds(
         classes, lambda rows: [row.update(label=after[before.index(row["label"])]) for row in rows] and None

@@ -6,6 +6,7 @@ import dataclasses
 import math
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,14 +26,14 @@ Points = dict[str, list[tuple[int, float]]]
 def read(folder: Path) -> Points:
     """Points of all tags of an event file, (step, value)."""
     assert [path.name for path in folder.iterdir() if path.is_file()] == [event_files.FILE]
-    found = EventAccumulator(str(folder), {"scalars": 0})
+    found: Any = EventAccumulator(str(folder), {"scalars": 0})
     found.Reload()
     return {tag: [(e.step, e.value) for e in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
 
 
 def hyperparameters(folder: Path) -> dict[str, object]:
     """What the hparams plugin gets of an event file."""
-    found = EventAccumulator(str(folder))
+    found: Any = EventAccumulator(str(folder))
     found.Reload()
     content = found.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
     told = vars(plugin_data_pb2)["HParamsPluginData"].FromString(content).session_start_info.hparams
@@ -98,7 +99,7 @@ def test_trials_have_hyperparameters_and_scores(make_run, tmp_path):
         assert outcome is not None
         for trial, score in zip(outcome.trials, outcome.scores, strict=True):
             folder = tmp_path / f"fold_{study:02d}" / f"trial_{trial.number:04d}"
-            points = EventAccumulator(str(folder / event_files.FILE))
+            points: Any = EventAccumulator(str(folder / event_files.FILE))
             points.Reload()
             found = {
                 tag: [(e.step, e.value) for e in points.Scalars(tag)] for tag in points.Tags()["scalars"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -155,7 +156,7 @@ def test_subgroups_and_choices_are_those_of_the_summary(summary):
 
 
 def test_every_chosen_hyperparameter_stands_once_also_of_many_folds(summary):
-    folds = [
+    folds: list[dict[str, Any]] = [
         {
             **summary["outer_folds"][0],
             "outer_fold": i,

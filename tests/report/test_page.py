@@ -8,6 +8,7 @@ import re
 import shutil
 from contextlib import nullcontext
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 from jinja2 import Environment
@@ -23,7 +24,7 @@ from tests.report.conftest import FakeRun, build
 from tests.tiers import mostly_thorough
 
 FULLY = os.environ.get("NACHOS_TESTS_COMPILE") == "fully"
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "whole": {},
     "single_class_fold": {"single_class_fold": 2, "metric": "auc", "waived": True},
     "repeats": {"repeats": 3, "absent_in_fold": 1, "sites": 0},

@@ -6,6 +6,7 @@ import csv
 import json
 import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ from tests.report.task_cases import LABELS, MASKS, NUMBER
 from tests.tiers import mostly_thorough
 
 pytestmark = pytest.mark.usefixtures("all_unpainted")  # pictures are for test_figures
-TASKS = {"multilabel": LABELS, "regression": NUMBER, "segmentation": MASKS}
+TASKS: dict[str, dict[str, Any]] = {"multilabel": LABELS, "regression": NUMBER, "segmentation": MASKS}
 
 
 def summary_of(directory):

@@ -57,13 +57,13 @@ def by(code):
     """A writer whose process runs this code."""
     words = [sys.executable, "-c", code]
     process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    return reporting.Writer(elsewhere.Helper(process, logging.getLogger("nachos_jax").warning))
+    return reporting.Writer(elsewhere.Companion(process, logging.getLogger("nachos_jax").warning))
 
 
 def code_of(made):
     """The exit code of its process."""
-    assert made._helper is not None
-    return made._helper.process.returncode
+    assert made._companion is not None
+    return made._companion.process.returncode
 
 
 def test_a_process_writes_the_bytes_of_this_one(make_run, pictures, alone, monkeypatch):
@@ -144,10 +144,10 @@ def test_nobody_waits_for_a_process_that_was_not_asked(alone):
 
 def test_who_is_asked_for_nothing_gives_its_memory_back():
     code = (
-        "import sys; from types import SimpleNamespace; from nachos_jax.cli import helper; "
-        "helper.ASKED_FIRST, helper.PATIENCE = (), 1; "
+        "import sys; from types import SimpleNamespace; from nachos_jax.cli import companion; "
+        "companion.ASKED_FIRST, companion.PATIENCE = (), 1; "
         "sys.modules['nachos_jax.report.page.page'] = SimpleNamespace(prepare=lambda _: None, of=None); "
-        "helper.main('classification', sys.stdin, sys.stdout)"
+        "companion.main('classification', sys.stdin, sys.stdout)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as process:
         assert process.wait(60) == -signal.SIGALRM

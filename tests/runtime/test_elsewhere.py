@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import math
@@ -14,7 +15,7 @@ import warnings
 import pytest
 
 from nachos_jax.runtime import elsewhere
-from nachos_jax.runtime.elsewhere import Helper, call, helped_by, no_more, serve
+from nachos_jax.runtime.elsewhere import Companion, accompanied_by, call, no_more, serve
 
 SERVING = """
 import json, sys
@@ -25,27 +26,27 @@ print(json.dumps({"rest": rest}), flush=True)
 
 
 @pytest.fixture
-def helper():
-    """Makes a helper of a process that runs some code, and ends it."""
+def companion():
+    """Makes a companion of a process that runs some code, and ends it."""
     made = []
 
     def make(code=SERVING):
         words = [sys.executable, "-c", code]
         process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        made.append(Helper(process, lambda _: None))
+        made.append(Companion(process, lambda _: None))
         return made[-1]
 
     yield make
     for one in made:
         one.process.kill()
-        with one.process:
+        with contextlib.suppress(BrokenPipeError), one.process:
             pass
 
 
-def test_a_call_is_made_by_the_second_process_while_there_is_one(helper):
+def test_a_call_is_made_by_the_second_process_while_there_is_one(companion):
     assert call(os.getpid) == os.getpid()
-    one = helper()
-    with helped_by(one):
+    one = companion()
+    with accompanied_by(one):
         assert call(os.getpid) == one.process.pid
         assert call(math.hypot, 3, 4) == 5
         no_more(one)
@@ -55,9 +56,9 @@ def test_a_call_is_made_by_the_second_process_while_there_is_one(helper):
     assert json.loads(one.heard("rest")) == "something else"
 
 
-def test_what_fails_or_warns_there_is_done_here_and_the_next_call_there(helper):
-    one = helper()
-    with helped_by(one):
+def test_what_fails_or_warns_there_is_done_here_and_the_next_call_there(companion):
+    one = companion()
+    with accompanied_by(one):
         with pytest.raises(ValueError, match="math domain error"):
             call(math.sqrt, -1.0)
         with pytest.warns(UserWarning, match="odd"):
@@ -66,15 +67,15 @@ def test_what_fails_or_warns_there_is_done_here_and_the_next_call_there(helper):
 
 
 @pytest.mark.parametrize("code", ["", "import sys; sys.stdin.readline()", "import os; os.abort()"])
-def test_without_the_process_a_call_is_made_here(helper, code):
-    with helped_by(helper(code)):
+def test_without_the_process_a_call_is_made_here(companion, code):
+    with accompanied_by(companion(code)):
         assert [call(os.getpid), call(os.getpid)] == [os.getpid()] * 2
 
 
-def test_a_process_that_hangs_is_ended(helper, monkeypatch):
+def test_a_process_that_hangs_is_ended(companion, monkeypatch):
     monkeypatch.setattr(elsewhere, "LONGEST", 0.2)
-    one = helper("import time; time.sleep(600)")
-    with helped_by(one):
+    one = companion("import time; time.sleep(600)")
+    with accompanied_by(one):
         assert call(os.getpid) == os.getpid()
     assert one.process.wait() == -signal.SIGKILL
 

@@ -34,7 +34,7 @@ def kernel(axis: Axis, x: float, centre: float, h: float) -> float:
     cut = stats.truncnorm(-centre / h, (1 - centre) / h, loc=centre, scale=h)
     if axis.edges:
         return float(cut.cdf(axis.edges[int(x) + 1]) - cut.cdf(axis.edges[int(x)]))
-    return float(cut.pdf(x))  # type: ignore[attr-defined]
+    return float(cut.pdf(x))  # pyrefly: ignore[missing-attribute]
 
 
 @settings(max_examples=40)

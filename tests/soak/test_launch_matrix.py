@@ -7,7 +7,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -152,7 +152,7 @@ def test_a_run_directory_that_cannot_be_written_is_refused_at_once(folder):
 
 
 @contextlib.contextmanager
-def two_hosts() -> Iterator[tuple[list[str], list[str]]]:
+def two_hosts() -> Generator[tuple[list[str], list[str]]]:
     """Two network namespaces with a cable between them: the words that run a command in each."""
     names = [f"nachos{os.getpid()}{side}" for side in "ab"]
     steps = [["ip", "netns", "add", name] for name in names]

@@ -37,7 +37,7 @@ def once(workdir: str, policy: str, last: int, delay: float) -> None:
             threading.Timer(delay, os.kill, (os.getpid(), signal.SIGKILL)).start()
         return real(pool)
 
-    LanePool.step = step  # type: ignore[method-assign]
+    LanePool.step = step  # pyrefly: ignore[bad-assignment]
     evaluate(
         configured(policy, engine__checkpoint_epochs=1, engine__checkpoint_seconds=0.0),
         workdir,

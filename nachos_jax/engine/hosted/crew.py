@@ -62,8 +62,8 @@ class Processes:
         """
         assert self.free
         process = self._free.pop() if self._free else self._started()
-        arrays = {name: value for name, value in asdict(order).items() if value is not None}
-        np.savez(self.folder / f"{number:06d}.npz", **arrays)  # type: ignore[arg-type]
+        arrays: dict[str, Any] = {name: value for name, value in asdict(order).items() if value is not None}
+        np.savez(self.folder / f"{number:06d}.npz", **arrays)
         self._busy[number] = process
         try:
             print(json.dumps({"number": number, **what}), file=processes.pipe(process.stdin), flush=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 from nachos_jax.engine.pool import LanePool
@@ -49,7 +49,7 @@ class Ledger:
         self._thread.enter_context(every(NOTE, lambda _: self._note(), "what was spent"))
 
     @contextlib.contextmanager
-    def now(self, doing: str) -> Iterator[None]:
+    def now(self, doing: str) -> Generator[None]:
         """What is done in this context; afterwards the figures of the pool are read."""
         before, self._doing, self._since = self._doing, doing, time.monotonic()
         try:

@@ -39,5 +39,5 @@ def nothing(store: RunDirectory, study: Study, tested: str = "") -> bool:
     for name in [*outcome.fits[outcome.selected], tested] if tested else needed:
         record = store.fit(name)
         for suffix in record.payload if record else ():
-            store.payload(record, suffix)  # type: ignore[arg-type]
+            store.payload(record, suffix)  # pyrefly: ignore[bad-argument-type]
     return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -348,7 +348,7 @@ def _files(folder: Path, description: Mapping[str, Any]) -> Iterator[tuple[str, 
 
 
 @contextlib.contextmanager
-def _built(folder: Path, description: Mapping[str, Any], name: str) -> Iterator[None]:
+def _built(folder: Path, description: Mapping[str, Any], name: str) -> Generator[None]:
     """Tells what a network meets that is built from a description and weights."""
     try:
         yield

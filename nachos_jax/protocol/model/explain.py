@@ -146,8 +146,8 @@ def _logits(explained: Explained, images: jax.Array, lens: Lens | None = None) -
         for _, node in list(nnx.iter_graph(network)):
             if isinstance(node, Head):
                 node.__class__ = _Watched
-                node.lens = lens  # type: ignore[attr-defined]
-    return explained.read(network(images, explained.mode))  # type: ignore[operator]
+                node.lens = lens  # pyrefly: ignore[missing-attribute]
+    return explained.read(network(images, explained.mode))
 
 
 def _feature_map(seen: list[jax.Array], images: tuple[int, ...]) -> jax.Array:

@@ -113,7 +113,7 @@ def check(description: Mapping[str, Any]) -> None:
     if not tasks.of(description.get("task", "classification")).masks:
         return
     patch, axes = description.get("patch"), description["preparation"].get("axes")
-    if not _sizes(patch) or len(patch) != len(AXES):  # type: ignore[arg-type]
+    if not _sizes(patch) or len(patch) != len(AXES):  # pyrefly: ignore[bad-argument-type]
         raise ValueError(f"its patch is {patch}")
     if not isinstance(axes, list) or sorted(axes) not in ([0, 1], [0, 1, 2]):
         raise ValueError(f"the axes of its preparation are {axes}")

@@ -159,7 +159,7 @@ def explainer(
 
     @functools.partial(jax.jit, compiler_options=quickly)
     def apply(found: Weights, inputs: Any, classes: jax.Array) -> Explanation:
-        prepared = task.normalised(inputs, found.told)  # type: ignore[attr-defined]
+        prepared = task.normalised(inputs, found.told)  # pyrefly: ignore[missing-attribute]
 
         def make() -> nnx.Module:
             return nnx.merge(graph, found.params, found.stats, found.frozen)

@@ -154,6 +154,6 @@ def _compiled(
     @jax.jit
     def apply(found: Weights, volumes: Any) -> jax.Array:
         network = nnx.merge(graph, found.params, found.stats, found.frozen)
-        return task.probabilities(lambda x: network(x, mode), volumes, found.told, canvas, axes)  # type: ignore
+        return task.probabilities(lambda x: network(x, mode), volumes, found.told, canvas, axes)  # pyrefly: ignore[missing-attribute]
 
     return apply

@@ -99,7 +99,7 @@ def against_truth(
     distances = np.full((len(rows), classes, 2), np.nan)
     for place, row in enumerate(rows if mask_of else ()):
         truth, spacing = store.truth(row)
-        mask = kept.of(mask_of(row))  # type: ignore[misc]
+        mask = kept.of(mask_of(row))  # pyrefly: ignore[not-callable]
         volumes[place] = overlap.voxels(truth, mask, classes) * np.prod(spacing)
         if truth.shape[0] == 1:
             truth, mask, spacing = truth[0], mask[0], spacing[1:]

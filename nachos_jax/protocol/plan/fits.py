@@ -202,7 +202,7 @@ def work(
 
 def networks(study: Study) -> list[tuple[int, ...]]:
     """The folds that each network of the deployment leaves out, and the fits that judge its masks."""
-    fold_models = [(v,) for v in study.inner]
+    fold_models: list[tuple[int, ...]] = [(v,) for v in study.inner]
     of_one = fold_models if study.run.members == "folds" else [()]
     # The fold models of the selected configuration judge, too.
     judges = fold_models if study.run.largest_component and of_one != fold_models else []

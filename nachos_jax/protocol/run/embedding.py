@@ -11,6 +11,7 @@ import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -235,11 +236,11 @@ def archive(cohort: Cohort, columns: Sequence[str]) -> bytes:
         columns: further columns that the config names.
     """
     buffer = io.BytesIO()
-    np.savez(buffer, **_arrays(cohort, columns))  # type: ignore[arg-type]
+    np.savez(buffer, **_arrays(cohort, columns))
     return buffer.getvalue()
 
 
-def _arrays(cohort: Cohort, columns: Sequence[str]) -> dict[str, np.ndarray]:
+def _arrays(cohort: Cohort, columns: Sequence[str]) -> dict[str, Any]:
     table, targets = cohort.table, cohort.targets
     classes = targets.values.ndim == 1 and targets.values.dtype.kind in "iu"
     values = cohort.store.rows(np.arange(len(table), dtype=np.int32))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -85,7 +86,8 @@ def _beside(run: RunConfig, cohort: Cohort, data: DataConfig) -> Cohort:
     apart, others = second.load(data, task, cohort), {}
     for name, one in cohort.others.items():  # prepared otherwise, like the cases inside
         inside = replace(cohort, store=one.store, preparation=one.preparation, others={})
-        found = second.load(replace(data, **dict(name)), task, inside)
+        prepared: dict[str, Any] = dict(name)
+        found = second.load(replace(data, **prepared), task, inside)
         others[name] = Prepared(found.store, found.preparation)
     apart = replace(apart, others=others)
     return beside(cohort, apart, run.data.external_path, run.data.spellings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -70,8 +71,9 @@ def load(run: RunConfig) -> Cohort:
     others = {}
     for name in wanted:
         told = ", ".join(f"{one} = {value!r}" for one, value in name)
+        fields: dict[str, Any] = dict(name)
         try:
-            found = sources.load(replace(run.data, **dict(name)), task)
+            found = sources.load(replace(run.data, **fields), task)
         except UsageError as error:
             raise UsageError(f"Prepared with {told}, as config.search.space asks: {error}") from error
         _check_alike(cohort, found, told)

@@ -7,7 +7,7 @@ import logging
 import re
 import unicodedata
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -57,7 +57,7 @@ def _quiet() -> None:
 
 
 @contextmanager
-def sheet(name: str, high: float, *shape: int, **how: Any) -> Iterator[tuple[Canvas, Any]]:
+def sheet(name: str, high: float, *shape: int, **how: Any) -> Generator[tuple[Canvas, Any]]:
     """A canvas WIDTH wide and its axes, of shape [rows, columns], to be drawn inside the `with`."""
     _quiet()
     import matplotlib
@@ -72,7 +72,7 @@ def sheet(name: str, high: float, *shape: int, **how: Any) -> Iterator[tuple[Can
 
 
 @contextmanager
-def grid(name: str, count: int) -> Iterator[tuple[Canvas, Any]]:
+def grid(name: str, count: int) -> Generator[tuple[Canvas, Any]]:
     """A sheet of so many panels on the same scales."""
     columns = min(count, 2 if count <= 6 else 3)
     rows, high = -(-count // columns), (300, 185, 136)[columns - 1]

@@ -60,7 +60,7 @@ def compare(
         same_unit_targets(runs)
     first, table = runs[0].evidence, runs[0].evidence.metrics.METRICS
     scores = {run.name: _values(run.evidence, chosen) for run in runs}
-    result = {
+    result: dict[str, Any] = {
         "schema": SCHEMA,
         "metric": chosen,
         "label": table[chosen].label + (f" by {told['column']}" if told else ""),

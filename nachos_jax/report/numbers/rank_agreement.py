@@ -31,7 +31,7 @@ def rank_agreement(searches: Sequence[Search]) -> dict[str, Any]:
     """
     longest = max((len(c.loss) for s in searches for t in s.scored for c in t.curves.values()), default=0)
     epochs = np.unique(np.linspace(1, longest, min(MOST, longest)).round().astype(int)).tolist()
-    studies = [{"run": s.run, "study": s.study, **_study(s, epochs)} for s in searches]
+    studies: list[dict[str, Any]] = [{"run": s.run, "study": s.study, **_study(s, epochs)} for s in searches]
     mean = [_mean([study["tau"][place] for study in studies]) for place in range(len(epochs))]
     notes = "; ".join(dict.fromkeys(filter(None, (study.pop("note") for study in studies))))
     return {

@@ -20,7 +20,7 @@ def predictions(evidence: Evidence) -> Table:
     section = evidence.section
     header = ["case", "subject", "site", "repeat", "outer_fold", *section.columns(evidence.classes)]
     place = {row.case: index for index, row in enumerate(evidence.cases)}
-    rows = []
+    rows: list[list[Any]] = []
     for fold, (truth, predicted) in evidence.predictions.items():
         told = section.rows(truth, predicted, evidence.classes)
         for case, cells in zip(evidence.tests[fold].cases, told, strict=True):

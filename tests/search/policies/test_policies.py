@@ -37,10 +37,8 @@ class Drawn:
     def world(self) -> Recorded:
         made = study(KINDS[self.kind], np.random.default_rng(self.seed))
         trials = min(made.trials, self.most)
-        curves, training = (
-            {fit: found for fit, found in of.items() if fit[0] < trials}
-            for of in (made.curves, made.training)
-        )
+        curves = {fit: found for fit, found in made.curves.items() if fit[0] < trials}
+        training = {fit: found for fit, found in made.training.items() if fit[0] < trials}
         return replace(made, curves=curves, training=training, trials=trials)
 
 

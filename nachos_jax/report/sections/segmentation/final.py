@@ -36,7 +36,7 @@ def numbers(evidence: Evidence) -> dict[str, Any] | None:
         for key in ("final_volumes", "window_volumes")
     )
     gain = {
-        fold: None if value is None or alone[fold] is None else value - alone[fold]  # type: ignore[operator]
+        fold: None if value is None or alone[fold] is None else value - alone[fold]  # pyrefly: ignore[unsupported-operation]
         for fold, value in final.items()
     }
     return {

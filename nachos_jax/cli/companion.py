@@ -1,4 +1,4 @@
-"""A second process of a command: `python -m nachos_jax.cli.helper TASK`.
+"""A second process of a command: `python -m nachos_jax.cli.companion TASK`.
 
 It imports what takes seconds beside the first one's imports, makes the calls that need it, and in the end
 writes the page; see `nachos_jax.runtime.elsewhere` and `nachos_jax.report.page.writer`. It ends when its
