@@ -119,7 +119,11 @@ def test_the_plateau_schedule_alone_follows_its_factor():
 def test_a_plateau_is_what_pytorch_calls_one_of_the_smoothed_training_loss(losses, factor, patience):
     import torch  # late: it takes seconds
 
-    rule = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    class Rate(torch.optim.Optimizer):
+        def __init__(self):  # that of PyTorch imports its compiler, which takes seconds
+            self.param_groups = [{"lr": 1.0}]
+
+    rule = Rate()
     schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
         rule, factor=factor, patience=patience, threshold=1e-3, threshold_mode="abs", eps=0.0
     )
