@@ -99,10 +99,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def shared_programs() -> Iterator[None]:
-    """Equal programs are compiled once in a process, and lowered in one context."""
-    from tests import programs
+    """Equal programs are compiled once in a process, and lowered in one context; defaults are made once."""
+    from tests import fields, programs
 
     with pytest.MonkeyPatch.context() as patch:
+        fields.share_reference(patch)
         programs.share(patch)
         programs.share_contexts(patch)
         yield

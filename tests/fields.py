@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import functools
 import json
+import pickle
 from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from nachos_jax import default_config, models
 from nachos_jax.config.parsing import POLICY
@@ -34,6 +38,21 @@ def plain(**changes: Any) -> dict[str, Any]:
 def _default(*_: str) -> str:
     """The default config as JSON, made once for the folders of models: a test may add a network."""
     return default_config().to_json_best_effort()
+
+
+def share_reference(patch: pytest.MonkeyPatch) -> None:
+    """Lets `checked` compare with a copy of the default config, which takes longer to make than to check."""
+    from nachos_jax.configs import base
+    from nachos_jax.protocol.run import configure
+
+    @functools.cache
+    def made(_: Any) -> bytes:
+        return pickle.dumps(base.get_config().to_dict())
+
+    def get_config() -> SimpleNamespace:
+        return SimpleNamespace(to_dict=lambda: pickle.loads(made(base.table())))
+
+    patch.setattr(configure, "base", SimpleNamespace(get_config=get_config, table=lambda: base.table()))
 
 
 def leaves(config: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:
