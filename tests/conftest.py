@@ -103,7 +103,8 @@ def shared_programs() -> Iterator[None]:
     from tests import fields, programs
 
     with pytest.MonkeyPatch.context() as patch:
-        fields.share_reference(patch)
+        if not FULLY:
+            fields.share_defaults(patch)
         programs.share(patch)
         programs.share_contexts(patch)
         yield

@@ -40,19 +40,27 @@ def _default(*_: str) -> str:
     return default_config().to_json_best_effort()
 
 
-def share_reference(patch: pytest.MonkeyPatch) -> None:
-    """Lets `checked` compare with a copy of the default config, which takes longer to make than to check."""
+def share_defaults(patch: pytest.MonkeyPatch) -> None:
+    """Makes the default config once, and gives copies: to make it takes longer than to check a config by it."""
     from nachos_jax.configs import base
     from nachos_jax.protocol.run import configure
 
-    @functools.cache
-    def made(_: Any) -> bytes:
-        return pickle.dumps(base.get_config().to_dict())
+    make = base.get_config
 
-    def get_config() -> SimpleNamespace:
-        return SimpleNamespace(to_dict=lambda: pickle.loads(made(base.table())))
+    @functools.cache  # by the table, to which a test may add a network
+    def made(_: Any) -> tuple[bytes, bytes]:
+        config = make()
+        return pickle.dumps(config), pickle.dumps(config.to_dict())
 
-    patch.setattr(configure, "base", SimpleNamespace(get_config=get_config, table=lambda: base.table()))
+    @functools.wraps(make)
+    def get_config() -> Any:
+        return pickle.loads(made(base.table())[0])
+
+    def reference() -> SimpleNamespace:
+        return SimpleNamespace(to_dict=lambda: pickle.loads(made(base.table())[1]))
+
+    patch.setattr(base, "get_config", get_config)
+    patch.setattr(configure, "base", SimpleNamespace(get_config=reference, table=lambda: base.table()))
 
 
 def leaves(config: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:
