@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ml_collections import ConfigDict
 
 from nachos_jax import default_config, models
 from nachos_jax.config.parsing import POLICY
@@ -41,7 +42,7 @@ def _default(*_: str) -> str:
 
 
 def share_defaults(patch: pytest.MonkeyPatch) -> None:
-    """Makes the default config once, and gives copies: to make it takes longer than to check a config by it."""
+    """Gives copies of a default config: to make one takes longer than to check another by it."""
     from nachos_jax.configs import base
     from nachos_jax.protocol.run import configure
 
@@ -61,6 +62,8 @@ def share_defaults(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(base, "get_config", get_config)
     patch.setattr(configure, "base", SimpleNamespace(get_config=reference, table=lambda: base.table()))
+    # Its flag keeps a config as text, twice, which nobody reads and YAML is long in writing.
+    patch.setattr(ConfigDict, "__str__", lambda self: repr(self.to_dict()))
 
 
 def leaves(config: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:
