@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nachos_jax.core.hparams import OPTIMISATION
@@ -115,6 +115,7 @@ def test_the_plateau_schedule_alone_follows_its_factor():
         assert same.all(), schedule
 
 
+@settings(max_examples=60)
 @given(st.lists(st.floats(0, 2), max_size=40), st.floats(0.1, 0.9), st.integers(0, 6))
 def test_a_plateau_is_what_pytorch_calls_one_of_the_smoothed_training_loss(losses, factor, patience):
     import torch  # late: it takes seconds
