@@ -46,7 +46,8 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 FULLY = os.environ.get("NACHOS_TESTS_COMPILE") == "fully"
 if not FULLY:
     os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
-    os.environ["XLA_FLAGS"] = f"--xla_cpu_use_fusion_emitters=false {os.environ.get('XLA_FLAGS', '')}".strip()
+    quick = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+    os.environ["XLA_FLAGS"] = f"{quick} {os.environ.get('XLA_FLAGS', '')}".strip()
 
 import hypothesis  # noqa: E402
 import jax  # noqa: E402
@@ -87,7 +88,7 @@ def pytest_collection_finish() -> None:
     """JAX leaves so many objects that collecting them again and again takes a tenth of the time."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(200_000, 20, 20)
+    gc.set_threshold(1_000_000, 20, 20)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -98,10 +99,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def shared_programs() -> Iterator[None]:
-    """Equal programs are compiled once in a process, and lowered in one context."""
-    from tests import programs
+    """Equal programs are compiled once in a process, and lowered in one context; defaults are made once."""
+    from tests import fields, programs
 
     with pytest.MonkeyPatch.context() as patch:
+        if not FULLY:
+            fields.share_defaults(patch)
         programs.share(patch)
         programs.share_contexts(patch)
         yield
@@ -113,6 +116,15 @@ def nothing_waits_for_the_disk() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         if not FULLY:
             patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ax_is_imported_where_it_proposes() -> Iterator[None]:
+    """A run imports Ax ahead, ten processor seconds of it, although it ends before Ax is asked."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not FULLY:
+            patch.setattr("nachos_jax.search.ax_search.prepare", lambda: None)
         yield
 
 

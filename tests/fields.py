@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import functools
 import json
+import pickle
 from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any
+
+import pytest
+from ml_collections import ConfigDict
 
 from nachos_jax import default_config, models
 from nachos_jax.config.parsing import POLICY
@@ -34,6 +39,31 @@ def plain(**changes: Any) -> dict[str, Any]:
 def _default(*_: str) -> str:
     """The default config as JSON, made once for the folders of models: a test may add a network."""
     return default_config().to_json_best_effort()
+
+
+def share_defaults(patch: pytest.MonkeyPatch) -> None:
+    """Gives copies of a default config: to make one takes longer than to check another by it."""
+    from nachos_jax.configs import base
+    from nachos_jax.protocol.run import configure
+
+    make = base.get_config
+
+    @functools.cache  # by the table, to which a test may add a network
+    def made(_: Any) -> tuple[bytes, bytes]:
+        config = make()
+        return pickle.dumps(config), pickle.dumps(config.to_dict())
+
+    @functools.wraps(make)
+    def get_config() -> Any:
+        return pickle.loads(made(base.table())[0])
+
+    def reference() -> SimpleNamespace:
+        return SimpleNamespace(to_dict=lambda: pickle.loads(made(base.table())[1]))
+
+    patch.setattr(base, "get_config", get_config)
+    patch.setattr(configure, "base", SimpleNamespace(get_config=reference, table=lambda: base.table()))
+    # Its flag keeps a config as text, twice, which nobody reads and YAML is long in writing.
+    patch.setattr(ConfigDict, "__str__", lambda self: repr(self.to_dict()))
 
 
 def leaves(config: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:

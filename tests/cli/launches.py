@@ -21,8 +21,14 @@ from tests.cli.conftest import CONFIG, arrays, said
 
 ROOT = Path(__file__).resolve().parents[2]
 LONGER = """
+import contextlib
+import os
 from nachos_jax import default_config
+from nachos_jax.cli import reporting
 from study import get_config as short
+
+if "NACHOS_TESTS_PAGELESS" in os.environ:
+    reporting.writer = lambda task: contextlib.nullcontext(reporting.Writer(None))
 
 def get_config():
     config = short()
@@ -32,6 +38,11 @@ def get_config():
 PATIENCE = 280.0
 IMPATIENT = ("--lost_after=10",)
 """The least silence after which a process may count as lost."""
+
+
+def pageless(process: int) -> dict[str, str]:
+    """Variables of a launch that ends before its page: no process makes itself ready to write it."""
+    return {"NACHOS_TESTS_PAGELESS": "1"}
 
 
 def prepare(folder: Path) -> Path:

@@ -14,6 +14,7 @@ from tests.cli.launches import (
     alone,
     epochs_recorded,
     epochs_spent,
+    pageless,
     prepare,
     result,
     small_disk,
@@ -39,7 +40,7 @@ def test_launched_processes_give_the_records_of_one(folder, calm):
 
 
 def test_without_process_0_the_other_ends_with_a_message_and_the_same_command_goes_on(folder, calm):
-    launch = Launch(folder, folder / "leader", 2, flags=IMPATIENT)
+    launch = Launch(folder, folder / "leader", 2, flags=IMPATIENT, environment=pageless)
     launch.until_fits(2)
     launch.processes[0].kill()
     assert launch.wait(60) == [-9, 75], launch.output()
@@ -49,7 +50,7 @@ def test_without_process_0_the_other_ends_with_a_message_and_the_same_command_go
 
 
 def test_sigterm_to_all_saves_the_lanes_and_the_same_command_goes_on(folder, calm):
-    launch = Launch(folder, folder / "stopped", 2)
+    launch = Launch(folder, folder / "stopped", 2, environment=pageless)
     launch.until_fits(1)
     for one in launch.processes:
         one.send_signal(signal.SIGTERM)

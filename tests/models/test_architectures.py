@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from typing import Any
 
@@ -218,19 +219,25 @@ def test_version_1_blocks_start_as_the_identity(version):
 
 def test_cnn_matches_the_same_network_in_pytorch():
     torch = pytest.importorskip("torch")
-    module = registry.build(
-        hparams(cnn_width=4), (29, 28, 1), 3, jnp.float32, "custom", nnx.Rngs(params=jax.random.key(0))
-    )
+    graph, create = pieces(hparams(cnn_width=4), (29, 28, 1), 3)
+    state = create(jax.random.key(0))
+    module = nnx.merge(graph, *state)
     assert isinstance(module, cnn.CNN)
     twin = _pytorch_cnn3(torch, module)
+
+    @functools.partial(jax.jit, static_argnames="train")
+    def run(state, x, train):
+        network = nnx.merge(graph, *state)
+        outputs = network(x, training() if train else evaluation({}))
+        return outputs, nnx.split(network, nnx.Param, nnx.BatchStat, ...)[1:]
+
     x = np.random.default_rng(0).normal(size=(6, 29, 28, 1)).astype(np.float32)
     for train in (True, True, False):
         twin.train(train)
         with torch.no_grad():
             wanted = twin(torch.from_numpy(x).permute(0, 3, 1, 2)).numpy()
-        np.testing.assert_allclose(
-            module(jnp.asarray(x), training() if train else evaluation({})), wanted, atol=2e-5
-        )
+        found, state = run(state, x, train)
+        np.testing.assert_allclose(found, wanted, atol=2e-5)
 
 
 def _pytorch_cnn3(torch, module):

@@ -42,7 +42,13 @@ def hparams(**changes):
 
 def built(chosen, shape, outputs=3, dtype=jnp.float32, lowering="fold", seed=0):
     """The network, with scales and biases that are not 1 and 0."""
-    network = registry.build(chosen, shape, outputs, dtype, lowering, nnx.Rngs(params=jax.random.key(seed)))
+
+    def build(key):
+        return registry.build(chosen, shape, outputs, dtype, lowering, nnx.Rngs(params=key))
+
+    graph = nnx.graphdef(nnx.eval_shape(lambda: build(jax.random.key(seed))))
+    # One program: operation by operation, each would be compiled alone.
+    network = nnx.merge(graph, jax.jit(lambda key: nnx.state(build(key)))(jax.random.key(seed)))
     draw = np.random.default_rng(seed)
     for _, node in nnx.iter_graph(network):
         if type(node) is nnx.Param:
@@ -252,11 +258,11 @@ def test_dropout_changes_training_alone():
     network = built(hparams(**{"unet.depth": 2}), (8, 8, 1))
     x = images(2, 8, 8, 1)
     key = jax.random.key(0)
-    dropped = network(x, Mode(True, jnp.float32(0.5), key, {}))
-    assert np.any(dropped != network(x, training()))
-    np.testing.assert_array_equal(
-        network(x, Mode(False, jnp.float32(0.5), key, {})), network(x, evaluation({}))
-    )
+    modes = [Mode(True, jnp.float32(0.5), key, {}), training()]
+    modes += [Mode(False, jnp.float32(0.5), key, {}), evaluation({})]
+    dropped, whole, told, seen = jax.jit(lambda x: [network(x, mode) for mode in modes])(x)
+    assert np.any(dropped != whole)
+    np.testing.assert_array_equal(told, seen)
 
 
 @pytest.mark.thorough

@@ -30,7 +30,11 @@ def once(workdir: str, taken, last: int, delay: float) -> None:
 
     LanePool.step = step  # pyrefly: ignore[bad-assignment]
     run = tiny.run_config(
-        training__patience=4, engine__lanes=2, engine__checkpoint_epochs=1, engine__checkpoint_seconds=0.0
+        search__trials=2,
+        training__patience=4,
+        engine__lanes=2,
+        engine__checkpoint_epochs=1,
+        engine__checkpoint_seconds=0.0,
     )
     evaluate(run, workdir, None, tiny.cohort(), quiet=True)
 

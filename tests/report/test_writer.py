@@ -67,7 +67,8 @@ def code_of(made):
 
 
 def test_a_process_writes_the_bytes_of_this_one(make_run, pictures, alone, monkeypatch):
-    here, there = make_run("here"), make_run("there")
+    small = {"folds": 3, "trials": 2, "cases": 60}
+    here, there = make_run("here", **small), make_run("there", **small)
     page.write(here.path)
     monkeypatch.setattr(reporting, "_written", lambda _: pytest.fail("it was written by this process"))
     with reporting.writer("classification") as made:
