@@ -14,6 +14,7 @@ the wall time, unless training waits for them.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import json
 import os
@@ -22,7 +23,7 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -163,11 +164,19 @@ def _share(lanes: Any) -> float:
 def inside(words: list[str], told: Path) -> None:
     """Runs a command of `nachos` under timers and writes what they say; the fresh process of `main`."""
     guardian.guard(None)  # as the command has it, before JAX is there
-    timers = Timers()
-    # The command imports JAX and all else as it needs them; done here, that has a row of its own.
-    timers.timed(install, STARTUP)(timers)
+    from nachos_jax.cli import reporting
     from nachos_jax.cli.main import main as nachos
 
+    timers, begin = Timers(), reporting.writer
+
+    @contextlib.contextmanager
+    def writer(first: bool = True) -> Generator[reporting.Writer]:
+        with begin(first) as made:
+            # The command imports JAX and all else now; done here, that has a row of its own.
+            timers.timed(install, STARTUP)(timers)
+            yield made
+
+    reporting.writer = writer
     start = time.perf_counter()
     code = nachos(["nachos", *words])
     seconds = time.perf_counter() - start
@@ -186,10 +195,17 @@ def split(wall: float, command: float, seconds: dict[str, float], share: float |
         share: of prediction in an epoch, if it could be measured.
     """
     parts = {name: value for name, value in seconds.items() if name not in (STARTUP, BESIDE, PROBING)}
-    other = command - sum(parts.values())
+    imports = seconds.get(STARTUP, 0.0)
+    other = command - sum(parts.values()) - imports
     trained = parts.pop(TRAINING, 0.0)
     told = {PREDICTION: trained * share} if share is not None else {}
-    return {**parts, TRAINING: trained * (1 - (share or 0.0)), **told, OTHER: other, STARTUP: wall - command}
+    return {
+        **parts,
+        TRAINING: trained * (1 - (share or 0.0)),
+        **told,
+        OTHER: other,
+        STARTUP: wall - command + imports,
+    }
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from nachos_jax.cli.fields import FLAGS as FIELDS_FLAGS
 from nachos_jax.cli.fields import fields
 from nachos_jax.cli.init import FLAGS as INIT_FLAGS
 from nachos_jax.cli.init import init
-from nachos_jax.cli.launched import FLAGS, launched
+from nachos_jax.cli.launched import FLAGS, is_first, launched
 from nachos_jax.cli.parsing import Flag
 from nachos_jax.cli.plan import FLAGS as PLAN_FLAGS
 from nachos_jax.cli.plan import plan
@@ -61,27 +61,35 @@ class Command:
 
 def evaluate(values: Any, words: list[str]) -> None:
     """`nachos evaluate`: the estimate."""
+    from nachos_jax.cli import reporting
+
     outer_folds = parsing.whole_numbers("outer_folds", values.outer_folds)
-    config = parsing.run_config(values.config)
-    with launched(values) as party:
-        if party is not None and party.board.process:
-            _work(config, values.workdir, words, party)
-            return
-        from nachos_jax.cli.reporting import writer
-        from nachos_jax.cli.session import session
-        from nachos_jax.records.store import RunDirectory
-
-        # Its process first, so that its imports are made beside those of this one.
-        with writer(config.task) as report, session(values.workdir, words):
-            from nachos_jax.protocol.evaluate import evaluate as run
-
-            before = _finished(RunDirectory(values.workdir))
-            opened = run(config, values.workdir, outer_folds, party=party)
-            idle = _finished(opened.store) == before
-            path = report.write(opened)
+    # Its process first, so that its imports are made beside those of this one.
+    with reporting.writer(is_first(values)) as report:
+        config = parsing.run_config(values.config)
+        with launched(values) as party:
+            if party is not None and party.board.process:
+                _work(config, values.workdir, words, party)
+                return
+            report.expects(config.task)
+            idle, path = _evaluated(config, outer_folds, values.workdir, words, party, report)
     if idle:
         print("nothing was left to do: all that was asked for is tested")
     _tell(values.workdir, path)
+
+
+def _evaluated(
+    config: Any, outer_folds: Any, workdir: str, words: list[str], party: Any, report: Any
+) -> tuple[bool, Any]:
+    """Whether nothing was left to do, and where the page lies."""
+    from nachos_jax.cli.session import session
+    from nachos_jax.protocol.evaluate import evaluate as run
+    from nachos_jax.records.store import RunDirectory
+
+    with session(workdir, words):
+        before = _finished(RunDirectory(workdir))
+        opened = run(config, workdir, outer_folds, party=party)
+        return _finished(opened.store) == before, report.write(opened)
 
 
 def _finished(store: Any) -> tuple[int, int, bool]:

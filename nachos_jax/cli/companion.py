@@ -1,4 +1,4 @@
-"""A second process of a command: `python -m nachos_jax.cli.companion TASK`.
+"""A second process of a command: `python -m nachos_jax.cli.companion`.
 
 It imports what takes seconds beside the first one's imports, makes the calls that need it, and in the end
 writes the page; see `nachos_jax.runtime.elsewhere` and `nachos_jax.report.page.writer`. It ends when its
@@ -26,11 +26,12 @@ PATIENCE = 900
 """Seconds after which it gives its memory back: to a run of hours the imports are nothing."""
 
 
-def main(task: str, hear: IO[str], say: IO[str]) -> None:
-    """Answers calls while it makes ready what a page waits for, until it hears of a run; writes its page.
+def main(hear: IO[str], say: IO[str]) -> None:
+    """Hears of a task, answers calls while it makes ready what a page of it waits for, and writes the page.
+
+    Heard: {"task": name}, then calls, then the run directory and what `writer.write` waits for.
 
     Args:
-        task: that the run is expected to have.
         hear: what comes in.
         say: what goes out.
     """
@@ -40,6 +41,9 @@ def main(task: str, hear: IO[str], say: IO[str]) -> None:
 
     for module in ASKED_FIRST:
         importlib.import_module(module)
+    if not (line := hear.readline()):
+        return  # the command has been refused
+    task = json.loads(line)["task"]
     with ThreadPoolExecutor(1, "serving") as other:  # ended before a copy of this process is made
         asked = other.submit(elsewhere.serve, hear, tell)
         from nachos_jax.report.page import page, writer
@@ -54,4 +58,4 @@ def main(task: str, hear: IO[str], say: IO[str]) -> None:
 
 if __name__ == "__main__":
     answers, sys.stdout = sys.stdout, sys.stderr  # what a library prints is no answer
-    main(sys.argv[1], sys.stdin, answers)
+    main(sys.stdin, answers)

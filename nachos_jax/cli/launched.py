@@ -120,6 +120,15 @@ def _taking_leave(party: Party) -> Generator[None]:
                 leader.dismiss(party, why)
 
 
+def is_first(values: Any) -> bool:
+    """Whether this process is the first of its launch, or alone.
+
+    Raises:
+        UsageError: the flags do not fit together.
+    """
+    return places.find(_given(values), os.environ).process == 0
+
+
 def _given(values: Any) -> Given:
     """What the flags say of the launch."""
     ids = parsing.whole_numbers("local_device_ids", values.local_device_ids)

@@ -1,8 +1,8 @@
 """The page at the end of a run, written by a process of its own while this one makes the pictures.
 
-The process begins before the run, makes some calls for it at first (`nachos_jax.runtime.elsewhere`), and has
-imported what a page needs when it is asked for one. Whatever happens to it, the page is written here instead,
-and what refuses it is told here.
+The process begins before the config is read, makes some calls for this one at first
+(`nachos_jax.runtime.elsewhere`), and has imported what a page needs when asked for one. Whatever happens
+to it, the page is written here instead, and what refuses it is told here.
 """
 
 from __future__ import annotations
@@ -27,6 +27,16 @@ class Writer:
 
     def __init__(self, companion: Companion | None) -> None:
         self._companion, self._asked = companion, False
+
+    def expects(self, task: str) -> None:
+        """Makes ready what a page of this task waits for, while others train; call it before the run."""
+        companion = self._companion
+        if companion is None:
+            beside.later(lambda: _page().prepare(task))
+            return
+        with contextlib.suppress(OSError):  # it has ended
+            companion.say({"task": task})
+        beside.later(_pictures)
 
     def write(self, run: Any) -> Path:
         """Writes gallery and page of an opened run, and says where the page lies.
@@ -66,11 +76,10 @@ class Writer:
 
 
 @contextlib.contextmanager
-def writer(task: str) -> Generator[Writer]:
-    """Begins to make ready what the page of such a run waits for; by a process in the command alone."""
-    companion = _companion(task)
+def writer(first: bool = True) -> Generator[Writer]:
+    """Begins what the page waits for: in the first process of a launched command by a process of its own."""
+    companion = _companion() if first and guardian.guarded() else None
     made = Writer(companion)
-    beside.later(_pictures if companion else lambda: _page().prepare(task))
     try:
         with elsewhere.accompanied_by(companion) if companion else contextlib.nullcontext():
             yield made
@@ -78,11 +87,9 @@ def writer(task: str) -> Generator[Writer]:
         made.close()
 
 
-def _companion(task: str) -> Companion | None:
-    if not guardian.guarded():
-        return None
+def _companion() -> Companion | None:
     try:
-        process = processes.start("nachos_jax.cli.companion", [task], {}, errors=subprocess.DEVNULL)
+        process = processes.start("nachos_jax.cli.companion", [], {}, errors=subprocess.DEVNULL)
     except OSError:
         return None
     return Companion(process, lambda told: log.warning("%s", told))

@@ -28,7 +28,7 @@ from nachos_jax.cli import reporting
 from study import get_config as short
 
 if "NACHOS_TESTS_PAGELESS" in os.environ:
-    reporting.writer = lambda task: contextlib.nullcontext(reporting.Writer(None))
+    reporting.writer = lambda _: contextlib.nullcontext(reporting.Writer(None))
 
 def get_config():
     config = short()

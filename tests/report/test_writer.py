@@ -19,7 +19,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.records.store import RunDirectory
 from nachos_jax.report.figures.drawing import Figure
 from nachos_jax.report.page import page, writer
-from nachos_jax.runtime import elsewhere
+from nachos_jax.runtime import elsewhere, processes
 from nachos_jax.runtime.stopping import StoppedError
 from nachos_jax.splits import folds
 
@@ -71,7 +71,8 @@ def test_a_process_writes_the_bytes_of_this_one(make_run, pictures, alone, monke
     here, there = make_run("here", **small), make_run("there", **small)
     page.write(here.path)
     monkeypatch.setattr(reporting, "_written", lambda _: pytest.fail("it was written by this process"))
-    with reporting.writer("classification") as made:
+    with reporting.writer() as made:
+        made.expects("classification")
         assert elsewhere.call(os.getpid) != os.getpid()
         drawn = np.array(["a", "b", "a", "c"]), np.array([0, 1, 0, 1]), False, 2, 7
         np.testing.assert_array_equal(elsewhere.call(folds.split, *drawn), folds.split(*drawn))
@@ -138,7 +139,7 @@ def test_whoever_is_left_alone_writes_no_page(make_run, monkeypatch):
 
 
 def test_nobody_waits_for_a_process_that_was_not_asked(alone):
-    with pytest.raises(UsageError, match="refused"), reporting.writer("classification") as made:
+    with pytest.raises(UsageError, match="refused"), reporting.writer() as made:
         raise UsageError("refused")
     assert code_of(made) is not None
 
@@ -148,9 +149,11 @@ def test_who_is_asked_for_nothing_gives_its_memory_back():
         "import sys; from types import SimpleNamespace; from nachos_jax.cli import companion; "
         "companion.ASKED_FIRST, companion.PATIENCE = (), 1; "
         "sys.modules['nachos_jax.report.page.page'] = SimpleNamespace(prepare=lambda _: None, of=None); "
-        "companion.main('classification', sys.stdin, sys.stdout)"
+        "companion.main(sys.stdin, sys.stdout)"
     )
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as process:
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, text=True) as process:
+        processes.pipe(process.stdin).write('{"task": "classification"}\n')
+        processes.pipe(process.stdin).flush()
         assert process.wait(60) == -signal.SIGALRM
 
 
