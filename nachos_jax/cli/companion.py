@@ -20,7 +20,7 @@ ASKED_FIRST = (
     *("sklearn.datasets", "sklearn.model_selection", "scipy.stats.qmc"),
     *("nachos_jax.splits.folds", "nachos_jax.data.digits", "nachos_jax.search.drawn_search"),
 )
-"""Modules of the calls that a run waits for, and what they import late."""
+"""Modules of the calls that a run waits for, and what they import late: not while another thread imports."""
 
 PATIENCE = 900
 """Seconds after which it gives its memory back: to a run of hours the imports are nothing."""
