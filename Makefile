@@ -59,6 +59,12 @@ $(VENV)/.installed-docs: $(VENV)/.installed
 	$(PIP) install -c constraints.txt -e '.[docs]'
 	@touch $@
 
+# All of the above at once, for continuous integration: each call of pip builds the package and looks through all again.
+$(VENV)/.installed-all: pyproject.toml constraints.txt $(VENV)/bin/python
+	$(PIP) install -c constraints.txt torch
+	$(PIP) install -c constraints.txt -e '.[dev,docs]'
+	@touch $(VENV)/.installed $(VENV)/.installed-dev $(VENV)/.installed-docs $@
+
 # Runs when the environment is missing or the Python that it links to is gone. Then everything is to be
 # installed again, which make would not see from the date of that Python: hence the .PHONY.
 ifneq ($(shell test -x $(VENV)/bin/python && echo there),there)
