@@ -1,6 +1,7 @@
 """Does XLA compile our epochs for a GPU that is not there?
 
-    python -m pip download --no-deps --dest DIR jax-cuda12-pjrt && unzip DIR/jax_cuda12_pjrt-*.whl -d DIR
+    python -m pip download --no-deps --dest DIR jax-cuda12-pjrt==0.10.2
+    python -m zipfile -e DIR/jax_cuda12_pjrt-*.whl DIR
     python -m benchmarks.soak.gpu_compiles --library DIR/jax_plugins/xla_cuda12/xla_cuda_plugin.so
 
 XLA's GPU compiler has ended processes with a failed check, in programs that were right elsewhere. Here it
@@ -156,6 +157,10 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--one", nargs=3, help="network, candidate and precision to compile in this process")
     given = parser.parse_args(words)
     library = str(Path(given.library).resolve())
+    if not os.path.isfile(library):
+        parser.error(f"--library={given.library}: there is no such file; `--help` says where it comes from.")
+    if unknown := [name for name in given.networks.split(",") if name not in NETWORKS]:
+        parser.error(f"--networks: there is no {', '.join(unknown)}; there are {', '.join(NETWORKS)}.")
     if given.one:
         compile_one(library, *given.one)
         return

@@ -60,7 +60,7 @@ class Companion:
         limit.start()
         try:
             for line in processes.pipe(self.process.stdout):
-                told = json.loads(line)
+                told = _told(line)
                 if "warning" in told:
                     self._warn(told["warning"])
                 elif name in told:
@@ -123,6 +123,15 @@ def _answer(module: str, name: str, given: str) -> str | None:
             return _packed(getattr(importlib.import_module(module), name)(*args))
     except Exception:  # the caller makes the call, and meets the same
         return None
+
+
+def _told(line: str) -> dict[str, Any]:
+    """What a line says; nothing where a library has written it."""
+    try:
+        told = json.loads(line)
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def _packed(value: Any) -> str:

@@ -72,6 +72,12 @@ def test_without_the_process_a_call_is_made_here(companion, code):
         assert [call(os.getpid), call(os.getpid)] == [os.getpid()] * 2
 
 
+def test_what_a_library_prints_there_is_no_answer(companion):
+    one = companion("print('odd'); print(3)" + SERVING)
+    with accompanied_by(one):
+        assert call(os.getpid) == one.process.pid
+
+
 def test_a_process_that_hangs_is_ended(companion, monkeypatch):
     monkeypatch.setattr(elsewhere, "LONGEST", 0.2)
     one = companion("import time; time.sleep(600)")
