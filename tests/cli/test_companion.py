@@ -1,4 +1,4 @@
-"""When the second process of a command begins and ends; what it does, test_elsewhere.py and test_writer.py tell."""
+"""When the second process of a command begins and ends."""
 
 from __future__ import annotations
 
