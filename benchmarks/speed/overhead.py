@@ -222,6 +222,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         name = "demo" if given.demo else protocol.prepare(given, folder)
+        stored_as = "demo" if given.demo else f"{name}_{protocol.size(given)}"
         environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
         told = folder / "told.json"
         config = "configs/smoke.py" if given.demo else folder / "config.py"
@@ -249,7 +250,11 @@ def main() -> None:
     size = "make demo" if given.demo else f"{given.folds} folds, {given.trials} trials, {given.epochs} epochs"
     table = measure.Table(("what", "time", "of the wall time"), tuple(lines))
     measure.store(
-        given.out, f"overhead_{name}{measure.suffix()}", f"Where the time goes: {name}, {size}", table, value
+        given.out,
+        f"overhead_{stored_as}{measure.suffix()}",
+        f"Where the time goes: {name}, {size}",
+        table,
+        value,
     )
 
 

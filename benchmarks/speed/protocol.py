@@ -68,6 +68,11 @@ def prepare(given: argparse.Namespace, folder: Path) -> str:
     return name
 
 
+def size(given: argparse.Namespace) -> str:
+    """Folds x trials x epochs, as names of results have it: each size keeps a result of its own."""
+    return f"{given.folds}x{given.trials}x{given.epochs}"
+
+
 def words(given: argparse.Namespace, folder: Path, workdir: str) -> list[str]:
     """Command and flags of our run."""
     return ["evaluate", f"--config={folder / 'config.py'}", f"--workdir={workdir}", *given.override]
@@ -211,8 +216,9 @@ def main() -> None:
     many = f"PyTorch, {given.processes} processes"
     with tempfile.TemporaryDirectory() as temporary:
         name = prepare(given, Path(temporary))
+        stored_as = f"protocol_{name}_{size(given)}{measure.suffix()}"
         if given.more:
-            runs = earlier(Path(given.out) / f"protocol_{name}{measure.suffix()}.json", runs)
+            runs = earlier(Path(given.out) / f"{stored_as}.json", runs)
         for _ in range(given.rounds):
             runs["nachos_jax"].append(ours(given, Path(temporary)))
             runs["PyTorch"].append(pytorch(given))
@@ -227,7 +233,7 @@ def main() -> None:
     measure.start_jax()
     title = f"Nested cross-validation of {name}: {words_of_size}"
     value = {"runs": runs, "factors": found, "notes": notes}
-    measure.store(given.out, f"protocol_{name}{measure.suffix()}", title, table(medians), value)
+    measure.store(given.out, stored_as, title, table(medians), value)
 
 
 if __name__ == "__main__":
