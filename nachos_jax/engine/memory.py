@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import psutil
+from nachos_jax.runtime import host_memory
 
 _FOR_CASES = 0.5
 """Part of the memory that may be used up to which cases stay on the device; lanes need the rest."""
@@ -13,10 +13,10 @@ _FOR_CASES = 0.5
 def allowance(device: Any, devices: int, fraction: float) -> int:
     """Bytes a device that cases, lanes and programs may take together: a fraction of its memory.
 
-    CPU devices share the host's memory.
+    CPU devices share the host's memory, or as much of it as this process may use.
     """
     stats = device.memory_stats() or {}
-    total = stats.get("bytes_limit") or psutil.virtual_memory().total // devices
+    total = stats.get("bytes_limit") or host_memory.total() // devices
     return int(total * fraction)
 
 

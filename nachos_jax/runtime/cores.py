@@ -4,39 +4,21 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from pathlib import Path
 
-CGROUP, OURS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+from nachos_jax.runtime import control_groups
+from nachos_jax.runtime.control_groups import OURS, ROOT, text
 
 
-def available(cgroup: Path = CGROUP, ours: Path = OURS) -> int:
-    """Cores by affinity and by the quota of the control group (version 2 or 1), at least 1."""
+def available(cgroup: Path = ROOT, ours: Path = OURS) -> int:
+    """Cores by affinity and by the quota of the control group, at least 1."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    text = _text(ours)
-    unified, cpu = (
-        re.search(r"^0::/(.*)$", text, re.M),
-        re.search(r"^\d+:[^:]*\bcpu\b[^:]*:/(.*)$", text, re.M),
-    )
-    quotas = [_text(place / "cpu.max") for place in _places(cgroup, unified)]
+    quotas = [text(place / "cpu.max") for place in control_groups.unified(cgroup, ours)]
     quotas += [
-        f"{_text(place / 'cpu.cfs_quota_us')} {_text(place / 'cpu.cfs_period_us')}"
-        for place in _places(cgroup / "cpu", cpu)
+        f"{text(place / 'cpu.cfs_quota_us')} {text(place / 'cpu.cfs_period_us')}"
+        for place in control_groups.of_controller("cpu", cgroup, ours)
     ]
     return max(1, math.ceil(min(allowed, *map(_cores, quotas))))
-
-
-def _places(root: Path, found: re.Match[str] | None) -> list[Path]:
-    """The group of this process and those above it."""
-    place = root / found[1] if found else root
-    return [place, *(parent for parent in place.parents if parent.is_relative_to(root))]
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError:
-        return ""
 
 
 def _cores(quota: str) -> float:

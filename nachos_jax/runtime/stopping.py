@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 from nachos_jax.core.errors import UsageError
@@ -19,6 +19,7 @@ class StoppedError(UsageError):
 
 _asked: list[str] = []
 _deferred = False
+_looks: list[Callable[[], object]] = []
 
 
 def listen() -> None:
@@ -55,6 +56,26 @@ def check() -> None:
     """
     if _asked:
         raise StoppedError(_told())
+
+
+@contextlib.contextmanager
+def looking(look: Callable[[], object]) -> Generator[None]:
+    """Inside, `between` makes this call: of who trains, while something long is made that no epoch divides."""
+    _looks.append(look)
+    try:
+        yield
+    finally:
+        _looks.remove(look)
+
+
+def between() -> None:
+    """To be called between the parts of what takes long, in the main thread.
+
+    Raises:
+        StoppedError: a signal has asked the run to stop, or who trains has seen that it must.
+    """
+    for look in tuple(_looks):
+        look()
 
 
 def _told() -> str:

@@ -85,12 +85,15 @@ def _rung(history: History, enough: int) -> float | None:
 
 
 def _scores(heard: Heard) -> Mapping[float, float]:
-    """Scores by rung; where fits are not short, the score is that of the only rung."""
+    """Scores by rung, the highest of which is that of whole fits, whether shorter ones came before or not."""
     if heard.failed:
         return {}
     if heard.score is not None and not heard.rungs:
         return {math.inf: heard.score}
-    return {float(rung): score for rung, score in heard.rungs.items()}
+    scores = {float(rung): score for rung, score in heard.rungs.items()}
+    if heard.whole:
+        scores[math.inf] = scores.pop(max(scores))
+    return scores
 
 
 @dataclass(frozen=True)

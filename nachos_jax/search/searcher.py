@@ -26,6 +26,7 @@ class Heard:
         failed: whether a training met NaN or infinity, or a metric was undefined.
         rungs: epoch limit -> mean score under it over the folds seen, for searchers that learn from short
             fits; that of a whole fit is the last. Empty where all fits are whole.
+        whole: whether the last of the rungs is the whole limit.
     """
 
     trial: Trial
@@ -33,6 +34,7 @@ class Heard:
     error: float = 0.0
     failed: bool = False
     rungs: Mapping[int, float] = field(default_factory=dict)
+    whole: bool = False
 
 
 History = Sequence[Heard]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from nachos_jax.core.errors import UsageError
+from nachos_jax.engine.pool import LanePool
 from nachos_jax.protocol.crew.crew import Alone
 from nachos_jax.protocol.evaluate import evaluate
 from nachos_jax.protocol.run.progress import Progress
 from nachos_jax.records.store import RunDirectory
+from nachos_jax.runtime import stopping
 from nachos_jax.runtime.stopping import StoppedError
 from nachos_jax.search.background import Background
 from tests import tiny
@@ -62,3 +64,20 @@ def test_an_error_of_one_closing_leaves_none_of_the_others_out(monkeypatch, clos
     with pytest.raises(RuntimeError, match="a proposal failed"):
         run(tmp_path)
     assert closed == ["Background", "Alone", "Progress"]
+
+
+def test_a_signal_is_heard_between_the_parts_of_what_follows_a_search(monkeypatch, tmp_path):
+    """A long test is not waited for: a scheduler would kill the process, and lanes in training with it."""
+    saved = []
+
+    def long_test(self, value):
+        monkeypatch.setattr(stopping, "_asked", ["SIGTERM"])
+        stopping.between()
+        pytest.fail("the test went on")
+
+    monkeypatch.setattr(RunDirectory, "commit_test", long_test)
+    monkeypatch.setattr(LanePool, "save", lambda self, all_lanes=False: saved.append(all_lanes))
+    with pytest.raises(StoppedError, match="stopped by SIGTERM: all lanes are saved"):
+        run(tmp_path)
+    assert saved[-1]
+    stopping.between()  # nobody listens any more

@@ -198,6 +198,25 @@ def test_process_0_is_not_missed_after_its_last_epoch(monkeypatch):
     assert (before, lead.boards[0].beaten) == (1, None)
 
 
+def test_process_0_gives_signs_of_life_in_the_middle_of_what_no_epoch_divides(monkeypatch):
+    lead = Lead(monkeypatch)
+    lead.leader.step()
+    lead.leader.look()
+    assert lead.boards[1].beats()[0].count == 2
+    monkeypatch.setattr(stopping, "_asked", ["SIGTERM"])
+    with pytest.raises(StoppedError, match="all lanes are saved"):
+        lead.leader.look()
+    assert lead.pool.events[-1] == "saved True"
+
+
+@pytest.mark.parametrize(("failed", "how"), [(False, ""), (True, None)])
+def test_the_others_leave_when_all_is_trained_and_not_after_the_report(monkeypatch, failed, how):
+    lead = Lead(monkeypatch)
+    lead.leader.step()
+    lead.leader.close(1.0, failed)
+    assert lead.boards[1].ended() == how
+
+
 @pytest.mark.parametrize("kind", ["alone", "leads"])
 def test_what_was_spent_is_told_as_an_error_only_if_there_is_no_other(kind, caplog):
     def crew(disk: Disk, pool: Pool) -> Any:

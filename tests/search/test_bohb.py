@@ -77,6 +77,17 @@ def test_the_highest_rung_with_enough_scores_is_learned_from():
     assert proposals(enough) != whole
 
 
+def test_whole_fits_are_one_rung_whether_shorter_ones_came_before_or_not():
+    """As of Hyperband, whose last bracket has no rungs: all that came to the end are learned from together."""
+    history = drawn(24)
+
+    def climbed(h):
+        return Heard(h.trial, h.score, rungs={3: -h.score, 9: h.score}, whole=True)
+
+    mixed = [climbed(h) if number % 2 else h for number, h in enumerate(history)]
+    assert proposals(mixed) == proposals(history) == proposals([climbed(h) for h in history])
+
+
 def coordinates(space, hparams) -> list[float]:
     point = space.point(hparams)
     assert point is not None

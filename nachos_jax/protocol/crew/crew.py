@@ -65,6 +65,10 @@ class Crew(Protocol):
         """Waits a moment when there is nothing to train yet."""
         ...
 
+    def look(self) -> None:
+        """Hears signals, and shows that this process goes on, in the middle of what no epoch divides."""
+        ...
+
     def close(self, seconds: float, failed: bool = False) -> None:
         """Ends the training, also in the middle of fits.
 
@@ -131,6 +135,14 @@ class Alone:
             StoppedError: a signal asked for it; the lanes are saved.
         """
         time.sleep(REST)
+        self.look()
+
+    def look(self) -> None:
+        """See Crew.
+
+        Raises:
+            StoppedError: a signal asked for it; the lanes are saved.
+        """
         stop_if_asked(self._pool)
 
     def close(self, seconds: float, failed: bool = False) -> None:

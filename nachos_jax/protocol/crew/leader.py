@@ -133,14 +133,24 @@ class Leader:
             StoppedError: a signal asked for it; the lanes are saved.
         """
         time.sleep(REST)
-        self._beat()
+        self.look()
         self._watch()
+
+    def look(self) -> None:
+        """See Crew.
+
+        Raises:
+            StoppedError: a signal asked for it; the lanes are saved.
+        """
+        self._beat()
         stop_if_asked(self._pool)
 
     def close(self, seconds: float, failed: bool = False) -> None:
-        """See Crew."""
+        """See Crew. Where all has been trained the others leave now, whatever this process still has to do."""
         try:
             put_down(self._store, self._pool, self.ledger, seconds, failed)
+            if not failed:
+                self._board.end("")
         finally:
             self._board.rest()
 

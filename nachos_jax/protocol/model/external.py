@@ -22,6 +22,7 @@ from nachos_jax.protocol.run.opening import Run
 from nachos_jax.records.external import ExternalTest
 from nachos_jax.records.schema import FitRecord
 from nachos_jax.records.store import study_name
+from nachos_jax.runtime import stopping
 from nachos_jax.tasks import registry as tasks
 
 BATCH = 256
@@ -122,6 +123,7 @@ def in_batches(predict: Callable[[Any], Any], of: Architecture, store: Store, co
     """[count, S] of what a network sees of all cases of a store."""
     found, size = np.empty((count, of.task.seen), np.float32), min(BATCH, of.task.held_batch)
     for start in range(0, count, size):
+        stopping.between()
         rows = np.arange(start, min(start + size, count), dtype=np.int32)
         room = np.resize(rows, size)  # always as many, so that one compilation serves
         found[rows] = np.asarray(predict(store.rows(room)))[: len(rows)]

@@ -21,6 +21,7 @@ from nachos_jax.protocol.model.segmenter import together
 from nachos_jax.protocol.run.opening import Run
 from nachos_jax.records.mask_choice import MaskChoice
 from nachos_jax.records.schema import FitRecord, Outcome
+from nachos_jax.runtime import stopping
 
 
 def wanted(config: RunConfig) -> bool:
@@ -107,6 +108,7 @@ def _dice(run: Run, judge: FitRecord, inner: int) -> np.ndarray:
     assert isinstance(store, Ragged)
     mask_of = tested_masks.masks(store, tested_masks.of_fit(run, judge))
     for place, row in enumerate(rows):
+        stopping.between()
         truth, _ = store.truth(row)
         ways = components.ways(mask_of(row), classes)
         found[place] = [overlap.dice(overlap.voxels(truth, way, classes)) for way in ways]

@@ -17,6 +17,7 @@ from nachos_jax.protocol.model.networks import Predicted
 from nachos_jax.protocol.model.segmenter import Segmenter, segmenter
 from nachos_jax.protocol.run.opening import Run
 from nachos_jax.records.schema import FitRecord
+from nachos_jax.runtime import stopping
 from nachos_jax.tasks import registry as tasks
 
 TOLERANCE = 1.0
@@ -98,6 +99,7 @@ def against_truth(
     volumes = np.full((len(rows), classes, 3), np.nan)
     distances = np.full((len(rows), classes, 2), np.nan)
     for place, row in enumerate(rows if mask_of else ()):
+        stopping.between()
         truth, spacing = store.truth(row)
         mask = kept.of(mask_of(row))  # pyrefly: ignore[not-callable]
         volumes[place] = overlap.voxels(truth, mask, classes) * np.prod(spacing)

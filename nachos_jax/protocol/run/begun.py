@@ -21,3 +21,12 @@ def settled(config: RunConfig, store: RunDirectory) -> RunConfig:
         return config
     raw = {**config.raw, "search": {**config.raw["search"], "policy": policy}}
     return replace(config, search=replace(config.search, policy=policy), raw=raw)
+
+
+def before_fits_were_asked(store: RunDirectory) -> bool:
+    """Whether the run was begun when every fit was asked about all folds that it leaves out, or soon after.
+
+    The field looked for came some hours after fits were asked about single folds.
+    """
+    known = store.run()
+    return known is not None and "subset" not in known["config"]["data"]

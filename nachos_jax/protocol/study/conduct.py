@@ -17,7 +17,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import Fit, Trial
 from nachos_jax.protocol.crew.crew import Crew
 from nachos_jax.protocol.design.study import Ending, Study
-from nachos_jax.protocol.run import solvers
+from nachos_jax.protocol.run import begun, solvers
 from nachos_jax.protocol.run.opening import Run
 from nachos_jax.protocol.run.progress import Progress, Status
 from nachos_jax.protocol.study import cohorts, noise
@@ -98,7 +98,7 @@ class Conductor:
             closers.push(lambda kind, *_: self._crew.close(time.monotonic() - start, failed=bool(kind)))
             closers.callback(self._background.close)
             self._progress.watch(lambda: self._crew.ledger.doing)
-            with stopping.deferred():
+            with stopping.deferred(), stopping.looking(self._crew.look):
                 self._crew.prepare()
                 self._conduct()
         if self._problems:
@@ -130,7 +130,9 @@ class Conductor:
         for trial in outcome.trials if outcome else ():
             if trials.get(trial.number) != trial:
                 store.commit_trial(trial)
-        search = Searching(study, self._records, functools.partial(noise.between, self._run))
+                trials[trial.number] = trial
+        between = functools.partial(noise.between, self._run)
+        search = Searching(study, self._records, between, begun.before_fits_were_asked(store))
         searcher, closed = self._searcher(study.outer), self._ending.finished(study)
         return _Desk(study, searcher, search, trials, outcome, closed)
 

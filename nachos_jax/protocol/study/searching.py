@@ -27,10 +27,17 @@ class Searching:
         study: the study.
         records: of all fits that have ended, by id; it grows while the study is conducted.
         noise: makes, from the furthest fit of a trial on a fold, the noise that its policy asks for.
+        older: whether the run may hold fits of a version that asked every fit about all that it leaves out.
     """
 
-    def __init__(self, study: Study, records: Mapping[str, FitRecord], noise: Callable[[Furthest], Noise]):
-        self._study, self._records = study, records
+    def __init__(
+        self,
+        study: Study,
+        records: Mapping[str, FitRecord],
+        noise: Callable[[Furthest], Noise],
+        older: bool = False,
+    ):
+        self._study, self._records, self._older = study, records, older
         order = tournament.order(study.outer, study.inner)
         known = Known(order, study.run.limit, noise(self._record))
         self._play = Play(policies.build(study.run.search.policy), known, self._choose, self._listen)
@@ -100,10 +107,11 @@ class Searching:
         if score is None or score.status == "failed":
             return Heard(trial, failed=score is not None)
         rungs = known.rungs(number)
+        whole = known.limit.epochs in rungs
         if score.status == "done":
-            return Heard(trial, score.score, rungs=rungs)
+            return Heard(trial, score.score, rungs=rungs, whole=whole)
         value, error = expected(known, number)
-        return Heard(trial, value, error, rungs=rungs)
+        return Heard(trial, value, error, rungs=rungs, whole=whole)
 
     @property
     def first(self) -> int:
@@ -129,8 +137,9 @@ class Searching:
     def _fit(self, asked: Asked) -> Fit:
         if asked not in self._fits:
             fit = self._study.search_fit(self._trials[asked.trial], asked.fold, asked.limit, asked.alone)
-            earlier = not fit.beside and of_all(fit).id in self._records  # as an older version trained it
-            self._fits[asked] = of_all(fit) if earlier else fit
+            # Only there: elsewhere a fit of this id is that of another study, which may have drawn this trial.
+            as_then = self._older and not fit.beside and of_all(fit).id in self._records
+            self._fits[asked] = of_all(fit) if as_then else fit
         return self._fits[asked]
 
     def _record(self, number: int, fold: int) -> FitRecord | None:
