@@ -189,8 +189,8 @@ def evaluate(
     """Nested cross-validation: the estimate of `nachos evaluate`.
 
     Args:
-        config: from `default_config`. With a cohort, only `window` and `residency` of its section `data` may
-            be set.
+        config: from `default_config`. With a cohort, what its section `data` says of reading cases stays
+            at its default; how they are checked, normalised and kept may be set.
         workdir: run directory; the same call again resumes.
         cohort: from `cohort_from_arrays`; without it the config's data are loaded.
         outer_folds: outer folds to run now; all by default.
@@ -271,8 +271,8 @@ def fit_lanes(
         cohort: from `cohort_from_arrays`.
         configurations: hyperparameters that differ from the config's, by name, e.g.
             [{"learning_rate": 0.1}, {"optimizer": "adam", "cnn.width": 32}].
-        config: from `default_config`; gives all other hyperparameters, epochs and engine settings. Of its
-            section `data` only `window` and `residency` may be set.
+        config: from `default_config`; gives all other hyperparameters, epochs and engine settings. What
+            its section `data` says of reading cases stays at its default.
         validation: [N] bool, cases that are left out of training, watched for early stopping and predicted;
             none by default.
         on_fit: called with (position, fit) as soon as a fit has ended.

@@ -48,8 +48,8 @@ def main(hear: IO[str], say: IO[str]) -> None:
         asked = other.submit(elsewhere.serve, hear, tell)
         from nachos_jax.report.page import page, writer
 
-        page.prepare(task)
         signal.alarm(PATIENCE)
+        page.prepare(task)
         line = asked.result()
         signal.alarm(0)
     if line:

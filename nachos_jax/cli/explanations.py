@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nachos_jax.cli import written_folder
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data.joined import images_of, part
 from nachos_jax.protocol.model.pictures import METHODS, legend, picture
@@ -96,7 +96,8 @@ def write(
     rows: list[list[str]] = []
     for i, heat, peak in _maps(model, images, predicted, way):
         if not rows:
-            _clear(place)
+            coming = [file_name(number, case) for number, case in enumerate(names)]
+            written_folder.begin(place / TABLE, HEADER, coming, _is_picture)
         name, chance = model.classes[predicted[i]], probabilities[i, predicted[i]]
         words = [
             names[i],
@@ -127,14 +128,5 @@ def _maps(
         yield from zip(range(start, start + len(maps)), maps, peaks.tolist(), strict=True)
 
 
-def _clear(place: Path) -> None:
-    """Removes the pictures that an older table lists, and that table."""
-    table = place / TABLE
-    if not table.is_file():
-        return
-    with open(table, newline="", encoding="utf-8", errors="replace") as file:
-        listed = [row.get("file") or "" for row in csv.DictReader(file)]
-    table.unlink()
-    for name in listed:
-        if _PICTURE.fullmatch(name):
-            (place / name).unlink(missing_ok=True)
+def _is_picture(name: str) -> bool:
+    return bool(_PICTURE.fullmatch(name))

@@ -39,7 +39,7 @@ FLAGS = (
         "stalled_after",
         "SECONDS",
         "Time without an epoch after which a process counts as lost; 1800 when left out. It must be longer "
-        "than the longest epoch and compilation.",
+        "than the longest epoch and compilation, and than the test of a case.",
         required=False,
     ),
 )

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nachos_jax.cli import written_folder
 from nachos_jax.core.errors import UsageError
 from nachos_jax.records.cells import csv_text
 from nachos_jax.records.decode import parse
 from nachos_jax.records.store import write_atomic
 
 if TYPE_CHECKING:
+    from nachos_jax.data.mask_inputs import MaskInput
     from nachos_jax.protocol.model.deployed import DeployedModel
     from nachos_jax.protocol.model.mask_arrays import Segmented
 
@@ -94,7 +96,7 @@ def write(place: Path, model: DeployedModel, inputs: Sequence[str], mirror: bool
     assert model.segmenter is not None
     cases = mask_inputs.found(inputs, mask_facts.sought(model.description))
     sides = mask_arrays.sizes(model.description, cases)
-    _clear(place)
+    written_folder.begin(place / TABLE, HEADER, {_file(case) for case in cases}, _is_mask)
     done: list[Segmented] = []
     files: list[str] = []
     archives: dict[str, dict[str, np.ndarray]] = {}
@@ -149,9 +151,8 @@ def _compared(done: Sequence[Segmented]) -> list[str]:
 
 def _kept(place: Path, one: Segmented, archives: dict[str, dict[str, np.ndarray]]) -> str:
     """Name of the file of a case, which is written; a row of an NPZ file is put into its archive."""
-    case = one.case
+    case, name = one.case, _file(one.case)
     if case.row is not None:
-        name = f"{case.row.file.stem}.npz"
         arrays = archives.setdefault(name, {})
         whole = arrays.setdefault(case.row.key, np.zeros(case.row.shape, np.uint8))
         whole[case.row.number][tuple(map(slice, one.mask.shape))] = one.mask
@@ -159,18 +160,31 @@ def _kept(place: Path, one: Segmented, archives: dict[str, dict[str, np.ndarray]
     if case.grid is not None:
         from nachos_jax.data import nifti
 
-        packed = case.grid.name.lower().endswith(".gz")
-        name, data = f"{case.name}.nii{'.gz' * packed}", nifti.like(one.mask, case.grid)
-        data = gzip.compress(data, 6, mtime=0) if packed else data
+        data = nifti.like(one.mask, case.grid)
+        data = gzip.compress(data, 6, mtime=0) if name.endswith(".gz") else data
     else:
         from PIL import Image
 
         file = io.BytesIO()
         Image.fromarray(one.mask).save(file, "PNG", optimize=True)
-        name, data = f"{case.name}.png", file.getvalue()
+        data = file.getvalue()
     (place / name).parent.mkdir(parents=True, exist_ok=True)
     write_atomic(place / name, data)
     return name
+
+
+def _file(case: MaskInput) -> str:
+    """Name of the file that holds the mask of a case, maybe beside others."""
+    if case.row is not None:
+        return f"{case.row.file.stem}.npz"
+    if case.grid is not None:
+        return f"{case.name}.nii{'.gz' * case.grid.name.lower().endswith('.gz')}"
+    return f"{case.name}.png"
+
+
+def _is_mask(name: str) -> bool:
+    inside = not Path(name).is_absolute() and ".." not in Path(name).parts
+    return inside and name.endswith((".nii", ".nii.gz", ".png", ".npz"))
 
 
 def _ours(path: Path) -> bool:
@@ -179,17 +193,3 @@ def _ours(path: Path) -> bool:
         return False
     with open(path, newline="", encoding="utf-8", errors="replace") as file:
         return next(csv.reader(file), [])[:2] == HEADER
-
-
-def _clear(place: Path) -> None:
-    """Removes the masks that an older table lists, and that table."""
-    path = place / TABLE
-    if not path.is_file():
-        return
-    with open(path, newline="", encoding="utf-8", errors="replace") as file:
-        listed = {row.get("file") or "" for row in csv.DictReader(file)}
-    path.unlink()
-    for name in listed:
-        inside = not Path(name).is_absolute() and ".." not in Path(name).parts
-        if inside and name.endswith((".nii", ".nii.gz", ".png", ".npz")):
-            (place / name).unlink(missing_ok=True)

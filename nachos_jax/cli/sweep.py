@@ -11,6 +11,7 @@ import itertools
 import json
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -207,19 +208,48 @@ def run_here(sweep: Sweep, runs: dict[str, list[str]], configs: Mapping[str, Run
     rows, first = [], 0
     for number, (name, words) in enumerate(runs.items(), start=1):
         print(f"--- {number} of {len(runs)}: {name}", flush=True)
-        command = [sys.executable, "-m", "nachos_jax", sweep.command, *words]
-        code = subprocess.run(command, check=False).returncode
+        code, stopped = run_one([sys.executable, "-m", "nachos_jax", sweep.command, *words])
         first = first or code
         rows.append([name, *estimate(words, code, configs[name]), code])
         table = Path(sweep.workdir) / "sweep.csv"
         try:
+            table.parent.mkdir(parents=True, exist_ok=True)
             table.write_text(csv_text([COLUMNS, *rows]), encoding="utf-8")
         except OSError as error:
             raise UsageError(
                 f"{table} cannot be written ({error.strerror}): use another --workdir."
             ) from error
+        if stopped:
+            print(f"stopped by {stopped}: the same command goes on from here.", flush=True)
+            return EXIT_CODE
     print(f"table: {Path(sweep.workdir) / 'sweep.csv'}")
     return first
+
+
+def run_one(command: Sequence[str]) -> tuple[int, str]:
+    """Runs a command and passes on to it what schedulers send, so that it saves its lanes and ends.
+
+    Returns:
+        Its exit code, and the name of the signal that came meanwhile, "" without one.
+    """
+    asked: list[str] = []
+    process = subprocess.Popen(command)
+
+    def pass_on(number: int, _frame: Any) -> None:
+        asked.append(signal.Signals(number).name)
+        process.send_signal(number)
+
+    names = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name)]
+    before = {name: signal.signal(name, pass_on) for name in names}
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:  # a terminal has sent it to both
+        process.wait()
+        raise
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+    return code, asked[0] if asked else ""
 
 
 def estimate(words: list[str], code: int, config: RunConfig) -> list[str]:

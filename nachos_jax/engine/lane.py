@@ -241,7 +241,7 @@ def train_step(
 
 
 def predict(spec: LaneSpec, shared: Shared, state: LaneState, told: LaneInput) -> jax.Array:
-    """[E, S] float32 seen of the held cases; rows beyond n_held are 0."""
+    """[E, S] float32 seen of the held cases; rows from n_held on mean nothing."""
     size = spec.predict_batch
 
     def apply(inputs: Any) -> jax.Array:

@@ -176,7 +176,7 @@ class LanePool:
             with self._one_thread:
                 ended = lanes.epoch()
         except Exception as error:
-            if not memory.exhausted(error):
+            if not memory.exhausted(error) or isinstance(lanes, hosted.HostedLanes):
                 raise
             self._halve(bucket, error)
             return []

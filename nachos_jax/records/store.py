@@ -330,7 +330,8 @@ class RunDirectory:
 
     def sweep(self) -> None:
         """Removes what killed writers left behind; call it while no other process writes here."""
-        folders = (self.path / name for name in ("records", "report", "deploy", "explanations"))
+        folders = [self.path / name for name in ("records", "report", "deploy", "explanations")]
+        folders += self.path.glob("checkpoints/*/paused")
         found = itertools.chain(self.path.glob("*"), *(folder.rglob("*") for folder in folders))
         for path in list(found):
             if _TEMPORARY.fullmatch(path.name) and path.is_file():

@@ -1,4 +1,4 @@
-"""The control groups of this process (version 2 or 1), whose limits bind it where it runs in a container or a job."""
+"""The control groups of this process (version 2 or 1), whose limits bind it in a container or a job."""
 
 from __future__ import annotations
 

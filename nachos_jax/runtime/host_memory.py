@@ -1,4 +1,4 @@
-"""How much of the host's memory this process may use, which in a container or a job is often less than it has."""
+"""How much of the host's memory this process may use: in a container or a job often less than there is."""
 
 from __future__ import annotations
 

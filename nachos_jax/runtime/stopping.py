@@ -60,7 +60,7 @@ def check() -> None:
 
 @contextlib.contextmanager
 def looking(look: Callable[[], object]) -> Generator[None]:
-    """Inside, `between` makes this call: of who trains, while something long is made that no epoch divides."""
+    """Inside, `between` makes this call: of who trains, while something is made that no epoch divides."""
     _looks.append(look)
     try:
         yield

@@ -119,6 +119,24 @@ def test_an_older_folder_is_written_anew_and_foreign_files_stay(
     assert (tmp_path / "000001_precious.png").exists()
 
 
+def test_a_call_that_was_cut_off_is_made_again(here, finished, images, tmp_path, monkeypatch):
+    flags = ("--model=finished/deploy", f"--output={tmp_path}/p.csv", f"--explain={tmp_path}/maps")
+    draw, drawn = explanations.picture, []
+
+    def cut_off(*arguments):
+        if drawn:
+            raise KeyboardInterrupt
+        drawn.append(draw(*arguments))
+        return drawn[0]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(explanations, "picture", cut_off)
+        assert said("predict", f"--input={images}", *flags)[0] == 130
+    assert len(list((tmp_path / "maps").glob("*.png"))) == 1
+    assert said("predict", f"--input={images}/one/scan.png", *flags)[0] == 0
+    assert {path.name for path in (tmp_path / "maps").iterdir()} == {"000001_scan.png", "explanations.csv"}
+
+
 @pytest.mark.thorough
 def test_an_ensemble_gives_the_mean_of_its_members(here: Path, finished: Path, tmp_path: Path):
     shutil.copytree(finished / "deploy", tmp_path / "one")

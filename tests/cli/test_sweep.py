@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -120,16 +124,15 @@ def test_a_mistake_ends_the_script_with_code_2():
 
 def test_a_table_of_the_runs_is_written(here, finished, tmp_path, monkeypatch):
     """Each run is a copy of one that is finished."""
-    real, asked = subprocess.run, []
+    asked = []
 
-    def run(words, **more):
-        if words[:4] != [sys.executable, "-m", "nachos_jax", "evaluate"]:
-            return real(words, **more)
+    def run(words):
+        assert words[:4] == [sys.executable, "-m", "nachos_jax", "evaluate"]
         asked.append(words)
         shutil.copytree(finished, words[-1].removeprefix("--workdir="))
-        return subprocess.CompletedProcess(words, 0)
+        return 0, ""
 
-    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(sweep, "run_one", run)
     code, _, told = said("sweep", "--config=study.py", f"--workdir={tmp_path}", "--sweep.report.gallery=0,1")
     assert code == 0, told
     assert [words[-2] for words in asked] == [f"--config.report.gallery={count}" for count in (0, 1)]
@@ -142,14 +145,7 @@ def test_a_table_of_the_runs_is_written(here, finished, tmp_path, monkeypatch):
 
 @pytest.mark.thorough
 def test_a_sweep_runs_all_and_writes_a_table(here, tmp_path, monkeypatch):
-    real = subprocess.run
-
-    def run(words, **more):
-        if words[:4] != [sys.executable, "-m", "nachos_jax", "evaluate"]:
-            return real(words, **more)
-        return subprocess.CompletedProcess(words, said(*words[3:])[0])
-
-    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(sweep, "run_one", lambda words: (said(*words[3:])[0], ""))
     words = ("--config=study.py", f"--workdir={tmp_path}", "--sweep.seed=0,1", "--config.search.trials=1")
     code, _, told = said("sweep", *words)
     assert code == 0, told
@@ -158,6 +154,36 @@ def test_a_sweep_runs_all_and_writes_a_table(here, tmp_path, monkeypatch):
     assert {row["outer folds"] for row in rows} == {"3"}
     assert all(0 < float(row["estimate"]) < 1 for row in rows)
     assert rows[0]["estimate"] != rows[1]["estimate"]
+
+
+def test_what_a_scheduler_sends_reaches_the_run_and_no_other_follows(here, tmp_path, monkeypatch, capsys):
+    ran, begun = [], tmp_path / "begun"
+    trains = (
+        "import pathlib, signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(75)); "
+        f"pathlib.Path({str(begun)!r}).touch(); time.sleep(60)"
+    )
+    one = sweep.run_one
+
+    def run(words):
+        ran.append(words)
+        return one([sys.executable, "-c", trains])
+
+    def terminate():
+        while not begun.exists():
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(sweep, "run_one", run)
+    before = signal.getsignal(signal.SIGTERM)
+    scheduler = threading.Thread(target=terminate)
+    scheduler.start()
+    words = ["--config=study.py", f"--workdir={tmp_path}/s", "--sweep.seed=0,1"]
+    assert main.main(["nachos", "sweep", *words]) == 75
+    scheduler.join()
+    assert len(ran) == 1
+    assert "stopped by SIGTERM: the same command goes on" in capsys.readouterr().out
+    assert (tmp_path / "s/sweep.csv").read_text().splitlines()[1].endswith(",75")
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 def test_folders_can_be_given_to_compare():

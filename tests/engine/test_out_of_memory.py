@@ -11,10 +11,12 @@ import jax
 import pytest
 
 from nachos_jax.core.errors import UsageError
+from nachos_jax.core.types import Fit
 from nachos_jax.engine import bucket_lanes, memory, program, resident
+from nachos_jax.engine.hosted import lanes as hosted
 from nachos_jax.engine.inputs import InputMaker
 from nachos_jax.engine.resume import Checkpoints
-from tests import tiny
+from tests import tiny, vectors
 from tests.inputs import dense
 from tests.tiers import mostly_thorough
 
@@ -237,3 +239,15 @@ def test_other_errors_of_jax_are_not_taken_for_memory(cohort, monkeypatch):
     monkeypatch.setattr(resident.Resident, "compile", failing)
     with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"):
         tiny.train([tiny.fit(run)], run, cohort)
+
+
+def test_an_estimator_that_runs_out_of_memory_is_no_matter_of_lanes(monkeypatch):
+    """Fewer processes would not help one of them, and it has no batch to make smaller."""
+    cohort, run = vectors.cohort(), vectors.run_config("random_forest", engine__lanes=2)
+
+    def epoch(self):
+        raise MemoryError
+
+    monkeypatch.setattr(hosted.HostedLanes, "epoch", epoch)
+    with pytest.raises(MemoryError):
+        tiny.train([Fit({"architecture": "random_forest"}, (0, 1), 5, run.limit, "cases")], run, cohort)

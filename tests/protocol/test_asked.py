@@ -52,6 +52,7 @@ def test_a_fit_that_another_study_has_drawn_is_none_of_an_older_version(finished
     known = {record.fit: record for record in run.store.fits()}
     for one in protocols.of(RUN).studies(range(tiny.FOLDS), run.folds, run.cases, RUN):
         outcome = run.store.outcome(one.outer)
+        assert outcome is not None
         proposed = [trial for trial in outcome.trials if trial.origin == "bohb"]
         asked = [fit for trial in proposed for fit in one.search_fits(trial).values()]
         drawn = {study.of_all(fit).id: known[fit.id] for fit in asked if fit.id in known}

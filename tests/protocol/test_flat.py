@@ -94,6 +94,14 @@ def test_it_resumes_to_nothing_and_deploys_by_the_same_rule(finished: Path):
     deploy(tiny.run_config(**FLAT), str(finished), tiny.cohort(), quiet=True)
     model, search = RunDirectory(finished, "deploy").outcome(None), RunDirectory(finished).outcome(None)
     assert model == search
+    told = json.loads((finished / "deploy/model.json").read_text())["estimate"]
+    assert told.startswith("The estimate in summary.json is that of flat cross-validation")
+
+
+def test_it_is_searching_until_it_has_an_outcome(finished: Path, tmp_path: Path):
+    shutil.copytree(finished, tmp_path / "copy")
+    RunDirectory(tmp_path / "copy").outcome_path(None).unlink()
+    assert "estimate, flat: searching, 3 of 3 trials asked" in describe(str(tmp_path / "copy"))
 
 
 @pytest.mark.thorough

@@ -319,6 +319,7 @@ def test_only_left_overs_of_our_own_writers_are_swept(tmp_path):
         tmp_path / ".tmp-abcdefgh",
         run.folder / "fits" / ".tmp-a_c4efgh",
         tmp_path / "report" / ".tmp-12345678",
+        tmp_path / "checkpoints/evaluate/paused/.tmp-12345678",
     ]
     theirs = [
         tmp_path / ".tmp-mine",
@@ -326,7 +327,7 @@ def test_only_left_overs_of_our_own_writers_are_swept(tmp_path):
         tmp_path / "checkpoints" / ".tmp-abcdefgh",
     ]
     for path in [*ours, *theirs]:
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("half")
     kept = files(tmp_path) - {str(path.relative_to(tmp_path)) for path in ours}
     run.sweep()

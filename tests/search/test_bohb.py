@@ -78,7 +78,7 @@ def test_the_highest_rung_with_enough_scores_is_learned_from():
 
 
 def test_whole_fits_are_one_rung_whether_shorter_ones_came_before_or_not():
-    """As of Hyperband, whose last bracket has no rungs: all that came to the end are learned from together."""
+    """As of Hyperband, whose last bracket has no rungs: all that ended are learned from together."""
     history = drawn(24)
 
     def climbed(h):

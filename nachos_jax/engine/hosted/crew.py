@@ -57,7 +57,7 @@ class Processes:
 
         Args:
             number: of the order, never given before.
-            what: "architecture", "hparams", "seed", "outcome" and "count", see `nachos_jax.engine.hosted`.
+            what: "architecture", "hparams", "seed", "outcome" and "count", see the module `lanes` beside.
             order: the rows and what is known of them.
         """
         assert self.free

@@ -146,7 +146,7 @@ class Leader:
         stop_if_asked(self._pool)
 
     def close(self, seconds: float, failed: bool = False) -> None:
-        """See Crew. Where all has been trained the others leave now, whatever this process still has to do."""
+        """See Crew. Where all has been trained the others leave now, whatever is still to do here."""
         try:
             put_down(self._store, self._pool, self.ledger, seconds, failed)
             if not failed:

@@ -71,14 +71,18 @@ class Protocol(ABC):
 
     @abstractmethod
     def standing(
-        self, planned: Sequence[int], tested: set[int], told: Callable[[int | None, bool], str], fits: str
+        self,
+        planned: Sequence[int],
+        tested: set[int],
+        told: Callable[[int | None, bool | None], str],
+        fits: str,
     ) -> list[str]:
         """Where an estimate stands, in lines for people.
 
         Args:
             planned: all outer folds.
             tested: those with a result.
-            told: (outer fold of a study, whether it is tested) -> where the study stands.
+            told: (outer fold of a study, whether it is tested; None: by its search) -> where it stands.
             fits: the fits trained so far.
         """
 
@@ -131,7 +135,11 @@ class _Nested(Protocol):
         )
 
     def standing(
-        self, planned: Sequence[int], tested: set[int], told: Callable[[int | None, bool], str], fits: str
+        self,
+        planned: Sequence[int],
+        tested: set[int],
+        told: Callable[[int | None, bool | None], str],
+        fits: str,
     ) -> list[str]:
         first = f"estimate: {len(tested)} of {len(planned)} outer folds tested, {fits}"
         return [first, *(f"  outer fold {fold}: {told(fold, fold in tested)}" for fold in planned)]
@@ -192,10 +200,10 @@ class _Flat(Protocol):
         self,
         planned: Sequence[int],  # noqa: ARG002
         tested: set[int],  # noqa: ARG002
-        told: Callable[[int | None, bool], str],
+        told: Callable[[int | None, bool | None], str],
         fits: str,
     ) -> list[str]:
-        return [f"estimate, flat: {told(None, True)}, {fits}"]
+        return [f"estimate, flat: {told(None, None)}, {fits}"]
 
 
 def refits(study: Study, outcome: Outcome) -> list[Fit]:

@@ -116,7 +116,14 @@ def _normalisation(run: Run, hparams: HParams) -> str:
 
 def _estimate_sentence(run: Run) -> str:
     count = run.folds.count
-    tests = RunDirectory(run.store.path, "evaluate").tests()
+    estimated = RunDirectory(run.store.path, "evaluate")
+    tests = estimated.tests()
+    if estimated.outcome(None) is not None:
+        return (
+            "The estimate in summary.json is that of flat cross-validation, corrected for the choice of the "
+            f"trial. It belongs to models that were trained on about {count - 1}/{count} of these cases, not "
+            "to this one, which was trained on all of them and tested on none."
+        )
     if not tests:
         return (
             "No estimate was made in this run directory: run `nachos evaluate` with the same config before "

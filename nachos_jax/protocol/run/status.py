@@ -29,7 +29,7 @@ def describe(workdir: str) -> str:
     ]
     protocol = PROTOCOLS[run["config"].get("protocol", "nested")]
 
-    def stands(study: int | None, tested: bool) -> str:
+    def stands(study: int | None, tested: bool | None) -> str:
         return _study(store, study, trials, tested)
 
     lines += protocol.standing(planned, tested, stands, _fits(store))
@@ -73,7 +73,8 @@ def _fits(store: RunDirectory) -> str:
     return f"{len(records)} fits{broken}, {sum(record.epochs for record in records)} epochs"
 
 
-def _study(store: RunDirectory, study: int | None, trials: int, tested: bool) -> str:
+def _study(store: RunDirectory, study: int | None, trials: int, tested: bool | None) -> str:
+    """Where a study stands; one that is tested by its search alone, None, is so once it has an outcome."""
     outcome = store.outcome(study)
     if outcome is None:
         if tested:
@@ -83,4 +84,4 @@ def _study(store: RunDirectory, study: int | None, trials: int, tested: bool) ->
         asked = len(store.trials(study))
         return f"searching, {asked} of {trials} trials asked" if asked else "not begun"
     chosen = f"trial {outcome.selected} of {len(outcome.trials)}, {outcome.epochs} epochs"
-    return f"tested with {chosen}" if tested else f"selected {chosen}, refit to come"
+    return f"selected {chosen}, refit to come" if tested is False else f"tested with {chosen}"

@@ -137,7 +137,7 @@ class Searching:
     def _fit(self, asked: Asked) -> Fit:
         if asked not in self._fits:
             fit = self._study.search_fit(self._trials[asked.trial], asked.fold, asked.limit, asked.alone)
-            # Only there: elsewhere a fit of this id is that of another study, which may have drawn this trial.
+            # Only there: elsewhere a fit of this id is that of another study, which has drawn this trial.
             as_then = self._older and not fit.beside and of_all(fit).id in self._records
             self._fits[asked] = of_all(fit) if as_then else fit
         return self._fits[asked]
