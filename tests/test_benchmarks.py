@@ -175,6 +175,14 @@ def test_candidates_take_turns_and_the_first_round_does_not_count() -> None:
     assert {name: len(times) for name, times in seconds.items()} == {"a": 2, "b": 2}
 
 
+def test_a_turn_may_begin_with_a_call_that_does_not_count() -> None:
+    order: list[str] = []
+    calls = {name: lambda name=name: order.append(name) for name in "ab"}
+    seconds = module("shared.measure").in_turn(calls, rounds=2, warm=True)
+    assert "".join(order) == "aabb" * 3
+    assert {name: len(times) for name, times in seconds.items()} == {"a": 2, "b": 2}
+
+
 def test_a_spent_budget_ends_the_rounds_but_the_first_that_counts() -> None:
     seconds = module("shared.measure").in_turn({"a": lambda: None}, rounds=5, budget=0.0)
     assert len(seconds["a"]) == 1

@@ -12,18 +12,18 @@ OURS = "auto,split/map,custom/map,im2col/map,shift/map,custom/blocks,im2col/bloc
 EVERY = f"{OURS},shift/blocks,shift/vmap,lax/map,lax/blocks,lax/vmap"
 
 CASES: dict[str, tuple[str, ...]] = {
-    "cnn": (f"--candidates={EVERY}", "--lanes=2", "--steps=12", "--rounds=7"),
+    "cnn": (f"--candidates={EVERY}", "--lanes=2", "--steps=54", "--rounds=5"),
     "resnet18-w16-p28": (
         *("--model=resnet18", "--width=16", f"--candidates={OURS},lax/map"),
-        *("--lanes=2", "--steps=2", "--rounds=5"),
+        *("--lanes=2", "--steps=8", "--rounds=5"),
     ),
     "resnet18-w16-p64": (
         *("--model=resnet18", "--width=16", "--pixels=64", f"--candidates={OURS}"),
-        *("--lanes=2", "--steps=1", "--rounds=3"),
+        *("--lanes=2", "--steps=3", "--rounds=3"),
     ),
     "resnet18-w64-p28": (
         *("--model=resnet18", "--width=64", f"--candidates={OURS}"),
-        *("--lanes=2", "--steps=1", "--rounds=3"),
+        *("--lanes=2", "--steps=3", "--rounds=3"),
     ),
     "resnet18-w64-p64": (
         *("--model=resnet18", "--width=64", "--pixels=64", "--candidates=auto,table,shift/map"),

@@ -83,7 +83,7 @@ def one_case(given: argparse.Namespace) -> None:
     for name in (given.candidates or CANDIDATES[work.axes]).split(","):
         turns[name] = unet_work.lane_steps(work, given.lanes, name)
         steps[name] = work.steps * given.lanes * len(jax.local_devices())
-    seconds = measure.in_turn(turns, given.rounds, given.budget)
+    seconds = measure.in_turn(turns, given.rounds, given.budget, warm=True)
     for process in workers:
         process.close()
     ms = {name: 1e3 * measure.median(times) / steps[name] for name, times in seconds.items()}
