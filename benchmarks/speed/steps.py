@@ -6,8 +6,8 @@
 Our time is that of the very program that the engine runs, an epoch of all lanes of all devices, over its
 lanes and steps. The floor is the larger of two times: the step's floating-point operations at the measured
 rate of a matrix product, and the bytes that it must move at the measured rate of a copy (counts.py,
-rates.py). Each turn begins with a call that does not count. --suite runs a list of cases (suite.py), each in a
-process of its own.
+rates.py). Each turn begins with a call that does not count. --suite runs a list of cases (suite.py), each in
+a process of its own.
 """
 
 from __future__ import annotations
