@@ -82,6 +82,8 @@ def weighted(name: str, labels: np.ndarray, probabilities: np.ndarray, weights: 
         return quiet(np.divide, weights @ LOSSES[name](labels, probabilities), weights.sum(axis=1))
     if name in RANKS:
         # Class 1 of two classes, else the unweighted mean over all classes against their rest.
+        if name == "auc" and count > 2:
+            return np.mean(quiet(ranking.each_auc, labels, probabilities, weights), axis=0)
         columns = [1] if count == 2 else range(count)
         areas = [quiet(RANKS[name], labels == c, probabilities[:, c], weights) for c in columns]
         return np.mean(areas, axis=0)

@@ -8,6 +8,24 @@ FEW = 64
 """Positive cases up to which comparing each with all others takes less than sorting and summing up."""
 
 
+MOST = 2048
+"""Cases up to which all are compared with all for the areas of many classes: that takes N x N numbers."""
+
+
+def each_auc(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """`auc` of every class against the rest, to the bit: of [N] int, [N, C] and [R, N], [C, R] float64."""
+    count = scores.shape[1]
+    if len(weights) < count or len(labels) > MOST:
+        return np.stack([auc(labels == c, scores[:, c], weights) for c in range(count)])
+    own, theirs = scores[np.arange(len(labels)), labels], scores[:, labels]
+    won = np.where(labels[:, None] == labels, 0.0, (own > theirs) + (own == theirs) / 2)
+    of_class = (labels[:, None] == np.arange(count)).astype(np.float64)
+    number = weights @ of_class
+    pairs = number * (weights.sum(axis=1, keepdims=True) - number)
+    # In the order of the other way: who takes their mean adds up numbers that lie otherwise otherwise.
+    return np.ascontiguousarray((((weights @ won) * weights) @ of_class / pairs).T)
+
+
 def auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Chance that a positive case scores above a negative one, ties half (Mann and Whitney, 1947).
 
