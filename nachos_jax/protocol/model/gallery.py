@@ -14,15 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data.joined import images_of, part
-from nachos_jax.models import joined
 from nachos_jax.models import registry as models
-from nachos_jax.protocol.model import mask_gallery, networks
+from nachos_jax.protocol.model import external, mask_gallery, networks
 from nachos_jax.protocol.model.gallery_files import FOLDER, INDEX, known, written
-from nachos_jax.protocol.model.networks import Predicted
 from nachos_jax.protocol.model.pictures import legend, picture
 from nachos_jax.protocol.model.refits import refit_of
 from nachos_jax.protocol.run.opening import Run
@@ -162,10 +159,7 @@ def _maps(
 ) -> list[dict[str, Any]]:
     """Map, peak and method for errors of one refit; by occlusion where Grad-CAM has no map to give."""
     table, task = run.cohort.table, run.config.task
-    told_of = Predicted(task, run.cohort.targets.names, run.cohort.shape)
-    beside = {**run.config.tuned, **joined.told(run.cohort.joined)}
-    of = networks.architecture(record.hparams, told_of, run.config.precision, beside)
-    weights = networks.weights(of, load(run.store.payload(record, "weights.safetensors")))
+    of, weights = external.network(run, record)
     # Always as many rows, so that outer folds with the same architecture share a compilation.
     rows = np.resize(np.arange(len(own)), batch)
     told = part(images, rows), np.asarray([wrong.predicted for wrong in own], np.int32)[rows]

@@ -120,14 +120,19 @@ def weights(of: Architecture, arrays: Mapping[str, np.ndarray]) -> Weights:
     Raises:
         KeyError, ValueError, TypeError: the network cannot be built, or they are those of another one.
     """
-    abstract = lane.parts(nnx.eval_shape(lambda: of.build(nnx.Rngs(0))))
-    groups = zip(("params", "stats", "frozen"), abstract, strict=True)
+    groups = zip(("params", "stats", "frozen"), _abstract(of), strict=True)
     filled = [_filled(prefix, part, arrays) for prefix, part in groups]
     task = {name.removeprefix(_TASK): array for name, array in arrays.items() if name.startswith(_TASK)}
     task |= {name: arrays[_TASK + name] for name in of.predicted.on_host.kept(dict(of.hparams))}
     params, stats, frozen = filled
     told = Told(arrays["pixel_mean"], arrays["pixel_sd"], task, {}, arrays.get("fill"))
     return Weights(params, stats, frozen, told)
+
+
+@functools.lru_cache(maxsize=32)
+def _abstract(of: Architecture) -> tuple[Any, Any, Any]:
+    """Shapes of its arrays, thought of once for all fits that have it."""
+    return lane.parts(nnx.eval_shape(lambda: of.build(nnx.Rngs(0))))
 
 
 def predictor(of: Architecture, found: Weights) -> Callable[[Any], jax.Array]:
