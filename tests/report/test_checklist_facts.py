@@ -139,3 +139,77 @@ def test_a_normalisation_by_the_case_is_not_called_one_by_training_cases(fact, a
     assert "(z_score)" in fact("model.training", hparams={**given, "architecture": "logistic"})
     ours = fact("model.training", hparams={"architecture": "logistic"})
     assert "Inputs are standardised by the training cases of each fit" in ours
+
+
+def test_cases_that_are_drawn_anew_are_told(fact):
+    weighted = {"class_weight_exponent": 0.5}
+    drawn = fact("task.imbalance", hparams={**weighted, "balanced_sampling": 0.25})
+    assert "5 of 5 selected trials draw cases anew in every epoch, those of a class of n cases" in drawn
+    assert "n^-b times as often, with b 0.25" in drawn
+    assert "weight classes in the loss" in drawn
+    assert "not resampled" not in drawn
+    alone = fact("task.imbalance", hparams={"class_weight_exponent": 0.0, "balanced_sampling": 1.0})
+    assert "The selected trials weight no class. 5 of 5 selected trials draw" in alone
+    assert "cases are not resampled" in fact("task.imbalance", hparams=weighted)
+
+
+def test_images_that_are_skipped_do_not_stop_the_run(fact):
+    stops = fact("task.missing", run={"preparation": IMAGES})
+    assert stops.startswith("The program drops no case and imputes nothing: an image that cannot be read or a ")
+    found = fact(
+        "task.missing",
+        config={"data.on_error": "skip"},
+        run={"preparation": IMAGES, "skipped": [["a.png", "damaged"]]},
+    )
+    assert "drops no case" not in found
+    assert "An image that cannot be read is left out before folds are made (1 here)" in found
+    assert "a case without a label stops the run before training" in found
+    assert "imputes nothing" in found
+
+
+def test_cases_outside_of_the_folds_are_counted_as_that(fact):
+    assert fact("data.subset").startswith("All 240 cases of the case table lie in a fold; 240 of them")
+    for config, run, told in (
+        ({"data.subset": 0.5}, {}, "config.data.subset takes 50\N{NO-BREAK SPACE}% of the subjects, drawn from the seed"),
+        ({"data.on_error": "skip"}, {"skipped": [["a.png", "damaged"]]}, "1 image could not be read"),
+        ({"data.external": ["b", "c"]}, {}, "The cases of sites b and c are kept outside (config.data.external)"),
+    ):
+        found = fact("data.subset", config=config, run=run)
+        assert found.startswith("240 cases of the case table lie in a fold; 240 of them are tested."), found
+        assert told in found
+
+
+FINAL = {
+    "dice": {"mean": 0.8, "interval": {"low": 0.7, "high": 0.9}},
+    "alone": {"mean": 0.75, "interval": {"low": 0.6, "high": 0.85}},
+    "gain": {"mean": 0.05, "interval": {"low": None, "high": None}},
+}
+
+
+def ensembles(make_run, final: Any, deployed: list[dict[str, Any]], members: str = "one") -> Any:
+    directory = make_run(f"run-{len(deployed)}", settings=FEW)
+    edit_run(directory.path, lambda run: run["config"].update(deploy={"members": members}))
+    evidence, summary = told(directory)
+    beyond = {"cases": 40, "tested_by": deployed, "deployed": [{} for _ in deployed]}
+    further = ({"final_masks": final} if final else {}) | ({"external": beyond} if deployed else {})
+    return Facts(evidence, {**summary, **further}).of("model.ensemble")
+
+
+@pytest.mark.parametrize(("trials", "said"), [([3, 1, 0], True), ([3], False)])
+def test_final_masks_of_several_networks_are_an_ensemble(make_run, trials: list[int], said: bool):
+    studies = {str(fold): {"trials": trials, "largest": ""} for fold in range(5)}
+    found = ensembles(make_run, {**FINAL, "studies": studies}, [])
+    assert ("3 networks together" in found.text) == said
+    assert ("mean Dice 0.800 (interval 0.700 to 0.900)" in found.text) == said
+    assert found.applies == said
+
+
+@pytest.mark.parametrize("members", ["one", "folds"])
+def test_a_deployed_ensemble_that_external_cases_tested_is_not_called_untested(make_run, members: str):
+    several = {"model": "deploy", "fits": ["a", "b", "c"]}
+    found = ensembles(make_run, None, [several, {"model": "fold_00", "fits": ["d"]}], members)
+    assert "A deployed model that averages 3 networks was tested on 40 external cases" in found.text
+    assert "untested" not in found.text
+    assert found.applies
+    alone = ensembles(make_run, None, [{"model": "deploy", "fits": ["a"]}], "one")
+    assert not alone.applies
