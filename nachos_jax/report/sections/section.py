@@ -187,6 +187,10 @@ class Section:
         """How the predictions of a unit's cases become one; None where they cannot."""
         return None
 
+    def of_unit(self, _evidence: Evidence) -> str:
+        """What is true of a unit, by what is true of its cases, as a sentence; "" where they cannot be one."""
+        return ""
+
     def intervals(self, _evidence: Evidence, _estimates: Estimates, _name: str) -> list[Interval]:
         """Further intervals of a metric, after those that every task has."""
         return []
