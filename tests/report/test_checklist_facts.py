@@ -155,7 +155,9 @@ def test_cases_that_are_drawn_anew_are_told(fact):
 
 def test_images_that_are_skipped_do_not_stop_the_run(fact):
     stops = fact("task.missing", run={"preparation": IMAGES})
-    assert stops.startswith("The program drops no case and imputes nothing: an image that cannot be read or a ")
+    assert stops.startswith(
+        "The program drops no case and imputes nothing: an image that cannot be read or a "
+    )
     found = fact(
         "task.missing",
         config={"data.on_error": "skip"},
@@ -170,9 +172,17 @@ def test_images_that_are_skipped_do_not_stop_the_run(fact):
 def test_cases_outside_of_the_folds_are_counted_as_that(fact):
     assert fact("data.subset").startswith("All 240 cases of the case table lie in a fold; 240 of them")
     for config, run, told in (
-        ({"data.subset": 0.5}, {}, "config.data.subset takes 50\N{NO-BREAK SPACE}% of the subjects, drawn from the seed"),
+        (
+            {"data.subset": 0.5},
+            {},
+            "config.data.subset takes 50\N{NO-BREAK SPACE}% of the subjects, drawn from the seed",
+        ),
         ({"data.on_error": "skip"}, {"skipped": [["a.png", "damaged"]]}, "1 image could not be read"),
-        ({"data.external": ["b", "c"]}, {}, "The cases of sites b and c are kept outside (config.data.external)"),
+        (
+            {"data.external": ["b", "c"]},
+            {},
+            "The cases of sites b and c are kept outside (config.data.external)",
+        ),
     ):
         found = fact("data.subset", config=config, run=run)
         assert found.startswith("240 cases of the case table lie in a fold; 240 of them are tested."), found

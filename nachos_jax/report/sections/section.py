@@ -170,7 +170,7 @@ class Section:
         return [str(target) for target in truth.tolist()]
 
     def unit(self, _name: str, _names: Sequence[str]) -> str:
-        """What follows the value of a metric in a sentence: " in the unit of age"; "" without a unit."""
+        """What follows the value of a metric in a sentence: " in the unit of age", " for class ill"; or ""."""
         return ""
 
     def amounts(self, predicted: np.ndarray) -> np.ndarray:

@@ -64,6 +64,10 @@ class _Classification(Section):
         event = decided.positive(evidence)
         return Rule("classes", 1 if event is None else event)
 
+    def unit(self, name: str, names: Sequence[str]) -> str:
+        """Average precision depends on the class that is ranked first: of two, it is the second."""
+        return f" for class {names[1]}" if name == "average_precision" and len(names) == 2 else ""
+
     def of_unit(self, evidence: Evidence) -> str:
         unit, rule = evidence.settings.unit, self.pooling(evidence)
         if len(evidence.classes) > 2:
