@@ -161,7 +161,7 @@ def test_undefined_folds_and_equal_runs(make_run):
 
 def test_caveats_of_sites_and_waived_subjects(make_run):
     first = make_run(waived=True)
-    edit_run(first.path, lambda run: run["folds"].update(scheme="leave_site_out"))
+    edit_run(first.path, lambda run: run["folds"].update(scheme="site"))
     told = " ".join(comparison.compare(paths(first, rival(first, "other")))["caveats"])
     assert "measures sites" in told
     assert "Subjects are waived" in told
