@@ -1,4 +1,4 @@
-"""Fields of config.report that nothing would read, or that a metric contradicts, are refused before training."""
+"""Fields of config.report that nothing would read, or that a metric contradicts, are refused at the door."""
 
 from __future__ import annotations
 

@@ -109,7 +109,8 @@ def test_masks_of_two_dimensions_are_images(fact):
         (
             {**WHOLE, "aspect": "window", "spacing": [2.0, 1.0, 1.0]},
             "Volumes of 32 x 64 x 48 voxels (depth x height x width) and 1 channel, held as int16, resampled "
-            "to 2 x 1 x 1 mm by linear interpolation, then cut or filled up with black about their middle to this",
+            "to 2 x 1 x 1 mm by linear interpolation, then cut or filled up with black about their middle to "
+            "this",
             "stretched",
         ),
         (WHOLE, "each axis resized by itself", "black"),
@@ -171,7 +172,7 @@ def test_images_that_are_skipped_do_not_stop_the_run(fact):
 
 def test_cases_outside_of_the_folds_are_counted_as_that(fact):
     assert fact("data.subset").startswith("All 240 cases of the case table lie in a fold; 240 of them")
-    for config, run, told in (
+    for config, run, said in (
         (
             {"data.subset": 0.5},
             {},
@@ -186,7 +187,7 @@ def test_cases_outside_of_the_folds_are_counted_as_that(fact):
     ):
         found = fact("data.subset", config=config, run=run)
         assert found.startswith("240 cases of the case table lie in a fold; 240 of them are tested."), found
-        assert told in found
+        assert said in found
 
 
 FINAL = {

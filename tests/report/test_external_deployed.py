@@ -50,5 +50,7 @@ def test_refits_are_told_as_before(make_run):
     directory = make_run(folds=3, groups=False)
     add(directory)
     text = deployed(directory, 1)
-    assert "A model is the refit of an outer fold; the mean prediction is that of all of them together" in text
+    assert (
+        "A model is the refit of an outer fold; the mean prediction is that of all of them together" in text
+    )
     assert "mean of models" in text

@@ -153,7 +153,7 @@ def _of_models(evidence: Evidence) -> dict[str, Any]:
 
 
 def _normalisations(evidence: Evidence, chosen: Sequence[Trial]) -> list[str]:
-    """Those of the selected trials, or before any is selected that of the config; none where none is known."""
+    """Those of the selected trials, or before any is selected that of the config; [] where none is known."""
     name, key, absent = "normalisation", "data.normalisation", BY_TRAINING
     if evidence.task == "segmentation":
         name, key, absent = "segmentation.normalisation", "task.segmentation.normalisation", None

@@ -170,7 +170,7 @@ class Section:
         return [str(target) for target in truth.tolist()]
 
     def unit(self, _name: str, _names: Sequence[str]) -> str:
-        """What follows the value of a metric in a sentence: " in the unit of age", " for class ill"; or ""."""
+        """What follows the value of a metric in a sentence: " in the unit of age", " for class ill", ""."""
         return ""
 
     def amounts(self, predicted: np.ndarray) -> np.ndarray:
@@ -188,7 +188,7 @@ class Section:
         return None
 
     def of_unit(self, _evidence: Evidence) -> str:
-        """What is true of a unit, by what is true of its cases, as a sentence; "" where they cannot be one."""
+        """What is true of a unit by what is true of its cases, as a sentence; "" where they cannot be one."""
         return ""
 
     def intervals(self, _evidence: Evidence, _estimates: Estimates, _name: str) -> list[Interval]:

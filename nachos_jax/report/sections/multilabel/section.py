@@ -67,8 +67,8 @@ class _Multilabel(Section):
 
     def of_unit(self, evidence: Evidence) -> str:
         return (
-            f"A {evidence.settings.unit} has a label if one of its cases is known to have it; of a label that "
-            "no case of it is known to have or to lack, nothing is known."
+            f"A {evidence.settings.unit} has a label if one of its cases is known to have it; of a label "
+            "that no case of it is known to have or to lack, nothing is known."
         )
 
     def group(self, truth: np.ndarray, cases: np.ndarray, names: Sequence[str]) -> dict[str, int]:
