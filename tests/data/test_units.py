@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -28,6 +29,13 @@ def test_a_mask_with_two_equal_axes_exchanged_is_refused(tmp_path: Path):
 STEPS, PLACE = (0.5, 0.25, 2.0), (3.0, -4.0, 5.0)
 
 
+def spacing(path: Path) -> tuple[float, ...]:
+    """mm of a voxel of a volume along D, H and W."""
+    found = read_volume(path)[1]
+    assert found is not None
+    return found
+
+
 def lying(path: Path, unit: str, factor: float) -> None:
     """Writes a volume whose header gives the same place in another unit."""
     affine = np.diag([*STEPS, 1.0])
@@ -49,12 +57,12 @@ def test_nifti_of_any_unit_lies_in_mm(unit: str, factor: float, tmp_path: Path):
         np.testing.assert_allclose(found.spacing, STEPS, rtol=1e-6)
         np.testing.assert_allclose(found.affine[:3, 3], PLACE, rtol=1e-6)
         np.testing.assert_allclose(np.diag(found.affine), [*STEPS, 1.0], rtol=1e-6)
-    np.testing.assert_allclose(read_volume(path)[1], STEPS[::-1], rtol=1e-6)
+    np.testing.assert_allclose(spacing(path), STEPS[::-1], rtol=1e-6)
     (grid,) = volume_files.grids([volume_files.VolumeFile(path)])
     np.testing.assert_allclose(grid.spacing, STEPS[::-1], rtol=1e-6)
     # The mask that is written of it lies as the file says, in its own unit.
     (tmp_path / "mask.nii").write_bytes(nifti.like(np.ones((2, 3, 4), np.uint8), path))
-    mask = nibabel.load(tmp_path / "mask.nii")
+    mask: Any = nibabel.load(tmp_path / "mask.nii")
     np.testing.assert_allclose(np.diag(mask.affine)[:3], np.asarray(STEPS) * factor, rtol=1e-6)
     assert mask.header.get_xyzt_units()[0] == unit
     np.testing.assert_allclose(nifti.read(tmp_path / "mask.nii").spacing, STEPS, rtol=1e-6)
@@ -110,7 +118,7 @@ def test_nrrd_of_any_unit_lies_in_mm(
     raw = (tmp_path / "x.nrrd").read_bytes()
     assert unit is None or raw.count(b'"PLACE"') == 3
     (tmp_path / "x.nrrd").write_bytes(raw.replace(b"PLACE", (unit or "").encode(coding)))
-    np.testing.assert_allclose(read_volume(tmp_path / "x.nrrd")[1], STEPS[::-1], rtol=1e-6)
+    np.testing.assert_allclose(spacing(tmp_path / "x.nrrd"), STEPS[::-1], rtol=1e-6)
     _, affine = nrrd_file.read(tmp_path / "x.nrrd", header_only=True)
     assert affine is not None
     if directions:
@@ -125,4 +133,4 @@ def test_nrrd_of_channels_first_takes_the_units_of_its_space(tmp_path: Path):
         "units": ["", "um", "um", "um"],
     }
     nrrd.write(str(tmp_path / "x.nrrd"), np.zeros((2, 2, 3, 4), np.int16), header)
-    np.testing.assert_allclose(read_volume(tmp_path / "x.nrrd")[1], STEPS[::-1], rtol=1e-6)
+    np.testing.assert_allclose(spacing(tmp_path / "x.nrrd"), STEPS[::-1], rtol=1e-6)
