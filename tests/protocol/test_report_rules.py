@@ -22,12 +22,17 @@ TABLE = CaseTable(np.asarray(["a", "b", "c", "d"]), np.asarray(["P1", "P1", "P2"
 
 
 def _check(
-    task: str, names: tuple[str, ...], metric: str = "", begun: bool = False, **report: Any
+    task: str,
+    names: tuple[str, ...],
+    metric: str = "",
+    begun: bool = False,
+    protocol: str = "nested",
+    **report: Any,
 ) -> list[str]:
     wanted = {"subgroups": (), "unit": "", "pool": "mean", "headline": "case", "positive": ""}
     run: Any = SimpleNamespace(
         task=task,
-        protocol="nested",
+        protocol=protocol,
         search=SimpleNamespace(metric=metric),
         report=SimpleNamespace(**{**wanted, "threshold": "youden", **report}),
     )
@@ -48,12 +53,19 @@ def _check(
             r"threshold = 'cost\(1, 5\)' .*set it back to 'youden'",
         ),
         ("regression", {"threshold": "cost(1, 5)"}, r"threshold = 'cost\(1, 5\)' .*set it back to 'youden'"),
+        ("multilabel", {"threshold": "cost(1, 5)", "protocol": "flat"}, "'flat', which .* back to 'youden'"),
         ("classification", {"positive": "c"}, "must be a class: a, b"),
     ],
 )
 def test_what_no_task_reads_is_refused(task: str, report: dict[str, Any], told: str):
     with pytest.raises(UsageError, match=told):
         _check(task, ("a", "b"), **report)
+
+
+def test_a_threshold_of_several_classes_needs_the_one_that_it_decides_about():
+    with pytest.raises(UsageError, match=r"does nothing of 3 classes: name .* in config\.report\.positive"):
+        _check("classification", ("a", "b", "c"), threshold="cost(1, 5)")
+    _check("classification", ("a", "b", "c"), threshold="cost(1, 5)", positive="b")
 
 
 def test_what_is_read_stands():

@@ -30,9 +30,9 @@ def check(run: RunConfig, cohort: Cohort, begun: bool = False) -> None:
             )
         group.of(table.columns[group.column].tolist())
     unit_rules.check(run, cohort)
-    if not begun:
-        _idle(run)
     names = cohort.targets.names
+    if not begun:
+        _idle(run, names)
     if wanted.positive and wanted.positive not in names:
         raise UsageError(
             f"config.report.positive = {wanted.positive!r}: must be a class: {', '.join(names)}."
@@ -41,7 +41,7 @@ def check(run: RunConfig, cohort: Cohort, begun: bool = False) -> None:
         _of_other_class(run, names)
 
 
-def _idle(run: RunConfig) -> None:
+def _idle(run: RunConfig, names: tuple[str, ...]) -> None:
     """Refuses what decisions need, of tasks whose report makes none."""
     outcome, wanted = tasks.of(run.task).outcome, run.report
     if wanted.positive and outcome != CLASSES:
@@ -49,11 +49,16 @@ def _idle(run: RunConfig) -> None:
             f"config.report.positive = {wanted.positive!r} does nothing (config.task.name = {run.task!r}): "
             "only a classification decides about one class; set it to ''."
         )
-    usual = FIELDS["report.threshold"].default
-    if wanted.threshold != usual and outcome not in (CLASSES, LABELS):
+    usual, why = FIELDS["report.threshold"].default, ""
+    if outcome not in (CLASSES, LABELS):
+        why = f"(config.task.name = {run.task!r}): only classes and labels are decided by a threshold;"
+    elif outcome == LABELS and run.protocol == "flat":
+        why = "beside config.protocol = 'flat', which has no inner folds to choose thresholds by;"
+    elif outcome == CLASSES and len(names) > 2 and not wanted.positive:
+        why = f"of {len(names)} classes: name the one that decisions are about in config.report.positive, or"
+    if wanted.threshold != usual and why:
         raise UsageError(
-            f"config.report.threshold = {wanted.threshold!r} does nothing (config.task.name = {run.task!r}): "
-            f"only classes and labels are decided by a threshold; set it back to {usual!r}."
+            f"config.report.threshold = {wanted.threshold!r} does nothing {why} set it back to {usual!r}."
         )
 
 
