@@ -42,7 +42,7 @@ def balanced(labels, probabilities) -> float:
 
 def loss(labels, probabilities) -> float:
     probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
-    return log_loss(labels, probabilities, labels=[0, 1, 2])
+    return float(log_loss(labels, probabilities, labels=[0, 1, 2]))
 
 
 def _one_label_changed(test):
