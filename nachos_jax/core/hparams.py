@@ -218,6 +218,10 @@ They are fields of config.data too, by the same names. `Hyperparameter.absent` i
 of the config, see `of_config`, so that only fits of another store are told apart by it."""
 PREPARED = tuple(row.name for row in PREPARATION)
 
+BY_TRAINING = "training"
+"""Normalisation of pixels by the training cases, as all fits did before it was a choice: it is left out of
+their hyperparameters, whatever config.data.normalisation says."""
+
 GEOMETRIC = tuple(row.name for row in _GEOMETRIC)
 AUGMENTATION = tuple(row.name for row in _AUGMENTATION)
 

@@ -12,6 +12,7 @@ import pydicom
 from pydicom.dataset import Dataset, FileDataset
 
 from nachos_jax.core.errors import refuse_transient
+from nachos_jax.data.dicom_header import said_frames
 
 UNKNOWN = "unknown"
 CODES = {
@@ -87,8 +88,7 @@ def _header(header: FileDataset, path: Path) -> Header:
     device = " ".join(filter(None, (cells["manufacturer"], cells["model"])))
     cells["site"] = _text(header, "InstitutionName") or device or UNKNOWN
     size = tuple(int(header.get(name) or 0) for name in ("Rows", "Columns"))
-    said = str(header.get("NumberOfFrames") or 1)
-    frames = int(said) if said.isdecimal() and all(size) else 0
+    frames = (said_frames(header) or 0) if all(size) else 0
     cut = _ends_early(header, frames * size[0] * size[1], path)
     return Header(
         cells={name: cells[name] for name in COLUMNS},

@@ -57,8 +57,13 @@ def damage_told(path: Path) -> Generator[None]:
 
 def frames(dataset: pydicom.Dataset) -> int:
     """How many frames the file holds; what is no number counts as one."""
+    return max(1, said_frames(dataset) or 1)
+
+
+def said_frames(dataset: pydicom.Dataset) -> int | None:
+    """What the header says of them, 1 where it says nothing; None where that is no number."""
     said = str(dataset.get("NumberOfFrames") or 1)
-    return max(1, int(said)) if said.isdecimal() else 1
+    return int(said) if said.isdecimal() else None
 
 
 def is_compressed(dataset: pydicom.Dataset) -> bool:

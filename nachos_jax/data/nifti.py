@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from nachos_jax.core.errors import TransientError, UsageError, refuse_transient
 from nachos_jax.data import there
 
 SUFFIXES = (".nii", ".nii.gz")
+MM = {"meter": 1e3, "micron": 1e-3}
+"""mm of the units of space beside mm that a header can name."""
 MOST_PACKED = 1100
 """Times that a file packed by gzip can grow: Deflate makes 1032 bytes of one at most."""
 
@@ -44,27 +47,57 @@ def read(path: Path) -> Nifti:
     Raises:
         UsageError: no such file, one that cannot be read, or one whose axes are no volume.
     """
-    import nibabel
 
-    if not there.is_file(path):
-        raise TransientError(f"{path}: there is no such file; mend the path.")
-    try:
-        image: Any = nibabel.load(path)
+    def voxels(image: Any) -> np.ndarray:
         _refuse_claim(image, path)
-        values = np.asanyarray(image.dataobj)
-        steps = [float(step) for step in image.header.get_zooms()[:3]]
-    except UsageError:
-        raise
-    except Exception as error:  # whatever a damaged file makes of its parts
-        refuse_transient(error, path)
-        raise UsageError(f"{path} cannot be read as NIfTI ({error}); replace it by an intact one.") from error
+        return np.asanyarray(image.dataobj)
+
+    found = _opened(path, voxels)
+    values = found.values
     if values.ndim == 5 and values.shape[3] == 1:  # vectors stand behind an axis of time
         values = values[:, :, :, 0]
     if values.ndim not in (3, 4) or 0 in values.shape:
         raise UsageError(
             f"{path} has shape {values.shape}; a volume has the axes X, Y, Z, and one of channels."
         )
-    return Nifti(values, (steps[0], steps[1], steps[2]), np.asarray(image.affine, np.float64))
+    return replace(found, values=values)
+
+
+def header(path: Path) -> Nifti:
+    """What the header of a file says, its values zeros that take no memory.
+
+    Raises:
+        UsageError: no such file, or one that cannot be read.
+    """
+    return _opened(path, lambda image: np.broadcast_to(np.int16(0), image.shape))
+
+
+def _opened(path: Path, values: Callable[[Any], np.ndarray]) -> Nifti:
+    """A file with what `values` takes from nibabel's image of it."""
+    import nibabel
+
+    if not there.is_file(path):
+        raise TransientError(f"{path}: there is no such file; mend the path.")
+    try:
+        image: Any = nibabel.load(path)
+        found = values(image)
+        mm, affine = _mm(image.header), np.array(image.affine, np.float64)
+        affine[:3] *= mm
+        steps = [mm * float(step) for step in image.header.get_zooms()[:3]]
+        return Nifti(found, (steps[0], steps[1], steps[2]), affine)
+    except UsageError:
+        raise
+    except Exception as error:  # whatever a damaged file makes of its parts
+        refuse_transient(error, path)
+        raise UsageError(f"{path} cannot be read as NIfTI ({error}); replace it by an intact one.") from error
+
+
+def _mm(header: Any) -> float:
+    """mm of the unit of space that a header names; 1 where it names none, or one that nobody knows."""
+    try:
+        return MM.get(header.get_xyzt_units()[0], 1.0)
+    except (AttributeError, KeyError):  # of Analyze, without units; of a number that stands for none
+        return 1.0
 
 
 def _refuse_claim(image: Any, path: Path) -> None:
@@ -76,26 +109,6 @@ def _refuse_claim(image: Any, path: Path) -> None:
             f"{path} claims the shape {image.shape}, {claimed:,} bytes, and the file holds less: its header "
             "is damaged, or its end is missing; replace it by an intact one."
         )
-
-
-def header(path: Path) -> Nifti:
-    """What the header of a file says, its values zeros that take no memory.
-
-    Raises:
-        UsageError: as `read`.
-    """
-    import nibabel
-
-    if not there.is_file(path):
-        raise TransientError(f"{path}: there is no such file; mend the path.")
-    try:
-        image: Any = nibabel.load(path)
-        steps = [float(step) for step in image.header.get_zooms()[:3]]
-        values = np.broadcast_to(np.int16(0), image.shape)
-        return Nifti(values, (steps[0], steps[1], steps[2]), np.asarray(image.affine, np.float64))
-    except Exception as error:  # as above
-        refuse_transient(error, path)
-        raise UsageError(f"{path} cannot be read as NIfTI ({error}); replace it by an intact one.") from error
 
 
 def upright(values: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, tuple[float, float, float]]:

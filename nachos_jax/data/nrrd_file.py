@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,15 @@ from nachos_jax.core.errors import TransientError, UsageError, refuse_transient
 from nachos_jax.data import there
 
 SUFFIXES = (".nrrd", ".nhdr")
+MM = {
+    **dict.fromkeys(("m", "meter", "meters", "metre", "metres"), 1e3),
+    **dict.fromkeys(("cm", "centimeter", "centimeters", "centimetre", "centimetres"), 10.0),
+    **dict.fromkeys(
+        ("um", "\N{GREEK SMALL LETTER MU}m", "micron", "microns", "micrometer", "micrometers"), 1e-3
+    ),
+    **dict.fromkeys(("micrometre", "micrometres"), 1e-3),
+}
+"""mm of units beside mm, as people write them; the micro sign is a Greek letter in NFKC."""
 _SHORT = {"lps": "left-posterior-superior", "las": "left-anterior-superior", "ras": "right-anterior-superior"}
 
 
@@ -57,7 +69,7 @@ def read(path: Path, header_only: bool = False) -> tuple[np.ndarray, np.ndarray 
             f"{path} has shape {values.shape}; a volume has three axes of space, and one of channels."
         )
     others = [axis for axis in range(values.ndim) if axis not in space]
-    return values.transpose(*space, *others), _affine(header, space)
+    return values.transpose(*space, *others), _affine(header, space, _units(path))
 
 
 def _space_axes(header: Mapping[str, Any], count: int) -> list[int]:
@@ -72,17 +84,44 @@ def _space_axes(header: Mapping[str, Any], count: int) -> list[int]:
     return space if len(space) == 3 else list(range(min(3, count)))
 
 
-def _affine(header: Mapping[str, Any], space: list[int]) -> np.ndarray | None:
+def _units(path: Path) -> dict[str, list[str]]:
+    """The units of axes ("units") and of the directions of space ("space units"), as the header names them.
+
+    pynrrd drops what is not ASCII, and would read a micrometre as a metre.
+    """
+    found = {}
+    with open(path, "rb") as file:
+        for line in itertools.takewhile(bytes.strip, file):
+            name, _, value = line.partition(b":")
+            if name.strip().lower() in (b"units", b"space units"):
+                try:
+                    text = value.decode()
+                except UnicodeDecodeError:
+                    text = value.decode("latin-1")
+                found[name.strip().lower().decode()] = re.findall(r'"([^"]*)"', text)
+    return found
+
+
+def _mm(units: list[str], count: int) -> np.ndarray:
+    """[count] mm of units; 1 of those that nobody knows, and where not each of them is named."""
+    if len(units) != count:
+        return np.ones(count)
+    return np.asarray([MM.get(unicodedata.normalize("NFKC", unit).strip().lower(), 1.0) for unit in units])
+
+
+def _affine(header: Mapping[str, Any], space: list[int], units: Mapping[str, list[str]]) -> np.ndarray | None:
     directions, spacings = header.get("space directions"), header.get("spacings")
     affine = np.eye(4)
     if directions is None:
         steps = np.full(len(space), np.nan) if spacings is None else np.asarray(spacings, float)[space]
         if not np.isfinite(steps).all() or (steps == 0).any():
             return None
-        affine[:3, :3] = np.diag(steps)
+        count = len(spacings)  # pyrefly: ignore[bad-argument-type]
+        affine[:3, :3] = np.diag(steps * _mm(units.get("units", []), count)[space])
         return affine
     affine[:3, :3] = np.asarray(directions, float)[space].T
     affine[:3, 3] = np.nan_to_num(np.asarray(header.get("space origin", np.zeros(3)), float))
+    affine[:3] *= _mm(units.get("space units", []), 3)[:, None]
     named = _named(str(header.get("space", "")))
     affine[:3] *= [[-1.0 if "left" in named else 1.0], [-1.0 if "posterior" in named else 1.0], [1.0]]
     return affine

@@ -59,7 +59,7 @@ class OneSpacing:
             self._refuse_no_size(spacing, known)
             asked = {**wanted, "spacing": list(spacing), "aspect": volumes.WINDOW}
             opening = volume_files.opening(self.source.volumes, spacing, self.data.voi)
-            found = read(replace(self.source.pixels, open=opening), asked)
+            found = read(replace(self.source.pixels, open=opening, keys=self._keys()), asked)
             known[[row for row, _ in found.faults]] = False
             if self._common(known) == spacing:
                 return found, asked
@@ -73,6 +73,11 @@ class OneSpacing:
             f"volumes are resampled to {_told(spacing)} mm (depth x height x width); {cut:,} are cut to the "
             "size wanted"
         )
+
+    def _keys(self) -> tuple[str, ...]:
+        """Of the cache: the same files give other voxels where their headers are read otherwise."""
+        pairs = zip(self.source.pixels.keys, self.spacings.tolist(), strict=True)
+        return tuple(f"{key} {spacing}" for key, spacing in pairs)
 
     def _common(self, known: np.ndarray) -> Spacing:
         """The given spacing, or that of known cases inside; of all that are known where none is inside."""

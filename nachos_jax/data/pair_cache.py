@@ -17,7 +17,7 @@ from nachos_jax.data import cache
 from nachos_jax.data.decode import Allocate, Images
 from nachos_jax.data.masks import Pair
 
-VERSION = 1
+VERSION = 2
 """Raised whenever reading or checking of pairs changes, so that no cache of an older rule is used."""
 PARTS = ("voxels", "labels", "grids")
 

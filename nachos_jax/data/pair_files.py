@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -78,7 +79,9 @@ def _mask(path: Path) -> tuple[np.ndarray, nifti.Nifti | None]:
 def _same_place(path: Path, own: nifti.Nifti | None, mask: Path, other: nifti.Nifti | None) -> None:
     if own is None or other is None or own.values.shape[:3] != other.values.shape[:3]:
         return  # other shapes are told by who compares them
-    corners = np.array([[0, 0, 0, 1], [*(side - 1 for side in own.values.shape[:3]), 1]], float)
+    # All eight: axes of one length that are exchanged leave two opposite corners where they are.
+    ends = itertools.product(*((0, side - 1) for side in own.values.shape[:3]))
+    corners = np.array([(*end, 1) for end in ends], float)
     apart = np.abs(corners @ (own.affine - other.affine).T).max()
     if apart > _APART * max(1.0, *own.spacing):
         raise UsageError(

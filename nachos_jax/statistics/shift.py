@@ -16,6 +16,7 @@ from nachos_jax.statistics.intervals import (
     normal_ends,
     too_few,
 )
+from nachos_jax.statistics.width import share_width
 
 Moments = tuple[int, float, float | None]
 """Subjects, their mean, and their standard deviation."""
@@ -41,7 +42,7 @@ def share(one: Share, level: float = 0.95) -> Interval:
         return kind.undefined(too_few(count), there / count if count else None)
     z, value = float(special.ndtri((1 + level) / 2)), there / count
     middle = (value + z**2 / (2 * count)) / (1 + z**2 / count)
-    half = z * math.sqrt(value * (1 - value) / count + z**2 / (4 * count**2)) / (1 + z**2 / count)
+    half = share_width(count, value, level) / 2
     return kind.around(value, (middle - half, middle + half), SHARE, narrow(count))
 
 

@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nachos_jax.core.hparams import BY_TRAINING
 from nachos_jax.data.foreground import UNLIMITED
 
-TRAINING = "training"
+TRAINING = BY_TRAINING
 CHOICES = ("z_score", TRAINING, "percentiles", "min_max", "none", "clipped", "ct")
 """By mean and SD of the case; by those of all voxels of the training cases, one scale for all (as CT has);
 percentiles 0.5 to 99.5 of the case as 0 to 1, what lies beyond clipped; its smallest and largest value as 0

@@ -87,9 +87,11 @@ def ranking(draw: st.DrawFn, kind: Any) -> Case:
             x[-1] = 1.0
             lines.append(Curve(kind, x, y if kind == "roc" else y[::-1]))
         classes.append(
-            classification.Ranked(name, lines, draw(st.sampled_from(["", "AUC 0.5"])), draw(SCORES))
+            classification.Ranked(
+                name, dict(enumerate(lines)), draw(st.sampled_from(["", "AUC 0.5"])), draw(SCORES)
+            )
         )
-    numbers = [float(v) for c in classes for line in c.lines for v in (*line.x, *line.y)]
+    numbers = [float(v) for c in classes for line in c.lines.values() for v in (*line.x, *line.y)]
     return Case(lambda: classification.ranking(classes), numbers, [c.label for c in classes])
 
 

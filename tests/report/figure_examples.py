@@ -49,7 +49,7 @@ def ranked(kind: Any, label: str = "nevus", lines: int = 3) -> Ranked:
     """Curves of a class; those of ROC rise, those of precision-recall fall."""
     heights = [SHARES**0.4, SHARES**0.6, SHARES**0.8]
     made = [Curve(kind, SHARES, h if kind == "roc" else 1 - h) for h in heights[:lines]]
-    return Ranked(label, made, "AUC 0.67", 0.3)
+    return Ranked(label, dict(enumerate(made)), "AUC 0.67", 0.3)
 
 
 def interval(

@@ -42,7 +42,7 @@ def balanced(labels, probabilities) -> float:
 
 def loss(labels, probabilities) -> float:
     probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
-    return log_loss(labels, probabilities, labels=[0, 1, 2])
+    return float(log_loss(labels, probabilities, labels=[0, 1, 2]))
 
 
 def _one_label_changed(test):
@@ -161,7 +161,7 @@ def test_undefined_folds_and_equal_runs(make_run):
 
 def test_caveats_of_sites_and_waived_subjects(make_run):
     first = make_run(waived=True)
-    edit_run(first.path, lambda run: run["folds"].update(scheme="leave_site_out"))
+    edit_run(first.path, lambda run: run["folds"].update(scheme="site"))
     told = " ".join(comparison.compare(paths(first, rival(first, "other")))["caveats"])
     assert "measures sites" in told
     assert "Subjects are waived" in told

@@ -128,7 +128,7 @@ def test_subgroups_stand_under_their_column_with_their_counts():
 def test_curves_pass_through_their_numbers(kind, level):
     one = ranked(kind)
     found = Drawn(lambda: ranking([one]))
-    for points, line in zip(found.data(style.THIN), one.lines, strict=True):
+    for points, line in zip(found.data(style.THIN), one.lines.values(), strict=True):
         assert np.column_stack([line.x, line.y]) == pytest.approx(points)
     (mean,), (reference,) = found.data(style.STRONG), found.data(style.REFERENCE)
     assert len(mean) == 101

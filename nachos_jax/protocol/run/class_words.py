@@ -7,6 +7,7 @@ import re
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data.targets import Targets
+from nachos_jax.tasks import registry as tasks
 
 ORDERED = ("kappa", "mean_class_distance")
 """Metrics to which the order of classes means something."""
@@ -42,7 +43,7 @@ def check_order(run: RunConfig, targets: Targets) -> None:
 
 def warnings(run: RunConfig, targets: Targets) -> list[str]:
     """A sentence when decisions would be about the healthy class because nobody has said otherwise."""
-    if run.report.positive or targets.noun != "class" or len(targets.names) != 2:
+    if run.report.positive or tasks.of(run.task).outcome != "classes" or len(targets.names) != 2:
         return []
     other, positive = targets.names
     if not sounds_healthy(positive, other):

@@ -15,7 +15,7 @@ from nachos_jax.engine.windows import divide
 from nachos_jax.metrics import decisions
 from nachos_jax.models import registry as models
 from nachos_jax.protocol.design import protocols
-from nachos_jax.protocol.run import baselines, class_words, embedding, unit_rules
+from nachos_jax.protocol.run import baselines, class_words, embedding, report_rules
 from nachos_jax.search import registry as searchers
 from nachos_jax.search.policies import registry as policies
 from nachos_jax.search.searcher import SearchSetting
@@ -123,7 +123,7 @@ def check(run: RunConfig, cohort: Cohort, folds: Folds, begun: bool = False) -> 
         )
     check_config(run)
     _metric(run, cohort, folds)
-    _report(run, cohort)
+    report_rules.check(run, cohort, begun)
     _vectors(run, cohort)
     measuring.check(run, cohort)
     if not begun:
@@ -150,25 +150,6 @@ def _metric(run: RunConfig, cohort: Cohort, folds: Folds) -> None:
                 f"config.search.metric = {name!r} is undefined on fold {fold} ({why}), which serves "
                 f"as an inner fold: select by {task.headline}{other}, or change the folds."
             )
-
-
-def _report(run: RunConfig, cohort: Cohort) -> None:
-    """What the report is to show must be there before days of training, not after."""
-    table, wanted = cohort.table, run.report
-    for group in wanted.subgroups:
-        if group.column not in table.columns:
-            raise UsageError(
-                f"config.report.subgroups names column {group.column!r}, but source {run.data.source!r} "
-                f"gives {', '.join(map(repr, table.columns)) or 'no further columns'}: use a CSV table or "
-                "arrays that hold it, or leave it out."
-            )
-        group.of(table.columns[group.column].tolist())
-    unit_rules.check(run, cohort)
-    names = cohort.targets.names
-    if wanted.positive and wanted.positive not in names:
-        raise UsageError(
-            f"config.report.positive = {wanted.positive!r}: must be a class: {', '.join(names)}."
-        )
 
 
 def _solved(run: RunConfig) -> None:

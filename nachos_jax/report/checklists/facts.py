@@ -7,13 +7,14 @@ says why the question does not arise. Facts named "task.x" are those of the temp
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from nachos_jax.config.subgroups import UNKNOWN
-from nachos_jax.core.hparams import AUGMENTATION, FLIP_DEPTH, PREPARED
+from nachos_jax.config.windows import window
+from nachos_jax.core.hparams import AUGMENTATION, BY_TRAINING, FLIP_DEPTH, PREPARED
 from nachos_jax.core.types import Trial
 from nachos_jax.report.reading.evidence import CaseRow, Evidence
 from nachos_jax.report.words.format import made_rows, number
@@ -21,6 +22,8 @@ from nachos_jax.report.words.leading import leading
 from nachos_jax.report.words.phrases import intervals, listed
 from nachos_jax.report.words.templating import environment, one_line
 
+ROOMS = ("data", "preparation", "model", "results")
+"""Templates in facts/ beside that of the task."""
 MOST_LISTED = 12
 """Outer folds, or groups, that an answer names one by one; a longer list is left to the files."""
 UNTESTED = "the results: nothing is tested yet"
@@ -49,7 +52,7 @@ class Facts:
             "authors": lambda text: self._missing.append(text) or "",
             "idle": self._idle,
         }
-        self._rooms = {name: f"checklists/facts/{name}.j2" for name in ("data", "model", "results")}
+        self._rooms = {name: f"checklists/facts/{name}.j2" for name in ROOMS}
         if evidence.section.facts:
             self._rooms["task"] = evidence.section.facts
         self._modules = {name: self._module(path) for name, path in self._rooms.items()}
@@ -139,12 +142,29 @@ def _of_models(evidence: Evidence) -> dict[str, Any]:
             for name in (*AUGMENTATION, FLIP_DEPTH.name)
             if any(trial.hparams.get(name) for trial in chosen)
         ],
+        "normalisations": _normalisations(evidence, chosen),
+        "shown_values": _shown_values,
         "epochs": sorted({outcome.epochs for outcome in evidence.outcomes.values()}),
         "rules": sorted({outcome.rule for outcome in evidence.outcomes.values()}),
         "searched": _searched(_setting(evidence, "search.space") or {}),
         "versions": [f"{key} {value}" for key, value in sorted(versions.items()) if value != "not installed"],
         "command": dict(made_rows(evidence)["how"]).get("Command"),
     }
+
+
+def _normalisations(evidence: Evidence, chosen: Sequence[Trial]) -> list[str]:
+    """Those of the selected trials, or before any is selected that of the config; [] where none is known."""
+    name, key, absent = "normalisation", "data.normalisation", BY_TRAINING
+    if evidence.task == "segmentation":
+        name, key, absent = "segmentation.normalisation", "task.segmentation.normalisation", None
+    found = {trial.hparams.get(name, absent) for trial in chosen} or {_setting(evidence, key) or absent}
+    return sorted(str(value) for value in found if value)
+
+
+def _shown_values(voi: str) -> tuple[float, float] | None:
+    """The ends of a window of values; None where each file has its own."""
+    found = window(voi)
+    return None if found is None else (found[0] - found[1] / 2, found[0] + found[1] / 2)
 
 
 def _tested(progress: Mapping[str, Any]) -> str:

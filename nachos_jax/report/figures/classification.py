@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,13 +37,13 @@ SHARE = (-0.02, 1.02)
 
 
 class Ranked(NamedTuple):
-    """Curves of a class against the rest, of one kind, one for every outer fold that defines one.
+    """Curves of a class against the rest, of one kind, by the number of each outer fold that defines one.
 
     The note is the area under the curve as text; the share of the class is chance in precision-recall.
     """
 
     label: str
-    lines: Sequence[curves.Curve]
+    lines: Mapping[int, curves.Curve]
     note: str = ""
     prevalence: float | None = None
 
@@ -52,7 +52,8 @@ def ranking(classes: Sequence[Ranked]) -> Figure | None:
     """ROC or precision-recall curves, a panel for each class, with what guessing gives; None of no class."""
     if not classes:
         return None
-    shown, more, roc = classes[:PANELS], len(classes[PANELS:]), classes[0].lines[0].kind == "roc"
+    shown, more = classes[:PANELS], len(classes[PANELS:])
+    roc = next(iter(classes[0].lines.values())).kind == "roc"
     x, y = ("1 \N{MINUS SIGN} specificity", "sensitivity") if roc else ("recall", "precision")
     with grid("roc" if roc else "precision_recall", len(shown)) as (canvas, panels):
         for axes, one in zip(panels, shown, strict=True):
@@ -67,8 +68,8 @@ def ranking(classes: Sequence[Ranked]) -> Figure | None:
 
 
 def _panel(axes: Axes, one: Ranked, roc: bool) -> None:
-    band, level = curves.band(one.lines), one.prevalence
-    for fold, line in enumerate(one.lines):
+    band, level = curves.band([*one.lines.values()]), one.prevalence
+    for fold, line in one.lines.items():
         axes.plot(line.x, line.y, gid=said(f"outer fold {fold}"), **style.THIN)
     if len(one.lines) > 2:
         axes.fill_between(band.grid, band.low, band.high, **style.BAND)
@@ -82,8 +83,8 @@ def _panel(axes: Axes, one: Ranked, roc: bool) -> None:
 
 def _rows(one: Ranked) -> list[tuple]:
     """One class in the table: points of every fold, mean and band, prevalence."""
-    band, rows = curves.band(one.lines), []
-    for fold, line in enumerate(one.lines):
+    band, rows = curves.band([*one.lines.values()]), []
+    for fold, line in one.lines.items():
         name = f"outer fold {fold}"
         points = zip(line.x.tolist(), line.y.tolist(), strict=True)
         rows += [(one.label, name, x, y, None, None) for x, y in points]

@@ -24,8 +24,11 @@ def drawn(evidence: Evidence, summary: Mapping[str, Any]) -> Figure | None:
     for fold, value in metric["models"].items():
         shown.append(_row("external", f"model {fold}", counts, value, intervals.get(fold)))
     several = {"value": metric["mean"], "note": "no model has a value"}
-    shown.append(_row("external", "mean of models", counts, several, intervals.get("mean")))
     together, of_all = metric["together"], "mean prediction" if beyond["averaged"] else "mean of models"
+    if metric["models"]:
+        shown.append(_row("external", "mean of models", counts, several, intervals.get("mean")))
+    else:  # as in the flat protocol, and the first deployed model stands for them
+        of_all = "deployed model"
     if beyond["averaged"]:
         shown.append(_row("external", of_all, counts, together, together["interval"]))
     for row in beyond["by_site"]:

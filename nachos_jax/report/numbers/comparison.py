@@ -70,6 +70,7 @@ def compare(
         "unit": "outer folds",
         "folds": {
             "scheme": first.run["folds"]["scheme"],
+            "of_sites": first.of_sites,
             "folds_a_repeat": first.count,
             "repeats": first.repeats,
             "planned": first.planned,

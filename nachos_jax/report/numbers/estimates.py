@@ -9,24 +9,40 @@ from typing import Any
 
 import numpy as np
 
-from nachos_jax.metrics.contract import statistic
+from nachos_jax.metrics.contract import Bounds, statistic
 from nachos_jax.metrics.value import Value
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.statistics.bates import PairLosses, bates
 from nachos_jax.statistics.bbc import bbc
 from nachos_jax.statistics.bootstrap import Cases, Replicates, Resampling, bca, bootstrap, kept, percentile
 from nachos_jax.statistics.folds import summary as over_folds
-from nachos_jax.statistics.intervals import Interval, bayle, corrected_t, prediction_t
+from nachos_jax.statistics.intervals import UNBOUNDED, Interval, bayle, corrected_t, prediction_t
 
 POOLED = "all outer folds together: scores of different models, which need not compare"
 PAIRS = "around the outer mean, not extrapolated; its inner fits were stopped on the folds that they score"
 SITES = "folds are sites: it holds for the mean over these sites, and not for a further one"
 
+NO_REFIT = "the refit met NaN and predicted nothing"
 
 DRAWS = 100_000_000
 """Most replicates times cases of a bootstrap: more than 50,000 cases get fewer than the usual 2,000,
 and no BCa, whose jackknife evaluates all cases a thousand times and which then equals percentiles."""
 FEWEST_REPLICATES = 200
+
+
+def mean_over_folds(
+    evidence: Evidence, values: Sequence[float | None], bounds: Bounds = UNBOUNDED
+) -> tuple[dict[str, Any], Interval]:
+    """Mean, SD, SE and count of values of the outer folds as plain JSON, and the corrected t interval.
+
+    Args:
+        evidence: of the run.
+        values: of each tested outer fold; None where it has none.
+        bounds: the smallest and largest that there can be.
+    """
+    count, level = evidence.count, evidence.settings.level
+    interval = corrected_t(values, count, level, bounds=bounds, ratio=evidence.ratio, scale="inside")
+    return asdict(over_folds(values, count)), interval
 
 
 class Estimates:
@@ -178,9 +194,7 @@ class Estimates:
         """The headline first: corrected t over outer folds; then those over subjects."""
         evidence, level = self._evidence, self._evidence.settings.level
         bounds = self._metrics.METRICS[name].bounds
-        first = corrected_t(
-            values, evidence.count, level, bounds=bounds, ratio=evidence.ratio, scale="inside"
-        )
+        _, first = mean_over_folds(evidence, values, bounds)
         found = [noted(first, SITES if evidence.of_sites and first.low is not None else "")]
         if not len(self.truth):
             return found

@@ -104,17 +104,16 @@ def _outer_fold(evidence: Evidence, fold: int) -> dict[str, Any]:
         "training_cases": len(evidence.cases) - len(test.cases),
         "selected": None if chosen is None else chosen.number,
         "origin": None if chosen is None else chosen.origin,
-        "inner_score": None if score is None else _as_measured(evidence, score.score),
+        "inner_score": None if score is None else as_measured(evidence, score.score),
         "hparams": None if chosen is None else dict(shown(chosen.hparams, evidence)),
         "epochs": None if chosen is None else evidence.outcomes[study].epochs,
         "refit": test.fit,
     }
 
 
-def _as_measured(evidence: Evidence, score: float | None) -> float | None:
+def as_measured(evidence: Evidence, score: float | None) -> float | None:
     """A trial's score with the sign of its metric: the search turned losses round."""
-    known = evidence.metrics.METRICS.get(evidence.run["config"].get("search", {}).get("metric", ""))
-    return -score if score is not None and known is not None and not known.higher_is_better else score
+    return evidence.metrics.METRICS[evidence.headline].turned(score)
 
 
 def _trials(evidence: Evidence) -> dict[str, Any]:

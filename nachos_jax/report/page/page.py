@@ -142,6 +142,7 @@ def render(
         by_case=summary["metrics"][summary["headline"]],
         folds=result_tables.folds(summary),
         units=result_tables.by_unit(summary),
+        of_unit=section.of_unit(evidence),
         columns=result_tables.columns(summary),
         choices=page_tables.choices(evidence, summary),
         fronts=page_tables.fronts(evidence),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +18,7 @@ MOST_POINTS = 2000
 
 def curve(
     make: Callable[[np.ndarray, np.ndarray], curves.Curve],
-    folds: Iterable[Fold],
+    folds: Mapping[int, Fold],
     label: str,
     note: str,
     prevalence: float | None,
@@ -27,16 +27,14 @@ def curve(
 
     Args:
         make: of `nachos_jax.metrics.curves`, ROC or precision-recall.
-        folds: cases by outer fold; those with scores that are not numbers draw nothing.
+        folds: cases by number of the outer fold; those with scores that are not numbers draw nothing.
         label: name of the curve.
         note: what stands beside it.
         prevalence: share of the cases in which it happened.
     """
-    lines = [make(happened, scores) for happened, scores in folds if np.isfinite(scores).all()]
-    lines = [line for line in lines if not line.note]
-    if not lines:
-        return None
-    return Ranked(label, [_thinned(line) for line in lines], note, prevalence)
+    lines = {fold: make(*of) for fold, of in folds.items() if np.isfinite(of[1]).all()}
+    defined = {fold: _thinned(line) for fold, line in lines.items() if not line.note}
+    return Ranked(label, defined, note, prevalence) if defined else None
 
 
 def _thinned(line: curves.Curve) -> curves.Curve:

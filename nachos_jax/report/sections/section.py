@@ -170,7 +170,7 @@ class Section:
         return [str(target) for target in truth.tolist()]
 
     def unit(self, _name: str, _names: Sequence[str]) -> str:
-        """What follows the value of a metric in a sentence: " in the unit of age"; "" without a unit."""
+        """What follows the value of a metric in a sentence: " in the unit of age", " for class ill", ""."""
         return ""
 
     def amounts(self, predicted: np.ndarray) -> np.ndarray:
@@ -186,6 +186,10 @@ class Section:
     def pooling(self, _evidence: Evidence) -> Rule | None:
         """How the predictions of a unit's cases become one; None where they cannot."""
         return None
+
+    def of_unit(self, _evidence: Evidence) -> str:
+        """What is true of a unit by what is true of its cases, as a sentence; "" where they cannot be one."""
+        return ""
 
     def intervals(self, _evidence: Evidence, _estimates: Estimates, _name: str) -> list[Interval]:
         """Further intervals of a metric, after those that every task has."""

@@ -19,7 +19,7 @@ from nachos_jax.config.fields import BY_CASE, BY_UNIT
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import digest
 from nachos_jax.records.store import RunDirectory, dump
-from nachos_jax.report.numbers.summary import summarise
+from nachos_jax.report.numbers.summary import as_measured, summarise
 from nachos_jax.report.reading import evidence as records
 from nachos_jax.report.reading.evidence import Evidence
 
@@ -203,7 +203,8 @@ def _fold(evidence: Evidence, summary: Mapping[str, Any], fold: int | None) -> E
     outcome = evidence.outcomes[fold]
     test = None if fold is None else evidence.tests.get(fold)
     score = outcome.scores[outcome.selected]
-    told = {"inner.score": score.score, "inner.spread": score.spread, "epochs": float(outcome.epochs)}
+    inner = as_measured(evidence, score.score)
+    told = {"inner.score": inner, "inner.spread": score.spread, "epochs": float(outcome.epochs)}
     tags = {CONFIG: digest(evidence.run["config"])}
     tags |= {"nachos.trial": str(outcome.selected), "nachos.origin": outcome.trials[outcome.selected].origin}
     if test is not None:

@@ -10,11 +10,11 @@ import numpy as np
 from nachos_jax.core.types import digest
 from nachos_jax.metrics import calibration, decisions
 from nachos_jax.metrics.classification import SMALLEST, Value, evaluate
-from nachos_jax.report.numbers.estimates import Estimates
+from nachos_jax.report.numbers.estimates import NO_REFIT, Estimates, mean_over_folds
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.statistics.bootstrap import bootstrap, kept, percentile
 from nachos_jax.statistics.folds import summary as over_folds
-from nachos_jax.statistics.intervals import SHARE, Interval, corrected_t
+from nachos_jax.statistics.intervals import SHARE, Interval
 
 RATES = ("sensitivity", "specificity", "ppv", "npv", "accuracy")
 SIMULATIONS = 200
@@ -43,15 +43,14 @@ def thresholds(evidence: Evidence, estimates: Estimates) -> dict[str, Any] | Non
         return None
     rule = decisions.parse_rule(evidence.settings.threshold)
     folds = {str(fold): _decided(evidence, fold, event, rule) for fold in evidence.tests}
-    count, level, ratio = evidence.count, evidence.settings.level, evidence.ratio
     made = {int(fold): row["decision"] for fold, row in folds.items() if row["decision"]}
     subjects = _over_subjects(evidence, estimates, event, made) if made else {}
     rates = {}
     for name in RATES:
         values = [row["decision"][name]["value"] if row["decision"] else None for row in folds.values()]
-        interval = corrected_t(values, count, level, bounds=SHARE, ratio=ratio, scale="inside")
+        found, interval = mean_over_folds(evidence, values, SHARE)
         intervals = [*filter(None, [subjects.get(name)]), interval]
-        rates[name] = {**asdict(over_folds(values, count)), "intervals": [asdict(i) for i in intervals]}
+        rates[name] = {**found, "intervals": [asdict(i) for i in intervals]}
     return {
         "class": evidence.classes[event],
         "rule": evidence.settings.threshold,
@@ -101,7 +100,7 @@ def _decided(evidence: Evidence, fold: int, event: int, rule: decisions.Rule) ->
     threshold = decisions.choose(rule, labels == event, scores)
     outer, probabilities = evidence.predictions[fold]
     if threshold.value is None or not np.isfinite(probabilities).all():
-        notes = [threshold.note, "" if threshold.value is None else "the refit met NaN and predicted nothing"]
+        notes = [threshold.note, "" if threshold.value is None else NO_REFIT]
         note = "; ".join(filter(None, notes))
         return {"threshold": asdict(Value(threshold.value, note)), "decision": None}
     made = decisions.applied(threshold.value, outer == event, probabilities[:, event])

@@ -56,7 +56,7 @@ def _ranking(evidence: Evidence, summary: Mapping[str, Any], make: Any) -> Figur
     ranked = [
         curve(
             make,
-            [(labels == c, predicted[:, c]) for labels, predicted in evidence.predictions.values()],
+            {f: (labels == c, predicted[:, c]) for f, (labels, predicted) in evidence.predictions.items()},
             evidence.classes[c] if len(numbers) > 1 or len(evidence.classes) > 2 else "",
             note,
             float(np.mean(labels == c)),

@@ -64,6 +64,16 @@ class _Classification(Section):
         event = decided.positive(evidence)
         return Rule("classes", 1 if event is None else event)
 
+    def unit(self, name: str, names: Sequence[str]) -> str:
+        """Average precision depends on the class that is ranked first: of two, it is the second."""
+        return f" for class {names[1]}" if name == "average_precision" and len(names) == 2 else ""
+
+    def of_unit(self, evidence: Evidence) -> str:
+        unit, rule = evidence.settings.unit, self.pooling(evidence)
+        if len(evidence.classes) > 2:
+            return f"The cases of a {unit} agree in their class, which is that of the {unit}."
+        return f"A {unit} has the class {evidence.classes[rule.event]} if one of its cases has it."
+
     def intervals(self, evidence: Evidence, estimates: Estimates, name: str) -> list[Interval]:
         """The influence curve of AUC, of two classes and without repeats."""
         if name != "auc" or len(evidence.classes) != 2 or evidence.repeats != 1:

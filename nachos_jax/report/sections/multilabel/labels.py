@@ -11,13 +11,12 @@ import numpy as np
 from nachos_jax.metrics import decisions, multilabel
 from nachos_jax.metrics.contract import statistic
 from nachos_jax.metrics.value import Value
-from nachos_jax.report.numbers.estimates import Estimates
+from nachos_jax.report.numbers.estimates import NO_REFIT, Estimates
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.statistics.bootstrap import bootstrap, percentile
 from nachos_jax.statistics.folds import summary as over_folds
 
 NO_INNER = "the search fits of this run kept no predictions of their inner folds"
-NO_REFIT = "the refit met NaN and predicted nothing"
 AREAS = {"auc": "macro_auc", "average_precision": "macro_average_precision"}
 RATES = ("f1", "sensitivity", "specificity")
 

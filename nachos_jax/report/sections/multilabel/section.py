@@ -65,6 +65,12 @@ class _Multilabel(Section):
     def pooling(self, _evidence: Evidence) -> Rule:
         return Rule("labels")
 
+    def of_unit(self, evidence: Evidence) -> str:
+        return (
+            f"A {evidence.settings.unit} has a label if one of its cases is known to have it; of a label "
+            "that no case of it is known to have or to lack, nothing is known."
+        )
+
     def group(self, truth: np.ndarray, cases: np.ndarray, names: Sequence[str]) -> dict[str, int]:
         return {name: len(set(cases[truth[:, i] == 1].tolist())) for i, name in enumerate(names)}
 
@@ -125,11 +131,11 @@ def _curves(evidence: Evidence, summary: Summary, make: Any) -> list[Any]:
     """A curve for each label that some outer fold defines."""
     found = []
     for column, (name, row) in enumerate(labels.rows(summary)):
-        folds = []
-        for truth, predicted in evidence.predictions.values():
+        folds = {}
+        for fold, (truth, predicted) in evidence.predictions.items():
             known = ~np.isnan(truth[:, column])
             if known.any():
-                folds.append((truth[known, column] == 1, predicted[known, column]))
+                folds[fold] = (truth[known, column] == 1, predicted[known, column])
         note = f"mean AUC {number(row['auc']['mean'], 3)}" if make is curves.roc else ""
         share = row["positive"] / row["known"] if row["known"] else None
         found.append(curve(make, folds, name, note, share))

@@ -10,12 +10,10 @@ import numpy as np
 
 from nachos_jax.metrics.value import Value
 from nachos_jax.report.appendix.grid import Cell, Grid, Notes, extent, plain, uncorrected
-from nachos_jax.report.numbers.estimates import Estimates
+from nachos_jax.report.numbers.estimates import NO_REFIT, Estimates, mean_over_folds
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.words.format import number
 from nachos_jax.report.words.phrases import span
-from nachos_jax.statistics.folds import summary as over_folds
-from nachos_jax.statistics.intervals import corrected_t
 
 LIMIT = 1.96
 """Standard deviations from the bias to each limit of agreement."""
@@ -40,14 +38,14 @@ def numbers(evidence: Evidence, estimates: Estimates) -> dict[str, Any] | None:
     for fold, (truth, predicted) in evidence.predictions.items():
         broken = not np.isfinite(predicted).all()
         bias = None if broken else float(np.mean(predicted - truth))
-        folds[str(fold)] = asdict(Value(bias, "the refit met NaN and predicted nothing" if broken else ""))
+        folds[str(fold)] = asdict(Value(bias, NO_REFIT if broken else ""))
     values = [row["value"] for row in folds.values()]
-    interval = corrected_t(values, evidence.count, evidence.settings.level, ratio=evidence.ratio)
+    found, interval = mean_over_folds(evidence, values)
     sd = float(differences.std(ddof=1)) if len(differences) > 1 else None
     pooled = float(differences.mean())
     return {
         "predictions": len(differences),
-        "bias": {**asdict(over_folds(values, evidence.count)), "interval": asdict(interval)},
+        "bias": {**found, "interval": asdict(interval)},
         "folds": folds,
         "pooled": pooled,
         "sd": sd,

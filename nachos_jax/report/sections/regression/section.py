@@ -64,6 +64,10 @@ class _Regression(Section):
     def pooling(self, _evidence: Evidence) -> Rule:
         return Rule("number")
 
+    def of_unit(self, evidence: Evidence) -> str:
+        how = {"max": "largest"}.get(evidence.settings.pool, "mean")
+        return f"The true number of a {evidence.settings.unit} is the {how} of those of its cases."
+
     def numbers(self, evidence: Evidence, estimates: Estimates) -> dict[str, Any]:
         return {
             **super().numbers(evidence, estimates),

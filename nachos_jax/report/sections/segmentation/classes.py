@@ -11,11 +11,9 @@ import numpy as np
 from nachos_jax.metrics import overlap
 from nachos_jax.metrics.contract import NOT_NEGATIVE, SHARE
 from nachos_jax.report.appendix.grid import Cell, Grid, Notes, extent, plain, uncorrected
-from nachos_jax.report.numbers.estimates import Estimates
+from nachos_jax.report.numbers.estimates import NO_REFIT, Estimates, mean_over_folds
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.words.format import MISSING, number
-from nachos_jax.statistics.folds import summary as over_folds
-from nachos_jax.statistics.intervals import corrected_t
 
 BOUNDS = {"hd95": NOT_NEGATIVE, "final_hd95": NOT_NEGATIVE}
 """Of what is no share."""
@@ -29,7 +27,6 @@ FURTHER = {
     "final_nsd": "NSD, final",
 }
 """Columns of the table, where they are known."""
-NO_REFIT = "the refit met NaN and predicted nothing"
 
 
 def numbers(evidence: Evidence, estimates: Estimates) -> dict[str, Any]:
@@ -87,10 +84,8 @@ def _over_folds(evidence: Evidence, key: str, of: Mapping[int, np.ndarray], colu
             "note": NO_REFIT if broken else "",
         }
     values = [row["value"] for row in folds.values()]
-    level, ratio = evidence.settings.level, evidence.ratio
-    bounds = BOUNDS.get(key, SHARE)
-    interval = corrected_t(values, evidence.count, level, bounds=bounds, ratio=ratio, scale="inside")
-    return {"folds": folds, **asdict(over_folds(values, evidence.count)), "interval": asdict(interval)}
+    found, interval = mean_over_folds(evidence, values, BOUNDS.get(key, SHARE))
+    return {"folds": folds, **found, "interval": asdict(interval)}
 
 
 def grid(summary: Mapping[str, Any]) -> Grid | None:

@@ -12,11 +12,10 @@ from nachos_jax.metrics import overlap
 from nachos_jax.metrics.contract import SHARE
 from nachos_jax.records.mask_choice import MaskChoice
 from nachos_jax.report.appendix.grid import Cell, Grid, plain
+from nachos_jax.report.numbers.estimates import mean_over_folds
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.words.format import number
 from nachos_jax.report.words.phrases import span
-from nachos_jax.statistics.folds import summary as over_folds
-from nachos_jax.statistics.intervals import corrected_t
 
 DIFFERENCE = (-1.0, 1.0)
 """Between two values of Dice."""
@@ -81,12 +80,9 @@ def _mean(volumes: np.ndarray, classes: int) -> float | None:
 def _over_folds(
     evidence: Evidence, by_fold: Mapping[int, float | None], bounds: tuple[float, float]
 ) -> dict[str, Any]:
-    values = list(by_fold.values())
-    interval = corrected_t(
-        values, evidence.count, evidence.settings.level, bounds=bounds, ratio=evidence.ratio, scale="inside"
-    )
+    found, interval = mean_over_folds(evidence, list(by_fold.values()), bounds)
     folds = {str(fold): value for fold, value in by_fold.items()}
-    return {"folds": folds, **asdict(over_folds(values, evidence.count)), "interval": asdict(interval)}
+    return {"folds": folds, **found, "interval": asdict(interval)}
 
 
 def _told(choice: MaskChoice, names: Sequence[str]) -> dict[str, Any]:
