@@ -16,32 +16,35 @@ import numpy as np
 import pytest
 
 from launch.local import free_port
+from nachos_jax.cli import reporting
 from tests import painting
+from tests.cli import pageless
 from tests.cli.conftest import CONFIG, arrays, said
 
 ROOT = Path(__file__).resolve().parents[2]
 LONGER = """
-import contextlib
 import os
 from nachos_jax import default_config
-from nachos_jax.cli import reporting
 from study import get_config as short
 
 if "NACHOS_TESTS_PAGELESS" in os.environ:
-    reporting.writer = lambda _: contextlib.nullcontext(reporting.Writer(None))
+    from nachos_jax.cli import reporting
+    from tests.cli import pageless
+    reporting.writer = pageless.writer
 
 def get_config():
     config = short()
     config.training.epochs, config.training.early_stopping, config.search.trials = 12, False, 4
     return config
 """
+FULLY = os.environ.get("NACHOS_TESTS_COMPILE") == "fully"
 PATIENCE = 280.0
 IMPATIENT = ("--lost_after=10",)
 """The least silence after which a process may count as lost."""
 
 
-def pageless(process: int) -> dict[str, str]:
-    """Variables of a launch that ends before its page: no process makes itself ready to write it."""
+def without_page(process: int) -> dict[str, str]:
+    """Variables of a launch that nobody wants a page of: no process makes itself ready to write it."""
     return {"NACHOS_TESTS_PAGELESS": "1"}
 
 
@@ -56,6 +59,8 @@ def prepare(folder: Path) -> Path:
 def alone(folder: Path, workdir: Path) -> dict[str, bytes]:
     """What the command gives in this process, which has its imports and programs already."""
     with pytest.MonkeyPatch.context() as patch, painting.unpainted():
+        if not FULLY:
+            patch.setattr(reporting, "writer", pageless.writer)
         patch.syspath_prepend(str(folder))
         patch.chdir(folder)
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))

@@ -9,15 +9,16 @@ from pathlib import Path
 import pytest
 
 from tests.cli.launches import (
+    FULLY,
     IMPATIENT,
     Launch,
     alone,
     epochs_recorded,
     epochs_spent,
-    pageless,
     prepare,
     result,
     small_disk,
+    without_page,
 )
 
 
@@ -32,7 +33,8 @@ def calm(folder: Path) -> dict[str, bytes]:
 
 
 def test_launched_processes_give_the_records_of_one(folder, calm):
-    launch = Launch(folder, folder / "two", 2)
+    pages = {} if FULLY else {"environment": without_page}
+    launch = Launch(folder, folder / "two", 2, **pages)
     assert launch.wait() == [0, 0], launch.output()
     assert result(launch.workdir) == calm
     sessions = list(launch.workdir.glob("records/evaluate/sessions/*.json"))
@@ -40,7 +42,7 @@ def test_launched_processes_give_the_records_of_one(folder, calm):
 
 
 def test_without_process_0_the_other_ends_with_a_message_and_the_same_command_goes_on(folder, calm):
-    launch = Launch(folder, folder / "leader", 2, flags=IMPATIENT, environment=pageless)
+    launch = Launch(folder, folder / "leader", 2, flags=IMPATIENT, environment=without_page)
     launch.until_fits(2)
     launch.processes[0].kill()
     assert launch.wait(60) == [-9, 75], launch.output()
@@ -50,7 +52,7 @@ def test_without_process_0_the_other_ends_with_a_message_and_the_same_command_go
 
 
 def test_sigterm_to_all_saves_the_lanes_and_the_same_command_goes_on(folder, calm):
-    launch = Launch(folder, folder / "stopped", 2, environment=pageless)
+    launch = Launch(folder, folder / "stopped", 2, environment=without_page)
     launch.until_fits(1)
     for one in launch.processes:
         one.send_signal(signal.SIGTERM)
