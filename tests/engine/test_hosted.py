@@ -163,7 +163,7 @@ class Here:
 
     def send(self, number: int, what: Mapping[str, Any], order: Order) -> None:
         name = self._folder / f"{number:06d}"
-        arrays = {name: value for name, value in asdict(order).items() if value is not None}
+        arrays: dict[str, Any] = {name: value for name, value in asdict(order).items() if value is not None}
         np.savez(name.with_suffix(".npz"), **arrays)
         told = json.loads(json.dumps({"number": number, **what}))
         error = worker._fit(self._folder, told, *self._arrays)
