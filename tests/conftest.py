@@ -145,6 +145,25 @@ def ax_is_imported_where_it_proposes() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def forests_are_small() -> Iterator[None]:
+    """Nearly all pages of tests tell importances that nobody reads."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not FULLY:
+            patch.setattr("nachos_jax.report.numbers.importance.TREES", 5)
+            patch.setattr("nachos_jax.report.numbers.importance.REPEATS", 2)
+        yield
+
+
+@pytest.fixture(scope="module")
+def whole_forests() -> Iterator[None]:
+    """For tests that look at importances: forests as users have them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nachos_jax.report.numbers.importance.TREES", 50)
+        patch.setattr("nachos_jax.report.numbers.importance.REPEATS", 10)
+        yield
+
+
 @pytest.fixture(scope="module", autouse=True)
 def few_programs() -> Iterator[None]:
     """A process has 65,530 memory maps, of which a compiled program takes some; without one more it dies."""
