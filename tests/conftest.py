@@ -37,6 +37,14 @@ LONGEST = (
     "tests/cli/test_commands.py",
     "tests/config/test_config.py",
     "tests/test_docs.py",
+    "tests/tasks/test_segmentation.py",
+    "tests/tasks/segmenting/test_sliding.py",
+    "tests/test_style.py",
+    "tests/protocol/test_masks.py",
+    "tests/protocol/test_deployed_masks.py",
+    "tests/protocol/test_crew.py",
+    "tests/engine/test_solving.py",
+    "tests/models/test_architectures.py",
 )
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(PROGRAMS)
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
