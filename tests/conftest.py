@@ -10,9 +10,15 @@ from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 
+import pytest
+
 from nachos_jax.runtime import compile_cache
+from tests import left, painting, spent
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# Imports and tests leave so many objects that collecting them again and again takes a tenth of the time.
+gc.set_threshold(1_000_000, 20, 20)
 
 # Tests compile the same tiny programs again and again: workers, subprocesses and later runs share them.
 PROGRAMS = ROOT / ".cache" / "tests" / f"jax-{metadata.version('jaxlib')}-{compile_cache.folder().name}"
@@ -31,6 +37,14 @@ LONGEST = (
     "tests/cli/test_commands.py",
     "tests/config/test_config.py",
     "tests/test_docs.py",
+    "tests/tasks/test_segmentation.py",
+    "tests/tasks/segmenting/test_sliding.py",
+    "tests/test_style.py",
+    "tests/protocol/test_masks.py",
+    "tests/protocol/test_deployed_masks.py",
+    "tests/protocol/test_crew.py",
+    "tests/engine/test_solving.py",
+    "tests/models/test_architectures.py",
 )
 os.environ["JAX_COMPILATION_CACHE_DIR"] = str(PROGRAMS)
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
@@ -49,23 +63,8 @@ if not FULLY:
     quick = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
     os.environ["XLA_FLAGS"] = f"{quick} {os.environ.get('XLA_FLAGS', '')}".strip()
 
-import hypothesis  # noqa: E402
-import jax  # noqa: E402
-import pytest  # noqa: E402
-
-from tests import left, painting, spent  # noqa: E402
-
-# Before any backend starts: later, JAX refuses it. (The XLA_FLAGS variable would be ignored silently.)
-jax.config.update("jax_num_cpu_devices", 8)
-jax.config.update("jax_numpy_rank_promotion", "raise")
-jax.config.update("jax_numpy_dtype_promotion", "strict")
-
 EXAMPLES = 200 if FULLY else 10
-hypothesis.settings.register_profile("developer", deadline=None, max_examples=EXAMPLES)
-hypothesis.settings.register_profile(
-    "ci", deadline=None, max_examples=EXAMPLES, derandomize=True, print_blob=True
-)
-hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "developer")
+_for_all = pytest.MonkeyPatch()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -78,17 +77,45 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(left)
     if config.getoption("--cpu"):
         config.pluginmanager.register(spent)
-    if hasattr(config, "workerinput") or not PROGRAMS.is_dir():
+    worker = hasattr(config, "workerinput")
+    if worker or not config.getoption("numprocesses", None):
+        _begin()  # the others wait for a process that only hands out tests, and needs none of it
+    if worker or not PROGRAMS.is_dir():
         return
     if sum(entry.stat().st_size for entry in os.scandir(PROGRAMS)) > PROGRAMS_MIB << 20:
         shutil.rmtree(PROGRAMS)
 
 
+def pytest_unconfigure() -> None:
+    """Takes back what `_begin` has changed."""
+    _for_all.undo()
+
+
+def _begin() -> None:
+    """Sets JAX and Hypothesis up in a process that runs tests, before one of their files is imported."""
+    import hypothesis
+    import jax
+
+    # Before any backend starts: later, JAX refuses it. (The XLA_FLAGS variable would be ignored silently.)
+    jax.config.update("jax_num_cpu_devices", 8)
+    jax.config.update("jax_numpy_rank_promotion", "raise")
+    jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+    register = hypothesis.settings.register_profile
+    register("developer", deadline=None, max_examples=EXAMPLES)
+    register("ci", deadline=None, max_examples=EXAMPLES, derandomize=True, print_blob=True)
+    hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "developer")
+
+    if not FULLY:
+        from tests import fields
+
+        fields.share_defaults(_for_all)
+
+
 def pytest_collection_finish() -> None:
-    """JAX leaves so many objects that collecting them again and again takes a tenth of the time."""
+    """What is there when the first test begins stays, so nothing of it needs to be looked at again."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(1_000_000, 20, 20)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -99,12 +126,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def shared_programs() -> Iterator[None]:
-    """Equal programs are compiled once in a process, and lowered in one context; defaults are made once."""
-    from tests import fields, programs
+    """Equal programs are compiled once in a process, and lowered in one context."""
+    from tests import programs
 
     with pytest.MonkeyPatch.context() as patch:
-        if not FULLY:
-            fields.share_defaults(patch)
         programs.share(patch)
         programs.share_contexts(patch)
         yield
@@ -128,12 +153,33 @@ def ax_is_imported_where_it_proposes() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def forests_are_small() -> Iterator[None]:
+    """Nearly all pages of tests tell importances that nobody reads."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not FULLY:
+            patch.setattr("nachos_jax.report.numbers.importance.TREES", 5)
+            patch.setattr("nachos_jax.report.numbers.importance.REPEATS", 2)
+        yield
+
+
+@pytest.fixture(scope="module")
+def whole_forests() -> Iterator[None]:
+    """For tests that look at importances: forests as users have them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nachos_jax.report.numbers.importance.TREES", 50)
+        patch.setattr("nachos_jax.report.numbers.importance.REPEATS", 10)
+        yield
+
+
 @pytest.fixture(scope="module", autouse=True)
 def few_programs() -> Iterator[None]:
     """A process has 65,530 memory maps, of which a compiled program takes some; without one more it dies."""
     yield
     maps = Path("/proc/self/maps")
     if maps.exists() and maps.read_bytes().count(b"\n") > MAPS:
+        import jax
+
         jax.clear_caches()
         gc.collect()
 
@@ -141,6 +187,8 @@ def few_programs() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def quick_compilation() -> Iterator[None]:
     """For tests that compare with an oracle by tolerance: LLVM need not spend its time on fast code."""
+    import jax
+
     before = jax.config.values["jax_disable_most_optimizations"]
     jax.config.update("jax_disable_most_optimizations", True)
     yield

@@ -84,7 +84,7 @@ def config(**changes: Any):
     values.search.searcher, values.search.trials, values.search.policy = "random", 2, "full"
     values.search.space.segmentation.loss = 'choice("dice_ce", "dice_focal")'
     values.engine.lanes, values.engine.packing, values.engine.convolution = 1, "map", "custom"
-    values.engine.checkpoint_epochs = 1000
+    values.engine.checkpoint_epochs, values.report.replicates = 1000, 200
     for name, value in changes.items():
         put(values, name, value)
     return values

@@ -6,16 +6,17 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-import pytest
+
+def blank(canvas: Any) -> str:
+    """An empty picture of the size of a canvas."""
+    wide, high = 72 * canvas.get_size_inches()
+    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide:g} {high:g}"/>'
 
 
 @contextmanager
 def unpainted() -> Generator[None]:
     """Every figure is built and its numbers are written, but matplotlib paints none."""
-
-    def blank(canvas: Any) -> str:
-        wide, high = 72 * canvas.get_size_inches()
-        return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide:g} {high:g}"/>'
+    import pytest  # late: processes that run no test take `blank`
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("nachos_jax.report.figures.drawing.painted", blank)

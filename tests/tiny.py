@@ -56,6 +56,7 @@ def config(**changes: Any):
     values.training.batch_size, values.training.epochs, values.training.patience = 16, 4, 2
     values.search.searcher, values.search.trials = "random", 3
     values.search.policy = "full"
+    values.report.replicates = 200
     values.engine.lanes = 1
     # Timed choices would differ from run to run, and take seconds.
     values.engine.packing, values.engine.convolution = "map", "custom"

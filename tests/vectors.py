@@ -62,6 +62,7 @@ def config(architecture: str = "linear", **changes: Any):
     else:
         values.search.space.learning_rate = "log(0.01, 0.1)"
     values.engine.lanes, values.engine.checkpoint_epochs = 2, 1000
+    values.report.replicates = 200
     for name, value in changes.items():
         put(values, name, value)
     return values

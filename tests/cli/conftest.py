@@ -32,7 +32,7 @@ def get_config():
     config.folds.count = 3
     config.model.cnn.stages, config.model.cnn.width = 1, 4
     config.training.batch_size, config.training.epochs, config.training.patience = 16, 2, 2
-    config.search.searcher, config.search.trials = "random", 2
+    config.search.searcher, config.search.trials, config.report.replicates = "random", 2, 200
     config.engine.lanes, config.engine.packing, config.engine.convolution = 1, "map", "custom"
     config.engine.checkpoint_epochs = 1000  # saving after every epoch costs more than the epoch
     return config

@@ -11,37 +11,45 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
 from launch.local import free_port
+from nachos_jax.cli import reporting
 from tests import painting
+from tests.cli import pageless
 from tests.cli.conftest import CONFIG, arrays, said
+from tests.forked import Command
 
 ROOT = Path(__file__).resolve().parents[2]
 LONGER = """
-import contextlib
 import os
 from nachos_jax import default_config
-from nachos_jax.cli import reporting
 from study import get_config as short
 
 if "NACHOS_TESTS_PAGELESS" in os.environ:
-    reporting.writer = lambda _: contextlib.nullcontext(reporting.Writer(None))
+    from nachos_jax.cli import reporting
+    from tests.cli import pageless
+    reporting.writer = pageless.writer
 
 def get_config():
     config = short()
     config.training.epochs, config.training.early_stopping, config.search.trials = 12, False, 4
     return config
 """
+FULLY = os.environ.get("NACHOS_TESTS_COMPILE") == "fully"
 PATIENCE = 280.0
+DEVICES = 2
+"""Of each process."""
 IMPATIENT = ("--lost_after=10",)
 """The least silence after which a process may count as lost."""
 
 
-def pageless(process: int) -> dict[str, str]:
-    """Variables of a launch that ends before its page: no process makes itself ready to write it."""
+def without_page(process: int) -> dict[str, str]:
+    """Variables of a launch that nobody wants a page of: no process makes itself ready to write it."""
     return {"NACHOS_TESTS_PAGELESS": "1"}
 
 
@@ -56,6 +64,11 @@ def prepare(folder: Path) -> Path:
 def alone(folder: Path, workdir: Path) -> dict[str, bytes]:
     """What the command gives in this process, which has its imports and programs already."""
     with pytest.MonkeyPatch.context() as patch, painting.unpainted():
+        if not FULLY:
+            patch.setattr(reporting, "writer", pageless.writer)
+            # Programs for the same devices are found in JAX's cache.
+            devices = jax.local_devices()[:DEVICES]
+            patch.setattr(jax, "local_devices", lambda: devices)
         patch.syspath_prepend(str(folder))
         patch.chdir(folder)
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
@@ -82,6 +95,7 @@ class Launch:
         processes: how many.
         wrap: words before the command of each process, by number.
         flags: more flags.
+        environment: more variables of each process, by number.
         host: address of process 0.
     """
 
@@ -95,27 +109,29 @@ class Launch:
         environment: Callable[[int], dict[str, str]] = lambda _: {},
         host: str = "127.0.0.1",
     ):
-        self.folder, self.workdir, self.processes = folder, workdir, []
+        self.folder, self.workdir = folder, workdir
+        self.processes: list[Any] = []
         address = f"{host}:{free_port()}"
         self.logs = [folder / f"{workdir.name}.{time.monotonic_ns()}.{k}.log" for k in range(processes)]
         for k in range(processes):
-            words = [*wrap(k), sys.executable, "-m", "nachos_jax", "evaluate"]
-            words += [f"--config={folder / 'longer.py'}", f"--workdir={workdir}", *flags]
+            words = ["evaluate", f"--config={folder / 'longer.py'}", f"--workdir={workdir}", *flags]
             if processes > 1:
                 words += [f"--coordinator_address={address}", f"--num_processes={processes}"]
                 words += [f"--process_id={k}"]
             variables = {
                 **os.environ,
                 "JAX_PLATFORMS": "cpu",
-                "JAX_NUM_CPU_DEVICES": "2",
+                "JAX_NUM_CPU_DEVICES": str(DEVICES),
                 "XDG_CACHE_HOME": str(folder / "cache"),
                 "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}",
                 **environment(k),
             }
-            with open(self.logs[k], "w", encoding="utf-8") as log:
-                self.processes.append(
-                    subprocess.Popen(words, cwd=folder, env=variables, stdout=log, stderr=log)
-                )
+            self.processes.append(self._begun(words, variables, self.logs[k], wrap(k)))
+
+    def _begun(self, words: list[str], variables: dict[str, str], log: Path, before: list[str]) -> Any:
+        command = [*before, sys.executable, "-m", "nachos_jax", *words]
+        with open(log, "w", encoding="utf-8") as file:
+            return subprocess.Popen(command, cwd=self.folder, env=variables, stdout=file, stderr=file)
 
     def wait(self, seconds: float = PATIENCE) -> list[int]:
         """Waits for all; returns their exit codes."""
@@ -151,6 +167,14 @@ class Launch:
         guardian = self.processes[process].pid
         children = Path(f"/proc/{guardian}/task/{guardian}/children").read_text().split()
         return int(children[0])
+
+
+class ForkedLaunch(Launch):
+    """A launch whose processes begin as forks of one that has their imports already."""
+
+    def _begun(self, words: list[str], variables: dict[str, str], log: Path, before: list[str]) -> Any:
+        assert not before
+        return Command(words, str(self.folder), str(log), variables, DEVICES)
 
 
 def epochs_spent(workdir: Path) -> int:

@@ -9,16 +9,20 @@ from pathlib import Path
 import pytest
 
 from tests.cli.launches import (
+    FULLY,
     IMPATIENT,
+    ForkedLaunch,
     Launch,
     alone,
     epochs_recorded,
     epochs_spent,
-    pageless,
     prepare,
     result,
     small_disk,
+    without_page,
 )
+
+QuickLaunch = Launch if FULLY else ForkedLaunch
 
 
 @pytest.fixture(scope="module")
@@ -31,26 +35,27 @@ def calm(folder: Path) -> dict[str, bytes]:
     return alone(folder, folder / "calm")
 
 
-def test_launched_processes_give_the_records_of_one(folder, calm):
-    launch = Launch(folder, folder / "two", 2)
-    assert launch.wait() == [0, 0], launch.output()
-    assert result(launch.workdir) == calm
-    sessions = list(launch.workdir.glob("records/evaluate/sessions/*.json"))
-    assert len(sessions) == 2
-
-
-def test_without_process_0_the_other_ends_with_a_message_and_the_same_command_goes_on(folder, calm):
-    launch = Launch(folder, folder / "leader", 2, flags=IMPATIENT, environment=pageless)
+def test_without_process_0_the_other_ends_with_a_message_and_the_same_command_goes_on(folder, request):
+    launch = QuickLaunch(folder, folder / "leader", 2, flags=IMPATIENT, environment=without_page)
     launch.until_fits(2)
     launch.processes[0].kill()
+    calm = request.getfixturevalue("calm")  # while the other one waits for a word
     assert launch.wait(60) == [-9, 75], launch.output()
     assert "lost touch with process 0" in launch.logs[1].read_text()
     assert "the same command goes on" in launch.logs[1].read_text()
     assert alone(folder, launch.workdir) == calm
 
 
+def test_launched_processes_give_the_records_of_one(folder, calm):
+    launch = Launch(folder, folder / "two", 2, environment=(lambda _: {}) if FULLY else without_page)
+    assert launch.wait() == [0, 0], launch.output()
+    assert result(launch.workdir) == calm
+    sessions = list(launch.workdir.glob("records/evaluate/sessions/*.json"))
+    assert len(sessions) == 2
+
+
 def test_sigterm_to_all_saves_the_lanes_and_the_same_command_goes_on(folder, calm):
-    launch = Launch(folder, folder / "stopped", 2, environment=pageless)
+    launch = QuickLaunch(folder, folder / "stopped", 2, environment=without_page)
     launch.until_fits(1)
     for one in launch.processes:
         one.send_signal(signal.SIGTERM)

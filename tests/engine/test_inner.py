@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
 from safetensors.numpy import load
 
 from nachos_jax.core.curves import best_epoch
+from nachos_jax.core.types import EpochLimit
 from nachos_jax.engine.resume import Checkpoints, resumables
 from nachos_jax.metrics.classification import cross_entropy_from_logits
 from tests import tiny
@@ -20,13 +23,18 @@ def cohort():
     return tiny.cohort()
 
 
-def six_epochs(**changes):
-    return tiny.run_config(training__epochs=6, training__patience=2, training__learning_rate=0.3, **changes)
+def quick(**changes):
+    return tiny.run_config(training__learning_rate=0.3, **changes)
+
+
+def six_epochs(run, left_out=(0, 1), **hparams):
+    """A fit of six epochs at most, by the program of a run of the default epochs."""
+    return replace(tiny.fit(run, left_out, **hparams), limit=EpochLimit(6, 2))
 
 
 def test_they_are_those_of_a_fit_that_ends_with_the_best_epoch(cohort):
-    run = six_epochs(engine__lanes=2)
-    fits = [tiny.fit(run, (0, 2)), tiny.fit(run, (0, 2), learning_rate=0.6), tiny.fit(run, (1, 3))]
+    run = quick(engine__lanes=2)
+    fits = [six_epochs(run, (0, 2)), six_epochs(run, (0, 2), learning_rate=0.6), six_epochs(run, (1, 3))]
     records, payloads, _ = tiny.train(fits, run, cohort)
     best = {}
     for fit in fits:
@@ -47,8 +55,8 @@ def test_they_are_those_of_a_fit_that_ends_with_the_best_epoch(cohort):
 
 @pytest.mark.thorough
 def test_they_survive_a_kill_and_do_not_depend_on_lanes_or_devices(cohort, tmp_path):
-    run = six_epochs(engine__lanes=2, engine__checkpoint_epochs=1, engine__checkpoint_seconds=0.0)
-    fits = [tiny.fit(run, (0, 1), learning_rate=rate) for rate in (0.2, 0.3, 0.6)]
+    run = quick(engine__lanes=2, engine__checkpoint_epochs=1, engine__checkpoint_seconds=0.0)
+    fits = [six_epochs(run, (0, 1), learning_rate=rate) for rate in (0.2, 0.3, 0.6)]
     undisturbed = tiny.train(fits, run, cohort)[1]
     first = tiny.LanePool(cohort, tiny.folds(cohort), run, Checkpoints(tmp_path, "first"), jax.devices()[:1])
     first.submit(fits)
@@ -63,8 +71,8 @@ def test_they_survive_a_kill_and_do_not_depend_on_lanes_or_devices(cohort, tmp_p
 
 @pytest.mark.thorough
 def test_none_are_kept_of_a_fold_that_met_nan(cohort):
-    run = six_epochs(training__precision="float32")
-    fit = tiny.fit(run, learning_rate=1e30)
+    run = quick(training__precision="float32")
+    fit = six_epochs(run, learning_rate=1e30)
     records, payloads, _ = tiny.train([fit], run, cohort)
     assert {curve.end for curve in records[fit.id].curves.values()} == {"nan"}
     assert payloads[fit.id] == {}

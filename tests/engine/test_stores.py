@@ -16,7 +16,7 @@ from nachos_jax.protocol.plan.memory import cases_memory
 from tests import tiny
 from tests.inputs import dense
 
-SEARCHED = {"search__space__clahe": "choice(0, 2)", "training__epochs": 2}
+SEARCHED = {"search__space__clahe": "choice(0, 2)"}
 NAME = (("clahe", 2),)
 
 
@@ -53,7 +53,7 @@ def test_a_fit_reads_its_own_store_alone_resident_or_streamed() -> None:
 
 
 def test_fits_of_the_store_of_the_config_are_what_they_are_without_a_search() -> None:
-    searched, plain = tiny.run_config(**SEARCHED), tiny.run_config(training__epochs=2)
+    searched, plain = tiny.run_config(**SEARCHED), tiny.run_config()
     assert tiny.fit(searched, clahe=0).id == tiny.fit(plain).id
     assert tiny.fit(searched, clahe=2).hparams == {**tiny.fit(plain).hparams, "clahe": 2}
     always = tiny.run_config(data__clahe=2, **SEARCHED)

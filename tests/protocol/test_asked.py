@@ -20,7 +20,7 @@ from nachos_jax.records.store import RunDirectory
 from tests import tiny
 from tests.protocol.test_kill import records
 
-RUN = tiny.run_config(search__searcher="bohb", search__trials=8, search__initial=6, training__epochs=3)
+RUN = tiny.run_config(search__searcher="bohb", search__trials=8, search__initial=6)
 
 
 @pytest.fixture(scope="module")

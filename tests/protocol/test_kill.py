@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import signal
@@ -10,7 +9,7 @@ import threading
 from pathlib import Path
 
 from nachos_jax.records.store import RunDirectory
-from tests import tiny
+from tests import forked, tiny
 
 KILLS = 5 if os.environ.get("NACHOS_TESTS_COMPILE") == "fully" else 2
 
@@ -49,9 +48,7 @@ def ran(context, workdir: Path, last: int = 0, delay: float = 0.0) -> tuple[int,
 
 
 def test_kills_leave_the_results_of_an_undisturbed_run(tmp_path: Path):
-    context = multiprocessing.get_context("forkserver")
-    # The server has imported everything and started no JAX backend, so each child is at work at once.
-    context.set_forkserver_preload(["nachos_jax.protocol.evaluate", "tests.tiny"])
+    context = forked.context()
     calm, killed = tmp_path / "calm", tmp_path / "killed"
     steps, code = ran(context, calm)
     assert code == 0

@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorboard.plugins.hparams import plugin_data_pb2
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import EpochLimit, Fit, Trial, TrialScore
@@ -23,18 +21,27 @@ from tests.report.rivals import edit_run
 Points = dict[str, list[tuple[int, float]]]
 
 
+def accumulated(path: Path, *sizes: Any) -> Any:
+    """What TensorBoard, which takes a second to import, reads of an event file or its folder."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    found: Any = EventAccumulator(str(path), *sizes)
+    found.Reload()
+    return found
+
+
 def read(folder: Path) -> Points:
     """Points of all tags of an event file, (step, value)."""
     assert [path.name for path in folder.iterdir() if path.is_file()] == [event_files.FILE]
-    found: Any = EventAccumulator(str(folder), {"scalars": 0})
-    found.Reload()
+    found = accumulated(folder, {"scalars": 0})
     return {tag: [(e.step, e.value) for e in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
 
 
 def hyperparameters(folder: Path) -> dict[str, object]:
     """What the hparams plugin gets of an event file."""
-    found: Any = EventAccumulator(str(folder))
-    found.Reload()
+    from tensorboard.plugins.hparams import plugin_data_pb2
+
+    found = accumulated(folder)
     content = found.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
     told = vars(plugin_data_pb2)["HParamsPluginData"].FromString(content).session_start_info.hparams
     return {name: getattr(value, str(value.WhichOneof("kind"))) for name, value in told.items()}
@@ -99,8 +106,7 @@ def test_trials_have_hyperparameters_and_scores(make_run, tmp_path):
         assert outcome is not None
         for trial, score in zip(outcome.trials, outcome.scores, strict=True):
             folder = tmp_path / f"fold_{study:02d}" / f"trial_{trial.number:04d}"
-            points: Any = EventAccumulator(str(folder / event_files.FILE))
-            points.Reload()
+            points = accumulated(folder / event_files.FILE)
             found = {
                 tag: [(e.step, e.value) for e in points.Scalars(tag)] for tag in points.Tags()["scalars"]
             }

@@ -7,6 +7,8 @@ import pytest
 
 from nachos_jax.report.numbers.importance import FEWEST, importance
 
+pytestmark = pytest.mark.usefixtures("whole_forests")
+
 NAMES = ["rate", "optimizer", "nothing", "momentum"]
 
 

@@ -21,6 +21,8 @@ from nachos_jax.report.reading import evidence, searches
 from nachos_jax.report.words import lessons_text
 from tests.report.search_runs import edit_outcomes, rescored, search, searched
 
+pytestmark = pytest.mark.usefixtures("whole_forests")
+
 NUMBERS = st.floats(0, 1)
 CURVES = st.lists(st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=6), min_size=1, max_size=4)
 

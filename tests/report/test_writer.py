@@ -22,6 +22,7 @@ from nachos_jax.report.page import page, writer
 from nachos_jax.runtime import elsewhere, processes
 from nachos_jax.runtime.stopping import StoppedError
 from nachos_jax.splits import folds
+from tests import painting
 
 FIGURE = Figure("name", "<svg/>", "title", ("x",), ((1.5, "text", None),))
 HEARD = "import sys; sys.stdin.readline(); "
@@ -48,6 +49,18 @@ def alone(monkeypatch):
     monkeypatch.setattr(guardian, "guarded", lambda: True)
 
 
+@pytest.fixture
+def unpainted_anywhere(monkeypatch):
+    """Neither this process nor that of a writer paints; `make soak` lets both."""
+    if os.environ.get("NACHOS_TESTS_COMPILE") == "fully":
+        yield
+        return
+    start = lambda _, *words, **more: processes.start("tests.report.unpainted_companion", *words, **more)  # noqa: E731
+    monkeypatch.setattr(reporting, "processes", SimpleNamespace(start=start))
+    with painting.unpainted():
+        yield
+
+
 def files_of(directory):
     paths = [path for path in directory.path.rglob("*") if path.is_file() and "records" not in path.parts]
     return {str(path.relative_to(directory.path)): path.read_bytes() for path in paths}
@@ -66,7 +79,7 @@ def code_of(made):
     return made._companion.process.returncode
 
 
-def test_a_process_writes_the_bytes_of_this_one(make_run, pictures, alone, monkeypatch):
+def test_a_process_writes_the_bytes_of_this_one(make_run, pictures, alone, unpainted_anywhere, monkeypatch):
     small = {"folds": 3, "trials": 2, "cases": 60}
     here, there = make_run("here", **small), make_run("there", **small)
     page.write(here.path)
