@@ -154,6 +154,8 @@ def tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]
         def prepare(self) -> None:
             raise StoppedError(READY)
 
+        def look(self) -> None: ...
+
         def close(self, *_: object, **__: object) -> None: ...
 
     monkeypatch.setattr(crews, "gather", lambda *_: Nobody())

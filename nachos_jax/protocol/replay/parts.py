@@ -53,6 +53,9 @@ class Answers:
     def rest(self) -> None:
         """See Crew."""
 
+    def look(self) -> None:
+        """See Crew."""
+
     def close(self, seconds: float, failed: bool = False) -> None:
         """See Crew."""
 
