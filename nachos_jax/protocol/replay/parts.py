@@ -30,7 +30,7 @@ class Answers:
         self._recorded, self._outer = recorded, outer
         self._ended: list[FitRecord] = []
         self._epochs: dict[Key, int] = {}
-        self.ledger = Notes()
+        self.ledger: Any = Notes()
 
     @property
     def epochs(self) -> int:

@@ -93,10 +93,10 @@ def play(
         Epochs trained, and the ends of the studies.
     """
     memory, answers = Memory(), Answers(recorded, alone)
-    run, crew = cast(Any, SimpleNamespace(config=config, store=memory, census=())), cast(Any, answers)
+    run = cast(Any, SimpleNamespace(config=config, store=memory, census=()))
     studies = [Study(t, recorded.inner[t], "", config, f"Outer fold {t}", keep_last=False) for t in outer]
     ending = Ending(lambda *_: [], lambda *_: None, lambda _: False)
-    Conductor(run, studies, crew, ending, Progress("replay", quiet=True), searcher).conduct()
+    Conductor(run, studies, answers, ending, Progress("replay", quiet=True), searcher).conduct()
     return answers.epochs, memory
 
 
