@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.engine.pool import LanePool
 from nachos_jax.protocol.crew.crew import Alone
 from nachos_jax.protocol.evaluate import evaluate
+from nachos_jax.protocol.model import tested_masks
 from nachos_jax.protocol.run.progress import Progress
 from nachos_jax.records.store import RunDirectory
 from nachos_jax.runtime import stopping
 from nachos_jax.runtime.stopping import StoppedError
 from nachos_jax.search.background import Background
-from tests import tiny
+from tests import masks, tiny
 
 
 @pytest.fixture
@@ -81,3 +84,11 @@ def test_a_signal_is_heard_between_the_parts_of_what_follows_a_search(monkeypatc
         run(tmp_path)
     assert saved[-1]
     stopping.between()  # nobody listens any more
+
+
+def test_tests_of_masks_look_up_between_cases():
+    cohort, looks = masks.cohort(), []
+    store: Any = cohort.store
+    with stopping.looking(lambda: looks.append(1)):
+        tested_masks.against_truth(cohort, lambda row: store.truth(row)[0], range(3))
+    assert len(looks) == 3
