@@ -233,18 +233,23 @@ def run_one(command: Sequence[str]) -> tuple[int, str]:
         Its exit code, and the name of the signal that came meanwhile, "" without one.
     """
     asked: list[str] = []
-    process = subprocess.Popen(command)
+    running: list[subprocess.Popen] = []
 
     def pass_on(number: int, _frame: Any) -> None:
         asked.append(signal.Signals(number).name)
-        process.send_signal(number)
+        for process in running:
+            process.send_signal(number)
 
     names = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name)]
-    before = {name: signal.signal(name, pass_on) for name in names}
+    before = {name: signal.signal(name, pass_on) for name in names}  # first, or the run could be left alone
     try:
-        code = process.wait()
+        running.append(subprocess.Popen(command))
+        if asked:  # while it was begun
+            running[0].terminate()
+        code = running[0].wait()
     except KeyboardInterrupt:  # a terminal has sent it to both
-        process.wait()
+        for process in running:
+            process.wait()
         raise
     finally:
         for name, handler in before.items():

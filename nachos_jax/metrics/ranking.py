@@ -22,7 +22,7 @@ def each_auc(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.
     of_class = (labels[:, None] == np.arange(count)).astype(np.float64)
     number = weights @ of_class
     pairs = number * (weights.sum(axis=1, keepdims=True) - number)
-    # In the order of the other way: who takes their mean adds up numbers that lie otherwise otherwise.
+    # Laid out as by the other way: the mean over classes is summed in the order of memory.
     return np.ascontiguousarray((((weights @ won) * weights) @ of_class / pairs).T)
 
 
