@@ -13,6 +13,7 @@ from nachos_jax.audit.confounding import Shortcut
 from nachos_jax.audit.counts import Table
 from nachos_jax.audit.finding import FAULT, LEAK, NOTE, Finding
 from nachos_jax.audit.grays import Looks
+from nachos_jax.data.checks import listed
 from nachos_jax.data.duplicates import equal_cases
 from nachos_jax.data.inspected import Inspected
 
@@ -70,6 +71,12 @@ def audit(found: Inspected, folds: int, further: Iterable[Finding] = ()) -> Audi
         nearly = ()
     else:
         nearly = tuple(copies.near_findings(cohort, near.pairs(looks.pictures), equal, found.divisions))
+    unread = confounding.unread(found)
+    if unread:
+        left_out.append(
+            f"Columns that number the cases or hold more than {confounding.MOST_VALUES} different words are "
+            f"not asked whether they tell the class: {listed(unread)}."
+        )
     findings = [
         *counts.findings(found),
         *copies.findings(cohort, equal, found.divisions),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from nachos_jax.audit.finding import FAULT, Finding
+from nachos_jax.data import described
 from nachos_jax.data.inspected import Inspected
+from nachos_jax.data.spellings import is_missing
 from nachos_jax.statistics.intervals import Interval, auc_influence
 
 FOLDS, FEWEST, SUSPECT = 5, 10, 0.65
@@ -38,6 +41,14 @@ def metadata(found: Inspected) -> dict[str, np.ndarray]:
     sites = {} if found.cohort.table.sites is None else {"site": found.cohort.table.sites}
     read = {name: _numbers(values) for name, values in {**sites, **found.columns, **found.files}.items()}
     return {name: values for name, values in read.items() if values is not None}
+
+
+def unread(found: Inspected) -> list[str]:
+    """Columns of several values that `metadata` leaves out."""
+    read = metadata(found)
+    return [
+        name for name, cells in found.columns.items() if name not in read and len(set(cells.tolist())) > 1
+    ]
 
 
 def shortcuts(found: Inspected) -> list[Shortcut]:
@@ -119,9 +130,8 @@ def _numbers(values: np.ndarray) -> np.ndarray | None:
     """A column as numbers, -1 where nothing is known; None where it has one value, or names the case."""
     texts = values.tolist()
     counts = Counter(texts)
-    try:
-        numbers = np.asarray([float(text) if text else np.nan for text in texts])
-    except ValueError:
+    read = [math.nan if is_missing(text) else described.number(text) for text in texts]
+    if None in read:
         if not 1 < len(counts) <= MOST_VALUES:
             return None
         rank = {
@@ -129,6 +139,7 @@ def _numbers(values: np.ndarray) -> np.ndarray | None:
             for place, (text, _) in enumerate(sorted(counts.items(), key=lambda row: (-row[1], row)))
         }
         return np.asarray([float(rank[text]) for text in texts])
+    numbers = np.asarray(read, float)
     whole = len(counts) == len(texts) and np.all(np.isfinite(numbers)) and np.all(numbers == np.rint(numbers))
     if len(counts) < 2 or whole:  # numbers of the rows say nothing
         return None

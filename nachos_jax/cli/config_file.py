@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import expanded
+from nachos_jax.runtime.stopping import StoppedError
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -114,7 +115,7 @@ def _attempt(text: str, path: Path, step: Callable[[], Any]) -> Any:
     """Calls into the user's file; what it raises, sys.exit included, becomes one sentence."""
     try:
         return step()
-    except (UsageError, KeyboardInterrupt):
+    except (UsageError, StoppedError, KeyboardInterrupt):
         raise
     except BaseException as error:
         told = f"--config={text}: {type(error).__name__}: {_one_line(error)}{_place(error, path)}"

@@ -109,7 +109,7 @@ def _taking_leave(party: Party) -> Generator[None]:
         yield
         why = ""
         guardian.all_is_done()
-    except (UsageError, KeyboardInterrupt) as error:
+    except (UsageError, stopping.StoppedError, KeyboardInterrupt) as error:
         why, stopped = str(error) or "interrupted", isinstance(error, stopping.StoppedError)
         raise
     finally:

@@ -14,6 +14,7 @@ from pathlib import Path
 from nachos_jax.core.errors import UsageError
 from nachos_jax.records.hold import held, made, unwritable
 from nachos_jax.runtime import compile_cache
+from nachos_jax.runtime.stopping import StoppedError
 
 _OWN = {".lock", "run.log"}
 """What a session writes by itself."""
@@ -39,7 +40,7 @@ def session(workdir: str, command: Sequence[str]) -> Generator[None]:
         with held(folder), _logging(folder / "run.log", command):
             _prepare_jax()
             yield
-    except UsageError:
+    except (UsageError, StoppedError):
         if new and {path.name for path in folder.iterdir()} <= _OWN:
             shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -110,7 +111,7 @@ def _logging(path: Path, command: Sequence[str]) -> Generator[None]:
         yield
     except BaseException as error:
         logger.removeHandler(screen)  # the command line shows it
-        usual = isinstance(error, (UsageError, KeyboardInterrupt))
+        usual = isinstance(error, (UsageError, StoppedError, KeyboardInterrupt))
         logger.error(
             "%s", (str(error) or "interrupted") if usual else "ended by an error", exc_info=not usual
         )

@@ -61,8 +61,6 @@ class ServiceMessages:
 
         try:
             _interruptible(join)
-        except StoppedError:
-            raise
         except Exception as error:  # whatever the service raises: no connection, or a port that is taken
             raise UsageError(
                 f"process {place.process} could not join {place.processes} processes at {place.coordinator} "

@@ -51,9 +51,13 @@ def _by_subject(subjects: np.ndarray, cells: np.ndarray) -> list[list[str]]:
 
 def _numbers(sides: Sequence[Sequence[Sequence[str]]]) -> list[dict[str, Any]]:
     """Mean and SD over the subjects of each side; [] of columns that hold words or codes."""
-    read = [[[_number(cell) for cell in cells] for cells in side] for side in sides]
+    read = [[[number(cell) for cell in cells] for cells in side] for side in sides]
     every = {value for side in read for cells in side for value in cells}
-    if None in every or len(every) <= FEW or not all(sides):
+    if (
+        not all(value is not None and math.isfinite(value) for value in every)
+        or len(every) <= FEW
+        or not all(sides)
+    ):
         return []
     means = [np.asarray([np.mean(cells) for cells in side], float) for side in read]  # pyrefly: ignore[no-matching-overload]
     return [
@@ -83,10 +87,10 @@ def _usual(cells: Sequence[str]) -> str:
     return min(counts, key=lambda word: (-counts[word], word))
 
 
-def _number(cell: str) -> float | None:
+def number(cell: str) -> float | None:
+    """What a cell holds, an age in the form of DICOM in years; None of words."""
     years = _YEARS.fullmatch(cell.strip())
     try:
-        value = float(years[1] if years else cell)
+        return float(years[1] if years else cell)
     except ValueError:
         return None
-    return value if math.isfinite(value) else None

@@ -87,10 +87,9 @@ class BucketLanes(FitQueue):
         return sum(progress is not None for progress in self._progress)
 
     @property
-    def state_bytes(self) -> int:
-        """Bytes of the lanes' state on each device; 0 while the bucket rests."""
-        leaves = jax.tree.leaves(self._state)
-        return sum(leaf.nbytes for leaf in leaves) // self.program.mesh.size
+    def begun(self) -> bool:
+        """Whether the lanes' state lies on the devices: from the first epoch until the bucket rests."""
+        return self._state is not None
 
     def epoch(self) -> list[FitResult]:
         """Refills free lanes, runs one epoch of all busy ones, and returns the fits that ended."""
@@ -106,22 +105,26 @@ class BucketLanes(FitQueue):
         self._state, self._placing = state, {}
         state, output = self.program.epoch(state, told)
         losses, seen = np.asarray(output.training_loss), np.asarray(output.seen)
-        # Kept only now: an accelerator tells that it ran out of memory when results are read.
-        self._state = state
-        before, self.ran = list(self._progress), self.busy
-        self._tell_unsolved(before)
-        for i, progress in enumerate(before):
-            if progress is not None:
-                self._progress[i] = self._observe(i, progress, float(losses[i]), seen[i])
-        self._pause(before)
-        over = [(i, progress) for i, progress in enumerate(self._progress) if progress and progress.ended]
-        return [self._finish(i, progress, seen[i]) for i, progress in over]
+        before, self.ran = self._progress, self.busy
+        after = [
+            None if progress is None else self._observe(i, progress, float(losses[i]), seen[i])
+            for i, progress in enumerate(before)
+        ]
+        self._tell_unsolved(state, after)
+        self._pause(state, before, after)
+        over = {i: progress for i, progress in enumerate(after) if progress and progress.ended}
+        results = [self._result(i, progress, seen[i], state) for i, progress in over.items()]
+        # Memory may have run out up to here, and then the epoch has not been: state and progress go together.
+        self._state, self._progress = state, after
+        for i, progress in over.items():
+            self._free(i, progress.fit)
+        return results
 
     def save(self) -> None:
         """Saves the running lanes in the background."""
         if self._checkpoint is None:
             return
-        running = self._running()
+        running = self._running(self._progress)
         if running and self._state is not None:
             arrays, progress = snapshot(self._state, running)
             self._checkpoint.save(arrays, progress)
@@ -131,7 +134,7 @@ class BucketLanes(FitQueue):
 
         A fit whose state is lost goes on from the last checkpoint, or begins anew: its result is the same.
         """
-        running = self._running()
+        running = self._running(self._progress)
         begun = [lane for lane in running if lane.progress.epochs]
         found = self._resumable
         lost = any(leaf.is_deleted() for leaf in jax.tree.leaves(self._state))
@@ -142,12 +145,12 @@ class BucketLanes(FitQueue):
         self.close()
         return found, [*(lane.progress.fit for lane in running), *self._pending]
 
-    def _tell_unsolved(self, before: list[FitProgress | None]) -> None:
+    def _tell_unsolved(self, state: LaneState, after: list[FitProgress | None]) -> None:
         """Says once which fits of a network that is solved have not come to their minimum."""
-        if self.program.spec.convex is None or self._state is None:
+        if self.program.spec.convex is None:
             return
-        for i in np.flatnonzero(np.asarray(self._state.moments.going)):
-            progress = before[i]
+        for i in np.flatnonzero(np.asarray(state.moments.going)):
+            progress = after[i]
             if progress is not None and progress.fit.id not in self._unsolved:
                 self._unsolved.add(progress.fit.id)
                 log.warning(
@@ -157,23 +160,25 @@ class BucketLanes(FitQueue):
                     {name: value for name, value in progress.fit.hparams.items() if name == "linear.c"},
                 )
 
-    def _pause(self, before: list[FitProgress | None]) -> None:
+    def _pause(
+        self, state: LaneState, before: list[FitProgress | None], after: list[FitProgress | None]
+    ) -> None:
         """Keeps the lanes that a longer fit may go on from."""
-        if self._paused is None or self._state is None:
+        if self._paused is None:
             return
         due = [
             lane
-            for lane in self._running()
+            for lane in self._running(after)
             if (earlier := before[lane.lane]) is not None and self._paused.due(earlier, lane.progress)
         ]
         if due:
-            arrays, told = snapshot(self._state, due)
+            arrays, told = snapshot(state, due)
             for row, lane in enumerate(due):
                 alone = {name: np.ascontiguousarray(array[row : row + 1]) for name, array in arrays.items()}
                 self._paused.keep(lane.progress.fit, alone, told[row])
 
-    def _running(self) -> list[Running]:
-        held = [(i, p, self._best[i]) for i, p in enumerate(self._progress) if p is not None]
+    def _running(self, progress: list[FitProgress | None]) -> list[Running]:
+        held = [(i, p, self._best[i]) for i, p in enumerate(progress) if p is not None]
         return [Running(i, progress, best) for i, progress, best in held if best is not None]
 
     def adopt(self, resumable: dict[str, Resumable], fits: Iterable[Fit]) -> None:
@@ -204,7 +209,8 @@ class BucketLanes(FitQueue):
                 self._pending.remove(fit)
                 i = self._free_lane()
                 self._best[i] = np.array(saved.best)
-                found.append(self._finish(i, saved.progress_of(fit), self._unseen()))
+                found.append(self._result(i, saved.progress_of(fit), self._unseen(), None))
+                self._free(i, fit)
         return found
 
     def _refill(self) -> tuple[LaneState, np.ndarray]:
@@ -291,17 +297,19 @@ class BucketLanes(FitQueue):
     def _unseen(self) -> np.ndarray:
         return np.zeros((self._maker.held_size, self.program.spec.task.seen), np.float32)
 
-    def _finish(self, i: int, progress: FitProgress, seen: np.ndarray) -> FitResult:
-        payload = {}
+    def _free(self, i: int, fit: Fit) -> None:
+        """Lets go of a fit that has ended."""
+        self._progress[i] = self._best[i] = None
+        self._told[i] = self._idle  # or it would hold on to training cases that are kept no more
+        if self._paused is not None:
+            self._paused.drop(fit)
+
+    def _result(self, i: int, progress: FitProgress, seen: np.ndarray, state: LaneState | None) -> FitResult:
+        payload, fit = {}, progress.fit
         if progress.watchers:
             payload = self._inner(i, progress)
         elif not progress.diverged:
-            payload = self._payload(i, progress.fit, seen)
-        self._progress[i] = self._best[i] = None
-        self._told[i] = self._idle  # or it would hold on to training cases that are kept no more
-        fit = progress.fit
-        if self._paused is not None:
-            self._paused.drop(fit)
+            payload = self._payload(i, fit, seen, state)
         record = FitRecord(
             fit=fit.id,
             left_out=fit.left_out,
@@ -324,8 +332,8 @@ class BucketLanes(FitQueue):
         arrays = {str(fold): np.ascontiguousarray(best[places[fold]]) for fold in folds}  # pyrefly: ignore[unsupported-operation]
         return {"inner.safetensors": save(arrays)} if arrays else {}
 
-    def _payload(self, i: int, fit: Fit, seen: np.ndarray) -> dict[str, bytes]:
-        state, task = self.program.lane_state(self._state, i), self._maker.task  # pyrefly: ignore[bad-argument-type]
+    def _payload(self, i: int, fit: Fit, seen: np.ndarray, lanes: LaneState | None) -> dict[str, bytes]:
+        state, task = self.program.lane_state(lanes, i), self._maker.task  # pyrefly: ignore[bad-argument-type]
         told, n_held = self._told[i], int(self._told[i].n_held)
         groups = {"params": state.params, "stats": state.stats, "frozen": self.program.spec.frozen}
         arrays = {name: leaf for group, tree in groups.items() for name, leaf in named(group, tree).items()}

@@ -63,13 +63,19 @@ class BucketCompiler:
         )
         self._source = (Streamed if self.streams else Resident)(cohort, maker.windows, mesh)
 
-    def program(self, bucket: Bucket, example: Fit, used: int, most: int = 0) -> LaneProgram:
-        """Compiles the epoch of a bucket.
+    @property
+    def room(self) -> int:
+        """Bytes on each device beside the cases."""
+        return self._allowed - round(self._stores * self._source.nbytes)
+
+    def program(self, bucket: Bucket, example: Fit, most: int = 0) -> tuple[LaneProgram, int]:
+        """Compiles the epoch of a bucket, for devices of its own.
+
+        Also returns the bytes that it and its lanes take on each device beside the cases.
 
         Args:
             bucket: which.
             example: one of its fits, for shapes and for the steps that are timed.
-            used: bytes a device that other buckets take.
             most: lanes a device that it may have; 0 = as the configuration says.
 
         Raises:
@@ -79,7 +85,7 @@ class BucketCompiler:
         want = most or self._lanes_to_try()
         maker = self.maker_of(bucket)
         told = maker.idle() if maker.bases else maker.make(example, batch_size(bucket))
-        return self._fitting(bucket, told, self._choice(bucket, told, want), want, used)[0]
+        return self._fitting(bucket, told, self._choice(bucket, told, want), want)
 
     def expected(self, bucket: Bucket) -> tuple[LaneProgram, int]:
         """Compiles a bucket as is expected to be fastest, for devices of its own; times and trains nothing.
@@ -119,12 +125,11 @@ class BucketCompiler:
         return choices(self._run, self._device.platform, str(dict(bucket)["architecture"]), shape)
 
     def _fitting(
-        self, bucket: Bucket, told: LaneInput, choice: Choice, lanes: int, used: int = 0
+        self, bucket: Bucket, told: LaneInput, choice: Choice, lanes: int
     ) -> tuple[LaneProgram, int]:
         spec = self._spec(bucket, choice.convolution)
-        budget = self._allowed - round(self._stores * self._source.nbytes) - used
         return fitting_program(
-            lambda count: self._source.compile(spec, told, count, choice.packing), lanes, budget
+            lambda count: self._source.compile(spec, told, count, choice.packing), lanes, self.room
         )
 
     def _choice(self, bucket: Bucket, told: LaneInput, lanes: int) -> Choice:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from nachos_jax.engine.inputs import InputMaker, held_room
 from nachos_jax.engine.paused import PausedLanes
 from nachos_jax.engine.resume import Checkpoints, Saved
 from nachos_jax.engine.tuning import Agree, alone
+from nachos_jax.engine.turns import Needs, Turns
 from nachos_jax.engine.windows import divide
 from nachos_jax.models import registry as models
 from nachos_jax.records import checkpoint
@@ -94,7 +95,7 @@ class LanePool:
         self._shelf = Shelf()  # of the training sets of networks that are solved, over all stores
         self._compiler({})
         self._buckets: dict[Bucket, Any] = {}  # BucketLanes, or what has its face
-        self._turn = 0
+        self._turns = Turns()
         self._unsaved: dict[Bucket, tuple[int, float]] = {}  # epochs since the last save, and their seconds
         self._ready_to_save = False
         self.spent = Spent()
@@ -157,19 +158,27 @@ class LanePool:
         program, used = self._compiler(dict(bucket)).expected(bucket)
         return program.lanes // self._mesh.size, used
 
-    def submit(self, fits: Iterable[Fit]) -> None:
-        """Queues fits; a bucket seen for the first time is compiled."""
+    def submit(self, fits: Iterable[Fit], look: Callable[[], object] = bool) -> None:
+        """Queues fits; a bucket seen for the first time is compiled.
+
+        Args:
+            fits: of any buckets.
+            look: called before each compilation. If it raises, the fits of the buckets that follow are not
+                queued.
+        """
         by_bucket: dict[Bucket, list[Fit]] = defaultdict(list)
         for fit in fits:
             by_bucket[bucket_of(fit, self._run.table)].append(fit)
         for bucket, members in by_bucket.items():
             if bucket not in self._buckets:
+                look()
                 self._buckets[bucket] = self._open(bucket, members[0])
             self._buckets[bucket].submit(members)
 
     def step(self) -> list[FitResult]:
         """One epoch of the next bucket that has work; returns the fits that ended with it."""
-        bucket, lanes = self._next()
+        bucket = self._turns.next(self._buckets)
+        lanes = self._buckets[bucket]
         start = time.perf_counter()
         before = lanes.waiting
         try:
@@ -218,18 +227,6 @@ class LanePool:
             lanes.close()
         self._shelf.kept.clear()
 
-    def _next(self) -> tuple[Bucket, Any]:
-        """The next bucket in turn among those that fill their lanes; when none does, among all with work."""
-        buckets = list(self._buckets.items())
-        turns = [(self._turn + offset) % len(buckets) for offset in range(len(buckets))]
-        work = [turn for turn in turns if buckets[turn][1].busy or buckets[turn][1].waiting]
-        full = [turn for turn in work if buckets[turn][1].full]
-        if not work:
-            raise RuntimeError("step() without work: submit fits first")
-        turn = (full or work)[0]
-        self._turn = turn + 1
-        return buckets[turn]
-
     def _compiler(self, hparams: HParams) -> BucketCompiler:
         """That of the store which fits with these hyperparameters read."""
         name = preparation_of(hparams)
@@ -249,10 +246,10 @@ class LanePool:
         metric, architecture = self._run.search.metric, str(dict(bucket)["architecture"])
         if models.hosted(architecture):
             return hosted.opened(compiler.maker, metric, architecture, self._run.engine.lanes)
-        used = sum(lanes.state_bytes for lanes in self._buckets.values())
         began = time.perf_counter()
         log.info("compiling %s; later runs find it in the cache", architecture)
-        program = compiler.program(bucket, example, used, most)
+        program, used = compiler.program(bucket, example, most)
+        self._turns.know(bucket, Needs(program.state_bytes, used - program.state_bytes, compiler.room))
         log.info("compiled in %.0f s: %d lanes train", time.perf_counter() - began, program.lanes)
         self.spent.compilations += 1
         self.spent.compile_seconds += program.compile_seconds
@@ -265,16 +262,25 @@ class LanePool:
         return BucketLanes(program, maker, metric, own, saved, self._keep_last, self._paused)
 
     def _halve(self, bucket: Bucket, error: Exception) -> None:
-        """Goes on with half the lanes after the device has run out of memory."""
+        """Goes on after the device has run out of memory: without other buckets, or with half the lanes."""
         old = self._buckets[bucket]
         lanes = old.program.lanes // self._mesh.size
-        if lanes == 1:
+        beside = any(other.begun for other in self._buckets.values() if other is not old)
+        if lanes == 1 and not beside:
             raise UsageError(
                 "The device has run out of memory with a single lane: lower training.batch_size, the image "
                 f"size, the network's width or data.window, or set data.residency to 'stream'. ({error})"
             ) from error
-        log.warning("Out of device memory: going on with %d lanes a device instead of %d.", lanes // 2, lanes)
+        fewer = lanes if beside else lanes // 2
+        how = (
+            f"{lanes} lanes a device go on once other networks rest"
+            if beside
+            else f"going on with {fewer} lanes a device instead of {lanes}"
+        )
+        log.warning("Out of device memory: %s.", how)
         resumable, fits = old.surrender()
-        new = self._open(bucket, fits[0], lanes // 2)
+        new = self._open(bucket, fits[0], fewer)
         new.adopt(resumable, fits)
         self._buckets[bucket] = new
+        if beside:
+            self._turns.alone(bucket)

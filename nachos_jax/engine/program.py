@@ -66,6 +66,12 @@ class LaneProgram:
     counted: TraceCount
     compile_seconds: float
 
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of the lanes' state on each device."""
+        one = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(lane.abstract_state(self.spec)))
+        return one * self.lanes // self.mesh.size
+
     def lane_state(self, state: LaneState, index: int) -> LaneState:
         """State of one lane as NumPy arrays."""
         return jax.tree.map(lambda leaf: _row(leaf, index), state)

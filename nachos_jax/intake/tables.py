@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from nachos_jax.data.spellings import is_missing
 from nachos_jax.intake.workbook import read_workbook
 
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _ENCODINGS = (("utf-8-sig", "UTF-8"), ("cp1252", "Windows-1252 (latin-1)"))
 
@@ -57,15 +59,16 @@ def is_number(text: str) -> bool:
 def read_table(path: Path) -> Grid:
     """Reads a CSV, TSV, XLSX or Parquet table.
 
-    Lines above the header and blank ones are skipped, equal rows are joined, decimal commas become points;
-    each is told in `notes`.
+    Lines above the header and blank ones are skipped, equal rows are joined, row numbers without a name are
+    left out, decimal commas become points; each is told in `notes`, and so are commas that may be either
+    decimal or thousands marks, whose columns stay as they are.
 
     Raises:
         UsageError: a file that cannot be read, a column without a name that holds values, a column twice, or
             rows with more cells than the header.
     """
     notes: list[str] = []
-    suffix = path.suffix.lower()
+    suffix, separator = path.suffix.lower(), ""
     if path.is_dir():
         raise UsageError(f"{path} is a folder: name the table itself.")
     if not path.is_file():
@@ -80,15 +83,16 @@ def read_table(path: Path) -> Grid:
                 f"{path.name}: the sheet {sheet!r}, the fullest, is read; not read: {', '.join(others)}"
             )
     elif suffix in (".csv", ".tsv", ".txt"):
-        rows = _separated(path, notes)
+        rows, separator = _separated(path, notes)
     else:
         raise UsageError(f"{path}: tables are read from CSV, TSV, XLSX and Parquet; save it as one of these.")
     grid = _below_header(path, rows, notes)
-    _decimal_points(grid)
+    _decimal_points(grid, separator)
     return _without_doubles(grid)
 
 
-def _separated(path: Path, notes: list[str]) -> list[list[str]]:
+def _separated(path: Path, notes: list[str]) -> tuple[list[list[str]], str]:
+    """(rows, what stands between their cells)."""
     text = _decoded(path, notes)
     first, _, rest = text.partition("\n")
     if first.strip().lower().startswith("sep="):  # for Excel alone; the line keeps its place
@@ -99,15 +103,18 @@ def _separated(path: Path, notes: list[str]) -> list[list[str]]:
         named = {";": "semicolons", "\t": "tabs", "|": "bars"}[separator]
         notes.append(f"{path.name}: the columns are separated by {named}")
     try:
-        found = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
+        found = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
     except csv.Error as error:
         raise UsageError(f"{path} cannot be read as a table ({error}); mend its quotes.") from error
-    return [[cell.strip() for cell in row] for row in found]
+    return [[cell.strip() for cell in row] for row in found], separator
 
 
 def _even(text: str, mark: str) -> tuple[int, int]:
     """(lines that agree on a number of cells, that number): what speaks for a separator."""
-    lines = list(csv.reader(io.StringIO("\n".join(text.splitlines()[:200])), delimiter=mark))
+    try:
+        lines = list(csv.reader(io.StringIO("\n".join(text.splitlines()[:200])), delimiter=mark))
+    except csv.Error:  # thousands of columns are one cell too long where this mark does not stand
+        return 0, 0
     widths = Counter(len(line) for line in lines if len(line) > 1)
     return (max(widths.values()), max(widths, key=lambda width: widths[width])) if widths else (0, 0)
 
@@ -135,7 +142,7 @@ def _below_header(path: Path, rows: list[list[str]], notes: list[str]) -> Grid:
     if not widths:
         raise UsageError(f"{path} is empty; write a header line and one line a case.")
     usual = max(widths, key=lambda width: (widths[width], width))
-    start = next(i for i, row in enumerate(rows) if sum(map(bool, row)) > usual // 2)
+    start = next(i for i, row in enumerate(rows) if _is_header(row, usual))
     above = [i for i in range(start) if any(rows[i])]
     if above:
         lines = "line 1" if start == 1 else f"lines 1 to {start}"
@@ -157,25 +164,61 @@ def _below_header(path: Path, rows: list[list[str]], notes: list[str]) -> Grid:
     columns = {
         name: [row[place] if place < len(row) else "" for _, row in body] for place, name in enumerate(names)
     }
-    columns.pop("", None)  # the row numbers of pandas
+    _without_row_numbers(columns, f"{path.name} line {start + 1}", notes)
     return Grid(path, columns, [i + 1 for i, _ in body], notes)
+
+
+def _without_row_numbers(columns: dict[str, list[str]], where: str, notes: list[str]) -> None:
+    """Takes the column without a name away that pandas writes first: rising numbers."""
+    cells = columns.pop("", [])
+    filled = [cell for cell in cells if cell]
+    if not filled:
+        return
+    whole = all(cell.isdecimal() for cell in cells)
+    if not whole or any(int(a) >= int(b) for a, b in itertools.pairwise(cells)):
+        raise UsageError(
+            f"{where}: a column that holds {', '.join(map(repr, filled[:3]))} has no name; give it one, or "
+            "delete it. If it tells the patients, the folds need it."
+        )
+    notes.append(
+        f"{where}: a column without a name that counts the rows ({cells[0]} to {cells[-1]}) is left out; if "
+        "it tells the patients, give it a name"
+    )
+
+
+def _is_header(row: Sequence[str], usual: int) -> bool:
+    """Whether so many cells are filled; of two columns the second alone, where the first has no name."""
+    filled = sum(map(bool, row))
+    return filled > usual // 2 or (usual == 2 == _width(row) and filled == 1)
 
 
 def _width(row: Sequence[str]) -> int:
     return max((place + 1 for place, cell in enumerate(row) if cell), default=0)
 
 
-def _decimal_points(grid: Grid) -> None:
-    mended = []
+def _decimal_points(grid: Grid, separator: str) -> None:
+    """Writes points for decimal commas where commas cannot be anything else."""
+    mended, unsure = [], []
     for name, cells in grid.columns.items():
         filled = [cell for cell in cells if not is_missing(cell)]
         commas = [cell for cell in filled if _DECIMAL_COMMA.fullmatch(cell)]
-        if commas and all(_DECIMAL_COMMA.fullmatch(cell) or is_number(cell) for cell in filled):
+        if not commas or not all(_DECIMAL_COMMA.fullmatch(cell) or is_number(cell) for cell in filled):
+            continue
+        points = any("." in cell for cell in filled)
+        # Semicolons between cells are written where the comma is the decimal mark.
+        thousands = separator != ";" and all(map(_THOUSANDS.fullmatch, commas))
+        if points or thousands:
+            unsure.append(f"{name!r} ({commas[0]})")
+        else:
             grid.columns[name] = [cell.replace(",", ".") for cell in cells]
-            mended.append(name)
-    if mended:
-        shown = ", ".join(map(repr, mended[:5])) + (" ..." if len(mended) > 5 else "")
-        grid.notes.append(f"{grid.path.name}: decimal commas of {shown} are written as points")
+            mended.append(repr(name))
+    for names, told in (
+        (mended, "decimal commas of {} are written as points"),
+        (unsure, "commas of {} may be decimal or thousands marks: left as text; write plain numbers there"),
+    ):
+        if names:
+            shown = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
+            grid.notes.append(f"{grid.path.name}: {told.format(shown)}")
 
 
 def _without_doubles(grid: Grid) -> Grid:

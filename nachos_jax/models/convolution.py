@@ -8,6 +8,7 @@ and the same gradients from forward convolutions and matrix products, which do n
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Sequence
 
 import jax
@@ -15,6 +16,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from nachos_jax.config.fields import LOWERINGS
+from nachos_jax.models import phases
 from nachos_jax.models.patches import Geometry, narrow, patch_conv, slab_weight_gradient, weight_gradient
 from nachos_jax.models.split import split_weight_gradient
 
@@ -60,7 +62,8 @@ def conv(
             gradient in parts along the first axis where a case is too large for a cache; "fold": as "slab"
             in 2-D, to which it takes a 3-D convolution: the taps of the first axis side by side as
             channels, the axis itself as cases of the batch; "split": as "fold", with the taps of the weight
-            gradient shared out between both factors, see `nachos_jax.models.split`;
+            gradient shared out between both factors, see `nachos_jax.models.split`, and the input gradient
+            of a strided convolution in phases, see `nachos_jax.models.phases`;
             "shift": shifted slices side by side and one matrix product, gradients by JAX; "im2col": as
             "custom", with patches times kernel in the place of every convolution.
 
@@ -122,12 +125,29 @@ def _rule_backward(
     geometry: Geometry, lowering: str, saved: tuple[jax.Array, jax.Array], gradient: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     x, kernel = saved
-    by_input = _input_gradient(x.shape, kernel, gradient, geometry, lowering)
+    by_input = (_by_phases if _has_phases(kernel, geometry, lowering) else _input_gradient)(
+        x.shape, kernel, gradient, geometry, lowering
+    )
     by_weight = _WEIGHT_GRADIENTS.get(lowering, weight_gradient)
     return by_input, by_weight(x, kernel, gradient, geometry)
 
 
 _conv_with_rule.defvjp(_rule_forward, _rule_backward)
+
+
+def _has_phases(kernel: jax.Array, geometry: Geometry, lowering: str) -> bool:
+    """Whether the input gradient is computed phase by phase: of strides that skip no pixel."""
+    steps = geometry.strides
+    return lowering == "split" and max(steps) > 1 and all(map(operator.ge, kernel.shape, steps))
+
+
+def _by_phases(
+    shape: tuple[int, ...], kernel: jax.Array, gradient: jax.Array, geometry: Geometry, lowering: str
+) -> jax.Array:
+    def forward(x: jax.Array, part: jax.Array, plain: Geometry) -> jax.Array:
+        return conv(x, part, plain.strides, plain.padding, lowering)
+
+    return phases.input_gradient(shape, kernel, gradient, geometry, forward)
 
 
 def _input_gradient(

@@ -8,6 +8,8 @@ import logging
 import threading
 from collections.abc import Callable, Generator
 
+from nachos_jax.runtime.stopping import StoppedError
+
 log = logging.getLogger("nachos_jax")
 
 
@@ -29,7 +31,7 @@ def every(seconds: float, call: Callable[[int], object], name: str) -> Generator
             try:
                 call(next(counts))
                 failing = False
-            except Exception as error:
+            except (Exception, StoppedError) as error:
                 # At the end a call may be cut off on purpose.
                 if not failing and not over.is_set():
                     log.warning("%s failed, and is tried again every %g seconds: %s", name, seconds, error)

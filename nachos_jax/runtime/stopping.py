@@ -7,14 +7,16 @@ import signal
 from collections.abc import Callable, Generator
 from typing import Any
 
-from nachos_jax.core.errors import UsageError
-
 EXIT_CODE = 75
 """EX_TEMPFAIL of sysexits.h: nothing is wrong, the same command goes on where this one ended."""
 
 
-class StoppedError(UsageError):
-    """The run ended early and can be taken up again by the same command."""
+class StoppedError(BaseException):
+    """The run ended early and can be taken up again by the same command.
+
+    A signal raises it wherever the main thread is. So it is no Exception: whoever takes what a decoder raises
+    for a damaged file lets it pass.
+    """
 
 
 _asked: list[str] = []

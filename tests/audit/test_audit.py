@@ -44,6 +44,12 @@ def _rows(folder: Path) -> list[dict[str, str]]:
 
 
 def _audited(folder: Path, rows: list[dict[str, str]], further: Any = (), **fields: Any) -> dict[str, Any]:
+    """The findings by kind."""
+    return {finding["kind"]: finding for finding in _told(folder, rows, further, **fields)["findings"]}
+
+
+def _told(folder: Path, rows: list[dict[str, str]], further: Any = (), **fields: Any) -> dict[str, Any]:
+    """audit.json, whose page has been looked at."""
     lines = [",".join(rows[0]), *(",".join(row.values()) for row in rows)]
     (folder / "cases.csv").write_text("\n".join(lines))
     config = nachos_jax.default_config()
@@ -55,7 +61,7 @@ def _audited(folder: Path, rows: list[dict[str, str]], further: Any = (), **fiel
     told: dict[str, Any] = {**to_json(audit(found, 3, further)), "after": None}
     page = audit_page.render(told, of_cases(found.cohort.store, audit_page.shown_rows(told)))
     assert all(finding["kind"][1:] in page for finding in told["findings"])
-    return {finding["kind"]: finding for finding in json.loads(json.dumps(told))["findings"]}
+    return json.loads(json.dumps(told))
 
 
 @pytest.mark.thorough
@@ -97,6 +103,24 @@ def test_a_file_type_that_tells_the_class_is_found(tmp_path: Path):
             Image.open(tmp_path / row["path"]).save((tmp_path / row["path"]).with_suffix(".tif"))
             row["path"] = row["path"].replace("png", "tif")
     assert "file type" in _audited(tmp_path, rows)["class told by metadata"]["told"]
+
+
+@pytest.mark.parametrize("unknown", ["NA", "n/a", ""])
+def test_an_age_that_tells_the_class_is_found_though_one_is_not_known(tmp_path: Path, unknown: str):
+    rows = _rows(tmp_path)
+    for number, row in enumerate(rows):
+        row["age"] = f"{(30 if row['label'] == 'a' else 60) + number % 20:03}Y"
+    rows[3]["age"] = unknown
+    assert "age" in _audited(tmp_path, rows)["class told by metadata"]["told"]
+
+
+def test_columns_that_are_not_asked_are_told(tmp_path: Path):
+    rows = _rows(tmp_path)
+    for number, row in enumerate(rows):
+        row["note"], row["sex"] = f"seen by {number}", "fm"[number % 2]
+    told = " ".join(_told(tmp_path, rows)["left_out"])
+    assert "'note'" in told
+    assert "'sex'" not in told
 
 
 def test_subjects_that_are_not_known_are_told(tmp_path: Path):

@@ -40,8 +40,12 @@ def join(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
 
 
 def test_a_signal_meanwhile_is_no_failure_to_join(monkeypatch):
+    def signalled(_: object) -> None:
+        raise StoppedError("stopped by SIGTERM")
+
+    monkeypatch.setattr(service, "_interruptible", signalled)
     with pytest.raises(StoppedError, match="^stopped by SIGTERM$"):
-        join(monkeypatch, StoppedError("stopped by SIGTERM"))
+        ServiceMessages(PLACE, 100)
 
 
 def test_joining_does_not_keep_a_signal_from_being_heard():

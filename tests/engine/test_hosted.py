@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import os
@@ -308,3 +309,17 @@ def test_a_process_ends_with_who_started_it(data):
     assert processes.folder.is_dir()
     processes.close()
     assert not processes.folder.exists()
+
+
+def test_a_full_disk_is_told_with_the_folder_and_the_cure(data, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    processes = Processes(1, *data)
+    monkeypatch.setattr("nachos_jax.engine.hosted.crew.np.savez", full)
+    with pytest.raises(UsageError, match=rf"{processes.folder}.*No space left.*TMPDIR"):
+        processes.send(1, {}, order(np.arange(5), np.arange(5), data[0]))
+    assert not processes.folder.exists()
+    monkeypatch.setattr("nachos_jax.engine.hosted.crew.np.save", full)
+    with pytest.raises(UsageError, match="No space left"):
+        Processes(1, *data)

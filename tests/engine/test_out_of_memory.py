@@ -217,6 +217,63 @@ def test_out_of_memory_while_resumed_fits_take_lanes_keeps_their_own_state(cohor
     assert pool.spent.epochs == 2 * 4 + 2 * 3, "the epoch that was saved is not trained again"
 
 
+@pytest.mark.parametrize("name", ["_payload", "_observe", "_pause"])
+def test_out_of_memory_while_results_are_made_loses_and_doubles_none(cohort, monkeypatch, name):
+    run = tiny.run_config(engine__lanes=4, training__epochs=3, training__patience=3)
+    fits = [tiny.fit(run, (0,), epochs=2, learning_rate=rate) for rate in (0.01, 0.02, 0.03)]
+    calm, files, _ = tiny.train(fits, run, cohort)
+    real, calls = getattr(bucket_lanes.BucketLanes, name), []
+
+    def failing(*arguments):
+        calls.append(name)
+        if len(calls) == 2:
+            raise MemoryError
+        return real(*arguments)
+
+    monkeypatch.setattr(bucket_lanes.BucketLanes, name, failing)
+    records, again, pool = tiny.train(fits, run, cohort)
+    assert records == calm
+    assert again == files
+    assert pool.lanes == 2
+
+
+def _needs(run, cohort, fits):
+    """State and epoch bytes of each bucket, which are compiled and forgotten."""
+    pool = tiny.LanePool(cohort, tiny.folds(cohort), run, None, jax.devices()[:1])
+    pool.submit(fits)
+    return list(pool._turns._needs.values())
+
+
+def test_buckets_that_have_no_room_beside_each_other_go_one_after_the_other(cohort, monkeypatch):
+    run = tiny.run_config(engine__lanes=2, training__epochs=2, training__patience=2)
+    fits = [tiny.fit(run, pair, batch_size=size) for pair in ((0, 1), (0, 2)) for size in (8, 16)]
+    calm, _, _ = tiny.train(fits, run, cohort)
+    needs, ended = _needs(run, cohort, fits), []
+    assert all(one.state for one in needs)
+    room = max(one.state + one.epoch for one in needs)
+    monkeypatch.setattr("nachos_jax.engine.compiler.BucketCompiler.room", room)
+    pool = tiny.LanePool(cohort, tiny.folds(cohort), run, None, jax.devices()[:1])
+    pool.submit(fits)
+    while pool.busy or pool.waiting:
+        ended += [result.record for result in pool.step()]
+        assert sum(lanes.begun for lanes in pool._buckets.values()) <= 1
+    assert {record.fit: record for record in ended} == calm
+    assert pool.lanes == 2, "each bucket has the lanes that it would have alone"
+
+
+def test_a_bucket_that_runs_out_of_memory_beside_another_keeps_its_lanes_and_goes_on_alone(
+    cohort, monkeypatch, caplog
+):
+    run = tiny.run_config(engine__lanes=2, training__epochs=3, training__patience=3)
+    fits = [tiny.fit(run, pair, batch_size=size) for pair in ((0, 1), (0, 2)) for size in (8, 16)]
+    calm, _, _ = tiny.train(fits, run, cohort)
+    Exhausted(monkeypatch, 4)
+    records, _, pool = tiny.train(fits, run, cohort)
+    assert records == calm
+    assert pool.lanes == 2
+    assert "2 lanes a device go on once other networks rest" in caplog.text
+
+
 def test_out_of_memory_with_one_lane_says_what_to_do(cohort, monkeypatch):
     run = tiny.run_config(engine__lanes=1)
     Exhausted(monkeypatch, 1)

@@ -45,6 +45,10 @@ def test_any_separator_and_encoding_gives_the_same_table(tmp_path_factory, rows,
     [
         ("a,b\n1,2,3\n", "line 2: 3 cells, but the header in line 1 has 2"),
         ("a,a\n1,2\n", "'a' stands twice"),
+        (",label\nA17,ill\nA3,well\n", "line 1: a column that holds 'A17', 'A3' has no name"),
+        (",label\n7,ill\n7,well\n", "holds '7', '7' has no name"),
+        ("x\na,label,\n1,ill,z\n", "line 3: 3 cells, but the header in line 2 has 2"),
+        ('a,b\n"1,2\n3,4\n5,6\n', "mend its quotes"),
         ("", "is empty"),
         ("\n\n", "is empty"),
     ],
@@ -58,6 +62,39 @@ def test_excels_own_line_and_its_number(tmp_path: Path):
     grid = written(tmp_path / "t.csv", "sep=;\na;b\n1;2,5\n1;2,5\n3;4\n")
     assert grid.columns == {"a": ["1", "3"], "b": ["2.5", "4"]}
     assert grid.where(1) == "t.csv line 5"
+
+
+@pytest.mark.parametrize("numbers", [("0", "1", "2"), ("1", "2", "3"), ("3", "17", "40")])
+def test_row_numbers_without_a_name_are_left_out_and_told(tmp_path: Path, numbers):
+    rows = "".join(f"{number},{name}\n" for number, name in zip(numbers, "abc", strict=True))
+    grid = written(tmp_path / "t.csv", f",label\n{rows}")
+    assert grid.columns == {"label": ["a", "b", "c"]}
+    assert any(f"counts the rows ({numbers[0]} to {numbers[-1]})" in note for note in grid.notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "cells"),
+    [
+        ("v;w\n1,234;a\n12,5;b\n", ["1.234", "12.5"]),
+        ("v;w\n1,234;a\n12,345;b\n", ["1.234", "12.345"]),
+        ('v\n"0,234"\n"12,345"\n', ["0.234", "12.345"]),
+        ('v\n"12,5"\n"7"\n', ["12.5", "7"]),
+        ('v\n"1,234"\n"12,345"\n', None),
+        ('v\n"1,234"\n987.5\n', None),
+        ("v;w\n1.234;a\n12,5;b\n", None),
+    ],
+)
+def test_commas_become_points_only_where_they_are_decimal(tmp_path: Path, text, cells):
+    grid = written(tmp_path / "t.csv", text)
+    kept = [line.split(";")[0].strip('"') for line in text.splitlines()[1:]]
+    assert grid.columns["v"] == (cells or kept)
+    assert any("may be decimal or thousands marks" in note for note in grid.notes) == (cells is None)
+
+
+def test_thousands_of_columns_are_read(tmp_path: Path):
+    names = [f"edge_{i:07}_of_the_connectome" for i in range(5000)]
+    grid = written(tmp_path / "t.csv", "\n".join(",".join(row) for row in (names, ["0.25"] * 5000)))
+    assert list(grid.columns) == names
 
 
 @pytest.mark.parametrize(

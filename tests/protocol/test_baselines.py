@@ -112,6 +112,7 @@ def test_a_baseline_is_not_deployed(tmp_path):
         ({"search__space__weight_decay": "log(0.1, 1.0)"}, "config.search.space.weight_decay.*does nothing"),
         ({"task__classification__loss": "cumulative_link"}, "has a loss of its own"),
         ({"data__residency": "stream"}, "random_forest is fitted to all cases at once; set it to 'auto'"),
+        ({"search__rule": "one-se"}, "all trials of random_forest have as many: set it to 'best'"),
     ],
 )
 def test_what_a_baseline_would_ignore_is_refused(changes, told):

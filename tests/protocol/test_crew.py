@@ -91,7 +91,7 @@ class Launch:
                 with pulse.beating(party):
                     work(run, str(folder or self.folder), party, cohort or tiny.cohort())
                 board.leave()
-            except UsageError as error:
+            except (UsageError, StoppedError) as error:
                 self.errors[process] = error
                 board.leave(str(error), isinstance(error, StoppedError))
             except BaseException as error:  # dies without a word

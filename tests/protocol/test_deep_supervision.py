@@ -110,3 +110,12 @@ def test_it_acts_in_the_trials_that_are_deep_enough(cohort):
     door.check(own, cohort, tiny.folds(cohort))
     grid = list(SearchSetting.of(own, None).grid())
     assert [(found["unet.depth"], found.get(NAME)) for found in grid] == [(3, None), (4, True)]
+
+
+def test_a_depth_that_some_searched_patch_does_not_allow_is_refused(cohort):
+    deep = {"search__space__unet__depth": "choice(3, 4)", "model__unet__depth": 3}
+    both = {"search__space__segmentation__dimensions": "choice(2, 3)", "task__segmentation__patch_depth": 8}
+    door.check(run(False, **deep), cohort, tiny.folds(cohort))
+    door.check(run(False, **both, model__unet__depth=2), cohort, tiny.folds(cohort))
+    with pytest.raises(UsageError, match=r"unet.depth = 4: patches of 8 x 16 x 16 pixels"):
+        door.check(run(False, **deep, **both), cohort, tiny.folds(cohort))

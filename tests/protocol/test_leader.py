@@ -145,6 +145,15 @@ def test_each_bucket_that_may_have_been_compiled_is_followed_by_a_beat():
     assert events == ["compiled", "beat"] * 3
 
 
+def test_after_a_signal_nothing_more_is_claimed(monkeypatch):
+    monkeypatch.setattr(stopping, "_asked", [])
+    board, pool = Board(MemoryMessages(), 0), Pool(1, events := [])
+    board.publish([fit(1), fit(2), fit(3)])
+    tell = lambda: stopping._asked.append("SIGTERM")  # while the first was compiled  # noqa: E731
+    take(board, pool, Disk(), tell)  # pyrefly: ignore[bad-argument-type]
+    assert events == ["compiled"]
+
+
 # --- the start ---------------------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ import json
 import selectors
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -39,13 +39,14 @@ class Processes:
 
     def __init__(self, count: int, inputs: np.ndarray, targets: np.ndarray):
         self._kept = contextlib.ExitStack()
-        self.folder = Path(self._kept.enter_context(tempfile.TemporaryDirectory(prefix="nachos_jax_")))
-        np.save(self.folder / INPUTS, inputs, allow_pickle=False)
-        np.save(self.folder / TARGETS, targets, allow_pickle=False)
-        self._ready = self._kept.enter_context(selectors.DefaultSelector())
-        self._count = count
         self._free: list[subprocess.Popen[str]] = []
         self._busy: dict[int, subprocess.Popen[str]] = {}  # by the number of the order
+        self.folder = Path(self._kept.enter_context(tempfile.TemporaryDirectory(prefix="nachos_jax_")))
+        with self._room():
+            np.save(self.folder / INPUTS, inputs, allow_pickle=False)
+            np.save(self.folder / TARGETS, targets, allow_pickle=False)
+        self._ready = self._kept.enter_context(selectors.DefaultSelector())
+        self._count = count
 
     @property
     def free(self) -> int:
@@ -63,7 +64,8 @@ class Processes:
         assert self.free
         process = self._free.pop() if self._free else self._started()
         arrays: dict[str, Any] = {name: value for name, value in asdict(order).items() if value is not None}
-        np.savez(self.folder / f"{number:06d}.npz", **arrays)
+        with self._room():
+            np.savez(self.folder / f"{number:06d}.npz", **arrays)
         self._busy[number] = process
         try:
             print(json.dumps({"number": number, **what}), file=processes.pipe(process.stdin), flush=True)
@@ -84,6 +86,23 @@ class Processes:
         for process in (*self._free, *self._busy.values()):
             process.kill()
         self._kept.close()
+
+    @contextlib.contextmanager
+    def _room(self) -> Generator[None]:
+        """Around what is written into the folder.
+
+        Raises:
+            UsageError: it could not be written; the processes are ended.
+        """
+        try:
+            yield
+        except OSError as error:
+            self.close()
+            raise UsageError(
+                f"{self.folder}, where processes that fit estimators find the cases, cannot be written "
+                f"({error.strerror or error}): free space there, or name another folder by TMPDIR. The same "
+                "command goes on from here."
+            ) from error
 
     def _started(self) -> subprocess.Popen[str]:
         process = self._kept.enter_context(_process(self.folder))

@@ -52,7 +52,7 @@ class HostedLanes(FitQueue):
         processes: how many; 0 = as many as this process may use cores.
     """
 
-    state_bytes = 0
+    begun = False  # nothing of it lies on the devices
 
     def __init__(self, maker: InputMaker, metric: str, seen: int, processes: int = 0):
         super().__init__()

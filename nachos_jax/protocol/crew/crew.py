@@ -113,9 +113,13 @@ class Alone:
         self.ledger.open()
 
     def submit(self, fits: Sequence[Fit]) -> None:
-        """See Crew."""
+        """See Crew.
+
+        Raises:
+            StoppedError: a signal asked for it before a compilation; the lanes are saved.
+        """
         with self.ledger.now(COMPILING):
-            self._pool.submit(fits)
+            self._pool.submit(fits, self.look)
 
     def step(self) -> list[FitRecord]:
         """See Crew.

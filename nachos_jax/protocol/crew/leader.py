@@ -17,6 +17,7 @@ from nachos_jax.protocol.crew.crew import REST, put_down, stop_if_asked, train
 from nachos_jax.protocol.crew.ledger import COMPILING, TRAINING, Ledger
 from nachos_jax.records.schema import FitRecord
 from nachos_jax.records.store import RunDirectory
+from nachos_jax.runtime import stopping
 
 log = logging.getLogger("nachos_jax")
 
@@ -248,7 +249,8 @@ def take(board: Board, pool: LanePool, store: RunDirectory, tell: Callable[[], o
     for fit in sorted(waiting, key=lambda fit: not pool.knows(fit)):
         if not pool.room(fit):
             continue
-        if board.is_lost():  # compiling took too long: what is claimed now would only be freed again
+        # Compiling took too long, or a signal came: what is claimed now would only be freed again.
+        if board.is_lost() or stopping.asked():
             return
         if board.claim(fit):
             if store.fit(fit.id) is None:

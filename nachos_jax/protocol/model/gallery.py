@@ -27,7 +27,6 @@ from nachos_jax.records import own
 from nachos_jax.records.schema import FitRecord
 from nachos_jax.records.store import dump, write_atomic
 from nachos_jax.runtime import stopping
-from nachos_jax.runtime.stopping import StoppedError
 from nachos_jax.tasks import registry as tasks
 
 log = logging.getLogger("nachos_jax")
@@ -71,8 +70,6 @@ def write_or_warn(run: Run) -> None:
         wanted = run.config.report.gallery and pictures and networks_only
         if wanted and run.store.tests():
             makes[run.config.task](run, run.config.report.gallery)
-    except StoppedError:
-        raise
     except Exception as error:
         log.warning("the gallery of errors in %s was not made (%s)", run.store.path / FOLDER, error)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from typing import Any
 
 from nachos_jax.audit import door as audit
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import FLIP_DEPTH, active, by_name
+from nachos_jax.core.space import Dimension
 from nachos_jax.core.types import HParams
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine import measuring
@@ -128,6 +131,7 @@ def check(run: RunConfig, cohort: Cohort, folds: Folds, begun: bool = False) -> 
     measuring.check(run, cohort)
     if not begun:
         _idle(run)
+        _cheapest(run)
     _networks(run, cohort)
     _solved(run)
     baselines.check(run, cohort)
@@ -222,10 +226,23 @@ def _networks(run: RunConfig, cohort: Cohort) -> None:
         ]
         for values in chosen:
             _network(run, values, cohort)
-            for dimension in run.search.space:
-                if dimension.name.startswith((f"{architecture}.", f"{run.task}.")):
-                    for value in run.candidates(dimension.name):
-                        _network(run, {**values, dimension.name: value}, cohort)
+            for inputs in _combinations(run, f"{run.task}."):
+                _network(run, {**values, **inputs}, cohort)
+                for dimension in run.search.space:
+                    if dimension.name.startswith(f"{architecture}."):
+                        for value in _tried(run, dimension):
+                            _network(run, {**values, **inputs, dimension.name: value}, cohort)
+
+
+def _combinations(run: RunConfig, prefix: str) -> Iterator[HParams]:
+    """All that trials may have of the searched hyperparameters of a name: of ranges their bounds."""
+    searched = [dimension for dimension in run.search.space if dimension.name.startswith(prefix)]
+    for values in itertools.product(*(_tried(run, dimension) for dimension in searched)):
+        yield dict(zip((dimension.name for dimension in searched), values, strict=True))
+
+
+def _tried(run: RunConfig, dimension: Dimension) -> list[Any]:
+    return [value for value in run.candidates(dimension.name) if dimension.holds(value)]
 
 
 def _idle(run: RunConfig) -> None:
@@ -243,6 +260,17 @@ def _idle(run: RunConfig) -> None:
                 f"config.{key} does nothing beside {parent} = {run.defaults[parent]!r}: {name} acts with "
                 f"{', '.join(map(repr, wanted))}. Set {parent} to one of these, or leave {name} out."
             )
+
+
+def _cheapest(run: RunConfig) -> None:
+    """Refuses a rule that prefers the cheaper trial where none is cheaper than another."""
+    names = sorted({str(name) for name in run.candidates("architecture")})
+    alike = models.solved(names) and (len(names) == 1 or all(map(models.hosted, names)))
+    if run.search.rule == "one-se" and alike:
+        raise UsageError(
+            "config.search.rule = 'one-se' prefers trials with fewer parameters and epochs, and all trials "
+            f"of {' and '.join(names)} have as many: set it to 'best'."
+        )
 
 
 def _network(run: RunConfig, values: HParams, cohort: Cohort) -> None:
