@@ -7,6 +7,7 @@ import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from nachos_jax.core.errors import UsageError
 
@@ -220,9 +221,9 @@ def _devices(found: _Cluster | None, environ: Mapping[str, str]) -> tuple[int, .
     if found is None or found.number_here is None or sharing == 1:
         return None
     visible = environ.get("CUDA_VISIBLE_DEVICES")
-    if not visible:
+    count = _gpus() if visible is None else len(visible.split(",")) if visible else 0
+    if not count:
         return (found.number_here,)
-    count = len(visible.split(","))
     if count == 1:  # the cluster has shared them out already
         return None
     if count % sharing:
@@ -232,6 +233,11 @@ def _devices(found: _Cluster | None, environ: Mapping[str, str]) -> tuple[int, .
         )
     each = count // sharing
     return tuple(range(found.number_here * each, (found.number_here + 1) * each))
+
+
+def _gpus() -> int:
+    """NVIDIA's devices that this process may open, before anything asks their driver."""
+    return sum(bool(re.fullmatch(r"nvidia[0-9]+", path.name)) for path in Path("/dev").glob("nvidia*"))
 
 
 def _number(environ: Mapping[str, str], name: str) -> int | None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nachos_jax.cluster import place
 from nachos_jax.cluster.place import Given, Place, find, first_host
 from nachos_jax.core.errors import UsageError
 
@@ -26,6 +27,12 @@ MPI = {
     "OMPI_COMM_WORLD_LOCAL_RANK": "1",
     "OMPI_COMM_WORLD_LOCAL_SIZE": "2",
 }
+
+
+@pytest.fixture(autouse=True)
+def no_gpus(monkeypatch):
+    """Whatever this machine has."""
+    monkeypatch.setattr(place, "_gpus", lambda: 0)
 
 
 def test_without_anything_a_process_is_alone():
@@ -84,6 +91,12 @@ def test_slurm_tells_everything_inside_srun_and_nothing_outside():
 def test_processes_share_the_gpus_of_their_host(tasks, visible, devices):
     environ = {**SLURM, "SLURM_STEP_TASKS_PER_NODE": tasks, "CUDA_VISIBLE_DEVICES": visible}
     assert find(Given(), environ).devices == devices
+
+
+@pytest.mark.parametrize(("there", "devices"), [(0, (1,)), (1, None), (2, (1,)), (8, (4, 5, 6, 7))])
+def test_gpus_that_no_variable_tells_are_counted(monkeypatch, there, devices):
+    monkeypatch.setattr(place, "_gpus", lambda: there)
+    assert find(Given(), SLURM).devices == devices
 
 
 def test_gpus_that_cannot_be_shared_out_evenly_are_told():
