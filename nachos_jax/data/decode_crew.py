@@ -13,7 +13,6 @@ import tempfile
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import IO, Any, Protocol
 
 import numpy as np
@@ -21,7 +20,7 @@ import numpy as np
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data.pixels import Pixels, ReadCase
 from nachos_jax.data.reading import Opening, Told, read_rows, unpacked
-from nachos_jax.runtime import cores, processes
+from nachos_jax.runtime import cores, processes, scratch
 
 Rows = Sequence[int]
 BLOCK = 32
@@ -126,7 +125,7 @@ class Processes:
 
     def __enter__(self) -> Processes:
         self._ready = self._kept.enter_context(selectors.DefaultSelector())
-        folder = Path(self._kept.enter_context(tempfile.TemporaryDirectory(prefix="nachos_jax_")))
+        folder = self._kept.enter_context(scratch.folder())
         self._order = folder / "what.json"
         what = {"opening": dataclasses.asdict(self._opening), "preparation": dict(self._preparation)}
         self._order.write_text(json.dumps(what), encoding="utf-8")

@@ -6,7 +6,6 @@ import contextlib
 import json
 import selectors
 import subprocess
-import tempfile
 from collections.abc import Generator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 from nachos_jax.core.errors import UsageError
 from nachos_jax.engine.hosted.fitting import Order
 from nachos_jax.engine.hosted.worker import INPUTS, TARGETS
-from nachos_jax.runtime import processes
+from nachos_jax.runtime import processes, scratch
 
 _THREADS: tuple[str, ...] = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _ONE_THREAD = {name: "1" for name in _THREADS}
@@ -41,7 +40,7 @@ class Processes:
         self._kept = contextlib.ExitStack()
         self._free: list[subprocess.Popen[str]] = []
         self._busy: dict[int, subprocess.Popen[str]] = {}  # by the number of the order
-        self.folder = Path(self._kept.enter_context(tempfile.TemporaryDirectory(prefix="nachos_jax_")))
+        self.folder = self._kept.enter_context(scratch.folder())
         with self._room():
             np.save(self.folder / INPUTS, inputs, allow_pickle=False)
             np.save(self.folder / TARGETS, targets, allow_pickle=False)
