@@ -74,7 +74,8 @@ class Cohort:
         preparation: how the inputs came about, as prediction repeats it. Of images: "height", "width" and
             "channels" of every image, "aspect" (see `preparation.prepare`), "dtype" as stored, "resized" and
             "convert_channels": whether the config asked for that size and for that many channels; where
-            cases came as volumes, "volume", "depth" and "spacing" too (see `nachos_jax.data.volumes`). Of
+            cases came as volumes, "volume", "depth" and "spacing" too (see `nachos_jax.data.volumes`); where
+            they have masks, "axes", "unit", "codes" and "turned" (see `nachos_jax.data.masks`). Of
             vectors: "features", the names of the columns, "patterns" that chose them from "others",
             and "impute"; of images with a vector beside each, "joined" names its columns, with the same
             three (see `nachos_jax.data.joined`).
