@@ -28,6 +28,8 @@ from nachos_jax.data.pair_files import read_pair
 PLACES = (("imagesTr", "labelsTr"), ("images", "masks"))
 """Sub-folders of images and of masks."""
 FACTS, SPLITS = "dataset.json", "splits_final.json"
+IGNORE = "ignore"
+"""Name of nnU-Net's label of voxels that nobody has annotated."""
 _CHANNEL = re.compile(r"_(\d{4})$")
 
 
@@ -130,7 +132,11 @@ def _refuse_lonely(root: Path, places: tuple[str, str], images: set[str], masks:
 
 
 def classes_in(root: Path) -> tuple[str, ...]:
-    """Names of the labels 0, 1, ... by dataset.json, in both of its forms; () without that file."""
+    """Names of the labels 0, 1, ... by dataset.json, in both of its forms; () without that file.
+
+    Raises:
+        UsageError: labels that are not numbered so, regions of several labels, or voxels to ignore.
+    """
     facts = _json(root / FACTS)
     if facts is None:
         return ()
@@ -143,6 +149,13 @@ def classes_in(root: Path) -> tuple[str, ...]:
             f"{root / FACTS}: its labels cannot be read ({error!r}); write "
             '"labels": {"background": 0, "NAME": 1, ...}, a number each.'
         ) from error
+    unseen = next((number for number, name in named.items() if name.strip().lower() == IGNORE), None)
+    if unseen is not None:
+        raise UsageError(
+            f"{root / FACTS}: label {unseen} is {IGNORE!r}, which nnU-Net learns and scores nothing of, and here every "
+            "voxel counts: annotate these voxels, give them a class (0 for the background) or leave out their "
+            f"cases, and take {IGNORE!r} out of the labels; rename it if it is a class."
+        )
     if sorted(named) != list(range(len(named))):
         raise UsageError(f"{root / FACTS}: its labels are numbered {sorted(named)}; number them 0, 1, 2, ...")
     return tuple(named[number] for number in sorted(named))

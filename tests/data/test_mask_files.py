@@ -142,6 +142,17 @@ def test_what_does_not_belong_together_is_refused(config: Make, tmp_path: Path):
     assert "holds no folders imagesTr and labelsTr" in refused(replace(read, path=str(tmp_path)))
 
 
+@pytest.mark.parametrize("forward", [False, True])
+def test_the_label_of_voxels_that_nobody_annotated_is_refused(config: Make, tmp_path: Path, forward: bool):
+    root = nnunet(tmp_path / "set")
+    labels = {"background": 0, "left": 1, "ignore": 2}
+    turned = {str(number): name for name, number in labels.items()}
+    (root / "dataset.json").write_text(json.dumps({"labels": turned if forward else labels}))
+    said = refused(config(source="folder", path=str(root), subject_key=SUBJECTS))
+    assert "label 2 is 'ignore', which nnU-Net learns and scores nothing of" in said
+    assert "take 'ignore' out of the labels" in said
+
+
 def test_coloured_masks_are_refused(config: Make, tmp_path: Path):
     pictures(tmp_path)
     image = np.random.default_rng(0).integers(0, 255, (6, 6, 3), np.uint8)
