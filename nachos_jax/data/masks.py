@@ -33,12 +33,14 @@ class Pair:
         mask: [*space] whole numbers, in any dtype.
         spacing: mm of a voxel along each axis of space; None where the file does not say.
         codes: which way the axes point, see `nachos_jax.data.orientation`; "" where the file does not say.
+        eight_bit: whether the image came in 8 bits, whatever the dtype that it has now.
     """
 
     image: np.ndarray
     mask: np.ndarray
     spacing: Sequence[float] | None = None
     codes: str = ""
+    eight_bit: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,9 +123,8 @@ def cohort(
     store, known = _store(volumes, len(targets.names), rules, columns)
     told = (_sizes(volumes), *notes, *turned, *_told(known), *source.notes)
     preparation = {**_preparation(store, columns, axes), **pointing, **known}
-    return Cohort(
-        table, targets, store, preparation, identity(table, targets, store.content(), preparation), told
-    )
+    known_as = identity(table, targets, store.content(), preparation)
+    return Cohort(table, targets, store, preparation, known_as, told, eight_bit=_eight_bit(pairs, columns))
 
 
 def _store(
@@ -244,7 +245,7 @@ def _checked(pair: Pair, where: str, first: Pair | None) -> Pair:
         )
     if first is not None and (spacing is None) != (first.spacing is None):
         raise UsageError(f"{where}: give the spacing of all cases, or of none.")
-    return Pair(image, whole.astype(np.uint8), spacing, pair.codes)
+    return Pair(image, whole.astype(np.uint8), spacing, pair.codes, pair.image.dtype.itemsize == 1)
 
 
 def _numbered(pairs: list[Pair]) -> tuple[list[Pair], tuple[str, ...]]:
@@ -281,6 +282,12 @@ def _oriented(
     turned = sorted({pairs[row].codes for row in deciding} - {"", common})
     kept = {"codes": common, **({"turned": turned} if turned else {})} if common else {}
     return [_pointing(pair, common) for pair in pairs], kept, tuple(told)
+
+
+def _eight_bit(pairs: Sequence[Pair], columns: Columns) -> frozenset[str]:
+    """Names of the cases that came in 8 bits; none where all did."""
+    found = [name for pair, name in zip(pairs, columns.names, strict=True) if pair.eight_bit]
+    return frozenset(found if len(found) < len(pairs) else ())
 
 
 def _cases(rows: Sequence[int], columns: Columns) -> str:

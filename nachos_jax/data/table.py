@@ -87,6 +87,7 @@ class Cohort:
         others: further stores of the same cases by what of the hyperparameters names them, see
             `nachos_jax.core.hparams.preparation_of`; `store` and `preparation` are those of the config.
         skipped: (name, why) of each case that cannot be read and was left out, see config.data.on_error.
+        eight_bit: names of cases with masks whose images have 8 bits, where those of others have more.
     """
 
     table: CaseTable
@@ -100,6 +101,7 @@ class Cohort:
     weights: Mapping[str, np.ndarray] = field(default_factory=dict)
     skipped: tuple[tuple[str, str], ...] = ()
     others: Mapping[tuple[tuple[str, HParamValue], ...], Prepared] = field(default_factory=dict)
+    eight_bit: frozenset[str] = frozenset()
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -18,14 +18,12 @@ from nachos_jax.protocol.run.opening import Run
 from nachos_jax.records.mask_choice import MaskChoice
 from nachos_jax.records.schema import FitRecord
 from nachos_jax.tasks import registry as tasks
-from nachos_jax.tasks.normalisation import words
+from nachos_jax.tasks.normalisation import OWN_SCALE, words
 from nachos_jax.tasks.segmentation import OVERLAP
 
 AXES = ("depth", "height", "width")
-"""Of the store: `preparation["axes"]` says which axis of a file each of them is, once the axes of the file point as
-`preparation["codes"]` says."""
-OWN_SCALE = ("z_score", "percentiles", "min_max", "clipped")
-"""Normalisations to which the scale of an image does not matter."""
+"""Of the store: `preparation["axes"]` says which axis of a file each of them is, once the axes of the file
+point as `preparation["codes"]` says."""
 
 
 def of(run: Run, records: Sequence[FitRecord], final: MaskChoice | None) -> dict[str, Any]:
