@@ -90,9 +90,8 @@ class Rules:
 
     def deciding(self, columns: Columns) -> list[int]:
         """Rows of the cases that have a say; all of them where every site is external."""
-        sites = columns.sites or [""] * len(columns.names)
-        inside = [row for row, site in enumerate(sites) if site not in self.external]
-        return inside or list(range(len(sites)))
+        inside = np.flatnonzero(~columns.away(self.external)).tolist()
+        return inside or list(range(len(columns.names)))
 
 
 def cohort(

@@ -84,8 +84,9 @@ class OneSpacing:
         given = self.data.like.get("spacing")
         if given:
             return given
-        sites = self.source.columns.sites or [""] * len(known)
-        inside = known & ~np.isin(np.asarray(sites, str), np.asarray(self.data.external, str))
+        columns = replace(self.source.columns, spellings=self.data.spellings).without(np.flatnonzero(~known))
+        inside = known.copy()
+        inside[known] = ~columns.away(self.data.external)
         rows = inside if inside.any() else known
         return common(self.spacings[rows], self.sides[rows], self.data.spacing)
 
