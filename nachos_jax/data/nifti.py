@@ -106,7 +106,7 @@ def _mm(header: Any) -> float:
 def _codes(header: Any, affine: np.ndarray) -> str:
     """Axis codes, of oblique axes the nearest; "" where a header attaches no orientation to its voxels.
 
-    So does one without qform and sform (method 1 of NIfTI-1), or with an affine that drops an axis.
+    That is one without qform and sform (method 1 of NIfTI-1), or with an affine that drops an axis.
     """
     from nibabel import orientations
 
@@ -116,8 +116,8 @@ def _codes(header: Any, affine: np.ndarray) -> str:
         known = False
     if not known or not np.isfinite(affine).all():
         return ""
-    found = orientations.aff2axcodes(affine)
-    return "" if None in found else "".join(found)
+    sides = [side for side in orientations.aff2axcodes(affine) if side]
+    return "".join(sides) if len(sides) == 3 else ""
 
 
 def _refuse_claim(image: Any, path: Path) -> None:

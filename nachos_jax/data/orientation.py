@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-_OTHER = dict(zip("LRPAIS", "RLAPSI", strict=True))
+_OTHER: dict[str, str] = dict(zip("LRPAIS", "RLAPSI", strict=True))
 """The opposite of each side."""
 
 
