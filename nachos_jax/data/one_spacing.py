@@ -13,7 +13,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.data import decode, volume_files, volumes
 from nachos_jax.data.cache import Decoded
 from nachos_jax.data.pixels import Pixels, Source
-from nachos_jax.data.resampling import Spacing, common
+from nachos_jax.data.resampling import Spacing, common, sides_at
 
 Read = Callable[[Pixels, Mapping[str, Any]], Decoded]
 """Pixels and preparation -> what could be read of them."""
@@ -93,7 +93,7 @@ class OneSpacing:
     def _sides_at(self, spacing: Sequence[float]) -> np.ndarray:
         """[N, 3] voxels of each volume at a spacing."""
         rows = zip(self.sides, self.spacings, strict=True)
-        return np.asarray([volume_files.sides_at(sides, own, spacing) for sides, own in rows])
+        return np.asarray([sides_at(sides, own, spacing) for sides, own in rows])
 
     def _refuse_no_size(self, spacing: Spacing, known: np.ndarray) -> None:
         if self.data.depth:

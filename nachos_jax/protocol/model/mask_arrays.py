@@ -136,7 +136,7 @@ def _sides(description: Mapping[str, Any], case: MaskInput) -> tuple[tuple[int, 
             f"{case.where}: the model was trained on cases resampled to {list(spacing)} mm, and the spacing "
             "of this one is not known: give a NIfTI file, an npz file with spacings, or from Python spacing=."
         )
-    return resampling.sides_at(volume, spacing), codes
+    return resampling.sides_at(volume.labels.shape, volume.spacing, spacing), codes
 
 
 def _spacing(description: Mapping[str, Any]) -> Spacing | None:
