@@ -28,7 +28,7 @@ from nachos_jax.data.pixels import Pixels
 from nachos_jax.runtime import cores
 from nachos_jax.runtime.alone import alone
 
-VERSION = 3
+VERSION = 4
 """Raised whenever decoding changes, so that no cache of an older rule is used."""
 LEFT_OUT = 2
 """Raised whenever others are left out as unreadable, so that no such cache of an older rule is used."""

@@ -93,6 +93,17 @@ class Columns:
         """The cells of a column, each in one spelling."""
         return spellings.settled(values, what, self.where, self.spellings, listed)
 
+    def away(self, external: Collection[str]) -> np.ndarray:
+        """[N] bool: the cases of sites that are external, each site in one spelling; without sites none."""
+        if self.sites is None or not external:
+            return np.zeros(len(self.names), bool)
+        return away(self.settled(self.sites, "site"), external)
+
+
+def away(sites: Sequence[str] | np.ndarray, external: Collection[str]) -> np.ndarray:
+    """[N] bool: which of N cases, whose sites are settled, are of sites that are external."""
+    return np.isin(np.asarray(sites, str), sorted(external))
+
 
 def case_table(columns: Columns, waived: bool) -> CaseTable:
     """Checks the columns that say who the cases are, and freezes them.

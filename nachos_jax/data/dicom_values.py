@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 import pydicom
+from pydicom.uid import RTDoseStorage
 
 from nachos_jax.core.errors import UsageError, refuse_transient
 
+DOSE = "RTDOSE"
+"""Modality of radiotherapy doses."""
 OVERLAYS = range(0x6000, 0x6020, 2)
 """Groups of overlays; one with a bit position lies in the unused bits of the pixels (retired)."""
 
@@ -72,9 +75,13 @@ def inverted(stored: np.ndarray, dataset: Any) -> np.ndarray:
 def modality(stored: np.ndarray, dataset: Any, path: Path, frame: int = 0) -> np.ndarray:
     """Values through the modality LUT, or rescale slope and intercept (part 3, C.11.1), of a frame.
 
+    Those of a dose are multiplied by its DoseGridScaling (C.8.8.3.2), which gives them their unit.
+
     Raises:
-        UsageError: a table that is not whole, or slopes that contradict each other.
+        UsageError: a table that is not whole, slopes that contradict each other, or a dose without scaling.
     """
+    if str(dataset.get("Modality") or "") == DOSE or dataset.get("SOPClassUID") == RTDoseStorage:
+        return stored.astype(np.float64) * _dose_scaling(dataset, path, frame)
     if dataset.get("ModalityLUTSequence"):
         return looked_up(stored, dataset.ModalityLUTSequence[0], dataset, path)
     slope, intercept = _rescale(dataset, path, frame)
@@ -86,6 +93,21 @@ def groups(dataset: Any, frame: int, sequence: str) -> list[pydicom.Dataset]:
     shared = (dataset.get("SharedFunctionalGroupsSequence") or [])[:1]
     own = (dataset.get("PerFrameFunctionalGroupsSequence") or [])[frame : frame + 1]
     return [item for group in (*shared, *own) for item in (group.get(sequence) or [])]
+
+
+def _dose_scaling(dataset: Any, path: Path, frame: int) -> float:
+    scaling = number(dataset, "DoseGridScaling", 0.0, path)
+    if scaling <= 0:
+        raise UsageError(
+            f"{path} is a dose with a DoseGridScaling of {scaling:g}, or without: its values have no unit, "
+            "and those of other doses other scales; export it again, or mend the header."
+        )
+    if dataset.get("ModalityLUTSequence") or _rescale(dataset, path, frame) != (1.0, 0.0):
+        raise UsageError(
+            f"{path} is a dose that has a modality LUT or a rescale slope beside its DoseGridScaling: no "
+            "unit follows from that; export it again, or mend the header."
+        )
+    return scaling
 
 
 def _rescale(dataset: Any, path: Path, frame: int) -> tuple[float, float]:

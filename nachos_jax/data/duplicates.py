@@ -28,15 +28,24 @@ def equal_cases(store: Store, count: int) -> list[list[int]]:
 
 
 def shared(one: tuple[Store, int], other: tuple[Store, int]) -> list[tuple[int, int]]:
-    """Pairs of cases with the same bytes, one of each store of so many cases: the first of one for each."""
+    """Pairs of cases with the same values, one of each store of so many cases: the first of one for each.
+
+    Values are compared, and not how they are stored: stores may have different dtypes, of which each case is
+    brought to a common one that holds both without change, one case at a time.
+    """
     (store, count), (another, others) = one, other
+    common = np.result_type(store.dtype, another.dtype) if store.dtype != another.dtype else None
+
+    def content(values: np.ndarray) -> tuple:
+        return _content(values if common is None else values.astype(common) + common.type(0))  # no -0
+
     known: dict[int, list[int]] = {}
     for row in range(count):
-        known.setdefault(hash(_content(store.one(row))), []).append(row)
+        known.setdefault(hash(content(store.one(row))), []).append(row)
     found = []
     for row in range(others):
-        content = _content(another.one(row))
-        same = (place for place in known.get(hash(content), ()) if _content(store.one(place)) == content)
+        wanted = content(another.one(row))
+        same = (place for place in known.get(hash(wanted), ()) if content(store.one(place)) == wanted)
         found += [(place, row) for place in list(same)[:1]]
     return found
 

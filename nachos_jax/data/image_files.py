@@ -14,7 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from nachos_jax.config.windows import OF_FILE
 from nachos_jax.core.errors import TransientError, UsageError, refuse_transient
 from nachos_jax.data import deep_colour, given, jpeg, png, there
-from nachos_jax.data.pixels import ReadCase, check_volume, chosen_frame, narrowed, sixteen_bits
+from nachos_jax.data.pixels import ReadCase, chosen_frame, narrowed, sixteen_bits
 from nachos_jax.data.reading import Opening
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".dcm", ".dicom")
@@ -253,30 +253,6 @@ def _transparent(path: str, lowest: int, top: int) -> UsageError:
         f"{path} is transparent in places (alpha down to {lowest} of {top}), so its colours depend on a "
         "background; save it without alpha channel."
     )
-
-
-def read_pages(path: Path) -> np.ndarray:
-    """Reads all pages of a TIFF as one volume.
-
-    Returns:
-        [D, H, W, C] as `read_image` gives each page.
-
-    Raises:
-        UsageError: as for `read_image`, or pages of different sizes, colours or bits.
-    """
-    first = read_image(path, 0)
-    pages = [first]
-    with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
-        count = getattr(image, "n_frames", 1)
-    check_volume(count, first, str(path))
-    for page in range(1, count):
-        pages.append(read_image(path, page))
-        if (pages[-1].shape, pages[-1].dtype) != (first.shape, first.dtype):
-            raise UsageError(
-                f"{path}: page {page} (counted from 0) is {pages[-1].shape} {pages[-1].dtype} and page 0 "
-                f"{first.shape} {first.dtype}; save those that belong together as a file of their own."
-            )
-    return np.stack(pages)
 
 
 def facts(path: Path) -> dict[str, str]:

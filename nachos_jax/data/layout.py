@@ -29,6 +29,8 @@ MASK_WORDS = frozenset(
 IMAGE_WORDS = frozenset(("image", "images", "img", "imgs", "original", "orig", "raw", "scan", "scans"))
 _MASK = re.compile(rf"(^|[-_ .])({'|'.join(sorted(MASK_WORDS, reverse=True))})(?=[-_ .\d]|$)", re.IGNORECASE)
 _BETWEEN = re.compile(r"[-_ .]+|(?<=[a-z])(?=\d)")
+PREDICTED = "Move them out of the folder, or name the images in a CSV table with a column 'path'."
+"""What to do about masks beside images that are to be predicted."""
 
 
 def check_classes(root: Path, names: Sequence[str]) -> None:
@@ -63,21 +65,29 @@ def check_classes(root: Path, names: Sequence[str]) -> None:
         )
 
 
-def check_masks(root: Path, names: Sequence[str]) -> None:
+def check_masks(root: Path, names: Sequence[str], cure: str = "") -> None:
     """Refuses masks that lie beside the images they belong to, or in a folder beside theirs.
 
+    Args:
+        root: folder of the images.
+        names: of the images below it.
+        cure: what to do; "" for the fields of a config that leave them out or take them.
+
     Raises:
-        UsageError: likewise, with the two ways to go on.
+        UsageError: likewise, with the ways to go on.
     """
     patterns = {name: pattern for name in names if (pattern := mask_pattern(name))}
     images = {words_of(name)[0] for name in names if name not in patterns} if patterns else set()
     masks = [name for name in patterns if images.intersection(words_of(name))]
     if masks:
         wanted = tuple(sorted({patterns[name] for name in masks}))
+        fields = (
+            f"Leave them out with config.data.exclude = {wanted!r}, or say that they are cases with "
+            "config.data.include = ('*',)."
+        )
         raise UsageError(
             f"{root}: {len(masks)} file(s) look like masks of the images beside them ({listed(masks, 3)}), "
-            f"and every image is taken for a case. Leave them out with config.data.exclude = {wanted!r}, or "
-            "say that they are cases with config.data.include = ('*',)."
+            f"and every image is taken for a case. {cure or fields}"
         )
 
 

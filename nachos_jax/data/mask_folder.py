@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from nachos_jax.data.pair_files import read_pair
 PLACES = (("imagesTr", "labelsTr"), ("images", "masks"))
 """Sub-folders of images and of masks."""
 FACTS, SPLITS = "dataset.json", "splits_final.json"
+IGNORE = "ignore"
+"""Name of nnU-Net's label of voxels that nobody has annotated."""
 _CHANNEL = re.compile(r"_(\d{4})$")
 
 
@@ -107,17 +110,32 @@ def _by_name(folder: Path) -> dict[str, Path]:
 def _channels(folder: Path, cases: set[str]) -> dict[str, list[Path]]:
     """The files of each case, one a channel where they are numbered (ID_0000, ID_0001)."""
     found: dict[str, list[Path]] = {}
+    numbers: dict[str, tuple[int, ...]] = {}
     for name, path in _by_name(folder).items():
-        stem = _CHANNEL.sub("", name)
-        found.setdefault(name if name in cases else stem, []).append(path)
-    numbers = {len(paths) for paths in found.values()}
-    if len(numbers) > 1:
-        odd = min(found, key=lambda name: len(found[name]))
+        case, number = (None if name in cases else numbered(name)) or (name, 0)
+        found.setdefault(case, []).append(path)
+        numbers[case] = (*numbers.get(case, ()), number)
+    _refuse_unlike(folder, numbers)
+    return found
+
+
+def _refuse_unlike(folder: Path, numbers: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuses cases whose channels, by their numbers, are not those of the others."""
+    counts = set(map(len, numbers.values()))
+    if len(counts) > 1:
+        odd = min(numbers, key=lambda name: len(numbers[name]))
         raise UsageError(
-            f"{folder}: case {odd!r} has {len(found[odd])} channel(s), others have up to {max(numbers)}; "
+            f"{folder}: case {odd!r} has {len(numbers[odd])} channel(s), others have up to {max(counts)}; "
             "complete it, or take it out."
         )
-    return found
+    most = Counter(numbers.values()).most_common(1)
+    odd = next((name for name, own in numbers.items() if own != most[0][0]), None)
+    if odd is not None:
+        own, others = (", ".join(f"{number:04d}" for number in of) for of in (numbers[odd], most[0][0]))
+        raise UsageError(
+            f"{folder}: case {odd!r} has the channels {own}, others have {others}: a number stands for one "
+            "channel in all cases; complete the case and rename its files, or take it out."
+        )
 
 
 def _refuse_lonely(root: Path, places: tuple[str, str], images: set[str], masks: set[str]) -> None:
@@ -130,7 +148,11 @@ def _refuse_lonely(root: Path, places: tuple[str, str], images: set[str], masks:
 
 
 def classes_in(root: Path) -> tuple[str, ...]:
-    """Names of the labels 0, 1, ... by dataset.json, in both of its forms; () without that file."""
+    """Names of the labels 0, 1, ... by dataset.json, in both of its forms; () without that file.
+
+    Raises:
+        UsageError: labels that are not numbered so, regions of several labels, or voxels to ignore.
+    """
     facts = _json(root / FACTS)
     if facts is None:
         return ()
@@ -143,6 +165,13 @@ def classes_in(root: Path) -> tuple[str, ...]:
             f"{root / FACTS}: its labels cannot be read ({error!r}); write "
             '"labels": {"background": 0, "NAME": 1, ...}, a number each.'
         ) from error
+    unseen = next((number for number, name in named.items() if name.strip().lower() == IGNORE), None)
+    if unseen is not None:
+        raise UsageError(
+            f"{root / FACTS}: label {unseen} is {IGNORE!r}, which nnU-Net neither learns nor scores, "
+            "and here every voxel counts: annotate them, give them a class (0 for the background) or "
+            f"leave their cases out, and take {IGNORE!r} out of the labels; rename it if it is a class."
+        )
     if sorted(named) != list(range(len(named))):
         raise UsageError(f"{root / FACTS}: its labels are numbered {sorted(named)}; number them 0, 1, 2, ...")
     return tuple(named[number] for number in sorted(named))

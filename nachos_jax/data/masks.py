@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.data import checks, decode, resampling, spellings
+from nachos_jax.data import checks, decode, orientation, resampling, spellings
 from nachos_jax.data.columns import Columns, MaskCounts, case_table, check_cases
 from nachos_jax.data.pixels import narrowed
 from nachos_jax.data.ragged import Ragged, Volume, stored
@@ -32,11 +32,15 @@ class Pair:
         image: [*space, C], with two or three axes of space.
         mask: [*space] whole numbers, in any dtype.
         spacing: mm of a voxel along each axis of space; None where the file does not say.
+        codes: which way the axes point, see `nachos_jax.data.orientation`; "" where the file does not say.
+        eight_bit: whether the image came in 8 bits, whatever the dtype that it has now.
     """
 
     image: np.ndarray
     mask: np.ndarray
     spacing: Sequence[float] | None = None
+    codes: str = ""
+    eight_bit: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,9 +90,8 @@ class Rules:
 
     def deciding(self, columns: Columns) -> list[int]:
         """Rows of the cases that have a say; all of them where every site is external."""
-        sites = columns.sites or [""] * len(columns.names)
-        inside = [row for row, site in enumerate(sites) if site not in self.external]
-        return inside or list(range(len(sites)))
+        inside = np.flatnonzero(~columns.away(self.external)).tolist()
+        return inside or list(range(len(columns.names)))
 
 
 def cohort(
@@ -110,17 +113,17 @@ def cohort(
     )
     pairs, notes = _numbered(pairs)
     deciding = rules.deciding(columns)
+    pairs, pointing, turned = _oriented(pairs, deciding, rules.like, columns)
     axes = tuple(rules.like.get("axes") or _axes([pairs[row] for row in deciding]))
     _same_axes(pairs[0], axes, columns)
     volumes = [_turned(pair, axes) for pair in pairs]
     columns = replace(columns, masks=_counts(volumes, all(pair.spacing for pair in pairs)))
     targets = reader.targets(columns, rules.classes)
     store, known = _store(volumes, len(targets.names), rules, columns)
-    told = (_sizes(volumes), *notes, *_told(known), *source.notes)
-    preparation = {**_preparation(store, columns, axes), **known}
-    return Cohort(
-        table, targets, store, preparation, identity(table, targets, store.content(), preparation), told
-    )
+    told = (_sizes(volumes), *notes, *turned, *_told(known), *source.notes)
+    preparation = {**_preparation(store, columns, axes), **pointing, **known}
+    known_as = identity(table, targets, store.content(), preparation)
+    return Cohort(table, targets, store, preparation, known_as, told, eight_bit=_eight_bit(pairs, columns))
 
 
 def _store(
@@ -175,13 +178,22 @@ def unseen(pair: Pair, where: str, preparation: Mapping[str, Any]) -> Volume:
         )
     if 0 in pair.image.shape:
         raise UsageError(f"{where} has shape {_by(pair.image.shape)}: it holds nothing; give another image.")
-    return _turned(_checked(pair, where, None), axes)
+    return _turned(_pointing(_checked(pair, where, None), preparation.get("codes", "")), axes)
 
 
-def as_given(mask: np.ndarray, preparation: Mapping[str, Any]) -> np.ndarray:
-    """[*space]: the mask [D, H, W] of a case that was `unseen`, with its axes as they were given."""
-    axes = preparation["axes"]
-    return mask[0] if len(axes) == 2 else mask.transpose(np.argsort(axes).tolist())
+def as_given(mask: np.ndarray, preparation: Mapping[str, Any], codes: str = "") -> np.ndarray:
+    """[*space]: the mask [D, H, W] of a case that was `unseen`, with its axes as they were given.
+
+    Args:
+        mask: of the case.
+        preparation: as of `unseen`.
+        codes: those of the case.
+    """
+    axes, common = preparation["axes"], preparation.get("codes", "")
+    if len(axes) == 2:
+        return mask[0]
+    found = mask.transpose(np.argsort(axes).tolist())
+    return orientation.turned(found, common, codes) if common and codes else found
 
 
 def _pairs(source: MaskSource, progress: decode.Progress | None) -> list[Pair]:
@@ -232,7 +244,7 @@ def _checked(pair: Pair, where: str, first: Pair | None) -> Pair:
         )
     if first is not None and (spacing is None) != (first.spacing is None):
         raise UsageError(f"{where}: give the spacing of all cases, or of none.")
-    return Pair(image, whole.astype(np.uint8), spacing)
+    return Pair(image, whole.astype(np.uint8), spacing, pair.codes, pair.image.dtype.itemsize == 1)
 
 
 def _numbered(pairs: list[Pair]) -> tuple[list[Pair], tuple[str, ...]]:
@@ -242,6 +254,52 @@ def _numbered(pairs: list[Pair]) -> tuple[list[Pair], tuple[str, ...]]:
         return pairs, ()
     turned = [replace(pair, mask=(pair.mask == BINARY).astype(np.uint8)) for pair in pairs]
     return turned, (f"masks of 0 and {BINARY}: {BINARY} is read as class 1",)
+
+
+def _oriented(
+    pairs: list[Pair], deciding: Sequence[int], like: Mapping[str, Any], columns: Columns
+) -> tuple[list[Pair], dict[str, Any], tuple[str, ...]]:
+    """The pairs turned to point one way; what the preparation keeps of that, and what is to be told.
+
+    Preparation keeps "codes", those that most of the deciding cases have, where files say any; and "turned",
+    others that deciding cases had, where there are some.
+    """
+    common = like.get("codes", "") if like else orientation.most([pairs[row].codes for row in deciding])
+    others = [row for row, pair in enumerate(pairs) if pair.codes not in ("", common)]
+    silent = [row for row, pair in enumerate(pairs) if not pair.codes]
+    told = []
+    if others and common:
+        ways = ", ".join(sorted({pairs[row].codes for row in others}))
+        told.append(f"{_cases(others, columns)} whose axes point to {ways} are turned to {common}")
+    elif others:
+        told.append(
+            f"{_cases(others, columns)} say which way their axes point, and those that decide do not: read "
+            "as they are stored"
+        )
+    if silent and common:
+        told.append(f"{_cases(silent, columns)} do not say which way their axes point: taken as {common}")
+    turned = sorted({pairs[row].codes for row in deciding} - {"", common})
+    kept = {"codes": common, **({"turned": turned} if turned else {})} if common else {}
+    return [_pointing(pair, common) for pair in pairs], kept, tuple(told)
+
+
+def _eight_bit(pairs: Sequence[Pair], columns: Columns) -> frozenset[str]:
+    """Names of the cases that came in 8 bits; none where all did."""
+    found = [name for pair, name in zip(pairs, columns.names, strict=True) if pair.eight_bit]
+    return frozenset(found if len(found) < len(pairs) else ())
+
+
+def _cases(rows: Sequence[int], columns: Columns) -> str:
+    return f"{len(rows):,} case(s) ({checks.listed([columns.names[row] for row in rows], 3)})"
+
+
+def _pointing(pair: Pair, codes: str) -> Pair:
+    """The pair with axes that point so; as it is where it does not say how they do, or nothing is wanted."""
+    if not codes or pair.codes in ("", codes):
+        return pair
+    image, mask = (orientation.turned(values, pair.codes, codes) for values in (pair.image, pair.mask))
+    steps = pair.spacing and tuple(pair.spacing[axis] for axis in orientation.order(pair.codes, codes))
+    return replace(pair, image=image, mask=mask, spacing=steps, codes=codes)
 
 
 def _axes(pairs: Sequence[Pair]) -> tuple[int, ...]:

@@ -29,11 +29,14 @@ class Nifti:
         values: [X, Y, Z] or [X, Y, Z, C], scaled as the header says.
         spacing: mm of a voxel along the three axes.
         affine: [4, 4] float64, from voxels to mm in the scanner.
+        codes: which way its axes point by that, see `nachos_jax.data.orientation`; "" where the header does
+            not say.
     """
 
     values: np.ndarray
     spacing: tuple[float, float, float]
     affine: np.ndarray
+    codes: str = ""
 
 
 def is_nifti(path: Path) -> bool:
@@ -84,7 +87,7 @@ def _opened(path: Path, values: Callable[[Any], np.ndarray]) -> Nifti:
         mm, affine = _mm(image.header), np.array(image.affine, np.float64)
         affine[:3] *= mm
         steps = [mm * float(step) for step in image.header.get_zooms()[:3]]
-        return Nifti(found, (steps[0], steps[1], steps[2]), affine)
+        return Nifti(found, (steps[0], steps[1], steps[2]), affine, _codes(image.header, affine))
     except UsageError:
         raise
     except Exception as error:  # whatever a damaged file makes of its parts
@@ -98,6 +101,23 @@ def _mm(header: Any) -> float:
         return MM.get(header.get_xyzt_units()[0], 1.0)
     except (AttributeError, KeyError):  # of Analyze, without units; of a number that stands for none
         return 1.0
+
+
+def _codes(header: Any, affine: np.ndarray) -> str:
+    """Axis codes, of oblique axes the nearest; "" where a header attaches no orientation to its voxels.
+
+    That is one without qform and sform (method 1 of NIfTI-1), or with an affine that drops an axis.
+    """
+    from nibabel import orientations
+
+    try:
+        known = int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0
+    except (KeyError, ValueError):  # of Analyze
+        known = False
+    if not known or not np.isfinite(affine).all():
+        return ""
+    sides = [side for side in orientations.aff2axcodes(affine) if side]
+    return "".join(sides) if len(sides) == 3 else ""
 
 
 def _refuse_claim(image: Any, path: Path) -> None:

@@ -13,7 +13,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.data import decode, volume_files, volumes
 from nachos_jax.data.cache import Decoded
 from nachos_jax.data.pixels import Pixels, Source
-from nachos_jax.data.resampling import Spacing, common
+from nachos_jax.data.resampling import Spacing, common, sides_at
 
 Read = Callable[[Pixels, Mapping[str, Any]], Decoded]
 """Pixels and preparation -> what could be read of them."""
@@ -84,15 +84,16 @@ class OneSpacing:
         given = self.data.like.get("spacing")
         if given:
             return given
-        sites = self.source.columns.sites or [""] * len(known)
-        inside = known & ~np.isin(np.asarray(sites, str), np.asarray(self.data.external, str))
+        columns = replace(self.source.columns, spellings=self.data.spellings).without(np.flatnonzero(~known))
+        inside = known.copy()
+        inside[known] = ~columns.away(self.data.external)
         rows = inside if inside.any() else known
         return common(self.spacings[rows], self.sides[rows], self.data.spacing)
 
     def _sides_at(self, spacing: Sequence[float]) -> np.ndarray:
         """[N, 3] voxels of each volume at a spacing."""
         rows = zip(self.sides, self.spacings, strict=True)
-        return np.asarray([volume_files.sides_at(sides, own, spacing) for sides, own in rows])
+        return np.asarray([sides_at(sides, own, spacing) for sides, own in rows])
 
     def _refuse_no_size(self, spacing: Spacing, known: np.ndarray) -> None:
         if self.data.depth:

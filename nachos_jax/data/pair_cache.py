@@ -1,7 +1,7 @@
 """Decoded images with their masks on disk, by the content of their files: decoded once, then mapped.
 
 Three arrays of `nachos_jax.data.cache` under one key, each whole or not there: the voxels of all cases one
-after another, their labels, and shapes and spacings.
+after another, their labels, and shapes, spacings, axis codes and bits.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from nachos_jax.data import cache
 from nachos_jax.data.decode import Allocate, Images
 from nachos_jax.data.masks import Pair
 
-VERSION = 2
+VERSION = 4
 """Raised whenever reading or checking of pairs changes, so that no cache of an older rule is used."""
 PARTS = ("voxels", "labels", "grids")
 
@@ -59,21 +59,27 @@ def _filled(part: str, read: Callable[[], list[Pair]], allocate: Allocate) -> Im
 
 
 def _rows(part: str, pair: Pair) -> np.ndarray:
-    """Voxels [V, C], labels [V], or [1, 2 * axes] sides and spacing, NaN where the file does not say."""
+    """Voxels [V, C], labels [V], or [1, 3 * axes + 1] sides, spacing, axis codes as numbers of characters,
+    NaN where the file does not say, and whether it has 8 bits.
+    """
     if part == "voxels":
         return pair.image.reshape(-1, pair.image.shape[-1])
     if part == "labels":
         return pair.mask.reshape(-1)
-    spacing = pair.spacing or (np.nan,) * pair.mask.ndim
-    return np.asarray([[*pair.mask.shape, *spacing]], np.float64)
+    unknown = (np.nan,) * pair.mask.ndim
+    codes = map(ord, pair.codes) if pair.codes else unknown
+    grid = (*pair.mask.shape, *(pair.spacing or unknown), *codes, pair.eight_bit)
+    return np.asarray([grid], np.float64)
 
 
 def _pairs(voxels: np.ndarray, labels: np.ndarray, grids: np.ndarray) -> list[Pair]:
-    found, start, axes = [], 0, grids.shape[1] // 2
+    found, start, axes = [], 0, grids.shape[1] // 3
     for grid in grids.tolist():
-        sides, spacing = [int(side) for side in grid[:axes]], tuple(grid[axes:])
+        sides, spacing = [int(side) for side in grid[:axes]], tuple(grid[axes : 2 * axes])
         here = slice(start, start + int(np.prod(sides)))
         known = None if np.isnan(spacing[0]) else spacing
-        found.append(Pair(voxels[here].reshape(*sides, -1), labels[here].reshape(sides), known))
+        codes = "".join(chr(int(number)) for number in grid[2 * axes : 3 * axes] if not np.isnan(number))
+        image, mask = voxels[here].reshape(*sides, -1), labels[here].reshape(sides)
+        found.append(Pair(image, mask, known, codes, bool(grid[-1])))
         start = here.stop
     return found

@@ -28,7 +28,7 @@ def read_pair(images: Sequence[Path], mask: Path) -> Pair:
     image, frames = _joined(images)
     for path, own in zip(images, frames, strict=True):
         _same_place(path, own, mask, frame)
-    return Pair(image, values, None if frames[0] is None else frames[0].spacing)
+    return Pair(image, values, *_lying(frames[0]))
 
 
 def read_alone(images: Sequence[Path]) -> Pair:
@@ -41,7 +41,12 @@ def read_alone(images: Sequence[Path]) -> Pair:
     for path, own in zip(images, frames, strict=True):
         _same_place(images[0], frames[0], path, own)
     nothing = np.zeros(image.shape[:-1], np.uint8)
-    return Pair(image, nothing, None if frames[0] is None else frames[0].spacing)
+    return Pair(image, nothing, *_lying(frames[0]))
+
+
+def _lying(frame: nifti.Nifti | None) -> tuple[Sequence[float] | None, str]:
+    """Spacing and axis codes of a pair."""
+    return (None, "") if frame is None else (frame.spacing, frame.codes)
 
 
 def _joined(images: Sequence[Path]) -> tuple[np.ndarray, tuple[nifti.Nifti | None, ...]]:

@@ -21,7 +21,7 @@ ReadCase = Callable[[int], np.ndarray]
 MOST_PIXELS = 178_956_970
 """Of one image; Pillow takes more for an attack."""
 MOST_VALUES = 1 << 31
-"""Of one volume; more cannot be meant."""
+"""Of one volume; more cannot be meant, and is refused before memory is taken."""
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def common(spacing: np.ndarray, sides: np.ndarray, how: str) -> Spacing:
 
 def resampled(volume: Volume, spacing: Spacing) -> Volume:
     """The case at a spacing, image and mask in their dtypes."""
-    sides = sides_at(volume, spacing)
+    sides = sides_at(volume.labels.shape, volume.spacing, spacing)
     apart = _apart(volume.spacing, spacing)
     if sides == volume.labels.shape:
         return volume._replace(spacing=spacing)
@@ -105,11 +105,10 @@ def votes(labels: np.ndarray, sides: Sequence[int], classes: int) -> np.ndarray:
     return np.bincount((flat * many + labels).reshape(-1), minlength=voxels * many).reshape(voxels, many)
 
 
-def sides_at(volume: Volume, spacing: Spacing) -> Sides:
-    """Voxels that cover the case at a spacing."""
+def sides_at(sides: Sequence[int], own: Sequence[float], spacing: Sequence[float]) -> Sides:
+    """Voxels that cover a volume of these sides, whose own spacing is given, at another one."""
     depth, height, width = (
-        max(1, round(side * own / there))
-        for side, own, there in zip(volume.labels.shape, volume.spacing, spacing, strict=True)
+        max(1, round(side * step / there)) for side, step, there in zip(sides, own, spacing, strict=True)
     )
     return depth, height, width
 

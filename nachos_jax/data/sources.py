@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -28,6 +29,7 @@ from nachos_jax.data import (
     features,
     folder,
     given,
+    layout,
     mask_folder,
     masks,
     npz,
@@ -254,13 +256,13 @@ def read_inputs(
         preparation: `Cohort.preparation` of the training data.
 
     Returns:
-        Their paths as given or found, and the images [N, H, W, C]: in the stored dtype of training, or
-        float32 if that cannot hold the values; of vectors, names and features [N, D]; of images with vectors
-        beside them, names and both.
+        Their paths as given or found, equal ones of several tables with the table before each, and the images
+        [N, H, W, C]: in the stored dtype of training, or float32 if that cannot hold the values; of vectors,
+        names and features [N, D]; of images with vectors beside them, names and both.
 
     Raises:
-        UsageError: nothing to read, a file twice, an image that cannot be read or whose channels or bit depth
-            are not those of training, or features that are not those of training.
+        UsageError: nothing to read, a file twice, masks beside images, an image that cannot be read or whose
+            channels or bit depth are not those of training, or features that are not those of training.
     """
     if is_vectors(preparation):
         return features.read_inputs([Path(path) for path in paths], preparation)
@@ -273,6 +275,7 @@ def read_inputs(
 
 def _read_images(paths: Sequence[str | Path], preparation: Mapping[str, Any]) -> tuple[list[str], np.ndarray]:
     files: dict[tuple[Path, str], str] = {}
+    tables: list[str] = []
     for path in paths:
         if not given.is_text(str(path)):
             raise UsageError(f"{str(path)!r}: the name is no UTF-8 text; rename the file or folder.")
@@ -281,9 +284,10 @@ def _read_images(paths: Sequence[str | Path], preparation: Mapping[str, Any]) ->
             if key in files:
                 raise UsageError(f"{name} is the same file as {files[key]}; give each image once.")
             files[key] = name
+            tables.append(str(path) if _is_table(Path(path)) else "")
     if not files:
         raise UsageError("there is no image to predict; name image files, folders or CSV tables.")
-    names = list(files.values())
+    names = _told_apart(list(files.values()), tables)
     cases = [VolumeFile(*key) for key in files]
     deep = preparation.get("volume")
     voi, frame = preparation.get("voi", ""), preparation.get("frame", -1)
@@ -302,6 +306,19 @@ def _read_images(paths: Sequence[str | Path], preparation: Mapping[str, Any]) ->
     )
 
 
+def _told_apart(names: Sequence[str], tables: Sequence[str]) -> list[str]:
+    """Names of cases; one that several bear, as in tables of several folders, with its table before it."""
+    counts = Counter(names)
+    return [
+        f"{table}: {name}" if table and counts[name] > 1 else name
+        for name, table in zip(names, tables, strict=True)
+    ]
+
+
+def _is_table(path: Path) -> bool:
+    return path.suffix.lower() == ".csv"
+
+
 def is_vectors(preparation: Mapping[str, Any]) -> bool:
     """Whether cases that were prepared so are vectors, and no images."""
     return "features" in preparation
@@ -313,6 +330,8 @@ def _expanded(path: Path, deep: bool) -> list[tuple[str, VolumeFile]]:
         return [(str(path), VolumeFile(path))]
     if os.path.isdir(path):
         listing = folder.find_images(path, volumes=deep)
+        if not deep:
+            layout.check_masks(path, listing.images, layout.PREDICTED)
         for note in listing.notes:
             log.warning("%s: %s", path, note)
         found = [(str(path / name), VolumeFile(path / name)) for name in listing.images]
@@ -320,7 +339,7 @@ def _expanded(path: Path, deep: bool) -> list[tuple[str, VolumeFile]]:
             kinds = "NIfTI, NRRD or DICOM volume" if deep else "PNG, JPEG, TIFF or DICOM image"
             raise UsageError(f"{path} holds no {kinds}; name another folder.")
         return found
-    if path.suffix.lower() == ".csv":
+    if _is_table(path):
         sheet = csv_table.read_sheet(path)
         if "path" not in sheet.header:
             raise UsageError(

@@ -74,7 +74,8 @@ class Cohort:
         preparation: how the inputs came about, as prediction repeats it. Of images: "height", "width" and
             "channels" of every image, "aspect" (see `preparation.prepare`), "dtype" as stored, "resized" and
             "convert_channels": whether the config asked for that size and for that many channels; where
-            cases came as volumes, "volume", "depth" and "spacing" too (see `nachos_jax.data.volumes`). Of
+            cases came as volumes, "volume", "depth" and "spacing" too (see `nachos_jax.data.volumes`); where
+            they have masks, "axes", "unit", "codes" and "turned" (see `nachos_jax.data.masks`). Of
             vectors: "features", the names of the columns, "patterns" that chose them from "others",
             and "impute"; of images with a vector beside each, "joined" names its columns, with the same
             three (see `nachos_jax.data.joined`).
@@ -86,6 +87,7 @@ class Cohort:
         others: further stores of the same cases by what of the hyperparameters names them, see
             `nachos_jax.core.hparams.preparation_of`; `store` and `preparation` are those of the config.
         skipped: (name, why) of each case that cannot be read and was left out, see config.data.on_error.
+        eight_bit: names of cases with masks whose images have 8 bits, where those of others have more.
     """
 
     table: CaseTable
@@ -99,6 +101,7 @@ class Cohort:
     weights: Mapping[str, np.ndarray] = field(default_factory=dict)
     skipped: tuple[tuple[str, str], ...] = ()
     others: Mapping[tuple[tuple[str, HParamValue], ...], Prepared] = field(default_factory=dict)
+    eight_bit: frozenset[str] = frozenset()
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +14,12 @@ from nachos_jax.core.errors import TransientError, UsageError
 from nachos_jax.data import nifti, nrrd_file, there, volumes
 from nachos_jax.data.columns import Columns
 from nachos_jax.data.image_files import is_dicom
-from nachos_jax.data.pixels import Pixels, ReadCase, Source, sixteen_bits
+from nachos_jax.data.pixels import MOST_VALUES, Pixels, ReadCase, Source, sixteen_bits
 from nachos_jax.data.reading import Opening
-from nachos_jax.data.resampling import Spacing
+from nachos_jax.data.resampling import Spacing, sides_at
 from nachos_jax.data.volumes import VolumeFile
 from nachos_jax.runtime import cores
 
-MOST_VALUES = 1 << 31
-"""Of one volume; more cannot be meant, and is refused before memory is taken."""
 MOST_CHANNELS = 8
 """Of a file of four axes; more are a film (functional MRI, diffusion), of which no channel can be meant."""
 
@@ -173,11 +171,6 @@ def header(path: Path) -> tuple[tuple[int, ...], tuple[float, ...]] | str:
     except Exception as error:  # of a damaged header, anything
         return str(error)
     return tuple(values.shape[:4]), tuple(map(float, spacing or (math.nan,) * 3))
-
-
-def sides_at(sides: Iterable[int], own: Iterable[float], spacing: Iterable[float]) -> list[int]:
-    """Voxels that cover a volume at another spacing."""
-    return [max(1, round(side * step / there)) for side, step, there in zip(sides, own, spacing, strict=True)]
 
 
 def _known(spacing: Spacing | None, case: VolumeFile) -> Spacing:

@@ -20,6 +20,8 @@ that gives; percentiles 0.5 to 99.5 of the foreground of the training cases, wha
 and SD of that foreground (nnU-Net's way with CT)."""
 WITHOUT_MASKS = CHOICES[:-1]
 """Those that need no foreground."""
+OWN_SCALE = ("z_score", "percentiles", "min_max", "clipped")
+"""Those to which the scale of an image does not matter."""
 _WORDS = {
     "z_score": "({0} - mean) / SD of the case",
     TRAINING: "({0} - pixel_mean) / pixel_sd of the training cases, which are in the weights files",

@@ -234,6 +234,39 @@ def test_real_doses_have_planes_at_offsets():
     assert spacing == pytest.approx((abs(steps[0]), *map(float, dataset.PixelSpacing)))
 
 
+@pytest.mark.parametrize("name", ["rtdose.dcm", "rtdose_rle.dcm", "rtdose_expb.dcm"])
+def test_real_doses_are_in_the_units_of_the_dose(name: str):
+    path = Path(str(get_testdata_file(name, download=False)))
+    dataset = pydicom.dcmread(path)
+    volume, _ = read_frames(path)
+    wanted = dataset.pixel_array * float(dataset.DoseGridScaling)
+    np.testing.assert_array_equal(volume[..., 0], wanted.astype(np.float32))
+    assert volume.max() == np.float32(1.254)
+    one = read_image(path, 3)
+    np.testing.assert_array_equal(one[..., 0], wanted[3].astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"DoseGridScaling": None}, "is a dose with a DoseGridScaling of 0, or without"),
+        ({"DoseGridScaling": "0"}, "is a dose with a DoseGridScaling of 0, or without"),
+        ({"DoseGridScaling": "-1e-6", "Modality": "OT"}, "is a dose with a DoseGridScaling of -1e-06"),
+        ({"RescaleSlope": "2", "RescaleIntercept": "0"}, "a rescale slope beside its DoseGridScaling"),
+    ],
+)
+def test_doses_without_a_unit_are_refused(tmp_path: Path, changes: dict[str, str | None], told: str):
+    dataset = pydicom.dcmread(str(get_testdata_file("rtdose.dcm", download=False)))
+    for key, value in changes.items():
+        if value is None:
+            delattr(dataset, key)
+        else:
+            setattr(dataset, key, value)
+    dataset.save_as(tmp_path / "x.dcm")
+    with pytest.raises(UsageError, match=told):
+        read_frames(tmp_path / "x.dcm")
+
+
 def test_a_film_keeps_its_order_and_has_no_spacing():
     path = Path(str(get_testdata_file("examples_ybr_color.dcm", download=False)))
     volume, spacing = read_frames(path)

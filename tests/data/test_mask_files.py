@@ -142,6 +142,36 @@ def test_what_does_not_belong_together_is_refused(config: Make, tmp_path: Path):
     assert "holds no folders imagesTr and labelsTr" in refused(replace(read, path=str(tmp_path)))
 
 
+def test_channels_of_other_numbers_than_those_of_the_other_cases_are_refused(config: Make, tmp_path: Path):
+    root = nnunet(tmp_path / "set")
+    read = config(source="folder", path=str(root), subject_key=SUBJECTS)
+    second = root / f"imagesTr/{NAMES[0]}_0001.nii.gz"
+    second.rename(root / f"imagesTr/{NAMES[0]}_0002.nii.gz")
+    assert f"case {NAMES[0]!r} has the channels 0000, 0002, others have 0000, 0001" in refused(read)
+    for name in NAMES[1:]:
+        (root / f"imagesTr/{name}_0001.nii.gz").rename(root / f"imagesTr/{name}_0002.nii.gz")
+    assert sources.load(read, TASK).preparation["channels"] == 2, "alike in all cases"
+
+
+def test_a_file_without_number_stands_beside_first_channels(config: Make, tmp_path: Path):
+    root = nnunet(tmp_path / "set", channels=1)
+    read = config(source="folder", path=str(root), subject_key=SUBJECTS)
+    first = sources.load(read, TASK).hash
+    (root / f"imagesTr/{NAMES[5]}_0000.nii.gz").rename(root / f"imagesTr/{NAMES[5]}.nii.gz")
+    assert sources.load(read, TASK).hash == first
+
+
+@pytest.mark.parametrize("forward", [False, True])
+def test_the_label_of_voxels_that_nobody_annotated_is_refused(config: Make, tmp_path: Path, forward: bool):
+    root = nnunet(tmp_path / "set")
+    labels = {"background": 0, "left": 1, "ignore": 2}
+    turned = {str(number): name for name, number in labels.items()}
+    (root / "dataset.json").write_text(json.dumps({"labels": turned if forward else labels}))
+    said = refused(config(source="folder", path=str(root), subject_key=SUBJECTS))
+    assert "label 2 is 'ignore', which nnU-Net neither learns nor scores" in said
+    assert "take 'ignore' out of the labels" in said
+
+
 def test_coloured_masks_are_refused(config: Make, tmp_path: Path):
     pictures(tmp_path)
     image = np.random.default_rng(0).integers(0, 255, (6, 6, 3), np.uint8)

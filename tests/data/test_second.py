@@ -151,6 +151,15 @@ def test_the_spacing_of_volumes_is_not_that_of_other_sites(config: Config, tmp_p
     assert whole.preparation["spacing"] != [1.5, 1.0, 1.0]
 
 
+def test_the_spacing_of_volumes_is_not_that_of_other_sites_in_any_spelling(config: Config, tmp_path: Path):
+    size = {"volume": "whole", "spacing": "mean", "depth": 8, "height": 5, "width": 6}
+    mixed = scans(tmp_path, "mixed", [1.0, 2.0, 1.0, 2.0, 4.0, 4.0], sites="hhhhEe")
+    data = config(source="csv", path=mixed, external=("E",), spellings="join", **size)
+    found = sources.load(data, classification.TASK)
+    assert found.table.sites.tolist() == [*"hhhhEE"]  # pyrefly: ignore[missing-attribute]
+    assert found.preparation["spacing"] == [1.5, 1.0, 1.0]
+
+
 def masked(rules: masks.Rules, steps: Sequence[tuple[float, ...]], sites: list[str] | None = None) -> Cohort:
     of = [dataclasses.replace(pair, spacing=step) for pair, step in zip(pairs(), steps, strict=False)]
     given = source(of, ("left", "right"))
@@ -170,6 +179,17 @@ def test_axes_and_spacing_of_masks_are_those_of_the_cases_inside():
     assert isinstance(there.store, Ragged)
     assert there.preparation["axes"] == [0, 1, 2]
     np.testing.assert_array_equal(there.store.spacing, [[2.0, 1.0, 1.0]] * 8)
+
+
+def test_spellings_of_an_external_site_have_no_say_in_axes_and_spacing_of_masks():
+    home, away = [(2.0, 1.0, 1.0)] * 4, [(1.0, 1.0, 9.0)] * 8
+    alone = masked(masks.Rules(spacing="median"), home)
+    sites = ["home"] * 4 + ["Away", "away ", "AWAY", "away"] * 2
+    rules = masks.Rules(spacing="median", external=("AWAY",), spellings="join")
+    mixed = masked(rules, home + away, sites)
+    assert sorted(set(mixed.table.sites.tolist())) == ["AWAY", "home"]  # pyrefly: ignore[missing-attribute]
+    assert mixed.preparation["axes"] == alone.preparation["axes"]
+    assert mixed.preparation["spacing"] == alone.preparation["spacing"]
 
 
 def arrays_of_masks(path: Path, label_names: list[str], **changes: Any) -> str:

@@ -272,3 +272,33 @@ def test_inputs_of_another_size_than_stored_are_named(inputs: Path, caplog: pyte
     sources.read_inputs([inputs / "sub"], {**GRAY, "resized": False})
     assert "2.png has 8x10 pixels (height x width) and is resized to 4x5" in caplog.text
     assert "3.png" not in caplog.text
+
+
+def test_equal_names_of_several_tables_are_told_apart_by_the_table(inputs: Path):
+    for name in ("siteA", "siteB"):
+        (inputs / name / "scans").mkdir(parents=True)
+        (inputs / name / "cases.csv").write_text(f"path\nscans/1.png\nscans/{name}.png\n")
+    for number, name in enumerate(
+        ("siteA/scans/1", "siteA/scans/siteA", "siteB/scans/1", "siteB/scans/siteB")
+    ):
+        Image.fromarray(np.full((4, 5), number, np.uint8)).save(inputs / f"{name}.png")
+    tables = [inputs / "siteA/cases.csv", inputs / "siteB/cases.csv"]
+    names, images = sources.read_inputs(tables, GRAY)
+    assert names == [
+        f"{tables[0]}: scans/1.png",
+        "scans/siteA.png",
+        f"{tables[1]}: scans/1.png",
+        "scans/siteB.png",
+    ]
+    assert np.asarray(images)[:, 0, 0, 0].tolist() == [0, 1, 2, 3]
+    assert sources.read_inputs(tables[:1], GRAY)[0] == ["scans/1.png", "scans/siteA.png"]
+
+
+@pytest.mark.parametrize("mask", ["2_mask.png", "masks/2.png"])
+def test_masks_beside_images_are_no_cases_to_predict(inputs: Path, mask: str):
+    (inputs / "sub" / mask).parent.mkdir(exist_ok=True)
+    (inputs / "sub" / mask).write_bytes((inputs / "sub/2.png").read_bytes())
+    told = r"sub: 1 file\(s\) look like masks of the images beside them .*Move them out .* CSV table"
+    with pytest.raises(UsageError, match=told):
+        sources.read_inputs([inputs / "sub"], GRAY)
+    assert len(sources.read_inputs([inputs / "sub/2.png", inputs / "sub" / mask], GRAY)[0]) == 2

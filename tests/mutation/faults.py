@@ -214,6 +214,20 @@ FAULTS = (
     ),
     # --- masks ------------------------------------------------------------------------------------------
     Fault(
+        "the mask of a file that was turned stays turned",
+        "data/masks.py",
+        "return orientation.turned(found, common, codes) if common and codes else found",
+        "return found",
+        ("protocol/test_mask_axes.py",),
+    ),
+    Fault(
+        "a file that is turned keeps its spacing in the order of its own axes",
+        "data/masks.py",
+        "replace(pair, image=image, mask=mask, spacing=steps, codes=codes)",
+        "replace(pair, image=image, mask=mask, codes=codes)",
+        ("data/test_orientation.py",),
+    ),
+    Fault(
         "windows beyond the last count in the mean",
         "tasks/segmenting/sliding.py",
         "counted = jnp.where(numbers[place] < many, weights, 0.0)",

@@ -97,6 +97,18 @@ def test_masks_that_were_resampled_are_told_so(fact):
     assert "foreground of the fit's own training cases" in found
 
 
+def test_masks_of_files_that_were_turned_are_told_so(fact):
+    found = fact(
+        "preparation.inputs",
+        run={"preparation": {**OF_MASKS, "codes": "RAS", "turned": ["LPS", "PIR"]}},
+        **MASKS,
+    )
+    assert ", those whose axes pointed to LPS or PIR turned to RAS by their headers, not resampled" in found
+    assert "turned" not in fact(
+        "preparation.inputs", run={"preparation": {**OF_MASKS, "codes": "RAS"}}, **MASKS
+    )
+
+
 def test_masks_of_two_dimensions_are_images(fact):
     flat = {**OF_MASKS, "depth": 1, "axes": [0, 1], "unit": "voxels"}
     found = fact("preparation.inputs", run={"preparation": flat}, **MASKS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +18,8 @@ from nachos_jax.data.resampling import Spacing
 from nachos_jax.metrics import overlap
 from nachos_jax.protocol.model import mask_facts
 from nachos_jax.protocol.model.segmenter import Segmenter
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,9 @@ def sizes(description: Mapping[str, Any], cases: Sequence[MaskInput]) -> list[tu
     Raises:
         UsageError: cases that the model cannot segment; the first ten are named.
     """
-    return checks.together(*(lambda case=case: _sides(description, case) for case in cases))
+    found = checks.together(*(lambda case=case: _sides(description, case) for case in cases))
+    _warn_of_axes(description["preparation"], cases, [codes for _, codes in found])
+    return [sides for sides, _ in found]
 
 
 def segmented(
@@ -75,12 +80,12 @@ def segmented(
     """
     canvas, classes = of.canvas(sides), len(description["classes"])
     for case in cases:
-        volume, spaced = _read(description, case)
+        volume, spaced, codes = _read(description, case)
         mask = _mask(of, description, volume, canvas)
         counts = overlap.voxels(volume.labels, mask, classes)
         yield Segmented(
             case=case,
-            mask=np.ascontiguousarray(masks.as_given(mask, description["preparation"])),
+            mask=np.ascontiguousarray(masks.as_given(mask, description["preparation"], codes)),
             voxels=counts[:, :2].sum(axis=1),
             size=float(np.prod(volume.spacing)) if spaced else None,
             dice=overlap.dice(counts) if case.reference else None,
@@ -100,18 +105,38 @@ def _mask(
     return kept.of(resampling.restored(found, volume.labels.shape, spacing, volume.spacing))
 
 
-def _sides(description: Mapping[str, Any], case: MaskInput) -> tuple[int, ...]:
-    """Sides of what the networks are given of a case."""
-    volume, spaced = _read(description, case)
+def _warn_of_axes(preparation: Mapping[str, Any], cases: Sequence[MaskInput], codes: Sequence[str]) -> None:
+    """Tells of files whose orientation cannot be compared with that of the training cases."""
+    common = preparation.get("codes", "")
+    odd = [
+        case.where for case, own in zip(cases, codes, strict=True) if case.grid and bool(own) != bool(common)
+    ]
+    if odd and common:
+        log.warning(
+            "%s of %s cases do not say which way their axes point, like %s: taken as those of training, %s",
+            *(f"{len(odd):,}", f"{len(cases):,}", odd[0], common),
+        )
+    elif odd:
+        log.warning(
+            "model.json does not say which way the axes of the training cases pointed (they were arrays, or "
+            "an older version exported it): %s case(s), like %s, are taken as they are stored; if training "
+            "files were stored otherwise, left and right or the axis of the slices are exchanged",
+            *(f"{len(odd):,}", odd[0]),
+        )
+
+
+def _sides(description: Mapping[str, Any], case: MaskInput) -> tuple[tuple[int, ...], str]:
+    """Sides of what the networks are given of a case, and its axis codes."""
+    volume, spaced, codes = _read(description, case)
     spacing = _spacing(description)
     if spacing is None:
-        return volume.labels.shape
+        return volume.labels.shape, codes
     if not spaced:
         raise UsageError(
             f"{case.where}: the model was trained on cases resampled to {list(spacing)} mm, and the spacing "
             "of this one is not known: give a NIfTI file, an npz file with spacings, or from Python spacing=."
         )
-    return resampling.sides_at(volume, spacing)
+    return resampling.sides_at(volume.labels.shape, volume.spacing, spacing), codes
 
 
 def _spacing(description: Mapping[str, Any]) -> Spacing | None:
@@ -120,8 +145,8 @@ def _spacing(description: Mapping[str, Any]) -> Spacing | None:
     return None if found is None else (float(found[0]), float(found[1]), float(found[2]))
 
 
-def _read(description: Mapping[str, Any], case: MaskInput) -> tuple[Volume, bool]:
-    """The case as the networks take it, and whether its spacing is known."""
+def _read(description: Mapping[str, Any], case: MaskInput) -> tuple[Volume, bool, str]:
+    """The case as the networks take it, whether its spacing is known, and its axis codes."""
     pair, classes = case.read(), description["classes"]
     if len(classes) == 1 and set(np.unique(pair.mask).tolist()) <= {0, BINARY}:
         pair = replace(pair, mask=pair.mask == BINARY)
@@ -132,7 +157,7 @@ def _read(description: Mapping[str, Any], case: MaskInput) -> tuple[Volume, bool
             f"{case.where}: its reference mask holds label {volume.labels.max()}, and the model knows 0 "
             f"(background) to {len(classes)} ({classes[-1]}): mend the mask, or leave it out."
         )
-    return volume, pair.spacing is not None
+    return volume, pair.spacing is not None, pair.codes
 
 
 def _all(

@@ -9,6 +9,7 @@ import numpy as np
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import HParams
+from nachos_jax.data import orientation
 from nachos_jax.data.mask_inputs import Sought
 from nachos_jax.data.ragged import Ragged
 from nachos_jax.metrics.components import Largest
@@ -17,13 +18,12 @@ from nachos_jax.protocol.run.opening import Run
 from nachos_jax.records.mask_choice import MaskChoice
 from nachos_jax.records.schema import FitRecord
 from nachos_jax.tasks import registry as tasks
-from nachos_jax.tasks.normalisation import words
+from nachos_jax.tasks.normalisation import OWN_SCALE, words
 from nachos_jax.tasks.segmentation import OVERLAP
 
 AXES = ("depth", "height", "width")
-"""Of the store: `preparation["axes"]` says which axis of a file each of them is."""
-OWN_SCALE = ("z_score", "percentiles", "min_max", "clipped")
-"""Normalisations to which the scale of an image does not matter."""
+"""Of the store: `preparation["axes"]` says which axis of a file each of them is, once the axes of the file
+point as `preparation["codes"]` says."""
 
 
 def of(run: Run, records: Sequence[FitRecord], final: MaskChoice | None) -> dict[str, Any]:
@@ -117,6 +117,9 @@ def check(description: Mapping[str, Any]) -> None:
         raise ValueError(f"its patch is {patch}")
     if not isinstance(axes, list) or sorted(axes) not in ([0, 1], [0, 1, 2]):
         raise ValueError(f"the axes of its preparation are {axes}")
+    codes = description["preparation"].get("codes", "RAS")
+    if not orientation.is_codes(codes):
+        raise ValueError(f"the codes of its preparation are {codes!r}")
     keys = description.get("keys")
     members = description.get("members", description["weights"])
     if not isinstance(members, list) or len(members) != len(description["weights"]):

@@ -12,7 +12,7 @@ import numpy as np
 from nachos_jax.audit.finding import DUPLICATES
 from nachos_jax.config.run_config import DataConfig, RunConfig
 from nachos_jax.core.errors import UsageError
-from nachos_jax.data import checks, described, duplicates, second
+from nachos_jax.data import checks, columns, described, duplicates, second
 from nachos_jax.data.constant import Constant
 from nachos_jax.data.joined import Joined
 from nachos_jax.data.ragged import Ragged
@@ -222,7 +222,7 @@ def _away(run: RunConfig, sites: np.ndarray | None) -> np.ndarray:
             f"{_told(run)}: no case is of site {checks.listed(strange)}; the sites are "
             f"{checks.listed(known, 20)}.{checks.hint(strange[0], known)}"
         )
-    away = np.isin(sites, run.data.external)
+    away = columns.away(sites, run.data.external)
     if away.all():
         raise UsageError(
             f"{_told(run)} names all sites, and leaves no case for the estimate: keep one out of it."
