@@ -16,6 +16,7 @@ from nachos_jax.config.subgroups import UNKNOWN
 from nachos_jax.config.windows import window
 from nachos_jax.core.hparams import AUGMENTATION, BY_TRAINING, FLIP_DEPTH, PREPARED
 from nachos_jax.core.types import Trial
+from nachos_jax.report.checklists.stops import Stops
 from nachos_jax.report.reading.evidence import CaseRow, Evidence
 from nachos_jax.report.words.format import made_rows, number
 from nachos_jax.report.words.leading import leading
@@ -105,6 +106,7 @@ def _of_results(evidence: Evidence, summary: Mapping[str, Any]) -> dict[str, Any
         "shown": shown,
         "given": given,
         "withheld": withheld,
+        "Stops": Stops,
         "setting": lambda name: _setting(evidence, name),
         "diagonal": lambda counts: sum(row[i] for i, row in enumerate(counts)),
     }
