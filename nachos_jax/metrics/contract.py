@@ -29,6 +29,9 @@ class Metric:
     label: str  # name for people
     higher_is_better: bool  # False for losses
     bounds: Bounds  # smallest and largest value; infinite where there is none
+    in_unit: bool = (
+        False  # in the unit of what is predicted, with which it grows; others have a scale of their own
+    )
     ranks: bool = False  # it compares predictions of cases, so those of different models need not compare
 
     def turned(self, value: float | None) -> float | None:

@@ -18,6 +18,7 @@ from nachos_jax.records.store import RunDirectory
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading import evidence as records
 from nachos_jax.report.reading.evidence import Evidence
+from nachos_jax.report.words.format import places
 
 FEWEST, AHEAD, DRAWS = 3, 2.0, 500
 """Runs that a law is fitted to; how far it is drawn on, as a multiple of the most subjects; draws."""
@@ -80,6 +81,7 @@ def curve(workdirs: Sequence[str]) -> dict[str, Any]:
     return {
         "metric": name,
         "label": metric.label,
+        **({"decimals": max(places(point.value, point.se) for point in points)} if metric.in_unit else {}),
         "points": [asdict(point) for point in points],
         "law": None if law is None else asdict(law),
         "ahead": None if law is None else _ahead(points, law, metric.higher_is_better, metric.bounds),

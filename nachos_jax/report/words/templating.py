@@ -11,7 +11,7 @@ from nachos_jax.report.words import format, phrases
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-SHOWN = ("duration", "in_sentence", "number", "percent")
+SHOWN = ("decimals", "duration", "finer", "in_sentence", "number", "percent")
 SAID = (
     *("between", "counted", "intervals", "level", "listed", "metric_quoted", "over_subjects", "quoted"),
     *("span", "units"),
