@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy import stats
 from sklearn import metrics as sk
+from sklearn.dummy import DummyRegressor
 
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.numbers.summary import summarise
 from nachos_jax.report.reading.evidence import read
+from nachos_jax.report.sections.registry import of as of_task
+from nachos_jax.report.words.format import number
 from nachos_jax.statistics.bootstrap import blocks
 from tests.report.rivals import edit_folds, edit_run, edit_test
 from tests.report.task_cases import LABELS, NUMBER
@@ -110,10 +115,57 @@ def test_a_constant_of_other_tasks(make_run, changes, expected):
     summary, told = summary_of(run)
     evidence = read(run)
     if expected is None:
-        mean = evidence.targets.mean()
-        expected = np.mean([np.abs(truth - mean).mean() for truth, _ in evidence.predictions.values()])
+        dummy = DummyRegressor(strategy="median").fit(np.zeros((len(evidence.targets), 1)), evidence.targets)
+        of_folds = [truth for truth, _ in evidence.predictions.values()]
+        expected = np.mean(
+            [np.abs(truth - dummy.predict(np.zeros((len(truth), 1)))).mean() for truth in of_folds]
+        )
+        assert "the same prediction (the median of the target), which scores" in told
     assert summary["cautions"]["constant"]["value"] == pytest.approx(expected)
-    assert f"scores {expected:.3f}" in told
+    shown = number(float(expected), summary["metrics"][evidence.headline].get("decimals", 3))
+    assert f"scores {shown}" in told
+
+
+def best_of(section, metric: str, targets: np.ndarray, tried) -> tuple[float, float]:
+    """What the section's constant scores, and the best of those tried; more is better."""
+    metrics, names = section.metrics({}), [f"n{place}" for place in range(9)]
+
+    def score(constant) -> float:
+        same = np.broadcast_to(constant, (len(targets), *np.shape(constant)))
+        names_of = names[: np.shape(constant)[-1]] if np.ndim(constant) else ["y"]
+        value = metrics.evaluate(metric, targets, same, names_of).value
+        return -np.inf if value is None else metrics.METRICS[metric].turned(value)
+
+    return score(section.constant(targets, metric)), max(score(one) for one in tried)
+
+
+@pytest.mark.parametrize("metric", ["mae", "rmse", "mse", "median_absolute_error", "r2"])
+@pytest.mark.parametrize("seed", range(3))
+def test_no_constant_number_beats_the_one_that_is_told(metric: str, seed: int):
+    targets = np.random.default_rng(seed).lognormal(0, 1.5, 51)
+    ours, best = best_of(
+        of_task("regression"), metric, targets, np.linspace(targets.min(), targets.max(), 2000)
+    )
+    assert ours >= best - 1e-12
+
+
+@pytest.mark.parametrize("metric", ["macro_f1", "micro_f1", "log_loss", "brier"])
+@pytest.mark.parametrize("seed", range(3))
+def test_no_constant_labels_beat_those_that_are_told(metric: str, seed: int):
+    rng = np.random.default_rng(seed)
+    targets = (rng.uniform(size=(60, 4)) < [0.05, 0.15, 0.3, 0.4]).astype(float)
+    targets[rng.uniform(size=targets.shape) < 0.1] = np.nan
+    levels = (0.0, 1.0) if metric.endswith("f1") else np.linspace(0.05, 0.95, 10)
+    ours, best = best_of(of_task("multilabel"), metric, targets, itertools.product(levels, repeat=4))
+    assert ours >= best - 1e-12
+    if metric.endswith("f1"):  # the shares themselves call no label at all
+        assert ours > best_of(of_task("multilabel"), metric, targets, [np.nanmean(targets, axis=0)])[1]
+
+
+def test_no_class_for_all_cases_is_nearer_than_the_middle_one():
+    targets = np.random.default_rng(0).choice(5, 101, p=(0.3, 0.15, 0.15, 0.15, 0.25))
+    ours, best = best_of(of_task("classification"), "mean_class_distance", targets, np.eye(5))
+    assert ours == pytest.approx(best)
 
 
 def test_a_positive_class_by_default(make_run):

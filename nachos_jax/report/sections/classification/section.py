@@ -32,7 +32,10 @@ class _Classification(Section):
         output="The output is one probability a class (softmax).",
         loss="The loss is cross-entropy.",
         predicted="softmax of the network's output",
-        constant="the shares of the classes, and so the majority class",
+        constant={
+            "": "the shares of the classes, and so the majority class",
+            "mean_class_distance": "the middle class of the cases",
+        },
     )
     figures = ("roc", "precision_recall", "calibration", "decision", "confusion")
     also = ("auc",)
@@ -92,8 +95,11 @@ class _Classification(Section):
             "temperature": decided.temperatures(evidence),
         }
 
-    def constant(self, targets: np.ndarray) -> np.ndarray:
-        return np.bincount(targets) / len(targets)
+    def constant(self, targets: np.ndarray, metric: str) -> np.ndarray:
+        counts = np.bincount(targets)
+        if metric == "mean_class_distance":
+            return np.eye(len(counts))[np.searchsorted(np.cumsum(counts), len(targets) / 2)]
+        return counts / len(targets)
 
     def cautions(self, evidence: Evidence, summary: Summary) -> dict[str, Any]:
         return {

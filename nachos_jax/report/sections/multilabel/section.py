@@ -32,7 +32,11 @@ class _Multilabel(Section):
         output="The output is one probability a label (sigmoid), each for itself.",
         loss="The loss is binary cross-entropy, mean over known labels.",
         predicted="sigmoid of the network's output",
-        constant="the share of each label",
+        constant={
+            "": "the share of each label",
+            "macro_f1": "every label",
+            "micro_f1": "the most frequent labels, as many as score best",
+        },
     )
     figures = ("labels", "roc", "precision_recall")
     also = ("macro_auc",)
@@ -77,9 +81,8 @@ class _Multilabel(Section):
     def numbers(self, evidence: Evidence, estimates: Estimates) -> dict[str, Any]:
         return {**super().numbers(evidence, estimates), "per_label": labels.numbers(evidence, estimates)}
 
-    def constant(self, targets: np.ndarray) -> np.ndarray:
-        known = ~np.isnan(targets)
-        return np.where(known, targets, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    def constant(self, targets: np.ndarray, metric: str) -> np.ndarray:
+        return labels.constant(targets, metric)
 
     def extent(self, summary: Summary) -> str:
         return f"{len(summary['data']['classes']):,} labels"

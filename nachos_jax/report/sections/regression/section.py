@@ -35,7 +35,11 @@ class _Regression(Section):
             "and standard deviation of the training cases of each fit."
         ),
         predicted="the network's output in the unit of the target",
-        constant="the mean of the target",
+        constant={
+            "": "the mean of the target",
+            "mae": "the median of the target",
+            "median_absolute_error": "the middle of the shortest half of the targets",
+        },
     )
     figures = ("scatter", "bland_altman")
     also = ("r2",)
@@ -75,8 +79,10 @@ class _Regression(Section):
             "target": agreement.spread(evidence.targets),
         }
 
-    def constant(self, targets: np.ndarray) -> np.ndarray:
-        return targets.mean()
+    def constant(self, targets: np.ndarray, metric: str) -> np.ndarray:
+        """The mean has the least squared error, the median the least absolute one; see `half`."""
+        found = {"mae": np.median, "median_absolute_error": agreement.half}.get(metric, np.mean)
+        return np.asarray(found(targets))
 
     def extent(self, summary: Summary) -> str:
         target = summary["target"]
