@@ -246,6 +246,23 @@ def test_rates_of_decisions_have_intervals_over_subjects(make_run):
         assert [first["low"], first["high"]] == pytest.approx(np.quantile(values, [0.025, 0.975]))
 
 
+@pytest.mark.parametrize("moved", [-1.0, 1.0])
+def test_in_the_large_is_above_0_where_predictions_are_too_low(make_run, moved: float):
+    run = make_run(**BINARY, inner=False)
+
+    def change(test):
+        odds = np.exp(moved) * test.arrays["probabilities"][:, 1] / test.arrays["probabilities"][:, 0]
+        return {"arrays": {**test.arrays, "probabilities": np.stack([1 / (1 + odds), odds / (1 + odds)], 1)}}
+
+    before = summary_of(run)[0]["calibration"]["in_the_large"]["value"]
+    for fold in range(5):
+        edit_test(run, fold, change)
+    summary, _ = summary_of(run)
+    assert summary["calibration"]["in_the_large"]["value"] == pytest.approx(before - moved, abs=1e-4)
+    (grid,) = of_task("classification").tables(summary).further["Calibration"][:1]
+    assert "In the large is the intercept at slope 1, above 0 where predictions are too low." in grid.caption
+
+
 def test_ece_stands_beside_that_of_a_calibrated_model(make_run):
     """A plain loop: labels drawn from the probabilities themselves, the error by its own definition."""
     run = make_run(**BINARY, inner=False)

@@ -110,11 +110,13 @@ def test_the_estimate_inside_is_held_against_the_average_of_the_models_as_it_is_
     metric = beyond["metrics"]["balanced_accuracy"]
     together, ends = metric["together"]["value"], metric["intervals"]["mean"]
     assert together > ends["high"] + 0.05
-    difference = environment(html=False).get_template("words/external.j2").module.difference
+    template, macro = environment(html=False).get_template("words/external.j2"), "difference"
 
     def said(inside: float) -> str:
         changed = {**beyond, "metrics": {"balanced_accuracy": {**metric, "inside": inside}}}
-        return one_line(difference({"headline": "balanced_accuracy", "external": changed}))
+        return one_line(
+            getattr(template.module, macro)({"headline": "balanced_accuracy", "external": changed})
+        )
 
     assert said(together).endswith("; the interval of their average does not hold it.")
     assert said(metric["mean"]).endswith("; the interval of their average holds it.")
@@ -138,6 +140,24 @@ def test_the_shift_has_intervals_slope_and_a_difference_in_sds(told):
         wanted = recalibration(np.equal(LABELS, place), together[:, place]).slope
         assert found["note"] == wanted.note
         assert found["value"] == pytest.approx(wanted.value)
+
+
+def test_calibration_in_the_large_has_one_meaning_on_a_page(told):
+    """The intercept of its name is above 0 where predictions are too low; the shift is not."""
+    path, beyond = told
+    inside, outside = (path / "report/index.html").read_text().split('<section aria-labelledby="external">')
+    outside = outside.split("</section>")[0]
+    assert "in the large" not in outside.lower()
+    assert "minus what was observed is above 0, the models say too much" in outside
+    assert "Mean prediction minus observed" in outside
+    together = np.mean([made(fold) for fold in range(3)], axis=0)
+    rows = [
+        row for row in beyond["shift"]["rows"] if row["name"].startswith("Mean prediction minus observed")
+    ]
+    for place, row in enumerate(rows):
+        minus = together[:, place].mean() - np.mean(place == LABELS)
+        assert row["external"]["value"] == pytest.approx(minus)
+    assert "Calibration in the large is the intercept at slope 1" in inside
 
 
 def test_the_figure_shows_models_sites_and_the_estimate_inside(told):

@@ -24,7 +24,10 @@ LARGE = 0.5
 def shift(
     evidence: Evidence, estimates: Estimates, found: External, together: Outcome | None
 ) -> dict[str, Any]:
-    """Prevalence, calibration in the large, intensity, and who the subjects are.
+    """Prevalence, mean prediction minus what was observed, intensity, and who the subjects are.
+
+    The second stands under "calibration_in_the_large", as it did in the first summary.json: above 0 where
+    predictions are too high, unlike the intercept that has this name in "calibration".
 
     Args:
         evidence: of the run.
@@ -38,7 +41,7 @@ def shift(
     """
     truths = evidence.targets, found.cases.targets
     inside = (estimates.truth, estimates.predicted) if len(estimates.truth) else None
-    large = [None if one is None else _in_the_large(evidence, one) for one in (inside, together)]
+    large = [None if one is None else _minus_observed(evidence, one) for one in (inside, together)]
     slopes = external_intervals.slopes(evidence, (inside, together))
     who = np.array([row.subject for row in evidence.cases], str), found.cases.subjects
     shares = [
@@ -193,7 +196,7 @@ def _spread_apart(inside: np.ndarray, there: np.ndarray) -> list[float | None]:
     return found
 
 
-def _in_the_large(evidence: Evidence, outcome: Outcome) -> list[float | None]:
+def _minus_observed(evidence: Evidence, outcome: Outcome) -> list[float | None]:
     """Mean prediction minus what was observed, a value a class, label or target."""
     truth, made = outcome
     columns = evidence.section.amounts(made).reshape(len(made), -1)

@@ -100,8 +100,11 @@ def calibration(summary: Mapping[str, Any]) -> list[Grid]:
             else f"Its part: {key.replace('_', ' ')}"
         )
         rows.append(plain([title, number(value, 3)]))
-    caption = f"Calibration of the {found['of']}, {found['predictions']:,} out-of-fold predictions together."
-    caption = f"{caption} {uncorrected(summary)}".strip()
+    caption = (
+        f"Calibration of the {found['of']}, {found['predictions']:,} out-of-fold predictions together. In the "
+        "large is the intercept at slope 1, above 0 where predictions are too low. "
+        f"{uncorrected(summary)}"
+    ).strip()
     return [Grid("calibration", caption, ("What", "Value"), tuple(rows), notes=notes.told())]
 
 
