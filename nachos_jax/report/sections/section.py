@@ -46,6 +46,8 @@ class Words:
         output: a sentence on what a network gives.
         loss: a sentence on what training minimises.
         predicted: what a prediction is: "softmax of the network's output".
+        otherwise: what `output`, `loss` and `predicted` are where a trial names this loss, or where its
+            architecture is an estimator of scikit-learn, `phrases.ESTIMATOR`.
         constant: what `Section.constant` is, by metric, "" for all others: "the shares of the classes".
     """
 
@@ -59,6 +61,7 @@ class Words:
     output: str
     loss: str
     predicted: str
+    otherwise: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     constant: Mapping[str, str] = field(default_factory=dict)
 
 

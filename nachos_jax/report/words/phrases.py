@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from nachos_jax.report.reading.evidence import Evidence
 
 
+ESTIMATOR = "estimator"
+"""What `sections.section.Words.otherwise` calls models that are no networks."""
 POOLED = {
     "mean": "each by the mean of its cases' predictions",
     "max": "each by the largest of its cases' predictions",

@@ -16,7 +16,7 @@ from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.sections.classification import counts, decided, figures, tables
 from nachos_jax.report.sections.section import Parts, Section, Summary, Tables, Words
-from nachos_jax.report.words.phrases import counted
+from nachos_jax.report.words.phrases import ESTIMATOR, counted
 from nachos_jax.statistics.intervals import Interval, auc_influence
 
 
@@ -32,6 +32,17 @@ class _Classification(Section):
         output="The output is one probability a class (softmax).",
         loss="The loss is cross-entropy.",
         predicted="softmax of the network's output",
+        otherwise={
+            ESTIMATOR: {
+                "output": "The output of an estimator of scikit-learn is one probability a class.",
+                "predicted": "the probabilities of the estimator",
+            },
+            "cumulative_link": {
+                "output": "The output is one probability a class (cumulative logit link, classes in order).",
+                "loss": "The loss is cross-entropy of the probabilities that a cumulative link gives.",
+                "predicted": "the probabilities that a cumulative logit link makes of the network's output",
+            },
+        },
         constant={
             "": "the shares of the classes, and so the majority class",
             "mean_class_distance": "the middle class of the cases",

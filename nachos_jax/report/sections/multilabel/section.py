@@ -18,6 +18,7 @@ from nachos_jax.report.sections.multilabel import labels, tables
 from nachos_jax.report.sections.ranking import curve
 from nachos_jax.report.sections.section import Parts, Section, Summary, Tables, Words
 from nachos_jax.report.words.format import number
+from nachos_jax.report.words.phrases import ESTIMATOR
 
 
 class _Multilabel(Section):
@@ -32,6 +33,12 @@ class _Multilabel(Section):
         output="The output is one probability a label (sigmoid), each for itself.",
         loss="The loss is binary cross-entropy, mean over known labels.",
         predicted="sigmoid of the network's output",
+        otherwise={
+            ESTIMATOR: {
+                "output": "The output of an estimator of scikit-learn is one probability a label.",
+                "predicted": "the probabilities of the estimator",
+            }
+        },
         constant={
             "": "the share of each label",
             "macro_f1": "every label",

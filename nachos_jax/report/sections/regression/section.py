@@ -15,6 +15,7 @@ from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.sections.regression import agreement
 from nachos_jax.report.sections.section import Parts, Section, Summary, Tables, Words
+from nachos_jax.report.words.phrases import ESTIMATOR
 
 IN_UNIT = ("mae", "rmse", "median_absolute_error")
 SQUARED = ("mse",)
@@ -35,6 +36,7 @@ class _Regression(Section):
             "and standard deviation of the training cases of each fit."
         ),
         predicted="the network's output in the unit of the target",
+        otherwise={ESTIMATOR: {"predicted": "the estimator's output in the unit of the target"}},
         constant={
             "": "the mean of the target",
             "mae": "the median of the target",
