@@ -246,6 +246,20 @@ def test_rates_of_decisions_have_intervals_over_subjects(make_run):
         assert [first["low"], first["high"]] == pytest.approx(np.quantile(values, [0.025, 0.975]))
 
 
+def test_two_scores_of_brier_are_told_apart(make_run):
+    """One is a sum over classes, the other of one event: of two classes it is half of the former."""
+    summary, _ = summary_of(make_run(**{**BINARY, "metric": "brier"}, inner=False))
+    whole, half = summary["metrics"]["brier"], summary["calibration"]["brier_parts"]["brier"]
+    assert whole["out_of_fold"]["value"] == pytest.approx(2 * half)
+    assert whole["label"] == "Brier score (sum over classes, 0 to 2)"
+    assert summary["sentence"].startswith(f"{whole['label']} {whole['mean']:.3f}")
+    section = of_task("classification")
+    grid = section.tables(summary).further["Calibration"][0]
+    told = [row[0].text for row in grid.rows if row[1].text == f"{half:.3f}"]
+    assert section.parts(summary).context["squared"] in told
+    assert section.metrics({}).METRICS["brier"].label == "Brier score"  # in run.json of runs that are there
+
+
 @pytest.mark.parametrize("moved", [-1.0, 1.0])
 def test_in_the_large_is_above_0_where_predictions_are_too_low(make_run, moved: float):
     run = make_run(**BINARY, inner=False)

@@ -36,7 +36,7 @@ def columns(evidence: Evidence, metrics: Mapping[str, Any]) -> dict[str, Any] | 
     together = _row(evidence, tests, ALL, lambda test: test.together) if len(names) > 1 else None
     return {
         "metric": evidence.headline,
-        "label": evidence.metrics.METRICS[evidence.headline].label,
+        "label": evidence.metrics.METRICS[evidence.headline].title,
         **{key: value for key, value in metrics[evidence.headline].items() if key == "decimals"},
         "repeats": len(tests[0].together),
         "left_out": len(names) - len(single),

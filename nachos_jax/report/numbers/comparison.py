@@ -68,7 +68,7 @@ def compare(
     result: dict[str, Any] = {
         "schema": SCHEMA,
         "metric": chosen,
-        "label": measured.label + (f" by {told['column']}" if told else ""),
+        "label": measured.title + (f" by {told['column']}" if told else ""),
         "higher_is_better": measured.higher_is_better,
         "level": LEVEL,
         "rope": rope,

@@ -65,7 +65,7 @@ class Estimates:
         intervals = self._corrected(name) if evidence.flat else self._intervals(name, numbers)
         found = over_folds(numbers, evidence.count)
         return {
-            "label": metric.label,
+            "label": metric.title,
             **({"decimals": places(found.mean, found.se)} if metric.in_unit else {}),
             "higher_is_better": metric.higher_is_better,
             "unit": "outer folds",

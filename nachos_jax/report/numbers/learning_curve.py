@@ -80,7 +80,7 @@ def curve(workdirs: Sequence[str]) -> dict[str, Any]:
     law = fitted(points, metric.higher_is_better, metric.bounds) if len(points) >= FEWEST else None
     return {
         "metric": name,
-        "label": metric.label,
+        "label": metric.title,
         **({"decimals": max(places(point.value, point.se) for point in points)} if metric.in_unit else {}),
         "points": [asdict(point) for point in points],
         "law": None if law is None else asdict(law),

@@ -67,7 +67,7 @@ def of_runs(workdirs: Sequence[str], by: Sequence[str] = (SEARCHER,)) -> dict[st
         "schema": SCHEMA,
         "metric": first.headline,
         "label": score_label(first),
-        "metric_label": first.metrics.METRICS[first.headline].label,
+        "metric_label": first.metrics.METRICS[first.headline].title,
         **({"decimals": score_decimals(first, found["best_so_far"])} if in_unit else {}),
         "runs": told,
         **found,

@@ -108,7 +108,7 @@ def score_decimals(evidence: Evidence, best: Mapping[str, Any]) -> int:
 def score_label(evidence: Evidence) -> str:
     """What the inner folds scored trials by; losses are turned round so that higher is better."""
     metric = evidence.metrics.METRICS[evidence.headline]
-    label = in_sentence(metric.label)
+    label = in_sentence(metric.title)
     mean = "" if label.startswith("mean ") else "mean "
     folds = "folds" if evidence.flat else "inner folds"
     return f"{'' if metric.higher_is_better else 'minus '}{mean}{label} of the {folds}"

@@ -165,7 +165,8 @@ class _Classification(Section):
             }
             for name, row in zip(found["classes"], found["counts"], strict=True)
         ]
-        context = {"rows_of_confusion": rows, "decided": next(iter(tables.decisions(summary)), None)}
+        decisions = next(iter(tables.decisions(summary)), None)
+        context = {"rows_of_confusion": rows, "decided": decisions, "squared": tables.SQUARED}
         return Parts("classification/page.html.j2", context, note if noted else "")
 
     def drawings(self, evidence: Evidence, estimates: Estimates, summary: Summary) -> Sequence[Drawing]:
