@@ -91,5 +91,7 @@ def curve_words(curve: Mapping[str, Any]) -> str:
     return (
         f"{told} The power law through {len(curve['points'])} runs leads to {number(ahead['value'], digits)} "
         f"({span(ahead, digits)}) with {ahead['subjects']:,.0f}: an "
-        "extrapolation and no estimate, which holds if further subjects are like these and the law goes on."
+        "extrapolation and no estimate, which holds if further subjects are like these and the law goes on. "
+        "The interval takes the runs for independent, each with its corrected SE over folds; they share "
+        "cases."
     )
