@@ -14,7 +14,7 @@ from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.numbers.summary import summarise
 from nachos_jax.report.reading.evidence import read
 from nachos_jax.report.sections.registry import of as of_task
-from nachos_jax.report.words.format import number
+from nachos_jax.report.words.format import number, percent
 from nachos_jax.statistics.bootstrap import blocks
 from tests.report.rivals import edit_folds, edit_run, edit_test
 from tests.report.task_cases import LABELS, NUMBER
@@ -74,6 +74,24 @@ def test_one_class_in_nearly_all_predictions(make_run):
     assert summary["cautions"]["one_class"]["share_of_cases"] == pytest.approx(share)
     part = f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
     assert f"100\N{NO-BREAK SPACE}% of the predictions are normal, which {part} of the cases are" in told
+
+
+def test_nearly_all_is_not_said_to_be_all(make_run):
+    run = make_run(inner=False)
+    everywhere(run, 5, [0.2, 0.5, 0.3])
+
+    def but_one(test):
+        rows = test.arrays["probabilities"].copy()
+        rows[0] = [0.5, 0.2, 0.3]
+        return {"arrays": {**test.arrays, "probabilities": rows}}
+
+    edit_test(run, 0, but_one)
+    _, told = summary_of(run)
+    assert "Over 99\N{NO-BREAK SPACE}% of the predictions are normal, which" in told
+    assert "100\N{NO-BREAK SPACE}%" not in told
+    assert [percent(value) for value in (0.0, 0.42, 0.994, 0.9999, 1.0)] == [
+        f"{text}\N{NO-BREAK SPACE}%" for text in ("0", "42", "99", "over 99", "100")
+    ]
 
 
 def test_no_better_than_the_majority_class(make_run):

@@ -24,6 +24,7 @@ from nachos_jax.report.reading.external import External
 from nachos_jax.report.words.comparison_text import markdown
 from nachos_jax.report.words.comparison_text import pair as said
 from nachos_jax.report.words.format import decimals, finer, number, places
+from nachos_jax.report.words.phrases import mean_of
 from tests.report.rivals import edit_test, rival
 from tests.report.task_cases import NUMBER
 
@@ -167,6 +168,13 @@ def test_differences_that_vary_less_than_the_runs_keep_their_digits(run):
     (pair,), (told,) = result["pairs"], result["words"]
     assert result["decimals"] == places(None, pair["test"]["se"]) > places(result["runs"][0]["mean"])
     assert f"is {number(abs(pair['mean']), result['decimals'])} " in told
+
+
+def test_the_mean_of_a_mean_is_called_by_its_name(run):
+    (told,) = comparison.compare([str(run.path), str(rival(run, "other").path)], rope=0.1)["words"]
+    assert "over these folds the mean absolute error of run " in told
+    assert mean_of("Mean Dice") == "mean Dice"
+    assert mean_of("AUC") == "mean AUC"
 
 
 def test_runs_that_agree_are_told_to(run):

@@ -93,8 +93,11 @@ def in_sentence(label: str) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A share as whole percent."""
-    return MISSING if value is None else f"{value:.0%}".replace("%", "\N{NO-BREAK SPACE}%")
+    """A share as whole percent, which says 100 of the whole alone."""
+    if value is None:
+        return MISSING
+    text = f"{value:.0%}" if value >= 1 or value < 0.995 else "over 99%"
+    return text.replace("%", "\N{NO-BREAK SPACE}%")
 
 
 def duration(seconds: float) -> str:

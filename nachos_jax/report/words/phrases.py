@@ -108,7 +108,11 @@ def score_decimals(evidence: Evidence, best: Mapping[str, Any]) -> int:
 def score_label(evidence: Evidence) -> str:
     """What the inner folds scored trials by; losses are turned round so that higher is better."""
     metric = evidence.metrics.METRICS[evidence.headline]
-    label = in_sentence(metric.title)
-    mean = "" if label.startswith("mean ") else "mean "
     folds = "folds" if evidence.flat else "inner folds"
-    return f"{'' if metric.higher_is_better else 'minus '}{mean}{label} of the {folds}"
+    return f"{'' if metric.higher_is_better else 'minus '}{mean_of(metric.title)} of the {folds}"
+
+
+def mean_of(label: str) -> str:
+    """The mean of a metric over folds, inside a sentence: of a mean it is called by that name alone."""
+    label = in_sentence(label)
+    return label if label.startswith("mean ") else f"mean {label}"

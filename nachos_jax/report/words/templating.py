@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 SHOWN = ("decimals", "duration", "finer", "in_sentence", "number", "percent")
 SAID = (
-    *("between", "counted", "intervals", "level", "listed", "metric_quoted", "over_subjects", "quoted"),
-    *("span", "units"),
+    *("between", "counted", "intervals", "level", "listed", "mean_of", "metric_quoted", "over_subjects"),
+    *("quoted", "span", "units"),
 )
 """What templates may write behind a value: of `format`, and of `phrases`."""
 APART = ("audit.html.j2", "words/comparison.j2")
