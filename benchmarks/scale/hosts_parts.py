@@ -289,7 +289,7 @@ class Pool:
         """See LanePool."""
         return self._model.room(buckets.bucket_of(fit, self._table))
 
-    def submit(self, fits: Iterable[Any]) -> None:
+    def submit(self, fits: Iterable[Any], _look: Any = None) -> None:
         """See LanePool; fits of a new bucket wait for its program."""
         for fit in fits:
             bucket, record = buckets.bucket_of(fit, self._table), self._courses.record(fit)

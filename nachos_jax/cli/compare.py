@@ -26,7 +26,7 @@ FLAGS = (
     Flag(
         "rope",
         "0.01",
-        "Differences up to this size do not matter in practice; in the metric's unit, 0.01 when left out.",
+        "Smaller differences do not matter in practice; of metrics without a unit 0.01 when left out.",
         required=False,
     ),
     Flag(
@@ -46,7 +46,6 @@ def compare(values: Any, _words: list[str]) -> None:
     from nachos_jax.report.numbers import comparison
     from nachos_jax.report.words import comparison_text
 
-    rope = comparison.ROPE if rope is None else rope
     result = comparison.compare(values.runs, values.metric or None, rope, values.by or None)
     print(comparison_text.markdown(result), end="")
     if output:

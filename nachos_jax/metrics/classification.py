@@ -246,7 +246,7 @@ METRICS: Mapping[str, Metric] = {
         Metric("mcc", "Matthews correlation", True, CORRELATION),
         Metric("kappa", "Quadratic-weighted kappa", True, CORRELATION),
         Metric("log_loss", "Log loss", False, NOT_NEGATIVE),
-        Metric("brier", "Brier score", False, (0.0, 2.0)),
+        Metric("brier", "Brier score", False, (0.0, 2.0), scale="sum over classes, 0 to 2"),
         # Biased upwards for few cases, so not for choosing between models.
         Metric("ece", "Expected calibration error", False, SHARE),
         Metric("mean_class_distance", "Mean class distance", False, NOT_NEGATIVE),

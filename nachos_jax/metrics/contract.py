@@ -29,7 +29,16 @@ class Metric:
     label: str  # name for people
     higher_is_better: bool  # False for losses
     bounds: Bounds  # smallest and largest value; infinite where there is none
+    in_unit: bool = (
+        False  # in the unit of what is predicted, with which it grows; others have a scale of their own
+    )
     ranks: bool = False  # it compares predictions of cases, so those of different models need not compare
+    scale: str = ""  # what a report adds to the label, where the name has several meanings
+
+    @property
+    def title(self) -> str:
+        """The label as reports show it; run.json holds the label alone."""
+        return f"{self.label} ({self.scale})" if self.scale else self.label
 
     def turned(self, value: float | None) -> float | None:
         """The value so that higher is better; turned again, it is the value."""

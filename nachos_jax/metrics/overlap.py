@@ -213,7 +213,7 @@ METRICS: Mapping[str, Metric] = {
         Metric("mean_iou", "Mean IoU", True, SHARE),
         Metric("dice_present", "Mean Dice where the class is present", True, SHARE),
         Metric("iou_present", "Mean IoU where the class is present", True, SHARE),
-        Metric("volume_error", "Mean absolute volume error", False, NOT_NEGATIVE),
+        Metric("volume_error", "Mean absolute volume error", False, NOT_NEGATIVE, in_unit=True),
     )
 }
 """The metrics by name."""

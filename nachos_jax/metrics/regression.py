@@ -147,10 +147,10 @@ SHOWN: tuple[str, ...] = ("mae", "rmse", "r2", "pearson", "ccc")
 METRICS: Mapping[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("mae", "Mean absolute error", False, NOT_NEGATIVE),
-        Metric("rmse", "Root mean squared error", False, NOT_NEGATIVE),
-        Metric("mse", "Mean squared error", False, NOT_NEGATIVE),
-        Metric("median_absolute_error", "Median absolute error", False, NOT_NEGATIVE),
+        Metric("mae", "Mean absolute error", False, NOT_NEGATIVE, in_unit=True),
+        Metric("rmse", "Root mean squared error", False, NOT_NEGATIVE, in_unit=True),
+        Metric("mse", "Mean squared error", False, NOT_NEGATIVE, in_unit=True),
+        Metric("median_absolute_error", "Median absolute error", False, NOT_NEGATIVE, in_unit=True),
         Metric("r2", "R²", True, (-math.inf, 1.0)),
         Metric("pearson", "Pearson correlation", True, CORRELATION),
         Metric("ccc", "Concordance correlation", True, CORRELATION),

@@ -23,7 +23,7 @@ from nachos_jax.metrics.contract import NOT_NEGATIVE, SHARE, Metric
 METRICS: Mapping[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("hd95", "Hausdorff distance at 95 % (mm)", False, NOT_NEGATIVE),
+        Metric("hd95", "Hausdorff distance at 95 % (mm)", False, NOT_NEGATIVE, in_unit=True),
         Metric("nsd", "Normalised surface distance", True, SHARE),
     )
 }

@@ -85,14 +85,19 @@ def _rung(history: History, enough: int) -> float | None:
 
 
 def _scores(heard: Heard) -> Mapping[float, float]:
-    """Scores by rung, the highest of which is that of whole fits, whether shorter ones came before or not."""
+    """Scores by rung, the highest of which is that of whole fits, whether shorter ones came before or not.
+
+    Whole fits may have seen different folds, as under `race-halving`: the score that is expected over all of
+    them compares, and the mean over those seen does not.
+    """
     if heard.failed:
         return {}
     if heard.score is not None and not heard.rungs:
         return {math.inf: heard.score}
     scores = {float(rung): score for rung, score in heard.rungs.items()}
     if heard.whole:
-        scores[math.inf] = scores.pop(max(scores))
+        seen = scores.pop(max(scores))
+        scores[math.inf] = seen if heard.score is None else heard.score
     return scores
 
 

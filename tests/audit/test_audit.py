@@ -23,6 +23,7 @@ from nachos_jax.protocol.run.configure import checked
 from nachos_jax.report.page import audit_page
 from nachos_jax.tasks import registry as tasks
 from tests import tiny
+from tests.tiers import mostly_thorough
 
 COUNT, SIDE = 60, 64
 
@@ -105,7 +106,7 @@ def test_a_file_type_that_tells_the_class_is_found(tmp_path: Path):
     assert "file type" in _audited(tmp_path, rows)["class told by metadata"]["told"]
 
 
-@pytest.mark.parametrize("unknown", ["NA", "n/a", ""])
+@mostly_thorough("unknown", ["NA", "n/a", ""], kept=1)
 def test_an_age_that_tells_the_class_is_found_though_one_is_not_known(tmp_path: Path, unknown: str):
     rows = _rows(tmp_path)
     for number, row in enumerate(rows):

@@ -217,7 +217,7 @@ def test_out_of_memory_while_resumed_fits_take_lanes_keeps_their_own_state(cohor
     assert pool.spent.epochs == 2 * 4 + 2 * 3, "the epoch that was saved is not trained again"
 
 
-@pytest.mark.parametrize("name", ["_payload", "_observe", "_pause"])
+@mostly_thorough("name", ["_payload", "_observe", "_pause"], kept=1)
 def test_out_of_memory_while_results_are_made_loses_and_doubles_none(cohort, monkeypatch, name):
     run = tiny.run_config(engine__lanes=4, training__epochs=3, training__patience=3)
     fits = [tiny.fit(run, (0,), epochs=2, learning_rate=rate) for rate in (0.01, 0.02, 0.03)]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy import stats
 from sklearn import metrics as sk
+from sklearn.dummy import DummyRegressor
 
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.numbers.summary import summarise
 from nachos_jax.report.reading.evidence import read
+from nachos_jax.report.sections.registry import of as of_task
+from nachos_jax.report.words.format import number, percent
 from nachos_jax.statistics.bootstrap import blocks
 from tests.report.rivals import edit_folds, edit_run, edit_test
 from tests.report.task_cases import LABELS, NUMBER
@@ -71,6 +76,24 @@ def test_one_class_in_nearly_all_predictions(make_run):
     assert f"100\N{NO-BREAK SPACE}% of the predictions are normal, which {part} of the cases are" in told
 
 
+def test_nearly_all_is_not_said_to_be_all(make_run):
+    run = make_run(inner=False)
+    everywhere(run, 5, [0.2, 0.5, 0.3])
+
+    def but_one(test):
+        rows = test.arrays["probabilities"].copy()
+        rows[0] = [0.5, 0.2, 0.3]
+        return {"arrays": {**test.arrays, "probabilities": rows}}
+
+    edit_test(run, 0, but_one)
+    _, told = summary_of(run)
+    assert "Over 99\N{NO-BREAK SPACE}% of the predictions are normal, which" in told
+    assert "100\N{NO-BREAK SPACE}%" not in told
+    assert [percent(value) for value in (0.0, 0.42, 0.994, 0.9999, 1.0)] == [
+        f"{text}\N{NO-BREAK SPACE}%" for text in ("0", "42", "99", "over 99", "100")
+    ]
+
+
 def test_no_better_than_the_majority_class(make_run):
     run = make_run(metric="accuracy", inner=False)
     assert "giving every case" not in summary_of(run)[1]
@@ -110,10 +133,57 @@ def test_a_constant_of_other_tasks(make_run, changes, expected):
     summary, told = summary_of(run)
     evidence = read(run)
     if expected is None:
-        mean = evidence.targets.mean()
-        expected = np.mean([np.abs(truth - mean).mean() for truth, _ in evidence.predictions.values()])
+        dummy = DummyRegressor(strategy="median").fit(np.zeros((len(evidence.targets), 1)), evidence.targets)
+        of_folds = [truth for truth, _ in evidence.predictions.values()]
+        expected = np.mean(
+            [np.abs(truth - dummy.predict(np.zeros((len(truth), 1)))).mean() for truth in of_folds]
+        )
+        assert "the same prediction (the median of the target), which scores" in told
     assert summary["cautions"]["constant"]["value"] == pytest.approx(expected)
-    assert f"scores {expected:.3f}" in told
+    shown = number(float(expected), summary["metrics"][evidence.headline].get("decimals", 3))
+    assert f"scores {shown}" in told
+
+
+def best_of(section, metric: str, targets: np.ndarray, tried) -> tuple[float, float]:
+    """What the section's constant scores, and the best of those tried; more is better."""
+    metrics, names = section.metrics({}), [f"n{place}" for place in range(9)]
+
+    def score(constant) -> float:
+        same = np.broadcast_to(constant, (len(targets), *np.shape(constant)))
+        names_of = names[: np.shape(constant)[-1]] if np.ndim(constant) else ["y"]
+        value = metrics.evaluate(metric, targets, same, names_of).value
+        return -np.inf if value is None else metrics.METRICS[metric].turned(value)
+
+    return score(section.constant(targets, metric)), max(score(one) for one in tried)
+
+
+@pytest.mark.parametrize("metric", ["mae", "rmse", "mse", "median_absolute_error", "r2"])
+@pytest.mark.parametrize("seed", range(3))
+def test_no_constant_number_beats_the_one_that_is_told(metric: str, seed: int):
+    targets = np.random.default_rng(seed).lognormal(0, 1.5, 51)
+    ours, best = best_of(
+        of_task("regression"), metric, targets, np.linspace(targets.min(), targets.max(), 2000)
+    )
+    assert ours >= best - 1e-12
+
+
+@pytest.mark.parametrize("metric", ["macro_f1", "micro_f1", "log_loss", "brier"])
+@pytest.mark.parametrize("seed", range(3))
+def test_no_constant_labels_beat_those_that_are_told(metric: str, seed: int):
+    rng = np.random.default_rng(seed)
+    targets = (rng.uniform(size=(60, 4)) < [0.05, 0.15, 0.3, 0.4]).astype(float)
+    targets[rng.uniform(size=targets.shape) < 0.1] = np.nan
+    levels = (0.0, 1.0) if metric.endswith("f1") else np.linspace(0.05, 0.95, 10)
+    ours, best = best_of(of_task("multilabel"), metric, targets, itertools.product(levels, repeat=4))
+    assert ours >= best - 1e-12
+    if metric.endswith("f1"):  # the shares themselves call no label at all
+        assert ours > best_of(of_task("multilabel"), metric, targets, [np.nanmean(targets, axis=0)])[1]
+
+
+def test_no_class_for_all_cases_is_nearer_than_the_middle_one():
+    targets = np.random.default_rng(0).choice(5, 101, p=(0.3, 0.15, 0.15, 0.15, 0.25))
+    ours, best = best_of(of_task("classification"), "mean_class_distance", targets, np.eye(5))
+    assert ours == pytest.approx(best)
 
 
 def test_a_positive_class_by_default(make_run):
@@ -192,6 +262,37 @@ def test_rates_of_decisions_have_intervals_over_subjects(make_run):
         first, second = summary["decisions"]["rates"][name]["intervals"]
         assert (first["unit"], second["unit"]) == ("subjects", "outer folds")
         assert [first["low"], first["high"]] == pytest.approx(np.quantile(values, [0.025, 0.975]))
+
+
+def test_two_scores_of_brier_are_told_apart(make_run):
+    """One is a sum over classes, the other of one event: of two classes it is half of the former."""
+    summary, _ = summary_of(make_run(**{**BINARY, "metric": "brier"}, inner=False))
+    whole, half = summary["metrics"]["brier"], summary["calibration"]["brier_parts"]["brier"]
+    assert whole["out_of_fold"]["value"] == pytest.approx(2 * half)
+    assert whole["label"] == "Brier score (sum over classes, 0 to 2)"
+    assert summary["sentence"].startswith(f"{whole['label']} {whole['mean']:.3f}")
+    section = of_task("classification")
+    grid = section.tables(summary).further["Calibration"][0]
+    told = [row[0].text for row in grid.rows if row[1].text == f"{half:.3f}"]
+    assert section.parts(summary).context["squared"] in told
+    assert section.metrics({}).METRICS["brier"].label == "Brier score"  # in run.json of runs that are there
+
+
+@pytest.mark.parametrize("moved", [-1.0, 1.0])
+def test_in_the_large_is_above_0_where_predictions_are_too_low(make_run, moved: float):
+    run = make_run(**BINARY, inner=False)
+
+    def change(test):
+        odds = np.exp(moved) * test.arrays["probabilities"][:, 1] / test.arrays["probabilities"][:, 0]
+        return {"arrays": {**test.arrays, "probabilities": np.stack([1 / (1 + odds), odds / (1 + odds)], 1)}}
+
+    before = summary_of(run)[0]["calibration"]["in_the_large"]["value"]
+    for fold in range(5):
+        edit_test(run, fold, change)
+    summary, _ = summary_of(run)
+    assert summary["calibration"]["in_the_large"]["value"] == pytest.approx(before - moved, abs=1e-4)
+    (grid,) = of_task("classification").tables(summary).further["Calibration"][:1]
+    assert "In the large is the intercept at slope 1, above 0 where predictions are too low." in grid.caption
 
 
 def test_ece_stands_beside_that_of_a_calibrated_model(make_run):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from nachos_jax.report.checklists.facts import Facts
 from tests.report.checklist_runs import FEW, told
 from tests.report.rivals import edit_run
-from tests.report.task_cases import MASKS
+from tests.report.task_cases import LABELS, MASKS, NUMBER
 
 IMAGES = {"height": 64, "width": 48, "channels": 1, "dtype": "int16", "resized": True, "aspect": "stretch"}
 """A preparation of images."""
@@ -164,6 +165,55 @@ def test_cases_that_are_drawn_anew_are_told(fact):
     alone = fact("task.imbalance", hparams={"class_weight_exponent": 0.0, "balanced_sampling": 1.0})
     assert "The selected trials weight no class. 5 of 5 selected trials draw" in alone
     assert "cases are not resampled" in fact("task.imbalance", hparams=weighted)
+
+
+@pytest.mark.parametrize("task", [{}, LABELS, NUMBER], ids=["classes", "labels", "number"])
+def test_estimators_are_not_called_networks(fact, task):
+    for name in ("model.model", "results.predicted"):
+        found = fact(name, hparams={"architecture": "random_forest"}, **task)
+        assert not re.search("network|softmax|sigmoid", found), found
+        assert "estimator" in found or name == "model.model"
+        assert re.search("network|softmax|sigmoid", fact(name, **task)) or (name, task) == (
+            "model.model",
+            NUMBER,
+        )
+
+
+def test_a_cumulative_link_is_no_softmax(fact):
+    ordered = {"classification.loss": "cumulative_link"}
+    assert "softmax" not in fact("model.model", hparams=ordered)
+    assert "cumulative logit link, classes in order" in fact("model.model", hparams=ordered)
+    assert "as the probabilities that a cumulative logit link makes of" in fact(
+        "results.predicted", hparams=ordered
+    )
+    assert "cross-entropy of the probabilities that a cumulative link gives" in fact(
+        "model.training", hparams=ordered
+    )
+    assert "as softmax of the network's output;" in fact("results.predicted")
+    plain = fact("results.predicted", hparams={"classification.loss": "cross_entropy"})
+    assert "as softmax of the network's output;" in plain
+
+
+def test_a_linear_model_is_no_network(fact):
+    found = fact("results.predicted", hparams={"architecture": "linear"})
+    assert "as softmax of the linear model's output;" in found
+
+
+def test_models_of_several_kinds_are_told_one_by_one(make_run):
+    evidence, summary = told(make_run(settings=FEW))
+    kinds = ["cnn", "random_forest", "cnn", "random_forest", "cnn"]
+    outcomes = {
+        fold: dataclasses.replace(
+            outcome,
+            trials=tuple(
+                dataclasses.replace(trial, hparams={**trial.hparams, "architecture": kind})
+                for trial in outcome.trials
+            ),
+        )
+        for (fold, outcome), kind in zip(evidence.outcomes.items(), kinds, strict=True)
+    }
+    found = Facts(dataclasses.replace(evidence, outcomes=outcomes), summary).of("results.predicted").text
+    assert "as softmax of the network's output or the probabilities of the estimator;" in found
 
 
 def test_images_that_are_skipped_do_not_stop_the_run(fact):

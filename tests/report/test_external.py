@@ -16,6 +16,7 @@ from nachos_jax.metrics.calibration import recalibration
 from nachos_jax.records.external import ExternalCases, ExternalTest
 from nachos_jax.records.store import RunDirectory
 from nachos_jax.report.page import page
+from nachos_jax.report.words.templating import environment, one_line
 from nachos_jax.statistics.bootstrap import resamples
 from tests.records import seals
 from tests.report.conftest import FakeRun
@@ -30,14 +31,18 @@ SUBJECTS = np.array([f"x{row // 2:02d}" for row in range(CASES)])
 SITES = np.where(np.arange(CASES) < 60, "north", "south")
 
 
-def made(seed: int) -> np.ndarray:
+def made(seed: int, noise: float = 1.0) -> np.ndarray:
     """[CASES, CLASSES] probabilities that are often right, as float32 records hold them."""
-    logits = np.random.default_rng(seed).normal(0, 1, (CASES, CLASSES)) + 1.5 * np.eye(CLASSES)[LABELS]
+    logits = np.random.default_rng(seed).normal(0, noise, (CASES, CLASSES)) + 1.5 * np.eye(CLASSES)[LABELS]
     return (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).astype(np.float32).astype(float)
 
 
 def add(
-    directory: RunDirectory, labels: np.ndarray = LABELS, seeds: Any = None, mean: float | None = 90.0
+    directory: RunDirectory,
+    labels: np.ndarray = LABELS,
+    seeds: Any = None,
+    mean: float | None = 90.0,
+    noise: float = 1.0,
 ) -> dict[str, Any]:
     """Commits external cases and a test by each refit to a run; returns the entry of summary.json."""
     seals.edit(directory.records / "run.json", external={"hash": HASH})
@@ -47,7 +52,7 @@ def add(
     directory.commit_external_cases(ExternalCases(HASH, *where, labels, sides))
     for test in directory.tests():
         name = f"fold_{test.outer_fold:02d}"
-        rows = made((seeds or {}).get(test.outer_fold, test.outer_fold))[: len(labels)]
+        rows = made((seeds or {}).get(test.outer_fold, test.outer_fold), noise)[: len(labels)]
         arrays = {"labels": labels, "probabilities": rows}
         directory.commit_external_test(name, ExternalTest(name, (test.fit,), HASH, arrays))
     page.write(directory.path)
@@ -99,6 +104,29 @@ def test_models_that_agree_have_the_interval_of_one(run: RunDirectory):
     }
 
 
+def test_the_estimate_inside_is_held_against_the_average_of_the_models_as_it_is_one(make_run):
+    """The errors of these models are independent, so what they predict together is far better than each."""
+    beyond = add(make_run(folds=5, groups=False), noise=2.5)
+    metric = beyond["metrics"]["balanced_accuracy"]
+    together, ends = metric["together"]["value"], metric["intervals"]["mean"]
+    assert together > ends["high"] + 0.05
+    template, macro = environment(html=False).get_template("words/external.j2"), "difference"
+
+    def said(inside: float) -> str:
+        changed = {**beyond, "metrics": {"balanced_accuracy": {**metric, "inside": inside}}}
+        return one_line(
+            getattr(template.module, macro)({"headline": "balanced_accuracy", "external": changed})
+        )
+
+    assert said(together).endswith("; the interval of their average does not hold it.")
+    assert said(metric["mean"]).endswith("; the interval of their average holds it.")
+    low, high = (f"{ends[end]:.3f}" for end in ("low", "high"))
+    assert f"; 95 % interval {low} to {high} over 45 subjects) and {together:.3f} of their" in said(together)
+    own = metric["together"]["interval"]
+    told = f"mean prediction (95 % interval {own['low']:.3f} to {own['high']:.3f} over 45 subjects)."
+    assert told in said(together)
+
+
 def test_the_shift_has_intervals_slope_and_a_difference_in_sds(told):
     shift = told[1]["shift"]
     assert shift["standardised_difference"] == [-0.5]
@@ -112,6 +140,24 @@ def test_the_shift_has_intervals_slope_and_a_difference_in_sds(told):
         wanted = recalibration(np.equal(LABELS, place), together[:, place]).slope
         assert found["note"] == wanted.note
         assert found["value"] == pytest.approx(wanted.value)
+
+
+def test_calibration_in_the_large_has_one_meaning_on_a_page(told):
+    """The intercept of its name is above 0 where predictions are too low; the shift is not."""
+    path, beyond = told
+    inside, outside = (path / "report/index.html").read_text().split('<section aria-labelledby="external">')
+    outside = outside.split("</section>")[0]
+    assert "in the large" not in outside.lower()
+    assert "minus what was observed is above 0, the models say too much" in outside
+    assert "Mean prediction minus observed" in outside
+    together = np.mean([made(fold) for fold in range(3)], axis=0)
+    rows = [
+        row for row in beyond["shift"]["rows"] if row["name"].startswith("Mean prediction minus observed")
+    ]
+    for place, row in enumerate(rows):
+        minus = together[:, place].mean() - np.mean(place == LABELS)
+        assert row["external"]["value"] == pytest.approx(minus)
+    assert "Calibration in the large is the intercept at slope 1" in inside
 
 
 def test_the_figure_shows_models_sites_and_the_estimate_inside(told):

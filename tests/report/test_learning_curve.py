@@ -11,8 +11,10 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.metrics.contract import NOT_NEGATIVE, SHARE
 from nachos_jax.report.figures.learning_curve import learning_curve
 from nachos_jax.report.numbers import learning_curve as curves
+from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.numbers.learning_curve import Point
 from nachos_jax.report.page import audit_page
+from nachos_jax.report.reading import evidence as records
 
 
 def _points(values: np.ndarray, subjects: np.ndarray, se: float = 0.01) -> list[Point]:
@@ -63,6 +65,7 @@ def test_drawing_words_and_interval(monkeypatch):
     assert len(figure.rows) == 6
     words = audit_page.curve_words(found)
     assert "with 1,600: an extrapolation and no estimate" in words
+    assert "takes the runs for independent, each with its corrected SE over folds; they share cases." in words
     assert "fitted to three runs" in audit_page.curve_words({**found, "law": None, "ahead": None})
 
 
@@ -81,6 +84,13 @@ def test_points_of_runs_count_their_training_subjects(make_run, monkeypatch):
     assert [point["run"] for point in told["points"]] == [str(part.path), str(whole.path)]
     assert told["points"][1]["subjects"] == pytest.approx(120 * 4 / 5)
     assert told["law"] is None
+    for point, run in zip(told["points"], (part, whole), strict=True):
+        evidence = records.read(run)
+        assert evidence.ratio
+        values = [Estimates(evidence).of_fold("balanced_accuracy", fold).value for fold in range(5)]
+        sd = np.std(np.array(values, float), ddof=1)
+        assert point["se"] == pytest.approx(np.sqrt(1 / 5 + evidence.ratio) * sd)
+        assert point["se"] > 1.4 * sd / np.sqrt(5)
 
 
 def test_a_run_without_spread_takes_that_of_the_others():

@@ -88,8 +88,9 @@ def test_a_number_is_told_with_its_unit_its_interval_and_its_counts(written):
     run = written("regression")
     summary = summary_of(run)
     mean, interval = (summary["metrics"]["mae"][key] for key in ("mean", "intervals"))
+    assert summary["metrics"]["mae"]["decimals"] == 2
     assert summary["sentence"].startswith(
-        f"Mean absolute error {mean:.3f} in the unit of age (95 % interval {interval[0]['low']:.3f} to "
+        f"Mean absolute error {mean:.2f} in the unit of age (95 % interval {interval[0]['low']:.2f} to "
     )
     assert "240 cases of 120 subjects" in summary["sentence"]
     assert "target age (from " in summary["sentence"]
@@ -228,7 +229,7 @@ def test_runs_of_one_task_are_compared_by_its_metrics(make_run, task):
     for fold in range(5):
         edit_test(other, fold, worse)
     metric = {"multilabel": "log_loss", "regression": "mae", "segmentation": "mean_dice"}[task]
-    found = comparison.compare([str(one.path), str(other.path)], metric)
+    found = comparison.compare([str(one.path), str(other.path)], metric, rope=0.01)
     assert found["label"] == registry.of(task).metrics({}).METRICS[metric].label
     assert (found["pairs"][0]["mean"] > 0) == (task == "segmentation")
 

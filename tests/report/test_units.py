@@ -16,6 +16,7 @@ from nachos_jax.report.numbers.summary import summarise
 from nachos_jax.report.page import page
 from nachos_jax.report.reading import evidence as records
 from nachos_jax.report.words import comparison_text
+from nachos_jax.report.words.format import decimals, number
 from tests.report.rivals import edit_folds, edit_test, rival
 from tests.tiers import mostly_thorough
 
@@ -125,8 +126,8 @@ def test_the_unit_can_be_the_headline(make_run, task: str):
     assert found["metrics"] == before["metrics"]
     assert "leads" not in before["units"]
     assert found["units"] == {**before["units"], "leads": True}
-    mine, case = (f"{of[name]['mean']:.3f}" for of in (found["units"]["metrics"], found["metrics"]))
-    mine, case = mine.replace("-", "\N{MINUS SIGN}"), case.replace("-", "\N{MINUS SIGN}")
+    metrics = found["units"]["metrics"][name], found["metrics"][name]
+    mine, case = (number(metric["mean"], decimals(metric)) for metric in metrics)
     label = found["metrics"][name]["label"]
     assert mine != case
     assert found["sentence"].startswith(f"{label} by subject {mine}")
@@ -220,13 +221,14 @@ def test_units_that_are_pooled_to_other_targets_are_not_compared(make_run, task,
     more = {} if task == "classification" else {"task": task, "classes": ("age",), "metric": "mae"}
     first, other = _mixed(make_run, **more)
     paths = [str(run.path) for run in (first, other)]
-    assert "units" in comparison.compare(paths, "balanced_accuracy" if task == "classification" else metric)
+    same = "balanced_accuracy" if task == "classification" else metric
+    assert "units" in comparison.compare(paths, same, rope=0.01)
     other.write_settings({**_settings(other), **changed})
     with pytest.raises(
         UsageError, match=r"differ in the target of \d+ of \d+ units .*config.report.pool and"
     ):
-        comparison.compare(paths, metric)
-    assert "units" not in comparison.compare(paths, metric, by="case")
+        comparison.compare(paths, metric, rope=0.01)
+    assert "units" not in comparison.compare(paths, metric, rope=0.01, by="case")
 
 
 @pytest.mark.thorough

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import random
 import statistics
 
 import pytest
@@ -86,6 +87,26 @@ def test_whole_fits_are_one_rung_whether_shorter_ones_came_before_or_not():
 
     mixed = [climbed(h) if number % 2 else h for number, h in enumerate(history)]
     assert proposals(mixed) == proposals(history) == proposals([climbed(h) for h in history])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_trials_are_not_ranked_by_the_folds_that_they_have_seen(seed: int):
+    """As of `race-halving`: folds differ by more than trials do, and a race sees some of them."""
+    history, rng = drawn(24), random.Random(seed)
+
+    def raced(h):
+        easier = rng.choice([-5.0, 0.0, 5.0])
+        return Heard(h.trial, h.score, 0.1, rungs={3: rng.random(), 9: (h.score or 0.0) + easier}, whole=True)
+
+    assert proposals([raced(h) for h in history]) == proposals(history)
+
+
+def test_where_no_score_is_expected_whole_fits_are_ranked_by_what_they_have_seen():
+    history = drawn(24)
+    scores = {h.trial.number: h.score or 0.0 for h in history}
+    rungs = {number: {3: -score, 9: score} for number, score in scores.items()}
+    seen = [Heard(h.trial, None, rungs=rungs[h.trial.number], whole=True) for h in history]
+    assert proposals(seen) == proposals(history)
 
 
 def coordinates(space, hparams) -> list[float]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nachos_jax.report.reading import protocols
-from nachos_jax.report.words.format import MISSING, number
+from nachos_jax.report.words.format import DECIMALS, MISSING, number
 from nachos_jax.report.words.phrases import level, span, units
 
 
@@ -59,18 +59,20 @@ class Notes:
         told = "; ".join(dict.fromkeys(filter(None, notes)))
         return Cell(text, self.found.setdefault(told, len(self.found) + 1) if told else 0)
 
-    def value(self, value: Mapping[str, Any]) -> Cell:
+    def value(self, value: Mapping[str, Any], digits: int = DECIMALS) -> Cell:
         """A number with its note, or a dash with the reason."""
-        return self.cell(number(value["value"], 3), value["note"])
+        return self.cell(number(value["value"], digits), value["note"])
 
-    def interval(self, interval: Mapping[str, Any] | None, *, method: bool = True) -> Cell:
+    def interval(
+        self, interval: Mapping[str, Any] | None, digits: int = DECIMALS, *, method: bool = True
+    ) -> Cell:
         """The ends of an interval, its method, unit and count in the note."""
         if interval is None:
             return Cell(MISSING)
         kind = ""
         if method:
             kind = f"{interval['label']}, {level(interval)} interval, {units(interval)}"
-        return self.cell(span(interval), kind, interval["note"])
+        return self.cell(span(interval, digits), kind, interval["note"])
 
     def told(self) -> tuple[str, ...]:
         """The footnotes in the order of their marks."""

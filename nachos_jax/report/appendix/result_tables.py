@@ -8,7 +8,7 @@ from typing import Any
 from nachos_jax.report.appendix.grid import Cell, Grid, Notes, extent, plain, uncorrected
 from nachos_jax.report.reading import protocols
 from nachos_jax.report.words import phrases
-from nachos_jax.report.words.format import MISSING, in_sentence, number
+from nachos_jax.report.words.format import MISSING, decimals, in_sentence, number
 from nachos_jax.report.words.phrases import level, units
 
 WIDEST = 8
@@ -36,13 +36,13 @@ def main(summary: Mapping[str, Any]) -> Grid:
             for fold, value in metric["folds"].items()
             if value["value"] is None
         ]
-        first = metric["intervals"][0] if metric["intervals"] else None
+        first, digits = (*metric["intervals"], None)[0], decimals(metric)
         rows.append(
             (
                 notes.cell(metric["label"], *reasons),
-                *plain([number(metric["estimate"], 3)] if protocol.one_search else []),
-                *plain(number(metric[key], 3) for key in ("mean", "sd", "se")),
-                notes.interval(first),
+                *plain([number(metric["estimate"], digits)] if protocol.one_search else []),
+                *plain(number(metric[key], digits) for key in ("mean", "sd", "se")),
+                notes.interval(first, digits),
                 Cell(str(metric["count"])),
             )
         )
@@ -64,8 +64,8 @@ def intervals(summary: Mapping[str, Any]) -> Grid:
             rows.append(
                 (
                     *plain([metric["label"], interval["label"], units(interval)]),
-                    Cell(number(interval["estimate"], 3)),
-                    notes.interval(interval, method=False),
+                    Cell(number(interval["estimate"], decimals(metric))),
+                    notes.interval(interval, decimals(metric), method=False),
                 )
             )
     caption = f"All intervals of {level(summary)}, from {extent(summary)}."
@@ -78,10 +78,12 @@ def folds(summary: Mapping[str, Any]) -> Grid:
     notes, rows = Notes(), []
     metrics = [summary["metrics"][name] for name in summary["shown"]]
     for row in summary["outer_folds"]:
-        values = [notes.value(metric["folds"][str(row["outer_fold"])]) for metric in metrics]
+        values = [
+            notes.value(metric["folds"][str(row["outer_fold"])], decimals(metric)) for metric in metrics
+        ]
         rows.append((_fold(row, summary), *plain(number(row[key]) for key in ("cases", "subjects")), *values))
     totals = [
-        (*plain([title, "", ""]), *plain(number(metric[key], 3) for metric in metrics))
+        (*plain([title, "", ""]), *plain(number(metric[key], decimals(metric)) for metric in metrics))
         for title, key in (("mean", "mean"), ("SD", "sd"), ("SE", "se"))
     ]
     header = ("Outer fold", "Cases", "Subjects", *(metric["label"] for metric in metrics))
@@ -91,11 +93,12 @@ def folds(summary: Mapping[str, Any]) -> Grid:
 
 def choices(summary: Mapping[str, Any]) -> Grid:
     """What the search chose for every tested outer fold."""
+    digits = decimals(summary["metrics"][summary["headline"]])
     rows = [
         (
             _fold(row, summary),
             *plain(number(row[key]) for key in ("training_cases", "selected", "origin")),
-            *plain([number(row["inner_score"], 3), number(row["epochs"])]),
+            *plain([number(row["inner_score"], digits), number(row["epochs"])]),
         )
         for row in summary["outer_folds"]
     ]
@@ -120,8 +123,8 @@ def subgroups(summary: Mapping[str, Any]) -> Grid:
     for row in summary["subgroups"]:
         cells = []
         for name in names:
-            value = row["metrics"][name]
-            cells += [notes.value(value), notes.interval(value["interval"], method=False)]
+            value, digits = row["metrics"][name], decimals(summary["metrics"][name])
+            cells += [notes.value(value, digits), notes.interval(value["interval"], digits, method=False)]
         rows.append(
             (*plain([row["column"], row["group"], number(row["cases"]), number(row["subjects"])]), *cells)
         )
@@ -152,8 +155,8 @@ def by_unit(summary: Mapping[str, Any]) -> Grid | None:
     for name, metric in found["metrics"].items():
         cells: list[Cell] = []
         for one in (summary["metrics"][name], metric):
-            first = one["intervals"][0] if one["intervals"] else None
-            cells += [Cell(number(one["estimate"], 3)), notes.interval(first)]
+            first, digits = (*one["intervals"], None)[0], decimals(one)
+            cells += [Cell(number(one["estimate"], digits)), notes.interval(first, digits)]
         rows.append((notes.cell(metric["label"]), *cells))
     low, middle, high = found["cases_a_unit"]
     column = found["column"]
@@ -170,10 +173,10 @@ def columns(summary: Mapping[str, Any]) -> Grid | None:
     found = summary.get("columns")
     if not found:
         return None
-    notes, rows = Notes(), []
+    notes, rows, digits = Notes(), [], decimals(found)
     for row in (*found["rows"], *filter(None, [found["together"]])):
-        cells = plain(number(row[key], 3) for key in ("worse_by", "sd"))
-        rows.append((Cell(row["column"] or "all together"), *cells, notes.interval(row["interval"])))
+        cells = plain(number(row[key], digits) for key in ("worse_by", "sd"))
+        rows.append((Cell(row["column"] or "all together"), *cells, notes.interval(row["interval"], digits)))
     left = f" {found['left_out']} columns are too many to permute one by one." if found["left_out"] else ""
     which = "a column" if found["rows"] else "all columns together"
     caption = (

@@ -16,14 +16,21 @@ from nachos_jax.config.subgroups import UNKNOWN
 from nachos_jax.config.windows import window
 from nachos_jax.core.hparams import AUGMENTATION, BY_TRAINING, FLIP_DEPTH, PREPARED
 from nachos_jax.core.types import Trial
+from nachos_jax.report.checklists.stops import Stops
 from nachos_jax.report.reading.evidence import CaseRow, Evidence
 from nachos_jax.report.words.format import made_rows, number
 from nachos_jax.report.words.leading import leading
-from nachos_jax.report.words.phrases import intervals, listed
+from nachos_jax.report.words.phrases import ESTIMATOR, intervals, listed
 from nachos_jax.report.words.templating import environment, one_line
 
 ROOMS = ("data", "preparation", "model", "results")
 """Templates in facts/ beside that of the task."""
+ESTIMATORS = {
+    "logistic": "logistic regression",
+    "random_forest": "random forests",
+    "gradient_boosting": "gradient boosting",
+}
+"""Architectures that are fitted whole by scikit-learn, and are no networks."""
 MOST_LISTED = 12
 """Outer folds, or groups, that an answer names one by one; a longer list is left to the files."""
 UNTESTED = "the results: nothing is tested yet"
@@ -105,6 +112,7 @@ def _of_results(evidence: Evidence, summary: Mapping[str, Any]) -> dict[str, Any
         "shown": shown,
         "given": given,
         "withheld": withheld,
+        "Stops": Stops,
         "setting": lambda name: _setting(evidence, name),
         "diagonal": lambda counts: sum(row[i] for i, row in enumerate(counts)),
     }
@@ -131,6 +139,8 @@ def _of_models(evidence: Evidence) -> dict[str, Any]:
     versions = evidence.run.get("versions") or {}
     return {
         "trials": trials,
+        "estimators": ESTIMATORS,
+        "said": lambda name: _said(evidence, chosen or trials, name),
         "chosen": chosen,
         "values": _values,
         "hparams": lambda name: [trial.hparams.get(name) for trial in chosen],
@@ -214,6 +224,17 @@ def _setting(evidence: Evidence, name: str) -> Any:
             return None
         value = value[key]
     return value
+
+
+def _said(evidence: Evidence, trials: Sequence[Trial], name: str) -> list[str]:
+    """What the words of the task say of some trials by this name: one text, or one each kind of model."""
+    words, found = evidence.section.words, []
+    for trial in trials:
+        kind = trial.hparams.get("architecture")
+        way = ESTIMATOR if kind in ESTIMATORS else trial.hparams.get(f"{evidence.task}.loss")
+        text = words.otherwise.get(str(way), {}).get(name, getattr(words, name))
+        found.append(text.replace("the network", "the linear model") if kind == "linear" else text)
+    return list(dict.fromkeys(found)) or [getattr(words, name)]
 
 
 def _values(trials: Iterable[Trial], name: str) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from nachos_jax.report.figures import style
 from nachos_jax.report.figures.drawing import Figure, finished, fit, legend, said, sheet
 from nachos_jax.report.numbers.learning_curve import Law
-from nachos_jax.report.words.format import number
+from nachos_jax.report.words.format import decimals, number
 
 
 def learning_curve(found: Mapping[str, Any]) -> Figure:
@@ -32,7 +32,8 @@ def learning_curve(found: Mapping[str, Any]) -> Figure:
                     [point["low"], point["high"]],
                     **{**style.INTERVAL, "marker": "_"},
                 )
-            words = f"{point['run']}: {number(point['value'], 3)} with {point['subjects']:,.0f} subjects"
+            value = number(point["value"], decimals(found))
+            words = f"{point['run']}: {value} with {point['subjects']:,.0f} subjects"
             axes.plot(point["subjects"], point["value"], gid=said(words), label="runs", **style.SELECTED)
         axes.set_xscale("log")
         ticks = sorted({point["subjects"] for point in points} | ({ahead["subjects"]} if ahead else set()))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Callable, Iterable
+
+from nachos_jax.report.words.format import places, shorter
 
 
 def defined(value: float | None) -> float | None:
@@ -20,8 +20,7 @@ def known(values: Iterable[float | None]) -> list[float]:
 def compact(value: float) -> str:
     """A number in three significant digits, short, with a true minus sign."""
     short = f"{value:.0f}" if 1e3 <= abs(value) < 1e5 else f"{value:.3g}"
-    text = re.sub(r"e([+-])0*", lambda found: f"e{found[1].strip('+')}", short)
-    return text.replace("-", "\N{MINUS SIGN}")
+    return shorter(short).replace("-", "\N{MINUS SIGN}")
 
 
 def teller(values: Iterable[float | None]) -> Callable[[float], str]:
@@ -29,5 +28,5 @@ def teller(values: Iterable[float | None]) -> Callable[[float], str]:
     largest = max(map(abs, known(values)), default=1.0)
     if not 1e-4 <= largest < 1e6:
         return lambda value: compact(value) if value else "0"
-    decimals = max(0, 3 - math.ceil(math.log10(largest)))
+    decimals = max(0, places(largest))
     return lambda value: f"{value:,.{decimals}f}".replace("-", "\N{MINUS SIGN}")

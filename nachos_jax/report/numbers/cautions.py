@@ -44,7 +44,7 @@ def _at_limit(evidence: Evidence, summary: Mapping[str, Any]) -> dict[str, Any] 
 
 def _constant(evidence: Evidence, headline: Mapping[str, Any]) -> dict[str, Any] | None:
     """What one prediction for all cases scores, where the estimate is not shown to be better."""
-    given = evidence.section.constant(evidence.targets)
+    given = evidence.section.constant(evidence.targets, evidence.headline)
     metric = evidence.metrics.METRICS[evidence.headline]
     if given is None or headline["estimate"] is None:
         return None

@@ -17,10 +17,14 @@ ALL = ""
 """Name of the row of all columns together."""
 
 
-def columns(evidence: Evidence) -> dict[str, Any] | None:
+def columns(evidence: Evidence, metrics: Mapping[str, Any]) -> dict[str, Any] | None:
     """What summary.json says of the columns; None of a run without.
 
     The unit is the outer fold: in each, the mean over permutations of what is lost.
+
+    Args:
+        evidence: of the run.
+        metrics: the entry "metrics" of the summary, with the decimals of the headline.
     """
     tests = [evidence.columns[fold] for fold in sorted(evidence.columns)]
     if not tests or evidence.headline != tests[0].metric:
@@ -32,7 +36,8 @@ def columns(evidence: Evidence) -> dict[str, Any] | None:
     together = _row(evidence, tests, ALL, lambda test: test.together) if len(names) > 1 else None
     return {
         "metric": evidence.headline,
-        "label": evidence.metrics.METRICS[evidence.headline].label,
+        "label": evidence.metrics.METRICS[evidence.headline].title,
+        **{key: value for key, value in metrics[evidence.headline].items() if key == "decimals"},
         "repeats": len(tests[0].together),
         "left_out": len(names) - len(single),
         "beside_images": not _alone(evidence.run.get("preparation", {})),

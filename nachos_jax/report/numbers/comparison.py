@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from nachos_jax.config.fields import BY_CASE
 from nachos_jax.core.errors import UsageError
+from nachos_jax.metrics.contract import Metric
 from nachos_jax.metrics.value import Value
 from nachos_jax.records import readable
 from nachos_jax.records.store import RunDirectory, dump, write_atomic
@@ -20,18 +21,20 @@ from nachos_jax.report.reading import evidence as records
 from nachos_jax.report.reading.comparable import Compared, check, leading_by, same_unit_targets
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.words import comparison_text
+from nachos_jax.report.words.format import FINER, in_sentence, places
 from nachos_jax.statistics.comparison import corrected_t, correlated_t, describe, holm
 from nachos_jax.statistics.folds import summary
 
 SCHEMA = 1
 LEVEL = 0.95
 ROPE = 0.01
+"""Half width of the region of practical equivalence of metrics that have no unit."""
 Scores = dict[str, dict[int, Value]]
 """The metric of each run by its name: values by outer fold, in the order of their numbers."""
 
 
 def compare(
-    workdirs: Sequence[str], metric: str | None = None, rope: float = ROPE, by: str | None = None
+    workdirs: Sequence[str], metric: str | None = None, rope: float | None = None, by: str | None = None
 ) -> dict[str, Any]:
     """Compares runs, each with each, as plain JSON values.
 
@@ -41,42 +44,36 @@ def compare(
     Args:
         workdirs: two or more run directories of `nachos evaluate`.
         metric: key of the task's METRICS, or None for what the runs' trials were selected by.
-        rope: half width of the region of practical equivalence, in the metric's unit.
+        rope: half width of the region of practical equivalence, in the metric's unit; None for `ROPE`.
         by: "case" or "unit" (config.report.unit), or None for what the runs' reports lead with.
 
     Returns:
         The comparison, with its words.
 
     Raises:
-        UsageError: the runs cannot be compared, see `comparable.check`, there is no such metric, or they
-            have no units, or others, or units with other targets.
+        UsageError: the runs cannot be compared, see `comparable.check`, there is no such metric, it has a
+            unit and no region is given, or they have no units, or others, or units with other targets.
     """
     runs = [Compared(name, workdir, _read(workdir)) for name, workdir in _named(workdirs)]
     check(runs)
     chosen = _metric(runs, metric)
+    measured = runs[0].evidence.metrics.METRICS[chosen]
+    rope = _rope(measured, rope)
     told = None if leading_by(runs, by) == BY_CASE else _units(runs)
     if told:
         runs = [replace(run, evidence=_by_unit(run)) for run in runs]
         same_unit_targets(runs)
-    first, table = runs[0].evidence, runs[0].evidence.metrics.METRICS
+    first = runs[0].evidence
     scores = {run.name: _values(run.evidence, chosen) for run in runs}
     result: dict[str, Any] = {
         "schema": SCHEMA,
         "metric": chosen,
-        "label": table[chosen].label + (f" by {told['column']}" if told else ""),
-        "higher_is_better": table[chosen].higher_is_better,
+        "label": measured.title + (f" by {told['column']}" if told else ""),
+        "higher_is_better": measured.higher_is_better,
         "level": LEVEL,
         "rope": rope,
         "unit": "outer folds",
-        "folds": {
-            "scheme": first.run["folds"]["scheme"],
-            "of_sites": first.of_sites,
-            "folds_a_repeat": first.count,
-            "repeats": first.repeats,
-            "planned": first.planned,
-            "tested": sorted(first.tests),
-            "ratio": first.ratio,
-        },
+        "folds": _folds(first),
         "data": {
             "cases": first.run["n_cases"],
             "subjects": first.run["n_subjects"],
@@ -85,10 +82,24 @@ def compare(
         },
         **({"units": told} if told else {}),
         "runs": [_run(run, scores[run.name]) for run in runs],
-        "pairs": _pairs(scores, table[chosen].higher_is_better, first, rope),
+        "pairs": _pairs(scores, measured.higher_is_better, first, rope),
     }
+    if measured.in_unit:
+        result["decimals"] = _decimals(result)
     words = [comparison_text.pair(result, pair) for pair in result["pairs"]]
     return {"words": words, "caveats": comparison_text.caveats(result), **result}
+
+
+def _folds(evidence: Evidence) -> dict[str, Any]:
+    return {
+        "scheme": evidence.run["folds"]["scheme"],
+        "of_sites": evidence.of_sites,
+        "folds_a_repeat": evidence.count,
+        "repeats": evidence.repeats,
+        "planned": evidence.planned,
+        "tested": sorted(evidence.tests),
+        "ratio": evidence.ratio,
+    }
 
 
 def write(result: dict[str, Any], folder: str) -> Path:
@@ -136,6 +147,22 @@ def _metric(runs: Sequence[Compared], metric: str | None) -> str:
     if metric not in known:
         raise UsageError(f"--metric={metric}: there is no such metric; choose one of {', '.join(known)}.")
     return metric
+
+
+def _rope(metric: Metric, rope: float | None) -> float:
+    if rope is None and metric.in_unit:
+        raise UsageError(
+            f"--rope is left out, and its {ROPE} is for metrics without a unit: {in_sentence(metric.label)} "
+            "is in one. Say there which differences do not matter, like --rope=0.5, or --rope=0 that all do."
+        )
+    return ROPE if rope is None else rope
+
+
+def _decimals(result: Mapping[str, Any]) -> int:
+    """With how many decimals runs and their differences are shown, which may vary much less than the runs."""
+    each = [places(run["mean"], run["se"]) for run in result["runs"]]
+    apart = [places(None, pair["test"]["se"]) for pair in result["pairs"] if pair["test"]["se"]]
+    return max([*each, *(min(found, max(each) + FINER) for found in apart)])
 
 
 def _units(runs: Sequence[Compared]) -> dict[str, Any]:

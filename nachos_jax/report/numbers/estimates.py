@@ -12,6 +12,7 @@ import numpy as np
 from nachos_jax.metrics.contract import Bounds, statistic
 from nachos_jax.metrics.value import Value
 from nachos_jax.report.reading.evidence import Evidence
+from nachos_jax.report.words.format import places
 from nachos_jax.statistics.bates import PairLosses, bates
 from nachos_jax.statistics.bbc import bbc
 from nachos_jax.statistics.bootstrap import Cases, Replicates, Resampling, bca, bootstrap, kept, percentile
@@ -62,13 +63,15 @@ class Estimates:
         values = {fold: self.of_fold(name, fold) for fold in evidence.tests}
         numbers = [value.value for value in values.values()]
         intervals = self._corrected(name) if evidence.flat else self._intervals(name, numbers)
+        found = over_folds(numbers, evidence.count)
         return {
-            "label": metric.label,
+            "label": metric.title,
+            **({"decimals": places(found.mean, found.se)} if metric.in_unit else {}),
             "higher_is_better": metric.higher_is_better,
             "unit": "outer folds",
             "estimate": intervals[0].estimate if intervals else None,
             "folds": {str(fold): asdict(value) for fold, value in values.items()},
-            **asdict(over_folds(numbers, evidence.count)),
+            **asdict(found),
             "intervals": [asdict(interval) for interval in intervals],
             "further_site": self._further_site(name, numbers),
             "out_of_fold": asdict(self.out_of_fold(name)),

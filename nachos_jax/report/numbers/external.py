@@ -85,7 +85,8 @@ def _metric(
     values = {fold: _value(evidence, name, outcome) for fold, outcome in models.items()}
     numbers = [value.value for value in values.values() if value.value is not None]
     return {
-        "label": evidence.metrics.METRICS[name].label,
+        "label": evidence.metrics.METRICS[name].title,
+        **{key: value for key, value in inside.items() if key == "decimals"},
         "models": {str(fold): asdict(value) for fold, value in values.items()},
         "mean": float(np.mean(numbers)) if numbers else None,
         "range": [min(numbers), max(numbers)] if numbers else None,

@@ -12,6 +12,7 @@ from nachos_jax.report.numbers import external_intervals
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.reading.external import External
+from nachos_jax.report.words.format import DECIMALS, finer, places
 from nachos_jax.statistics import shift as statistics
 
 Outcome = tuple[np.ndarray, np.ndarray]
@@ -23,7 +24,10 @@ LARGE = 0.5
 def shift(
     evidence: Evidence, estimates: Estimates, found: External, together: Outcome | None
 ) -> dict[str, Any]:
-    """Prevalence, calibration in the large, intensity, and who the subjects are.
+    """Prevalence, mean prediction minus what was observed, intensity, and who the subjects are.
+
+    The second stands under "calibration_in_the_large", as it did in the first summary.json: above 0 where
+    predictions are too high, unlike the intercept that has this name in "calibration".
 
     Args:
         evidence: of the run.
@@ -37,7 +41,7 @@ def shift(
     """
     truths = evidence.targets, found.cases.targets
     inside = (estimates.truth, estimates.predicted) if len(estimates.truth) else None
-    large = [None if one is None else _in_the_large(evidence, one) for one in (inside, together)]
+    large = [None if one is None else _minus_observed(evidence, one) for one in (inside, together)]
     slopes = external_intervals.slopes(evidence, (inside, together))
     who = np.array([row.subject for row in evidence.cases], str), found.cases.subjects
     shares = [
@@ -78,18 +82,18 @@ def _rows(told: Mapping[str, Any], counted: bool) -> Iterator[dict[str, Any]]:
     for place, name in enumerate(told["names"]):
         sides = [_interval(told["observed_intervals"][side][place]) for side in SIDES]
         title = f"Share of {name}" if counted else f"Mean of {name}"
-        yield _row(title, sides, _value(told["observed_difference"][place]))
+        digits = DECIMALS if counted else _in_unit(sides)
+        yield _row(title, sides, _value(told["observed_difference"][place]), digits)
         away = [told["calibration_in_the_large"][side] for side in SIDES]
-        yield _row(
-            f"Mean prediction minus observed, {name}", [_value(one and one[place]) for one in away], None
-        )
+        minus = [_value(one and one[place]) for one in away]
+        yield _row(f"Mean prediction minus observed, {name}", minus, None, digits)
         if told["calibration_slope"]:
             slopes = [told["calibration_slope"][side][place] for side in SIDES]
             yield _row(f"Calibration slope, {name}", [_value(one["value"]) for one in slopes], None)
     yield from _of_pixels(told)
     for row in told["people"]:
         sides = [_interval(row[side]) for side in SIDES]
-        yield _row(row["name"], sides, _interval(row["difference"]))
+        yield _row(row["name"], sides, _interval(row["difference"]), _fine(sides))
 
 
 def _of_pixels(told: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -98,11 +102,26 @@ def _of_pixels(told: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         for place, value in enumerate(apart):
             behind = f", channel {place + 1}" if len(apart) > 1 else ""
             sides = [_value(pixels[side][part][place]) for side in SIDES]
-            yield _row(title + behind, sides, _value(value) if part == "mean" else None)
+            yield _row(title + behind, sides, _value(value) if part == "mean" else None, _fine(sides))
 
 
-def _row(name: str, sides: Sequence[Any], difference: Any) -> dict[str, Any]:
-    return {"name": name, **_by_side(sides), "difference": difference}
+def _row(name: str, sides: Sequence[Any], difference: Any, digits: int = DECIMALS) -> dict[str, Any]:
+    more = {} if digits == DECIMALS else {"decimals": digits}
+    return {"name": name, **_by_side(sides), "difference": difference, **more}
+
+
+def _in_unit(sides: Sequence[Mapping[str, float | None]]) -> int:
+    """With how many decimals means of the target are shown; an interval is about four standard errors."""
+    found = []
+    for side in sides:
+        low, high = side["low"], side["high"]
+        found.append(places(side["value"], None if low is None or high is None else (high - low) / 4))
+    return max(found)
+
+
+def _fine(sides: Sequence[Mapping[str, float | None]]) -> int:
+    """Likewise of what may be in any unit."""
+    return finer(side["value"] for side in sides)
 
 
 def _value(value: float | None) -> dict[str, Any]:
@@ -177,7 +196,7 @@ def _spread_apart(inside: np.ndarray, there: np.ndarray) -> list[float | None]:
     return found
 
 
-def _in_the_large(evidence: Evidence, outcome: Outcome) -> list[float | None]:
+def _minus_observed(evidence: Evidence, outcome: Outcome) -> list[float | None]:
     """Mean prediction minus what was observed, a value a class, label or target."""
     truth, made = outcome
     columns = evidence.section.amounts(made).reshape(len(made), -1)

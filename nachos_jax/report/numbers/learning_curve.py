@@ -2,11 +2,14 @@
 
 m(n) = a - b n^-c, an inverse power law (Figueroa et al., 2012, "Predicting sample size required for
 classification performance", equation 1), fitted by weighted least squares with 1/SE of each run. Its interval
-comes from drawing every run's value anew from a normal distribution with its SE.
+comes from drawing every run's value anew from a normal distribution with its SE, corrected as in
+`nachos_jax.statistics.intervals.corrected_t`: SD/sqrt(K) is too small, as folds share training cases. Runs
+share cases too, which the draws do not know: each is by itself.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -18,6 +21,7 @@ from nachos_jax.records.store import RunDirectory
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading import evidence as records
 from nachos_jax.report.reading.evidence import Evidence
+from nachos_jax.report.words.format import places
 
 FEWEST, AHEAD, DRAWS = 3, 2.0, 500
 """Runs that a law is fitted to; how far it is drawn on, as a multiple of the most subjects; draws."""
@@ -33,7 +37,7 @@ class Point:
         run: its directory, as the user wrote it.
         subjects: it was trained on, mean over outer folds.
         value: mean of the headline metric over outer folds.
-        se: its SE over folds.
+        se: its corrected SE over folds, sqrt(1/J + n_test/n_train) SD of J values; 0 without spread.
         low: of the first interval; None without one.
         high: likewise.
     """
@@ -79,7 +83,8 @@ def curve(workdirs: Sequence[str]) -> dict[str, Any]:
     law = fitted(points, metric.higher_is_better, metric.bounds) if len(points) >= FEWEST else None
     return {
         "metric": name,
-        "label": metric.label,
+        "label": metric.title,
+        **({"decimals": max(places(point.value, point.se) for point in points)} if metric.in_unit else {}),
         "points": [asdict(point) for point in points],
         "law": None if law is None else asdict(law),
         "ahead": None if law is None else _ahead(points, law, metric.higher_is_better, metric.bounds),
@@ -139,7 +144,9 @@ def _point(workdir: str, run: Evidence, name: str) -> Point:
     whole = len({row.subject for row in run.cases})
     tested = [len({row.subject for row in run.members(fold)}) for fold in run.tests]
     subjects = float(np.mean([whole - count for count in tested]))
-    return Point(workdir, subjects, found["mean"], found["se"] or 0.0, first["low"], first["high"])
+    share = 1 / (run.count - 1) if run.ratio is None else run.ratio
+    se = (found["sd"] or 0.0) * math.sqrt(1 / found["count"] + share)
+    return Point(workdir, subjects, found["mean"], se, first["low"], first["high"])
 
 
 def _check(first: str, whole: Evidence, workdir: str, run: Evidence) -> None:

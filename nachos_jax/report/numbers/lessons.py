@@ -16,7 +16,7 @@ from nachos_jax.report.numbers.repeated import repeated
 from nachos_jax.report.reading.comparable import Compared
 from nachos_jax.report.reading.finished import finished
 from nachos_jax.report.reading.searches import Search, of
-from nachos_jax.report.words.phrases import score_label
+from nachos_jax.report.words.phrases import score_decimals, score_label
 
 SCHEMA = 1
 SEARCHER = "config.search.searcher"
@@ -62,11 +62,13 @@ def of_runs(workdirs: Sequence[str], by: Sequence[str] = (SEARCHER,)) -> dict[st
     groups = {run["name"]: run["group"] for run in told}
     found["best_so_far"]["groups"] = in_groups(found["best_so_far"]["studies"], groups)
     first = runs[0].evidence
+    in_unit = first.metrics.METRICS[first.headline].in_unit
     return {
         "schema": SCHEMA,
         "metric": first.headline,
         "label": score_label(first),
-        "metric_label": first.metrics.METRICS[first.headline].label,
+        "metric_label": first.metrics.METRICS[first.headline].title,
+        **({"decimals": score_decimals(first, found["best_so_far"])} if in_unit else {}),
         "runs": told,
         **found,
         "repeated": repeated(told, by) if len(runs) > 1 else None,

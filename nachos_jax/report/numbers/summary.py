@@ -41,7 +41,7 @@ def summarise(evidence: Evidence, estimates: Estimates | None = None) -> dict[st
     }
     beyond = external(evidence, estimates, summary["metrics"])
     summary |= {} if beyond is None else {"external": beyond}
-    asked = columns(evidence)
+    asked = columns(evidence, summary["metrics"])
     summary |= {} if asked is None else {"columns": asked}
     summary["cautions"] = cautions(evidence, summary, pooled.evidence if pooled else evidence)
     return {

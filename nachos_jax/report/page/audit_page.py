@@ -9,7 +9,8 @@ from typing import Any
 from nachos_jax.core.errors import UsageError
 from nachos_jax.records.store import RunDirectory, dump
 from nachos_jax.report.figures.learning_curve import learning_curve
-from nachos_jax.report.words.format import number
+from nachos_jax.report.words.format import decimals, number
+from nachos_jax.report.words.phrases import span
 from nachos_jax.report.words.templating import environment
 
 PAGE, DATA = "index.html", "audit.json"
@@ -79,15 +80,18 @@ def render(found: Mapping[str, Any], pictures: Mapping[int, str]) -> str:
 def curve_words(curve: Mapping[str, Any]) -> str:
     """What a learning curve says, in sentences."""
     first, last, ahead = curve["points"][0], curve["points"][-1], curve["ahead"]
+    digits = decimals(curve)
     ends = (
-        f"{number(point['value'], 3)} with {point['subjects']:,.0f} training subjects"
+        f"{number(point['value'], digits)} with {point['subjects']:,.0f} training subjects"
         for point in (first, last)
     )
     told = f"{curve['label']} is {' and '.join(ends)}."
     if ahead is None:
         return f"{told} A law is fitted to three runs or more; these are {len(curve['points'])}."
     return (
-        f"{told} The power law through {len(curve['points'])} runs leads to {number(ahead['value'], 3)} "
-        f"({number(ahead['low'], 3)} to {number(ahead['high'], 3)}) with {ahead['subjects']:,.0f}: an "
-        "extrapolation and no estimate, which holds if further subjects are like these and the law goes on."
+        f"{told} The power law through {len(curve['points'])} runs leads to {number(ahead['value'], digits)} "
+        f"({span(ahead, digits)}) with {ahead['subjects']:,.0f}: an "
+        "extrapolation and no estimate, which holds if further subjects are like these and the law goes on. "
+        "The interval takes the runs for independent, each with its corrected SE over folds; they share "
+        "cases."
     )

@@ -11,7 +11,7 @@ from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.reading.shown import shown
 from nachos_jax.report.words import lessons_text, tables
 from nachos_jax.report.words.format import MISSING, number
-from nachos_jax.report.words.phrases import score_label
+from nachos_jax.report.words.phrases import score_decimals, score_label
 
 
 def choices(evidence: Evidence, summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,7 +60,9 @@ def learnt(evidence: Evidence, lessons: Mapping[str, Any]) -> dict[str, Any]:
     importance = lessons["importance"]
     rows = lessons_text.analysis_rows(importance) if importance["method"] == "anova" else []
     return {
-        "said": lessons_text.said(lessons, score_label(evidence)),
+        "said": lessons_text.said(
+            lessons, score_label(evidence), score_decimals(evidence, lessons["best_so_far"])
+        ),
         "header": lessons_text.ANALYSIS,
         "analysis": rows,
     }

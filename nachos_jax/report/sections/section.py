@@ -46,7 +46,9 @@ class Words:
         output: a sentence on what a network gives.
         loss: a sentence on what training minimises.
         predicted: what a prediction is: "softmax of the network's output".
-        constant: what `Section.constant` is: "the shares of the classes".
+        otherwise: what `output`, `loss` and `predicted` are where a trial names this loss, or where its
+            architecture is an estimator of scikit-learn, `phrases.ESTIMATOR`.
+        constant: what `Section.constant` is, by metric, "" for all others: "the shares of the classes".
     """
 
     noun: str
@@ -59,7 +61,8 @@ class Words:
     output: str
     loss: str
     predicted: str
-    constant: str = ""
+    otherwise: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    constant: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -210,11 +213,12 @@ class Section:
         made = sum(len(truth) for truth, _ in evidence.predictions.values())
         return {"task": evidence.task, "without_numbers": made - len(estimates.truth)}
 
-    def constant(self, _targets: np.ndarray) -> np.ndarray | None:
+    def constant(self, _targets: np.ndarray, _metric: str) -> np.ndarray | None:
         """The best prediction that is the same for all cases, [...] as in `predicted`; None if unknown.
 
         Args:
             _targets: [N, ...] of all cases.
+            _metric: name of the metric that it is the best by, over all cases together.
         """
         return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nachos_jax.report.words.format import MISSING, markdown_table, number, p_value
+from nachos_jax.report.words.format import MISSING, decimals, markdown_table, number, p_value
 from nachos_jax.report.words.phrases import span
 from nachos_jax.report.words.templating import paragraphs, said, written
 
@@ -30,14 +30,16 @@ def caveats(result: Result) -> list[str]:
 
 def markdown(result: Result) -> str:
     """The whole comparison as Markdown text."""
-    runs = markdown_table(["Run", "Mean", "SD over folds", "Outer folds"], map(_run_row, result["runs"]))
+    digits = decimals(result)
+    rows = (_run_row(run, digits) for run in result["runs"])
+    runs = markdown_table(["Run", "Mean", "SD over folds", "Outer folds"], rows)
     pairs = markdown_table(_pair_header(result), (_pair_row(result, found) for found in result["pairs"]))
     return written(TEMPLATE, "markdown", {"result": result, "runs": runs, "pairs": pairs})
 
 
-def _run_row(run: Mapping[str, Any]) -> list[str]:
+def _run_row(run: Mapping[str, Any], digits: int) -> list[str]:
     undefined = f" ({run['undefined']} undefined)" if run["undefined"] else ""
-    return [run["name"], number(run["mean"], 3), number(run["sd"], 3), f"{run['count']}{undefined}"]
+    return [run["name"], number(run["mean"], digits), number(run["sd"], digits), f"{run['count']}{undefined}"]
 
 
 def _pair_header(result: Result) -> list[str]:
@@ -49,8 +51,9 @@ def _pair_header(result: Result) -> list[str]:
 
 
 def _pair_row(result: Result, found: Mapping[str, Any]) -> list[str]:
-    interval = MISSING if found["note"] else span(found["test"])
-    row = [found["a"], found["b"], number(found["mean"], 3), interval, p_value(found["test"]["p"])]
+    digits = decimals(result)
+    interval = MISSING if found["note"] else span(found["test"], digits)
+    row = [found["a"], found["b"], number(found["mean"], digits), interval, p_value(found["test"]["p"])]
     if len(result["pairs"]) > 1:
         row.append(p_value(found["p_holm"]))
     return [*row, *(_chance(found["probabilities"][key]) for key in ("a_better", "equivalent", "b_better"))]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,10 +19,18 @@ HEADERS = (
 )
 """What must be said beside a plan of trial 0."""
 MISSING = "\N{EN DASH}"
+DECIMALS = 3
+"""Of a score that has no unit."""
+FINER = 3
+"""Decimals at most that a standard error adds to the three significant digits of its value."""
 
 
 def number(value: Any, digits: int | None = None) -> str:
-    """A value for people: scores with `digits` decimals, hyperparameters with three significant digits."""
+    """A value for people: scores with `digits` decimals, hyperparameters with three significant digits.
+
+    With fewer than 0 decimals it is rounded to tens, hundreds or thousands; beyond that, and with more than 6
+    decimals, it is written with a power of ten.
+    """
     if value is None:
         return MISSING
     if isinstance(value, bool):
@@ -28,9 +38,51 @@ def number(value: Any, digits: int | None = None) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        text = f"{value:.3g}" if digits is None else f"{value:.{digits}f}"
+        text = f"{value:.3g}" if digits is None else _fixed(value, digits)
         return text.replace("-", "\N{MINUS SIGN}")
     return str(value)
+
+
+def _fixed(value: float, digits: int) -> str:
+    if 0 <= digits <= 6 or not math.isfinite(value):
+        return f"{value:.{max(0, digits)}f}"
+    rounded = round(value, digits)
+    if -3 <= digits < 0:
+        return f"{rounded:.0f}"
+    if not rounded:
+        return "0"
+    return shorter(f"{rounded:.{max(0, digits + math.floor(math.log10(abs(rounded))))}e}")
+
+
+def shorter(text: str) -> str:
+    """A number with its power of ten in as few signs as it takes: 1e-5 for 1e-05."""
+    return re.sub(r"e([+-])0*", lambda found: f"e{found[1].strip('+')}", text)
+
+
+def places(value: float | None, se: float | None = None) -> int:
+    """Decimals with which a value has three significant digits at least, and its standard error has two.
+
+    So the same digits are shown whatever the unit. Fewer than 0 round to tens, hundreds and so on. `DECIMALS`
+    where neither is known or both are 0.
+    """
+    if not value:
+        return DECIMALS if not se else 2 - _power(se)
+    own = 3 - _power(value)
+    return own if not se else max(own, min(2 - _power(se), own + FINER))
+
+
+def finer(values: Iterable[float | None]) -> int:
+    """The usual decimals, or more if the largest value would have less than three significant digits."""
+    return max(DECIMALS, places(max((abs(value) for value in values if value is not None), default=None)))
+
+
+def _power(value: float) -> int:
+    return math.ceil(math.log10(abs(value)))
+
+
+def decimals(metric: Mapping[str, Any] | None) -> int:
+    """With how many decimals values of a metric of summary.json are shown."""
+    return (metric or {}).get("decimals", DECIMALS)
 
 
 def in_sentence(label: str) -> str:
@@ -41,8 +93,11 @@ def in_sentence(label: str) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A share as whole percent."""
-    return MISSING if value is None else f"{value:.0%}".replace("%", "\N{NO-BREAK SPACE}%")
+    """A share as whole percent, which says 100 of the whole alone."""
+    if value is None:
+        return MISSING
+    text = f"{value:.0%}" if value >= 1 or value < 0.995 else "over 99%"
+    return text.replace("%", "\N{NO-BREAK SPACE}%")
 
 
 def duration(seconds: float) -> str:

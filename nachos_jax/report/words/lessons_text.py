@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nachos_jax.report.words import templating
-from nachos_jax.report.words.format import MISSING, markdown_table, number, p_value
+from nachos_jax.report.words.format import DECIMALS, MISSING, decimals, markdown_table, number, p_value
 from nachos_jax.report.words.phrases import between, counted
 from nachos_jax.report.words.templating import paragraphs, written
 
@@ -15,12 +15,19 @@ COLUMNS = 6
 """Epochs at which a table shows the mean curves."""
 
 
-def said(lessons: Mapping[str, Any], label: str) -> dict[str, str]:
-    """Sentences on `trials`, `ranks`, `importance` and `best_so_far`; the label names the score."""
+def said(lessons: Mapping[str, Any], label: str, digits: int = DECIMALS) -> dict[str, str]:
+    """Sentences on `trials`, `ranks`, `importance` and `best_so_far`.
+
+    Args:
+        lessons: what searches teach.
+        label: names the score.
+        digits: decimals of scores.
+    """
     names = {"trials": "trials", "ranks": "ranks_told", "importance": "importance_told"}
     names["best_so_far"] = "best_told"
     return {
-        name: templating.said(TEMPLATE, macro, lessons=lessons, label=label) for name, macro in names.items()
+        name: templating.said(TEMPLATE, macro, lessons=lessons, label=label, digits=digits)
+        for name, macro in names.items()
     }
 
 
@@ -40,11 +47,11 @@ def markdown(result: Mapping[str, Any]) -> str:
         "lessons": result,
         "label": result["label"],
         "names": names[0] if len(names) == 1 else counted(len(names), "run"),
-        "said": {**said(result, result["label"]), "repeated": on_repeated(result)},
+        "said": {**said(result, result["label"], decimals(result)), "repeated": on_repeated(result)},
         "tables": {
             "ranks": _ranks(result["ranks"]),
             "importance": _importance(result["importance"]),
-            "best_so_far": _best(result["best_so_far"]),
+            "best_so_far": _best(result["best_so_far"], decimals(result)),
             "runs": _runs(result),
         },
     }
@@ -95,12 +102,12 @@ def _importance(importance: Mapping[str, Any]) -> str:
     )
 
 
-def _best(best: Mapping[str, Any]) -> str:
+def _best(best: Mapping[str, Any], digits: int) -> str:
     """The mean curve, and that of each group, at some of its epochs."""
     groups = best.get("groups") or {}
     lines = {"mean": best["mean"], **(groups if len(groups) > 1 else {})}
     rows = [
-        [name, number(line["epochs"][place]), number(line["best"][place], 3)]
+        [name, number(line["epochs"][place]), number(line["best"][place], digits)]
         for name, line in lines.items()
         for place in _places(len(line["epochs"]))
     ]
@@ -110,8 +117,12 @@ def _best(best: Mapping[str, Any]) -> str:
 
 
 def _runs(result: Mapping[str, Any]) -> str:
+    digits = decimals(result)
     rows = [
-        [run["name"], run["group"], number(run["epochs"]), number(run["inner"], 3), number(run["outer"], 3)]
+        [
+            *(run["name"], run["group"], number(run["epochs"])),
+            *(number(run[score], digits) for score in ("inner", "outer")),
+        ]
         for run in result["runs"]
     ]
     return markdown_table(["Run", "Group", "Epochs", "Inner score", "Outer score"], rows)

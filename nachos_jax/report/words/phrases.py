@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from nachos_jax.report.words.format import in_sentence, number
+from nachos_jax.report.words.format import DECIMALS, decimals, in_sentence, number, places
 
 if TYPE_CHECKING:
     from nachos_jax.report.reading.evidence import Evidence
 
 
+ESTIMATOR = "estimator"
+"""What `sections.section.Words.otherwise` calls models that are no networks."""
 POOLED = {
     "mean": "each by the mean of its cases' predictions",
     "max": "each by the largest of its cases' predictions",
@@ -44,11 +46,11 @@ def level(interval: Mapping[str, Any]) -> str:
     return f"{100 * interval['level']:.4g} %"
 
 
-def span(interval: Mapping[str, Any] | None) -> str:
+def span(interval: Mapping[str, Any] | None, digits: int = DECIMALS) -> str:
     """The ends of an interval, or a dash."""
     if interval is None or interval["low"] is None:
         return number(None)
-    return f"{number(interval['low'], 3)} to {number(interval['high'], 3)}"
+    return f"{number(interval['low'], digits)} to {number(interval['high'], digits)}"
 
 
 def units(interval: Mapping[str, Any]) -> str:
@@ -67,7 +69,13 @@ def over_subjects(metric: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return found[0] if found else None
 
 
-def quoted(label: str, value: float | None, interval: Mapping[str, Any] | None, note: str = "") -> str:
+def quoted(
+    label: str,
+    value: float | None,
+    interval: Mapping[str, Any] | None,
+    note: str = "",
+    digits: int = DECIMALS,
+) -> str:
     """A value with its interval, or the reasons why one of them is missing."""
     if value is None:
         return f"{label} undefined ({note or (interval or {}).get('note') or 'not computed'})"
@@ -76,9 +84,9 @@ def quoted(label: str, value: float | None, interval: Mapping[str, Any] | None, 
     elif interval["low"] is None:
         told = f"no interval: {interval['note']}"
     else:
-        told = f"{level(interval)} interval {span(interval)}, {interval['label']}, {units(interval)}"
+        told = f"{level(interval)} interval {span(interval, digits)}, {interval['label']}, {units(interval)}"
         told += f"; {interval['note']}" if interval["note"] else ""
-    return f"{label} {number(value, 3)} ({told})"
+    return f"{label} {number(value, digits)} ({told})"
 
 
 def metric_quoted(metric: Mapping[str, Any]) -> str:
@@ -88,13 +96,23 @@ def metric_quoted(metric: Mapping[str, Any]) -> str:
     note = (first or {}).get("note") or (reasons[0] if reasons else "nothing is tested")
     if metric["estimate"] is None and reasons and len(reasons) == len(metric["folds"]):
         note = reasons[0]
-    return quoted(metric["label"], metric["estimate"], first, note)
+    return quoted(metric["label"], metric["estimate"], first, note, decimals(metric))
+
+
+def score_decimals(evidence: Evidence, best: Mapping[str, Any]) -> int:
+    """With how many decimals the scores of trials are shown: as many as the best one needs, in a unit."""
+    last = best["mean"]["best"][-1:]
+    return places(*last) if last and evidence.metrics.METRICS[evidence.headline].in_unit else DECIMALS
 
 
 def score_label(evidence: Evidence) -> str:
     """What the inner folds scored trials by; losses are turned round so that higher is better."""
     metric = evidence.metrics.METRICS[evidence.headline]
-    label = in_sentence(metric.label)
-    mean = "" if label.startswith("mean ") else "mean "
     folds = "folds" if evidence.flat else "inner folds"
-    return f"{'' if metric.higher_is_better else 'minus '}{mean}{label} of the {folds}"
+    return f"{'' if metric.higher_is_better else 'minus '}{mean_of(metric.title)} of the {folds}"
+
+
+def mean_of(label: str) -> str:
+    """The mean of a metric over folds, inside a sentence: of a mean it is called by that name alone."""
+    label = in_sentence(label)
+    return label if label.startswith("mean ") else f"mean {label}"

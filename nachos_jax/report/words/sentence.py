@@ -41,12 +41,13 @@ def caveats(summary: Mapping[str, Any], section: Section, warnings: Iterable[str
     """What the reader must know besides the sentence, most important first, then the run's own warnings."""
     led = leading(summary)
     undefined, qualified = _noted(led)
+    constants = section.words.constant
     found = paragraphs(
         TEMPLATE,
         "caveats",
         summary=led,
         protocol=protocols.of(summary["protocol"]),
-        words=section.words,
+        constant=constants.get(summary["headline"], constants.get("", "")),
         lost=section.without_numbers(summary),
         undefined=undefined,
         qualified=qualified,

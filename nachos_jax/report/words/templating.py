@@ -11,10 +11,10 @@ from nachos_jax.report.words import format, phrases
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-SHOWN = ("duration", "in_sentence", "number", "percent")
+SHOWN = ("decimals", "duration", "finer", "in_sentence", "number", "percent")
 SAID = (
-    *("between", "counted", "intervals", "level", "listed", "metric_quoted", "over_subjects", "quoted"),
-    *("span", "units"),
+    *("between", "counted", "intervals", "level", "listed", "mean_of", "metric_quoted", "over_subjects"),
+    *("quoted", "span", "units"),
 )
 """What templates may write behind a value: of `format`, and of `phrases`."""
 APART = ("audit.html.j2", "words/comparison.j2")

@@ -15,8 +15,9 @@ from nachos_jax.report.figures.drawing import Drawing, Figure
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.sections.classification import decided
+from nachos_jax.report.sections.classification.tables import SQUARED
 from nachos_jax.report.sections.ranking import curve
-from nachos_jax.report.words.format import number
+from nachos_jax.report.words.format import in_sentence, number
 from nachos_jax.statistics.bootstrap import resamples
 
 WEIGHTS = 20_000_000
@@ -73,7 +74,7 @@ def _calibration(
     predicted = np.clip(predicted, 0.0, 1.0)
     bins = max(2, min(10, len(predicted) // 20))
     curve = calibration.reliability(happened, predicted, bins, weights, evidence.settings.level)
-    note = f"Brier score of this event {number(summary['calibration']['brier_parts']['brier'], 3)}"
+    note = f"{in_sentence(SQUARED)} {number(summary['calibration']['brier_parts']['brier'], 3)}"
     return draw_calibration(curve, predicted, what.removeprefix("probability of "), note)
 
 

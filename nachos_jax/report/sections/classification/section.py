@@ -16,7 +16,7 @@ from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.sections.classification import counts, decided, figures, tables
 from nachos_jax.report.sections.section import Parts, Section, Summary, Tables, Words
-from nachos_jax.report.words.phrases import counted
+from nachos_jax.report.words.phrases import ESTIMATOR, counted
 from nachos_jax.statistics.intervals import Interval, auc_influence
 
 
@@ -32,7 +32,21 @@ class _Classification(Section):
         output="The output is one probability a class (softmax).",
         loss="The loss is cross-entropy.",
         predicted="softmax of the network's output",
-        constant="the shares of the classes, and so the majority class",
+        otherwise={
+            ESTIMATOR: {
+                "output": "The output of an estimator of scikit-learn is one probability a class.",
+                "predicted": "the probabilities of the estimator",
+            },
+            "cumulative_link": {
+                "output": "The output is one probability a class (cumulative logit link, classes in order).",
+                "loss": "The loss is cross-entropy of the probabilities that a cumulative link gives.",
+                "predicted": "the probabilities that a cumulative logit link makes of the network's output",
+            },
+        },
+        constant={
+            "": "the shares of the classes, and so the majority class",
+            "mean_class_distance": "the middle class of the cases",
+        },
     )
     figures = ("roc", "precision_recall", "calibration", "decision", "confusion")
     also = ("auc",)
@@ -92,8 +106,11 @@ class _Classification(Section):
             "temperature": decided.temperatures(evidence),
         }
 
-    def constant(self, targets: np.ndarray) -> np.ndarray:
-        return np.bincount(targets) / len(targets)
+    def constant(self, targets: np.ndarray, metric: str) -> np.ndarray:
+        counts = np.bincount(targets)
+        if metric == "mean_class_distance":
+            return np.eye(len(counts))[np.searchsorted(np.cumsum(counts), len(targets) / 2)]
+        return counts / len(targets)
 
     def cautions(self, evidence: Evidence, summary: Summary) -> dict[str, Any]:
         return {
@@ -148,7 +165,8 @@ class _Classification(Section):
             }
             for name, row in zip(found["classes"], found["counts"], strict=True)
         ]
-        context = {"rows_of_confusion": rows, "decided": next(iter(tables.decisions(summary)), None)}
+        decisions = next(iter(tables.decisions(summary)), None)
+        context = {"rows_of_confusion": rows, "decided": decisions, "squared": tables.SQUARED}
         return Parts("classification/page.html.j2", context, note if noted else "")
 
     def drawings(self, evidence: Evidence, estimates: Estimates, summary: Summary) -> Sequence[Drawing]:

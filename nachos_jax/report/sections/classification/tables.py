@@ -17,7 +17,10 @@ _RATES = {
     "accuracy": "Accuracy",
 }
 _COUNTS = ("tp", "fp", "fn", "tn")
-_SCORES = {"log_loss": "Log loss", "brier": "Brier", "ece": "ECE"}
+_SCORES = {"log_loss": "Log loss", "brier": "Brier (sum over classes)", "ece": "ECE"}
+
+SQUARED = "Squared error (two-class Brier score)"
+"""Of one event, 0 to 1: for two classes half of the metric "brier", which is a sum over classes."""
 
 
 def tables(summary: Mapping[str, Any]) -> Tables:
@@ -83,7 +86,7 @@ def _undecided(row: Mapping[str, Any]) -> str:
 
 
 def calibration(summary: Mapping[str, Any]) -> list[Grid]:
-    """Parts of the Brier score and logistic recalibration of all out-of-fold predictions."""
+    """Parts of the squared error and logistic recalibration of all out-of-fold predictions."""
     found = summary["calibration"]
     if not found:
         return []
@@ -94,14 +97,13 @@ def calibration(summary: Mapping[str, Any]) -> list[Grid]:
     chance = f"{number(ece['if_calibrated'], 3)} for a perfectly calibrated model of this size, by simulation"
     rows.append((Cell("ECE, mean over outer folds"), notes.cell(number(ece["mean"], 3), chance)))
     for key, value in found["brier_parts"].items():
-        title = (
-            "Squared error (two-class Brier score)"
-            if key == "brier"
-            else f"Its part: {key.replace('_', ' ')}"
-        )
+        title = SQUARED if key == "brier" else f"Its part: {key.replace('_', ' ')}"
         rows.append(plain([title, number(value, 3)]))
-    caption = f"Calibration of the {found['of']}, {found['predictions']:,} out-of-fold predictions together."
-    caption = f"{caption} {uncorrected(summary)}".strip()
+    caption = (
+        f"Calibration of the {found['of']}, {found['predictions']:,} out-of-fold predictions together. In "
+        "the large is the intercept at slope 1, above 0 where predictions are too low. "
+        f"{uncorrected(summary)}"
+    ).strip()
     return [Grid("calibration", caption, ("What", "Value"), tuple(rows), notes=notes.told())]
 
 

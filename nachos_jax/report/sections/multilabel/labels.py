@@ -47,6 +47,29 @@ def numbers(evidence: Evidence, estimates: Estimates) -> dict[str, Any]:
     return {"rule": "at 0.5" if evidence.flat else evidence.settings.threshold, "labels": found}
 
 
+def constant(targets: np.ndarray, metric: str) -> np.ndarray:
+    """The best prediction [L] that is the same for all cases [N, L], by a metric.
+
+    For most metrics it is the share of each label. By F1 this would call no label of less than half of the
+    cases and score 0: a label's F1 is best where it is called in all cases. That of all labels together,
+    twice what is rightly called over what is called and what is there, is best where labels are called from
+    the most frequent one down to some other.
+    """
+    known = ~np.isnan(targets)
+    positive, count = np.where(known, targets, 0.0).sum(axis=0), known.sum(axis=0)
+    shares = positive / np.maximum(count, 1)
+    if metric == "macro_f1":
+        return (positive > 0).astype(np.float64)
+    if metric != "micro_f1" or not positive.any():
+        return shares
+    order = np.argsort(-shares, kind="stable")
+    hits, called = np.cumsum(positive[order]), np.cumsum(count[order])
+    most = int(np.argmax(2 * hits / (called + positive.sum())))
+    found = np.zeros(len(shares))
+    found[order[: most + 1]] = 1.0
+    return found
+
+
 def _thresholds(evidence: Evidence, fold: int) -> dict[str, Value]:
     """The threshold of each label in an outer fold."""
     if evidence.flat:

@@ -18,6 +18,7 @@ from nachos_jax.report.sections.multilabel import labels, tables
 from nachos_jax.report.sections.ranking import curve
 from nachos_jax.report.sections.section import Parts, Section, Summary, Tables, Words
 from nachos_jax.report.words.format import number
+from nachos_jax.report.words.phrases import ESTIMATOR
 
 
 class _Multilabel(Section):
@@ -32,7 +33,17 @@ class _Multilabel(Section):
         output="The output is one probability a label (sigmoid), each for itself.",
         loss="The loss is binary cross-entropy, mean over known labels.",
         predicted="sigmoid of the network's output",
-        constant="the share of each label",
+        otherwise={
+            ESTIMATOR: {
+                "output": "The output of an estimator of scikit-learn is one probability a label.",
+                "predicted": "the probabilities of the estimator",
+            }
+        },
+        constant={
+            "": "the share of each label",
+            "macro_f1": "every label",
+            "micro_f1": "the most frequent labels, as many as score best",
+        },
     )
     figures = ("labels", "roc", "precision_recall")
     also = ("macro_auc",)
@@ -77,9 +88,8 @@ class _Multilabel(Section):
     def numbers(self, evidence: Evidence, estimates: Estimates) -> dict[str, Any]:
         return {**super().numbers(evidence, estimates), "per_label": labels.numbers(evidence, estimates)}
 
-    def constant(self, targets: np.ndarray) -> np.ndarray:
-        known = ~np.isnan(targets)
-        return np.where(known, targets, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    def constant(self, targets: np.ndarray, metric: str) -> np.ndarray:
+        return labels.constant(targets, metric)
 
     def extent(self, summary: Summary) -> str:
         return f"{len(summary['data']['classes']):,} labels"

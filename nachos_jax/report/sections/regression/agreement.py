@@ -12,7 +12,7 @@ from nachos_jax.metrics.value import Value
 from nachos_jax.report.appendix.grid import Cell, Grid, Notes, extent, plain, uncorrected
 from nachos_jax.report.numbers.estimates import NO_REFIT, Estimates, mean_over_folds
 from nachos_jax.report.reading.evidence import Evidence
-from nachos_jax.report.words.format import number
+from nachos_jax.report.words.format import decimals, number, places
 from nachos_jax.report.words.phrases import span
 
 LIMIT = 1.96
@@ -23,6 +23,18 @@ def spread(targets: np.ndarray) -> dict[str, float]:
     """Mean, standard deviation and range of the target over all cases."""
     found = {"mean": targets.mean(), "sd": targets.std(), "smallest": targets.min(), "largest": targets.max()}
     return {name: float(value) for name, value in found.items()}
+
+
+def half(targets: np.ndarray) -> float:
+    """The middle of the shortest interval that holds half of the targets [N], and one more where N is even.
+
+    It has the least median of squares (Rousseeuw, 1984), and so the least median absolute error but for the
+    mean of the two middle errors of an even number of cases.
+    """
+    ordered, held = np.sort(targets), len(targets) // 2 + 1
+    widths = ordered[held - 1 :] - ordered[: len(ordered) - held + 1]
+    start = int(np.argmin(widths))
+    return float(ordered[start] + widths[start] / 2)
 
 
 def numbers(evidence: Evidence, estimates: Estimates) -> dict[str, Any] | None:
@@ -46,6 +58,7 @@ def numbers(evidence: Evidence, estimates: Estimates) -> dict[str, Any] | None:
     return {
         "predictions": len(differences),
         "bias": {**found, "interval": asdict(interval)},
+        "decimals": places(sd, found["se"]),
         "folds": folds,
         "pooled": pooled,
         "sd": sd,
@@ -59,13 +72,13 @@ def tables(summary: Mapping[str, Any]) -> list[Grid]:
     found, target = summary["agreement"], summary["data"]["classes"][0]
     if found is None:
         return []
-    notes = Notes()
-    rows = [(Cell(fold), notes.value(value)) for fold, value in found["folds"].items()]
+    notes, digits = Notes(), decimals(found)
+    rows = [(Cell(fold), notes.value(value, digits)) for fold, value in found["folds"].items()]
     totals = [
-        plain(["mean", number(found["bias"]["mean"], 3)]),
-        (Cell("interval"), notes.interval(found["bias"]["interval"])),
-        plain(["SD of all differences", number(found["sd"], 3)]),
-        plain(["limits of agreement", span(found)]),
+        plain(["mean", number(found["bias"]["mean"], digits)]),
+        (Cell("interval"), notes.interval(found["bias"]["interval"], digits)),
+        plain(["SD of all differences", number(found["sd"], digits)]),
+        plain(["limits of agreement", span(found, digits)]),
     ]
     caption = (
         f"Bias (prediction less {target}, in its unit) by outer fold, and limits of agreement of "

@@ -15,6 +15,7 @@ from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.sections.regression import agreement
 from nachos_jax.report.sections.section import Parts, Section, Summary, Tables, Words
+from nachos_jax.report.words.phrases import ESTIMATOR
 
 IN_UNIT = ("mae", "rmse", "median_absolute_error")
 SQUARED = ("mse",)
@@ -35,7 +36,12 @@ class _Regression(Section):
             "and standard deviation of the training cases of each fit."
         ),
         predicted="the network's output in the unit of the target",
-        constant="the mean of the target",
+        otherwise={ESTIMATOR: {"predicted": "the estimator's output in the unit of the target"}},
+        constant={
+            "": "the mean of the target",
+            "mae": "the median of the target",
+            "median_absolute_error": "the middle of the shortest half of the targets",
+        },
     )
     figures = ("scatter", "bland_altman")
     also = ("r2",)
@@ -75,8 +81,10 @@ class _Regression(Section):
             "target": agreement.spread(evidence.targets),
         }
 
-    def constant(self, targets: np.ndarray) -> np.ndarray:
-        return targets.mean()
+    def constant(self, targets: np.ndarray, metric: str) -> np.ndarray:
+        """The mean has the least squared error, the median the least absolute one; see `half`."""
+        found = {"mae": np.median, "median_absolute_error": agreement.half}.get(metric, np.mean)
+        return np.asarray(found(targets))
 
     def extent(self, summary: Summary) -> str:
         target = summary["target"]

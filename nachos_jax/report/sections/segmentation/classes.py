@@ -13,7 +13,7 @@ from nachos_jax.metrics.contract import NOT_NEGATIVE, SHARE
 from nachos_jax.report.appendix.grid import Cell, Grid, Notes, extent, plain, uncorrected
 from nachos_jax.report.numbers.estimates import NO_REFIT, Estimates, mean_over_folds
 from nachos_jax.report.reading.evidence import Evidence
-from nachos_jax.report.words.format import MISSING, number
+from nachos_jax.report.words.format import DECIMALS, MISSING, finer, number
 
 BOUNDS = {"hd95": NOT_NEGATIVE, "final_hd95": NOT_NEGATIVE}
 """Of what is no share."""
@@ -103,7 +103,7 @@ def grid(summary: Mapping[str, Any]) -> Grid | None:
                 Cell(name),
                 *plain([f"{row['cases']:,}", number(dice["mean"], 3)]),
                 notes.interval(dice["interval"]),
-                *plain([number(row[key]["mean"], 3) for key in further]),
+                *plain([number(row[key]["mean"], _decimals(key, row[key]["mean"])) for key in further]),
                 *plain([_of(empty, "right", "cases"), f"{empty['missed']:,}" if empty else MISSING]),
                 *plain([_bias(volume)]),
             )
@@ -120,6 +120,10 @@ def grid(summary: Mapping[str, Any]) -> Grid | None:
         f"{uncorrected(summary)}"
     ).strip()
     return Grid("classes", caption, header, tuple(rows), (), notes.told())
+
+
+def _decimals(key: str, value: float | None) -> int:
+    return finer([value]) if BOUNDS.get(key) == NOT_NEGATIVE else DECIMALS
 
 
 def _told_of_masks(further: Sequence[str]) -> str:
@@ -143,6 +147,6 @@ def _bias(volume: Mapping[str, Any] | None) -> str:
     if not volume:
         return MISSING
     known = [volume[key] for key in ("mean", "low", "high") if volume[key] is not None]
-    decimals = 0 if max(map(abs, known)) >= 100 else 3
+    decimals = 0 if max(map(abs, known)) >= 100 else finer(known)
     mean, *limits = (number(value, decimals) for value in known)
     return f"{mean} ({limits[0]} to {limits[1]})" if limits else mean
