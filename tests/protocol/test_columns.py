@@ -229,7 +229,8 @@ def test_worse_is_worse_whatever_the_sign_of_the_metric(name: str, sign: float):
         settings=SimpleNamespace(level=0.95),
         run={"preparation": {"features": ["a", "b"]}},
     )
-    found = numbers.columns(evidence)
+    plain: dict[str, Any] = {evidence.headline: {}}
+    found = numbers.columns(evidence, plain)
     assert found is not None
     a, b = found["rows"]
     assert a["folds"]["2"]["plain"] == pytest.approx(0.9)
@@ -239,16 +240,16 @@ def test_worse_is_worse_whatever_the_sign_of_the_metric(name: str, sign: float):
     assert b["worse_by"] is None
     assert not found["beside_images"]
     fewer = {**tests, 1: dataclasses.replace(tests[1], columns={"a": tests[1].columns["a"], "b": ()})}
-    mixed = numbers.columns(SimpleNamespace(**{**vars(evidence), "columns": fewer}))  # pyrefly: ignore[bad-argument-type]
+    mixed = numbers.columns(SimpleNamespace(**{**vars(evidence), "columns": fewer}), plain)  # pyrefly: ignore[bad-argument-type]
     assert mixed is not None
     assert ([row["column"] for row in mixed["rows"]], mixed["left_out"]) == (["a"], 1)
     assert evidence.headline == found["metric"]
     part = {fold: tests[fold] for fold in (0, 2)}
-    further = numbers.columns(SimpleNamespace(**{**vars(evidence), "columns": part, "of_sites": True}))  # pyrefly: ignore[bad-argument-type]
+    further = numbers.columns(SimpleNamespace(**{**vars(evidence), "columns": part, "of_sites": True}), plain)  # pyrefly: ignore[bad-argument-type]
     assert further is not None
     assert further["rows"][0]["interval"]["count"] == 2
     assert further["rows"][0]["interval"] != a["interval"]
     assert SITES in further["rows"][0]["interval"]["note"] or further["rows"][0]["interval"]["low"] is None
-    whole = numbers.columns(SimpleNamespace(**{**vars(evidence), "of_sites": True}))  # pyrefly: ignore[bad-argument-type]
+    whole = numbers.columns(SimpleNamespace(**{**vars(evidence), "of_sites": True}), plain)  # pyrefly: ignore[bad-argument-type]
     assert whole is not None
     assert SITES in whole["rows"][0]["interval"]["note"]
