@@ -155,11 +155,12 @@ def ax_is_imported_where_it_proposes() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def forests_are_small() -> Iterator[None]:
-    """Nearly all pages of tests tell importances that nobody reads."""
+    """Nearly all pages of tests tell importances that nobody reads; a planted shortcut is told by any forest."""
     with pytest.MonkeyPatch.context() as patch:
         if not FULLY:
             patch.setattr("nachos_jax.report.numbers.importance.TREES", 5)
             patch.setattr("nachos_jax.report.numbers.importance.REPEATS", 2)
+            patch.setattr("nachos_jax.audit.confounding.TREES", 10)
         yield
 
 

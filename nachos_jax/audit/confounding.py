@@ -17,6 +17,8 @@ from nachos_jax.statistics.intervals import Interval, auc_influence
 
 FOLDS, FEWEST, SUSPECT = 5, 10, 0.65
 """Folds; cases of a class that take part; AUC that the interval must lie above to be a finding."""
+TREES = 50
+"""Of a forest that tells classes by columns."""
 MOST_VALUES = 30
 """Values of a column of words; one with more is a name of some kind and is left out."""
 
@@ -115,7 +117,7 @@ def _told(found: Inspected, names: tuple[str, ...], columns: Mapping[str, np.nda
     scores = np.zeros((len(chosen), len(targets.names)))
     division = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
     for number, (train, test) in enumerate(division.split(values[chosen], labels, groups[chosen])):
-        forest = RandomForestClassifier(50, min_samples_leaf=5, random_state=0)
+        forest = RandomForestClassifier(TREES, min_samples_leaf=5, random_state=0)
         forest.fit(values[chosen][train], labels[train])
         scores[np.ix_(test, forest.classes_)] = forest.predict_proba(values[chosen][test])
         folds[test] = number
