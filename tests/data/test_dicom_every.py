@@ -61,7 +61,8 @@ def by_pydicom(path: Path, frame: int | None, voi: str) -> np.ndarray:
     if not voi:
         if kind == "MONOCHROME1":
             values = (-1 if values.dtype.kind == "i" else 2**dataset.BitsStored - 1) - values.astype(int)
-        return np.asarray(apply_modality_lut(values, dataset))[..., None]
+        scaled = np.asarray(apply_modality_lut(values, dataset))[..., None]
+        return scaled * float(dataset.get("DoseGridScaling", 1.0))  # of doses, which pydicom leaves out
     if "PixelRepresentation" not in dataset:  # of floats, which pydicom does not show
         dataset.PixelRepresentation, dataset.BitsStored = 0, 16
     shown = np.asarray(apply_voi_lut(apply_modality_lut(values, dataset), dataset), np.float64)
