@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import shutil
@@ -78,6 +79,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--cpu"):
         config.pluginmanager.register(spent)
     worker = hasattr(config, "workerinput")
+    if worker:
+        atexit.register(_leave)  # before all others, and so called after them
     if worker or not config.getoption("numprocesses", None):
         _begin()  # the others wait for a process that only hands out tests, and needs none of it
     if worker or not PROGRAMS.is_dir():
@@ -89,6 +92,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure() -> None:
     """Takes back what `_begin` has changed."""
     _for_all.undo()
+
+
+def _leave() -> None:
+    """Ends a worker, which has told all: to take its modules and arrays apart takes many seconds."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _begin() -> None:
@@ -155,7 +165,7 @@ def ax_is_imported_where_it_proposes() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def forests_are_small() -> Iterator[None]:
-    """Nearly all pages of tests tell importances that nobody reads; a planted shortcut is told by any forest."""
+    """Nearly all pages tell importances that nobody reads; a planted shortcut is told by any forest."""
     with pytest.MonkeyPatch.context() as patch:
         if not FULLY:
             patch.setattr("nachos_jax.report.numbers.importance.TREES", 5)

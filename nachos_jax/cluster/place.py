@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 import subprocess
 from collections.abc import Mapping
@@ -221,9 +222,11 @@ def _devices(found: _Cluster | None, environ: Mapping[str, str]) -> tuple[int, .
     if found is None or found.number_here is None or sharing == 1:
         return None
     visible = environ.get("CUDA_VISIBLE_DEVICES")
-    count = _gpus() if visible is None else len(visible.split(",")) if visible else 0
-    if not count:
-        return (found.number_here,)
+    if not visible:
+        count = _gpus() if visible is None and _on_gpus(environ) else 0
+        each = count // sharing if count % sharing == 0 else 0
+        return tuple(range(found.number_here * each, (found.number_here + 1) * each)) or (found.number_here,)
+    count = len(visible.split(","))
     if count == 1:  # the cluster has shared them out already
         return None
     if count % sharing:
@@ -237,7 +240,21 @@ def _devices(found: _Cluster | None, environ: Mapping[str, str]) -> tuple[int, .
 
 def _gpus() -> int:
     """NVIDIA's devices that this process may open, before anything asks their driver."""
-    return sum(bool(re.fullmatch(r"nvidia[0-9]+", path.name)) for path in Path("/dev").glob("nvidia*"))
+    return sum(_opens(path) for path in Path("/dev").glob("nvidia*") if re.fullmatch(r"nvidia\d+", path.name))
+
+
+def _opens(path: Path) -> bool:
+    """Whether it can be opened: a job that may use some devices only sees the others all the same."""
+    try:
+        os.close(os.open(path, os.O_RDWR))
+    except OSError:
+        return False
+    return True
+
+
+def _on_gpus(environ: Mapping[str, str]) -> bool:
+    named = environ.get("JAX_PLATFORMS", "")
+    return not named or bool({"cuda", "gpu"} & set(named.split(",")))
 
 
 def _number(environ: Mapping[str, str], name: str) -> int | None:

@@ -129,10 +129,13 @@ class BucketLanes(FitQueue):
             arrays, progress = snapshot(self._state, running)
             self._checkpoint.save(arrays, progress)
 
-    def surrender(self) -> tuple[dict[str, Resumable], list[Fit]]:
+    def surrender(self, kept: bool = False) -> tuple[dict[str, Resumable], list[Fit]]:
         """Lets go of all fits, running ones first, and of what can be read of their state.
 
         A fit whose state is lost goes on from the last checkpoint, or begins anew: its result is the same.
+
+        Args:
+            kept: save what can be read, too: it may be long before somebody goes on with it.
         """
         running = self._running(self._progress)
         begun = [lane for lane in running if lane.progress.epochs]
@@ -140,6 +143,9 @@ class BucketLanes(FitQueue):
         lost = any(leaf.is_deleted() for leaf in jax.tree.leaves(self._state))
         if self._state is not None and begun and not lost:
             found = {**found, **resumables(*snapshot(self._state, begun))}
+            own = [lane for lane in begun if lane.progress.fit.id not in self._placing]
+            if kept and own and self._checkpoint is not None:
+                self._checkpoint.save(*snapshot(self._state, own))
         found = {**found, **self._placing}  # in the state their rows are still those of other fits
         self._state, self._placing = None, {}
         self.close()

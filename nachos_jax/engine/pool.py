@@ -24,7 +24,7 @@ from nachos_jax.engine.inputs import InputMaker, held_room
 from nachos_jax.engine.paused import PausedLanes
 from nachos_jax.engine.resume import Checkpoints, Saved
 from nachos_jax.engine.tuning import Agree, alone
-from nachos_jax.engine.turns import Needs, Turns
+from nachos_jax.engine.turns import Needs, Turns, rest_the_idle
 from nachos_jax.engine.windows import divide
 from nachos_jax.models import registry as models
 from nachos_jax.records import checkpoint
@@ -265,6 +265,7 @@ class LanePool:
         """Goes on after the device has run out of memory: without other buckets, or with half the lanes."""
         old = self._buckets[bucket]
         lanes = old.program.lanes // self._mesh.size
+        rest_the_idle(self._buckets)
         beside = any(other.begun for other in self._buckets.values() if other is not old)
         if lanes == 1 and not beside:
             raise UsageError(
@@ -278,7 +279,8 @@ class LanePool:
             else f"going on with {fewer} lanes a device instead of {lanes}"
         )
         log.warning("Out of device memory: %s.", how)
-        resumable, fits = old.surrender()
+        # Who waits for others may be stopped before its turn comes.
+        resumable, fits = old.surrender(kept=beside)
         new = self._open(bucket, fits[0], fewer)
         new.adopt(resumable, fits)
         self._buckets[bucket] = new

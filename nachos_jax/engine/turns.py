@@ -51,10 +51,9 @@ class Turns:
         if not work:
             raise RuntimeError("step() without work: submit fits first")
         fitting = [bucket for bucket in work if self._fits(bucket, buckets)]
-        if not fitting:  # what has begun has no work, or it would fit
-            for lanes in buckets.values():
-                lanes.rest()
-            fitting = work
+        if len(fitting) < len(work):
+            rest_the_idle(buckets)
+            fitting = [bucket for bucket in work if self._fits(bucket, buckets)]
         chosen = next((bucket for bucket in fitting if buckets[bucket].full), fitting[0])
         self._turn = order.index(chosen) + 1
         return chosen
@@ -66,3 +65,10 @@ class Turns:
         others = [self._needs[other] for other, lanes in buckets.items() if lanes.begun]
         states = sum(needs.state for needs in (own, *others))
         return not others or states + max(needs.epoch for needs in (own, *others)) <= own.room
+
+
+def rest_the_idle(buckets: Mapping[Bucket, Any]) -> None:
+    """Gives the memory of those without work back."""
+    for lanes in buckets.values():
+        if not lanes.busy and not lanes.waiting:
+            lanes.rest()

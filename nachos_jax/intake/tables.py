@@ -102,10 +102,14 @@ def _separated(path: Path, notes: list[str]) -> tuple[list[list[str]], str]:
     if separator != "," and path.suffix.lower() == ".csv":
         named = {";": "semicolons", "\t": "tabs", "|": "bars"}[separator]
         notes.append(f"{path.name}: the columns are separated by {named}")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
-        found = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
+        found = list(reader)
     except csv.Error as error:
-        raise UsageError(f"{path} cannot be read as a table ({error}); mend its quotes.") from error
+        if "expected after" not in str(error):  # a quote that is never closed takes all that follows with it
+            where = f"line {reader.line_num} of {path}"
+            raise UsageError(f"{where} cannot be read ({error}); mend the quotes there or above.") from error
+        found = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))  # a blank behind a quote
     return [[cell.strip() for cell in row] for row in found], separator
 
 
@@ -142,7 +146,7 @@ def _below_header(path: Path, rows: list[list[str]], notes: list[str]) -> Grid:
     if not widths:
         raise UsageError(f"{path} is empty; write a header line and one line a case.")
     usual = max(widths, key=lambda width: (widths[width], width))
-    start = next(i for i, row in enumerate(rows) if _is_header(row, usual))
+    start = next(i for i in range(len(rows)) if _is_header(rows, i, usual))
     above = [i for i in range(start) if any(rows[i])]
     if above:
         lines = "line 1" if start == 1 else f"lines 1 to {start}"
@@ -186,10 +190,19 @@ def _without_row_numbers(columns: dict[str, list[str]], where: str, notes: list[
     )
 
 
-def _is_header(row: Sequence[str], usual: int) -> bool:
-    """Whether so many cells are filled; of two columns the second alone, where the first has no name."""
-    filled = sum(map(bool, row))
-    return filled > usual // 2 or (usual == 2 == _width(row) and filled == 1)
+def _is_header(rows: Sequence[Sequence[str]], i: int, usual: int) -> bool:
+    """Whether a row has more than half of the usual cells, or names the second of two columns alone.
+
+    What follows a title looks like a header and not like a case: it holds no number, and its second cell
+    stands nowhere below.
+    """
+    if sum(map(bool, rows[i])) > usual // 2:
+        return True
+    below = [row for row in rows[i + 1 :] if _width(row) == 2]
+    if usual != 2 or _width(rows[i]) != 2 or not below:
+        return False
+    first, second = below[0][:2]
+    return first.isdecimal() or is_number(second) or second in {row[1] for row in below[1:]}
 
 
 def _width(row: Sequence[str]) -> int:

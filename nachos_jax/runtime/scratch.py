@@ -39,7 +39,7 @@ def _dead(lock: Path) -> bool:
         told = lock.stat()
         if told.st_uid != os.getuid() or time.time() - told.st_mtime < YOUNG:
             return False
-        with open(lock, "rb") as file:
+        with open(lock, "r+b") as file:  # NFS locks what is open for writing
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:  # it is held, or gone, or somebody else's
         return False

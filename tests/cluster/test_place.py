@@ -93,10 +93,22 @@ def test_processes_share_the_gpus_of_their_host(tasks, visible, devices):
     assert find(Given(), environ).devices == devices
 
 
-@pytest.mark.parametrize(("there", "devices"), [(0, (1,)), (1, None), (2, (1,)), (8, (4, 5, 6, 7))])
+@pytest.mark.parametrize(
+    ("there", "devices"), [(0, (1,)), (1, (1,)), (2, (1,)), (3, (1,)), (8, (4, 5, 6, 7))]
+)
 def test_gpus_that_no_variable_tells_are_counted(monkeypatch, there, devices):
     monkeypatch.setattr(place, "_gpus", lambda: there)
     assert find(Given(), SLURM).devices == devices
+    assert find(Given(), {**SLURM, "JAX_PLATFORMS": "cpu"}).devices == (1,)
+
+
+def test_gpus_that_a_job_may_not_open_are_not_counted(monkeypatch, tmp_path):
+    for name in ("nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm"):
+        (tmp_path / name).touch()
+    (tmp_path / "nvidia2").mkdir()  # opened for writing by nobody, not even by root
+    monkeypatch.undo()
+    monkeypatch.setattr(place, "Path", lambda _: tmp_path)
+    assert place._gpus() == 2
 
 
 def test_gpus_that_cannot_be_shared_out_evenly_are_told():

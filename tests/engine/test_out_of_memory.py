@@ -262,16 +262,25 @@ def test_buckets_that_have_no_room_beside_each_other_go_one_after_the_other(coho
 
 
 def test_a_bucket_that_runs_out_of_memory_beside_another_keeps_its_lanes_and_goes_on_alone(
-    cohort, monkeypatch, caplog
+    cohort, tmp_path, monkeypatch, caplog
 ):
-    run = tiny.run_config(engine__lanes=2, training__epochs=3, training__patience=3)
+    run = tiny.run_config(
+        engine__lanes=2, training__epochs=3, training__patience=3, engine__checkpoint_epochs=1000
+    )
     fits = [tiny.fit(run, pair, batch_size=size) for pair in ((0, 1), (0, 2)) for size in (8, 16)]
     calm, _, _ = tiny.train(fits, run, cohort)
-    Exhausted(monkeypatch, 4)
-    records, _, pool = tiny.train(fits, run, cohort)
+    Exhausted(monkeypatch, 4, keeps_state=True)
+    first = tiny.LanePool(cohort, tiny.folds(cohort), run, Checkpoints(tmp_path, "first"), jax.devices()[:1])
+    first.submit(fits)
+    for _ in range(4):
+        assert not first.step()
+    assert "2 lanes a device go on once other networks rest" in caplog.text
+    first.save(all_lanes=True)  # a signal: the bucket that waits has been saved before
+    first.close()
+    records, _, pool = tiny.train(fits, run, cohort, checkpoints=Checkpoints(tmp_path, "second"))
     assert records == calm
     assert pool.lanes == 2
-    assert "2 lanes a device go on once other networks rest" in caplog.text
+    assert pool.spent.epochs == 4 * 3 - 2 * 2 - 2 * 1
 
 
 def test_out_of_memory_with_one_lane_says_what_to_do(cohort, monkeypatch):

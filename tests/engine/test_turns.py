@@ -81,6 +81,18 @@ def test_a_bucket_that_needed_more_than_was_known_goes_on_alone():
     assert order == [0, 0, 0, 1, 2, 1, 2, 1, 2]
 
 
+def test_what_has_ended_makes_room_for_what_waits():
+    turns, lanes = Turns(), {bucket(0): Lanes(1, 1), bucket(1): Lanes(1, 9), bucket(2): Lanes(1, 1)}
+    for name in lanes:
+        turns.know(name, Needs(4, 1, ROOM))  # two of them have room
+    order = []
+    for _ in range(4):
+        now = turns.next(lanes)
+        lanes[now].epoch()
+        order.append(now[0][1])
+    assert order == [0, 1, 2, 1]
+
+
 def test_estimators_wait_for_nobody():
     turns, lanes = Turns(), {bucket(0): Lanes(1, 2), bucket(1): Lanes(1, 2)}
     turns.know(bucket(0), Needs(ROOM, ROOM, ROOM))

@@ -45,10 +45,11 @@ def test_any_separator_and_encoding_gives_the_same_table(tmp_path_factory, rows,
     [
         ("a,b\n1,2,3\n", "line 2: 3 cells, but the header in line 1 has 2"),
         ("a,a\n1,2\n", "'a' stands twice"),
-        (",label\nA17,ill\nA3,well\n", "line 1: a column that holds 'A17', 'A3' has no name"),
+        (",label\nA17,ill\nA3,well\nA4,ill\n", "line 1: a column that holds 'A17', 'A3', 'A4' has no name"),
+        (",adc\nA17,0.5\nA3,0.7\n", "line 1: a column that holds 'A17', 'A3' has no name"),
         (",label\n7,ill\n7,well\n", "holds '7', '7' has no name"),
         ("x\na,label,\n1,ill,z\n", "line 3: 3 cells, but the header in line 2 has 2"),
-        ('a,b\n"1,2\n3,4\n5,6\n', "mend its quotes"),
+        ('a,b\n"1,2\n3,4\n5,6\n', "line 4 of .* mend the quotes there or above"),
         ("", "is empty"),
         ("\n\n", "is empty"),
     ],
@@ -89,6 +90,20 @@ def test_commas_become_points_only_where_they_are_decimal(tmp_path: Path, text, 
     kept = [line.split(";")[0].strip('"') for line in text.splitlines()[1:]]
     assert grid.columns["v"] == (cells or kept)
     assert any("may be decimal or thousands marks" in note for note in grid.notes) == (cells is None)
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        (
+            ",Study X\nid,label\np1,ill\np2,well\np3,ill\n",
+            {"id": ["p1", "p2", "p3"], "label": ["ill", "well", "ill"]},
+        ),
+        ('"a";"b" \n"x" ;1\n', {"a": ["x"], "b": ["1"]}),
+    ],
+)
+def test_titles_in_the_second_cell_and_blanks_behind_quotes_do_no_harm(tmp_path: Path, text, columns):
+    assert written(tmp_path / "t.csv", text).columns == columns
 
 
 def test_thousands_of_columns_are_read(tmp_path: Path):

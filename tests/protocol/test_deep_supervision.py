@@ -119,3 +119,5 @@ def test_a_depth_that_some_searched_patch_does_not_allow_is_refused(cohort):
     door.check(run(False, **both, model__unet__depth=2), cohort, tiny.folds(cohort))
     with pytest.raises(UsageError, match=r"unet.depth = 4: patches of 8 x 16 x 16 pixels"):
         door.check(run(False, **deep, **both), cohort, tiny.folds(cohort))
+    flat = {"task__segmentation__dimensions": 2}
+    door.check(run(False, **deep, **both, **flat), cohort, tiny.folds(cohort), begun=True)

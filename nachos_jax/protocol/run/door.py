@@ -133,7 +133,7 @@ def check(run: RunConfig, cohort: Cohort, folds: Folds, begun: bool = False) -> 
     if not begun:
         _idle(run)
         _cheapest(run)
-    _networks(run, cohort)
+    _networks(run, cohort, begun)
     _solved(run)
     baselines.check(run, cohort)
     if not models.solved(run.candidates("architecture")):
@@ -213,7 +213,7 @@ def _batches(run: RunConfig, cohort: Cohort, folds: Folds) -> None:
         )
 
 
-def _networks(run: RunConfig, cohort: Cohort) -> None:
+def _networks(run: RunConfig, cohort: Cohort, begun: bool) -> None:
     task = tasks.of(run.task)
     for architecture in run.candidates("architecture"):
         if models.maps(architecture) != task.masks:
@@ -227,24 +227,33 @@ def _networks(run: RunConfig, cohort: Cohort) -> None:
             for spacing in (run.candidates("spacing") if task.masks else [run.defaults["spacing"]])
         ]
         for values in chosen:
-            _network(run, values, cohort)
-            for inputs in _combinations(run, f"{run.task}."):
-                _network(run, {**values, **inputs}, cohort)
-                for dimension in run.search.space:
-                    if dimension.name.startswith(f"{architecture}."):
-                        for value in _tried(run, dimension):
-                            _network(run, {**values, **inputs, dimension.name: value}, cohort)
+            for searched in _searched(run, str(architecture), begun):
+                _network(run, {**values, **searched}, cohort)
 
 
-def _combinations(run: RunConfig, prefix: str) -> Iterator[HParams]:
-    """All that trials may have of the searched hyperparameters of a name: of ranges their bounds."""
-    searched = [dimension for dimension in run.search.space if dimension.name.startswith(prefix)]
-    for values in itertools.product(*(_tried(run, dimension) for dimension in searched)):
-        yield dict(zip((dimension.name for dimension in searched), values, strict=True))
+def _searched(run: RunConfig, architecture: str, begun: bool) -> Iterator[HParams]:
+    """What trials may have of the hyperparameters of task and architecture: of ranges their bounds.
+
+    All values of the task together, and with each value of the architecture; of a run that has begun each
+    value alone: so it was checked, and it may never meet what is refused together.
+    """
+    of_task = [dimension for dimension in run.search.space if dimension.name.startswith(f"{run.task}.")]
+    own = [
+        {dimension.name: value}
+        for dimension in run.search.space
+        if dimension.name.startswith(f"{architecture}.")
+        for value in _tried(run, dimension)
+    ]
+    if begun:
+        yield from ({}, *own, *({one.name: value} for one in of_task for value in _tried(run, one)))
+        return
+    for values in itertools.product(*(_tried(run, dimension) for dimension in of_task)):
+        inputs = dict(zip((dimension.name for dimension in of_task), values, strict=True))
+        yield from (inputs, *({**inputs, **one} for one in own))
 
 
 def _tried(run: RunConfig, dimension: Dimension) -> list[Any]:
-    return [value for value in run.candidates(dimension.name) if dimension.holds(value)]
+    return [value for value in dict.fromkeys(run.candidates(dimension.name)) if dimension.holds(value)]
 
 
 def _idle(run: RunConfig) -> None:
