@@ -20,6 +20,7 @@ from typing import Any
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.records import own
+from nachos_jax.runtime import kernel
 from nachos_jax.runtime.periodic import every
 
 log = logging.getLogger("nachos_jax")
@@ -121,11 +122,7 @@ def _beating(file: int) -> Generator[None]:
 
 def _here() -> dict[str, str]:
     """What tells this machine from others, and from one of the same name in another place."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:  # not Linux
-        boot = ""
-    return {"host": os.uname().nodename, "boot": boot}
+    return {"host": os.uname().nodename, "boot": kernel.boot()}
 
 
 def _write(file: int, holder: dict[str, Any] | None) -> None:

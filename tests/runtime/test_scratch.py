@@ -9,7 +9,7 @@ import tempfile
 
 import pytest
 
-from nachos_jax.runtime import processes, scratch
+from nachos_jax.runtime import kernel, processes, scratch
 
 MAKES = """
 import sys
@@ -53,11 +53,15 @@ def test_folders_that_are_not_known_to_be_dead_are_left_alone(place, monkeypatch
     (place / f"{scratch.PREFIX}of_an_older_version").mkdir()
     young = place / f"{scratch.PREFIX}young"
     young.mkdir()
-    (young / scratch.LOCK).touch()
+    (young / scratch.LOCK).write_text(kernel.boot())
+    elsewhere = place / f"{scratch.PREFIX}of_another_host"
+    elsewhere.mkdir()
+    (elsewhere / scratch.LOCK).write_text("another kernel, whose locks are not seen here")
     monkeypatch.setattr(scratch, "YOUNG", 60.0)
     with scratch.folder():
         assert young.is_dir()
     monkeypatch.setattr(scratch, "YOUNG", 0.0)
     with scratch.folder():
         assert not young.exists()
-    assert [path.name for path in place.iterdir()] == [f"{scratch.PREFIX}of_an_older_version"]
+    left = {path.name.removeprefix(scratch.PREFIX) for path in place.iterdir()}
+    assert left == {"of_an_older_version", "of_another_host"}
