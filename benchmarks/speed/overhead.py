@@ -30,6 +30,7 @@ from typing import Any
 from benchmarks.shared import measure
 from benchmarks.speed import protocol
 from nachos_jax.cli import guardian
+from nachos_jax.runtime import thrift
 
 OTHER, STARTUP = "everything else", "start-up and imports"
 TRAINING, PREDICTION, BESIDE = "training", "predicting watched folds", "proposals, beside training"
@@ -163,7 +164,9 @@ def _share(lanes: Any) -> float:
 
 def inside(words: list[str], told: Path) -> None:
     """Runs a command of `nachos` under timers and writes what they say; the fresh process of `main`."""
-    guardian.guard(None)  # as the command has it, before JAX is there
+    ended_with = thrift.leave_at_once()
+    thrift.collect_seldom()
+    guardian.guard(None)  # all as the command has it, before JAX is there
     from nachos_jax.cli import reporting
     from nachos_jax.cli.main import main as nachos
 
@@ -182,6 +185,7 @@ def inside(words: list[str], told: Path) -> None:
     seconds = time.perf_counter() - start
     found = {"command": seconds, "seconds": timers.seconds, "share": timers.share}
     told.write_text(json.dumps(found))
+    ended_with(code)
     sys.exit(code)
 
 

@@ -20,7 +20,7 @@ from nachos_jax.cli.fields import FLAGS as FIELDS_FLAGS
 from nachos_jax.cli.fields import fields
 from nachos_jax.cli.init import FLAGS as INIT_FLAGS
 from nachos_jax.cli.init import init
-from nachos_jax.cli.launched import FLAGS, is_first, launched
+from nachos_jax.cli.launched import FLAGS, launched, leads
 from nachos_jax.cli.parsing import Flag
 from nachos_jax.cli.plan import FLAGS as PLAN_FLAGS
 from nachos_jax.cli.plan import plan
@@ -59,13 +59,14 @@ class Command:
         return set(FLAGS) <= set(self.flags)
 
 
-def evaluate(values: Any, words: list[str]) -> None:
+def evaluate(_values: None, words: list[str]) -> None:
     """`nachos evaluate`: the estimate."""
     from nachos_jax.cli import reporting
 
-    outer_folds = parsing.whole_numbers("outer_folds", values.outer_folds)
-    # Its process first, so that its imports are made beside those of this one.
-    with reporting.writer(is_first(values)) as report:
+    # Its process first: its imports are then made beside those of this one, which begin with the config file.
+    with reporting.writer(leads(words[2:])) as report:
+        values = parsing.parse("evaluate", NAMES["evaluate"].flags, words[2:])
+        outer_folds = parsing.whole_numbers("outer_folds", values.outer_folds)
         config = parsing.run_config(values.config)
         with launched(values) as party:
             if party is not None and party.board.process:
@@ -230,6 +231,7 @@ NAMES: Mapping[str, Command] = {
             parsing.ALLOW,
             *FLAGS,
         ),
+        reads_words=True,
     ),
     "deploy": Command(
         deploy,

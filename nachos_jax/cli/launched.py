@@ -55,9 +55,8 @@ def guard(words: Sequence[str], alone: bool) -> None:
         words: what stands after the command. Mistakes in them are for `parsing.parse` to tell.
         alone: whether a single process gets a guardian too.
     """
-    try:
-        place = places.find(_given(parsing.parse_some(FLAGS, words)), os.environ)
-    except (UsageError, parsing.flags.Error):
+    place = _place(words)
+    if place is None:
         return
     if place.processes > 1:
         # Else the service warns at every start that a process may end without the others.
@@ -120,13 +119,22 @@ def _taking_leave(party: Party) -> Generator[None]:
                 leader.dismiss(party, why)
 
 
-def is_first(values: Any) -> bool:
-    """Whether this process is the first of its launch, or alone.
+def leads(words: Sequence[str]) -> bool:
+    """Whether this process is the first of its launch, or alone; not where its flags are wrong.
 
-    Raises:
-        UsageError: the flags do not fit together.
+    Args:
+        words: what stands after the command.
     """
-    return places.find(_given(values), os.environ).process == 0
+    place = _place(words)
+    return place is not None and place.process == 0
+
+
+def _place(words: Sequence[str]) -> Place | None:
+    """Where this process stands in its launch; None where the flags are wrong."""
+    try:
+        return places.find(_given(parsing.parse_some(FLAGS, words)), os.environ)
+    except (UsageError, parsing.flags.Error):
+        return None
 
 
 def _given(values: Any) -> Given:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import io
 import os
 import signal
 import sys
 
 from nachos_jax.core.errors import UsageError
+from nachos_jax.runtime import thrift
 from nachos_jax.runtime.stopping import EXIT_CODE, StoppedError
 
 USAGE = """Nested cross-validation with hyperparameter search for medical images.
@@ -37,12 +37,14 @@ Any field of the config can be set: --config.training.epochs=50 --config.search.
 
 def run() -> None:
     """Entry point of the console script; exits with 0, or 2 when the user can mend it, see `main`."""
+    ended_with = thrift.leave_at_once()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that knows ASCII only
-    # A short run makes no cycles worth the time of looking through all that is imported again and again.
-    gc.set_threshold(100_000, 20, 10)
-    sys.exit(main(sys.argv, guarded=True))
+    thrift.collect_seldom()
+    code = main(sys.argv, guarded=True)
+    ended_with(code)
+    sys.exit(code)
 
 
 def main(argv: list[str], guarded: bool = False) -> int:

@@ -29,6 +29,8 @@ Statistic = Callable[[slice | np.ndarray, np.ndarray], np.ndarray]
 """
 BLOCK = 2**21
 """Weights held in memory at a time: 16 MiB of float64."""
+CACHED = 2**16
+"""Subjects drawn at a time: 512 KiB, which stay in a cache."""
 KEPT = 2**26
 """Most weights that are kept for several statistics: 64 MiB of bytes."""
 FEWEST_A_STRATUM = 5
@@ -124,9 +126,13 @@ def _draw(generator: np.random.Generator, stratum: np.ndarray, replicates: int) 
     counts = np.empty((replicates, len(stratum)), np.int64)
     for number in range(stratum.max() + 1):
         members = np.flatnonzero(stratum == number)
-        drawn = generator.integers(0, len(members), (replicates, len(members)))
-        drawn += np.arange(replicates)[:, None] * len(members)
-        counts[:, members] = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
+        most = max(1, CACHED // len(members))
+        for start in range(0, replicates, most):  # the same numbers as all at once
+            few = np.arange(min(most, replicates - start))
+            drawn = generator.integers(0, len(members), (len(few), len(members)))
+            drawn += few[:, None] * len(members)
+            found = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
+            counts[start : start + len(few), members] = found
     return counts
 
 
