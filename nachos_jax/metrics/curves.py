@@ -19,8 +19,8 @@ GRID = np.linspace(0.0, 1.0, 101)
 NUDGE = 1e-12
 """A place of a grid and a rate that are equal on paper differ by rounding: 35 * 0.01 is not 35 / 100."""
 
-CHUNK_BYTES = 2**25
-"""Replicates are gone through in chunks of at most this many bytes (at least one replicate)."""
+CHUNK_BYTES = 2**23
+"""Replicates are gone through in chunks of at most this many bytes (at least one), which stay in a cache."""
 
 
 @dataclass(frozen=True)

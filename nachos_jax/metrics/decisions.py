@@ -233,7 +233,11 @@ def _benefits(
     for chunk in row_chunks(weights):
         rows = chunk[chunk.sum(axis=1) > 0][:, order]
         total = rows.sum(axis=1, keepdims=True)
-        hits = np.pad(np.cumsum(rows * positive, axis=1), ((0, 0), (1, 0))) / total
-        alarms = np.pad(np.cumsum(rows * ~positive, axis=1), ((0, 0), (1, 0))) / total
-        models.append(hits[:, called] - alarms[:, called] * harm)
+        hits, alarms = (_first(rows * kind, called) / total for kind in (positive, ~positive))
+        models.append(hits - alarms * harm)
     return np.concatenate(models)
+
+
+def _first(rows: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """[R, T] sums over the first `counts` [T] columns."""
+    return np.where(counts > 0, np.cumsum(rows, axis=1)[:, counts - 1], 0.0)
