@@ -52,14 +52,14 @@ def read_masks(data: DataConfig) -> MaskSource:
             "images and masks in a CSV table (--config.data.source=csv)."
         )
     images, masks = found
-    names = sorted(images)
+    names, classes = sorted(images), classes_in(root)
     columns = Columns(
         source=str(root),
         names=names,
         targets={},
         where=names.__getitem__,
         subject_cure=r"say where the names hold them in config.data.subject_key, e.g. '(person\d+)_'",
-        order=classes_in(root),
+        order=("background", *classes[1:]) if classes else (),  # whatever it is called there
         subjects=extracted(data.subject_key, "subject_key", names),
         sites=extracted(data.site_key, "site_key", names),
         folds=extracted(data.fold_key, "fold_key", names) or folds_in(root, names),

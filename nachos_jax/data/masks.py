@@ -48,7 +48,8 @@ class MaskSource:
     """All that a reader of masks found.
 
     Attributes:
-        columns: what is known of the N cases; their `order` names the classes without the background.
+        columns: what is known of the N cases; their `order` names the classes, the background in
+            front where the source names it.
         where: row number -> the case as people find it, for messages.
         open: returns the function that reads the pair of a row.
         fault: what is wrong with the files of a table, to be told with what is wrong with its columns.

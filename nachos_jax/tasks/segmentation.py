@@ -37,6 +37,8 @@ FOREGROUND = "foreground"
 """Name of what a fit is told of the foreground of its training cases."""
 OVERLAP = 0.5
 """Step of the windows of a mask that is kept, in sides of the patch; others do not overlap."""
+BACKGROUND = frozenset(("background", "bg", "none", "nothing", "unlabeled", "unlabelled", "hintergrund"))
+"""Names of label 0, in small letters, that a source may put in front of those of the classes."""
 VOXELS = 64**3
 """Voxels of the windows that are segmented in one call: one window, where it has as many."""
 _INTENSITIES = ("brightness", "contrast", "gamma", "noise")
@@ -220,7 +222,7 @@ class Segmentation(DenseTask):
                 f"{columns.source} holds no masks: set config.data.mask_key, or another config.task.name."
             )
         voxels = columns.masks.voxels
-        classes = _classes(voxels, tuple(names) or _without_background(columns.order, voxels), columns)
+        classes = _classes(voxels, tuple(names) or _without_background(columns, voxels), columns)
         values = voxels[:, 1 : len(classes) + 1] * columns.masks.size[:, None]
         return self._known(classes, values, columns.masks.unit)
 
@@ -313,16 +315,30 @@ def _dimensions(hparams: HParams) -> int:
     return int(hparams.get("segmentation.dimensions", 3))
 
 
-def _without_background(order: Sequence[str], voxels: np.ndarray) -> tuple[str, ...]:
-    """The names that a source gives; of one more than the largest label, the first is the background's."""
+def _without_background(columns: Columns, voxels: np.ndarray) -> tuple[str, ...]:
+    """The names that a source gives to the labels 1, 2, ...: one in front that means the background is left out."""
+    order = tuple(columns.order)
+    if not order or _is_background(order[0]):
+        return order[1:]
     largest = int(np.flatnonzero(voxels.any(axis=0)).max())
-    return tuple(order[1:]) if len(order) == largest + 1 else tuple(order)
+    if len(order) == largest + 1:
+        raise UsageError(
+            f"{columns.source} names {len(order)} labels of masks, {checks.listed(order)}, and the largest in "
+            f"them is {largest}: {order[0]!r} may stand for 0 or for 1. Call it 'background' if it is 0, leave "
+            f"out {order[-1]!r} if it is 1, or name the classes 1, 2, ... in config.data.classes."
+        )
+    return order
+
+
+def _is_background(name: str) -> bool:
+    return name.strip().strip("_").casefold() in BACKGROUND
 
 
 def _classes(voxels: np.ndarray, named: tuple[str, ...], columns: Columns) -> tuple[str, ...]:
     """Names of the classes 1 to K, each with a voxel somewhere."""
     there = np.asarray(voxels.any(axis=0))
-    if columns.partial and columns.order and named not in (columns.order, columns.order[1:]):
+    told = columns.order[1:] if columns.order and _is_background(columns.order[0]) else columns.order
+    if columns.partial and told and named != told:
         raise UsageError(
             f"{columns.source} names the labels of its masks {checks.listed(columns.order)}, and the cases "
             f"that models learn from {checks.listed(named)}: number and name them alike."

@@ -71,6 +71,20 @@ def test_a_data_set_of_nifti_files_is_read_as_it_is(config: Make, tmp_path: Path
         assert found.targets.values[row].tolist() == [2.0 * np.sum(mask == label) for label in (1, 2)]
 
 
+def test_labels_of_dataset_json_are_named_by_their_numbers_whatever_masks_hold(config: Make, tmp_path: Path):
+    root = nnunet(tmp_path / "set")
+    read = config(source="folder", path=str(root), subject_key=SUBJECTS)
+    labels = {"air": 0, "left": 1, "right": 2}
+    (root / "dataset.json").write_text(json.dumps({"labels": labels}))
+    assert sources.load(read, TASK).targets.names == ("left", "right")
+    (root / "dataset.json").write_text(json.dumps({"labels": {**labels, "lost": 3}}))
+    assert "no mask holds label 3 (lost)" in refused(read)
+    (root / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "left": 1}}))
+    said = refused(read)
+    assert "the mask holds label 2" in said
+    assert "known: 0 (background), 1 (left)" in said
+
+
 def test_splits_of_nnunet_are_the_folds(config: Make, tmp_path: Path):
     root = nnunet(tmp_path / "set")
     of = [row // 2 % FOLDS for row in range(len(NAMES))]

@@ -213,6 +213,23 @@ def test_an_npz_file_gives_the_cases_without_their_padding(config: Make, tmp_pat
     assert len({tuple(sides) for sides in store(whole).sides.tolist()}) == 1
 
 
+@pytest.mark.parametrize("first", ["Background", "_background_", "bg", "unlabeled"])
+def test_a_name_of_the_background_in_front_is_left_out(config: Make, tmp_path: Path, first: str):
+    path = written(tmp_path / "a.npz", label_names=np.asarray([first, "left", "right"]))
+    assert sources.load(config(path=str(path)), TASK).targets.names == ("left", "right")
+    path = written(tmp_path / "b.npz", label_names=np.asarray([first, "left"]))
+    with pytest.raises(UsageError, match="the mask holds label 2"):
+        sources.load(config(path=str(path)), TASK)
+
+
+def test_names_that_may_begin_with_label_0_or_1_are_refused(config: Make, tmp_path: Path):
+    path = written(tmp_path / "a.npz", label_names=np.asarray(["left", "right", "lost"]))
+    with pytest.raises(UsageError, match="'left' may stand for 0 or for 1. Call it 'background' if it is 0"):
+        sources.load(config(path=str(path)), TASK)
+    named = sources.load(config(path=str(path), classes=("left", "right")), TASK)
+    assert named.targets.names == ("left", "right")
+
+
 def test_channels_of_any_number_are_the_last_axis(config: Make, tmp_path: Path):
     images = np.random.default_rng(0).integers(0, 9, (CASES, 6, 7, 5)).astype(np.int16)
     masks = np.zeros((CASES, 6, 7), np.uint8)
