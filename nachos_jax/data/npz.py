@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from nachos_jax.data.archive import Archive
 from nachos_jax.data.columns import Columns, further_texts, target_texts, texts
 from nachos_jax.data.masks import MaskSource, Pair
 from nachos_jax.data.pixels import Pixels, ReadCase, Source, check_stack, narrowed, with_channels
+from nachos_jax.data.reading import same_depth
 
 SPLIT, SPLITS = "split", ("train", "val", "test")
 FEATURES, NAMES = "features", "feature_names"
@@ -41,7 +43,9 @@ def read(data: DataConfig) -> Source:
     keys = tuple(part.images for part in parts)
 
     def open_images() -> ReadCase:
-        images = narrowed(np.concatenate([archive.array(key) for key in keys]))
+        images, *others = _stacks(archive, parts)
+        if others:
+            _refuse_scales(archive, parts)
         return with_channels(images, data.volume).__getitem__
 
     columns = _columns(archive, parts, data, where)
@@ -134,21 +138,21 @@ def read_masks(data: DataConfig) -> MaskSource:
     spacing = _of_axes(archive, parts, data.spacing_key, "spacing", len(shape) - 1)
 
     def open_pairs() -> Callable[[int], Pair]:
-        images = np.concatenate([archive.array(part.images) for part in parts])
+        images = [image for stack in _stacks(archive, parts) for image in stack]
         masks = np.concatenate([archive.array(part.key(mask_key)) for part in parts])
-        images = narrowed(images if images.ndim > masks.ndim else images[..., None])
 
         def pair(row: int) -> Pair:
             step = None if spacing is None else spacing[row].tolist()
+            image = images[row] if images[row].ndim == masks.ndim else images[row][..., None]
             if sides is None:
-                return Pair(images[row], masks[row], step)
+                return Pair(image, masks[row], step)
             inside = tuple(slice(0, int(side)) for side in sides[row])
             if np.count_nonzero(masks[row][inside]) != np.count_nonzero(masks[row]):
                 raise UsageError(
                     f"{where(row)}: the mask goes on beyond the shape {sides[row].tolist()} that "
                     f"{data.shape_key} gives; mend the shape."
                 )
-            return Pair(images[row][inside], masks[row][inside], step)
+            return Pair(image[inside], masks[row][inside], step)
 
         return pair
 
@@ -262,6 +266,24 @@ def _parts(archive: Archive, image_key: str, check: Check | None = None) -> list
                 "cases of one shape."
             )
     return [_Part(key, split, shapes[key][0]) for key, split in keys.items()]
+
+
+def _stacks(archive: Archive, parts: Sequence[_Part]) -> list[np.ndarray]:
+    """The images of all parts in one array and dtype; where only some have 8 bits, an array a part."""
+    found = [archive.array(part.images) for part in parts]
+    if len({images.dtype for images in found}) > 1:
+        own = [narrowed(images) for images in found if len(images)]
+        if not all(same_depth(images.dtype, own[0].dtype) for images in own):
+            return own
+    return [narrowed(np.concatenate(found))]
+
+
+def _refuse_scales(archive: Archive, parts: Sequence[_Part]) -> NoReturn:
+    stored = ", ".join(f"{part.images} as {archive.header(part.images, 'image_key')[1]}" for part in parts)
+    raise UsageError(
+        f"{archive.path.name} stores {stored}: their values are on other scales; convert all images to one "
+        "bit depth."
+    )
 
 
 def _check_pair(archive: Archive, image_key: str, mask_key: str) -> None:

@@ -316,16 +316,16 @@ def _dimensions(hparams: HParams) -> int:
 
 
 def _without_background(columns: Columns, voxels: np.ndarray) -> tuple[str, ...]:
-    """The names that a source gives to the labels 1, 2, ...: one in front that means the background is left out."""
+    """Names that a source gives to the labels 1, 2, ..., without one in front that means the background."""
     order = tuple(columns.order)
     if not order or _is_background(order[0]):
         return order[1:]
     largest = int(np.flatnonzero(voxels.any(axis=0)).max())
     if len(order) == largest + 1:
         raise UsageError(
-            f"{columns.source} names {len(order)} labels of masks, {checks.listed(order)}, and the largest in "
-            f"them is {largest}: {order[0]!r} may stand for 0 or for 1. Call it 'background' if it is 0, leave "
-            f"out {order[-1]!r} if it is 1, or name the classes 1, 2, ... in config.data.classes."
+            f"{columns.source} names {len(order)} labels of masks, {checks.listed(order)}, and the largest "
+            f"in them is {largest}: {order[0]!r} may stand for 0 or for 1. Call it 'background' if it is 0, "
+            f"leave out {order[-1]!r} if it is 1, or name the classes 1, 2, ... in config.data.classes."
         )
     return order
 

@@ -101,3 +101,29 @@ def test_several_targets_are_an_array_each(config: Config, tmp_path: Path):
 def test_several_targets_are_refused_where_nothing_reads_them(config: Config, tmp_path: Path):
     with pytest.raises(UsageError, match=r"target_keys = \('edema',\) does nothing here"):
         sources.load(config(source="folder", path=str(tmp_path), target_keys=("edema",)), TASK)
+
+
+def parted(path: Path, train: np.ndarray, test: np.ndarray) -> str:
+    """A file in the layout of MedMNIST."""
+    train_labels, test_labels = (np.arange(len(of)) % 2 for of in (train, test))
+    np.savez(path, train_images=train, test_images=test, train_labels=train_labels, test_labels=test_labels)
+    return str(path)
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32, np.int64])
+def test_parts_on_other_scales_are_refused(config: Config, tmp_path: Path, dtype: type):
+    dark = np.random.default_rng(0).integers(0, 256, (4, 5, 6), np.uint8)
+    path = parted(tmp_path / "x.npz", dark, (dark * 16.0).astype(dtype))
+    said = rf"train_images as uint8, test_images as {dtype.__name__}: their values are on other scales"
+    with pytest.raises(UsageError, match=said):
+        sources.load(config(path=path, subject=WAIVER), TASK)
+
+
+def test_parts_in_other_types_of_one_scale_are_read(config: Config, tmp_path: Path):
+    dark = np.random.default_rng(0).integers(0, 256, (4, 5, 6), np.uint8)
+    wide = parted(tmp_path / "wide.npz", dark, dark.astype(np.int64))
+    assert sources.load(config(path=wide, subject=WAIVER), TASK).store.dtype == np.uint8
+    deep = parted(tmp_path / "deep.npz", dark.astype(np.int64), dark.astype(np.int64) * 16)
+    assert sources.load(config(path=deep, subject=WAIVER), TASK).store.dtype == np.uint16
+    real = parted(tmp_path / "real.npz", dark.astype(np.float16), dark.astype(np.float32))
+    assert sources.load(config(path=real, subject=WAIVER), TASK).store.dtype == np.float32

@@ -90,3 +90,14 @@ def test_what_the_cache_holds_is_known_too(config: Any, tmp_path: Path):  # noqa
         assert "case02_a" not in found.eight_bit
         with pytest.raises(UsageError, match="7 of 8 cases"):
             check(found, **NORMALISATION)
+
+
+def test_parts_of_an_npz_file_count_as_they_are_stored(config: Any, tmp_path: Path):  # noqa: F811
+    draw = np.random.default_rng(0).integers(0, 256, (4, 8, 8), np.uint8)
+    grid = np.tile(np.pad(np.ones((3, 3), np.uint8), (1, 4)), (4, 1, 1))
+    held = {"train_masks": grid, "test_masks": grid, "train_images": draw}
+    for dtype, few in ((np.uint16, 4), (np.int64, 0)):
+        path = tmp_path / f"{dtype.__name__}.npz"
+        np.savez(path, **held, test_images=draw.astype(dtype))
+        found = sources.load(config(path=str(path), subject="one_case_per_subject"), TASK)
+        assert (len(found.eight_bit), found.store.dtype) == (few, np.uint16 if few else np.uint8)
