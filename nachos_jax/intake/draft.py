@@ -40,6 +40,7 @@ class Draft:
         roles: the column of each role.
         task: classification, multilabel, regression or segmentation.
         path: the npz file; None where cases.csv is read.
+        held: N of an npz file, which need not hold an array with one value a case.
         volumes: whether cases are volumes.
         classes: names of the classes of masks, the background left out.
         labels: columns of several labels a case, those that are to be predicted, or could be.
@@ -57,6 +58,7 @@ class Draft:
     roles: dict[str, Choice]
     task: str = "classification"
     path: Path | None = None
+    held: int = 0
     volumes: bool = False
     classes: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
@@ -71,7 +73,7 @@ class Draft:
     @property
     def count(self) -> int:
         """N."""
-        return len(next(iter(self.columns.values()), ()))
+        return self.held or len(next(iter(self.columns.values()), ()))
 
     def cells(self, role: str) -> list[str] | None:
         """The N cells of a role's column; None where it has none."""

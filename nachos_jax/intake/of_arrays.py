@@ -37,11 +37,12 @@ def draft(path: Path) -> Draft:
         columns["split"] = [name for name, length in lengths.items() for _ in range(length)]
         notes.append(f"its parts {', '.join(lengths)} are read as one data set, whose folds are drawn anew")
     notes.append("the run reads the npz file itself, so there is no cases.csv to edit")
-    masks = key.replace("image", "mask") if key.replace("image", "mask") in archive.keys else "masks"
     first = parts[0].removesuffix(key)
+    alike = key.replace("image", "mask")  # the images themselves where they are called otherwise
+    masks = alike if alike != key and f"{first}{alike}" in archive.keys else "masks"
     if key == FEATURES:
-        return Draft("vectors", columns, {}, path=path, notes=notes, keys={"features": ()})
-    found = Draft("npz", columns, {}, path=path, notes=notes, keys={"image_key": key})
+        return Draft("vectors", columns, {}, path=path, held=count, notes=notes, keys={"features": ()})
+    found = Draft("npz", columns, {}, path=path, held=count, notes=notes, keys={"image_key": key})
     if f"{first}{masks}" in archive.keys:
         found.task, found.keys = "segmentation", {"image_key": key, "mask_key": masks}
         return found

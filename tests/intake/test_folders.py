@@ -272,6 +272,45 @@ def test_npz(tmp_path: Path, side: int, said):
     assert "TO DECIDE: subject" in text
 
 
+@pytest.mark.parametrize("key", ["x", "X", "volumes", "data", "imgs", "image"])
+def test_images_of_an_npz_file_are_not_their_own_masks(tmp_path: Path, key: str, said):
+    images = np.random.default_rng(0).integers(0, 255, (24, 8, 8), np.uint8)
+    arrays: dict[str, Any] = {key: images, "y": np.arange(24) % 2, "patient": np.arange(24) // 2}
+    np.savez(tmp_path / "c.npz", **arrays)
+    code, out = said("init", "--input=c.npz", "--output=o")
+    assert code == 0, out
+    found = config(Path("o"))
+    assert (found.task.name, found.data.image_key, found.data.label_key) == ("classification", key, "y")
+
+
+@pytest.mark.parametrize("key", ["images", "image"])
+@pytest.mark.parametrize("part", ["", "train_"])
+def test_masks_of_an_npz_file_are_called_like_its_images(tmp_path: Path, key: str, part: str, said):
+    images = np.random.default_rng(0).integers(0, 255, (24, 8, 8), np.uint8)
+    mask = key.replace("image", "mask")
+    arrays: dict[str, Any] = {f"{part}{key}": images, f"{part}{mask}": images > 99}
+    np.savez(tmp_path / "c.npz", **arrays)
+    code, out = said("init", "--input=c.npz", "--output=o")
+    assert code == 0, out
+    found = config(Path("o"))
+    assert (found.task.name, found.data.mask_key) == ("segmentation", mask)
+
+
+@pytest.mark.parametrize("held", ["masks", "labels", "features"])
+def test_an_npz_file_without_an_array_of_one_value_a_case(tmp_path: Path, held: str, said):
+    """Of its cases no array tells anything that a column could: the config asks for the subjects."""
+    images = np.random.default_rng(0).integers(0, 255, (24, 8, 8), np.uint8)
+    labels = np.arange(24)[:, None] // np.arange(1, 6) % 2
+    beside = {"masks": images > 99, "labels": labels, "features": labels / 2}
+    arrays: dict[str, Any] = {held: beside[held], **({} if held == "features" else {"images": images})}
+    np.savez(tmp_path / "c.npz", **arrays)
+    code, out = said("init", "--input=c.npz", "--output=o")
+    assert code == 0, out
+    assert "24 cases" in out
+    assert "TO DECIDE: subject" in out
+    assert ("TO DECIDE: label" in out) == (held == "features")
+
+
 def _images(folder: Path, names: list[str]) -> None:
     folder.mkdir()
     for number, name in enumerate(names):
