@@ -60,7 +60,7 @@ def load(data: DataConfig, reader: TargetReader) -> Cohort:
     preparation = {"patterns": list(data.features), "others": others, "case_key": data.case_key}
     preparation |= {key: told[key] for key in (BACKBONE, VIEWS) if key in told}
     store = Vectors(values, data.impute)
-    if VIEWS not in told:
+    if VIEWS not in told or data.like:  # nobody reads another view than the plain one of external cases
         return cohort_of(table, targets, store, names, preparation, notes)
     places = [file.header.index(name) for name in names]
     found = views.Viewed(store, _views(file.path)[..., places])

@@ -17,6 +17,8 @@ from nachos_jax.data import features, masks, nifti, second, sources
 from nachos_jax.data.joined import Joined
 from nachos_jax.data.ragged import Ragged
 from nachos_jax.data.table import JOINED, Cohort
+from nachos_jax.data.vectors import Vectors
+from nachos_jax.data.views import Viewed
 from nachos_jax.runtime import cores
 from nachos_jax.tasks import classification, multilabel, regression, segmentation
 from tests.inputs import dense
@@ -302,6 +304,27 @@ def test_embedded_vectors_are_of_the_same_weights_and_preparation(
         return
     with pytest.raises(UsageError, match=told):
         both(data, classification.TASK)
+
+
+def test_of_embedded_external_vectors_the_plain_view_is_read(config: Config, tmp_path: Path):
+    facts = {"backbone": {"name": "net"}, "images": {}, "views": {"count": 2, "strengths": {"contrast": 0.5}}}
+    for name, count in (("home", 12), ("away", 3)):
+        plain = np.arange(2.0 * count).reshape(-1, 2)
+        np.savez(
+            tmp_path / f"{name}.npz",
+            features=plain,
+            views=np.stack([plain, plain + 1], axis=1),
+            feature_names=["net_0", "net_1"],
+            labels=np.arange(count) % 2,
+            subject=[f"{name}-{row}" for row in range(count)],
+            backbone=json.dumps(facts),
+        )
+    places = {"path": str(tmp_path / "home.npz"), "external_path": str(tmp_path / "away.npz")}
+    inside, there = both(config(source="vectors", **places), classification.TASK)
+    assert isinstance(inside.store, Viewed)
+    assert isinstance(there.store, Vectors)
+    np.testing.assert_array_equal(there.store.values, [[0, 1], [2, 3], [4, 5]])
+    assert there.preparation["views"] == inside.preparation["views"]
 
 
 def test_vectors_to_predict_are_of_the_same_weights(tmp_path: Path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +14,13 @@ from safetensors.numpy import save_file
 import nachos_jax
 from nachos_jax.cli import main
 from nachos_jax.core.errors import UsageError
+from nachos_jax.data import sources
 from nachos_jax.models.zoo import backbone, registry
 from nachos_jax.models.zoo.layers import biased_conv
 from nachos_jax.models.zoo.network import Expected, Network
 from nachos_jax.protocol.run import embedding
 from nachos_jax.protocol.run.configure import checked
+from nachos_jax.tasks import registry as tasks
 
 CHANNELS, SIDE, CASES = 8, 32, 48
 STAGES = (
@@ -159,6 +162,22 @@ def test_what_does_not_go_together_is_refused(words: list[str], told: str, place
     assert nachos("evaluate", *kept, *words, "--workdir=a") == 2
     assert told in capsys.readouterr().err
     assert not (place / "a" / "records" / "run.json").exists()
+
+
+@pytest.mark.parametrize("names", [("yes", "no"), ("no", "yes"), ("10", "2"), None])
+def test_features_keep_the_order_of_the_classes(place: Path, names: tuple[str, str] | None):
+    if names:
+        with np.load("images.npz") as file:
+            arrays: dict[str, Any] = {"images": file["images"], "subject": file["subject"]}
+        np.savez("images.npz", **arrays, labels=np.arange(CASES) % 2, label_names=names)
+    there = embedding.load(config()).targets
+    Path("features.npz").write_bytes(embedding.archive(embedding.load(config()), ()))
+    values = nachos_jax.default_config()
+    values.data.source, values.data.path = "vectors", "features.npz"
+    found = sources.load(checked(values).data, tasks.of(checked(values).task)).targets
+    assert found.names == there.names == (names or ("no", "yes"))
+    assert found.ordered == there.ordered == bool(names)
+    assert found.values.tolist() == there.values.tolist()
 
 
 def test_embed_overwrites_nothing_of_others_and_waives_nothing(place: Path, capsys):

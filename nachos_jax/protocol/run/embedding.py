@@ -256,7 +256,9 @@ def _arrays(cohort: Cohort, columns: Sequence[str]) -> dict[str, Any]:
         "labels": np.asarray(targets.texts()) if classes else targets.values,
         "backbone": np.asarray(json.dumps({key: cohort.preparation[key] for key in kept})),
     }
-    if not classes and targets.values.ndim == 2:
+    if (
+        targets.ordered if classes else targets.values.ndim == 2
+    ):  # others are sorted again where they are read
         found["label_names"] = np.asarray(targets.names)
     # That every case is a subject of its own was said by the user, and is to be said again.
     subjects = None if table.waived else table.subjects
