@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import spellings
@@ -122,7 +123,16 @@ def _pseudonyms(draft: Draft, asked: Asked) -> None:
     if cells is not None and asked.key:
         column = draft.roles["subject"].column
         held = sum(_holds(path, id_) for id_, path in zip(cells, paths, strict=False))
+        merged = _meeting([cell for cell in cells if not is_missing(cell)])
         draft.columns[column] = replaced(cells, asked.key)
+        if merged:  # told without the ids, since config.py holds it too
+            names = listed([replaced([group[0]], asked.key)[0] for group in merged])
+            draft.questions.append(
+                f"subject: {sum(map(len, merged))} ids that are not written alike, such as 7 and 07 or 3.1 "
+                f"and 3.10, became {len(merged)} pseudonym(s), {names}, each taken for one patient. If they "
+                "are several, write ids that differ in more than zeros, case and blanks (P3.1 and P3.10 do), "
+                "and run `nachos init` again"
+            )
         draft.notes.append(f"the ids of {column!r} are replaced by keyed hashes")
         draft.columns.pop("case", None)
         if "series" in draft.columns and not draft.volumes:
@@ -148,15 +158,20 @@ def _holds(path: str, id_: str) -> bool:
 
 def _spellings(draft: Draft) -> None:
     for role in ("subject", "site", "label"):
-        groups: dict[str, set[str]] = {}
-        for value in draft.cells(role) or ():
-            groups.setdefault(spellings.canonical(value), set()).add(value)
-        meeting = [" = ".join(map(repr, sorted(group))) for group in groups.values() if len(group) > 1]
+        meeting = [" = ".join(map(repr, group)) for group in _meeting(draft.cells(role) or ())]
         if meeting and not (role == "label" and draft.task == "regression"):
             draft.questions.append(
                 f"{role}: {len(meeting)} values stand in more than one spelling ({'; '.join(meeting[:5])}). "
                 "If they are one, set config.data.spellings = 'join', if they are not, 'apart'"
             )
+
+
+def _meeting(cells: Iterable[str]) -> list[list[str]]:
+    """Values that differ only as spellings of one thing do, each group in alphabetical order."""
+    groups: dict[str, set[str]] = {}
+    for value in cells:
+        groups.setdefault(spellings.canonical(value), set()).add(value)
+    return [sorted(group) for group in groups.values() if len(group) > 1]
 
 
 def _task(draft: Draft) -> None:

@@ -327,6 +327,22 @@ def test_the_patient_column_of_a_table_beats_what_file_names_seem_to_say(tmp_pat
     assert "config.data.subject_key = 'patient_id'" in (tmp_path / "o/config.py").read_text()
 
 
+@pytest.mark.parametrize(("start", "few"), [("3.", 3), ("P3.", 0)])
+def test_ids_that_become_one_pseudonym_are_a_question(tmp_path: Path, start: str, few: int, said):
+    ids = [f"{start}{end}" for end in ("1", "10", "100", *range(20, 29))]
+    names = [f"{number:03d}.png" for number in range(24)]
+    _images(tmp_path / "scans", names)
+    rows = [f"{name},{ids[number // 2]},{'ab'[number // 2 % 2]}" for number, name in enumerate(names)]
+    (tmp_path / "t.csv").write_text("\n".join(["file,patient_id,label", *rows]))
+    code, told = said("init", "--input=scans", "--labels=t.csv", "--output=o", "--pseudonyms=key")
+    assert code == 0, told
+    text = (tmp_path / "o/config.py").read_text(encoding="utf-8")
+    question = f"subject: {few} ids that are not written alike"
+    assert (question in told) == (question in text) == bool(few)
+    assert "3.100" not in told + text
+    assert "spellings" not in text
+
+
 def test_no_second_id_and_no_name_stays_beside_pseudonyms(tmp_path: Path, said):
     names = [f"{letter}.png" for letter in "abcdefghijkl"]
     _images(tmp_path / "scans", names)
