@@ -110,6 +110,13 @@ def _with_masks(cases: ArrayCases, reader: TargetReader, like: Mapping[str, Any]
         if given is not None and len(given) != count:
             raise UsageError(f"{what}: {len(given)} of them for {count} images; give one an image.")
 
+    sides = [np.shape(mask) for mask in cases.targets]
+    if count and cases.spacing is None and all(len(of) == 3 and of[-1] == 1 for of in sides):
+        raise UsageError(
+            f"masks have shape {sides[0]}, as gray images with an axis of channels have, and as volumes one "
+            "voxel wide. Of images give mask[..., 0], without that axis; of volumes give their spacing."
+        )
+
     def pair(row: int) -> masks.Pair:
         image, mask = np.asarray(cases.images[row]), np.asarray(cases.targets[row])
         image = image[..., None] if image.ndim == mask.ndim else image

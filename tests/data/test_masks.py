@@ -265,6 +265,35 @@ def test_sources_without_masks_and_sizes_to_resize_to_are_refused(config: Make, 
         sources.load(config(path=path, height=8, width=8), TASK)
 
 
+def test_gray_images_with_an_axis_of_channels_are_no_volumes(config: Make, tmp_path: Path):
+    images = np.random.default_rng(0).integers(0, 99, (CASES, 6, 7, 1), np.uint8)
+    masks = np.zeros_like(images)
+    masks[:, 2:4, 2:4] = 1
+    own = {"images": images, "masks": masks, "shape": None, "spacing": None, "label_names": None}
+    path = written(tmp_path / "a.npz", **own)
+    with pytest.raises(UsageError, match=r"masks has shape \(12, 6, 7, 1\).*store masks without it"):
+        sources.load(config(path=str(path)), TASK)
+    path = written(tmp_path / "b.npz", **{**own, "masks": masks[..., 0]})
+    assert sources.load(config(path=str(path)), TASK).shape == (1, 6, 7, 1)
+    sides = np.tile([6, 7, 1], (CASES, 1))
+    path = written(tmp_path / "c.npz", **{**own, "shape": sides})
+    assert sources.load(config(path=str(path)), TASK).shape == (6, 7, 1, 1)
+    path = written(tmp_path / "d.npz", **{**own, "spacing": np.tile([0.3, 0.3, 5.0], (CASES, 1))})
+    assert sources.load(config(path=str(path)), TASK).shape == (1, 6, 7, 1)
+
+
+def test_gray_images_from_python_with_an_axis_of_channels_are_no_volumes():
+    images = np.random.default_rng(0).integers(0, 99, (CASES, 6, 7, 1), np.uint8)
+    masks = np.zeros_like(images)
+    masks[:, 2:4, 2:4] = 1
+    cases = ArrayCases(images, masks, one_case_per_subject=True)
+    with pytest.raises(UsageError, match=r"masks have shape \(6, 7, 1\).*give mask\[\.\.\., 0\]"):
+        nachos_jax.cohort(cases, "segmentation")
+    flat = nachos_jax.cohort(replace(cases, targets=masks[..., 0]), "segmentation")
+    deep = nachos_jax.cohort(replace(cases, spacing=[(0.3, 0.3, 5.0)] * CASES), "segmentation")
+    assert flat.shape == deep.shape == (1, 6, 7, 1)
+
+
 def test_arrays_of_any_size_are_taken_as_they_are():
     given = pairs()
     cases = ArrayCases(
