@@ -19,8 +19,9 @@ class MaskCounts:
 
     Attributes:
         voxels: [N, 256] int64, voxels of each label, 0 the background.
-        size: [N] float64, volume of a voxel in `unit`.
-        unit: "mm³", "mm²" of images, or "voxels" where the spacing is not known.
+        size: [N] float64, volume of a voxel in mm³, mm² of images, or 1.
+        unit: "mm³", "mm²" where all have one slice (of volumes, too: it enters the hash of cohorts and is not
+            shown), or "voxels" where the spacing is not known.
     """
 
     voxels: np.ndarray

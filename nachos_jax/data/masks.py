@@ -22,6 +22,7 @@ LABELS = 256
 """Labels that a mask can tell apart: uint8, with 0 for the background."""
 BINARY = 255
 """What image programs write for 1 where a mask has one class."""
+MM2, MM3 = "mm\N{SUPERSCRIPT TWO}", "mm\N{SUPERSCRIPT THREE}"
 
 
 @dataclass(frozen=True)
@@ -333,7 +334,7 @@ def _turned(pair: Pair, axes: tuple[int, ...]) -> Volume:
 
 def _counts(volumes: Sequence[Volume], known: bool) -> MaskCounts:
     flat = all(volume.labels.shape[0] == 1 for volume in volumes)
-    unit = {True: "mm\N{SUPERSCRIPT TWO}" if flat else "mm\N{SUPERSCRIPT THREE}", False: "voxels"}[known]
+    unit = (MM2 if flat else MM3) if known else "voxels"
     counts = [np.bincount(volume.labels.reshape(-1), minlength=LABELS) for volume in volumes]
     spacing = np.asarray([volume.spacing for volume in volumes], np.float32)
     return MaskCounts(np.stack(counts), spacing.astype(np.float64).prod(axis=1), unit)
@@ -342,6 +343,8 @@ def _counts(volumes: Sequence[Volume], known: bool) -> MaskCounts:
 def _preparation(store: Ragged, columns: Columns, axes: tuple[int, ...]) -> dict:
     depth, height, width, channels = store.shape
     assert columns.masks is not None
+    # The unit of `columns` is mm² of volumes of one slice too, and enters the hash, by which runs go on.
+    known = columns.masks.unit != "voxels"
     return {
         "depth": depth,
         "height": height,
@@ -352,7 +355,7 @@ def _preparation(store: Ragged, columns: Columns, axes: tuple[int, ...]) -> dict
         "resized": False,
         "convert_channels": False,
         "axes": list(axes),
-        "unit": columns.masks.unit,
+        "unit": (MM2 if len(axes) == 2 else MM3) if known else "voxels",
     }
 
 

@@ -140,8 +140,8 @@ def read_masks(data: DataConfig) -> MaskSource:
     if sides is None and spacing is None and len(shape) == 4 and shape[-1] == 1:
         raise UsageError(
             f"{archive.path.name}: {mask_key} has shape {shape}, as gray images with an axis of channels "
-            f"have, and as volumes one voxel wide. Of images store {mask_key} without it, {mask_key}[..., 0]; "
-            "of volumes store their sides as an array 'shape' [N, 3], or the spacing of their voxels."
+            f"have, and as volumes one voxel wide. Of images store {mask_key} without it, {mask_key}"
+            "[..., 0]; of volumes store their sides as an array 'shape' [N, 3], or the spacing of their voxels."
         )
 
     def open_pairs() -> Callable[[int], Pair]:

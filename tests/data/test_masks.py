@@ -49,6 +49,20 @@ def test_every_case_lies_in_the_store_as_it_was(rank: int):
         np.testing.assert_array_equal(found.one(row).reshape(pair.image.shape), pair.image)
 
 
+@pytest.mark.parametrize("rank", [2, 3])
+def test_volumes_of_one_slice_are_in_cubic_mm(rank: int):
+    given = [replace(pair, spacing=(0.5, 0.5)) for pair in pairs(2)]
+    deep = [
+        replace(pair, image=pair.image[:, :, None], mask=pair.mask[..., None], spacing=(0.5, 0.5, 5.0))
+        for pair in given
+    ]
+    found = cohort(PLAIN, deep if rank == 3 else given)
+    step, unit = {2: (0.25, "mm\N{SUPERSCRIPT TWO}"), 3: (1.25, "mm\N{SUPERSCRIPT THREE}")}[rank]
+    wanted = [[step * np.sum(pair.mask == label) for label in (1, 2)] for pair in given]
+    np.testing.assert_allclose(found.targets.values, wanted)
+    assert found.preparation["unit"] == unit
+
+
 def test_volumes_of_classes_are_counted_in_mm():
     given = pairs()
     found = cohort(PLAIN, given)
