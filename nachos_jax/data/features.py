@@ -217,7 +217,7 @@ def read_inputs(paths: Sequence[Path], preparation: Mapping[str, Any]) -> tuple[
         Names of the cases, and their features [N, D] float32.
 
     Raises:
-        UsageError: nothing to read, a column that is missing, or one that training did not have.
+        UsageError: nothing to read, a file twice, a missing column, or one that training did not have.
     """
     if not paths:
         raise UsageError("there is nothing to predict; name files with the features of the cases.")
@@ -227,8 +227,23 @@ def read_inputs(paths: Sequence[Path], preparation: Mapping[str, Any]) -> tuple[
         if told and BACKBONE in preparation:
             _same_backbone(file.path, told, preparation)
     parts = [of_training(file, preparation["features"], preparation) for file in files]
-    names = [case for file in files for case in _names(file, preparation, len(files) > 1)]
+    titles = _titles(paths)
+    names = [
+        case for file, title in zip(files, titles, strict=True) for case in _names(file, preparation, title)
+    ]
     return names, np.concatenate(parts)
+
+
+def _titles(paths: Sequence[Path]) -> list[str]:
+    """What stands before the cases of each of several files: its name, or its path where others bear it."""
+    places = Counter(Path(expanded(os.fspath(path))).resolve() for path in paths)
+    twice = next((place for place, count in places.items() if count > 1), None)
+    if twice is not None:
+        raise UsageError(f"{twice} is given {places[twice]} times; give each file once.")
+    if len(paths) == 1:
+        return [""]
+    bearing = Counter(path.name for path in map(Path, paths))
+    return [f"{path.name if bearing[path.name] == 1 else path}: " for path in map(Path, paths)]
 
 
 def of_training(file: FeatureFile, names: Sequence[str], preparation: Mapping[str, Any]) -> np.ndarray:
@@ -265,12 +280,12 @@ def check_preparation(preparation: Mapping[str, Any], count: int) -> None:
         raise ValueError("its preparation does not say how values are imputed")
 
 
-def _names(file: FeatureFile, preparation: Mapping[str, Any], several: bool) -> list[str]:
+def _names(file: FeatureFile, preparation: Mapping[str, Any], title: str) -> list[str]:
     try:
         cases = file.cases(preparation.get("case_key", ""))
     except UsageError:  # what names the cases of training need not be there
         cases = file.cases("")
-    return [f"{file.path.name}: {case}" for case in cases] if several else cases
+    return [f"{title}{case}" for case in cases]
 
 
 def same_columns(file: FeatureFile, names: Sequence[str], preparation: Mapping[str, Any]) -> None:

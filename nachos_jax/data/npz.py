@@ -136,12 +136,11 @@ def read_masks(data: DataConfig) -> MaskSource:
     shape, _ = archive.header(parts[0].key(mask_key), "mask_key")
     sides = _of_axes(archive, parts, data.shape_key, "shape", len(shape) - 1)
     spacing = _of_axes(archive, parts, data.spacing_key, "spacing", len(shape) - 1)
-
     if sides is None and spacing is None and len(shape) == 4 and shape[-1] == 1:
         raise UsageError(
             f"{archive.path.name}: {mask_key} has shape {shape}, as gray images with an axis of channels "
-            f"have, and as volumes one voxel wide. Of images store {mask_key} without it, {mask_key}"
-            "[..., 0]; of volumes store their sides as an array 'shape' [N, 3], or the spacing of their voxels."
+            f"have, and as volumes one voxel wide. Of images store {mask_key} without it, as "
+            f"{mask_key}[..., 0]; of volumes store their sides as an array 'shape' [N, 3], or their spacing."
         )
 
     def open_pairs() -> Callable[[int], Pair]:

@@ -337,3 +337,20 @@ def test_vectors_to_predict_are_of_the_same_weights(tmp_path: Path):
         features.read_inputs([tmp_path / "v.npz"], known)
     others = {name: value for name, value in known.items() if name != "backbone"}
     assert features.read_inputs([tmp_path / "v.npz"], others)[1].shape == (3, 1)
+
+
+def test_vectors_to_predict_of_files_with_one_name_are_told_apart(tmp_path: Path):
+    known = {"features": ["f1"], "impute": ""}
+    files = [tmp_path / place / "features.csv" for place in "ab"]
+    for file in files:
+        file.parent.mkdir()
+        file.write_text("f1\n1\n2\n", encoding="utf-8")
+    other = Path(written(tmp_path / "other.csv", "f1\n3\n"))
+    names, values = features.read_inputs([*files, other], known)
+    rows = [name.rpartition(": ")[0] for name in names]
+    assert rows == [str(files[0])] * 2 + [str(files[1])] * 2 + ["other.csv"]
+    assert len(set(names)) == len(values) == 5
+    assert features.read_inputs([other], known)[0] == [names[-1].removeprefix("other.csv: ")]
+    again = files[0].parent / ".." / "a" / "features.csv"
+    with pytest.raises(UsageError, match="features.csv is given 2 times; give each file once"):
+        features.read_inputs([files[0], other, again], known)
