@@ -90,7 +90,9 @@ def spread(cells: Sequence[str], mark: str) -> tuple[dict[str, list[str]], list[
     Returns:
         N cells by label, "" where the list is missing; and the words that stand for none of them.
     """
-    lists = [() if is_missing(cell) else parts_of(cell, mark) for cell in cells]
+    # "None" and "nil", which elsewhere are missing values, are the words of a list without labels.
+    missing = [is_missing(cell) and not is_nothing(cell) for cell in cells]
+    lists = [() if lost else parts_of(cell, mark) for cell, lost in zip(cells, missing, strict=True)]
     every = sorted({part for parts in lists for part in parts}, key=str.casefold)
     nothing = [part for part in every if is_nothing(part)]
     found = {

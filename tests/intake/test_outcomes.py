@@ -100,6 +100,20 @@ def test_columns_of_yes_and_no_are_labels(yes: str, no: str, unknown: str, tmp_p
     assert ("unsure ones (-1)" in out) == (unknown == "-1")
 
 
+@pytest.mark.parametrize("word", ["None", "nil", "none"])
+def test_a_list_that_says_none_is_a_case_without_the_labels(tmp_path: Path, word: str, said):
+    rows = []
+    for case in range(N):
+        there = [name for name, one in zip(FINDINGS, has(case), strict=True) if one]
+        rows.append(["|".join(there) or ("" if case == 1 else word)])
+    folder(tmp_path, ["findings"], rows)
+    out, _ = proposed(said)
+    assert f"{word!r} stands for none of them" in out
+    found = cases(Path("o"))
+    assert len(found) == N - 1, "of the one whose list is empty nothing is known"
+    assert [found[6][name] for name in FINDINGS] == ["0"] * len(FINDINGS), "case 7"
+
+
 def test_rare_labels_are_left_out_and_told(tmp_path: Path, said):
     rows = [[*map(int, has(case)), int(case in (3, 11))] for case in range(N)]
     folder(tmp_path, [*FINDINGS, "Hernia"], rows)
