@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from nachos_jax.audit.counts import Table
 from nachos_jax.audit.finding import FAULT, NOTE, Finding
 from nachos_jax.data.inspected import Inspected
+from nachos_jax.splits.folds import FEWEST
 from nachos_jax.statistics.width import auc_width, share_width
 
 FEW = 5
@@ -29,9 +30,8 @@ def findings(found: Inspected, folds: int) -> Iterator[Finding]:
     for name, count in _subjects(found).items():
         if count < folds:
             told = f"{noun.capitalize()} {name!r} has {count:,} {unit}, fewer than the {folds} folds."
-            yield Finding(
-                "too few for the folds", FAULT, told, f"Take at most {max(2, count)} folds, or add cases."
-            )
+            fewer = f"Take at most {count} folds" if count >= FEWEST else f"Join the {noun} with another"
+            yield Finding("too few for the folds", FAULT, told, f"{fewer}, or add cases.")
         elif count < FEW * folds:
             each = f"about {count / folds:.0f} in each of {folds} folds"
             told = f"{noun.capitalize()} {name!r} has {count:,} {unit}: {each}."

@@ -13,7 +13,7 @@ from PIL import Image
 from scipy import ndimage
 
 import nachos_jax
-from nachos_jax.audit import after
+from nachos_jax.audit import after, extent
 from nachos_jax.audit.audit import audit, to_json
 from nachos_jax.audit.pictures import of_cases
 from nachos_jax.core.errors import UsageError
@@ -122,6 +122,19 @@ def test_columns_that_are_not_asked_are_told(tmp_path: Path):
     told = " ".join(_told(tmp_path, rows)["left_out"])
     assert "'note'" in told
     assert "'sex'" not in told
+
+
+@pytest.mark.parametrize(
+    ("subjects", "cure"), [(1, "Join the class"), (2, "Join the class"), (3, "Take at most 3")]
+)
+def test_the_cure_of_a_small_class_is_one_that_is_taken(subjects: int, cure: str):
+    has = np.asarray([[row < subjects, row >= subjects] for row in range(60)])
+    targets = SimpleNamespace(names=("rare", "often"), has=has, noun="class")
+    cohort = SimpleNamespace(targets=targets, table=SimpleNamespace(subjects=np.arange(60)))
+    found: Any = SimpleNamespace(cohort=cohort, known=True)
+    (fault,) = [one for one in extent.findings(found, 5) if one.kind == "too few for the folds"]
+    assert cure in fault.cure
+    assert "add cases" in fault.cure
 
 
 def test_subjects_that_are_not_known_are_told(tmp_path: Path):
