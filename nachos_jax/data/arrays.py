@@ -111,10 +111,11 @@ def _with_masks(cases: ArrayCases, reader: TargetReader, like: Mapping[str, Any]
             raise UsageError(f"{what}: {len(given)} of them for {count} images; give one an image.")
 
     sides = [np.shape(mask) for mask in cases.targets]
+    doubts = ()
     if count and cases.spacing is None and all(len(of) == 3 and of[-1] == 1 for of in sides):
-        raise UsageError(
+        doubts = (
             f"masks have shape {sides[0]}, as gray images with an axis of channels have, and as volumes one "
-            "voxel wide. Of images give mask[..., 0], without that axis; of volumes give their spacing."
+            "voxel wide. Of images give mask[..., 0], without that axis; of volumes give their spacing.",
         )
 
     def pair(row: int) -> masks.Pair:
@@ -124,7 +125,7 @@ def _with_masks(cases: ArrayCases, reader: TargetReader, like: Mapping[str, Any]
 
     columns = _who(cases, count)
     rules = masks.Rules(tuple(cases.names), cases.one_case_per_subject, cases.spellings, like=like)
-    return masks.cohort(masks.MaskSource(columns, columns.where, lambda: pair), rules, reader)
+    return masks.cohort(masks.MaskSource(columns, columns.where, lambda: pair, doubts=doubts), rules, reader)
 
 
 def _columns(cases: ArrayCases, count: int) -> Columns:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nachos_jax.core.errors import UsageError
-from nachos_jax.data import checks, decode, orientation, resampling, spellings
+from nachos_jax.data import checks, decode, mask_names, orientation, resampling, spellings
 from nachos_jax.data.columns import Columns, MaskCounts, case_table, check_cases
 from nachos_jax.data.pixels import narrowed
 from nachos_jax.data.ragged import Ragged, Volume, stored
@@ -56,6 +56,7 @@ class MaskSource:
         fault: what is wrong with the files of a table, to be told with what is wrong with its columns.
         notes: what was left out and why, one sentence each.
         files: of each case, its images and its mask; () where decoding them costs nothing worth keeping.
+        doubts: see `nachos_jax.data.table.Cohort`.
     """
 
     columns: Columns
@@ -64,6 +65,7 @@ class MaskSource:
     fault: UsageError | None = None
     notes: tuple[str, ...] = ()
     files: tuple[tuple[Path, ...], ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 Keep = Callable[[Callable[[], list[Pair]]], list[Pair]]
@@ -125,7 +127,10 @@ def cohort(
     told = (_sizes(volumes), *notes, *turned, *_told(known), *source.notes)
     preparation = {**_preparation(store, columns, axes), **pointing, **known}
     known_as = identity(table, targets, store.content(), preparation)
-    return Cohort(table, targets, store, preparation, known_as, told, eight_bit=_eight_bit(pairs, columns))
+    doubt = mask_names.doubt(columns, rules.classes, bool(rules.like))
+    doubts = (*source.doubts, *([doubt] if doubt else []))
+    bits = _eight_bit(pairs, columns)
+    return Cohort(table, targets, store, preparation, known_as, told, eight_bit=bits, doubts=doubts)
 
 
 def _store(

@@ -136,11 +136,12 @@ def read_masks(data: DataConfig) -> MaskSource:
     shape, _ = archive.header(parts[0].key(mask_key), "mask_key")
     sides = _of_axes(archive, parts, data.shape_key, "shape", len(shape) - 1)
     spacing = _of_axes(archive, parts, data.spacing_key, "spacing", len(shape) - 1)
+    doubts = ()
     if sides is None and spacing is None and len(shape) == 4 and shape[-1] == 1:
-        raise UsageError(
+        doubts = (
             f"{archive.path.name}: {mask_key} has shape {shape}, as gray images with an axis of channels "
             f"have, and as volumes one voxel wide. Of images store {mask_key} without it, as "
-            f"{mask_key}[..., 0]; of volumes store their sides as an array 'shape' [N, 3], or their spacing."
+            f"{mask_key}[..., 0]; of volumes store their sides as an array 'shape' [N, 3], or their spacing.",
         )
 
     def open_pairs() -> Callable[[int], Pair]:
@@ -162,7 +163,7 @@ def read_masks(data: DataConfig) -> MaskSource:
 
         return pair
 
-    return MaskSource(columns, where, open_pairs)
+    return MaskSource(columns, where, open_pairs, doubts=doubts)
 
 
 def _of_axes(archive: Archive, parts: Sequence[_Part], key: str, what: str, axes: int) -> np.ndarray | None:

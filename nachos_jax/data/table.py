@@ -88,6 +88,7 @@ class Cohort:
             `nachos_jax.core.hparams.preparation_of`; `store` and `preparation` are those of the config.
         skipped: (name, why) of each case that cannot be read and was left out, see config.data.on_error.
         eight_bit: names of cases with masks whose images have 8 bits, where those of others have more.
+        doubts: sentences with their cures on what may be meant in two ways: no run begins with such cases.
     """
 
     table: CaseTable
@@ -102,6 +103,7 @@ class Cohort:
     skipped: tuple[tuple[str, str], ...] = ()
     others: Mapping[tuple[tuple[str, HParamValue], ...], Prepared] = field(default_factory=dict)
     eight_bit: frozenset[str] = frozenset()
+    doubts: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from jax import lax
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import HParams
-from nachos_jax.data import checks
+from nachos_jax.data import checks, mask_names
 from nachos_jax.data.augment import augment
 from nachos_jax.data.columns import Columns
 from nachos_jax.data.foreground import UNLIMITED, VolumeSums
@@ -37,8 +37,6 @@ FOREGROUND = "foreground"
 """Name of what a fit is told of the foreground of its training cases."""
 OVERLAP = 0.5
 """Step of the windows of a mask that is kept, in sides of the patch; others do not overlap."""
-BACKGROUND = frozenset(("background", "bg", "none", "nothing", "unlabeled", "unlabelled", "hintergrund"))
-"""Names of label 0, in small letters, that a source may put in front of those of the classes."""
 VOXELS = 64**3
 """Voxels of the windows that are segmented in one call: one window, where it has as many."""
 _INTENSITIES = ("brightness", "contrast", "gamma", "noise")
@@ -222,7 +220,7 @@ class Segmentation(DenseTask):
                 f"{columns.source} holds no masks: set config.data.mask_key, or another config.task.name."
             )
         voxels = columns.masks.voxels
-        classes = _classes(voxels, tuple(names) or _without_background(columns, voxels), columns)
+        classes = _classes(voxels, tuple(names) or mask_names.of_classes(columns.order, voxels), columns)
         values = voxels[:, 1 : len(classes) + 1] * columns.masks.size[:, None]
         return self._known(classes, values, columns.masks.unit)
 
@@ -315,30 +313,10 @@ def _dimensions(hparams: HParams) -> int:
     return int(hparams.get("segmentation.dimensions", 3))
 
 
-def _without_background(columns: Columns, voxels: np.ndarray) -> tuple[str, ...]:
-    """Names that a source gives to the labels 1, 2, ..., without one in front that means the background."""
-    order = tuple(columns.order)
-    if not order or _is_background(order[0]):
-        return order[1:]
-    largest = int(np.flatnonzero(voxels.any(axis=0)).max())
-    if len(order) == largest + 1:
-        raise UsageError(
-            f"{columns.source} names {len(order)} labels of masks, {checks.listed(order)}, and the largest "
-            f"in them is {largest}: {order[0]!r} may stand for 0 or for 1. Call it 'background' if it is 0, "
-            f"leave out {order[-1]!r} if it is 1, or name the classes 1, 2, ... in config.data.classes."
-        )
-    return order
-
-
-def _is_background(name: str) -> bool:
-    return name.strip().strip("_").casefold() in BACKGROUND
-
-
 def _classes(voxels: np.ndarray, named: tuple[str, ...], columns: Columns) -> tuple[str, ...]:
     """Names of the classes 1 to K, each with a voxel somewhere."""
     there = np.asarray(voxels.any(axis=0))
-    told = columns.order[1:] if columns.order and _is_background(columns.order[0]) else columns.order
-    if columns.partial and told and named != told:
+    if columns.partial and columns.order and named not in (columns.order, columns.order[1:]):
         raise UsageError(
             f"{columns.source} names the labels of its masks {checks.listed(columns.order)}, and the cases "
             f"that models learn from {checks.listed(named)}: number and name them alike."

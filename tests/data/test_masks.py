@@ -236,12 +236,16 @@ def test_a_name_of_the_background_in_front_is_left_out(config: Make, tmp_path: P
         sources.load(config(path=str(path)), TASK)
 
 
-def test_names_that_may_begin_with_label_0_or_1_are_refused(config: Make, tmp_path: Path):
+def test_names_that_may_begin_with_label_0_or_1_are_doubtful(config: Make, tmp_path: Path):
     path = written(tmp_path / "a.npz", label_names=np.asarray(["left", "right", "lost"]))
-    with pytest.raises(UsageError, match="'left' may stand for 0 or for 1. Call it 'background' if it is 0"):
-        sources.load(config(path=str(path)), TASK)
+    found = sources.load(config(path=str(path)), TASK)
+    (told,) = found.doubts
+    assert "'left' may stand for 0 or for 1. Call it 'background' if it is 0; if it is 1, leave out" in told
     named = sources.load(config(path=str(path), classes=("left", "right")), TASK)
-    assert named.targets.names == ("left", "right")
+    assert (named.targets.names, named.doubts) == (("left", "right"), ())
+    written(path, label_names=np.asarray(["background", "right", "lost"]))
+    mended = sources.load(config(path=str(path)), TASK)
+    assert (mended.hash, mended.doubts) == (found.hash, ()), "a begun run goes on with what it meant"
 
 
 def test_channels_of_any_number_are_the_last_axis(config: Make, tmp_path: Path):
@@ -285,15 +289,20 @@ def test_gray_images_with_an_axis_of_channels_are_no_volumes(config: Make, tmp_p
     masks[:, 2:4, 2:4] = 1
     own = {"images": images, "masks": masks, "shape": None, "spacing": None, "label_names": None}
     path = written(tmp_path / "a.npz", **own)
-    with pytest.raises(UsageError, match=r"masks has shape \(12, 6, 7, 1\).*store masks without it"):
-        sources.load(config(path=str(path)), TASK)
+    found = sources.load(config(path=str(path)), TASK)
+    (told,) = found.doubts
+    assert "masks has shape (12, 6, 7, 1), as gray images with an axis of channels have" in told
+    assert "store masks without it, as masks[..., 0]" in told
     path = written(tmp_path / "b.npz", **{**own, "masks": masks[..., 0]})
     assert sources.load(config(path=str(path)), TASK).shape == (1, 6, 7, 1)
     sides = np.tile([6, 7, 1], (CASES, 1))
     path = written(tmp_path / "c.npz", **{**own, "shape": sides})
-    assert sources.load(config(path=str(path)), TASK).shape == (6, 7, 1, 1)
+    deep = sources.load(config(path=str(path)), TASK)
+    assert (deep.shape, deep.doubts) == ((6, 7, 1, 1), ())
+    assert deep.hash == found.hash, "a begun run goes on"
     path = written(tmp_path / "d.npz", **{**own, "spacing": np.tile([0.3, 0.3, 5.0], (CASES, 1))})
-    assert sources.load(config(path=str(path)), TASK).shape == (1, 6, 7, 1)
+    spaced = sources.load(config(path=str(path)), TASK)
+    assert (spaced.shape, spaced.doubts) == ((1, 6, 7, 1), ())
 
 
 def test_gray_images_from_python_with_an_axis_of_channels_are_no_volumes():
@@ -301,11 +310,13 @@ def test_gray_images_from_python_with_an_axis_of_channels_are_no_volumes():
     masks = np.zeros_like(images)
     masks[:, 2:4, 2:4] = 1
     cases = ArrayCases(images, masks, one_case_per_subject=True)
-    with pytest.raises(UsageError, match=r"masks have shape \(6, 7, 1\).*give mask\[\.\.\., 0\]"):
-        nachos_jax.cohort(cases, "segmentation")
+    (told,) = nachos_jax.cohort(cases, "segmentation").doubts
+    assert "masks have shape (6, 7, 1), as gray images with an axis of channels" in told
+    assert "give mask[..., 0]" in told
     flat = nachos_jax.cohort(replace(cases, targets=masks[..., 0]), "segmentation")
     deep = nachos_jax.cohort(replace(cases, spacing=[(0.3, 0.3, 5.0)] * CASES), "segmentation")
     assert flat.shape == deep.shape == (1, 6, 7, 1)
+    assert flat.doubts == deep.doubts == ()
 
 
 def test_arrays_of_any_size_are_taken_as_they_are():

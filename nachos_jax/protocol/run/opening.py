@@ -15,7 +15,7 @@ from nachos_jax.data import census
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine import planned
 from nachos_jax.engine.resume import Checkpoints
-from nachos_jax.protocol.run import begun, door, embedding, environment, outside, unit_rules
+from nachos_jax.protocol.run import begun, door, doubts, embedding, environment, outside, unit_rules
 from nachos_jax.records import checkpoint, readable, rows
 from nachos_jax.records.case_table import CaseRecord
 from nachos_jax.records.store import RunDirectory
@@ -97,8 +97,9 @@ def open_run(
     cohort = outside.parted(config, cohort)
     config = _planned(config, cohort, store)
     folds = _folds(config, cohort, store)
-    warnings = [*cohort.cautions, *door.check(config, cohort, folds, begun=store.run() is not None)]
-    warnings += outside.copies(config, cohort, begun=store.external_cases() is not None)
+    again, met = store.run() is not None, store.external_cases() is not None
+    warnings = [*cohort.cautions, *door.check(config, cohort, folds, begun=again)]
+    warnings += [*doubts.check(cohort, again, met), *outside.copies(config, cohort, begun=met)]
     return Run(config, cohort, folds, store, digest([cohort.hash, folds.hash]), tuple(warnings))
 
 
