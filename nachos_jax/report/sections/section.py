@@ -169,7 +169,7 @@ class Section:
         return outputs
 
     def told(self, truth: np.ndarray, _names: Sequence[str]) -> list[str]:
-        """What is true of n cases, in words: the name of the class of each."""
+        """What is true of n cases, in words that differ where it does: the name of the class of each."""
         return [str(target) for target in truth.tolist()]
 
     def unit(self, _name: str, _names: Sequence[str]) -> str:

@@ -62,8 +62,11 @@ class _Segmentation(Section):
         return overlap.volumes(predicted)
 
     def told(self, truth: np.ndarray, names: Sequence[str]) -> list[str]:
-        """The classes of each case."""
-        return ["; ".join(name for name, one in zip(names, row > 0, strict=True) if one) for row in truth]
+        """The classes of each case with their reference volumes, by which runs know that masks differ."""
+        return [
+            "; ".join(f"{name} {one:.12g}" for name, one in zip(names, row, strict=True) if one > 0)
+            for row in truth.tolist()
+        ]
 
     def unit(self, name: str, names: Sequence[str]) -> str:  # noqa: ARG002
         """Volumes are in the unit that the table of classes tells."""
