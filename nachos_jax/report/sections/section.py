@@ -48,6 +48,7 @@ class Words:
         predicted: what a prediction is: "softmax of the network's output".
         otherwise: what `output`, `loss` and `predicted` are where a trial names this loss, or where its
             architecture is an estimator of scikit-learn, `phrases.ESTIMATOR`.
+        absent: a sentence on external cases of which none has a class, "%s".
         constant: what `Section.constant` is, by metric, "" for all others: "the shares of the classes".
     """
 
@@ -61,6 +62,7 @@ class Words:
     output: str
     loss: str
     predicted: str
+    absent: str = "None of them is %s: what is averaged over classes leaves that out, or has no value."
     otherwise: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     constant: Mapping[str, str] = field(default_factory=dict)
 
@@ -181,6 +183,10 @@ class Section:
         return predicted
 
     # --- what is counted -----------------------------------------------------------------------------------
+
+    def observed(self, _evidence: Evidence, name: str) -> str:
+        """What the mean over cases of one of the names is called, of what is true of them."""
+        return f"Mean of {name}"
 
     def strata(self, truth: np.ndarray) -> np.ndarray:
         """[N] int: of each kind as many subjects are resampled as there are."""

@@ -33,6 +33,8 @@ class _Segmentation(Section):
         output="The output is a class for every pixel or voxel: the likeliest one, or the background.",
         loss="The loss is the mixture that each trial names, over patches.",
         predicted="volumes of agreement and error of the mask, seen in tiles of the whole case",
+        absent="None of them has %s: in mean Dice and mean IoU that counts as 1 in a case where nothing of it is "
+        "predicted, and as 0 otherwise.",
     )
     figures = ("classes", "dice", "volumes")
     also = ("mean_iou",)
@@ -71,6 +73,9 @@ class _Segmentation(Section):
     def unit(self, name: str, names: Sequence[str]) -> str:  # noqa: ARG002
         """Volumes are in the unit that the table of classes tells."""
         return " in the unit of the volumes" if name == "volume_error" else ""
+
+    def observed(self, evidence: Evidence, name: str) -> str:
+        return f"Mean volume of {name} in {classes.unit(evidence)}"
 
     def group(self, truth: np.ndarray, cases: np.ndarray, names: Sequence[str]) -> dict[str, int]:
         return {name: len(set(cases[truth[:, i] > 0].tolist())) for i, name in enumerate(names)}
