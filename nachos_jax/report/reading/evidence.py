@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nachos_jax.config.fields import BY_CASE
+from nachos_jax.config.fields import BY_CASE, BY_UNIT
 from nachos_jax.config.parsing import report
 from nachos_jax.config.run_config import ReportConfig
 from nachos_jax.core.errors import UsageError
@@ -264,8 +264,10 @@ def read(directory: RunDirectory) -> Evidence:
 def _with_newest_settings(run: Mapping[str, Any], directory: RunDirectory) -> dict[str, Any]:
     """run.json with the report section that this report is made by, and a warning where decisions changed."""
     first, newest = run["config"].get("report") or {}, directory.settings() or {}
-    changed = [key for key in ("threshold", "positive") if key in first and first[key] != newest.get(key)]
-    changed += ["headline"] if first and _headline(first) != _headline(newest) else []
+    led = [_headline(settings) for settings in (first, newest)]
+    asked = ("threshold", "positive", *(("unit", "pool") if BY_UNIT in led else ()))
+    changed = [key for key in asked if key in first and first[key] != newest.get(key)]
+    changed += ["headline"] if first and led[0] != led[1] else []
     usual = {"headline": BY_CASE}
     told = [
         f"config.report.{key} was {first.get(key, usual.get(key))!r} when the run began and is "
