@@ -246,12 +246,14 @@ def test_training_and_preparation_as_recorded(run):
             {"architecture": "linear"},
             f"less than {TOLERANCE:.0e} of it, or after {STEPS} steps".replace("-0", "-"),
         ),
+        ({"architecture": "linear"}, "A refit is solved once over all cases but those of its outer fold."),
+        ({"architecture": "logistic"}, "A refit is fitted once to all cases but those of its outer fold."),
         (
             {"architecture": "unet", "unet.deep_supervision": True},
             "the coarser levels too, with weights 1, 1/2,",
         ),
     ],
-    kept=1,
+    kept=3,
 )
 def test_how_a_fit_is_solved_is_what_its_code_does(run, hparams, words):
     evidence, summary = told(run(inner=False))
@@ -270,3 +272,8 @@ def test_how_a_fit_is_solved_is_what_its_code_does(run, hparams, words):
     answer = Facts(changed, summary).of("model.training").text
     assert words in answer
     assert "Newton" not in answer
+    chosen = Facts(changed, summary).of("model.selection").text
+    whole = hparams["architecture"] != "unet"  # a fit that is solved or fitted as a whole has no epochs
+    assert ("epoch" in answer.replace("there are no epochs", "")) != whole
+    assert ("at the epoch with the lowest loss of the fold, mean over the" in chosen) != whole
+    assert ("Balanced accuracy, mean over the inner folds of each outer fold, which never" in chosen) == whole
