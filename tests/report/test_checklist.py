@@ -156,8 +156,14 @@ def test_failures_show_with_their_numbers(run):
     items, summary = filled(run(failed=((0, 1), (2, 3)), diverged_refit=1))
     assert "of which 2 failed and scored worst" in items["C25"].answer
     assert f"{summary['spent']['fits_diverged']} met NaN or infinity" in items["C25"].answer
-    assert "48 further predictions are not numbers; 2 of 20 trials failed" in items["C39"].answer
-    assert "48 predictions are not numbers and in no metric" in items["C37"].answer
+    assert (
+        "48 further predictions are of outer folds with predictions that are not numbers; 2 of 20 trials "
+        "failed" in items["C39"].answer
+    )
+    assert (
+        "48 predictions are of outer folds with predictions that are not numbers, and in no metric"
+        in items["C37"].answer
+    )
     right = sum(row[i] for i, row in enumerate(summary["confusion"]["counts"]))
     assert items["C39"].answer.startswith(f"{192 - right} of 192 out-of-fold predictions are wrong")
 

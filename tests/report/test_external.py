@@ -205,7 +205,11 @@ def test_a_run_without_external_cases_has_no_such_figure(run: RunDirectory):
 @pytest.mark.parametrize(
     ("task", "title", "absent"),
     [
-        (task_cases.MASKS, "Mean volume of {} in voxels", "that counts as 1 in a case where nothing of it is"),
+        (
+            task_cases.MASKS,
+            "Mean volume of {} in voxels",
+            "that counts as 1 in a case where nothing of it is",
+        ),
         (task_cases.LABELS, "Share of {}", "areas over labels leave that out"),
     ],
     ids=["masks", "labels"],
@@ -219,7 +223,9 @@ def test_what_is_averaged_of_external_cases_is_called_what_it_is(make_run, task,
     who = np.array([f"e{row:02d}" for row in range(CASES)])
     tests = {}
     for fold, test in evidence.tests.items():
-        arrays = task_cases.recorded(kind, truth, task_cases.outputs(kind, truth, np.random.default_rng(fold)))
+        arrays = task_cases.recorded(
+            kind, truth, task_cases.outputs(kind, truth, np.random.default_rng(fold))
+        )
         tests[fold] = ExternalTest(f"fold_{fold:02d}", (test.fit,), HASH, arrays)
     cases = ExternalCases(HASH, who, SUBJECTS, SITES, truth, {})
     evidence = dataclasses.replace(evidence, external=External(cases, tests, ()))

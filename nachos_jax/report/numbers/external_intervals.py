@@ -71,7 +71,7 @@ def prevalence(
 
 
 def counted(truth: np.ndarray) -> bool:
-    """Whether cases are counted, by class numbers [N] or labels of 0 and 1, and no number of them is averaged."""
+    """True where cases are counted, by class numbers [N] or labels of 0 and 1, and no number is averaged."""
     if truth.dtype.kind in "iu" and truth.ndim == 1:
         return True
     return bool(np.isin(truth[np.isfinite(truth)], (0.0, 1.0)).all())

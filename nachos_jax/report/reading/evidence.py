@@ -170,6 +170,11 @@ class Evidence:
         return {fold: outcome for fold, outcome in found.items() if outcome is not None}
 
     @cached_property
+    def whole(self) -> frozenset[int]:
+        """Tested outer folds of which all predictions are numbers; of the others no number is told."""
+        return frozenset(fold for fold, (_, made) in self.predictions.items() if np.isfinite(made).all())
+
+    @cached_property
     def of_sites(self) -> bool:
         """True when each fold is a site of its own, by the scheme or because the case table has it so."""
         pairs = {(row.site, row.folds[0]) for row in self.cases}

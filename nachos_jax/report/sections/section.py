@@ -239,7 +239,7 @@ class Section:
         return f"task {summary['task']}"
 
     def without_numbers(self, summary: Summary) -> int:
-        """Predictions that are not numbers."""
+        """Predictions of outer folds in which not all are numbers."""
         return summary["without_numbers"]
 
     def data_rows(self, summary: Summary) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ import numpy as np
 from nachos_jax.metrics import overlap
 from nachos_jax.metrics.contract import NOT_NEGATIVE, SHARE
 from nachos_jax.report.appendix.grid import Cell, Grid, Notes, extent, plain, uncorrected
-from nachos_jax.report.numbers.estimates import NO_REFIT, Estimates, mean_over_folds
+from nachos_jax.report.numbers.estimates import NOT_NUMBERS, Estimates, mean_over_folds
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.words.format import DECIMALS, MISSING, finer, number
 
@@ -78,10 +78,10 @@ def _over_folds(evidence: Evidence, key: str, of: Mapping[int, np.ndarray], colu
     folds: dict[str, Any] = {}
     for fold, cases in of.items():
         values = cases[:, column]
-        broken = not np.isfinite(values).all()
+        broken = fold not in evidence.whole or not np.isfinite(values).all()
         folds[str(fold)] = {
             "value": None if broken else float(values.mean()),
-            "note": NO_REFIT if broken else "",
+            "note": NOT_NUMBERS if broken else "",
         }
     values = [row["value"] for row in folds.values()]
     found, interval = mean_over_folds(evidence, values, BOUNDS.get(key, SHARE))
