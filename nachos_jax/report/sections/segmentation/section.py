@@ -33,8 +33,8 @@ class _Segmentation(Section):
         output="The output is a class for every pixel or voxel: the likeliest one, or the background.",
         loss="The loss is the mixture that each trial names, over patches.",
         predicted="volumes of agreement and error of the mask, seen in tiles of the whole case",
-        absent="None of them has %s: in mean Dice and mean IoU that counts as 1 in a case where nothing of it "
-        "is predicted, and as 0 otherwise.",
+        absent="None of them has %s: in mean Dice and mean IoU that counts as 1 in a case where nothing of "
+        "it is predicted, and as 0 otherwise.",
     )
     figures = ("classes", "dice", "volumes")
     also = ("mean_iou",)
