@@ -50,6 +50,11 @@ def numbers(evidence: Evidence, estimates: Estimates) -> dict[str, Any]:
     return {"unit": unit(evidence), "classes": found}
 
 
+def noun(summary: Mapping[str, Any]) -> str:
+    """What is measured and counted: each case once, or with several repeats each of its predictions."""
+    return "prediction" if summary["progress"]["repeats_tested"] > 1 else "case"
+
+
 def unit(evidence: Evidence) -> str:
     """The unit of volumes."""
     return str(evidence.run.get("preparation", {}).get("unit", "voxels"))
@@ -111,11 +116,14 @@ def grid(summary: Mapping[str, Any]) -> Grid | None:
     volume = f"Volume, {found['unit']}"
     step = "voxels" if found["unit"] == "voxels" else "mm"
     titles = [FURTHER[key].replace("mm", step) for key in further]
-    header = ("Class", "Cases", "Dice", "Interval", *titles, "Empty, right", "Missed", volume)
+    several = noun(summary) != "case"
+    counted = [f"{name} (predictions)" if several else name for name in ("Empty, right", "Missed")]
+    header = ("Class", "Cases", "Dice", "Interval", *titles, *counted, volume)
+    missed = "predictions of cases that have the class" if several else "cases that have the class"
     caption = (
         "Classes: mean over the cases of an outer fold, then over outer folds. A case without the class "
         "scores 1 where nothing is predicted, which the column of empty masks counts, and 0 otherwise. "
-        "Missed: cases that have the class where nothing is predicted. Volume: predicted less reference, "
+        f"Missed: {missed} where nothing is predicted. Volume: predicted less reference, "
         f"with limits of agreement (Bland and Altman).{_told_of_masks(further)} From {extent(summary)}. "
         f"{uncorrected(summary)}"
     ).strip()

@@ -120,7 +120,7 @@ class _Segmentation(Section):
 
     def parts(self, summary: Summary) -> Parts:
         context = {"classes": classes.grid(summary), "hardest": summary["hardest"]}
-        context["final"] = final.grid(summary)
+        context |= {"final": final.grid(summary), "measured": classes.noun(summary)}
         return Parts("segmentation/page.html.j2", context)
 
     def drawings(self, evidence: Evidence, estimates: Estimates, summary: Summary) -> Sequence[Drawing]:
@@ -132,9 +132,10 @@ class _Segmentation(Section):
             for name, row in summary["per_class"]["classes"].items()
         ]
         dice = overlap.dice(estimates.predicted)
-        told = evidence.classes, classes.unit(evidence)
+        noun = classes.noun(summary)
+        told = evidence.classes, classes.unit(evidence), noun
         return [
-            lambda: cases_by_class("dice", dice, estimates.cases.folds, evidence.classes),
+            lambda: cases_by_class("dice", dice, estimates.cases.folds, evidence.classes, noun),
             lambda: dice_against_volume("volumes", dice, estimates.truth, *told),
             lambda: forest("classes", rows, None, "Dice", (0.0, 1.0)),
         ]
@@ -150,18 +151,19 @@ def _final(evidence: Evidence) -> dict[str, Any]:
 
 
 def _hardest(estimates: Estimates) -> list[dict[str, Any]]:
-    """The cases with the lowest mean Dice, the lowest first."""
+    """The cases with the lowest mean Dice, the lowest first; of several repeats by their worst prediction."""
     if not len(estimates.truth):
         return []
     dice = overlap.dice(estimates.predicted).mean(axis=1)
-    order = np.lexsort((estimates.names, dice))[:HARD]
+    order = np.lexsort((estimates.names, dice))
+    _, worst = np.unique(estimates.names[order], return_index=True)
     return [
         {
             "case": str(estimates.names[row]),
             "outer_fold": int(estimates.cases.folds[row]),
             "dice": float(dice[row]),
         }
-        for row in order
+        for row in order[np.sort(worst)[:HARD]]
     ]
 
 
