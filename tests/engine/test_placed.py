@@ -29,7 +29,7 @@ def test_an_array_is_put_on_the_devices_once_and_an_equal_one_for_itself():
 
 def test_buckets_over_one_store_share_frozen_weights():
     cohort, mesh = tiny.cohort(), meshes.lane_mesh(jax.devices()[:2])
-    source = Resident(cohort, divide(len(cohort.table), 0, 0), mesh)
+    source = Resident(cohort, divide(len(cohort.table), len(cohort.table), 0), mesh)
     spec: Any = SimpleNamespace(frozen={"front": np.ones((3, 3), np.float32)})
     one, two = (jax.tree.leaves(source._shared(spec).frozen) for _ in range(2))
     assert one[0] is two[0]
