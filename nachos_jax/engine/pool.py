@@ -204,7 +204,7 @@ class LanePool:
 
     @property
     def saves(self) -> bool:
-        """Whether `save` keeps all that is being trained: no estimators, and nothing where it is not wanted."""
+        """Whether `save` keeps all that is being trained: not estimators, nor where none is wanted."""
         busy = [lanes for lanes in self._buckets.values() if lanes.busy]
         return self._checkpoints is not None and not any(isinstance(one, hosted.HostedLanes) for one in busy)
 

@@ -170,7 +170,9 @@ def stop_if_asked(pool: LanePool) -> None:
     asked = stopping.asked()
     if asked is not None:
         pool.save(all_lanes=True)
-        kept = "all lanes are saved" if pool.saves else "what is finished is kept, fits on their way begin anew"
+        kept = (
+            "all lanes are saved" if pool.saves else "what is finished is kept, fits on their way begin anew"
+        )
         raise StoppedError(f"stopped by {asked}: {kept}, and the same command goes on from here.")
 
 
