@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 OLDEST_TASK = "classification"
 """The task of runs that do not name theirs: once there was no other."""
+BACKBONE = "backbone"
+"""What run.json and records/report.json say of pretrained weights."""
 
 
 @dataclass(frozen=True)
@@ -267,8 +269,15 @@ def read(directory: RunDirectory) -> Evidence:
 
 
 def _with_newest_settings(run: Mapping[str, Any], directory: RunDirectory) -> dict[str, Any]:
-    """run.json with the report section that this report is made by, and a warning where decisions changed."""
-    first, newest = run["config"].get("report") or {}, directory.settings() or {}
+    """run.json with the report section that this report is made by, and a warning where decisions changed.
+
+    What the newest launch says of pretrained weights stands in the place of what the first one said.
+    """
+    first, newest = run["config"].get("report") or {}, dict(directory.settings() or {})
+    texts, preparation = newest.pop(BACKBONE, {}), run.get("preparation") or {}
+    if texts and BACKBONE in preparation:
+        backbone = {**preparation[BACKBONE], **texts}
+        run = {**run, "preparation": {**preparation, BACKBONE: backbone}}
     led = [_headline(settings) for settings in (first, newest)]
     asked = ("threshold", "positive", *(("unit", "pool") if BY_UNIT in led else ()))
     changed = [key for key in asked if key in first and first[key] != newest.get(key)]
@@ -293,7 +302,7 @@ def _settings(directory: RunDirectory) -> ReportConfig:
     if found is None:
         raise UsageError(f"{directory.path / 'records/report.json'} is missing: {AGAIN}")
     try:
-        return report(found)
+        return report({name: value for name, value in found.items() if name != BACKBONE})
     except (KeyError, TypeError) as error:
         raise UsageError(f"{directory.path / 'records/report.json'} is damaged ({error}): {AGAIN}") from error
 
