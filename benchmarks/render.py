@@ -73,7 +73,10 @@ def machine(result: Mapping[str, Any]) -> str:
     shown = ", ".join(f"{name} {versions[name]}" for name in ("jax", "flax", "torch") if name in versions)
     kinds = sorted(set(told["devices"]))
     devices = ", ".join(f"{told['devices'].count(kind)} x {kind}" for kind in kinds)
-    where = f"{told['cpu']}, {told['cores']} cores, {told['memory_gib']:.0f} GiB, devices {devices}"
+    whole = told.get("physical_cores") or told["cores"]
+    shared = f" (threads of {whole} whole)" if whole < told["cores"] else ""
+    cores = f"{told['cores']} cores{shared}"
+    where = f"{told['cpu']}, {cores}, {told['memory_gib']:.0f} GiB, devices {devices}"
     return f"{where}; {shown}; load before {told['load_before']:.1f}; {result.get('date', 'no date')[:10]}"
 
 

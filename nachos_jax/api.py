@@ -69,7 +69,7 @@ def cohort_from_arrays(
     subjects: Sequence | np.ndarray | None = None,
     sites: Sequence | np.ndarray | None = None,
     folds: Sequence | np.ndarray | None = None,
-    classes: Sequence[str] | None = None,
+    classes: Sequence[str] | np.ndarray | None = None,
     one_case_per_subject: bool = False,
 ) -> Cohort:
     """A checked case table with its pixels, from arrays.
@@ -92,7 +92,7 @@ def cohort_from_arrays(
     """
     from nachos_jax.data.arrays import ArrayCases
 
-    names = tuple(classes or ())
+    names = () if classes is None else tuple(classes)
     # Five axes can be nothing else; of four, the last may be meant for channels.
     volume, waived = "whole" if getattr(images, "ndim", 0) == 5 else "", one_case_per_subject
     return cohort(ArrayCases(images, labels, subjects, sites, folds, names, waived, volume=volume))
@@ -175,7 +175,7 @@ def with_external(
             "with a site for each group."
         )
     apart = second.of_arrays(cases, tasks.of(cohort.targets.task), cohort)
-    apart = sources.with_columns(apart, columns) if columns else apart
+    apart = apart if columns is None else sources.with_columns(apart, columns)
     return outside.beside(cohort, apart, spellings=cases.spellings)
 
 
@@ -330,7 +330,7 @@ def _checked(config: ConfigDict, cohort: Cohort | None) -> RunConfig:
 
     values = config.to_dict()
     if cohort is not None:
-        _refuse_idle(values.get("data", {}))
+        _refuse_idle(values)
         if cohort.outside is not None and values["data"].get("external"):
             raise UsageError(
                 f"config.data.external = {values['data']['external']!r} names sites of a cohort that has "
@@ -340,11 +340,14 @@ def _checked(config: ConfigDict, cohort: Cohort | None) -> RunConfig:
     return checked(values)
 
 
-def _refuse_idle(data: Mapping[str, Any]) -> None:
+def _refuse_idle(values: Mapping[str, Any]) -> None:
     """Refuses fields of config.data that are set and would be ignored, because the cases are given."""
+    data, backbone = values.get("data", {}), values.get("backbone", {})
+    embedding = backbone.get("name") or backbone.get("weights")
+    works = (*_WITH_COHORT, *(("cache",) if embedding else ()))  # which keeps features of a backbone, too
     for name, default in default_config().data.to_dict().items():
         value = data.get(name, default)
-        if name in _WITH_COHORT or value == default or (name == "source" and value == "arrays"):
+        if name in works or value == default or (name == "source" and value == "arrays"):
             continue
         if isinstance(value, (list, tuple)) and tuple(value) == default:
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,33 @@ def test_what_works_with_a_cohort_is_taken():
             tiny.config(data__source=source, data__window=40, data__residency="stream"), tiny.cohort()
         )
         assert (run.data.source, run.data.window, run.data.residency) == ("arrays", 40, "stream")
+
+
+def test_features_of_a_backbone_may_be_kept_beside_a_cohort():
+    weights = {"backbone__weights": "resnet18.pth", "data__cache": "caches"}
+    for named in ({}, {"backbone__name": "resnet18"}):
+        assert api._checked(tiny.config(**weights, **named), tiny.cohort()).data.cache == "caches"
+
+
+def test_names_may_be_arrays():
+    images, labels, _ = tiny.arrays()
+    subjects = [f"s{row // 2}" for row in range(len(images))]
+    order = np.asarray(["2", "0", "1"])
+    found = nachos_jax.cohort_from_arrays(images, labels, subjects, classes=order)
+    assert found.targets.names == tuple(order)
+    ages = np.arange(2.0 * len(images)).reshape(-1, 2)
+    cases = nachos_jax.ArrayCases(
+        images, labels, subjects, names=order, vectors=ages, features=np.asarray(["a", "b"])
+    )
+    assert nachos_jax.cohort(cases).targets.names == tuple(order)
+    signs = np.stack([labels == 0, labels == 1], axis=1)
+    cases = nachos_jax.ArrayCases(images, signs, subjects, names=np.asarray(["stripes", "rows"]))
+    inside, away = nachos_jax.cohort(cases, "multilabel"), [f"away-{subject}" for subject in subjects]
+    cases = dataclasses.replace(cases, images=255 - images, subjects=away)
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed: pip install pandas")
+    both = nachos_jax.with_external(inside, cases, pandas.DataFrame({"age": ages[:, 0]}))
+    assert both.outside is not None
+    assert both.outside.targets.names == ("stripes", "rows")
 
 
 @pytest.mark.parametrize("call", [nachos_jax.evaluate, nachos_jax.deploy])

@@ -18,7 +18,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 import nachos_jax
-from nachos_jax import models
+from nachos_jax import api, models
 from nachos_jax.cli import commands, config_file, main, parsing, sweep
 from nachos_jax.data import sources
 from nachos_jax.models import registry
@@ -346,6 +346,28 @@ def anchors(text: str) -> set[str]:
     """Anchors of the headings of a document, as GitHub makes them."""
     headings = re.findall(r"^#+ (.*)$", FENCE.sub("", text), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_begins_with_its_title(page: str) -> None:
+    assert TEXTS[f"docs/{page}"].startswith("# ")
+
+
+def test_promises_stand_in_their_table() -> None:
+    text = TEXTS["docs/promises.md"]
+    table = text.partition("| promise | test |\n|---|---|\n")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| .+ \| `test_.+ \|$", text, re.MULTILINE) == table.splitlines()
+
+
+def test_fields_that_may_be_set_with_a_cohort_are_named() -> None:
+    (told,) = re.findall(r"With a cohort, of `config.data` only (.*) may be set", TEXTS["docs/python.md"])
+    assert set(re.findall(r"`(\w+)`", told)) == set(api._WITH_COHORT)
+
+
+def test_the_image_of_a_pod_is_made_where_its_file_says() -> None:
+    text = (ROOT / "launch/k8s_job.yaml").read_text(encoding="utf-8")
+    (page,) = re.findall(r"image: \S+ # EDIT: made as (\S+) says", text)
+    assert "`Dockerfile`" in TEXTS[page]
 
 
 def test_every_page_is_in_the_navigation_of_the_site() -> None:

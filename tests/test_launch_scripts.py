@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from nachos_jax.cli import sweep
 from nachos_jax.cluster.place import Given, Place, find
 from nachos_jax.runtime.stopping import EXIT_CODE
 from tests.tiers import mostly_thorough
@@ -219,6 +220,42 @@ def test_a_preempted_job_of_a_real_slurm_goes_on() -> None:
     done = subprocess.run([str(script)], capture_output=True, text=True, env=environ, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "PASSED" in done.stdout
+
+
+# --- SLURM arrays of `nachos sweep` ---------------------------------------------------------------
+
+TASK = {"SLURM_ARRAY_JOB_ID": "17", "SLURM_ARRAY_TASK_ID": "1", "MOST_RESTARTS": "3"}
+
+
+@pytest.fixture
+def array(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Path:
+    script = stage.folder / "array.sbatch"
+    given = sweep.Sweep("a.py", str(stage.folder), {"seed": ["0", "1"]}, [], slurm=str(script))
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", str(stage.fakes / "python"))
+        sweep.write_array(given, sweep.combinations(given))
+    return script
+
+
+def test_a_task_of_a_sweep_goes_back_into_the_queue_as_a_job_does(stage: Stage, array: Path) -> None:
+    asked = "requeue Incomplete 17_1\n"
+    for code, before, requeued in ((0, "0", ""), (137, "0", ""), (75, "3", ""), (75, "2", asked)):
+        task = stage.start("bash", array, CODES=str(code), SLURM_RESTART_COUNT=before, **TASK)
+        told = task.communicate(timeout=60)[1]
+        assert (task.returncode, stage.requeued()) == (code, requeued)
+        assert ("restarted 3 times" in told) == (before == "3")
+    assert stage.note(0)["words"][-2:] == ["--config.seed=1", f"--workdir={stage.folder}/seed=1"]
+
+
+def test_a_task_of_a_sweep_waits_for_its_run_at_every_signal(stage: Stage, array: Path) -> None:
+    hears = 'heard=0\ntrap \'heard=$((heard + 1)); touch "$NOTES/$heard"\' USR1\ntouch "$NOTES/0"\n'
+    stage.fake("python", f"#!/bin/bash\n{hears}while [ $heard -lt 3 ]; do sleep 0.02; done\nexit 75\n")
+    task = stage.start("bash", array, **TASK)
+    for number, name in enumerate((signal.SIGUSR1, signal.SIGTERM, signal.SIGTERM)):
+        wait_for((stage.notes / str(number)).exists)
+        task.send_signal(name)
+    task.communicate(timeout=30)
+    assert (task.returncode, stage.requeued()) == (EXIT_CODE, "requeue Incomplete 17_1\n")
 
 
 # --- TPU ------------------------------------------------------------------------------------------

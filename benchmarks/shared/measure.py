@@ -174,6 +174,7 @@ def machine() -> dict[str, Any]:
     return {
         "cpu": cpu,
         "cores": os.cpu_count(),
+        "physical_cores": psutil.cpu_count(logical=False),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "load_before": LOAD,
         "devices": [f"{device.platform} {device.device_kind}" for device in jax.local_devices()],
@@ -182,12 +183,21 @@ def machine() -> dict[str, Any]:
 
 
 def suffix() -> str:
-    """For names of results: "" on a processor, else "_gpu" or "_tpu"."""
+    """For names of results: "" on a processor ("_smt" where threads share a core), else "_gpu" or "_tpu"."""
+    return place().removeprefix("_cpu")
+
+
+def place() -> str:
+    """Likewise, with "_cpu" on a processor."""
+    import psutil
+
     start_jax()
     import jax
 
     platform = jax.local_devices()[0].platform
-    return "" if platform == "cpu" else f"_{platform}"
+    whole = psutil.cpu_count(logical=False)  # None where the system does not tell
+    shared = platform == "cpu" and whole and whole < (os.cpu_count() or 1)
+    return f"_{platform}" + "_smt" * bool(shared)
 
 
 def version(name: str) -> str:

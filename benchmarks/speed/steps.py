@@ -160,7 +160,8 @@ def one_case(given: argparse.Namespace) -> None:
         "notes": verdict(taken, platform),
     }
     table = rows(ms, least, taken, platform)
-    measure.store(given.out, f"steps_{work.name}_{platform}", f"A training step: {work.words}", table, value)
+    name, title = f"steps_{work.name}{measure.place()}", f"A training step: {work.words}"
+    measure.store(given.out, name, title, table, value)
 
 
 def candidates(given: argparse.Namespace, platform: str) -> list[str]:

@@ -90,7 +90,7 @@ def one_case(given: argparse.Namespace) -> None:
     least = floor(work)
     value = {"workload": vars(work), "ms": ms, "floor": least, "lanes_a_device": given.lanes}
     title = f"A training step: {work.words}"
-    measure.store(given.out, f"steps_{work.name}{measure.suffix() or '_cpu'}", title, rows(ms, least), value)
+    measure.store(given.out, f"steps_{work.name}{measure.place()}", title, rows(ms, least), value)
 
 
 def main() -> None:

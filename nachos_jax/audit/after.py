@@ -18,6 +18,8 @@ COMPARABLE = ("classification", "multilabel")
 """Tasks whose training and validation losses are one measure, in one unit."""
 OVER = 1.5
 """Validation loss over training loss from which a network is said to overfit."""
+SOLVED = "linear"
+"""The architecture that is solved whole: it has no epochs, and only its penalty keeps it from overfitting."""
 
 
 def finished(workdir: str, names: Sequence[str], targets: np.ndarray) -> RunDirectory:
@@ -116,7 +118,9 @@ def gaps(directory: RunDirectory) -> list[str]:
         chosen = [fit for fit in chosen if fit.parameters]  # an estimator has other cures than a network
         pairs = [pair for fit in chosen for pair in _losses(fit, study)]
         if pairs:
-            told.append(_words("The search" if study is None else f"Outer fold {study}", np.asarray(pairs)))
+            who = "The search" if study is None else f"Outer fold {study}"
+            solved = all(fit.hparams["architecture"] == SOLVED for fit in chosen)
+            told.append(_words(who, np.asarray(pairs), solved))
     return told
 
 
@@ -132,14 +136,15 @@ def _losses(fit: Any, study: int | None) -> Iterator[tuple[float, float, float]]
             yield training, losses[best], (best + 1) / fit.limit
 
 
-def _words(who: str, pairs: np.ndarray) -> str:
+def _words(who: str, pairs: np.ndarray, solved: bool) -> str:
     training, validation, share = pairs.mean(axis=0)
-    numbers = f"training loss {training:.3f}, validation loss {validation:.3f} at the best epochs"
+    numbers = f"training loss {training:.3f}, validation loss {validation:.3f}"
+    numbers += "" if solved else " at the best epochs"
     if validation > OVER * training:
-        said = (
-            "it fits training cases much better than others (overfitting): try augmentation or weight decay"
-        )
-    elif share > 0.95:
+        weaker = "a smaller config.model.linear.c, or smaller values in config.search.space.linear.c"
+        cure = weaker if solved else "augmentation or weight decay"
+        said = f"it fits training cases much better than others (overfitting): try {cure}"
+    elif share > 0.95 and not solved:  # the one epoch of what is solved is its whole training
         said = "it was still getting better at the epoch limit (underfitting): raise config.training.epochs"
     else:
         said = "no large gap"

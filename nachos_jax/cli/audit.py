@@ -45,6 +45,7 @@ def audit(values: Any, _words: list[str]) -> None:
     from nachos_jax.audit import after, pictures
     from nachos_jax.audit import audit as audits
     from nachos_jax.data.inspected import inspect
+    from nachos_jax.protocol.run import embedding
     from nachos_jax.report.numbers import learning_curve
     from nachos_jax.report.page import audit_page
     from nachos_jax.tasks import registry as tasks
@@ -53,7 +54,7 @@ def audit(values: Any, _words: list[str]) -> None:
     if values.smaller and not values.workdir:
         raise UsageError("--smaller: name the run over all cases in --workdir, the smaller ones beside it.")
     curve = learning_curve.curve([values.workdir, *values.smaller]) if values.smaller else None
-    found = inspect(config.data, tasks.of(config.task))
+    found = inspect(embedding.resized(config), tasks.of(config.task))
     names = found.cohort.table.names.tolist()
     run = after.finished(values.workdir, names, found.cohort.targets.values) if values.workdir else None
     result = audits.audit(found, config.folds.count, after.findings(run, names) if run else ())

@@ -137,7 +137,7 @@ def predict(values: Any, _words: list[str]) -> None:
     from nachos_jax.cli.predictions import write
 
     method = explanations.method(values.explain_method, values.explain)
-    folder = explanations.folder(values.explain, values.input)
+    folder = explanations.folder(values.explain, values.input, output)
     from nachos_jax.protocol.model import decision
     from nachos_jax.protocol.model.deployed import load
     from nachos_jax.runtime import compile_cache
@@ -146,8 +146,8 @@ def predict(values: Any, _words: list[str]) -> None:
     model = load(values.model)
     names, images = model.read(values.input)
     predictions = model.predictions(images)
-    table = folder and explanations.write(folder, model, names, images, predictions, method)
     shown, column = decision.applied(model.description, predictions, values.apply or ())
+    table = folder and explanations.write(folder, model, names, images, shown, method)
     header, rows = model.table(shown)
     if column:
         header, rows = [*header, column[0]], [[*row, cell] for row, cell in zip(rows, column[1], strict=True)]

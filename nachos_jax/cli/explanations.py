@@ -41,12 +41,13 @@ def method(text: str | None, folder: str | None) -> str:
     return text or next(iter(METHODS))
 
 
-def folder(text: str | None, inputs: Sequence[str]) -> Path | None:
+def folder(text: str | None, inputs: Sequence[str], output: Path) -> Path | None:
     """The folder to write: new, empty, or one that an earlier `--explain` wrote.
 
     Raises:
         UsageError: it is a file, holds other things, lies in a folder of --input (the pictures would be
-            predicted next time), or the folder that it is to lie in is missing.
+            predicted next time), the folder that it is to lie in is missing, or `output`, the table of
+            predictions, would take the place of its own table.
     """
     if text is None:
         return None
@@ -63,6 +64,10 @@ def folder(text: str | None, inputs: Sequence[str]) -> Path | None:
             raise UsageError(
                 f"{told} lies in --input={given}, where its pictures would count as images; name another one."
             )
+    if os.path.realpath(output) == os.path.realpath(path / TABLE):
+        raise UsageError(
+            f"--output={output} is the table of explanations that {told} writes; name another file."
+        )
     if os.path.isdir(path) and any(path.iterdir()) and not os.path.isfile(path / TABLE):
         raise UsageError(f"{told} holds other files and no {TABLE}; name a new or an empty folder.")
     return path

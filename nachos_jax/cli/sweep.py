@@ -293,16 +293,33 @@ def write_array(sweep: Sweep, runs: dict[str, list[str]]) -> int:
 #SBATCH --job-name=nachos-sweep
 #SBATCH --array=0-{len(runs) - 1}
 #SBATCH --requeue
+#SBATCH --open-mode=append
 #SBATCH --signal=B:USR1@120
 # Written by nachos sweep. Set partition, time and accelerators here or on sbatch's command line.
+# MOST_RESTARTS, from the environment: how often a task goes on. One that is stopped each time before it got
+# anywhere would else never end.
+most_restarts=${{MOST_RESTARTS:-100}}
 set -uo pipefail
 run() {{
   {shlex.quote(sys.executable)} -m nachos_jax {sweep.command} "$@" &
-  trap 'kill -USR1 $!' USR1 TERM
-  wait $! || wait $!
-  code=$?
+  process=$!
+  # A signal to this script goes to the run. It also ends `wait`, hence the loop.
+  trap 'signalled=yes; kill -USR1 "$process"' TERM USR1
+  signalled=yes
+  while [ "$signalled" = yes ]; do
+    signalled=no
+    wait "$process"
+    code=$?
+  done
   # 75: stopped by a signal, and the same command goes on where it ended.
-  [ "$code" -ne 75 ] || scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}"
+  [ "$code" = 75 ] || exit "$code"
+  if [ "${{SLURM_RESTART_COUNT:-0}}" -ge "$most_restarts" ]; then
+    echo "stopped early, and restarted $most_restarts times before; submit it again to go on." >&2
+    exit "$code"
+  fi
+  # "Incomplete": not a task that somebody cancelled, or that SLURM itself has put back.
+  scontrol requeue Incomplete "${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}" ||
+    echo "SLURM does not put this task back; submit it again to go on." >&2
   exit "$code"
 }}
 case "$SLURM_ARRAY_TASK_ID" in

@@ -227,7 +227,7 @@ def _devices(found: _Cluster | None, environ: Mapping[str, str]) -> tuple[int, .
         each = count // sharing if count % sharing == 0 else 0
         return tuple(range(found.number_here * each, (found.number_here + 1) * each)) or (found.number_here,)
     count = len(visible.split(","))
-    if count == 1:  # the cluster has shared them out already
+    if count == 1 or count == _of_a_task(found, environ):  # the cluster has shared them out already
         return None
     if count % sharing:
         raise UsageError(
@@ -236,6 +236,12 @@ def _devices(found: _Cluster | None, environ: Mapping[str, str]) -> tuple[int, .
         )
     each = count // sharing
     return tuple(range(found.number_here * each, (found.number_here + 1) * each))
+
+
+def _of_a_task(found: _Cluster, environ: Mapping[str, str]) -> int | None:
+    """GPUs that SLURM was asked to give to each task, as in --gpus-per-task=a100:2; None of others."""
+    asked = environ.get("SLURM_GPUS_PER_TASK", "").rpartition(":")[2] if found.source == "SLURM" else ""
+    return int(asked) if asked.isdecimal() else None
 
 
 def _gpus() -> int:

@@ -47,10 +47,10 @@ class ArrayCases:
     subjects: Column | None = None
     sites: Column | None = None
     folds: Column | None = None
-    names: Sequence[str] = ()
+    names: Column = ()
     one_case_per_subject: bool = False
     spellings: str = "refuse"
-    features: Sequence[str] = ()
+    features: Column = ()
     impute: str = ""
     spacing: Sequence[Sequence[float]] | None = None
     volume: str = ""
@@ -74,7 +74,7 @@ def cohort(cases: ArrayCases, reader: TargetReader, like: Mapping[str, Any] | No
             raise UsageError("vectors beside images are for cases without masks: leave them out.")
         return _with_masks(cases, reader, like or {})
     images = np.asarray(cases.images)
-    vectors = images.ndim == 2
+    vectors, named = images.ndim == 2, tuple(cases.features)
     if not vectors:
         if cases.volume not in ("", *volumes.WAYS):
             ways = ", ".join(map(repr, volumes.WAYS))
@@ -89,8 +89,8 @@ def cohort(cases: ArrayCases, reader: TargetReader, like: Mapping[str, Any] | No
     if vectors and cases.vectors is not None:
         raise UsageError("vectors stand beside images, and the images are vectors [N, D]: join the columns.")
     if vectors:
-        return features.given(table, targets, images, cases.features, cases.impute, like)
-    if (cases.features or cases.impute) and cases.vectors is None:
+        return features.given(table, targets, images, named, cases.impute, like)
+    if (named or cases.impute) and cases.vectors is None:
         raise UsageError(f"features and impute belong to vectors [N, D], and the images are {images.shape}.")
     stack = with_channels(narrowed(images), cases.volume)
     wanted = {"height": 0, "width": 0, "channels": 0, "aspect": "stretch"}
@@ -99,7 +99,7 @@ def cohort(cases: ArrayCases, reader: TargetReader, like: Mapping[str, Any] | No
     further = None
     if cases.vectors is not None:
         given = np.asarray(cases.vectors)
-        further = beside.given(given, len(stack), cases.features, cases.impute, like)
+        further = beside.given(given, len(stack), named, cases.impute, like)
     found = cohort_of(table, targets, cache.in_memory(pixels, wanted), wanted)
     return further.joined(found) if further else found
 
@@ -132,7 +132,7 @@ def _columns(cases: ArrayCases, count: int) -> Columns:
     labels = _array(cases.targets, "label", count)
     return replace(
         _who(cases, count),
-        targets=target_texts(labels, "label", cases.names, "the arrays"),
+        targets=target_texts(labels, "label", tuple(cases.names), "the arrays"),
         numeric=labels.dtype.kind in "biuf",
     )
 

@@ -28,6 +28,8 @@ from nachos_jax.data.views import Viewed
 
 BACKBONE, IMAGES, VIEWS = "backbone", "images", "views"
 """What `nachos embed` tells of its features; the first and the last are arrays."""
+BACKBONE_IDENTITY = ("name", "layer", "sha256", "height", "width", "interpolation", "mean", "sd", "range")
+"""Facts of a frozen backbone on which its features depend, beside the pixels."""
 _OF_FILE = ("patterns", "others")
 """Of the images' preparation: which columns of their table were not taken."""
 
@@ -99,8 +101,12 @@ def _differing(here: Mapping[str, Any], there: Mapping[str, Any]) -> str:
 
 
 def _same_backbone(path: Path, told: Mapping[str, Any], preparation: Mapping[str, Any]) -> None:
-    """Refuses features whose names are those of training, and whose weights are not."""
-    if told.get(BACKBONE) != preparation.get(BACKBONE):
+    """Refuses features whose names are those of training, and whose weights are not.
+
+    What the weights are called, or are said to come from, is free text and no difference.
+    """
+    here, there = (of.get(BACKBONE) or {} for of in (told, preparation))
+    if any(here.get(key) != there.get(key) for key in BACKBONE_IDENTITY):
         raise UsageError(
             f"{path.name} was embedded by another backbone, layer or weights than the cases that models "
             "learn from: run `nachos embed` on its images with the config of those."

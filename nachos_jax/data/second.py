@@ -83,7 +83,7 @@ def of_arrays(cases: ArrayCases, reader: TargetReader, inside: Cohort) -> Cohort
 def _refuse_other_places(cases: ArrayCases, reader: TargetReader, known: Sequence[str]) -> None:
     """Refuses names in another order where columns or numbers stand for them by their place."""
     by_place = reader.masks or np.ndim(cases.targets) == 2
-    if by_place and cases.names and tuple(cases.names) != tuple(known):
+    if by_place and len(cases.names) and tuple(cases.names) != tuple(known):
         what = "the numbers of masks" if reader.masks else "the columns of targets"
         raise UsageError(
             f"external cases: {what} stand for {', '.join(map(repr, cases.names))}, and inside for "

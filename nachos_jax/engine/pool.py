@@ -193,12 +193,20 @@ class LanePool:
         self.spent.train_seconds += seconds
         self.spent.fits += len(ended)
         self.spent.epochs += lanes.ran
-        self.spent.lane_epochs += lanes.program.lanes if lanes.ran else 0
+        # Processes that fit estimators do not wait for each other.
+        together = lanes.ran if isinstance(lanes, hosted.HostedLanes) else lanes.program.lanes
+        self.spent.lane_epochs += together if lanes.ran else 0
         epochs, unsaved = self._unsaved.get(bucket, (0, 0.0))
         self._unsaved[bucket] = (epochs + 1, unsaved + seconds)
         if not lanes.busy and not before:
             lanes.rest()
         return ended
+
+    @property
+    def saves(self) -> bool:
+        """Whether `save` keeps all that is being trained: not estimators, nor where none is wanted."""
+        busy = [lanes for lanes in self._buckets.values() if lanes.busy]
+        return self._checkpoints is not None and not any(isinstance(one, hosted.HostedLanes) for one in busy)
 
     def save(self, all_lanes: bool = False) -> None:
         """Checkpoints the running lanes of each bucket that is due, or of all, once results are committed."""

@@ -133,11 +133,12 @@ def start_lane(spec: LaneSpec, first: Any, state: LaneState, told: LaneInput, fr
     return lax.cond(fresh, lambda: lane.init(spec, first, told), lambda: state)
 
 
-def compile_start(spec: LaneSpec, told: LaneInput, mesh: Mesh, lanes: int, packing: str) -> StartFunction:
-    """Compiles what gives lanes fresh weights; see `LaneProgram.start`."""
+def compile_start(
+    spec: LaneSpec, first: Any, told: LaneInput, mesh: Mesh, lanes: int, packing: str
+) -> StartFunction:
+    """Compiles what gives lanes fresh weights; see `LaneProgram.start`. `first`: spec.pretrained, placed."""
     total, by_lane = lanes * mesh.size, meshes.by_lane(mesh)
     start = sharded(vectorised(functools.partial(start_lane, spec), packing, shared=1), mesh, shared=1)
-    first = jax.device_put(spec.pretrained, meshes.everywhere(mesh))
     state = stacked(lane.abstract_state(spec), total, by_lane)
     fresh = jax.ShapeDtypeStruct((total,), jnp.bool_, sharding=by_lane)
     lowered = jax.jit(start, donate_argnums=(1,)).lower(first, state, stacked(told, total, by_lane), fresh)

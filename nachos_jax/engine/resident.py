@@ -15,6 +15,7 @@ from jax.sharding import Mesh
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine import lane
 from nachos_jax.engine.lane import LaneInput, LaneSpec, Shared
+from nachos_jax.engine.placed import Placed
 from nachos_jax.engine.program import (
     LaneProgram,
     TraceCount,
@@ -41,7 +42,7 @@ class Resident:
     def __init__(self, cohort: Cohort, windows: Windows, mesh: Mesh):
         members = np.maximum(windows.cases, 0)
         cases = Cases(cohort.store.rows(members), cohort.targets.on_device[members])
-        self._mesh = mesh
+        self._mesh, self._placed = mesh, Placed(mesh)
         self._cases = jax.device_put(cases, meshes.everywhere(mesh))
 
     @property
@@ -63,7 +64,8 @@ class Resident:
         """
         counted, began = TraceCount(), time.perf_counter()
         with ThreadPoolExecutor(1) as other:
-            starting = other.submit(compile_start, spec, told, self._mesh, lanes, packing)
+            first = self._placed.of(spec.pretrained)
+            starting = other.submit(compile_start, spec, first, told, self._mesh, lanes, packing)
             run = self.compile_epoch(spec, told, lanes, packing, counted)
             start = starting.result()
         seconds, epoch = time.perf_counter() - began, functools.partial(run, self._shared(spec))
@@ -84,7 +86,7 @@ class Resident:
         return compiled(lowered, compiler_options(spec, mesh, packing))
 
     def _shared(self, spec: LaneSpec) -> Shared:
-        return Shared(self._cases, jax.device_put(spec.frozen, meshes.everywhere(self._mesh)))
+        return Shared(self._cases, self._placed.of(spec.frozen))
 
     def few_steps(self, spec: LaneSpec, told: LaneInput, lanes: int, packing: str) -> Callable[[], None]:
         """Compiles an epoch over all cases; the function runs it, from weights of zero, to its end."""

@@ -21,6 +21,7 @@ from nachos_jax.data.stream import WindowReader
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine import lane
 from nachos_jax.engine.lane import LaneInput, LaneOutput, LaneSpec, LaneState, Progress, Shared
+from nachos_jax.engine.placed import Placed
 from nachos_jax.engine.program import (
     LaneProgram,
     TraceCount,
@@ -46,7 +47,7 @@ class Streamed:
         by_window = windows.cases.reshape(windows.count, windows.size)
         targets = cohort.targets.on_device
         self._reader = WindowReader(cohort.store, targets, by_window)
-        self._windows, self._mesh = windows, mesh
+        self._windows, self._mesh, self._placed = windows, mesh, Placed(mesh)
         one = Cases(
             cohort.store.forms(windows.size), np.broadcast_to(targets[:1], (windows.size, *targets.shape[1:]))
         )
@@ -68,7 +69,7 @@ class Streamed:
         many, state = stacked(told, total, by_lane), stacked(lane.abstract_state(spec), total, by_lane)
         train = sharded(vectorised(functools.partial(_train, spec), packing, shared=2), mesh, shared=2)
         progress = Progress(state, *stacked((np.float32(0), np.int32(0)), total, by_lane))
-        frozen = jax.device_put(spec.frozen, meshes.everywhere(mesh))
+        frozen = self._placed.of(spec.frozen)
         shapes = Shared(self._shapes, frozen)
         training = jax.jit(counted.counting(train), donate_argnums=(2,)).lower(shapes, number, progress, many)
         predict = vectorised(functools.partial(lane.predict, spec), packing, shared=1)
@@ -77,7 +78,7 @@ class Streamed:
         options = compiler_options(spec, mesh, packing)
         both = compiled(training, options), compiled(predicting, options)
         passes = _Passes(functools.partial(self._read, frozen), *both, self._windows, mesh, spec.task.seen)
-        start = compile_start(spec, told, mesh, lanes, packing)
+        start = compile_start(spec, self._placed.of(spec.pretrained), told, mesh, lanes, packing)
         seconds = time.perf_counter() - began
         used = (
             max(program_bytes(passes.train), program_bytes(passes.predict))

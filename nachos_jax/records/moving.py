@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+
+_NOT_OF_FOLDERS = {errno.EBADF, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP}
+"""What file systems say, network shares of Windows for one, that cannot be asked to wait for a folder."""
 
 
 class AlreadyThereError(Exception):
@@ -32,9 +36,13 @@ def move(temporary: str, path: Path, replace: bool) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Waits until a name in a folder is on the disk."""
-    handle = os.open(folder, os.O_RDONLY)
+    """Waits until a name in a folder is on the disk, where the file system can be asked that of a folder."""
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        if error.errno not in _NOT_OF_FOLDERS:
+            raise

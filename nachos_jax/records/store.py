@@ -285,7 +285,10 @@ class RunDirectory:
     # --- what the report is to show (not part of the truth: it may change) ---------------------------------
 
     def settings(self) -> dict[str, Any] | None:
-        """config.report of the newest process, or None before the first."""
+        """config.report of the newest process, or None before the first.
+
+        Where it says something of pretrained weights, that stands under "backbone".
+        """
         return self._read(self.records / "report.json", dict)
 
     def write_settings(self, value: Mapping[str, Any]) -> None:

@@ -149,6 +149,9 @@ def _run(**more: Any) -> Any:
     record = {"folds": {"count": 2, "repeats": 1}, **more}
     outcome = SimpleNamespace(selected=0, fits=[["f"]])
     fit.parameters = more.get("parameters", 10)
+    fit.hparams = {"architecture": more.get("architecture", "cnn")}
+    if "losses" in more:  # of training and validation, in a fit of one epoch
+        (fit.training_loss, curve.loss), fit.limit = more["losses"], 1
     return SimpleNamespace(
         fits=lambda: [fit], run=lambda: record, outcome=lambda study: outcome if study == 0 else None
     )
@@ -160,6 +163,16 @@ def test_losses_are_compared_where_they_are_one_measure():
     assert "overfitting" in told
     assert after.gaps(_run(task="regression")) == [], "standardised against the unit of the target"
     assert after.gaps(_run(task="classification", parameters=0)) == [], "no augmentation for a forest"
+
+
+def test_a_solved_fit_is_told_of_its_penalty_and_of_no_epochs():
+    (told,) = after.gaps(_run(architecture="linear", losses=((0.4,), (0.5,))))
+    assert told == "Outer fold 0: training loss 0.400, validation loss 0.500; no large gap."
+    (told,) = after.gaps(_run(architecture="linear", losses=((0.4,), (0.9,))))
+    assert "(overfitting): try a smaller config.model.linear.c" in told
+    assert "augmentation" not in told
+    (told,) = after.gaps(_run(losses=((0.4,), (0.5,))))
+    assert "raise config.training.epochs" in told, "of a network that is trained in steps"
 
 
 @pytest.mark.thorough

@@ -15,6 +15,7 @@ from PIL import Image
 from nachos_jax import load
 from nachos_jax.cli import explanations
 from nachos_jax.core.errors import UsageError
+from nachos_jax.protocol.model import decision
 from tests.cli.conftest import arrays, said
 
 BAD = {
@@ -99,6 +100,41 @@ def test_predict_with_explanations(here: Path, finished: Path, images: Path, tmp
         for name in files:
             with Image.open(tmp_path / "maps" / name) as drawn:
                 assert drawn.width > 2 * 256
+
+
+def test_pictures_tell_the_probabilities_of_the_table(here, finished, images, tmp_path, monkeypatch):
+    told, draw = [], explanations.picture
+
+    def listening(image, heat, words):
+        told.append(words[1])
+        return draw(image, heat, words)
+
+    monkeypatch.setattr(explanations, "picture", listening)
+    monkeypatch.setattr(decision, "applied", lambda _, given, wanted: (softened(given), None))
+    flags = ("--model=finished/deploy", f"--output={tmp_path}/p.csv", f"--explain={tmp_path}/maps")
+    assert said("predict", f"--input={images}", *flags, "--apply=temperature")[0] == 0
+    for words, row in zip(told, rows(tmp_path / "p.csv"), strict=True):
+        name = row["predicted"]
+        said_there, _, probability = words.partition(", probability ")
+        assert said_there == f"predicted {name}"
+        assert float(probability) == pytest.approx(float(row[f"probability_{name}"]), abs=1e-3)
+
+
+def softened(values: np.ndarray) -> np.ndarray:
+    """Probabilities that differ visibly, with the same class before the others."""
+    return (0.2 * values + 0.8 / values.shape[1]).astype(np.float32)
+
+
+def test_the_table_of_explanations_is_not_overwritten(tmp_path: Path):
+    (tmp_path / "a.png").write_bytes(b"x")
+    (tmp_path / "maps").mkdir()
+    table = tmp_path / "maps" / "explanations.csv"
+    table.write_text("kept")
+    flags = (f"--input={tmp_path}/a.png", f"--output={table}", f"--explain={tmp_path}/maps")
+    code, _, err = said("predict", "--model=none", *flags)
+    assert code == 2
+    assert "is the table of explanations that --explain=" in err
+    assert table.read_text() == "kept"
 
 
 def test_an_older_folder_is_written_anew_and_foreign_files_stay(

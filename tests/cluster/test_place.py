@@ -94,6 +94,21 @@ def test_processes_share_the_gpus_of_their_host(tasks, visible, devices):
 
 
 @pytest.mark.parametrize(
+    ("tasks", "of_a_task", "visible", "devices"),
+    [
+        ("2(x4)", "2", "0,1", None),
+        ("4(x2)", "2", "4,5", None),  # four tasks do not share two
+        ("2(x4)", "a100:3", "0,1,2", None),
+        ("2(x4)", "2", "0,1,2,3", (2, 3)),  # a SLURM that does not bind them: all of the host's are seen
+        ("2(x4)", "", "0,1", (1,)),
+    ],
+)
+def test_gpus_that_slurm_has_given_to_each_task_are_all_its_own(tasks, of_a_task, visible, devices):
+    told = {"SLURM_STEP_TASKS_PER_NODE": tasks, "SLURM_GPUS_PER_TASK": of_a_task}
+    assert find(Given(), {**SLURM, **told, "CUDA_VISIBLE_DEVICES": visible}).devices == devices
+
+
+@pytest.mark.parametrize(
     ("there", "devices"), [(0, (1,)), (1, (1,)), (2, (1,)), (3, (1,)), (8, (4, 5, 6, 7))]
 )
 def test_gpus_that_no_variable_tells_are_counted(monkeypatch, there, devices):

@@ -287,7 +287,7 @@ def test_embedded_vectors_are_of_the_same_weights_and_preparation(
     weights: str, aspect: str, told: str, config: Config, tmp_path: Path
 ):
     for name, count, of in (("home", 12, ("w", "pad")), ("away", 3, (weights, aspect))):
-        facts: dict[str, dict[str, Any]] = {"backbone": {"name": "net", "sha256": of[0]}}
+        facts: dict[str, dict[str, Any]] = {"backbone": {"name": "net", "sha256": of[0], "licence": name}}
         facts["images"] = {"aspect": of[1], "height": 8}
         facts["images"] |= {"aspect": "pad"} if of[1] == "deep" else {}
         facts["images"] |= {"dtype": "uint16" if of[1] == "deep" else "uint8", "others": [name]}
@@ -331,7 +331,8 @@ def test_of_embedded_external_vectors_the_plain_view_is_read(config: Config, tmp
 
 def test_vectors_to_predict_are_of_the_same_weights(tmp_path: Path):
     for name in "wv":
-        told = json.dumps({"backbone": {"name": "net", "sha256": name}, "images": {}})
+        words = {"weights": f"{name}.pth", "licence": "MIT", "pretrained_on": "photographs"}
+        told = json.dumps({"backbone": {"name": "net", "sha256": name, **words}, "images": {}})
         np.savez(tmp_path / f"{name}.npz", features=np.ones((3, 1)), feature_names=["net_0"], backbone=told)
     known = {"features": ["net_0"], "impute": "", "backbone": {"name": "net", "sha256": "w"}}
     assert features.read_inputs([tmp_path / "w.npz"], known)[1].shape == (3, 1)

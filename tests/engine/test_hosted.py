@@ -244,6 +244,17 @@ def test_the_seed_is_named_by_the_fit(trained):
     assert lanes.seed(other) != lanes.seed(fits[0]) == lanes.seed(longer)
 
 
+def test_processes_do_not_wait_for_each_other(trained, in_this_process):
+    cohort, _, fits = trained
+    run = vectors.run_config("random_forest", engine__lanes=3)
+    pool = LanePool(cohort, tiny.folds(cohort), run)
+    pool.submit(fits[:2])
+    while pool.busy or pool.waiting:
+        assert not pool.saves, "a fit that is being made begins anew"
+        pool.step()
+    assert pool.spent.lane_epochs == pool.spent.epochs == 2
+
+
 def test_a_fit_that_scikit_learn_refuses_ends_the_run_with_its_words(trained, in_this_process):
     cohort, run, fits = trained
     values = vectors.values_of(cohort).copy()
@@ -271,6 +282,27 @@ def test_a_process_that_is_lost_is_told_and_leaves_nothing_behind(data):
     process.kill()
     with pytest.raises(ProcessError, match="exit status -9.*The same command goes on"):
         processes.ended(60.0)
+    assert not processes.folder.exists()
+
+
+def test_a_process_that_is_lost_between_two_orders_is_told_or_replaced(data):
+    processes = Processes(2, *data)
+    for _ in range(2):
+        processes._free.append(processes._started())
+    idle, other = processes._free
+    busy = processes._busy
+    busy[7] = other  # at work as far as is known here
+    processes._free.remove(other)
+    idle.kill()
+    idle.wait()
+    assert processes.ended(60.0) == []
+    assert processes._free == []
+    assert processes.ended(0.0) == [], "a process that is gone is not heard of again and again"
+    processes._free.append(busy.pop(7))
+    other.kill()
+    other.wait()
+    with pytest.raises(ProcessError, match="exit status -9"):
+        processes.send(8, {"architecture": "logistic"}, order(TRAINING, ASKED, data[0]))
     assert not processes.folder.exists()
 
 

@@ -121,6 +121,13 @@ def test_what_a_baseline_would_ignore_is_refused(changes, told):
         door.check(images_run(**changes), cohort, tiny.folds(cohort))
 
 
+def test_the_cheapest_of_what_is_counted_and_what_is_not_is_refused():
+    mixed = {"search__space__architecture": "choice('cnn', 'random_forest')", "search__rule": "one-se"}
+    cohort = tiny.cohort()
+    with pytest.raises(UsageError, match="not counted of random_forest: set it to 'best'"):
+        door.check(tiny.run_config(**mixed), cohort, tiny.folds(cohort))
+
+
 def test_a_baseline_predicts_what_it_can(monkeypatch):
     cohort = vectors.cohort()
     run = vectors.run_config("logistic", task__name="regression")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 import nachos_jax
-from nachos_jax.cli import main
+from nachos_jax.cli import commands, main, parsing
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import sources
 from nachos_jax.models.zoo import backbone, registry
@@ -20,6 +21,9 @@ from nachos_jax.models.zoo.layers import biased_conv
 from nachos_jax.models.zoo.network import Expected, Network
 from nachos_jax.protocol.run import embedding
 from nachos_jax.protocol.run.configure import checked
+from nachos_jax.protocol.run.opening import begin, open_run
+from nachos_jax.records.store import RunDirectory
+from nachos_jax.report.reading import evidence
 from nachos_jax.tasks import registry as tasks
 
 CHANNELS, SIDE, CASES = 8, 32, 48
@@ -115,6 +119,22 @@ def test_a_deployed_model_predicts_from_pixels_what_cached_features_give(place: 
         nachos_jax.load("a/deploy")
 
 
+def test_what_is_said_of_the_weights_later_reaches_the_report(place: Path):
+    def launched(*words: str) -> Mapping[str, Any]:
+        flags = [*CONFIG, *words, *(f"--config.{field}" for field in QUICK), "--workdir=a"]
+        values = parsing.parse("evaluate", commands.NAMES["evaluate"].flags, flags)
+        begin(open_run(parsing.run_config(values.config), "a", "evaluate"))
+        return evidence.read(RunDirectory("a")).run["preparation"]["backbone"]
+
+    told = launched()
+    assert (told["licence"], told["pretrained_on"]) == ("", "")
+    began = (place / "a/records/run.json").read_bytes()
+    told = launched("--config.backbone.licence=MIT", "--config.backbone.pretrained_on=photographs")
+    assert (told["licence"], told["pretrained_on"]) == ("MIT", "photographs")
+    assert launched("--config.backbone.licence=BSD")["licence"] == "BSD"
+    assert (place / "a/records/run.json").read_bytes() == began
+
+
 def test_features_are_computed_once_for_the_same_pixels_weights_and_layer(place: Path, monkeypatch):
     calls = []
     compute = backbone.Backbone.features
@@ -195,6 +215,21 @@ def test_embed_overwrites_nothing_of_others_and_waives_nothing(place: Path, caps
         assert "subject" not in file.files
     assert nachos("evaluate", "--config=vectors", "--config.data.path=features.npz", "--workdir=a") == 2
     assert "one_case_per_subject" in capsys.readouterr().err
+
+
+def test_audit_reads_images_of_several_sizes_as_evaluate_does(place: Path, capsys):
+    rng = np.random.default_rng(0)
+    rows = ["path,label,subject"]
+    for case in range(8):
+        image = rng.integers(0, 255, (30 + case % 2, 40), np.uint8)
+        Image.fromarray(image).save(f"{case}.png")
+        rows.append(f"{case}.png,{'yes' if case < 4 else 'no'},p{case}")
+    Path("cases.csv").write_text("\n".join(rows) + "\n")
+    read = ["--config.data.source=csv", "--config.data.path=cases.csv", "--output=page"]
+    assert nachos("audit", *CONFIG, *read) == 0
+    unsized = ["--config.data.height=0", "--config.data.width=0"]
+    assert nachos("audit", "--config=csv", *unsized, *read) == 2
+    assert "config.data.height" in capsys.readouterr().err, "without a backbone nothing names a size"
 
 
 def test_embed_refuses_what_it_cannot_write_and_a_config_without_backbone(place: Path, capsys):

@@ -91,6 +91,11 @@ def test_lanes_in_step_follow_from_the_packing(platform, packing, lanes, expecte
     assert plan_memory.in_step(run, platform, lanes, tiny.cohort()) == expected
 
 
+def test_estimators_are_fitted_each_by_a_process_of_its_own():
+    run = vectors.run_config("random_forest", engine__packing="auto")
+    assert plan_memory.in_step(run, "gpu", 16, vectors.cohort()) == 1
+
+
 def test_lanes_in_step_follow_from_what_the_network_is_given():
     cohort = masks.cohort()
     whole, slices = (

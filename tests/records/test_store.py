@@ -105,6 +105,27 @@ def test_the_bytes_are_on_disk_before_the_name_and_the_name_before_the_return(tm
     assert done == ["file", "rename", "folder"]
 
 
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EBADF, errno.ENOTSUP])
+def test_a_file_system_that_cannot_be_asked_of_a_folder_is_not_asked(tmp_path, monkeypatch, number):
+    def fsync(handle):
+        if Path(f"/proc/self/fd/{handle}").is_dir():
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(store.os, "fsync", fsync)
+    write_atomic(tmp_path / "x", b"x")
+    assert (tmp_path / "x").read_bytes() == b"x"
+
+
+def test_a_disk_that_fails_at_a_folder_is_told(tmp_path, monkeypatch):
+    def fsync(handle):
+        if Path(f"/proc/self/fd/{handle}").is_dir():
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(store.os, "fsync", fsync)
+    with pytest.raises(UsageError, match="x cannot be written"):
+        write_atomic(tmp_path / "x", b"x")
+
+
 def test_a_folder_that_is_a_file_is_told(tmp_path):
     (tmp_path / "records").write_text("in the way")
     with pytest.raises(UsageError, match="records/run.json cannot be written"):

@@ -156,8 +156,14 @@ def test_failures_show_with_their_numbers(run):
     items, summary = filled(run(failed=((0, 1), (2, 3)), diverged_refit=1))
     assert "of which 2 failed and scored worst" in items["C25"].answer
     assert f"{summary['spent']['fits_diverged']} met NaN or infinity" in items["C25"].answer
-    assert "48 further predictions are not numbers; 2 of 20 trials failed" in items["C39"].answer
-    assert "48 predictions are not numbers and in no metric" in items["C37"].answer
+    assert (
+        "48 further predictions are of outer folds with predictions that are not numbers; 2 of 20 trials "
+        "failed" in items["C39"].answer
+    )
+    assert (
+        "48 predictions are of outer folds with predictions that are not numbers, and in no metric"
+        in items["C37"].answer
+    )
     right = sum(row[i] for i, row in enumerate(summary["confusion"]["counts"]))
     assert items["C39"].answer.startswith(f"{192 - right} of 192 out-of-fold predictions are wrong")
 
@@ -246,12 +252,14 @@ def test_training_and_preparation_as_recorded(run):
             {"architecture": "linear"},
             f"less than {TOLERANCE:.0e} of it, or after {STEPS} steps".replace("-0", "-"),
         ),
+        ({"architecture": "linear"}, "A refit is solved once over all cases but those of its outer fold."),
+        ({"architecture": "logistic"}, "A refit is fitted once to all cases but those of its outer fold."),
         (
             {"architecture": "unet", "unet.deep_supervision": True},
             "the coarser levels too, with weights 1, 1/2,",
         ),
     ],
-    kept=1,
+    kept=3,
 )
 def test_how_a_fit_is_solved_is_what_its_code_does(run, hparams, words):
     evidence, summary = told(run(inner=False))
@@ -270,3 +278,8 @@ def test_how_a_fit_is_solved_is_what_its_code_does(run, hparams, words):
     answer = Facts(changed, summary).of("model.training").text
     assert words in answer
     assert "Newton" not in answer
+    chosen = Facts(changed, summary).of("model.selection").text
+    whole = hparams["architecture"] != "unet"  # a fit that is solved or fitted as a whole has no epochs
+    assert ("epoch" in answer.replace("there are no epochs", "")) != whole
+    assert ("at the epoch with the lowest loss of the fold, mean over the" in chosen) != whole
+    assert ("Balanced accuracy, mean over the inner folds of each outer fold, which never" in chosen) == whole

@@ -259,6 +259,23 @@ FINAL = {
 }
 
 
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_external_tests_and_deployed_models_are_known_to_all_facts(make_run, count: int):
+    evidence, summary = told(make_run(settings=FEW))
+    tests = [{"model": "fold_00", "fits": ["a"]}, *[{"model": "deploy", "fits": ["b"]}] * count]
+    facts = Facts(evidence, {**summary, "external": {"cases": 40, "tested_by": tests}})
+    aim, before = (of.of("model.aim").text for of in (facts, Facts(evidence, summary)))
+    assert aim.endswith("on the same data, and externally, on 40 cases that were kept out of everything.")
+    assert before.endswith("by nested cross-validation on the same data.")
+    text = facts.of("model.availability").text
+    assert ("does not know whether that was done" in text) == (count == 0)
+    said = {
+        1: "1 model of it was tested on 40 external cases",
+        2: "2 models of it were tested on 40 external",
+    }
+    assert said.get(count, "this report does not know") in text
+
+
 def ensembles(make_run, final: Any, deployed: list[dict[str, Any]], members: str = "one") -> Any:
     directory = make_run(f"run-{len(deployed)}", settings=FEW)
     edit_run(directory.path, lambda run: run["config"].update(deploy={"members": members}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 
@@ -13,8 +14,10 @@ from sklearn.metrics import balanced_accuracy_score, log_loss
 from nachos_jax.core.errors import UsageError
 from nachos_jax.records.store import RunDirectory
 from nachos_jax.report.numbers import comparison
+from nachos_jax.report.reading import finished
 from nachos_jax.report.words import comparison_text
 from tests.report.rivals import edit_folds, edit_run, edit_test, rival
+from tests.report.task_cases import MASKS
 
 
 @pytest.fixture
@@ -269,3 +272,34 @@ def test_other_folds_are_refused(make_run):
     shutil.copytree(none.path, none.path.parent / "none_either")
     either = RunDirectory(none.path.parent / "none_either")
     assert "has tested no outer fold yet" in _refused(none, either)
+
+
+def _one_mask_grown(evidence):
+    """One voxel more of a class in the mask of one case, which no refit finds."""
+    test = evidence.tests[0]
+    (row,) = np.flatnonzero([case.case == test.cases[0] for case in evidence.cases])
+    targets, more = evidence.targets.copy(), {key: values.copy() for key, values in test.arrays.items()}
+    targets[row, 0] += 1
+    more["reference"][0, 0] += 1
+    more["volumes"][0, 0, 2] += 1
+    tests = {**evidence.tests, 0: dataclasses.replace(test, arrays=more)}
+    return dataclasses.replace(evidence, targets=targets, tests=tests)
+
+
+def test_another_mask_of_the_same_classes_is_refused(make_run, monkeypatch):
+    first = make_run(**MASKS)
+    shutil.copytree(first.path, first.path.parent / "other")
+    other = RunDirectory(first.path.parent / "other")
+    edit_run(other.path, lambda run: run["config"].update(seed=9))
+    comparison.compare(paths(first, other))
+    finished.finished(paths(first, other))
+    for module in (comparison, finished):
+
+        def read(path: str, read=module._read):
+            found = read(path)
+            return _one_mask_grown(found) if path == str(other.path) else found
+
+        monkeypatch.setattr(module, "_read", read)
+    assert "differ in the mask of 1 of 240 cases, like 'images/" in _refused(first, other)
+    with pytest.raises(UsageError, match="have other cases or another mask of one, like 'images/"):
+        finished.finished(paths(first, other))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from nachos_jax.report.numbers import comparison
 from nachos_jax.report.numbers import summary as summaries
 from nachos_jax.report.reading.evidence import read
 from tests.report.rivals import rival
+from tests.report.task_cases import LABELS, MASKS, NUMBER
 
 
 def test_the_corrected_t_takes_the_ratio_of_the_folds_as_they_are(make_run):
@@ -87,3 +90,34 @@ def test_very_many_cases_get_fewer_replicates_and_no_bca(make_run, monkeypatch):
     assert "bca" not in methods
     monkeypatch.setattr("nachos_jax.report.numbers.estimates.DRAWS", 1)
     assert summaries.summarise(read(run))["replicates"] == 200
+
+
+def _without_words(found: Any) -> Any:
+    """Plain JSON without notes, sentences and caveats, which tell how many predictions are no numbers."""
+    if isinstance(found, dict):
+        kept = found.keys() - {"note", "sentence", "caveats"}
+        return {key: _without_words(found[key]) for key in sorted(kept)}
+    return [*map(_without_words, found)] if isinstance(found, list) else found
+
+
+@pytest.mark.parametrize("task", [{}, LABELS, NUMBER, MASKS], ids=["classes", "labels", "number", "masks"])
+def test_a_fold_with_some_predictions_that_are_no_numbers_is_in_no_number(make_run, task):
+    """Nothing of it is counted anywhere, as if the refit had predicted no case at all."""
+    evidence = read(make_run(settings=(("replicates", 200),), inner=False, trials=1, **task))
+    test = evidence.tests[2]
+    (key,) = {"probabilities", "predictions", "volumes"} & test.arrays.keys()
+
+    def summary(broken: tuple[Any, ...]) -> dict[str, Any]:
+        values = test.arrays[key].astype(float)
+        values[broken] = np.nan
+        arrays = {**test.arrays, key: values}
+        tests = {**evidence.tests, 2: dataclasses.replace(test, arrays=arrays)}
+        return summaries.summarise(dataclasses.replace(evidence, tests=tests))
+
+    values = test.arrays[key]
+    some, whole = summary((0,) * values.ndim), summary((...,))
+    assert _without_words(some) == _without_words(whole)
+    assert some["caveats"] != summary((slice(0),))["caveats"]
+    told = [text for text in some["caveats"] if "are of outer folds with predictions that are not" in text]
+    assert len(told) == 1
+    assert told[0].startswith(f"{len(values)} predictions are")

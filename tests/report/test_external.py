@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -15,10 +16,15 @@ from nachos_jax.metrics import classification
 from nachos_jax.metrics.calibration import recalibration
 from nachos_jax.records.external import ExternalCases, ExternalTest
 from nachos_jax.records.store import RunDirectory
+from nachos_jax.report.checklists.facts import Facts
+from nachos_jax.report.numbers.summary import summarise
 from nachos_jax.report.page import page
+from nachos_jax.report.reading import evidence as records
+from nachos_jax.report.reading.external import External
 from nachos_jax.report.words.templating import environment, one_line
 from nachos_jax.statistics.bootstrap import resamples
 from tests.records import seals
+from tests.report import task_cases
 from tests.report.conftest import FakeRun
 
 pytestmark = pytest.mark.usefixtures("all_unpainted")
@@ -194,3 +200,42 @@ def test_a_run_without_external_cases_has_no_such_figure(run: RunDirectory):
     page.write(run.path)
     assert not (run.path / "report/figures/external.csv").exists()
     assert "External cohort" not in (run.path / "report/index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("task", "title", "absent"),
+    [
+        (
+            task_cases.MASKS,
+            "Mean volume of {} in voxels",
+            "that counts as 1 in a case where nothing of it is",
+        ),
+        (task_cases.LABELS, "Share of {}", "areas over labels leave that out"),
+    ],
+    ids=["masks", "labels"],
+)
+def test_what_is_averaged_of_external_cases_is_called_what_it_is(make_run, task, title: str, absent: str):
+    """The last class or label is in no external case."""
+    kind, names = task["task"], task["classes"]
+    evidence = records.read(make_run(folds=3, groups=False, inner=False, **task))
+    truth = task_cases.truth(kind, LABELS, len(names), 8)
+    truth[:, -1] = 0.0
+    who = np.array([f"e{row:02d}" for row in range(CASES)])
+    tests = {}
+    for fold, test in evidence.tests.items():
+        arrays = task_cases.recorded(
+            kind, truth, task_cases.outputs(kind, truth, np.random.default_rng(fold))
+        )
+        tests[fold] = ExternalTest(f"fold_{fold:02d}", (test.fit,), HASH, arrays)
+    cases = ExternalCases(HASH, who, SUBJECTS, SITES, truth, {})
+    evidence = dataclasses.replace(evidence, external=External(cases, tests, ()))
+    summary = summarise(evidence)
+    rows = {row["name"]: row for row in summary["external"]["shift"]["rows"]}
+    for name, mean in zip(names, np.nanmean(truth, axis=0), strict=True):
+        row = rows[title.format(name)]
+        assert row["external"]["value"] == pytest.approx(mean)
+        assert ("decimals" in row) == (kind == "segmentation")
+    text = Facts(evidence, summary).of("results.external").text
+    assert f"None of them has {names[-1]}: " in text
+    assert absent in text
+    assert "has no value" not in text

@@ -13,6 +13,7 @@ from nachos_jax.report.figures.learning_curve import learning_curve
 from nachos_jax.report.numbers import learning_curve as curves
 from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.numbers.learning_curve import Point
+from nachos_jax.report.numbers.summary import summarise
 from nachos_jax.report.page import audit_page
 from nachos_jax.report.reading import evidence as records
 
@@ -97,3 +98,28 @@ def test_a_run_without_spread_takes_that_of_the_others():
     points = _points(np.asarray([0.7, 0.8, 0.9]), SUBJECTS[:3])
     _, _, spread = curves._columns([replace(points[0], se=0.0), *points[1:]])
     assert spread.tolist() == [0.01, 0.01, 0.01]
+
+
+def _by_subject(make_run, name: str, pool: str = "mean", **changes):
+    settings = (("unit", "subject"), ("pool", pool), ("headline", "unit"), ("replicates", 200))
+    run = make_run(name, settings=settings, classes=("no", "yes"), inner=False, **changes)
+    run.write_units([row.subject for row in records.read(run).cases])
+    return run
+
+
+def test_points_are_by_the_unit_that_reports_lead_with(make_run, monkeypatch):
+    whole, part = _by_subject(make_run, "whole"), _by_subject(make_run, "part", cases=120)
+    monkeypatch.setattr(curves, "_check", lambda *_: None)
+    told = curves.curve([str(whole.path), str(part.path)])
+    assert told["label"] == "Balanced accuracy by subject"
+    for point, run in zip(told["points"], (part, whole), strict=True):
+        summary = summarise(records.read(run))
+        led, by_case = (of["metrics"]["balanced_accuracy"] for of in (summary["units"], summary))
+        assert point["value"] == led["mean"] != by_case["mean"]
+        assert [point[end] for end in ("low", "high")] == [led["intervals"][0][e] for e in ("low", "high")]
+    other = _by_subject(make_run, "other", "max", cases=120)
+    with pytest.raises(UsageError, match=r"lead with different scores \(by subject, mean; by subject, max\)"):
+        curves.curve([str(whole.path), str(other.path)])
+    plain = make_run("plain", classes=("no", "yes"), cases=120)
+    with pytest.raises(UsageError, match=r"\(by subject, mean; by case\)"):
+        curves.curve([str(whole.path), str(plain.path)])

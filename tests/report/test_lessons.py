@@ -15,11 +15,11 @@ from nachos_jax.records.schema import Curve
 from nachos_jax.report.numbers.best_so_far import best_so_far, mean_curve
 from nachos_jax.report.numbers.design import GRID, ONE_AT_A_TIME, design, varied
 from nachos_jax.report.numbers.importance import mattering
-from nachos_jax.report.numbers.lessons import lessons
+from nachos_jax.report.numbers.lessons import lessons, of_runs
 from nachos_jax.report.numbers.rank_agreement import MOST, rank_agreement, scores_after
 from nachos_jax.report.reading import evidence, searches
 from nachos_jax.report.words import lessons_text
-from tests.report.search_runs import edit_outcomes, rescored, search, searched
+from tests.report.search_runs import edit_outcomes, repetition, rescored, search, searched
 
 pytestmark = pytest.mark.usefixtures("whole_forests")
 
@@ -234,3 +234,21 @@ def test_stopped_trials_are_left_out_and_counted(make_run):
     assert found["trials"] == {"done": 15, "stopped": 5}
     assert {study["trials"] for study in found["ranks"]["studies"]} == {3}
     assert all(study["score"][3] is None for study in found["best_so_far"]["studies"])
+
+
+def test_scores_of_runs_whose_reports_lead_with_units_are_said_to_be_by_case(make_run):
+    settings = (("unit", "subject"), ("headline", "unit"))
+    plain = make_run("plain", folds=3, trials=2, inner=False)
+    first = make_run("first", folds=3, trials=2, inner=False, settings=settings)
+    runs = [str(first.path)]
+    for seed in (1, 2, 3):
+        runs.append(str(repetition(first, f"other{seed}", "ax" if seed == 1 else "random", seed).path))
+    told = of_runs(runs)
+    assert told["lead_by"] == ["subject"]
+    assert told["metric_label"] == "Balanced accuracy by case"
+    text = lessons_text.markdown(told)
+    assert "Outer scores are by case here" in text
+    assert "reports of these runs lead with scores by subject (config.report.headline)." in text
+    assert "| Outer score, by case |" in text
+    assert told["runs"][0]["outer"] == of_runs([str(plain.path)])["runs"][0]["outer"]
+    assert "lead_by" not in of_runs([str(plain.path)])

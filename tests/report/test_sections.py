@@ -175,7 +175,10 @@ def test_a_refit_that_met_nan_is_told_and_left_out(make_run, task, figures_unpai
     page.write(run.path)
     summary = summary_of(run)
     assert summary["without_numbers"] == len(read(run).tests[2].cases)
-    assert any("predictions are not numbers" in text for text in summary["caveats"])
+    assert any(
+        "predictions are of outer folds with predictions that are not numbers" in text
+        for text in summary["caveats"]
+    )
     assert summary["metrics"][summary["headline"]]["folds"]["2"]["value"] is None
     assert summary["metrics"][summary["headline"]]["count"] == 4
 

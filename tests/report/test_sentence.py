@@ -104,7 +104,9 @@ def test_a_qualified_headline(make_run):
 def test_failed_trials_and_diverged_refits(make_run):
     _, caveats = words(make_run(failed=((1, 2), (3, 0)), diverged_refit=0))
     assert "2 of 20 trials failed" in caveats
-    assert "48 predictions are not numbers" in caveats
+    assert (
+        "48 predictions are of outer folds with predictions that are not numbers, because a refit" in caveats
+    )
     assert "may flatter" in caveats
 
 

@@ -285,6 +285,26 @@ def test_a_headline_that_was_changed_later_is_told(make_run):
         assert all(one in text for one, text in zip(told, found, strict=True))
 
 
+def test_a_unit_or_a_pool_that_was_changed_under_its_headline_is_told(make_run):
+    """As is a threshold; where neither report leads with units they decide nothing that it leads with."""
+    directory, plain = _evidence(make_run, "mean")
+    began = {"unit": "subject", "pool": "mean", "headline": "unit"}
+    for first, newest, told in (
+        (began, {"pool": "max"}, ["config.report.pool was 'mean' when the run began and is 'max' now"]),
+        (began, {"unit": "breast"}, ["config.report.unit was 'subject' when the run began and is 'breast'"]),
+        (began, {"pool": "max", "headline": "case"}, ["pool was 'mean'", "headline was 'unit'"]),
+        (began, {}, []),
+        ({**began, "headline": "case"}, {"pool": "max", "headline": "case"}, []),
+        ({"headline": "unit"}, {"pool": "max"}, []),
+    ):
+        run = {**plain.run, "config": {**plain.run["config"], "report": first}}
+        (directory.records / "run.json").write_bytes(dump(run))
+        directory.write_settings({**_settings(directory), **began, **newest})
+        found = records.read(directory).run["warnings"]
+        assert len(found) == len(told)
+        assert all(one in text for one, text in zip(told, found, strict=True))
+
+
 def _settings(directory) -> dict:
     found = directory.settings()
     assert found is not None

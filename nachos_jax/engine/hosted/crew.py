@@ -78,6 +78,10 @@ class Processes:
             ProcessError: a process has ended before its fit did.
         """
         ready = {key.fileobj for key, _ in self._ready.select(seconds)} if self._busy else set()
+        for process in [one for one in self._free if one.stdout in ready]:
+            # The system has ended it while it had nothing to do: the next order begins another.
+            self._ready.unregister(processes.pipe(process.stdout))
+            self._free.remove(process)
         return [self._result(p) for p in list(self._busy.values()) if p.stdout in ready]
 
     def close(self) -> None:
@@ -122,6 +126,8 @@ class Processes:
 
     def _lost(self, process: subprocess.Popen[str]) -> ProcessError:
         code = process.wait()
+        with contextlib.suppress(OSError):  # it holds an order still, which nobody reads any more
+            processes.pipe(process.stdin).close()
         self.close()
         return ProcessError(
             f"a process that fits estimators has ended (exit status {code}); was its memory too small? The "

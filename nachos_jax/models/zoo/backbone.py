@@ -16,6 +16,7 @@ from nachos_jax.config.run_config import BackboneConfig
 from nachos_jax.core import rng
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data.augment import augment_each
+from nachos_jax.data.features import BACKBONE_IDENTITY
 from nachos_jax.data.preparation import prepare
 from nachos_jax.models.convolution import default_lowering
 from nachos_jax.models.zoo import files, matching, published, registry
@@ -61,8 +62,7 @@ class Backbone:
     @property
     def identity(self) -> dict[str, Any]:
         """All that features depend on beside the pixels."""
-        kept = ("name", "layer", "sha256", "height", "width", "interpolation", "mean", "sd", "range")
-        return {name: self.facts[name] for name in (*kept, *(set(TUNED) & set(self.facts)))}
+        return {name: self.facts[name] for name in (*BACKBONE_IDENTITY, *(set(TUNED) & set(self.facts)))}
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -165,14 +165,15 @@ def stop_if_asked(pool: LanePool) -> None:
     """Ends the process after a signal.
 
     Raises:
-        StoppedError: a signal asked for it; the lanes are saved.
+        StoppedError: a signal asked for it; the lanes are saved, if any are.
     """
     asked = stopping.asked()
     if asked is not None:
         pool.save(all_lanes=True)
-        raise StoppedError(
-            f"stopped by {asked}: all lanes are saved, and the same command goes on from here."
+        kept = (
+            "all lanes are saved" if pool.saves else "what is finished is kept, fits on their way begin anew"
         )
+        raise StoppedError(f"stopped by {asked}: {kept}, and the same command goes on from here.")
 
 
 def new_session() -> str:

@@ -125,10 +125,14 @@ def cases_memory(run: RunConfig, cohort: Cohort, allowed: int) -> CasesMemory:
 def in_step(run: RunConfig, platform: str, lanes: int, cohort: Cohort) -> int:
     """Lanes of a device that are computed together under the packing configured, or the one expected.
 
-    Which packing is expected depends on what the network of the default configuration is given.
+    Which packing is expected depends on what the network of the default configuration is given. Estimators
+    are fitted each by a process of its own.
     """
+    architecture = str(run.defaults["architecture"])
+    if models.hosted(architecture):
+        return 1
     shape = tasks.of(run.task).network_shape(cohort.shape, run.defaults)
-    choice = choices(run, platform, str(run.defaults["architecture"]), shape)[0]
+    choice = choices(run, platform, architecture, shape)[0]
     return program.in_step(choice.packing, lanes)
 
 

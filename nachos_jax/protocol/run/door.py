@@ -277,6 +277,12 @@ def _cheapest(run: RunConfig) -> None:
     """Refuses a rule that prefers the cheaper trial where none is cheaper than another."""
     names = sorted({str(name) for name in run.candidates("architecture")})
     alike = models.solved(names) and (len(names) == 1 or all(map(models.hosted, names)))
+    estimators = list(filter(models.hosted, names))
+    if run.search.rule == "one-se" and estimators and not alike:
+        raise UsageError(
+            "config.search.rule = 'one-se' prefers trials with fewer parameters and epochs, which are not "
+            f"counted of {' and '.join(estimators)}: set it to 'best', or search that by a run of its own."
+        )
     if run.search.rule == "one-se" and alike:
         raise UsageError(
             "config.search.rule = 'one-se' prefers trials with fewer parameters and epochs, and all trials "

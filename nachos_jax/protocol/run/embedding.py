@@ -96,7 +96,7 @@ def load(config: RunConfig) -> Cohort:
         cases = outside.parted(config, prepared.load(config))
         return subset.of(cases, config.data.subset, config.seed, task)
     backbone = _backbone(config)  # before images are decoded, which may take long
-    data = _resized(config.data, backbone)
+    data = resized(config)
     images = outside.parted(config, sources.load(data, task), data)
     return _embedded(config, subset.of(images, config.data.subset, config.seed, task), backbone)
 
@@ -113,16 +113,24 @@ def embedded(config: RunConfig, cohort: Cohort) -> Cohort:
     return _embedded(config, outside.parted(config, cohort), _backbone(config))
 
 
+def resized(config: RunConfig) -> DataConfig:
+    """config.data with size and interpolation of the backbone's weights, unless the config names a size.
+
+    Where no backbone is named it is config.data as it is.
+
+    Raises:
+        UsageError: there is no such backbone.
+    """
+    if not config.backbone.name:
+        return config.data
+    data, expected = config.data, registry.network(config.backbone.name).expected
+    height, width = (data.height, data.width) if data.height else (expected.size, expected.size)
+    return replace(data, height=height, width=width, interpolation=expected.interpolation)
+
+
 def _backbone(config: RunConfig) -> Backbone:
     inputs = config.tuned.get("tuned.inputs", "")
     return backbones.load(config.backbone, config.data.height, config.data.width, inputs)
-
-
-def _resized(data: DataConfig, backbone: Backbone) -> DataConfig:
-    """Size and interpolation are those of the weights, unless the config names a size."""
-    expected = registry.network(str(backbone.facts["name"])).expected
-    height, width = backbone.size
-    return replace(data, height=height, width=width, interpolation=expected.interpolation)
 
 
 def _embedded(config: RunConfig, cohort: Cohort, backbone: Backbone) -> Cohort:

@@ -229,7 +229,9 @@ def _identify_outside(run: Run, known: Mapping[str, Any] | None) -> None:
 
 def _write_report_settings(run: Run) -> None:
     """What the report is to show; it may change from launch to launch, and no fit depends on it."""
-    run.store.write_settings(run.config.raw["report"])
+    told = {name: run.config.raw["backbone"][name] for name in ("licence", "pretrained_on")}
+    texts = {name: text for name, text in told.items() if text}
+    run.store.write_settings({**run.config.raw["report"], **({"backbone": texts} if texts else {})})
     table, wanted = run.cohort.table, run.config.report.subgroups
     groups = [group.of(table.columns[group.column].tolist()) for group in wanted]
     titles = [group.column for group in wanted]

@@ -23,7 +23,7 @@ POOLED = "all outer folds together: scores of different models, which need not c
 PAIRS = "around the outer mean, not extrapolated; its inner fits were stopped on the folds that they score"
 SITES = "folds are sites: it holds for the mean over these sites, and not for a further one"
 
-NO_REFIT = "the refit met NaN and predicted nothing"
+NOT_NUMBERS = "not all predictions of this outer fold are numbers"
 
 DRAWS = 100_000_000
 """Most replicates times cases of a bootstrap: more than 50,000 cases get fewer than the usual 2,000,
@@ -114,7 +114,7 @@ class Estimates:
 
     @cached_property
     def cases(self) -> Cases:
-        """Strata, outer folds and subjects of all predictions that are numbers."""
+        """Strata, outer folds and subjects of all predictions of outer folds in which all are numbers."""
         evidence, folds = self._evidence, self._evidence.predictions
         if not folds:
             return Cases(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, str))
@@ -164,8 +164,12 @@ class Estimates:
 
     @cached_property
     def _finite(self) -> np.ndarray:
-        predicted = self._all[1]
-        return np.asarray(np.isfinite(predicted).all(axis=tuple(range(1, predicted.ndim))))
+        """[N] bool: a fold with a prediction that is no number has no value, and is in none of all folds."""
+        evidence = self._evidence
+        whole = [
+            np.full(len(made), fold in evidence.whole) for fold, (_, made) in evidence.predictions.items()
+        ]
+        return np.concatenate(whole) if whole else np.zeros(0, bool)
 
     @property
     def _rows_of_repeats(self) -> list[np.ndarray]:

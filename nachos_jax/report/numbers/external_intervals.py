@@ -58,17 +58,23 @@ def prevalence(
     """
     columns = np.eye(len(evidence.classes))[truth] if truth.ndim == 1 and truth.dtype.kind in "iu" else truth
     columns = np.asarray(columns, np.float64).reshape(len(truth), -1)
-    shares = bool(np.isin(columns[np.isfinite(columns)], (0.0, 1.0)).all())
     found: list[dict[str, Any] | None] = []
+    bounds = SHARE if counted(truth) else UNBOUNDED
     for values in columns.T:
         known = np.flatnonzero(np.isfinite(values))
         if not len(known):
             found.append(None)
             continue
         drawn = subjects[known], np.zeros(len(known), np.int64)
-        bounds = SHARE if shares else UNBOUNDED
         found.append(over_subjects(evidence, estimates, _mean_of(values[known]), drawn, bounds))
     return found
+
+
+def counted(truth: np.ndarray) -> bool:
+    """True where cases are counted, by class numbers [N] or labels of 0 and 1, and no number is averaged."""
+    if truth.dtype.kind in "iu" and truth.ndim == 1:
+        return True
+    return bool(np.isin(truth[np.isfinite(truth)], (0.0, 1.0)).all())
 
 
 def slopes(evidence: Evidence, outcomes: Sequence[Outcome | None]) -> list[list[dict[str, Any]]] | None:

@@ -49,6 +49,7 @@ def shift(
     ]
     told = {
         "names": list(evidence.classes),
+        "titles": [evidence.section.observed(evidence, name) for name in evidence.classes],
         "observed": _by_side([_means(evidence, truth) for truth in truths]),
         "calibration_in_the_large": _by_side(large),
         "observed_intervals": _by_side(shares),
@@ -58,14 +59,9 @@ def shift(
         "standardised_difference": _standardised(found),
         "people": _people(found, evidence.settings.level),
     }
-    told["rows"] = list(_rows(told, bool(evidence.section.group(*_nobody(evidence)))))
+    told["rows"] = list(_rows(told, all(map(external_intervals.counted, truths))))
     told["large"] = [row["name"] for row in told["rows"] if _is_large(row)]
     return told
-
-
-def _nobody(evidence: Evidence) -> tuple[np.ndarray, np.ndarray, Sequence[str]]:
-    names = np.array([row.case for row in evidence.cases], str)
-    return evidence.targets, names, evidence.classes
 
 
 def _by_side(values: Sequence[Any]) -> dict[str, Any]:
@@ -81,9 +77,8 @@ def _rows(told: Mapping[str, Any], counted: bool) -> Iterator[dict[str, Any]]:
     """Each quantity on both sides, each "value", "low", "high", and their standardised difference."""
     for place, name in enumerate(told["names"]):
         sides = [_interval(told["observed_intervals"][side][place]) for side in SIDES]
-        title = f"Share of {name}" if counted else f"Mean of {name}"
         digits = DECIMALS if counted else _in_unit(sides)
-        yield _row(title, sides, _value(told["observed_difference"][place]), digits)
+        yield _row(told["titles"][place], sides, _value(told["observed_difference"][place]), digits)
         away = [told["calibration_in_the_large"][side] for side in SIDES]
         minus = [_value(one and one[place]) for one in away]
         yield _row(f"Mean prediction minus observed, {name}", minus, None, digits)
@@ -115,8 +110,10 @@ def _in_unit(sides: Sequence[Mapping[str, float | None]]) -> int:
     found = []
     for side in sides:
         low, high = side["low"], side["high"]
-        found.append(places(side["value"], None if low is None or high is None else (high - low) / 4))
-    return max(found)
+        spread = None if low is None or high is None else (high - low) / 4
+        if side["value"] or spread:  # of 0, and of what is not known, no digit is significant
+            found.append(places(side["value"], spread))
+    return max(found, default=DECIMALS)
 
 
 def _fine(sides: Sequence[Mapping[str, float | None]]) -> int:

@@ -16,9 +16,11 @@ from typing import Any
 
 import numpy as np
 
+from nachos_jax.config.fields import BY_UNIT
 from nachos_jax.core.errors import UsageError
 from nachos_jax.records.store import RunDirectory
 from nachos_jax.report.numbers.estimates import Estimates
+from nachos_jax.report.numbers.units import led_by
 from nachos_jax.report.reading import evidence as records
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.words.format import places
@@ -36,7 +38,7 @@ class Point:
     Attributes:
         run: its directory, as the user wrote it.
         subjects: it was trained on, mean over outer folds.
-        value: mean of the headline metric over outer folds.
+        value: mean of the headline metric over outer folds, by unit where the reports lead with units.
         se: its corrected SE over folds, sqrt(1/J + n_test/n_train) SD of J values; 0 without spread.
         low: of the first interval; None without one.
         high: likewise.
@@ -68,22 +70,23 @@ def curve(workdirs: Sequence[str]) -> dict[str, Any]:
     """The learning curve of runs, the whole cohort first, as plain JSON values.
 
     Raises:
-        UsageError: runs of other tasks, classes or metrics, of cases that the first lacks, or that have
-            tested nothing.
+        UsageError: runs of other tasks, classes or metrics, of cases that the first lacks, that have tested
+            nothing, or whose reports lead by different things.
     """
     runs = [records.read(RunDirectory(workdir)) for workdir in workdirs]
     whole, name = runs[0], runs[0].headline
     for workdir, run in zip(workdirs[1:], runs[1:], strict=True):
         _check(workdirs[0], whole, workdir, run)
+        _same_lead(workdirs[0], whole, workdir, run)
     points = sorted(
         (_point(workdir, run, name) for workdir, run in zip(workdirs, runs, strict=True)),
         key=lambda point: point.subjects,
     )
-    metric = whole.metrics.METRICS[name]
+    metric, (_, unit) = whole.metrics.METRICS[name], led_by(whole)
     law = fitted(points, metric.higher_is_better, metric.bounds) if len(points) >= FEWEST else None
     return {
         "metric": name,
-        "label": metric.title,
+        "label": metric.title + (f" by {unit}" if unit else ""),
         **({"decimals": max(places(point.value, point.se) for point in points)} if metric.in_unit else {}),
         "points": [asdict(point) for point in points],
         "law": None if law is None else asdict(law),
@@ -137,14 +140,15 @@ def _columns(points: Sequence[Point]) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 
 def _point(workdir: str, run: Evidence, name: str) -> Point:
-    found = Estimates(run).metric(name)
+    led, _ = led_by(run)
+    found = Estimates(led).metric(name)
     if found["mean"] is None:
         raise UsageError(f"{workdir}: {found['label']} is defined in no tested outer fold; finish the run.")
     first = found["intervals"][0]
     whole = len({row.subject for row in run.cases})
     tested = [len({row.subject for row in run.members(fold)}) for fold in run.tests]
     subjects = float(np.mean([whole - count for count in tested]))
-    share = 1 / (run.count - 1) if run.ratio is None else run.ratio
+    share = 1 / (run.count - 1) if led.ratio is None else led.ratio
     se = (found["sd"] or 0.0) * math.sqrt(1 / found["count"] + share)
     return Point(workdir, subjects, found["mean"], se, first["low"], first["high"])
 
@@ -160,3 +164,18 @@ def _check(first: str, whole: Evidence, workdir: str, run: Evidence) -> None:
     known = {(row.case, row.subject) for row in whole.cases}
     if len(run.cases) >= len(whole.cases) or any((row.case, row.subject) not in known for row in run.cases):
         raise UsageError(f"{workdir} is no run over a part of the cases of {first}: see config.data.subset.")
+
+
+def _same_lead(first: str, whole: Evidence, workdir: str, run: Evidence) -> None:
+    mine, theirs = (_lead(one) for one in (whole, run))
+    if mine != theirs:
+        raise UsageError(
+            f"the reports of {first} and {workdir} lead with different scores ({mine}; {theirs}): run the "
+            "command of one again with config.report.headline, unit and pool of the other, which trains "
+            "nothing."
+        )
+
+
+def _lead(run: Evidence) -> str:
+    settings = run.settings
+    return f"by {settings.unit}, {settings.pool}" if settings.headline == BY_UNIT else "by case"

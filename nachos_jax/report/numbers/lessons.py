@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nachos_jax.config.field import flat
+from nachos_jax.config.fields import BY_UNIT
 from nachos_jax.core.errors import UsageError
 from nachos_jax.report.numbers.best_so_far import best_so_far, in_groups
 from nachos_jax.report.numbers.estimates import Estimates
@@ -49,8 +50,8 @@ def of_runs(workdirs: Sequence[str], by: Sequence[str] = (SEARCHER,)) -> dict[st
 
     Returns:
         Plain JSON values: `metric`, its `metric_label`, the `label` of scores, `runs`, all of `lessons`, and
-        `repeated`, None of one run. Scores are higher for better; `inner` and `outer` of a run are as its
-        metric has them.
+        `repeated`, None of one run; `lead_by`, the units that reports lead with, where some do. Scores are
+        higher for better; `inner` and `outer` of a run are as its metric has them, both by case.
 
     Raises:
         UsageError: the runs cannot be studied, no config has such a field, or a group has one run only.
@@ -63,11 +64,13 @@ def of_runs(workdirs: Sequence[str], by: Sequence[str] = (SEARCHER,)) -> dict[st
     found["best_so_far"]["groups"] = in_groups(found["best_so_far"]["studies"], groups)
     first = runs[0].evidence
     in_unit = first.metrics.METRICS[first.headline].in_unit
+    leads = {run.evidence.settings.unit for run in runs if run.evidence.settings.headline == BY_UNIT}
     return {
         "schema": SCHEMA,
         "metric": first.headline,
         "label": score_label(first),
-        "metric_label": first.metrics.METRICS[first.headline].title,
+        "metric_label": first.metrics.METRICS[first.headline].title + " by case" * bool(leads),
+        **({"lead_by": sorted(leads)} if leads else {}),
         **({"decimals": score_decimals(first, found["best_so_far"])} if in_unit else {}),
         "runs": told,
         **found,

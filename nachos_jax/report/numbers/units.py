@@ -66,6 +66,12 @@ def by_unit(evidence: Evidence) -> ByUnit | None:
     return ByUnit(whole, np.asarray([len(rows) for _, rows in groups]), powers)
 
 
+def led_by(evidence: Evidence) -> tuple[Evidence, str]:
+    """The run whose scores its report leads with, and the column of its units; "" where these are cases."""
+    found = by_unit(evidence) if evidence.settings.headline == BY_UNIT else None
+    return (evidence, "") if found is None else (found.evidence, evidence.settings.unit)
+
+
 def units(evidence: Evidence, found: ByUnit | None) -> dict[str, Any] | None:
     """What summary.json says of the units; None without them."""
     if found is None:

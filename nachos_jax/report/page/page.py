@@ -153,6 +153,7 @@ def render(
         checklist=items,
         data=data_rows(summary, section),
         made=made_rows(evidence),
+        words=section.words,
         template=parts.template,
         on_subgroups=parts.on_subgroups,
         **parts.context,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nachos_jax.config.fields import BY_CASE
+from nachos_jax.config.fields import BY_CASE, BY_UNIT
 from nachos_jax.config.parsing import report
 from nachos_jax.config.run_config import ReportConfig
 from nachos_jax.core.errors import UsageError
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 OLDEST_TASK = "classification"
 """The task of runs that do not name theirs: once there was no other."""
+BACKBONE = "backbone"
+"""What run.json and records/report.json say of pretrained weights."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,11 @@ class Evidence:
         return {fold: outcome for fold, outcome in found.items() if outcome is not None}
 
     @cached_property
+    def whole(self) -> frozenset[int]:
+        """Tested outer folds of which all predictions are numbers; of the others no number is told."""
+        return frozenset(fold for fold, (_, made) in self.predictions.items() if np.isfinite(made).all())
+
+    @cached_property
     def of_sites(self) -> bool:
         """True when each fold is a site of its own, by the scheme or because the case table has it so."""
         pairs = {(row.site, row.folds[0]) for row in self.cases}
@@ -262,10 +269,19 @@ def read(directory: RunDirectory) -> Evidence:
 
 
 def _with_newest_settings(run: Mapping[str, Any], directory: RunDirectory) -> dict[str, Any]:
-    """run.json with the report section that this report is made by, and a warning where decisions changed."""
-    first, newest = run["config"].get("report") or {}, directory.settings() or {}
-    changed = [key for key in ("threshold", "positive") if key in first and first[key] != newest.get(key)]
-    changed += ["headline"] if first and _headline(first) != _headline(newest) else []
+    """run.json with the report section that this report is made by, and a warning where decisions changed.
+
+    What the newest launch says of pretrained weights stands in the place of what the first one said.
+    """
+    first, newest = run["config"].get("report") or {}, dict(directory.settings() or {})
+    texts, preparation = newest.pop(BACKBONE, {}), run.get("preparation") or {}
+    if texts and BACKBONE in preparation:
+        backbone = {**preparation[BACKBONE], **texts}
+        run = {**run, "preparation": {**preparation, BACKBONE: backbone}}
+    led = [_headline(settings) for settings in (first, newest)]
+    asked = ("threshold", "positive", *(("unit", "pool") if BY_UNIT in led else ()))
+    changed = [key for key in asked if key in first and first[key] != newest.get(key)]
+    changed += ["headline"] if first and led[0] != led[1] else []
     usual = {"headline": BY_CASE}
     told = [
         f"config.report.{key} was {first.get(key, usual.get(key))!r} when the run began and is "
@@ -286,7 +302,7 @@ def _settings(directory: RunDirectory) -> ReportConfig:
     if found is None:
         raise UsageError(f"{directory.path / 'records/report.json'} is missing: {AGAIN}")
     try:
-        return report(found)
+        return report({name: value for name, value in found.items() if name != BACKBONE})
     except (KeyError, TypeError) as error:
         raise UsageError(f"{directory.path / 'records/report.json'} is damaged ({error}): {AGAIN}") from error
 

@@ -48,6 +48,7 @@ class Words:
         predicted: what a prediction is: "softmax of the network's output".
         otherwise: what `output`, `loss` and `predicted` are where a trial names this loss, or where its
             architecture is an estimator of scikit-learn, `phrases.ESTIMATOR`.
+        absent: a sentence on external cases of which none has a class, "%s".
         constant: what `Section.constant` is, by metric, "" for all others: "the shares of the classes".
     """
 
@@ -61,6 +62,7 @@ class Words:
     output: str
     loss: str
     predicted: str
+    absent: str = "None of them is %s: what is averaged over classes leaves that out, or has no value."
     otherwise: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     constant: Mapping[str, str] = field(default_factory=dict)
 
@@ -169,7 +171,7 @@ class Section:
         return outputs
 
     def told(self, truth: np.ndarray, _names: Sequence[str]) -> list[str]:
-        """What is true of n cases, in words: the name of the class of each."""
+        """What is true of n cases, in words that differ where it does: the name of the class of each."""
         return [str(target) for target in truth.tolist()]
 
     def unit(self, _name: str, _names: Sequence[str]) -> str:
@@ -181,6 +183,10 @@ class Section:
         return predicted
 
     # --- what is counted -----------------------------------------------------------------------------------
+
+    def observed(self, _evidence: Evidence, name: str) -> str:
+        """What the mean over cases of one of the names is called, of what is true of them."""
+        return f"Mean of {name}"
 
     def strata(self, truth: np.ndarray) -> np.ndarray:
         """[N] int: of each kind as many subjects are resampled as there are."""
@@ -233,7 +239,7 @@ class Section:
         return f"task {summary['task']}"
 
     def without_numbers(self, summary: Summary) -> int:
-        """Predictions that are not numbers."""
+        """Predictions of outer folds in which not all are numbers."""
         return summary["without_numbers"]
 
     def data_rows(self, summary: Summary) -> list[tuple[str, str]]:

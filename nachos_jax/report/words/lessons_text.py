@@ -125,7 +125,8 @@ def _runs(result: Mapping[str, Any]) -> str:
         ]
         for run in result["runs"]
     ]
-    return markdown_table(["Run", "Group", "Epochs", "Inner score", "Outer score"], rows)
+    outer = "Outer score, by case" if "lead_by" in result else "Outer score"
+    return markdown_table(["Run", "Group", "Epochs", "Inner score", outer], rows)
 
 
 def _places(count: int) -> list[int]:

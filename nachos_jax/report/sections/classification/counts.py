@@ -18,14 +18,14 @@ NEARLY_ALL = 0.95
 def matrix(evidence: Evidence) -> dict[str, Any]:
     """Out-of-fold counts, all together and as mean and SE over outer folds; what they say of each class."""
     by_fold, left_out = [], 0
-    for labels, probabilities in evidence.predictions.values():
-        finite = np.isfinite(probabilities).all(axis=1)
-        by_fold.append(confusion(labels[finite], predict(probabilities[finite]), len(evidence.classes)))
-        left_out += int((~finite).sum())
+    for fold, (labels, probabilities) in evidence.predictions.items():
+        if fold in evidence.whole:
+            by_fold.append(confusion(labels, predict(probabilities), len(evidence.classes)))
+        else:
+            left_out += len(labels)
     nothing = np.zeros((0, *(len(evidence.classes),) * 2), np.int64)
     stack = np.stack(by_fold) if by_fold else nothing
     counts = stack.sum(axis=0)
-    stack = stack[stack.sum(axis=(1, 2)) > 0]  # a refit that met NaN predicted nothing
     folds = len(stack)
     se = stack.std(axis=0, ddof=1) / np.sqrt(min(folds, evidence.count)) if folds > 1 else None
     return {

@@ -10,7 +10,7 @@ import numpy as np
 from nachos_jax.core.types import digest
 from nachos_jax.metrics import calibration, decisions
 from nachos_jax.metrics.classification import SMALLEST, Value, evaluate
-from nachos_jax.report.numbers.estimates import NO_REFIT, Estimates, mean_over_folds
+from nachos_jax.report.numbers.estimates import NOT_NUMBERS, Estimates, mean_over_folds
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.statistics.bootstrap import bootstrap, kept, percentile
 from nachos_jax.statistics.folds import summary as over_folds
@@ -100,7 +100,7 @@ def _decided(evidence: Evidence, fold: int, event: int, rule: decisions.Rule) ->
     threshold = decisions.choose(rule, labels == event, scores)
     outer, probabilities = evidence.predictions[fold]
     if threshold.value is None or not np.isfinite(probabilities).all():
-        notes = [threshold.note, "" if threshold.value is None else NO_REFIT]
+        notes = [threshold.note, "" if threshold.value is None else NOT_NUMBERS]
         note = "; ".join(filter(None, notes))
         return {"threshold": asdict(Value(threshold.value, note)), "decision": None}
     made = decisions.applied(threshold.value, outer == event, probabilities[:, event])

@@ -54,10 +54,11 @@ def _ranking(evidence: Evidence, summary: Mapping[str, Any], make: Any) -> Figur
     quoted = make is curves.roc and len(evidence.classes) == 2 and auc["mean"] is not None
     note = f"mean AUC {number(auc['mean'], 3)}" if quoted else ""
     labels = np.concatenate([labels for labels, _ in evidence.predictions.values()])
+    whole = {fold: of for fold, of in evidence.predictions.items() if fold in evidence.whole}
     ranked = [
         curve(
             make,
-            {f: (labels == c, predicted[:, c]) for f, (labels, predicted) in evidence.predictions.items()},
+            {f: (labels == c, predicted[:, c]) for f, (labels, predicted) in whole.items()},
             evidence.classes[c] if len(numbers) > 1 or len(evidence.classes) > 2 else "",
             note,
             float(np.mean(labels == c)),

@@ -95,6 +95,9 @@ class _Classification(Section):
         cases, level = estimates.cases, evidence.settings.level
         return [auc_influence(estimates.truth, estimates.predicted[:, 1], cases.folds, cases.subjects, level)]
 
+    def observed(self, _evidence: Evidence, name: str) -> str:
+        return f"Share of {name}"
+
     def group(self, truth: np.ndarray, cases: np.ndarray, names: Sequence[str]) -> dict[str, int]:
         return {name: len(set(cases[truth == i].tolist())) for i, name in enumerate(names)}
 

@@ -41,7 +41,8 @@ def confusion(summary: Mapping[str, Any]) -> Grid:
         each = [notes.value(values[key]) for key in ("recall", "precision", "specificity")]
         rows.append((*plain([name, *(number(count) for count in counts), number(sum(counts))]), *each))
     lost = found["without_numbers"]
-    left = f" {lost:,} further predictions are not numbers and not counted." if lost else ""
+    told = "further predictions are of outer folds with predictions that are not numbers, and not counted"
+    left = f" {lost:,} {told}." if lost else ""
     caption = (
         f"Confusion matrix: rows are true classes, columns predicted ones. {found['predictions']:,} "
         f"out-of-fold predictions of {extent(summary)}.{left} {uncorrected(summary)}"

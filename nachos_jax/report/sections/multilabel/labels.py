@@ -11,7 +11,7 @@ import numpy as np
 from nachos_jax.metrics import decisions, multilabel
 from nachos_jax.metrics.contract import statistic
 from nachos_jax.metrics.value import Value
-from nachos_jax.report.numbers.estimates import NO_REFIT, Estimates
+from nachos_jax.report.numbers.estimates import NOT_NUMBERS, Estimates
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.statistics.bootstrap import bootstrap, percentile
 from nachos_jax.statistics.folds import summary as over_folds
@@ -85,13 +85,19 @@ def _thresholds(evidence: Evidence, fold: int) -> dict[str, Value]:
 
 def _of_fold(evidence: Evidence, fold: int, column: int, threshold: Value) -> dict[str, Any]:
     """One label of one outer fold."""
-    truth, predicted = (values[:, column : column + 1] for values in evidence.predictions[fold])
-    name = evidence.classes[column]
+    whole, name = fold in evidence.whole, evidence.classes[column]
+    own = slice(column, column + 1) if whole else slice(None)  # a fold with NaN has no value of any label
+    truth, predicted = (values[:, own] for values in evidence.predictions[fold])
     row: dict[str, Any] = {"threshold": asdict(threshold)}
-    row |= {key: asdict(multilabel.evaluate(area, truth, predicted, [name])) for key, area in AREAS.items()}
-    if threshold.value is None or not np.isfinite(predicted).all():
+    row |= {
+        key: asdict(multilabel.evaluate(area, truth, predicted, evidence.classes[own]))
+        for key, area in AREAS.items()
+    }
+    if threshold.value is None or not whole:
         note = (
-            NO_REFIT if threshold.value is not None else f"no decision without a threshold: {threshold.note}"
+            NOT_NUMBERS
+            if threshold.value is not None
+            else f"no decision without a threshold: {threshold.note}"
         )
         return row | dict.fromkeys(RATES, asdict(Value(None, note)))
     found = multilabel.rates(truth[:, 0], predicted[:, 0], name, threshold.value)

@@ -33,6 +33,7 @@ class _Multilabel(Section):
         output="The output is one probability a label (sigmoid), each for itself.",
         loss="The loss is binary cross-entropy, mean over known labels.",
         predicted="sigmoid of the network's output",
+        absent="None of them has %s: areas over labels leave that out; its F1 is 0 where it is predicted.",
         otherwise={
             ESTIMATOR: {
                 "output": "The output of an estimator of scikit-learn is one probability a label.",
@@ -81,6 +82,9 @@ class _Multilabel(Section):
             f"A {evidence.settings.unit} has a label if one of its cases is known to have it; of a label "
             "that no case of it is known to have or to lack, nothing is known."
         )
+
+    def observed(self, _evidence: Evidence, name: str) -> str:
+        return f"Share of {name}"
 
     def group(self, truth: np.ndarray, cases: np.ndarray, names: Sequence[str]) -> dict[str, int]:
         return {name: len(set(cases[truth[:, i] == 1].tolist())) for i, name in enumerate(names)}
@@ -144,7 +148,7 @@ def _curves(evidence: Evidence, summary: Summary, make: Any) -> list[Any]:
         folds = {}
         for fold, (truth, predicted) in evidence.predictions.items():
             known = ~np.isnan(truth[:, column])
-            if known.any():
+            if known.any() and fold in evidence.whole:
                 folds[fold] = (truth[known, column] == 1, predicted[known, column])
         note = f"mean AUC {number(row['auc']['mean'], 3)}" if make is curves.roc else ""
         share = row["positive"] / row["known"] if row["known"] else None

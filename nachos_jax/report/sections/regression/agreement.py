@@ -10,7 +10,7 @@ import numpy as np
 
 from nachos_jax.metrics.value import Value
 from nachos_jax.report.appendix.grid import Cell, Grid, Notes, extent, plain, uncorrected
-from nachos_jax.report.numbers.estimates import NO_REFIT, Estimates, mean_over_folds
+from nachos_jax.report.numbers.estimates import NOT_NUMBERS, Estimates, mean_over_folds
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.words.format import decimals, number, places
 from nachos_jax.report.words.phrases import span
@@ -50,7 +50,7 @@ def numbers(evidence: Evidence, estimates: Estimates) -> dict[str, Any] | None:
     for fold, (truth, predicted) in evidence.predictions.items():
         broken = not np.isfinite(predicted).all()
         bias = None if broken else float(np.mean(predicted - truth))
-        folds[str(fold)] = asdict(Value(bias, NO_REFIT if broken else ""))
+        folds[str(fold)] = asdict(Value(bias, NOT_NUMBERS if broken else ""))
     values = [row["value"] for row in folds.values()]
     found, interval = mean_over_folds(evidence, values)
     sd = float(differences.std(ddof=1)) if len(differences) > 1 else None

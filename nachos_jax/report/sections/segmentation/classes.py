@@ -11,7 +11,7 @@ import numpy as np
 from nachos_jax.metrics import overlap
 from nachos_jax.metrics.contract import NOT_NEGATIVE, SHARE
 from nachos_jax.report.appendix.grid import Cell, Grid, Notes, extent, plain, uncorrected
-from nachos_jax.report.numbers.estimates import NO_REFIT, Estimates, mean_over_folds
+from nachos_jax.report.numbers.estimates import NOT_NUMBERS, Estimates, mean_over_folds
 from nachos_jax.report.reading.evidence import Evidence
 from nachos_jax.report.words.format import DECIMALS, MISSING, finer, number
 
@@ -50,6 +50,11 @@ def numbers(evidence: Evidence, estimates: Estimates) -> dict[str, Any]:
     return {"unit": unit(evidence), "classes": found}
 
 
+def noun(summary: Mapping[str, Any]) -> str:
+    """What is measured and counted: each case once, or with several repeats each of its predictions."""
+    return "prediction" if summary["progress"]["repeats_tested"] > 1 else "case"
+
+
 def unit(evidence: Evidence) -> str:
     """The unit of volumes."""
     return str(evidence.run.get("preparation", {}).get("unit", "voxels"))
@@ -78,10 +83,10 @@ def _over_folds(evidence: Evidence, key: str, of: Mapping[int, np.ndarray], colu
     folds: dict[str, Any] = {}
     for fold, cases in of.items():
         values = cases[:, column]
-        broken = not np.isfinite(values).all()
+        broken = fold not in evidence.whole or not np.isfinite(values).all()
         folds[str(fold)] = {
             "value": None if broken else float(values.mean()),
-            "note": NO_REFIT if broken else "",
+            "note": NOT_NUMBERS if broken else "",
         }
     values = [row["value"] for row in folds.values()]
     found, interval = mean_over_folds(evidence, values, BOUNDS.get(key, SHARE))
@@ -111,11 +116,14 @@ def grid(summary: Mapping[str, Any]) -> Grid | None:
     volume = f"Volume, {found['unit']}"
     step = "voxels" if found["unit"] == "voxels" else "mm"
     titles = [FURTHER[key].replace("mm", step) for key in further]
-    header = ("Class", "Cases", "Dice", "Interval", *titles, "Empty, right", "Missed", volume)
+    several = noun(summary) != "case"
+    counted = [f"{name} (predictions)" if several else name for name in ("Empty, right", "Missed")]
+    header = ("Class", "Cases", "Dice", "Interval", *titles, *counted, volume)
+    missed = "predictions of cases that have the class" if several else "cases that have the class"
     caption = (
         "Classes: mean over the cases of an outer fold, then over outer folds. A case without the class "
         "scores 1 where nothing is predicted, which the column of empty masks counts, and 0 otherwise. "
-        "Missed: cases that have the class where nothing is predicted. Volume: predicted less reference, "
+        f"Missed: {missed} where nothing is predicted. Volume: predicted less reference, "
         f"with limits of agreement (Bland and Altman).{_told_of_masks(further)} From {extent(summary)}. "
         f"{uncorrected(summary)}"
     ).strip()

@@ -8,13 +8,19 @@ import numpy as np
 
 from nachos_jax.report.figures import style
 from nachos_jax.report.figures.drawing import Figure, finished, fit, legend, sheet
+from nachos_jax.report.words.phrases import counted
 
 MOST = 3000
 """Points of a class that are drawn; of more cases a sample."""
 
 
-def cases_by_class(name: str, dice: np.ndarray, folds: np.ndarray, names: Sequence[str]) -> Figure | None:
-    """Dice [n, K] of every case as a strip a class, with the median; folds [n] stand in the table."""
+def cases_by_class(
+    name: str, dice: np.ndarray, folds: np.ndarray, names: Sequence[str], noun: str = "case"
+) -> Figure | None:
+    """Dice [n, K] as a strip a class, with the median; folds [n] stand in the table.
+
+    The n are cases, or with several repeats predictions: `noun`.
+    """
     with sheet(name, 90 + 46 * len(names)) as (canvas, ((axes,),)):
         draw = np.random.default_rng(0)
         for place, column in enumerate(dice.T):
@@ -23,9 +29,9 @@ def cases_by_class(name: str, dice: np.ndarray, folds: np.ndarray, names: Sequen
             axes.plot(column[drawn], height, **style.CASE)
             axes.plot([np.median(column)] * 2, [place - 0.36, place + 0.36], **style.MEAN)
         axes.set_yticks(range(len(names)), [fit(label, 120) for label in names])
-        axes.set(xlabel="Dice of a case; the line is the median", xlim=(-0.02, 1.02))
+        axes.set(xlabel=f"Dice of a {noun}; the line is the median", xlim=(-0.02, 1.02))
         axes.invert_yaxis()
-        title = f"Dice of {len(dice)} cases by class, out of fold"
+        title = f"Dice of {counted(len(dice), noun)} by class, out of fold"
         cells = [
             (label, fold, value)
             for k, label in enumerate(names)
@@ -35,7 +41,12 @@ def cases_by_class(name: str, dice: np.ndarray, folds: np.ndarray, names: Sequen
 
 
 def dice_against_volume(
-    name: str, dice: np.ndarray, volumes: np.ndarray, names: Sequence[str], unit: str
+    name: str,
+    dice: np.ndarray,
+    volumes: np.ndarray,
+    names: Sequence[str],
+    unit: str,
+    noun: str = "case",
 ) -> Figure | None:
     """Dice [n, K] against reference volumes [n, K], where a case has the class; None where none has any."""
     there = volumes > 0
@@ -56,7 +67,8 @@ def dice_against_volume(
         axes.minorticks_off()
         if len(names) > 1:
             legend(canvas, min(3, len(names)))
-        title = f"Dice against reference volume of {int(there.any(axis=1).sum())} cases, out of fold"
+        shown = counted(int(there.any(axis=1).sum()), noun)
+        title = f"Dice against reference volume of {shown}, out of fold"
         return finished(canvas, title, ("class", f"volume_{unit}", "dice"), cells)
 
 

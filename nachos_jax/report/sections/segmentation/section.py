@@ -33,6 +33,8 @@ class _Segmentation(Section):
         output="The output is a class for every pixel or voxel: the likeliest one, or the background.",
         loss="The loss is the mixture that each trial names, over patches.",
         predicted="volumes of agreement and error of the mask, seen in tiles of the whole case",
+        absent="None of them has %s: in mean Dice and mean IoU that counts as 1 in a case where nothing of "
+        "it is predicted, and as 0 otherwise.",
     )
     figures = ("classes", "dice", "volumes")
     also = ("mean_iou",)
@@ -62,12 +64,18 @@ class _Segmentation(Section):
         return overlap.volumes(predicted)
 
     def told(self, truth: np.ndarray, names: Sequence[str]) -> list[str]:
-        """The classes of each case."""
-        return ["; ".join(name for name, one in zip(names, row > 0, strict=True) if one) for row in truth]
+        """The classes of each case with their reference volumes, by which runs know that masks differ."""
+        return [
+            "; ".join(f"{name} {one:.12g}" for name, one in zip(names, row, strict=True) if one > 0)
+            for row in truth.tolist()
+        ]
 
     def unit(self, name: str, names: Sequence[str]) -> str:  # noqa: ARG002
         """Volumes are in the unit that the table of classes tells."""
         return " in the unit of the volumes" if name == "volume_error" else ""
+
+    def observed(self, evidence: Evidence, name: str) -> str:
+        return f"Mean volume of {name} in {classes.unit(evidence)}"
 
     def group(self, truth: np.ndarray, cases: np.ndarray, names: Sequence[str]) -> dict[str, int]:
         return {name: len(set(cases[truth[:, i] > 0].tolist())) for i, name in enumerate(names)}
@@ -112,7 +120,7 @@ class _Segmentation(Section):
 
     def parts(self, summary: Summary) -> Parts:
         context = {"classes": classes.grid(summary), "hardest": summary["hardest"]}
-        context["final"] = final.grid(summary)
+        context |= {"final": final.grid(summary), "measured": classes.noun(summary)}
         return Parts("segmentation/page.html.j2", context)
 
     def drawings(self, evidence: Evidence, estimates: Estimates, summary: Summary) -> Sequence[Drawing]:
@@ -124,9 +132,10 @@ class _Segmentation(Section):
             for name, row in summary["per_class"]["classes"].items()
         ]
         dice = overlap.dice(estimates.predicted)
-        told = evidence.classes, classes.unit(evidence)
+        noun = classes.noun(summary)
+        told = evidence.classes, classes.unit(evidence), noun
         return [
-            lambda: cases_by_class("dice", dice, estimates.cases.folds, evidence.classes),
+            lambda: cases_by_class("dice", dice, estimates.cases.folds, evidence.classes, noun),
             lambda: dice_against_volume("volumes", dice, estimates.truth, *told),
             lambda: forest("classes", rows, None, "Dice", (0.0, 1.0)),
         ]
@@ -142,18 +151,19 @@ def _final(evidence: Evidence) -> dict[str, Any]:
 
 
 def _hardest(estimates: Estimates) -> list[dict[str, Any]]:
-    """The cases with the lowest mean Dice, the lowest first."""
+    """The cases with the lowest mean Dice, the lowest first; of several repeats by their worst prediction."""
     if not len(estimates.truth):
         return []
     dice = overlap.dice(estimates.predicted).mean(axis=1)
-    order = np.lexsort((estimates.names, dice))[:HARD]
+    order = np.lexsort((estimates.names, dice))
+    _, worst = np.unique(estimates.names[order], return_index=True)
     return [
         {
             "case": str(estimates.names[row]),
             "outer_fold": int(estimates.cases.folds[row]),
             "dice": float(dice[row]),
         }
-        for row in order
+        for row in order[np.sort(worst)[:HARD]]
     ]
 
 
