@@ -86,7 +86,7 @@ def _against(title: str, values: Sequence[str], found: Inspected, by_target: boo
 
 
 def findings(found: Inspected) -> Iterator[Finding]:
-    """Ids and labels in several spellings, and subjects on both sides of a split."""
+    """Ids and labels in several spellings, subjects on both sides of a split, and doubts of the reader."""
     table = found.cohort.table
     named = (
         {found.cohort.targets.noun: np.asarray(_labels(found))} if found.cohort.targets.has.shape[1] else {}
@@ -102,6 +102,8 @@ def findings(found: Inspected) -> Iterator[Finding]:
             "The data do not say which cases are of one subject: nobody can tell whether they stay together.",
             "Name the column of subjects in config.data.subject_key; a run is refused without.",
         )
+    for told in found.cohort.doubts:
+        yield Finding("meant in two ways", FAULT, told, "A run is refused until then.")
     for name, parts in found.divisions.items() if found.known else ():
         yield from _crossing(name, parts, table.subjects)
 

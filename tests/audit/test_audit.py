@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,16 +14,16 @@ from PIL import Image
 from scipy import ndimage
 
 import nachos_jax
-from nachos_jax.audit import after, extent
+from nachos_jax.audit import after, counts, extent
 from nachos_jax.audit.audit import audit, to_json
 from nachos_jax.audit.pictures import of_cases
 from nachos_jax.core.errors import UsageError
-from nachos_jax.data.inspected import inspect
+from nachos_jax.data.inspected import Inspected, inspect
 from nachos_jax.protocol.evaluate import evaluate
 from nachos_jax.protocol.run.configure import checked
 from nachos_jax.report.page import audit_page
 from nachos_jax.tasks import registry as tasks
-from tests import tiny
+from tests import masks, tiny
 from tests.tiers import mostly_thorough
 
 COUNT, SIDE = 60, 64
@@ -122,6 +123,12 @@ def test_columns_that_are_not_asked_are_told(tmp_path: Path):
     told = " ".join(_told(tmp_path, rows)["left_out"])
     assert "'note'" in told
     assert "'sex'" not in told
+
+
+def test_what_may_be_meant_in_two_ways_is_told():
+    cohort = replace(masks.cohort(), doubts=("It may be a or b.",))
+    found = Inspected(cohort, True, False, {}, {}, {})
+    assert [one.told for one in counts.findings(found)] == ["It may be a or b."]
 
 
 @pytest.mark.parametrize(
