@@ -197,6 +197,10 @@ class DenseTask:
         """All cases are alike."""
         return None
 
+    def watched_unit(self, targets: Targets, training: np.ndarray, hparams: HParams) -> float | None:  # noqa: ARG002
+        """Both losses are in one unit."""
+        return 1.0
+
     def kept(self, hparams: HParams) -> tuple[str, ...]:  # noqa: ARG002
         """Nothing."""
         return ()

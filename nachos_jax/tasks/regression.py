@@ -160,6 +160,11 @@ class Regression(DenseTask):
         mean = known.mean() if known.size else 0.0
         return {"target_mean": np.float32(mean), "target_sd": np.float32(sd)}  # pyrefly: ignore[bad-assignment]
 
+    def watched_unit(self, targets: Targets, training: np.ndarray, hparams: HParams) -> float | None:
+        """Networks are trained in SDs of the training targets; other losses are no squared errors."""
+        squared = str(hparams.get(LOSS.name, SQUARED)) == SQUARED
+        return float(self.told(targets, training, hparams)["target_sd"]) ** 2 if squared else None
+
     def kept(self, hparams: HParams) -> tuple[str, ...]:  # noqa: ARG002
         """Mean and standard deviation: networks predict standardised targets."""
         return ("target_mean", "target_sd")

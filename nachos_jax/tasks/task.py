@@ -253,6 +253,13 @@ class Task(Protocol):
         """
         ...
 
+    def watched_unit(self, targets: Targets, training: np.ndarray, hparams: HParams) -> float | None:
+        """What a network's training loss is multiplied by to be in the unit of its watched loss.
+
+        None where no number does that. From the training cases ([N] bool).
+        """
+        ...
+
     def redrawn(self, metric: str, seen: np.ndarray, targets: Targets, counts: np.ndarray) -> np.ndarray:
         """[R] float64: the metric of `watched` of each draw of the cases, NaN where undefined.
 

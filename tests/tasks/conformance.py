@@ -95,6 +95,8 @@ def _check_told(task: Task, targets: Targets, hparams: HParams) -> None:
     )
     assert all(np.asarray(value).dtype == np.float32 for value in told.values()), "told: float32"
     assert set(task.kept(hparams)) <= set(told), "kept: names that are told"
+    unit = task.watched_unit(targets, training, hparams)
+    assert unit is None or unit > 0, "watched_unit: a factor, or None"
     spoilt = targets.values.copy()
     spoilt[~training] = spoilt[training][0]
     again = task.told(replace(targets, values=spoilt), training, hparams)

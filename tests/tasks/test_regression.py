@@ -208,3 +208,26 @@ def test_what_is_recorded_and_what_people_see():
     }
     np.testing.assert_array_equal(tested.arrays["predictions"], [1.25, np.nan])
     assert TASK.table(TASK.predicted(seen[:1]), ("age",)) == (["predicted"], [["1.25"]])
+
+
+# --- two losses in one unit ------------------------------------------------------------------------------
+
+
+@settings(max_examples=30)
+@given(OUTPUTS, VALUES)
+def test_the_squared_loss_of_training_is_the_watched_one_in_sds(outputs, values):
+    of = targets(values)
+    known = TASK.told(of, np.ones(12, bool), {})
+    fit = Told(None, None, {name: jnp.asarray(value) for name, value in known.items()}, {})
+    device = NumberDevice("squared")
+    trained = float(device.loss(jnp.asarray(outputs), jnp.asarray(values), fit))
+    watched, _ = TASK.watched("mae", np.asarray(device.readout(jnp.asarray(outputs), fit)), of)
+    unit = TASK.watched_unit(of, np.ones(12, bool), {})
+    assert unit is not None
+    assert unit * trained == pytest.approx(watched, rel=1e-3, abs=1e-5 * max(1.0, float(np.ptp(values)) ** 2))
+
+
+@pytest.mark.parametrize("kind", ["absolute", "huber"])
+def test_other_losses_have_no_unit_of_squared_errors(kind):
+    of = targets([1.0, 2.0, 4.0])
+    assert TASK.watched_unit(of, np.ones(3, bool), {"regression.loss": kind}) is None

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -14,8 +16,10 @@ import numpy as np
 from nachos_jax.core.curves import waited
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import EpochLimit, HParams
+from nachos_jax.protocol.study.losses import Losses, in_watched_unit
 from nachos_jax.records.schema import Curve
 from nachos_jax.records.store import RunDirectory
+from nachos_jax.tasks import registry as tasks
 
 NUMBER = "recorded"
 """The only hyperparameter of trials that are known by number alone."""
@@ -178,10 +182,11 @@ def run(workdir: str) -> Recorded:
     patience = training["patience"] if training.get("early_stopping", True) else training["epochs"]
     curves: dict[Key, dict[int, Curve]] = {}
     losses: dict[Key, Sequence[float | None]] = {}
+    in_one_unit = _losses(store, told.get("task", "classification"))
     for record in searched:
         fit = key(record.hparams, record.left_out)
         curves.setdefault(fit, {}).update(record.curves)
-        losses[fit] = max(losses.get(fit, ()), record.training_loss, key=len)
+        losses[fit] = max(losses.get(fit, ()), in_one_unit(record), key=len)
     return Recorded(
         trials={t: tuple(trial.hparams for trial in o.trials) for t, o in outcomes.items()},
         inner={t: tuple(v for v in o.scores[0].by_fold) for t, o in outcomes.items()},
@@ -191,6 +196,15 @@ def run(workdir: str) -> Recorded:
         training=losses,
         rule=config["search"]["rule"],
     )
+
+
+def _losses(store: RunDirectory, name: str) -> Losses:
+    """Training losses as a policy of this version is told them, of a task by name."""
+    task, cases = tasks.of(name), store.cases()
+    if cases is None or "target_sd" not in task.kept({}):
+        return lambda record: record.training_loss
+    targets: Any = SimpleNamespace(values=cases.targets)
+    return lambda record: in_watched_unit(record, task, targets, cases.folds)
 
 
 def load(place: str) -> dict[str, Recorded]:

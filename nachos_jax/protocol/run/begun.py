@@ -23,6 +23,16 @@ def settled(config: RunConfig, store: RunDirectory) -> RunConfig:
     return replace(config, search=replace(config.search, policy=policy), raw=raw)
 
 
+def before_losses_had_one_unit(store: RunDirectory) -> bool:
+    """Whether policies are told training losses as they are recorded.
+
+    So they are of what an earlier version has begun, of tasks whose losses have one unit, and in a replay,
+    which has brought them to one when it read them.
+    """
+    known = store.run()
+    return known is None or "losses" not in known
+
+
 def before_fits_were_asked(store: RunDirectory) -> bool:
     """Whether the run was begun when every fit was asked about all folds that it leaves out, or soon after.
 

@@ -245,12 +245,12 @@ def _write_report_settings(run: Run) -> None:
 
 def _identity(run: Run) -> dict[str, Any]:
     table, targets, folds = run.cohort.table, run.cohort.targets, run.folds
-    metrics = tasks.of(run.config.task).metrics
+    task = tasks.of(run.config.task)
     return {
         "task": run.config.task,
         "metrics": {
             name: {"label": row.label, "higher_is_better": row.higher_is_better}
-            for name, row in metrics.items()
+            for name, row in task.metrics.items()
         },
         "config": run.config.raw,
         **({"planned": list(run.config.planned)} if run.config.planned else {}),
@@ -264,6 +264,7 @@ def _identity(run: Run) -> dict[str, Any]:
         "waived": table.waived,
         "folds": {"scheme": run.config.folds.scheme, "count": folds.count, "repeats": folds.repeats},
         "inner_metric": run.config.search.metric,
+        **({"losses": "told in one unit"} if "target_sd" in task.kept(run.config.defaults) else {}),
         "preparation": run.cohort.preparation,
         "command": environment.command(),
         "versions": environment.versions(),

@@ -20,7 +20,7 @@ from nachos_jax.protocol.design.study import Ending, Study
 from nachos_jax.protocol.run import begun, solvers
 from nachos_jax.protocol.run.opening import Run
 from nachos_jax.protocol.run.progress import Progress, Status
-from nachos_jax.protocol.study import cohorts, noise
+from nachos_jax.protocol.study import cohorts, losses, noise
 from nachos_jax.protocol.study.searching import Searching
 from nachos_jax.records.schema import FitRecord, Outcome
 from nachos_jax.runtime import beside, stopping
@@ -69,6 +69,7 @@ class Conductor:
     ):
         self._searcher = searcher or self._built
         self._run, self._crew, self._ending, self._progress = run, crew, ending, progress
+        self._losses = losses.beside(run)
         self._records = {record.fit: record for record in run.store.fits()}
         self._other_solver = solvers.other(run.store, self._records.values())
         self._submitted: set[str] = set()
@@ -132,7 +133,8 @@ class Conductor:
                 store.commit_trial(trial)
                 trials[trial.number] = trial
         between = functools.partial(noise.between, self._run)
-        search = Searching(study, self._records, between, begun.before_fits_were_asked(store))
+        older = begun.before_fits_were_asked(store)
+        search = Searching(study, self._records, between, older, self._losses)
         searcher, closed = self._searcher(study.outer), self._ending.finished(study)
         return _Desk(study, searcher, search, trials, outcome, closed)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from nachos_jax.core.types import Fit, Trial, TrialScore
 from nachos_jax.protocol.design.selection import score_trial, select
 from nachos_jax.protocol.design.study import Study, of_all
+from nachos_jax.protocol.study.losses import Losses
 from nachos_jax.records.schema import Curve, FitRecord, Outcome
 from nachos_jax.search.policies import registry as policies
 from nachos_jax.search.policies import tournament
@@ -28,6 +29,7 @@ class Searching:
         records: of all fits that have ended, by id; it grows while the study is conducted.
         noise: makes, from the furthest fit of a trial on a fold, the noise that its policy asks for.
         older: whether the run may hold fits of a version that asked every fit about all that it leaves out.
+        losses: what the policy is told of a fit's training loss.
     """
 
     def __init__(
@@ -36,8 +38,9 @@ class Searching:
         records: Mapping[str, FitRecord],
         noise: Callable[[Furthest], Noise],
         older: bool = False,
+        losses: Losses = lambda record: record.training_loss,
     ):
-        self._study, self._records, self._older = study, records, older
+        self._study, self._records, self._older, self._losses = study, records, older, losses
         order = tournament.order(study.outer, study.inner)
         known = Known(order, study.run.limit, noise(self._record))
         self._play = Play(policies.build(study.run.search.policy), known, self._choose, self._listen)
@@ -78,7 +81,7 @@ class Searching:
             for asked, fit in ended.items():
                 record = self._records[fit]
                 curve = record.curves[asked.fold]
-                self._play.known.tell(asked, curve, record.training_loss)
+                self._play.known.tell(asked, curve, self._losses(record))
                 self._show(asked, curve)
 
     def score(self, number: int) -> TrialScore | None:
