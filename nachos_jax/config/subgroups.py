@@ -70,10 +70,10 @@ class Subgroups:
 
     def _name(self, band: int) -> str:
         if band == 0:
-            return f"below {self.cuts[0]:g}"
+            return f"below {self.cuts[0]:.15g}"
         if band == len(self.cuts):
-            return f"{self.cuts[-1]:g} and above"
-        return f"{self.cuts[band - 1]:g} to below {self.cuts[band]:g}"
+            return f"{self.cuts[-1]:.15g} and above"
+        return f"{self.cuts[band - 1]:.15g} to below {self.cuts[band]:.15g}"
 
 
 def parse(texts: Sequence[str]) -> tuple[Subgroups, ...]:

@@ -254,11 +254,17 @@ def active(values: HParams, table: Iterable[Hyperparameter]) -> dict[str, HParam
     The table's `when` refers to rows before; values at their `absent` value are dropped too.
     """
     rows, matter = by_name(table), {}
-    idle = {name for row in rows.values() if row.idles for name in row.idle(values[row.name])}
+    idle = idle_beside(values, rows.values())
     for row in rows.values():
         if row.name not in idle and row.applies(matter):
             matter[row.name] = values[row.name]
     return {n: value for n, value in matter.items() if rows[n].absent is None or value != rows[n].absent}
+
+
+def idle_beside(values: HParams, table: Iterable[Hyperparameter]) -> set[str]:
+    """Names of the rows that do nothing beside these values; one that is not among them is at its `absent`."""
+    rows = [row for row in table if row.idles]
+    return {name for row in rows for name in row.idle(values.get(row.name, row.absent))}
 
 
 def with_absent(hparams: HParams, table: Iterable[Hyperparameter]) -> dict[str, HParamValue]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from nachos_jax.core.hparams import with_absent
+from nachos_jax.core.hparams import idle_beside, with_absent
 from nachos_jax.core.types import HParams, HParamValue, Trial
 from nachos_jax.search.drawn_search import DrawnSearch, sobol
 from nachos_jax.search.searcher import Heard, History, Proposal, SearchSetting, identity
@@ -72,7 +72,8 @@ def flat_point(setting: SearchSetting, hparams: HParams) -> dict[str, HParamValu
     An inactive one has its default, or the middle of its range where that does not hold the default. None for
     a trial outside the space (the default, if its value is not in the range searched).
     """
-    point, known = {}, with_absent(hparams, setting.table)
+    point, idle = {}, idle_beside(hparams, setting.table)
+    known = {name: value for name, value in with_absent(hparams, setting.table).items() if name not in idle}
     for axis in setting.searched:
         value = known.get(axis.name, setting.defaults[axis.name])
         if not axis.holds(value):

@@ -50,6 +50,11 @@ def test_a_value_on_the_cut_belongs_to_the_band_above_and_an_empty_cell_is_unkno
     assert group.order(found[::-1]) == found
 
 
+def test_close_cuts_have_names_of_their_own():
+    found = Subgroups("acquired", (20200101.0, 20200103.0)).of(["20200101", "20200102", "20200103"])
+    assert found == ["20200101 to below 20200103"] * 2 + ["20200103 and above"]
+
+
 def test_texts_are_groups_as_they_are():
     group = Subgroups("sex")
     assert group.of(["f", "m", " ", "f"]) == ["f", "m", UNKNOWN, "f"]

@@ -9,7 +9,9 @@ import pytest
 
 from nachos_jax.core.hparams import active, with_absent
 from nachos_jax.search import registry
-from nachos_jax.search.searcher import Heard, Proposal, identity
+from nachos_jax.search.learned_search import flat_point
+from nachos_jax.search.searcher import Heard, Proposal, SearchSetting, identity
+from tests import vectors
 from tests.search.settings import DEFAULTS, TABLE, ended, make_setting, record
 
 CHOICES = {
@@ -131,3 +133,20 @@ def test_a_study_without_a_score_goes_on_with_sobol(name):
     setting = make_setting(RANGES, initial=2)
     failed = [ended(heard.trial, None) for heard in record([], registry.build("sobol", setting).ask(20, []))]
     assert registry.build(name, setting).ask(3, failed) == registry.build("sobol", setting).ask(3, failed)
+
+
+def test_a_trial_is_inside_the_space_whatever_does_nothing_beside_its_network():
+    """A network that is solved clips no gradients; that a search of clipping leaves 0 out is nothing to it."""
+    run = vectors.run_config(
+        "mlp",
+        search__space__architecture="choice('linear', 'mlp')",
+        search__space__gradient_clip="log(0.1, 10.0)",
+    )
+    setting = SearchSetting.of(run, 0)
+    solved = active({**run.defaults, "architecture": "linear"}, run.table)
+    point = flat_point(setting, solved)
+    assert point is not None
+    assert point["architecture"] == "linear"
+    assert point["gradient_clip"] == pytest.approx(1.0), "the middle of its range"
+    unclipped = active({**run.defaults, "architecture": "mlp", "gradient_clip": 0.0}, run.table)
+    assert flat_point(setting, unclipped) is None

@@ -107,7 +107,9 @@ class Play:
             self._passed()
         while True:
             while not self.known.alive() and self._take_back():
-                yield from self._policy.course(self.known, self._cohorts[-1])
+                # Trials of every cohort are back, and what they have of short fits is no score of theirs.
+                everyone = Cohort(len(self._cohorts) - 1, tuple(sorted(self.known.trials)))
+                yield from self._policy.course(self.known, everyone)
             selected = self._choose(self.known)
             rest = [] if selected is None else self._policy.completion(self.known, selected)
             if all(map(self.known.counts, rest)):

@@ -96,6 +96,34 @@ def test_the_selected_trial_is_complete_and_so_are_all_that_are_alive(name, draw
     assert sorted(known.trials) == list(range(drawn.world().trials))
 
 
+@pytest.mark.parametrize("name", ["halving", "hyperband", "top"])
+def test_who_comes_back_is_trained_whole_whichever_cohort_it_was_proposed_in(name):
+    """All that went to the full length met NaN; those of earlier cohorts had been given up long before."""
+    limit, folds, failing = EpochLimit(27), (0, 1), set()
+    policy, known = build(name), Known(folds, limit, unknown)
+    play = Play(policy, known, choose)
+    waiting = [Cohort(number, numbers).trials for number, numbers in enumerate([(0, 1, 2), (3, 4, 5)])]
+    for asked_most in range(500):
+        if play.over:
+            break
+        if play.through == play.cohorts and waiting:
+            play.enter(waiting.pop(0))
+        elif play.through == play.cohorts:
+            play.end()
+        for asked in play.wanted():
+            whole = asked.limit.epochs == limit.epochs
+            if whole and (not known.stopped or len(failing) < 2):
+                failing.add(asked.trial)
+            bad, score = whole and asked.trial in failing and len(failing) <= 2, 0.9 - 0.01 * asked.trial
+            epochs = asked.limit.epochs
+            known.tell(asked, curve([0.5] * epochs, [score] * epochs, "nan" if bad else "limit"), ())
+    assert play.over, asked_most
+    assert any(known.failed(trial) for trial in known.trials)
+    for trial in set(known.trials) - set(known.stopped):
+        whole = all(known.counts(Asked(trial, fold, limit)) for fold in folds)
+        assert known.failed(trial) or whole, f"trial {trial} has a score of short fits"
+
+
 @EVERY
 def test_an_opening_depends_on_its_cohort_alone(name):
     known, cohort = Known((2, 0, 1), EpochLimit(30, 5)), Cohort(1, (4, 5, 6, 7))
