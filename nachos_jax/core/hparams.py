@@ -262,7 +262,7 @@ def active(values: HParams, table: Iterable[Hyperparameter]) -> dict[str, HParam
 
 
 def idle_beside(values: HParams, table: Iterable[Hyperparameter]) -> set[str]:
-    """Names of the rows that do nothing beside these values; one that is not among them is at its `absent`."""
+    """Names of the rows that do nothing beside these values; one not among them is at its `absent`."""
     rows = [row for row in table if row.idles]
     return {name for row in rows for name in row.idle(values.get(row.name, row.absent))}
 

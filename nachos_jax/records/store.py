@@ -114,6 +114,10 @@ class RunDirectory:
         """Writes the case table, once."""
         self._commit(self.records / "cases.json", case_table.to_json(value))
 
+    def forget_cases(self) -> None:
+        """Deletes the case table of a run that never began."""
+        (self.records / "cases.json").unlink(missing_ok=True)
+
     # --- studies --------------------------------------------------------------------------------
 
     def trials(self, study: int | None) -> list[Trial]:

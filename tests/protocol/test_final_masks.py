@@ -242,6 +242,10 @@ def test_external_cases_meet_the_model_as_it_ships(cohort: Cohort, finished: Pat
         truth, spacing = cohort.store.truth(row)
         expected = overlap.voxels(truth, mask, 2) * np.prod(spacing)
         np.testing.assert_allclose(test.arrays["window_volumes"][row], expected, err_msg=str(row))
+    external.test_deployed(opened, records[:1], Largest(True, ()))
+    [alone] = [test for test in opened.store.external_tests() if len(test.fits) == 1]
+    for test_of in (test, alone):
+        np.testing.assert_array_equal(test_of.arrays["volumes"], test_of.arrays["window_volumes"])
 
 
 @pytest.mark.thorough

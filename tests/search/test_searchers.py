@@ -136,7 +136,7 @@ def test_a_study_without_a_score_goes_on_with_sobol(name):
 
 
 def test_a_trial_is_inside_the_space_whatever_does_nothing_beside_its_network():
-    """A network that is solved clips no gradients; that a search of clipping leaves 0 out is nothing to it."""
+    """A network that is solved clips no gradients; a search that leaves 0 out is nothing to it."""
     run = vectors.run_config(
         "mlp",
         search__space__architecture="choice('linear', 'mlp')",

@@ -66,7 +66,7 @@ def _tested(
     run: Run, outside: Cohort, model: str, records: Sequence[FitRecord], kept: Largest = WHOLE
 ) -> ExternalTest:
     if tasks.of(run.config.task).masks:
-        arrays = _of_masks(run, outside, records, kept)
+        arrays = _of_masks(run, outside, records, kept, shipped=model == "deploy")
     else:
         arrays = _of_numbers(run, outside, records)
     return ExternalTest(model, tuple(record.fit for record in records), outside.hash, arrays)
@@ -80,16 +80,19 @@ def _of_numbers(run: Run, outside: Cohort, records: Sequence[FitRecord]) -> Mapp
 
 
 def _of_masks(
-    run: Run, outside: Cohort, records: Sequence[FitRecord], kept: Largest
+    run: Run, outside: Cohort, records: Sequence[FitRecord], kept: Largest, shipped: bool
 ) -> Mapping[str, np.ndarray]:
-    """What an outer test has of masks; several networks give one mask, seen in windows that overlap."""
+    """What an outer test has of masks.
+
+    Several networks give one mask, seen in windows that overlap, and so does what is shipped.
+    """
     task, mask_of = tasks.of(run.config.task), None
     if all(record.status == "done" for record in records):
         whole = together(tested_masks.of_fit(run, record) for record in records)
         mask_of = tested_masks.masks(outside.prepared(records[0].hparams).store, whole)
     rows = range(len(outside.table))
     further = tested_masks.named(*tested_masks.against_truth(outside, mask_of, rows, kept))
-    if len(records) > 1:
+    if shipped or len(records) > 1:
         return {"reference": outside.targets.values, "volumes": further["window_volumes"], **further}
     return {**task.tested(_seen(run, outside, records[0]), outside.targets).arrays, **further}
 

@@ -148,7 +148,7 @@ def _same_config(config: RunConfig, store: RunDirectory) -> None:
 
 def _folds(config: RunConfig, cohort: Cohort, store: RunDirectory) -> Folds:
     table, known = cohort.table, store.cases()
-    if known is not None:
+    if known is not None and not _just_begun(store):
         folds = known.folds_of(table.names, str(store.path))
     else:
         folds = _divided(config, cohort)
@@ -158,6 +158,15 @@ def _folds(config: RunConfig, cohort: Cohort, store: RunDirectory) -> Folds:
             folds = rows.read_rows(stored, table.names)
     checks.check_leakage(folds, table.subjects)
     return folds
+
+
+def _just_begun(store: RunDirectory) -> bool:
+    """Whether a launch has ended after it wrote the cases and before it said what the run is.
+
+    Without run.json, of a run that has gone on, the folds are what its fits were trained by.
+    """
+    went_on = any(store.records.glob("*/fits/*")) or any(store.records.glob("*/studies/*/*"))
+    return store.run() is None and not went_on
 
 
 def _divided(config: RunConfig, cohort: Cohort) -> Folds:
@@ -179,6 +188,8 @@ def _identify(run: Run) -> None:
     table = run.cohort.table
     record = CaseRecord(table.names, table.subjects, table.sites, run.cohort.targets.values, run.folds)
     if known is None:
+        if _just_begun(run.store):
+            run.store.forget_cases()
         run.store.commit_cases(record)
         run.store.commit_run(value)
     elif known["cases"] != run.cases:

@@ -103,7 +103,7 @@ def test_who_comes_back_is_trained_whole_whichever_cohort_it_was_proposed_in(nam
     policy, known = build(name), Known(folds, limit, unknown)
     play = Play(policy, known, choose)
     waiting = [Cohort(number, numbers).trials for number, numbers in enumerate([(0, 1, 2), (3, 4, 5)])]
-    for asked_most in range(500):
+    for _ in range(500):
         if play.over:
             break
         if play.through == play.cohorts and waiting:
@@ -117,7 +117,7 @@ def test_who_comes_back_is_trained_whole_whichever_cohort_it_was_proposed_in(nam
             bad, score = whole and asked.trial in failing and len(failing) <= 2, 0.9 - 0.01 * asked.trial
             epochs = asked.limit.epochs
             known.tell(asked, curve([0.5] * epochs, [score] * epochs, "nan" if bad else "limit"), ())
-    assert play.over, asked_most
+    assert play.over
     assert any(known.failed(trial) for trial in known.trials)
     for trial in set(known.trials) - set(known.stopped):
         whole = all(known.counts(Asked(trial, fold, limit)) for fold in folds)

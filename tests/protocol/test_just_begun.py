@@ -1,0 +1,40 @@
+"""A launch that ended between the first two records: the next one is not bound to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nachos_jax.protocol.run.opening import Run, begin, open_run
+from tests import tiny
+
+
+def opened(folder: Path, count: int) -> Run:
+    run = tiny.run_config(folds__scheme="stratified", folds__count=count)
+    return open_run(run, str(folder), "evaluate", tiny.cohort())
+
+
+@pytest.fixture
+def killed(tmp_path: Path) -> Path:
+    """Holds the case table of a division by three, and nothing that says what the run is."""
+    begin(opened(tmp_path, 3))
+    (tmp_path / "records/run.json").unlink()
+    return tmp_path
+
+
+def test_folds_of_a_run_that_never_began_are_drawn_anew(killed: Path):
+    run = opened(killed, 4)
+    assert run.folds.count == 4
+    begin(run)
+    cases = run.store.cases()
+    assert cases is not None
+    assert cases.folds.count == 4
+    assert opened(killed, 4).folds.hash == run.folds.hash
+
+
+def test_folds_that_fits_were_trained_by_stay(killed: Path):
+    fit = killed / "records/evaluate/fits/0123456789abcdef.json"
+    fit.parent.mkdir(parents=True, exist_ok=True)
+    fit.write_text("{}")
+    assert opened(killed, 4).folds.count == 3
