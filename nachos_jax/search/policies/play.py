@@ -92,6 +92,11 @@ class Play:
             del self.known.stopped[trial]
         return bool(back)
 
+    def _opening_of_who_is_back(self, everyone: Cohort) -> list[Asked]:
+        """What they are compared by first: of as many trials that can be other fits than they began with."""
+        alive = set(self.known.alive())
+        return [asked for asked in self._policy.opening(self.known, everyone) if asked.trial in alive]
+
     def _all(self) -> Iterator[Stage | None]:
         """The stages of all cohorts, then of the trial that is selected; None while a cohort is awaited."""
         while True:
@@ -109,6 +114,7 @@ class Play:
             while not self.known.alive() and self._take_back():
                 # Trials of every cohort are back, and what they have of short fits is no score of theirs.
                 everyone = Cohort(len(self._cohorts) - 1, tuple(sorted(self.known.trials)))
+                yield Stage(self._opening_of_who_is_back(everyone))
                 yield from self._policy.course(self.known, everyone)
             selected = self._choose(self.known)
             rest = [] if selected is None else self._policy.completion(self.known, selected)

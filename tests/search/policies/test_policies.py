@@ -96,13 +96,15 @@ def test_the_selected_trial_is_complete_and_so_are_all_that_are_alive(name, draw
     assert sorted(known.trials) == list(range(drawn.world().trials))
 
 
+@pytest.mark.parametrize("cohorts_of_three", [2, 3])
 @pytest.mark.parametrize("name", ["halving", "hyperband", "top"])
-def test_who_comes_back_is_trained_whole_whichever_cohort_it_was_proposed_in(name):
+def test_who_comes_back_is_trained_whole_whichever_cohort_it_was_proposed_in(name, cohorts_of_three):
     """All that went to the full length met NaN; those of earlier cohorts had been given up long before."""
     limit, folds, failing = EpochLimit(27), (0, 1), set()
     policy, known = build(name), Known(folds, limit, unknown)
     play = Play(policy, known, choose)
-    waiting = [Cohort(number, numbers).trials for number, numbers in enumerate([(0, 1, 2), (3, 4, 5)])]
+    waiting = [tuple(range(3 * number, 3 * number + 3)) for number in range(cohorts_of_three)]
+    most = 3 * cohorts_of_three
     for _ in range(500):
         if play.over:
             break
@@ -112,9 +114,9 @@ def test_who_comes_back_is_trained_whole_whichever_cohort_it_was_proposed_in(nam
             play.end()
         for asked in play.wanted():
             whole = asked.limit.epochs == limit.epochs
-            if whole and (not known.stopped or len(failing) < 2):
-                failing.add(asked.trial)
-            bad, score = whole and asked.trial in failing and len(failing) <= 2, 0.9 - 0.01 * asked.trial
+            first = whole and len(failing) < cohorts_of_three  # as many as there are survivors
+            failing |= {asked.trial} if first else set()
+            bad, score = whole and asked.trial in failing, 0.5 + (asked.trial * 7 % most) / 100
             epochs = asked.limit.epochs
             known.tell(asked, curve([0.5] * epochs, [score] * epochs, "nan" if bad else "limit"), ())
     assert play.over
@@ -122,6 +124,9 @@ def test_who_comes_back_is_trained_whole_whichever_cohort_it_was_proposed_in(nam
     for trial in set(known.trials) - set(known.stopped):
         whole = all(known.counts(Asked(trial, fold, limit)) for fold in folds)
         assert known.failed(trial) or whole, f"trial {trial} has a score of short fits"
+    if name != "hyperband":  # whose third bracket trains all of its trials whole: none has to come back
+        back = [trial for trial in known.trials if trial not in failing]
+        assert choose(known) == max(back, key=lambda trial: trial * 7 % most), "the best of who came back"
 
 
 @EVERY
