@@ -92,7 +92,7 @@ def cohort_from_arrays(
     """
     from nachos_jax.data.arrays import ArrayCases
 
-    names = () if classes is None else tuple(classes)
+    names = () if classes is None else tuple(getattr(classes, "tolist", lambda: classes)())
     # Five axes can be nothing else; of four, the last may be meant for channels.
     volume, waived = "whole" if getattr(images, "ndim", 0) == 5 else "", one_case_per_subject
     return cohort(ArrayCases(images, labels, subjects, sites, folds, names, waived, volume=volume))

@@ -103,7 +103,7 @@ def findings(found: Inspected) -> Iterator[Finding]:
             "Name the column of subjects in config.data.subject_key; a run is refused without.",
         )
     for told in found.cohort.doubts:
-        yield Finding("meant in two ways", FAULT, told, "A run is refused until then.")
+        yield Finding("meant in two ways", FAULT, told, "No run begins until then.")
     for name, parts in found.divisions.items() if found.known else ():
         yield from _crossing(name, parts, table.subjects)
 

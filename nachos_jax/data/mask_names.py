@@ -40,7 +40,7 @@ def doubt(columns: Columns, classes: Sequence[str], external: bool) -> str:
     if external and order[1:] == tuple(classes):
         return f"{told} number and name the labels as inside."
     if not classes and len(order) == _largest(columns.masks.voxels) + 1:
-        return f"{told} leave out {order[-1]!r}, which no mask holds, or set config.data.classes."
+        return f"{told} leave out {order[-1]!r}, which no mask holds."
     return ""
 
 

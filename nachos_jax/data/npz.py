@@ -6,7 +6,6 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 
@@ -43,13 +42,12 @@ def read(data: DataConfig) -> Source:
     keys = tuple(part.images for part in parts)
 
     def open_images() -> ReadCase:
-        images, *others = _stacks(archive, parts)
-        if others:
-            _refuse_scales(archive, parts)
+        images = narrowed(np.concatenate([archive.array(part.images) for part in parts]))
         return with_channels(images, data.volume).__getitem__
 
     columns = _columns(archive, parts, data, where)
-    return Source(columns, Pixels(where.count, where, open_images, (archive.path,), keys))
+    pixels = Pixels(where.count, where, open_images, (archive.path,), keys)
+    return Source(columns, pixels, doubts=_scales(archive, parts))
 
 
 def column_names(data: DataConfig) -> tuple[str, ...]:
@@ -278,19 +276,22 @@ def _parts(archive: Archive, image_key: str, check: Check | None = None) -> list
 def _stacks(archive: Archive, parts: Sequence[_Part]) -> list[np.ndarray]:
     """The images of all parts in one array and dtype; where only some have 8 bits, an array a part."""
     found = [archive.array(part.images) for part in parts]
-    if len({images.dtype for images in found}) > 1:
+    # A part of a wider type that happens to be dark is no part of 8 bits.
+    if len({images.dtype for images in found}) > 1 and any(images.dtype.itemsize == 1 for images in found):
         own = [narrowed(images) for images in found if len(images)]
         if not all(same_depth(images.dtype, own[0].dtype) for images in own):
             return own
     return [narrowed(np.concatenate(found))]
 
 
-def _refuse_scales(archive: Archive, parts: Sequence[_Part]) -> NoReturn:
-    stored = ", ".join(f"{part.images} as {archive.header(part.images, 'image_key')[1]}" for part in parts)
-    raise UsageError(
-        f"{archive.path.name} stores {stored}: their values are on other scales; convert all images to one "
-        "bit depth."
-    )
+def _scales(archive: Archive, parts: Sequence[_Part]) -> tuple[str, ...]:
+    """What is to be told where parts have values on other scales, with the cure."""
+    kinds = [archive.header(part.images, "image_key")[1] for part in parts]
+    if len(set(kinds)) == 1 or len(_stacks(archive, parts)) == 1:
+        return ()
+    stored = ", ".join(f"{part.images} as {kind}" for part, kind in zip(parts, kinds, strict=True))
+    told = f"{archive.path.name} stores {stored}: their values are on other scales; convert all images to one"
+    return (f"{told} bit depth.",)
 
 
 def _check_pair(archive: Archive, image_key: str, mask_key: str) -> None:

@@ -53,6 +53,7 @@ class Source:
         fault: what is wrong with the files of a table, to be told with what is wrong with its columns.
         notes: what was left out and why, one sentence each.
         volumes: the files of cases with depth, in their order; () of images and arrays.
+        doubts: see `nachos_jax.data.table.Cohort`.
     """
 
     columns: Columns
@@ -60,6 +61,7 @@ class Source:
     fault: UsageError | None = None
     notes: tuple[str, ...] = ()
     volumes: tuple[VolumeFile, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 def check_size(height: int, width: int, path: Path) -> None:

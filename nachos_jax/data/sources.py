@@ -121,7 +121,7 @@ def of_source(
         pixels = read(source.pixels, wanted)
     notes = (*notes, *((_OF_FILE_NOTE,) if data.voi == OF_FILE else ()))
     if not pixels.faults:
-        found = cohort_of(table, targets, pixels, wanted, notes)
+        found = replace(cohort_of(table, targets, pixels, wanted, notes), doubts=source.doubts)
         return further.joined(found) if further else found
     skipped = tuple((columns.names[row], why) for row, why in pixels.faults)
     gone = [row for row, _ in pixels.faults]
@@ -133,7 +133,8 @@ def of_source(
             f"the {targets.noun} out."
         )
     found = cohort_of(table, fewer, pixels, wanted, (*notes, _left_out(skipped)))
-    return replace(further.without(gone).joined(found) if further else found, skipped=skipped)
+    found = further.without(gone).joined(found) if further else found
+    return replace(found, skipped=skipped, doubts=source.doubts)
 
 
 def _wanted(data: DataConfig) -> dict[str, Any]:

@@ -85,7 +85,8 @@ class Estimates:
             return Value(value, "" if value is not None else "the task could not measure it")
         if fold not in self._evidence.predictions:
             return Value(None, "the task did not measure it, and this report does not know the task")
-        return self._metrics.evaluate(name, *self._evidence.predictions[fold], self._evidence.classes)
+        found = self._metrics.evaluate(name, *self._evidence.predictions[fold], self._evidence.classes)
+        return found if found.value is None or fold in self._evidence.whole else Value(None, NOT_NUMBERS)
 
     def out_of_fold(self, name: str) -> Value:
         """A metric of the out-of-fold predictions of all tested folds, mean over repeats."""

@@ -86,11 +86,15 @@ def _thresholds(evidence: Evidence, fold: int) -> dict[str, Value]:
 def _of_fold(evidence: Evidence, fold: int, column: int, threshold: Value) -> dict[str, Any]:
     """One label of one outer fold."""
     whole, name = fold in evidence.whole, evidence.classes[column]
-    own = slice(column, column + 1) if whole else slice(None)  # a fold with NaN has no value of any label
+    own = slice(column, column + 1)
     truth, predicted = (values[:, own] for values in evidence.predictions[fold])
     row: dict[str, Any] = {"threshold": asdict(threshold)}
     row |= {
-        key: asdict(multilabel.evaluate(area, truth, predicted, evidence.classes[own]))
+        key: asdict(
+            multilabel.evaluate(area, truth, predicted, evidence.classes[own])
+            if whole
+            else Value(None, NOT_NUMBERS)
+        )
         for key, area in AREAS.items()
     }
     if threshold.value is None or not whole:

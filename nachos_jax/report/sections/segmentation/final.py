@@ -31,7 +31,10 @@ def numbers(evidence: Evidence) -> dict[str, Any] | None:
     if not evidence.final or not all("final_volumes" in test.arrays for test in tests.values()):
         return None
     final, alone = (
-        {fold: _mean(test.arrays[key], len(evidence.classes)) for fold, test in tests.items()}
+        {
+            fold: _mean(test.arrays[key], len(evidence.classes)) if fold in evidence.whole else None
+            for fold, test in tests.items()
+        }
         for key in ("final_volumes", "window_volumes")
     )
     gain = {
