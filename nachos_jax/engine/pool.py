@@ -203,10 +203,12 @@ class LanePool:
         return ended
 
     @property
-    def saves(self) -> bool:
-        """Whether `save` keeps all that is being trained: not estimators, nor where none is wanted."""
+    def begins_anew(self) -> str:
+        """What `save` keeps nothing of, of what is being trained: "estimators", "fits" of any kind, or ""."""
         busy = [lanes for lanes in self._buckets.values() if lanes.busy]
-        return self._checkpoints is not None and not any(isinstance(one, hosted.HostedLanes) for one in busy)
+        if busy and self._checkpoints is None:
+            return "fits"
+        return "estimators" if any(isinstance(one, hosted.HostedLanes) for one in busy) else ""
 
     def save(self, all_lanes: bool = False) -> None:
         """Checkpoints the running lanes of each bucket that is due, or of all, once results are committed."""

@@ -250,7 +250,7 @@ def test_processes_do_not_wait_for_each_other(trained, in_this_process):
     pool = LanePool(cohort, tiny.folds(cohort), run)
     pool.submit(fits[:2])
     while pool.busy or pool.waiting:
-        assert not pool.saves, "a fit that is being made begins anew"
+        assert pool.begins_anew == ("estimators" if pool.busy else "")
         pool.step()
     assert pool.spent.lane_epochs == pool.spent.epochs == 2
 
@@ -301,8 +301,16 @@ def test_a_process_that_is_lost_between_two_orders_is_told_or_replaced(data):
     processes._free.append(busy.pop(7))
     other.kill()
     other.wait()
+    processes.send(8, {"architecture": "logistic"}, order(TRAINING, ASKED, data[0]))
+    assert busy[8] not in (idle, other), "the order has gone to another one"
+    # One that goes while it is spoken to, with what was said still on its way, is told in words.
+    stopped = busy[8]
+    stopped.kill()
+    stopped.wait()
+    assert stopped.stdin is not None
+    stopped.stdin.write("what it was told last")
     with pytest.raises(ProcessError, match="exit status -9"):
-        processes.send(8, {"architecture": "logistic"}, order(TRAINING, ASKED, data[0]))
+        raise processes._lost(stopped)
     assert not processes.folder.exists()
 
 

@@ -141,12 +141,15 @@ def test_a_fold_whose_watcher_has_stopped_is_not_predicted_any_more(cohort):
     assert counts == {1, 2}
 
 
-@pytest.mark.parametrize(("every", "saves"), [(0, False), (1, True)])
-def test_lanes_are_saved_where_checkpoints_are_wanted(cohort, tmp_path, every, saves):
+@pytest.mark.parametrize(("every", "anew"), [(0, "fits"), (1, "")])
+def test_lanes_are_saved_where_checkpoints_are_wanted(cohort, tmp_path, every, anew):
     run, places = tiny.run_config(engine__checkpoint_epochs=every), Checkpoints(tmp_path, "now")
     pool = tiny.LanePool(cohort, tiny.folds(cohort), run, devices=jax.devices()[:1], checkpoints=places)
-    assert pool.saves == saves
-    assert not tiny.LanePool(cohort, tiny.folds(cohort), run, devices=jax.devices()[:1]).saves
+    assert pool.begins_anew == "", "nothing is on its way"
+    pool.submit(tiny.some_fits(run)[:1])
+    pool.step()
+    assert pool.busy
+    assert pool.begins_anew == anew
 
 
 def test_one_trace_a_bucket_and_none_on_the_second_round(cohort):

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from nachos_jax.core.errors import UsageError
+from nachos_jax.protocol.run import begun
 from nachos_jax.protocol.run.opening import Run, begin, open_run
 from tests import tiny
 
@@ -38,3 +43,23 @@ def test_folds_that_fits_were_trained_by_stay(killed: Path):
     fit.parent.mkdir(parents=True, exist_ok=True)
     fit.write_text("{}")
     assert opened(killed, 4).folds.count == 3
+
+
+def test_a_run_without_run_json_goes_on_with_cases_that_may_be_meant_in_two_ways(killed: Path):
+    """Whoever deletes a damaged run.json has not begun anew."""
+    run, cohort = tiny.run_config(folds__scheme="stratified", folds__count=3), tiny.cohort()
+    doubtful = replace(cohort, doubts=("it may be 0 or 1; say which.",))
+    with pytest.raises(UsageError, match="may be 0 or 1"):
+        open_run(run, str(killed), "evaluate", doubtful)
+    fit = killed / "records/evaluate/fits/0123456789abcdef.json"
+    fit.parent.mkdir(parents=True, exist_ok=True)
+    fit.write_text("{}")
+    assert doubtful.doubts[0] in open_run(run, str(killed), "evaluate", doubtful).warnings
+
+
+def test_runs_by_rungs_say_that_trials_of_all_cohorts_come_back(tmp_path: Path):
+    run = open_run(tiny.run_config(search__policy="halving"), str(tmp_path), "evaluate", tiny.cohort())
+    begin(run)
+    assert not begun.before_all_came_back(run.store)
+    earlier: Any = SimpleNamespace(run=dict)
+    assert begun.before_all_came_back(earlier)

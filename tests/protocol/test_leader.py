@@ -31,7 +31,7 @@ class Pool:
 
     busy = waiting = lanes = 0
     devices = ("cpu",)
-    saves = True
+    begins_anew = ""
 
     def __init__(self, room: int = 0, events: list[str] | None = None):
         self.spent, self._room = Spent(), room
@@ -217,7 +217,7 @@ def test_process_0_gives_signs_of_life_in_the_middle_of_what_no_epoch_divides(mo
     with pytest.raises(StoppedError, match="all lanes are saved"):
         lead.leader.look()
     assert lead.pool.events[-1] == "saved True"
-    lead.pool.saves = False
+    lead.pool.begins_anew = "fits"
     with pytest.raises(StoppedError, match="stopped by SIGTERM: what is finished is kept, fits on their way"):
         lead.leader.look()
 

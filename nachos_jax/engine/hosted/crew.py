@@ -61,6 +61,7 @@ class Processes:
             order: the rows and what is known of them.
         """
         assert self.free
+        self._forget([one for one in self._free if one.poll() is not None])
         process = self._free.pop() if self._free else self._started()
         arrays: dict[str, Any] = {name: value for name, value in asdict(order).items() if value is not None}
         with self._room():
@@ -78,11 +79,14 @@ class Processes:
             ProcessError: a process has ended before its fit did.
         """
         ready = {key.fileobj for key, _ in self._ready.select(seconds)} if self._busy else set()
-        for process in [one for one in self._free if one.stdout in ready]:
-            # The system has ended it while it had nothing to do: the next order begins another.
+        self._forget([one for one in self._free if one.stdout in ready])
+        return [self._result(p) for p in list(self._busy.values()) if p.stdout in ready]
+
+    def _forget(self, gone: list[subprocess.Popen[str]]) -> None:
+        """Of what the system has ended while it had nothing to do; the next order begins another."""
+        for process in gone:
             self._ready.unregister(processes.pipe(process.stdout))
             self._free.remove(process)
-        return [self._result(p) for p in list(self._busy.values()) if p.stdout in ready]
 
     def close(self) -> None:
         """Ends the processes, whatever they do, and deletes the folder."""

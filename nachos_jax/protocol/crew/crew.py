@@ -170,9 +170,8 @@ def stop_if_asked(pool: LanePool) -> None:
     asked = stopping.asked()
     if asked is not None:
         pool.save(all_lanes=True)
-        kept = (
-            "all lanes are saved" if pool.saves else "what is finished is kept, fits on their way begin anew"
-        )
+        lost = pool.begins_anew
+        kept = f"what is finished is kept, {lost} on their way begin anew" if lost else "all lanes are saved"
         raise StoppedError(f"stopped by {asked}: {kept}, and the same command goes on from here.")
 
 

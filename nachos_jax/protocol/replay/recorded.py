@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -16,10 +16,11 @@ import numpy as np
 from nachos_jax.core.curves import waited
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import EpochLimit, HParams
-from nachos_jax.protocol.study.losses import Losses, in_watched_unit
 from nachos_jax.records.schema import Curve
 from nachos_jax.records.store import RunDirectory
-from nachos_jax.tasks import registry as tasks
+
+if TYPE_CHECKING:
+    from nachos_jax.protocol.study.losses import Losses
 
 NUMBER = "recorded"
 """The only hyperparameter of trials that are known by number alone."""
@@ -200,6 +201,9 @@ def run(workdir: str) -> Recorded:
 
 def _losses(store: RunDirectory, name: str) -> Losses:
     """Training losses as a policy of this version is told them, of a task by name."""
+    from nachos_jax.protocol.study.losses import in_watched_unit  # late, both: they import JAX
+    from nachos_jax.tasks import registry as tasks
+
     task, cases = tasks.of(name), store.cases()
     if cases is None or "target_sd" not in task.kept({}):
         return lambda record: record.training_loss

@@ -33,6 +33,16 @@ def before_losses_had_one_unit(store: RunDirectory) -> bool:
     return known is None or "losses" not in known
 
 
+RUNGS = ("halving", "hyperband", "race-halving", "top")
+"""Policies that give trials up by short fits, whose runs say in run.json that all of them can come back."""
+
+
+def before_all_came_back(store: RunDirectory) -> bool:
+    """Whether the run was begun when, all others having failed, trials of the last cohort alone went on."""
+    known = store.run()
+    return known is not None and "back" not in known
+
+
 def before_fits_were_asked(store: RunDirectory) -> bool:
     """Whether the run was begun when every fit was asked about all folds that it leaves out, or soon after.
 

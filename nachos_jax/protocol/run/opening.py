@@ -99,7 +99,8 @@ def open_run(
     folds = _folds(config, cohort, store)
     again, met = store.run() is not None, store.external_cases() is not None
     warnings = [*cohort.cautions, *door.check(config, cohort, folds, begun=again)]
-    warnings += [*doubts.check(cohort, again, met), *outside.copies(config, cohort, begun=met)]
+    kept = again or _went_on(store)  # without run.json it goes on as it was begun
+    warnings += [*doubts.check(cohort, kept, met), *outside.copies(config, cohort, begun=met)]
     return Run(config, cohort, folds, store, digest([cohort.hash, folds.hash]), tuple(warnings))
 
 
@@ -165,8 +166,12 @@ def _just_begun(store: RunDirectory) -> bool:
 
     Without run.json, of a run that has gone on, the folds are what its fits were trained by.
     """
-    went_on = any(store.records.glob("*/fits/*")) or any(store.records.glob("*/studies/*/*"))
-    return store.run() is None and not went_on
+    return store.run() is None and not _went_on(store)
+
+
+def _went_on(store: RunDirectory) -> bool:
+    """Whether trials or fits are there."""
+    return any(store.records.glob("*/fits/*")) or any(store.records.glob("*/studies/*/*"))
 
 
 def _divided(config: RunConfig, cohort: Cohort) -> Folds:
@@ -275,6 +280,7 @@ def _identity(run: Run) -> dict[str, Any]:
         "waived": table.waived,
         "folds": {"scheme": run.config.folds.scheme, "count": folds.count, "repeats": folds.repeats},
         "inner_metric": run.config.search.metric,
+        **({"back": "trials of all cohorts"} if run.config.search.policy in begun.RUNGS else {}),
         **({"losses": "told in one unit"} if "target_sd" in task.kept(run.config.defaults) else {}),
         "preparation": run.cohort.preparation,
         "command": environment.command(),

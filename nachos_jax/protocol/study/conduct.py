@@ -133,8 +133,8 @@ class Conductor:
                 store.commit_trial(trial)
                 trials[trial.number] = trial
         between = functools.partial(noise.between, self._run)
-        older = begun.before_fits_were_asked(store)
-        search = Searching(study, self._records, between, older, self._losses)
+        older, alone = begun.before_fits_were_asked(store), begun.before_all_came_back(store)
+        search = Searching(study, self._records, between, older, self._losses, alone)
         searcher, closed = self._searcher(study.outer), self._ending.finished(study)
         return _Desk(study, searcher, search, trials, outcome, closed)
 

@@ -30,6 +30,7 @@ class Searching:
         noise: makes, from the furthest fit of a trial on a fold, the noise that its policy asks for.
         older: whether the run may hold fits of a version that asked every fit about all that it leaves out.
         losses: what the policy is told of a fit's training loss.
+        last_alone: see `nachos_jax.search.policies.play.Play`.
     """
 
     def __init__(
@@ -39,11 +40,13 @@ class Searching:
         noise: Callable[[Furthest], Noise],
         older: bool = False,
         losses: Losses = lambda record: record.training_loss,
+        last_alone: bool = False,
     ):
         self._study, self._records, self._older, self._losses = study, records, older, losses
         order = tournament.order(study.outer, study.inner)
         known = Known(order, study.run.limit, noise(self._record))
-        self._play = Play(policies.build(study.run.search.policy), known, self._choose, self._listen)
+        policy = policies.build(study.run.search.policy)
+        self._play = Play(policy, known, self._choose, self._listen, last_alone)
         self._trials: dict[int, Trial] = {}
         self._scores: dict[int, TrialScore] = {}
         self._changes = 0  # of what the policy knows, when scores were last thought of

@@ -22,12 +22,18 @@ class Play:
         known: what the study knows; it is filled by `tell`.
         choose: the trial that would be selected.
         passed: is called whenever a cohort has been through all its stages.
+        last_alone: whether of those that are back the last cohort alone goes on, as in earlier versions.
     """
 
     def __init__(
-        self, policy: Policy, known: Known, choose: Choose, passed: Callable[[], None] = lambda: None
+        self,
+        policy: Policy,
+        known: Known,
+        choose: Choose,
+        passed: Callable[[], None] = lambda: None,
+        last_alone: bool = False,
     ):
-        self.known, self._passed = known, passed
+        self.known, self._passed, self._last_alone = known, passed, last_alone
         self._policy, self._choose = policy, choose
         self._cohorts: list[Cohort] = []
         self._last = False
@@ -92,10 +98,16 @@ class Play:
             del self.known.stopped[trial]
         return bool(back)
 
-    def _opening_of_who_is_back(self, everyone: Cohort) -> list[Asked]:
-        """What they are compared by first: of as many trials that can be other fits than they began with."""
+    def _again(self) -> Iterator[Stage]:
+        """The stages of those that are back: of every cohort, and by more than they have of short fits."""
+        if self._last_alone:
+            yield from self._policy.course(self.known, self._cohorts[-1])
+            return
+        everyone = Cohort(len(self._cohorts) - 1, tuple(sorted(self.known.trials)))
         alive = set(self.known.alive())
-        return [asked for asked in self._policy.opening(self.known, everyone) if asked.trial in alive]
+        # Of as many trials, those that they are compared by can be other fits than they began with.
+        yield Stage([one for one in self._policy.opening(self.known, everyone) if one.trial in alive])
+        yield from self._policy.course(self.known, everyone)
 
     def _all(self) -> Iterator[Stage | None]:
         """The stages of all cohorts, then of the trial that is selected; None while a cohort is awaited."""
@@ -112,10 +124,7 @@ class Play:
             self._passed()
         while True:
             while not self.known.alive() and self._take_back():
-                # Trials of every cohort are back, and what they have of short fits is no score of theirs.
-                everyone = Cohort(len(self._cohorts) - 1, tuple(sorted(self.known.trials)))
-                yield Stage(self._opening_of_who_is_back(everyone))
-                yield from self._policy.course(self.known, everyone)
+                yield from self._again()
             selected = self._choose(self.known)
             rest = [] if selected is None else self._policy.completion(self.known, selected)
             if all(map(self.known.counts, rest)):
