@@ -266,10 +266,10 @@ def test_the_map_of_an_image_depends_on_no_other_image(method):
     together = explained(method, make, images, classes)
     order = jnp.asarray([2, 0, 3, 1])
     np.testing.assert_allclose(
-        explained(method, make, images[order], classes[order]).maps, together.maps[order], atol=1e-5
+        explained(method, make, images[order], classes[order]).maps, together.maps[order], atol=3e-5
     )
     alone = explained(method, make, images[1:2], classes[1:2])
-    np.testing.assert_allclose(alone.maps[0], together.maps[1], atol=1e-5)
+    np.testing.assert_allclose(alone.maps[0], together.maps[1], atol=3e-5)
 
 
 @METHOD

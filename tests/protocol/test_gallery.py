@@ -96,7 +96,7 @@ def test_each_map_is_of_the_refit_that_did_not_see_the_fold(run: Run):
         weights_of[item["fit"]] = networks.weights(of, arrays)
         maps = {
             fit: np.asarray(
-                networks.explainer(of, "gradcam")(
+                networks.explainer(of, "gradcam", few=True)(
                     weights,
                     np.repeat(dense(run.cohort)[row : row + 1], MOST, axis=0),
                     np.full(MOST, int(item["predicted"]), np.int32),
