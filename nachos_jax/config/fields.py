@@ -124,7 +124,7 @@ TRAINING = Section(
     (
         whole("epochs", 30, 1, 100_000, "the largest number of epochs"),
         whole("patience", 8, 1, 100_000, "epochs without improvement of a watched fold's loss"),
-        real("min_delta", 0.0, 0.0, 1e6, "smallest improvement that counts"),
+        real("min_delta", 0.0, 0.0, 1e6, "smallest fall of a watched fold's loss that counts"),
         one_of("precision", "float32", ("float32", "bfloat16"), "of the arithmetic; parameters stay float32"),
         switch("early_stopping", True, "False: every fit runs all epochs"),
     ),

@@ -20,6 +20,9 @@ ECE_BINS = 15
 EDGE = 2.0**-24
 """Predictions nearer to 0 or 1 have no log-odds in float32, whose last step below 1 is twice this."""
 
+CONVERGED = 1e-12
+"""A logistic fit ends where its mean gradient, of predictors scaled to a variance of 1, is no larger."""
+
 DOUBLINGS = 60.0
 """Beyond a factor of 2^60 on logits scaled to 1 a minimum cannot be told from the limit T -> 0."""
 
@@ -308,13 +311,15 @@ def _logistic(outcome: np.ndarray, x: np.ndarray) -> tuple[float, float] | None:
     from sklearn.linear_model import LogisticRegression
 
     centre, spread = float(x.mean()), float(x.std())
-    model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-12, max_iter=200)
+    scaled = (x - centre) / spread
+    model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=CONVERGED, max_iter=200)
     with warnings.catch_warnings():
-        warnings.simplefilter("error", ConvergenceWarning)
-        try:
-            model.fit(((x - centre) / spread)[:, None], outcome)
-        except ConvergenceWarning:
-            return None
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(scaled[:, None], outcome)
+    # A start that is the solution already cannot be improved, which the solver warns of like of a failure.
+    error = model.predict_proba(scaled[:, None])[:, 1] - outcome
+    if max(abs(error.mean()), abs((error * scaled).mean())) > 10 * CONVERGED:
+        return None
     b = float(np.asarray(model.coef_)[0, 0]) / spread
     return float(np.asarray(model.intercept_)[0]) - b * centre, b
 

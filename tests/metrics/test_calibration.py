@@ -128,6 +128,13 @@ def test_recalibration_is_scipys_maximum_of_the_likelihood(slope, shift, seed):
     assert found.slope.note == ""
 
 
+@pytest.mark.parametrize("positive", [[0, 0, 1, 1, 0, 1], [1, 1, 0, 0, 1, 0], [0, 1, 0, 1, 1, 0]])
+def test_predictions_that_say_nothing_have_a_slope_of_0(positive):
+    found = c.recalibration(np.array(positive, bool), np.array([0.05] * 4 + [0.95] * 2))
+    assert found.slope.value == pytest.approx(0.0, abs=1e-9)
+    assert found.intercept.value == pytest.approx(0.0, abs=1e-9)
+
+
 def test_recalibration_finds_what_was_put_in():
     found = c.recalibration(*drawn(40_000, 0.5, 0.8))
     assert found.slope.value == pytest.approx(0.5, abs=0.05)

@@ -91,3 +91,15 @@ def test_without_a_checkout_or_without_git_the_commit_is_empty(tmp_path, monkeyp
     assert environment.commit() == ""
     monkeypatch.setenv("PATH", str(tmp_path))
     assert environment.commit() == ""
+
+
+@pytest.mark.parametrize(
+    ("program", "told"),
+    [
+        ("/some/bin/nachos", ["nachos", "evaluate"]),
+        ("/some/nachos_jax/__main__.py", ["python", "-m", "nachos_jax", "evaluate"]),
+    ],
+)
+def test_the_command_is_one_that_can_be_given_again(monkeypatch, program, told):
+    monkeypatch.setattr("sys.argv", [program, "evaluate"])
+    assert environment.command() == told

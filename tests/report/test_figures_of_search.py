@@ -227,6 +227,13 @@ def test_the_best_so_far_goes_up_in_steps_with_a_colour_a_group():
     assert not {"mean", "search"} & several.words
 
 
+def test_a_best_so_far_of_one_point_is_a_dot_for_no_line_would_show_it():
+    found = Drawn(lambda: best_so_far(progress([[None, 0.6], [0.5, 0.7]]), "score"))
+    assert [line.get_marker() for line in found.lines(style.THIN)] == ["o", "None"]
+    (mean,) = found.lines(style.STRONG)
+    assert mean.get_marker() == "o"
+
+
 def test_every_run_is_a_point_in_the_row_of_its_group_for_each_score():
     told = [
         {"name": "r0", "group": "ax", "inner": 0.9, "outer": 0.8},

@@ -51,8 +51,9 @@ def changed(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]
 
 
 def command() -> list[str]:
-    """The command line, with the program's bare name."""
-    return [Path(sys.argv[0]).name, *sys.argv[1:]]
+    """The command line, with the program's bare name, or the package's where Python has run that."""
+    name = Path(sys.argv[0]).name
+    return [*(["python", "-m", "nachos_jax"] if name == "__main__.py" else [name]), *sys.argv[1:]]
 
 
 def commit() -> str:

@@ -67,8 +67,8 @@ def best_so_far(found: Mapping[str, Any], label: str) -> Figure | None:
     with sheet("best_so_far", 285) as (canvas, ((axes,),)):
         note = _thin(axes, studies, lambda study: _points(study["epochs"], study["best"]), "steps-post")
         for i, (name, mean) in enumerate(list(means.items())[: FEW if several else 1]):
-            look = {**style.STRONG, "color": f"C{i}"} if several else style.STRONG
             points = _points(mean["epochs"], mean["best"])
+            look = {**style.STRONG, **_dot(points), **({"color": f"C{i}"} if several else {})}
             axes.plot(*points.T, label=fit(name, 150, style.NOTE), drawstyle="steps-post", **look)
         axes.set_title(fit(label, 320, style.NOTE, lines=2), color=style.SOFT)
         axes.set_ylabel("best so far")
@@ -135,8 +135,9 @@ def _thin(axes: Axes, studies: Sequence[Mapping[str, Any]], points: Any, drawn: 
     every = max(1, math.ceil(len(studies) / MOST))
     for study in studies[::every] if len(studies) > 1 else ():
         name = ", ".join(filter(None, (study["run"], study["study"])))
-        look = {**style.THIN, "label": "studies", "drawstyle": drawn}
-        axes.plot(*points(study).T, gid=said(name), **look)
+        found = points(study)
+        look = {**style.THIN, "label": "studies", "drawstyle": drawn, **_dot(found)}
+        axes.plot(*found.T, gid=said(name), **look)
     return f"; one in {every} studies is drawn" if every > 1 else ""
 
 
@@ -148,6 +149,11 @@ def _points(x: Sequence[float], y: Sequence[float | None]) -> np.ndarray:
     """[P, 2] float64, NaN where there is no number."""
     numbers = [math.nan if (value := defined(v)) is None else value for v in y]
     return np.column_stack([np.array(x, np.float64), numbers])
+
+
+def _dot(points: np.ndarray) -> dict[str, Any]:
+    """The mark of a line [P, 2] of one point, which no line shows."""
+    return {"marker": "o", "markersize": 4} if np.isfinite(points[:, 1]).sum() == 1 else {}
 
 
 def _whole(axes: Axes, epochs: Iterable[int]) -> None:
