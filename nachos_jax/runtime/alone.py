@@ -28,6 +28,7 @@ def alone(path: Path, what: str) -> Generator[bool]:
     """
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        held = None
         try:
             held = _locked(file, what)
             # Who held it before may have taken the file away; then it keeps nobody out.
@@ -35,7 +36,8 @@ def alone(path: Path, what: str) -> Generator[bool]:
                 yield held
                 return
         finally:
-            if _is(file, path):
+            # Who is interrupted while waiting leaves the file to its holder.
+            if held is not None and _is(file, path):
                 path.unlink(missing_ok=True)
             os.close(file)
 

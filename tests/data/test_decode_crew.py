@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import select
 import signal
@@ -226,6 +227,22 @@ def test_a_lock_keeps_others_out_and_goes_with_its_holder(tmp_path: Path):
     with alone(lock, "x") as held:
         assert held
     assert time.monotonic() - start < 5
+    assert not lock.exists()
+
+
+def test_who_is_interrupted_while_waiting_leaves_the_lock_to_its_holder(tmp_path: Path, monkeypatch):
+    def interrupted(file: int, how: int) -> None:
+        if how & fcntl.LOCK_NB:
+            raise BlockingIOError
+        raise KeyboardInterrupt
+
+    lock = tmp_path / "lock"
+    with alone(lock, "x"):
+        with monkeypatch.context() as patched:
+            patched.setattr("fcntl.flock", interrupted)
+            with pytest.raises(KeyboardInterrupt), alone(lock, "x"):
+                pass
+        assert lock.exists()
     assert not lock.exists()
 
 
