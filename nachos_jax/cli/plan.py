@@ -65,7 +65,7 @@ def plan(values: Any, _words: list[str]) -> None:
         facts = _facts(run, outer, epochs, lanes)
         compiled = _compiled(run, facts, buckets, lanes)
         made = _plan(run, facts, devices, lanes, compiled)
-        print(plan_text.describe(made, run.cohort, compiled, run.warnings))
+        print(plan_text.describe(made, run.cohort, compiled, (*run.warnings, *run.beyond)))
 
 
 def _facts(run: Run, outer: tuple[int, ...], epochs: int | None, lanes: int | None) -> Facts:

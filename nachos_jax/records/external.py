@@ -25,7 +25,8 @@ class ExternalCases:
         targets: [M, ...] as the task reads them.
         intensity: of images, "inside" and "external": mean and SD [C] of all their pixels by "mean" and "sd".
         people: what is known of the subjects on both sides, see `nachos_jax.data.described.both`.
-        after: tests of outer folds that were known when these cases were named.
+        after: outer folds whose test was known when these cases were named.
+        cautions: sentences that must stand beside every test of them.
     """
 
     hash: str
@@ -36,6 +37,7 @@ class ExternalCases:
     intensity: Mapping[str, Mapping[str, list[float | None]]]
     people: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     after: int = 0
+    cautions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +66,8 @@ def cases_json(record: ExternalCases) -> dict[str, Any]:
     columns = {name: getattr(record, name).tolist() for name in _COLUMNS}
     told = {"hash": record.hash, "targets": listed(record.targets), "intensity": dict(record.intensity)}
     further = {name: value for name in ("people", "after") if (value := getattr(record, name))}
-    return {**columns, **told, **further}
+    cautions = {"cautions": list(record.cautions)} if record.cautions else {}
+    return {**columns, **told, **further, **cautions}
 
 
 def cases(value: Mapping[str, Any]) -> ExternalCases:
@@ -81,6 +84,7 @@ def cases(value: Mapping[str, Any]) -> ExternalCases:
         intensity=value["intensity"],
         people=value.get("people", {}),
         after=value.get("after", 0),
+        cautions=tuple(value.get("cautions", ())),
     )
     if {len(column) for column in (*columns.values(), found.targets)} != {len(found.names)}:
         raise ValueError("its columns differ in length")

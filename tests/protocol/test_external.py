@@ -20,7 +20,7 @@ from nachos_jax.data.table import Cohort
 from nachos_jax.protocol.deploy import deploy
 from nachos_jax.protocol.evaluate import evaluate
 from nachos_jax.protocol.model import external
-from nachos_jax.protocol.run import outside
+from nachos_jax.protocol.run import opening, outside
 from nachos_jax.protocol.run.opening import open_run
 from nachos_jax.records.store import RunDirectory
 from nachos_jax.report.page import page
@@ -226,7 +226,7 @@ def test_equal_images_on_both_sides_are_refused_unless_accepted(tmp_path: Path):
     with pytest.raises(UsageError, match=r"1 external cases are equal to cases inside.*--allow=duplicates"):
         open_run(tiny.run_config(**EXTERNAL), str(run), "evaluate", of)
     opened = open_run(tiny.run_config(**EXTERNAL, data__allow=("duplicates",)), str(run), "evaluate", of)
-    assert any("The user has accepted this" in text for text in opened.warnings)
+    assert any("The user has accepted this" in text for text in opened.beyond)
 
 
 def test_numbers_are_parted_as_if_read_alone():
@@ -332,6 +332,8 @@ def test_the_flat_protocol_tests_its_deployed_model_alone(tmp_path: Path, all_un
     after = json.loads((tmp_path / "summary.json").read_text())
     assert [test["model"] for test in after["external"]["tested_by"]] == ["deploy"]
     assert "of the deployed model" in after["sentence"]
+    known = opening._tested(open_run(config, str(tmp_path), "evaluate", whole()))
+    assert known == tiny.FOLDS, "who names others now may know the estimate"
 
 
 def test_the_truth_that_members_share_is_not_averaged():

@@ -42,6 +42,12 @@ def arrays(**changes: Any) -> dict[str, Any]:
     return {**found, "images": found["images"].astype(np.float32), **changes}
 
 
+def _summary(run: Path) -> dict[str, Any]:
+    """summary.json, made anew."""
+    page.write(run)
+    return json.loads((run / "summary.json").read_text())
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with home.npz, and away.npz beside it."""
@@ -96,12 +102,14 @@ def test_the_run_inside_is_that_without_them(finished: Path, alone: Path):
         "config",
         "external",
         "digest",
-        "warnings",
     }
     assert ours["external"] == {"sites": ["away"], "cases": AWAY, "subjects": AWAY // 2} | {
         "hash": ours["external"]["hash"]
     }
-    assert "The external cases hold none of class '0'." in ours["warnings"]
+    cases = RunDirectory(finished).external_cases()
+    assert cases is not None
+    assert cases.cautions == ("The external cases hold none of class '0'.",)
+    assert not ours["warnings"], "they stand beside the external test alone"
 
 
 def test_each_model_meets_them_once(finished: Path):
@@ -162,6 +170,8 @@ def test_other_cases_are_refused_once_some_are_named(finished: Path, place: Path
     record = RunDirectory(copied, "evaluate").external_cases()
     assert record is not None
     assert record.after == tiny.FOLDS, "the page says that they were named later"
+    summary = _summary(copied)
+    assert summary["external"]["named_after"] == tiny.FOLDS
     copied = shutil.copytree(finished, tmp_path / "run")
     moved = shutil.copy(place / "away.npz", tmp_path / "away.npz")
     open_run(config(place, str(moved)), str(copied), "evaluate")
@@ -254,7 +264,22 @@ def test_copies_are_refused_where_a_run_is_given_them_later(alone: Path, place: 
     with pytest.raises(UsageError, match="--allow=duplicates"):
         open_run(config(place, "", **fields), str(alone), "evaluate")
     opened = open_run(config(place, "", data__allow=("duplicates",), **fields), str(alone), "evaluate")
-    assert any("24 external cases are equal" in text for text in opened.warnings)
+    assert any("24 external cases are equal" in text for text in opened.beyond)
+
+
+@pytest.mark.thorough
+def test_what_weakens_the_test_of_cases_that_are_named_later_stands_in_the_report(
+    alone: Path, place: Path, tmp_path: Path
+):
+    run = shutil.copytree(alone, tmp_path / "run")
+    np.savez(tmp_path / "no.npz", **arrays(images=np.asarray(tiny.arrays("float32")[0])[:AWAY]))
+    fields = {"data__external_path": str(tmp_path / "no.npz"), "data__allow": ("duplicates",)}
+    evaluate(config(place, "", **fields), str(run), quiet=True)
+    summary = _summary(run)
+    assert sum("24 external cases are equal" in text for text in summary["caveats"]) == 1
+    record = RunDirectory(run, "evaluate").run()
+    assert record is not None
+    assert not any("external" in text for text in record["warnings"])
 
 
 def test_a_site_that_is_inside_too_is_told(place: Path, tmp_path: Path):
@@ -262,7 +287,7 @@ def test_a_site_that_is_inside_too_is_told(place: Path, tmp_path: Path):
     for name, of in (("home", home), ("away", arrays())):
         np.savez(tmp_path / f"{name}.npz", **of, site=np.full(len(of["labels"]), "east"))
     opened = open_run(config(tmp_path), str(tmp_path / "run"), "evaluate")
-    assert any("come from 'east', which is a site inside too" in text for text in opened.warnings)
+    assert any("come from 'east', which is a site inside too" in text for text in opened.beyond)
 
 
 def test_two_places_and_places_without_files_are_refused(place: Path, capsys):

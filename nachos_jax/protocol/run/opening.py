@@ -38,6 +38,7 @@ class Run:
         store: the run directory.
         cases: hash of the case table with its folds.
         warnings: sentences on cases and folds that can be used but weaken the estimate.
+        beyond: those on external cases, which weaken their test.
     """
 
     config: RunConfig
@@ -46,6 +47,7 @@ class Run:
     store: RunDirectory
     cases: str
     warnings: tuple[str, ...] = ()
+    beyond: tuple[str, ...] = ()
 
     @property
     def census(self) -> list[str]:
@@ -100,8 +102,10 @@ def open_run(
     again, met = store.run() is not None, store.external_cases() is not None
     warnings = [*cohort.cautions, *door.check(config, cohort, folds, begun=again)]
     kept = again or _went_on(store)  # without run.json it goes on as it was begun
-    warnings += [*doubts.check(cohort, kept, met), *outside.copies(config, cohort, begun=met)]
-    return Run(config, cohort, folds, store, digest([cohort.hash, folds.hash]), tuple(warnings))
+    warnings += doubts.check(cohort, kept, met)
+    beyond = [*outside.cautions(cohort), *outside.copies(config, cohort, begun=met)]
+    cases = digest([cohort.hash, folds.hash])
+    return Run(config, cohort, folds, store, cases, tuple(warnings), tuple(beyond))
 
 
 def _planned(config: RunConfig, cohort: Cohort, store: RunDirectory) -> RunConfig:
@@ -207,7 +211,7 @@ def _identify(run: Run) -> None:
     before = environment.changed((known or value)["versions"], value["versions"])
     for name, version in before.items():
         log.warning("this run began with %s %s and goes on with %s", name, version, value["versions"][name])
-    for text in run.warnings:
+    for text in (*run.warnings, *run.beyond):
         log.warning("%s", text)
     if run.store.cases() is None:
         run.store.commit_cases(record)
@@ -239,8 +243,15 @@ def _identify_outside(run: Run, known: Mapping[str, Any] | None) -> None:
         )
     if cases is None:
         at_first = known is None or first == there.hash
-        after = 0 if at_first else len(RunDirectory(run.store.path).tests())
-        run.store.commit_external_cases(outside.record(run.cohort, after))
+        after = 0 if at_first else _tested(run)
+        run.store.commit_external_cases(outside.record(run.cohort, after, run.beyond))
+
+
+def _tested(run: Run) -> int:
+    """Outer folds whose test is known; by the flat protocol all are when its search has ended."""
+    store = RunDirectory(run.store.path)
+    flat = store.outcome(None) is not None
+    return len(run.folds.numbers()) if flat else len(store.tests())
 
 
 def _write_report_settings(run: Run) -> None:

@@ -55,7 +55,7 @@ def parted(run: RunConfig, cohort: Cohort, data: DataConfig | None = None) -> Co
         ) from error
     there = cohort.targets.of(outside)
     there = replace(there, facts={"task": run.task, "targets": there.texts()})
-    apart = cohort.take(outside, there)
+    apart = replace(cohort.take(outside, there), cautions=())
     subjects = len(set(apart.table.subjects.tolist()))
     note = (
         f"external: {len(outside):,} cases of {subjects:,} subjects from {checks.listed(run.data.external)}, "
@@ -96,6 +96,8 @@ def _beside(run: RunConfig, cohort: Cohort, data: DataConfig) -> Cohort:
 def beside(cohort: Cohort, apart: Cohort, path: str = "", spellings: str = REFUSE) -> Cohort:
     """A cohort with external cases beside it that were read for themselves; nothing of itself changes.
 
+    What must stand beside a test of these cases are the `cautions` of theirs.
+
     Args:
         cohort: the cases inside.
         apart: the external ones, see `nachos_jax.data.second`.
@@ -132,12 +134,8 @@ def beside(cohort: Cohort, apart: Cohort, path: str = "", spellings: str = REFUS
         )
     if apart.skipped:
         cautions.append(f"{len(apart.skipped):,} external cases cannot be read and are left out.")
-    return replace(
-        cohort,
-        outside=apart,
-        notes=(*cohort.notes, *told),
-        cautions=(*cohort.cautions, *cautions),
-    )
+    apart = replace(apart, cautions=tuple(cautions))
+    return replace(cohort, outside=apart, notes=(*cohort.notes, *told))
 
 
 def _refuse_known(path: str, spellings: str, inside: np.ndarray, there: np.ndarray) -> None:
@@ -156,6 +154,11 @@ def _refuse_known(path: str, spellings: str, inside: np.ndarray, there: np.ndarr
             f"test would not be external. Drop their cases {place}; if they are other people with the same "
             f"numbers, write them otherwise there, like {'b-' + found[0]!r}."
         )
+
+
+def cautions(cohort: Cohort) -> tuple[str, ...]:
+    """What must stand beside every test of the external cases."""
+    return () if cohort.outside is None else cohort.outside.cautions
 
 
 def copies(run: RunConfig, cohort: Cohort, begun: bool) -> list[str]:
@@ -181,8 +184,8 @@ def copies(run: RunConfig, cohort: Cohort, begun: bool) -> list[str]:
     return [f"{told} The user has accepted this (--allow={DUPLICATES})."]
 
 
-def record(cohort: Cohort, after: int = 0) -> ExternalCases:
-    """The external cases of a cohort that is parted, named after so many tests of outer folds."""
+def record(cohort: Cohort, after: int = 0, cautions: Sequence[str] = ()) -> ExternalCases:
+    """The external cases of a cohort that is parted; `after` and `cautions` as in `ExternalCases`."""
     outside = cohort.outside
     assert outside is not None
     assert outside.table.sites is not None
@@ -196,7 +199,8 @@ def record(cohort: Cohort, after: int = 0) -> ExternalCases:
     table = outside.table
     who = (table.names, table.subjects, outside.table.sites)
     people = described.both(cohort.table, table)
-    return ExternalCases(outside.hash, *who, outside.targets.values, intensity, people, after)
+    told = (intensity, people, after, tuple(cautions))
+    return ExternalCases(outside.hash, *who, outside.targets.values, *told)
 
 
 def _images(store: Store) -> Store:

@@ -265,7 +265,14 @@ def read(directory: RunDirectory) -> Evidence:
     evidence = protocol.completed(evidence, directory)
     crosschecks.check(evidence, directory)
     found = external.read(directory, run, evidence.tests, evidence.section)
-    return replace(evidence, external=found)
+    return replace(evidence, external=found, run=_with_cautions(evidence.run, found))
+
+
+def _with_cautions(run: Mapping[str, Any], found: external.External | None) -> Mapping[str, Any]:
+    """run.json with what must stand beside tests of external cases; that of older versions has it."""
+    warnings = run.get("warnings", ())
+    told = [text for text in found.cases.cautions if text not in warnings] if found else []
+    return {**run, "warnings": [*warnings, *told]}
 
 
 def _with_newest_settings(run: Mapping[str, Any], directory: RunDirectory) -> dict[str, Any]:

@@ -44,16 +44,11 @@ def read(
     Raises:
         UsageError: a record is lost or damaged, or contradicts another one.
     """
-    cases, named = directory.external_cases(), run.get("external", {}).get("hash")
-    if cases is None and named is None:
-        return None
-    if cases is None:
+    cases = directory.external_cases()
+    if cases is None and "external" in run:
         raise UsageError(f"{directory.records / 'external.json'} is missing: {AGAIN}")
-    if cases.hash != (named or cases.hash):
-        raise UsageError(
-            f"{directory.records / 'external.json'} is of other cases: delete this file and run the same "
-            "`nachos evaluate` again."
-        )
+    if cases is None:  # run.json says who was named at first; others may have taken their place before a test
+        return None
     numbers = {study_name(fold): fold for fold in tests}
     found = {numbers[test.model]: test for test in directory.external_tests() if test.model in numbers}
     for fold, test in found.items():
