@@ -28,7 +28,7 @@ def alone(path: Path, what: str) -> Generator[bool]:
     """
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        held = None
+        held: bool | None = None
         try:
             held = _locked(file, what)
             # Who held it before may have taken the file away; then it keeps nobody out.
