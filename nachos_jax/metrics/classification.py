@@ -112,8 +112,9 @@ def resampled(name: str, labels: np.ndarray, probabilities: np.ndarray, weights:
 def ordered(probabilities: np.ndarray) -> np.ndarray:
     """Scores [N] float64 that order cases of two classes as the probability [N, 2] of class 1 does.
 
-    Near 1 that probability has no digits left for cases that the one of class 0 still tells apart: logits that
-    differ by 40 and by 50 both give 1.0, beside 4e-18 and 2e-22. The area would depend on the order of classes.
+    Near 1 that probability has no digits left for cases that the one of class 0 still tells apart: logits
+    that differ by 40 and by 50 both give 1.0, beside 4e-18 and 2e-22. Areas would depend on which class is
+    first.
     """
     other, score = probabilities.astype(np.float64).T
     return np.where(score <= 0.5, score, 1 / np.maximum(other, TINY))

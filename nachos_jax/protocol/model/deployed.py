@@ -96,7 +96,7 @@ class DeployedModel:
         return self.unrounded(images, batch).astype(np.float32)
 
     def unrounded(self, images: Any, batch: int = 256) -> np.ndarray:
-        """`predictions` with the digits that a threshold was chosen on: [N, P] float64 of classes and labels."""
+        """`predictions` [N, P] before they are rounded to float32, as thresholds are chosen on them."""
         if self.segmenter:
             raise UsageError("this model makes masks: call segment(), or `nachos predict` of files.")
         images = self._fitting(images)

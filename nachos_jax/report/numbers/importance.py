@@ -30,8 +30,9 @@ def mattering(searches: Sequence[Search]) -> dict[str, Any]:
 
     Returns:
         Plain JSON values: `method` "anova" or "forest"; `design`, its kind or "free"; `blocks`, what they
-        are; `trials`, scored ones used (a forest uses none that is alone in its study); `rows` by name: of an analysis `f`, `df`, `residual_df`, `p`,
-        `p_bonferroni`, `eta_squared` and `note`, of a forest `importance`, None with fewer than 8 trials.
+        are; `trials`, scored ones used (a forest uses none that is alone in its study); `rows` by name: of an
+        analysis `f`, `df`, `residual_df`, `p`, `p_bonferroni`, `eta_squared` and `note`, of a forest
+        `importance`, None with fewer than 8 trials.
     """
     names = varied(searches)
     found = design(searches, names)
@@ -81,8 +82,9 @@ def importance(names: Sequence[str], trials: Sequence[Scored]) -> dict[str, floa
 
     Breiman (2001), section 10: how much of the forest's R^2 is lost when the values of one hyperparameter
     are shuffled among the trials. Scores are taken less their study's mean, so that easy outer folds do not
-    count; a trial that is alone in its study is left out, as it is 0 whatever its score. It describes these trials, not the hyperparameters as such: few trials, correlated values and a
-    search that looked at scores all distort it, and trials of several outer folds are not independent.
+    count; a trial that is alone in its study is left out, as it would be 0 whatever its score. It describes
+    these trials, not the hyperparameters as such: few trials, correlated values and a search that looked at
+    scores all distort it, and trials of several outer folds are not independent.
 
     Args:
         names: the searched hyperparameters.
