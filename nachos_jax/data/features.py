@@ -61,10 +61,11 @@ def load(data: DataConfig, reader: TargetReader) -> Cohort:
     notes = [f"left out of the features: {checks.listed(others, 20)}"] if others else []
     preparation = {"patterns": list(data.features), "others": others, "case_key": data.case_key}
     preparation |= {key: told[key] for key in (BACKBONE, VIEWS) if key in told}
-    store: Vectors | Viewed = Vectors(values, data.impute)
+    plain = Vectors(values, data.impute)
+    store: Vectors | Viewed = plain
     if VIEWS in told and not data.like:  # nobody reads another view than the plain one of external cases
         places = [file.header.index(name) for name in names]
-        store = views.Viewed(store, _views(file.path)[..., places])
+        store = views.Viewed(plain, _views(file.path)[..., places])
     found = cohort_of(table, targets, store, names, preparation, notes)
     return replace(found, doubts=(*found.doubts, *doubts(file, names)))
 

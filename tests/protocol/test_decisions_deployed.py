@@ -21,8 +21,9 @@ LOGITS = np.asarray([[0.0, 18.4], [0.0, 20.0]], np.float32)
 
 def test_a_probability_below_a_threshold_near_1_does_not_pass_it():
     """Both are 1 in float32."""
-    task: Any = SimpleNamespace(task=SimpleNamespace(held_batch=2))
-    model = DeployedModel(DESCRIPTION, [Network(task, {}, lambda _: LOGITS)])
+    architecture: Any = SimpleNamespace(task=SimpleNamespace(held_batch=2))
+    weights: Any = {}
+    model = DeployedModel(DESCRIPTION, [Network(architecture, weights, lambda _: LOGITS)])
     images = np.zeros((2, 1, 1, 1), np.uint8)
     shown, column = decision.applied(DESCRIPTION, model.unrounded(images), ["threshold"])
     assert column == ("called_malignant", ["no", "yes"])

@@ -215,9 +215,8 @@ def test_a_total_difference_of_what_is_constant_on_each_side_is_a_large_one(make
     shift = summary["external"]["shift"]
     assert "Share of maker GE" in shift["large"]
     assert "Mean of age" not in shift["large"]  # of one subject no SD is known
-    said = one_line(
-        environment(html=False).get_template("words/external.j2").module.differing(summary["external"])
-    )
+    template, macro = environment(html=False).get_template("words/external.j2"), "differing"
+    said = one_line(getattr(template.module, macro)(summary["external"]))
     assert "share of maker GE (1.000 against 0.000 inside)" in said
 
 
