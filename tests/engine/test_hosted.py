@@ -20,7 +20,10 @@ from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifi
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.class_weight import compute_sample_weight
 
+from nachos_jax import ArrayCases
+from nachos_jax import cohort as cohort_from
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.types import EpochLimit, Fit
 from nachos_jax.engine.hosted import fitting, lanes, worker
@@ -217,13 +220,30 @@ def test_a_fit_is_one_epoch_with_a_curve_a_fold_and_no_weights(trained, found):
     assert load(refit.payload["logits.safetensors"])["logits"].shape == (24, 3)
 
 
-def test_what_is_left_out_does_not_reach_the_training(trained, in_this_process):
-    cohort, run, fits = trained
+@pytest.mark.parametrize(("missing", "impute"), [(0.0, ""), (0.1, "median")])
+def test_what_is_left_out_does_not_reach_the_training(trained, in_this_process, missing, impute):
+    _, run, fits = trained
+    cohort = vectors.cohort(missing, impute)
     clean = results(cohort, run, [fits[0]])
     values = vectors.values_of(cohort).copy()
     values[tiny.folds(cohort).cases(0) | tiny.folds(cohort).cases(1)] += 1e4
     moved = results(vectors.with_values(cohort, values), run, [fits[0]])
     assert moved[fits[0].id].record.training_loss == clean[fits[0].id].record.training_loss
+
+
+def test_fits_are_told_the_class_weights(trained, in_this_process):
+    _, run, _ = trained
+    values, labels, subjects, folds = vectors.arrays()
+    kept = (labels != 1) | (folds == 0) | (np.arange(len(labels)) % 3 == 0)  # one class is rare
+    values, labels, folds = values[kept], labels[kept], folds[kept]
+    rare = cohort_from(ArrayCases(values, labels, subjects[kept], folds=folds))
+    weighted = {**hparams("logistic"), "class_weight_exponent": 1.0}
+    fit = Fit(weighted, (0,), run.seed, EpochLimit(1), "cases")
+    logits = load(results(rare, run, [fit])[fit.id].payload["logits.safetensors"])["logits"]
+    training, there = folds != 0, make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+    weights = compute_sample_weight("balanced", labels[training])
+    there.fit(values[training], labels[training], logisticregression__sample_weight=weights)
+    np.testing.assert_allclose(np.exp(logits), there.predict_proba(values[~training]), atol=2e-4)
 
 
 @pytest.mark.thorough
