@@ -61,6 +61,13 @@ def test_copies_in_two_folds_are_refused_until_they_are_accepted():
     assert together in begun
 
 
+def test_copies_that_part_in_a_later_repeat_are_refused_too():
+    found = _cohort([0, 1, 0, 1, 1, 0], "classification")
+    rows = np.concatenate([TOGETHER.assignment, APART.assignment + 3])
+    with pytest.raises(UsageError, match="--allow=duplicates, or"):
+        door.check(found, Folds(rows, 3, 2), ())
+
+
 def test_both_leaks_are_told_at_once():
     found = _cohort([0, 1, 0, 1, 1, 1], "classification")
     with pytest.raises(UsageError, match=r"--allow=contradictions,duplicates, or") as told:

@@ -23,6 +23,8 @@ from nachos_jax.tasks.task import Cases, ConvexTask, DeviceTask, Setting, Task, 
 
 SHAPE = (6, 5, 1)
 """Of the images that the device side is tried on."""
+WEIGHTED = {"class_weight_exponent": 1.0}
+"""Without it, weights of classes are 1 whatever they are counted from."""
 
 
 @dataclass(frozen=True)
@@ -99,11 +101,27 @@ def _check_told(task: Task, targets: Targets, hparams: HParams) -> None:
     assert unit is None or unit > 0, "watched_unit: a factor, or None"
     spoilt = targets.values.copy()
     spoilt[~training] = spoilt[training][0]
-    again = task.told(replace(targets, values=spoilt), training, hparams)
-    for name, value in told.items():
-        np.testing.assert_array_equal(
-            value, again[name], err_msg=f"told {name}: reads cases that are held out"
-        )
+    other, weighted = replace(targets, values=spoilt), {**hparams, **WEIGHTED}
+    for own in (hparams, weighted):
+        again = task.told(other, training, own)
+        for name, value in task.told(targets, training, own).items():
+            np.testing.assert_array_equal(
+                value, again[name], err_msg=f"told {name}: reads cases that are held out"
+            )
+    _check_case_weights(task, targets, other, training, weighted)
+
+
+def _check_case_weights(
+    task: Task, targets: Targets, other: Targets, training: np.ndarray, hparams: HParams
+) -> None:
+    """`other` are the same targets, but for those of held cases."""
+    found, again = (task.case_weights(one, training, hparams) for one in (targets, other))
+    assert (found is None) == (again is None), "case_weights: None whatever is held out"
+    if found is None or again is None:
+        return
+    assert len(found) == training.sum(), "case_weights: a row a training case"
+    assert np.isfinite(found).all(), "case_weights: finite"
+    np.testing.assert_array_equal(found, again, err_msg="case_weights: reads cases that are held out")
 
 
 def _check_device(device: DeviceTask, task: Task, targets: Targets, hparams: HParams, sample: Sample) -> None:

@@ -57,6 +57,20 @@ def test_what_is_told_of_held_out_cases_is_caught() -> None:
         conformance.check(Leaking(), columns(CELLS["regression"]))
 
 
+@pytest.mark.parametrize("name", ["classification", "multilabel"])
+def test_weights_of_cases_that_are_counted_from_all_are_caught(name: str, monkeypatch) -> None:
+    task = registry.of(name)
+    honest = type(task).told
+
+    def case_weights(self, targets, training, hparams):
+        weights = next(iter(honest(self, targets, np.ones_like(training), hparams).values()))
+        return weights[np.nan_to_num(targets.values[training]).astype(int) % len(weights)]
+
+    monkeypatch.setattr(type(task), "case_weights", case_weights)
+    with pytest.raises(AssertionError, match="case_weights: reads"):
+        conformance.check(task, columns(CELLS[name]))
+
+
 def test_files_that_break_the_contract_are_refused_when_they_are_found() -> None:
     class Renamed(Regression):
         name = "other"
