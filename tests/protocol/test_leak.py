@@ -21,13 +21,18 @@ from tests.tiers import mostly_thorough
 OUTER = 2
 
 
-def spoilt(cohort: Cohort) -> Cohort:
-    """Fold OUTER's pixels are NaN and its labels are shuffled until hardly one is right."""
+def shuffled(labels: np.ndarray) -> np.ndarray:
+    """Hardly one is right, and each class is as frequent as before."""
+    return np.roll(labels, 3)
+
+
+def spoilt(cohort: Cohort, relabelled: Callable[[np.ndarray], np.ndarray] = shuffled) -> Cohort:
+    """Fold OUTER's pixels are NaN and its labels are others."""
     assert cohort.table.folds is not None
     fold = np.flatnonzero(cohort.table.folds == OUTER)
     images, labels = np.array(dense(cohort)), np.array(cohort.targets.values)
     images[fold] = np.nan
-    labels[fold] = np.roll(labels[fold], 3)
+    labels[fold] = relabelled(labels[fold])
     assert (labels != cohort.targets.values).sum() > 5
     strata = dataclasses.replace(cohort.targets.strata, numbers=labels)
     has = np.eye(len(cohort.targets.names), dtype=bool)[labels]
@@ -46,6 +51,7 @@ def seen_from_inside(workdir: Path) -> tuple:
     return (*chosen, refit.hparams, refit.training_loss, weights)
 
 
+@pytest.mark.parametrize("relabelled", [shuffled, np.zeros_like])  # the latter where classes are counted
 @mostly_thorough(
     ("searcher", "make"),
     [
@@ -55,7 +61,9 @@ def seen_from_inside(workdir: Path) -> tuple:
     ],
     kept=1,
 )
-def test_nothing_of_a_test_fold_reaches_its_study(searcher: str, make: Callable, tmp_path: Path):
+def test_nothing_of_a_test_fold_reaches_its_study(
+    searcher: str, make: Callable, relabelled: Callable, tmp_path: Path
+):
     run = tiny.run_config(
         data__equal_images="accept",
         search__searcher=searcher,
@@ -70,7 +78,7 @@ def test_nothing_of_a_test_fold_reaches_its_study(searcher: str, make: Callable,
     evaluate(run, str(tmp_path / "clean"), [OUTER], clean, quiet=True)
     # The other studies do see fold OUTER, as they should, and cannot be finished with NaN in it.
     with pytest.raises(UsageError, match=r"Outer fold 0 could not be finished") as refused:
-        evaluate(run, str(tmp_path / "spoilt"), None, spoilt(clean), quiet=True)
+        evaluate(run, str(tmp_path / "spoilt"), None, spoilt(clean, relabelled), quiet=True)
     assert f"Outer fold {OUTER} could" not in str(refused.value)
     assert seen_from_inside(tmp_path / "clean") == seen_from_inside(tmp_path / "spoilt")
 
