@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import nachos_jax
 from nachos_jax.core.errors import UsageError
@@ -253,3 +254,8 @@ def test_worse_is_worse_whatever_the_sign_of_the_metric(name: str, sign: float):
     whole = numbers.columns(SimpleNamespace(**{**vars(evidence), "of_sites": True}), plain)  # pyrefly: ignore[bad-argument-type]
     assert whole is not None
     assert SITES in whole["rows"][0]["interval"]["note"]
+    settings = SimpleNamespace(level=0.8)
+    wide = numbers.columns(SimpleNamespace(**{**vars(evidence), "ratio": 0.7, "settings": settings}), plain)  # pyrefly: ignore[bad-argument-type]
+    assert wide is not None
+    half = stats.t(2).ppf(0.9) * np.sqrt(1 / 3 + 0.7) * 0.01
+    assert wide["rows"][0]["interval"]["low"] == pytest.approx(a["worse_by"] - half)

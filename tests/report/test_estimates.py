@@ -10,9 +10,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from nachos_jax.metrics import classification
+from nachos_jax.metrics.contract import statistic
 from nachos_jax.report.numbers import comparison
 from nachos_jax.report.numbers import summary as summaries
+from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.reading.evidence import read
+from nachos_jax.statistics.bbc import bbc
+from nachos_jax.statistics.bootstrap import Resampling
+from tests.report.checklist_runs import flat
 from tests.report.rivals import rival
 from tests.report.task_cases import LABELS, MASKS, NUMBER
 
@@ -60,9 +66,27 @@ def test_the_inner_score_has_the_sign_of_its_metric(make_run, metric, sign):
         assert row["inner_score"] == sign * score.score
 
 
+def test_a_loss_of_the_flat_protocol_is_corrected_for_the_choice_of_the_best_trial(make_run):
+    """What is selected is the trial of the largest headline, whichever metric is estimated."""
+    evidence = read(flat(make_run(tested=(), settings=(("replicates", 200),))))
+    estimates, search = Estimates(evidence), evidence.search
+    assert search is not None
+    (found,) = estimates.metric("log_loss")["intervals"]
+    predicted = np.concatenate([search.predictions[fold] for fold in evidence.tests], axis=1)
+    losses, recalls = (
+        [statistic(classification, name, estimates.truth, one) for one in predicted]
+        for name in ("log_loss", "balanced_accuracy")
+    )
+    cases, wanted = estimates.cases, Resampling(200, 0)
+    by_hand = bbc(losses, cases, wanted, 0.95, True, recalls, classification.METRICS["log_loss"].bounds)
+    assert found == dataclasses.asdict(by_hand)
+
+
 def test_the_interval_over_pairs_says_what_it_is_not(make_run):
-    found = summaries.summarise(read(make_run(repeats=2, folds=3)))["metrics"]["accuracy"]["intervals"]
-    note = next(one for one in found if one["method"] == "bates")["note"]
+    accuracy = summaries.summarise(read(make_run(repeats=2, folds=3)))["metrics"]["accuracy"]
+    (interval,) = (one for one in accuracy["intervals"] if one["method"] == "bates")
+    assert interval["estimate"] == pytest.approx(accuracy["mean"], rel=1e-9)
+    note = interval["note"]
     assert note.startswith("around the outer mean, not extrapolated")
     assert "repeats" not in note
     part = summaries.summarise(read(make_run("part", repeats=2, folds=3, tested=(0, 1, 2, 3))))
