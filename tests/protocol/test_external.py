@@ -87,6 +87,16 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
+def test_external_cases_are_parted_from_those_inside():
+    every = whole()
+    inside = outside.parted(tiny.run_config(**EXTERNAL), every)
+    assert inside.outside is not None
+    assert inside.table.names.tolist() == every.table.names[: tiny.CASES].tolist()
+    assert inside.outside.table.names.tolist() == every.table.names[tiny.CASES :].tolist()
+    np.testing.assert_array_equal(dense(inside), dense(every)[: tiny.CASES])
+    np.testing.assert_array_equal(dense(inside.outside), dense(every)[tiny.CASES :])
+
+
 def test_the_run_is_that_of_the_cases_inside_alone(finished: Path, tmp_path: Path):
     alone = tmp_path / "run"
     evaluate(tiny.run_config(**SHORT), str(alone), None, home(whole()), quiet=True)
