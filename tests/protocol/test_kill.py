@@ -6,16 +6,22 @@ import os
 import random
 import signal
 import threading
+import time
 from pathlib import Path
 
 from nachos_jax.records.store import RunDirectory
 from tests import forked, tiny
 
+SEED = "NACHOS_TESTS_KILL_SEED"
+"""Environment variable with the seed of the moments; without it they are others in every run."""
 KILLS = 5 if os.environ.get("NACHOS_TESTS_COMPILE") == "fully" else 2
 
 
-def once(workdir: str, taken, last: int, delay: float) -> None:
-    """One process that runs the tiny study until it is done, or dies some time after its step `last`."""
+def once(workdir: str, taken, last: int, delay: float, most: int) -> None:
+    """One process that runs the tiny study until it is done, or dies some time after its step `last`.
+
+    It waits for its death after `most` steps, for a late one might find the study done.
+    """
     from nachos_jax.engine.pool import LanePool
     from nachos_jax.protocol.evaluate import evaluate
 
@@ -25,6 +31,8 @@ def once(workdir: str, taken, last: int, delay: float) -> None:
         taken.value += 1
         if taken.value == last:
             threading.Timer(delay, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        if last and taken.value > most:
+            time.sleep(60.0)
         return real(pool)
 
     LanePool.step = step  # pyrefly: ignore[bad-assignment]
@@ -38,10 +46,10 @@ def once(workdir: str, taken, last: int, delay: float) -> None:
     evaluate(run, workdir, None, tiny.cohort(), quiet=True)
 
 
-def ran(context, workdir: Path, last: int = 0, delay: float = 0.0) -> tuple[int, int | None]:
+def ran(context, workdir: Path, last: int = 0, delay: float = 0.0, most: int = 0) -> tuple[int, int | None]:
     """Steps and exit code of one process."""
     taken = context.Value("i", 0)
-    child = context.Process(target=once, args=(str(workdir), taken, last, delay))
+    child = context.Process(target=once, args=(str(workdir), taken, last, delay, most))
     child.start()
     child.join()
     return taken.value, child.exitcode
@@ -53,15 +61,16 @@ def test_kills_leave_the_results_of_an_undisturbed_run(tmp_path: Path):
     steps, code = ran(context, calm)
     assert code == 0
 
-    draw = random.Random()
+    seed = int(os.environ.get(SEED) or random.SystemRandom().randrange(2**32))
+    again, draw, most = f"{SEED}={seed} draws these moments again", random.Random(seed), steps // (KILLS + 1)
     for _ in range(KILLS):
-        _, code = ran(context, killed, draw.randint(1, steps // KILLS), draw.uniform(0, 0.05))
-        assert code == -signal.SIGKILL
+        _, code = ran(context, killed, draw.randint(1, most), draw.uniform(0, 0.05), most)
+        assert code == -signal.SIGKILL, again
     half = len(list((killed / "records/evaluate/fits").glob("*.json")))
-    assert ran(context, killed)[1] == 0
+    assert ran(context, killed)[1] == 0, again
 
-    assert (killed / "folds.csv").read_bytes() == (calm / "folds.csv").read_bytes()
-    assert records(killed) == records(calm)  # of which all tables and the page are made
+    assert (killed / "folds.csv").read_bytes() == (calm / "folds.csv").read_bytes(), again
+    assert records(killed) == records(calm), again  # of which all tables and the page are made
     assert half < len(list((calm / "records/evaluate/fits").glob("*.json"))), "no kill came before the end"
     sessions = RunDirectory(killed).sessions()
     assert len(sessions) > KILLS // 2, "what was spent counts the processes that were killed"
