@@ -84,6 +84,14 @@ def test_proposals_follow_from_the_history_however_many_are_asked_for_at_a_time(
 
 
 @BUT_AX
+def test_a_searcher_keeps_nothing_of_what_it_was_asked_before(name):
+    searcher, history = registry.build(name, make_setting(space(name))), history_of(name)
+    assert searcher.ask(2, history) == asked(name)
+    searcher.ask(1, record(history, asked(name)))
+    assert searcher.ask(2, history) == asked(name)
+
+
+@BUT_AX
 def test_another_seed_gives_other_proposals(name):
     assert asked(name, 1, seed=1) != asked(name)[:1]
 

@@ -63,6 +63,7 @@ def check(task: Task, columns: Columns, names: Sequence[str] = (), sample: Sampl
     targets = task.targets(columns, names)
     hparams = {row.name: row.default for row in task.hyperparameters if row.default is not None}
     _check_targets(targets, len(columns.names))
+    _check_part(task, targets)
     _check_told(task, targets, hparams)
     sample = sample or images(len(targets))
     shape = task.network_shape(sample.shape, hparams)
@@ -85,6 +86,22 @@ def _check_targets(targets: Targets, cases: int) -> None:
     json.dumps(dict(targets.facts), allow_nan=False)
     order = np.arange(cases)[::-1]
     np.testing.assert_array_equal(targets.of(order).values, targets.values[order])
+
+
+def _check_part(task: Task, targets: Targets) -> None:
+    rows = np.arange(1, len(targets))
+    other = targets.values.copy()
+    other[0] = other[-1]
+    found, again = (task.part(one, rows) for one in (targets, replace(targets, values=other)))
+    _check_targets(found, len(rows))
+    np.testing.assert_array_equal(found.values, targets.values[rows], err_msg="part: other targets")
+    for name, value, wanted in (
+        ("values", found.values, again.values),
+        ("strata", found.strata.numbers, again.strata.numbers),
+        ("has", found.has, again.has),
+    ):
+        np.testing.assert_array_equal(value, wanted, err_msg=f"part: {name} of cases that are left out")
+    assert found.facts == again.facts, "part: facts of cases that are left out"
 
 
 def _check_told(task: Task, targets: Targets, hparams: HParams) -> None:
@@ -138,6 +155,10 @@ def _check_device(device: DeviceTask, task: Task, targets: Targets, hparams: HPa
     assert bool(jnp.isfinite(slope).all()), "loss: finite gradient"
     seen = jax.jit(lambda r: device.observe(apply, cases, r, told))(rows)
     assert (seen.shape, seen.dtype) == ((4, device.seen), jnp.float32), "observe: [B, S] float32"
+    others = jax.jit(lambda r: device.observe(apply, cases, r, told))(jnp.asarray([0, 7, 2, 7], jnp.int32))
+    np.testing.assert_allclose(
+        others[::2], seen[::2], rtol=1e-5, atol=1e-6, err_msg="observe: reads other cases of its batch"
+    )
     given = jax.tree.map(jnp.asarray, sample.rows(np.arange(4, dtype=np.int32)))
     new = jax.jit(lambda given: device.predict(apply, given, told))(given)
     np.testing.assert_allclose(new, seen, rtol=1e-5, atol=1e-6, err_msg="predict and observe differ")
