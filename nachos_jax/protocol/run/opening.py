@@ -292,6 +292,7 @@ def _identity(run: Run) -> dict[str, Any]:
         "folds": {"scheme": run.config.folds.scheme, "count": folds.count, "repeats": folds.repeats},
         "inner_metric": run.config.search.metric,
         **({"back": "trials of all cohorts"} if run.config.search.policy in begun.RUNGS else {}),
+        **({} if targets.strata.needed else {"draws": "of an inner fold alone"}),
         **({"losses": "told in one unit"} if "target_sd" in task.kept(run.config.defaults) else {}),
         "preparation": run.cohort.preparation,
         "command": environment.command(),
