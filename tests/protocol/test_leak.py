@@ -90,7 +90,7 @@ def test_the_spoilt_fold_would_be_noticed_if_it_were_read(tmp_path: Path):
 def test_nothing_of_the_numbers_of_a_test_fold_reaches_its_race(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """New numbers, not permuted ones: fifths of all of them would divide the cases of other folds otherwise."""
+    """New numbers, not permuted ones: fifths of all of them would group the cases of other folds anew."""
     told: list[float | None] = []
     plain = noise.between
 

@@ -56,7 +56,7 @@ def test_without_predictions_nothing_is_known():
 
 
 def of_numbers(values: np.ndarray, begun_before: bool = False) -> float:
-    """The noise of one pair of fits on fold FOLD of a regression, where these are the targets of all cases."""
+    """The noise of a pair of fits on fold FOLD of a regression, where these are the targets of all cases."""
     _, _, subjects, folds = vectors.arrays()
     cohort = nachos_jax.cohort(ArrayCases(vectors.arrays()[0], values, subjects, folds=folds), "regression")
     count, draw = int((folds == FOLD).sum()), np.random.default_rng(5)

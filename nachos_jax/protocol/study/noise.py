@@ -69,8 +69,8 @@ def between(run: Run, record: Callable[[int, int], FitRecord | None]) -> Noise:
 def _groups(run: Run) -> np.ndarray:
     """[N] int: as many subjects of each group are drawn as there are."""
     strata = run.cohort.targets.strata
-    # Other strata than classes (fifths of all targets, the rarest label) are made from the cases of all folds,
-    # and so from those of the outer fold that no study may know.
+    # Other strata than classes (fifths of all targets, the rarest label) are made from cases of all folds, so
+    # from those of the outer fold, too, of which no study may know.
     if strata.needed or begun.before_draws_kept_to_their_fold(run.store):
         return strata.numbers
     return np.zeros(len(strata.numbers), np.int64)
