@@ -145,7 +145,7 @@ def predict(values: Any, _words: list[str]) -> None:
     compile_cache.switch_on()
     model = load(values.model)
     names, images = model.read(values.input)
-    predictions = model.predictions(images)
+    predictions = model.unrounded(images)
     shown, column = decision.applied(model.description, predictions, values.apply or ())
     table = folder and explanations.write(folder, model, names, images, shown, method)
     header, rows = model.table(shown)

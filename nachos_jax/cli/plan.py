@@ -59,8 +59,9 @@ def plan(values: Any, _words: list[str]) -> None:
     from nachos_jax.protocol.run.opening import open_run
 
     with _run_directory(values.workdir) as workdir:
+        protocols.check_outer_folds(config, outer_folds)
         run = open_run(config, workdir, "evaluate")
-        outer = tuple(protocols.of(config).outer_folds(run.folds, outer_folds))
+        outer = tuple(protocols.of(config).outer_folds(run.folds.numbers(), outer_folds))
         _prepare_jax(light=not (epochs or buckets))
         facts = _facts(run, outer, epochs, lanes)
         compiled = _compiled(run, facts, buckets, lanes)

@@ -194,4 +194,4 @@ def cohort_of(
     }
     told = (census.sizes(pixels.sizes), *notes)
     known = identity(table, targets, {"pixels": pixels.sha256})
-    return Cohort(table, targets, Dense(pixels.images), preparation, known, told)
+    return Cohort(table, targets, Dense(pixels.images), preparation, known, told, doubts=targets.doubts)

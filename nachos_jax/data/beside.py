@@ -29,11 +29,13 @@ class Beside:
         values: [N, D] float32, NaN where one is missing.
         names: of the D columns.
         preparation: "patterns" that chose them from "others", and "impute".
+        doubts: see `nachos_jax.data.table.Cohort`.
     """
 
     values: np.ndarray
     names: tuple[str, ...]
     preparation: Mapping[str, Any]
+    doubts: tuple[str, ...] = ()
 
     def without(self, rows: Sequence[int]) -> Beside:
         """The same of all cases but those of some rows."""
@@ -48,7 +50,8 @@ class Beside:
         known = identity(cohort.table, cohort.targets, store.content(), preparation)
         found = features.noted(store.vectors, self.names)
         notes = (*cohort.notes, f"beside each image {found[0]}", *found[1:], *_left_out(told["others"]))
-        return replace(cohort, store=store, preparation=preparation, hash=known, notes=notes)
+        doubts = (*cohort.doubts, *self.doubts)
+        return replace(cohort, store=store, preparation=preparation, hash=known, notes=notes, doubts=doubts)
 
 
 def _left_out(others: Sequence[str]) -> list[str]:
@@ -80,7 +83,8 @@ def read(data: DataConfig, count: int) -> Beside:
             "an image."
         )
     others = [name for name in file.header if name not in names]
-    return Beside(values, names, {"patterns": list(data.features), "others": others, "impute": data.impute})
+    preparation = {"patterns": list(data.features), "others": others, "impute": data.impute}
+    return Beside(values, names, preparation, feature_files.doubts(file, names))
 
 
 def given(

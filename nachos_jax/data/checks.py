@@ -50,6 +50,26 @@ def refuse(faults: Sequence[tuple[int, str]], where: Where, cure: str) -> None:
     raise UsageError("\n  ".join(lines) + (f"\n{len(faults)} rows in all." if others else ""))
 
 
+def underscores(cells: Sequence[str], what: str, where: Where) -> tuple[str, ...]:
+    """A doubt (see `nachos_jax.data.table.Cohort`) about cells that were read as numbers; () where none is.
+
+    Python passes over underscores between digits: what was meant as 12.5 and is written 12_5 would be 125.
+
+    Args:
+        cells: all of a column.
+        what: the column is called.
+        where: row number -> the row as people find it.
+    """
+    rows = [row for row, cell in enumerate(cells) if "_" in cell]
+    if not rows:
+        return ()
+    more = f", and {len(rows) - 1:,} more likewise" if len(rows) > 1 else ""
+    return (
+        f"{where(rows[0])}: {what} {cells[rows[0]]!r} is read as {float(cells[rows[0]]):.15g}{more}: write "
+        "numbers with a decimal point and without underscores.",
+    )
+
+
 def together(*steps: Callable[[], Any]) -> list[Any]:
     """What the steps give; what they refuse, the first ten and their number, is raised as one UsageError."""
     found, told = [], []

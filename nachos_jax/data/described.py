@@ -88,8 +88,10 @@ def _usual(cells: Sequence[str]) -> str:
 
 
 def number(cell: str) -> float | None:
-    """What a cell holds, an age in the form of DICOM in years; None of words."""
+    """What a cell holds, an age in the form of DICOM in years; None of words, and of numbers like 12_5."""
     years = _YEARS.fullmatch(cell.strip())
+    if "_" in cell:  # which Python passes over
+        return None
     try:
         return float(years[1] if years else cell)
     except ValueError:

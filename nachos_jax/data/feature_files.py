@@ -134,6 +134,19 @@ def opened(path: Path, data: DataConfig | None = None) -> FeatureFile:
     return FeatureTable(table, (*csv_table.found_roles(table, data).names, case))
 
 
+def doubts(file: FeatureFile, names: Sequence[str]) -> tuple[str, ...]:
+    """See `nachos_jax.data.table.Cohort`: one sentence on numbers with underscores; () where none is."""
+    if not isinstance(file, FeatureTable):
+        return ()
+    found = [
+        told
+        for name in names
+        for told in checks.underscores(file.table.column(name), f"feature {name!r}", file.where)
+    ]
+    more = f" So are cells of {len(found) - 1:,} further features." if len(found) > 1 else ""
+    return (found[0] + more,) if found else ()
+
+
 def chosen(file: FeatureFile, patterns: Sequence[str], exclude: Sequence[str]) -> tuple[str, ...]:
     """The columns that are taken, in the order of the file.
 

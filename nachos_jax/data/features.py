@@ -18,7 +18,7 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import expanded
 from nachos_jax.data import checks, vectors, views
 from nachos_jax.data.columns import Columns, case_table, check_cases
-from nachos_jax.data.feature_files import FeatureFile, chosen, matches, opened
+from nachos_jax.data.feature_files import FeatureFile, chosen, doubts, matches, opened
 from nachos_jax.data.npz import FeatureArchive
 from nachos_jax.data.reading import same_depth
 from nachos_jax.data.table import CaseTable, Cohort, identity
@@ -61,12 +61,13 @@ def load(data: DataConfig, reader: TargetReader) -> Cohort:
     notes = [f"left out of the features: {checks.listed(others, 20)}"] if others else []
     preparation = {"patterns": list(data.features), "others": others, "case_key": data.case_key}
     preparation |= {key: told[key] for key in (BACKBONE, VIEWS) if key in told}
-    store = Vectors(values, data.impute)
-    if VIEWS not in told or data.like:  # nobody reads another view than the plain one of external cases
-        return cohort_of(table, targets, store, names, preparation, notes)
-    places = [file.header.index(name) for name in names]
-    found = views.Viewed(store, _views(file.path)[..., places])
-    return cohort_of(table, targets, found, names, preparation, notes)
+    plain = Vectors(values, data.impute)
+    store: Vectors | Viewed = plain
+    if VIEWS in told and not data.like:  # nobody reads another view than the plain one of external cases
+        places = [file.header.index(name) for name in names]
+        store = views.Viewed(plain, _views(file.path)[..., places])
+    found = cohort_of(table, targets, store, names, preparation, notes)
+    return replace(found, doubts=(*found.doubts, *doubts(file, names)))
 
 
 def _views(path: Path) -> np.ndarray:
@@ -141,7 +142,7 @@ def cohort_of(
     told = noted(plain, names)
     preparation = {**preparation, "features": list(names), "impute": plain.impute, "dtype": "float32"}
     known = identity(table, targets, store.content(), preparation)
-    return Cohort(table, targets, store, preparation, known, (*told, *notes))
+    return Cohort(table, targets, store, preparation, known, (*told, *notes), doubts=targets.doubts)
 
 
 def noted(store: Vectors, names: Sequence[str]) -> list[str]:
@@ -256,10 +257,14 @@ def of_training(file: FeatureFile, names: Sequence[str], preparation: Mapping[st
     """[N, D] float32: the columns of a file to predict that have the names of those of training.
 
     Raises:
-        UsageError: one is missing, training did not have one, or as `nachos_jax.data.vectors.stored`.
+        UsageError: one is missing, training did not have one, a number with underscores, or as
+            `nachos_jax.data.vectors.stored`.
     """
     same_columns(file, names, preparation)
-    return vectors.stored(file.values(names), names, file.where, preparation["impute"])
+    values = file.values(names)
+    if found := doubts(file, names):
+        raise UsageError(found[0])
+    return vectors.stored(values, names, file.where, preparation["impute"])
 
 
 def fitting(values: np.ndarray, preparation: Mapping[str, Any]) -> np.ndarray:

@@ -121,8 +121,9 @@ def of_source(
         pixels = read(source.pixels, wanted)
     notes = (*notes, *((_OF_FILE_NOTE,) if data.voi == OF_FILE else ()))
     if not pixels.faults:
-        found = replace(cohort_of(table, targets, pixels, wanted, notes), doubts=source.doubts)
-        return further.joined(found) if further else found
+        found = cohort_of(table, targets, pixels, wanted, notes)
+        found = further.joined(found) if further else found
+        return replace(found, doubts=(*source.doubts, *found.doubts))
     skipped = tuple((columns.names[row], why) for row, why in pixels.faults)
     gone = [row for row, _ in pixels.faults]
     fewer, table = checked(columns.without(gone))
@@ -134,7 +135,7 @@ def of_source(
         )
     found = cohort_of(table, fewer, pixels, wanted, (*notes, _left_out(skipped)))
     found = further.without(gone).joined(found) if further else found
-    return replace(found, skipped=skipped, doubts=source.doubts)
+    return replace(found, skipped=skipped, doubts=(*source.doubts, *found.doubts))
 
 
 def _wanted(data: DataConfig) -> dict[str, Any]:

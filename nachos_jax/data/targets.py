@@ -27,6 +27,7 @@ class Targets:
         noun: what a name is called, "class" or "label".
         facts: what of them enters the hash of the cohort.
         ordered: False where names stand in alphabetical order because nobody has given one.
+        doubts: see `nachos_jax.data.table.Cohort`; of these cases and no part of them.
     """
 
     task: str
@@ -37,6 +38,7 @@ class Targets:
     noun: str = "class"
     facts: Mapping[str, Any] = field(default_factory=dict)
     ordered: bool = True
+    doubts: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.values)

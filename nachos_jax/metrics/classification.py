@@ -21,6 +21,8 @@ from nachos_jax.metrics.value import Value, share
 
 SMALLEST = float(np.finfo(np.float32).tiny)
 """Probabilities below this count as this in the log loss: the smallest normal float32, 1.2e-38."""
+TINY = float(np.finfo(np.float64).tiny)
+"""Probabilities below this, 2.2e-308, are not told apart: their inverse is no number."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,8 @@ def weighted(name: str, labels: np.ndarray, probabilities: np.ndarray, weights: 
         # Class 1 of two classes, else the unweighted mean over all classes against their rest.
         if name == "auc" and count > 2:
             return np.mean(quiet(ranking.each_auc, labels, probabilities, weights), axis=0)
-        columns = [1] if count == 2 else range(count)
-        areas = [quiet(RANKS[name], labels == c, probabilities[:, c], weights) for c in columns]
+        scores = {1: ordered(probabilities)} if count == 2 else dict(enumerate(probabilities.T))
+        areas = [quiet(RANKS[name], labels == c, column, weights) for c, column in scores.items()]
         return np.mean(areas, axis=0)
     values, names = np.full(len(weights), np.nan), [str(c) for c in range(count)]
     for r, row in enumerate(weights):
@@ -105,6 +107,17 @@ def resampled(name: str, labels: np.ndarray, probabilities: np.ndarray, weights:
         return values
     kept = [weights[:, labels == c].any(axis=1) for c in np.unique(labels)]
     return np.where(np.all(kept, axis=0), values, np.nan)
+
+
+def ordered(probabilities: np.ndarray) -> np.ndarray:
+    """Scores [N] float64 that order cases of two classes as the probability [N, 2] of class 1 does.
+
+    Near 1 that probability has no digits left for cases that the one of class 0 still tells apart: logits
+    that differ by 40 and by 50 both give 1.0, beside 4e-18 and 2e-22. Areas would depend on which class is
+    first.
+    """
+    other, score = probabilities.astype(np.float64).T
+    return np.where(score <= 0.5, score, 1 / np.maximum(other, TINY))
 
 
 def predict(probabilities: np.ndarray) -> np.ndarray:

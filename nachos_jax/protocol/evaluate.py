@@ -53,9 +53,9 @@ def evaluate(
     Raises:
         UsageError: nothing was trained because something must be mended first, or a study failed.
     """
-    run = open_run(config, workdir, "evaluate", cohort, functools.partial(_check_solver, outer_folds))
+    run = open_run(config, workdir, "evaluate", cohort, functools.partial(_check_early, outer_folds))
     protocol = protocols.of(config)
-    chosen = protocol.outer_folds(run.folds, outer_folds)
+    chosen = protocol.outer_folds(run.folds.numbers(), outer_folds)
     begin(run)
     studies = protocol.studies(chosen, run.folds, run.cases, run.config)
     done = protocol.done(run.store, studies)
@@ -69,12 +69,13 @@ def evaluate(
     return run
 
 
-def _check_solver(outer_folds: Sequence[int] | None, config: RunConfig, store: RunDirectory) -> None:
-    """Refuses to go on with what another solver has begun, see `solvers.check_early`."""
+def _check_early(outer_folds: Sequence[int] | None, config: RunConfig, store: RunDirectory) -> None:
+    """Refuses outer folds that are none, and what another solver has begun, see `solvers.check_early`."""
+    protocols.check_outer_folds(config, outer_folds)
     protocol = protocols.of(config)
 
     def unfinished(folds: Folds, cases: str) -> list[Study]:
-        studies = protocol.studies(protocol.outer_folds(folds, outer_folds), folds, cases, config)
+        studies = protocol.studies(protocol.outer_folds(folds.numbers(), outer_folds), folds, cases, config)
         done = protocol.done(store, studies)
         return [study for study in studies if study.outer not in done and protocol.after(study)]
 

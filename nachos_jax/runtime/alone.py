@@ -28,16 +28,17 @@ def alone(path: Path, what: str) -> Generator[bool]:
     """
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        held: bool | None = None
+        taken = False
         try:
             held = _locked(file, what)
+            taken = True
             # Who held it before may have taken the file away; then it keeps nobody out.
             if not held or _is(file, path):
                 yield held
                 return
         finally:
             # Who is interrupted while waiting leaves the file to its holder.
-            if held is not None and _is(file, path):
+            if taken and _is(file, path):
                 path.unlink(missing_ok=True)
             os.close(file)
 

@@ -258,12 +258,17 @@ def _draw(table: Cases, strata: Strata, count: int, seed: int, earlier: Sequence
     for attempt in range(ATTEMPTS):
         drawn = strata.numbers, strata.needed, count, (seed + _SEED_STEP * attempt) % 2**32
         row = elsewhere.call(split, table.subjects, *drawn)
-        complete = not strata.needed or all(
-            len(np.unique(row[strata.numbers == c])) == count for c in range(len(strata.names))
-        )
+        parts = [row[strata.numbers == c] for c in range(len(strata.names))] if strata.needed else [row]
+        complete = all(len(np.unique(part)) == count for part in parts)
         lacking += not complete
         if complete and _partition(row) not in known:
             return row
+    if lacking and not strata.needed:
+        everyone = len(np.unique(table.subjects))
+        raise UsageError(
+            f"config.folds.count = {count}: {lacking} of {ATTEMPTS} draws left a fold without cases, of "
+            f"{everyone} subjects. Use fewer folds."
+        )
     if lacking:
         rarest = int(np.argmin(np.bincount(strata.numbers, minlength=len(strata.names))))
         cases = strata.numbers == rarest

@@ -22,6 +22,8 @@ Moments = tuple[int, float, float | None]
 """Subjects, their mean, and their standard deviation."""
 Share = tuple[int, int]
 """Subjects that have something, of how many."""
+CONSTANT = "nothing varies on either side"
+"""Why a difference between two sides that are constant has no number: it is 0, or total."""
 
 
 def mean(one: Moments, level: float = 0.95) -> Interval:
@@ -49,8 +51,10 @@ def share(one: Share, level: float = 0.95) -> Interval:
 def of_means(one: Moments, other: Moments, level: float = 0.95) -> Interval:
     """Standardised mean difference, other less one: (m2 - m1) / sqrt((s1^2 + s2^2) / 2) (Austin 2009)."""
     (first, here, sd), (second, there, spread) = one, other
-    pooled = math.sqrt((sd**2 + spread**2) / 2) if sd is not None and spread is not None else 0.0
-    return _standardised(there - here, pooled, (first, second), level)
+    if sd is None or spread is None:  # of one subject, whose spread is not known
+        kind = Kind("standardised", "Standardised difference", "subjects", first + second, level)
+        return kind.undefined(too_few(min(first, second)), None if there != here else 0.0)
+    return _standardised(there - here, math.sqrt((sd**2 + spread**2) / 2), (first, second), level)
 
 
 def of_shares(one: Share, other: Share, level: float = 0.95) -> Interval:
@@ -64,7 +68,7 @@ def _standardised(difference: float, sd: float, counts: tuple[int, int], level: 
     """The normal interval with SE^2 = (n1 + n2) / (n1 n2) + d^2 / (2 (n1 + n2)) (Hedges and Olkin 1985)."""
     kind = Kind("standardised", "Standardised difference", "subjects", sum(counts), level)
     if not sd:
-        return kind.undefined("nothing varies on either side", 0.0 if not difference else None)
+        return kind.undefined(CONSTANT, 0.0 if not difference else None)
     found = difference / sd
     if min(counts) < FEWEST_SUBJECTS:
         return kind.undefined(too_few(min(counts)), found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -127,7 +127,8 @@ class Regression(DenseTask):
         unknown = np.flatnonzero(~np.isfinite(values)).tolist()
         faults = [(row, f"{name} {cells[row]!r} is no finite number") for row in unknown]
         checks.refuse(faults, columns.where, "fill it in (with a decimal point) or drop the row")
-        return self._known(columns.source, name, values, columns.partial)
+        found = self._known(columns.source, name, values, columns.partial)
+        return replace(found, doubts=checks.underscores(cells, name, columns.where))
 
     def part(self, targets: Targets, rows: np.ndarray) -> Targets:
         """[n] numbers of some cases alone; refused where all are equal."""

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from nachos_jax.data.described import both
+from nachos_jax.data.described import both, number
 from nachos_jax.data.table import CaseTable
 
 
@@ -47,6 +47,11 @@ def test_codes_are_words_and_what_says_nothing_is_left_out():
     many = [f"word {chr(97 + row)}" for row in range(20)]
     letters = "abcdefghijklmnopqrst"
     assert both(table(letters, note=many), table(letters, note=many)) == {}
+
+
+def test_underscores_make_words_of_numbers():
+    assert number("12_5") is None
+    assert number("12.5") == 12.5
 
 
 def test_no_cell_of_a_subject_is_told():

@@ -195,6 +195,21 @@ def test_other_files_are_refused(tmp_path):
         load(tmp_path / "none.csv")
 
 
+def test_numbers_with_underscores_are_doubtful_and_not_predicted(tmp_path):
+    rows = [[*row[:4], row[4].replace("11", "1_1"), *row[5:]] for row in ROWS]
+    written = write(tmp_path / "t.csv", rows)
+    cohort = load(written, features=("original_*",))
+    (told,) = cohort.doubts
+    assert "feature 'original_a' '1_1' is read as 11" in told
+    assert cohort.hash == load(write(tmp_path / "plain.csv"), features=("original_*",)).hash
+    assert load(tmp_path / "plain.csv", features=("original_*",)).doubts == ()
+    with pytest.raises(UsageError, match="'1_1' is read as 11"):
+        features.read_inputs([written], cohort.preparation)
+    plain = [[*row[:-1], f"{row[-1][0]}_{row[-1][1]}"] for row in ROWS]
+    found = load(write(tmp_path / "u.csv", plain), "regression", label_key="age", features=("original_*",))
+    assert "age '4_0' is read as 40, and 11 more likewise" in found.doubts[0]
+
+
 # --- the cases to predict --------------------------------------------------------------------------------
 
 

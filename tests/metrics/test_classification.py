@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn import metrics as sk
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.metrics import classification as m
+from nachos_jax.metrics.calibration import with_temperature
 from nachos_jax.metrics.value import Value
 
 NAMES = ("covid19", "normal", "pneumonia", "tuberculosis", "other")
@@ -105,6 +107,24 @@ def test_macro_auc_is_scikit_learns_own_multiclass_auc(data):
     scores = probabilities[:, 1] if len(classes) == 2 else probabilities
     expected = sk.roc_auc_score(labels, scores, multi_class="ovr", average="macro")
     assert m.evaluate("auc", *data).value == pytest.approx(expected, abs=1e-12)
+
+
+def test_two_classes_can_be_exchanged_where_probabilities_are_1():
+    labels, apart = np.asarray([0, 1, 0, 1, 1, 0]), np.asarray([40.0, 50.0, -50.0, -40.0, 45.0, 0.5])
+    probabilities = with_temperature(np.stack([np.zeros(6), apart], axis=1), 1.0)
+    assert (probabilities[:2, 1] == 1).all()
+    there = m.evaluate("auc", labels, probabilities, ("a", "b")).value
+    assert there == m.evaluate("auc", 1 - labels, probabilities[:, ::-1], ("b", "a")).value
+    assert there == sk.roc_auc_score(labels, apart)
+    precision = m.evaluate("average_precision", labels, probabilities, ("a", "b")).value
+    assert precision == pytest.approx(sk.average_precision_score(labels, apart))
+
+
+def test_ordinary_probabilities_are_ordered_as_they_are():
+    draw = np.random.default_rng(0)
+    probabilities = with_temperature(draw.normal(0, 3, (500, 2)), 1.0)
+    for rows in (probabilities, probabilities.round(2)):
+        np.testing.assert_array_equal(stats.rankdata(m.ordered(rows)), stats.rankdata(rows[:, 1]))
 
 
 @given(data=cases(), seed=st.integers(0, 1000))

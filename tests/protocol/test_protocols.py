@@ -20,7 +20,7 @@ def test_every_protocol_that_a_config_can_name_is_known_to_all_who_ask():
 @pytest.mark.parametrize("protocol", PROTOCOLS.values())
 def test_what_is_said_of_a_protocol_is_what_its_studies_do(protocol):
     folds = folds_of(4)
-    studies = protocol.studies(protocol.outer_folds(folds, None), folds, "cases", tiny.run_config())
+    studies = protocol.studies(protocol.outer_folds(folds.numbers(), None), folds, "cases", tiny.run_config())
     deployed = protocol.deployment(folds, "cases", tiny.run_config())
     left_out = [study.left_out(v) for study in studies for v in study.inner]
     assert {len(folds) for folds in left_out} == {2 if protocol.pairs else 1}
@@ -36,9 +36,9 @@ def trial():
 
 def test_outer_folds_are_sorted_and_must_be_there():
     nested, flat, folds = PROTOCOLS["nested"], PROTOCOLS["flat"], folds_of(4)
-    assert nested.outer_folds(folds, [2, 0, 2]) == [0, 2]
+    assert nested.outer_folds(folds.numbers(), [2, 0, 2]) == [0, 2]
     for wanted in ([4], []):
         with pytest.raises(UsageError, match="numbered 0 to 3"):
-            nested.outer_folds(folds, wanted)
+            nested.outer_folds(folds.numbers(), wanted)
     with pytest.raises(UsageError, match="leave the flag out"):
-        flat.outer_folds(folds, [0])
+        flat.outer_folds(folds.numbers(), [0])

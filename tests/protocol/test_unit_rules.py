@@ -11,7 +11,10 @@ import pytest
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data.table import CaseTable
+from nachos_jax.data.targets import Targets
 from nachos_jax.protocol.run import unit_rules
+from nachos_jax.splits.folds import Folds
+from nachos_jax.splits.strata import Strata
 
 SUBJECTS = np.asarray(["P1", "P1", "P2", "P2"])
 TABLE = CaseTable(
@@ -67,3 +70,36 @@ def test_units_that_cannot(given: dict[str, Any], told: str):
     with pytest.raises(UsageError) as error:
         _check(**given)
     assert told in str(error.value)
+
+
+def _undefined(labels: list[int], begun: bool = False, headline: str = "unit") -> list[str]:
+    """Of two folds with a positive and a negative case each in two subjects."""
+    who = np.asarray(list("AABBCCDD"))
+    settings: Any = SimpleNamespace(
+        task="classification",
+        search=SimpleNamespace(metric="auc"),
+        report=SimpleNamespace(unit="subject", pool="mean", headline=headline, positive="yes"),
+    )
+    values = np.asarray(labels, np.int32)
+    targets = Targets(
+        "classification",
+        ("no", "yes"),
+        values,
+        Strata(values, ("no", "yes"), True),
+        np.eye(2, dtype=bool)[values],
+    )
+    cohort: Any = SimpleNamespace(table=CaseTable(np.arange(8).astype(str), who), targets=targets)
+    folds = Folds(np.asarray([[0, 0, 0, 0, 1, 1, 1, 1]]), 2)
+    return unit_rules.undefined(settings, cohort, folds, begun)
+
+
+def test_a_headline_that_the_units_of_no_fold_define_begins_no_run():
+    """By case both classes are in both folds; by subject all have the event."""
+    everywhere = [0, 1, 1, 0, 0, 1, 1, 0]
+    with pytest.raises(UsageError, match="auc by subject is undefined on every fold \\(no case of no\\)"):
+        _undefined(everywhere)
+    assert len(_undefined(everywhere, begun=True)) == 2
+    assert len(_undefined(everywhere, headline="case")) == 2
+    (told,) = _undefined([0, 0, 1, 0, 0, 1, 1, 0])
+    assert told == "Fold 1: auc by subject is undefined (no case of no) and has no part in the mean."
+    assert _undefined([0, 0, 1, 0, 0, 1, 0, 0]) == []

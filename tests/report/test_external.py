@@ -195,6 +195,31 @@ def test_few_external_subjects_get_no_interval_but_the_reason(count: int, run: R
     assert "no interval" in Path(run.path / "report/index.html").read_text()
 
 
+def test_a_total_difference_of_what_is_constant_on_each_side_is_a_large_one(make_run):
+    """All cases inside from one maker and all external ones from another: no SD measures it."""
+    evidence = records.read(make_run(folds=3, groups=False))
+    sides = {"inside": {"counts": {"GE": 0, "Siemens": 40}}, "external": {"counts": {"GE": 25, "Siemens": 0}}}
+    alone = {
+        side: {"subjects": 1, "mean": mean, "sd": None}
+        for side, mean in zip(sides, (50.0, 60.0), strict=True)
+    }
+    cases = ExternalCases(
+        HASH, np.arange(CASES).astype(str), SUBJECTS, SITES, LABELS, {}, {"maker": sides, "age": alone}
+    )
+    arrays = {"labels": LABELS, "probabilities": made(0)}
+    tests = {
+        fold: ExternalTest(f"fold_{fold:02d}", (test.fit,), HASH, arrays)
+        for fold, test in evidence.tests.items()
+    }
+    summary = summarise(dataclasses.replace(evidence, external=External(cases, tests, ())))
+    shift = summary["external"]["shift"]
+    assert "Share of maker GE" in shift["large"]
+    assert "Mean of age" not in shift["large"]  # of one subject no SD is known
+    template, macro = environment(html=False).get_template("words/external.j2"), "differing"
+    said = one_line(getattr(template.module, macro)(summary["external"]))
+    assert "share of maker GE (1.000 against 0.000 inside)" in said
+
+
 @pytest.mark.thorough
 def test_a_run_without_external_cases_has_no_such_figure(run: RunDirectory):
     page.write(run.path)

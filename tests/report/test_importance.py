@@ -47,6 +47,13 @@ def test_few_trials_say_nothing():
     assert importance([], trials()) == {}
 
 
+def test_trials_alone_in_their_study_say_nothing():
+    """Each is the mean of its study, so all would count as 0 and every hyperparameter as without effect."""
+    alone = [(10 + number, hparams, score) for number, (_, hparams, score) in enumerate(trials()[:10])]
+    assert importance(NAMES, alone) == dict.fromkeys(NAMES)
+    assert importance(NAMES, alone + trials()) == importance(NAMES, trials())
+
+
 def test_equal_scores_hang_on_nothing():
     same = [(study, hparams, 0.5) for study, hparams, _ in trials()]
     assert importance(NAMES, same) == dict.fromkeys(NAMES, 0.0)

@@ -189,6 +189,9 @@ def test_free_trials_get_a_forest():
     found = mattering(made)
     assert (found["method"], found["design"]) == ("forest", "free")
     assert found["rows"]["rate"]["importance"] > 5 * found["rows"]["b"]["importance"]
+    assert found["trials"] == sum(len(one.scored) for one in made)
+    lonely = [search(one.trials[0]) for one in made] + [search(made[0].trials[1])]
+    assert mattering([*made, *lonely])["trials"] == found["trials"]
 
 
 # --- best so far --------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Masks that several repeats predict: what is counted is named, and no case is named twice."""
+"""What is told of masks: what several repeats count, no case twice, and what empty masks are worth."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from nachos_jax.report.numbers.estimates import Estimates
 from nachos_jax.report.numbers.summary import summarise
 from nachos_jax.report.page import page
 from nachos_jax.report.reading import evidence as records
+from nachos_jax.report.sections.segmentation import classes
 from tests.report.task_cases import MASKS
 
 pytestmark = pytest.mark.usefixtures("all_unpainted")  # pictures are for test_figures
@@ -27,6 +28,19 @@ def test_what_is_counted_of_masks_is_named(make_run, repeats: int):
     appendix = (run.path / "report/report.md").read_text()
     assert ("Missed: predictions of cases that have the class" in appendix) == several
     assert ("Lowest mean Dice, of each case that of its worst prediction:" in text) == several
+
+
+def test_the_table_of_classes_tells_what_two_empty_masks_count_as_in_mm(make_run):
+    summary = summarise(records.read(make_run(**MASKS, folds=3, inner=False)))
+    for row in summary["per_class"]["classes"].values():
+        row.update(dict.fromkeys(("window_dice", "hd95", "nsd"), row["dice"]))
+    table = classes.grid(summary)
+    assert table is not None
+    assert "has an overlap of 1 where nothing is predicted" in table.caption
+    assert (
+        "two empty masks count as 0 and as 1, one of two as the diagonal of the case and as 0."
+        in table.caption
+    )
 
 
 def test_the_hardest_cases_are_different_ones_each_by_its_worst_prediction(make_run):

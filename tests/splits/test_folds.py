@@ -238,6 +238,21 @@ def test_further_seeds_are_tried_until_every_fold_holds_every_class(monkeypatch:
         made(table, "stratified", 2, 1, 7)
 
 
+def test_no_fold_is_empty_where_strata_only_guide() -> None:
+    subjects = np.repeat([f"s{i}" for i in range(5)], 20)
+    for seed in range(60):
+        strata = np.repeat(np.random.default_rng(seed).permutation(5), 20)
+        folds = made(table_of(strata, subjects), "stratified", 5, 1, seed, needed=False)
+        assert folds.count == 5
+
+
+def test_draws_that_all_leave_a_fold_empty_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "split", lambda subjects, *_: np.zeros(len(subjects), np.int64))
+    table = table_of(np.arange(8), np.asarray([f"s{i}" for i in range(8)]))
+    with pytest.raises(UsageError, match="left a fold without cases, of 8 subjects. Use fewer folds"):
+        made(table, "stratified", 2, 1, 0, needed=False)
+
+
 def test_repeats_that_cannot_differ_are_refused() -> None:
     table = table_of(np.array([0, 0, 1, 1]))
     assert made(table, "stratified", 2, 2, 0).repeats == 2

@@ -153,6 +153,15 @@ def test_targets_of_a_column():
     assert found.facts["targets"] == found.values.tolist()
 
 
+def test_underscores_in_numbers_are_doubtful():
+    """What has begun goes on with what it read (`nachos_jax.protocol.run.doubts`)."""
+    found = TASK.targets(columns({"age": ["1.5", "12_5", "3_0"]}), ())
+    assert found.values.tolist() == [1.5, 125.0, 30.0]
+    (told,) = found.doubts
+    assert told.startswith("x.csv row 1: age '12_5' is read as 125, and 1 more likewise: write numbers with")
+    assert TASK.targets(columns({"age": ["1.5", "12.5"]}), ()).doubts == ()
+
+
 @pytest.mark.parametrize(
     ("cells", "names", "message"),
     [

@@ -42,8 +42,8 @@ class Protocol(ABC):
         """
 
     @abstractmethod
-    def outer_folds(self, folds: Folds, wanted: Sequence[int] | None) -> list[int]:
-        """The outer folds to run, in order, when these (None: all) are asked for.
+    def outer_folds(self, known: Sequence[int], wanted: Sequence[int] | None) -> list[int]:
+        """The outer folds to run, in order, when of those known these (None: all) are asked for.
 
         Raises:
             UsageError: one of them is none.
@@ -102,8 +102,7 @@ class _Nested(Protocol):
     def check(self, run: RunConfig) -> None:
         pass
 
-    def outer_folds(self, folds: Folds, wanted: Sequence[int] | None) -> list[int]:
-        known = folds.numbers()
+    def outer_folds(self, known: Sequence[int], wanted: Sequence[int] | None) -> list[int]:
         if wanted is None:
             return list(known)
         strange = [fold for fold in wanted if fold not in known]
@@ -179,10 +178,10 @@ class _Flat(Protocol):
                 "it to 1, or config.protocol = 'nested'."
             )
 
-    def outer_folds(self, folds: Folds, wanted: Sequence[int] | None) -> list[int]:
+    def outer_folds(self, known: Sequence[int], wanted: Sequence[int] | None) -> list[int]:
         if wanted is not None:
             raise UsageError("--outer_folds: the flat protocol has no outer folds; leave the flag out.")
-        return list(folds.numbers())
+        return list(known)
 
     def studies(self, outer: Sequence[int], folds: Folds, cases: str, run: RunConfig) -> list[Study]:  # noqa: ARG002
         return [self._one_loop("The flat search", folds, cases, run)]
@@ -218,3 +217,14 @@ PROTOCOLS: dict[str, Protocol] = {"nested": _Nested(), "flat": _Flat()}
 def of(run: RunConfig) -> Protocol:
     """The protocol of a run."""
     return PROTOCOLS[run.protocol]
+
+
+def check_outer_folds(run: RunConfig, wanted: Sequence[int] | None) -> None:
+    """Refuses outer folds that are none, where that can be known before any case is read.
+
+    Raises:
+        UsageError: as `Protocol.outer_folds`.
+    """
+    drawn = run.folds.scheme == "stratified"  # the others have the folds, or the sites, of the case table
+    known = range(run.folds.count * run.folds.repeats) if drawn else wanted or (0,)
+    of(run).outer_folds(known, wanted)

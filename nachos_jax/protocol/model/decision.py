@@ -53,7 +53,7 @@ def applied(
 
     Args:
         description: the model's model.json.
-        probabilities: [N, C] of the model.
+        probabilities: [N, C] of the model, not rounded: near 1 float32 passes thresholds that none does.
         wanted: some of `CHOICES`.
 
     Returns:
@@ -78,5 +78,5 @@ def applied(
         column = f"called_{known['positive']}", ["yes" if each else "no" for each in called.tolist()]
     if "temperature" in wanted:
         logits = np.log(np.maximum(probabilities, SMALLEST))
-        probabilities = calibration.with_temperature(logits, known["temperature"]).astype(np.float32)
-    return probabilities, column
+        probabilities = calibration.with_temperature(logits, known["temperature"])
+    return probabilities.astype(np.float32), column

@@ -93,6 +93,10 @@ class DeployedModel:
         Raises:
             UsageError: the shape or the bit depth does not fit, or a pixel is NaN or infinite.
         """
+        return self.unrounded(images, batch).astype(np.float32)
+
+    def unrounded(self, images: Any, batch: int = 256) -> np.ndarray:
+        """`predictions` [N, P] before they are rounded to float32, as thresholds are chosen on them."""
         if self.segmenter:
             raise UsageError("this model makes masks: call segment(), or `nachos predict` of files.")
         images = self._fitting(images)
@@ -254,7 +258,7 @@ class DeployedModel:
         room = _filled_up(images, batch)
         of = self.predicted.on_host
         each = [of.predicted(np.asarray(network.apply(room))) for network in self._networks]
-        return np.mean(each, axis=0).astype(np.float32)[: joined.count(images)]
+        return np.mean(each, axis=0)[: joined.count(images)]
 
 
 def load(path: str | os.PathLike) -> DeployedModel:

@@ -18,7 +18,7 @@ from nachos_jax.engine.windows import divide
 from nachos_jax.metrics import decisions
 from nachos_jax.models import registry as models
 from nachos_jax.protocol.design import protocols
-from nachos_jax.protocol.run import baselines, class_words, embedding, mask_scales, report_rules
+from nachos_jax.protocol.run import baselines, class_words, embedding, mask_scales, report_rules, unit_rules
 from nachos_jax.search import registry as searchers
 from nachos_jax.search.policies import registry as policies
 from nachos_jax.search.searcher import SearchSetting
@@ -117,8 +117,8 @@ def check(run: RunConfig, cohort: Cohort, folds: Folds, begun: bool = False) -> 
     Raises:
         UsageError: too few folds, a searcher or selection metric that is unknown or cannot be computed, a
             batch larger than a training set, images too small for a network that may be tried, an order of
-            classes that is needed and not known, images on other scales, or leakage that the user has not
-            accepted.
+            classes that is needed and not known, images on other scales, a headline by unit that is undefined
+            on every fold, or leakage that the user has not accepted.
     """
     if folds.count < FEWEST:
         raise UsageError(
@@ -143,7 +143,8 @@ def check(run: RunConfig, cohort: Cohort, folds: Folds, begun: bool = False) -> 
     targets, sites = cohort.targets, cohort.table.sites
     weak = checks.warnings(folds, targets.has, targets.names, targets.noun, sites)
     scales = mask_scales.check(run, cohort, begun)
-    return [*weak, *copies, *scales, *class_words.warnings(run, targets)]
+    pooled = unit_rules.undefined(run, cohort, folds, begun)
+    return [*weak, *pooled, *copies, *scales, *class_words.warnings(run, targets)]
 
 
 def _metric(run: RunConfig, cohort: Cohort, folds: Folds) -> None:

@@ -89,6 +89,7 @@ def open_run(
     store = RunDirectory(workdir, command)
     config = begun.settled(config, store)
     _same_config(config, store)
+    door.check_config(config)  # again beside the data; alone it takes no time, and decoding may take hours
     first(config, store)
     cohort = embedding.load(config) if cohort is None else embedding.embedded(config, cohort)
     if cohort.targets.task != config.task:

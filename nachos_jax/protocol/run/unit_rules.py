@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,7 +12,10 @@ from nachos_jax.config.fields import BY_SUBJECT, BY_UNIT
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data.table import CaseTable, Cohort
+from nachos_jax.data.targets import Targets
 from nachos_jax.metrics import pooling
+from nachos_jax.splits.folds import Folds
+from nachos_jax.tasks import registry as tasks
 
 KINDS = {"classification": "classes", "multilabel": "labels", "regression": "number"}
 """Tasks whose predictions can be pooled."""
@@ -66,6 +71,45 @@ def check(run: RunConfig, cohort: Cohort) -> None:
                 f"{field}: {len(mixed):,} unit(s) hold cases of several classes (the first is {mixed[0]!r}), "
                 "so no class is theirs: name a column within which the class is the same."
             )
+
+
+def undefined(run: RunConfig, cohort: Cohort, folds: Folds, begun: bool = False) -> list[str]:
+    """Sentences on outer folds whose units define no headline, as those that all have the event.
+
+    Raises:
+        UsageError: that is so of every fold, and the report of a run that has not begun is to lead with it.
+    """
+    found = list(_undefined(run, cohort, folds)) if run.report.unit else []
+    metric, unit = run.search.metric, run.report.unit
+    if len(found) == len(folds.numbers()) and run.report.headline == BY_UNIT and not begun:
+        raise UsageError(
+            f"config.report.headline = {BY_UNIT!r}: {metric} by {unit} is undefined on every fold "
+            f"({found[0][1]}): set it back to 'case', name other units in config.report.unit, or "
+            "select by another metric."
+        )
+    return [
+        f"Fold {fold}: {metric} by {unit} is undefined ({why}) and has no part in the mean."
+        for fold, why in found
+    ]
+
+
+def _undefined(run: RunConfig, cohort: Cohort, folds: Folds) -> Iterator[tuple[int, str]]:
+    """The folds on whose units the metric of the report is undefined, and why."""
+    units, names = of(cohort.table, run.report.unit), cohort.targets.names
+    assert units is not None
+    event = names.index(run.report.positive) if run.report.positive else 1
+    rule, power = pooling.Rule(KINDS[run.task], event), pooling.POWERS.get(run.report.pool, 1.0)
+    for fold in folds.numbers():
+        targets = _pooled(cohort.targets.of(folds.cases(fold)), units[folds.cases(fold)], rule, power)
+        if why := tasks.of(run.task).undefined(run.search.metric, targets):
+            yield fold, why
+
+
+def _pooled(targets: Targets, units: np.ndarray, rule: pooling.Rule, power: float) -> Targets:
+    """The truth of units, as the report pools it."""
+    rows = [rows for _, rows in pooling.members(units.tolist())]
+    values = np.stack([rule.truth(targets.values[chosen], power) for chosen in rows])
+    return replace(targets.of(np.asarray([chosen[0] for chosen in rows])), values=values)
 
 
 def _task(run: RunConfig, field: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -37,7 +37,7 @@ def shift(
 
     Returns:
         The numbers by kind, "rows" with all of them, and "large", the names of the rows whose standardised
-        difference is LARGE at least.
+        difference is LARGE at least, or that are constant on each side and differ (their "total" is True).
     """
     truths = evidence.targets, found.cases.targets
     inside = (estimates.truth, estimates.predicted) if len(estimates.truth) else None
@@ -69,6 +69,8 @@ def _by_side(values: Sequence[Any]) -> dict[str, Any]:
 
 
 def _is_large(row: Mapping[str, Any]) -> bool:
+    if row.get("total"):
+        return True
     value = row["difference"] and row["difference"]["value"]
     return value is not None and abs(value) >= LARGE
 
@@ -78,7 +80,9 @@ def _rows(told: Mapping[str, Any], counted: bool) -> Iterator[dict[str, Any]]:
     for place, name in enumerate(told["names"]):
         sides = [_interval(told["observed_intervals"][side][place]) for side in SIDES]
         digits = DECIMALS if counted else _in_unit(sides)
-        yield _row(told["titles"][place], sides, _value(told["observed_difference"][place]), digits)
+        apart = told["observed_difference"][place]
+        total = apart is None and _differ([told["observed"][side][place] for side in SIDES])
+        yield _row(told["titles"][place], sides, _value(apart), digits, total)
         away = [told["calibration_in_the_large"][side] for side in SIDES]
         minus = [_value(one and one[place]) for one in away]
         yield _row(f"Mean prediction minus observed, {name}", minus, None, digits)
@@ -88,7 +92,9 @@ def _rows(told: Mapping[str, Any], counted: bool) -> Iterator[dict[str, Any]]:
     yield from _of_pixels(told)
     for row in told["people"]:
         sides = [_interval(row[side]) for side in SIDES]
-        yield _row(row["name"], sides, _interval(row["difference"]), _fine(sides))
+        apart = row["difference"]
+        total = apart["estimate"] is None and apart["note"] == statistics.CONSTANT
+        yield _row(row["name"], sides, _interval(apart), _fine(sides), total)
 
 
 def _of_pixels(told: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -97,11 +103,21 @@ def _of_pixels(told: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         for place, value in enumerate(apart):
             behind = f", channel {place + 1}" if len(apart) > 1 else ""
             sides = [_value(pixels[side][part][place]) for side in SIDES]
-            yield _row(title + behind, sides, _value(value) if part == "mean" else None, _fine(sides))
+            constant = part == "mean" and pixels["inside"]["sd"][place] == 0
+            total = constant and _differ(pixels[side][part][place] for side in SIDES)
+            yield _row(title + behind, sides, _value(value) if part == "mean" else None, _fine(sides), total)
 
 
-def _row(name: str, sides: Sequence[Any], difference: Any, digits: int = DECIMALS) -> dict[str, Any]:
-    more = {} if digits == DECIMALS else {"decimals": digits}
+def _differ(sides: Iterable[float | None]) -> bool:
+    """Whether what is known of both sides is not the same."""
+    inside, there = sides
+    return inside is not None and there is not None and inside != there
+
+
+def _row(
+    name: str, sides: Sequence[Any], difference: Any, digits: int = DECIMALS, total: bool = False
+) -> dict[str, Any]:
+    more = ({} if digits == DECIMALS else {"decimals": digits}) | ({"total": True} if total else {})
     return {"name": name, **_by_side(sides), "difference": difference, **more}
 
 

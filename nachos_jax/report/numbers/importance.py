@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -14,7 +15,9 @@ from nachos_jax.report.reading.searches import Search
 from nachos_jax.statistics.anova import main_effects
 
 FEWEST = 8
-"""Scored trials below which nothing is said."""
+"""Scored trials, of studies with several, below which nothing is said."""
+Scored = tuple[int | None, Mapping[str, HParamValue | None], float]
+"""Study, hyperparameters and score of a trial."""
 TREES, REPEATS = 50, 10
 
 
@@ -27,16 +30,17 @@ def mattering(searches: Sequence[Search]) -> dict[str, Any]:
 
     Returns:
         Plain JSON values: `method` "anova" or "forest"; `design`, its kind or "free"; `blocks`, what they
-        are; `trials`, scored ones used; `rows` by name: of an analysis `f`, `df`, `residual_df`, `p`,
-        `p_bonferroni`, `eta_squared` and `note`, of a forest `importance`, None with fewer than 8 trials.
+        are; `trials`, scored ones used (a forest uses none that is alone in its study); `rows` by name: of an
+        analysis `f`, `df`, `residual_df`, `p`, `p_bonferroni`, `eta_squared` and `note`, of a forest
+        `importance`, None with fewer than 8 trials.
     """
     names = varied(searches)
     found = design(searches, names)
     if found is not None:
         return _analysis(searches, found, names)
-    scored = [
-        (i, t.hparams, t.score) for i, s in enumerate(searches) for t in s.scored if t.score is not None
-    ]
+    scored = _comparable(
+        [(i, t.hparams, t.score) for i, s in enumerate(searches) for t in s.scored if t.score is not None]
+    )
     told = importance(names, scored)
     return {
         "method": "forest",
@@ -73,23 +77,23 @@ def prepare() -> None:
     del ensemble, inspection
 
 
-def importance(
-    names: Sequence[str], trials: Sequence[tuple[int | None, Mapping[str, HParamValue | None], float]]
-) -> dict[str, float | None]:
+def importance(names: Sequence[str], trials: Sequence[Scored]) -> dict[str, float | None]:
     """Permutation importance of each hyperparameter in a random forest of the trials' scores.
 
     Breiman (2001), section 10: how much of the forest's R^2 is lost when the values of one hyperparameter
     are shuffled among the trials. Scores are taken less their study's mean, so that easy outer folds do not
-    count. It describes these trials, not the hyperparameters as such: few trials, correlated values and a
-    search that looked at scores all distort it, and trials of several outer folds are not independent.
+    count; a trial that is alone in its study is left out, as it would be 0 whatever its score. It describes
+    these trials, not the hyperparameters as such: few trials, correlated values and a search that looked at
+    scores all distort it, and trials of several outer folds are not independent.
 
     Args:
         names: the searched hyperparameters.
         trials: study, hyperparameters and score of every trial that has one.
 
     Returns:
-        Importance by name, 0 where shuffling loses nothing; None for all with fewer than 8 trials.
+        Importance by name, 0 where shuffling loses nothing; None for all with fewer than 8 trials that count.
     """
+    trials = _comparable(trials)
     if len(trials) < FEWEST or not names:
         return dict.fromkeys(names)
     from sklearn.ensemble import RandomForestRegressor
@@ -105,6 +109,12 @@ def importance(
     forest = RandomForestRegressor(TREES, random_state=0).fit(values, scores)
     found = permutation_importance(forest, values, scores, n_repeats=REPEATS, random_state=0)
     return {name: max(0.0, float(x)) for name, x in zip(names, found["importances_mean"], strict=True)}
+
+
+def _comparable(trials: Sequence[Scored]) -> list[Scored]:
+    """The trials whose study has another one to compare them with."""
+    count = Counter(study for study, *_ in trials)
+    return [trial for trial in trials if count[trial[0]] > 1]
 
 
 def _column(values: Sequence[HParamValue | None]) -> np.ndarray:

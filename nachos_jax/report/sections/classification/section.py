@@ -93,7 +93,8 @@ class _Classification(Section):
         if name != "auc" or len(evidence.classes) != 2 or evidence.repeats != 1:
             return []
         cases, level = estimates.cases, evidence.settings.level
-        return [auc_influence(estimates.truth, estimates.predicted[:, 1], cases.folds, cases.subjects, level)]
+        scores = classification.ordered(estimates.predicted)
+        return [auc_influence(estimates.truth, scores, cases.folds, cases.subjects, level)]
 
     def observed(self, _evidence: Evidence, name: str) -> str:
         return f"Share of {name}"

@@ -122,7 +122,7 @@ def grid(summary: Mapping[str, Any]) -> Grid | None:
     missed = "predictions of cases that have the class" if several else "cases that have the class"
     caption = (
         "Classes: mean over the cases of an outer fold, then over outer folds. A case without the class "
-        "scores 1 where nothing is predicted, which the column of empty masks counts, and 0 otherwise. "
+        "has an overlap of 1 where nothing is predicted, which the column of empty masks counts, else 0. "
         f"Missed: {missed} where nothing is predicted. Volume: predicted less reference, "
         f"with limits of agreement (Bland and Altman).{_told_of_masks(further)} From {extent(summary)}. "
         f"{uncorrected(summary)}"
@@ -142,8 +142,8 @@ def _told_of_masks(further: Sequence[str]) -> str:
         last = "The means that follow IoU are of the selected trial alone and, last, of the final masks, all"
     return (
         f" {last} of masks made in windows that overlap; Hausdorff distance at 95 % and "
-        "normalised surface distance are in mm, or voxels where the spacing is not known; one empty mask of "
-        "two counts as the diagonal of the case and as 0."
+        "normalised surface distance are in mm, or voxels where the spacing is not known; two empty "
+        "masks count as 0 and as 1, one of two as the diagonal of the case and as 0."
     )
 
 
