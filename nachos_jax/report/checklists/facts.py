@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nachos_jax.config.field import flat
 from nachos_jax.config.subgroups import UNKNOWN
 from nachos_jax.config.windows import window
 from nachos_jax.core.hparams import AUGMENTATION, BY_TRAINING, FLIP_DEPTH, PREPARED
@@ -20,6 +21,7 @@ from nachos_jax.report.checklists.stops import Stops
 from nachos_jax.report.reading import kinds
 from nachos_jax.report.reading.evidence import CaseRow, Evidence
 from nachos_jax.report.reading.kinds import ESTIMATORS
+from nachos_jax.report.reading.shown import shown
 from nachos_jax.report.words.format import made_rows, number
 from nachos_jax.report.words.leading import leading
 from nachos_jax.report.words.phrases import ESTIMATOR, intervals, listed
@@ -154,7 +156,7 @@ def _of_models(evidence: Evidence) -> dict[str, Any]:
         "shown_values": _shown_values,
         "epochs": sorted({evidence.outcomes[fold].epochs for fold in _in_epochs(evidence)}),
         "rules": sorted({outcome.rule for outcome in evidence.outcomes.values()}),
-        "searched": _searched(_setting(evidence, "search.space") or {}),
+        "searched": _searched(evidence, trials),
         "versions": [f"{key} {value}" for key, value in sorted(versions.items()) if value != "not installed"],
         "command": dict(made_rows(evidence)["how"]).get("Command"),
     }
@@ -251,12 +253,8 @@ def _values(trials: Iterable[Trial], name: str) -> list[str]:
     return sorted({number(trial.hparams[name]) for trial in trials if name in trial.hparams})
 
 
-def _searched(space: Mapping[str, Any], prefix: str = "") -> list[str]:
-    rows: list[str] = []
-    for name in sorted(space):
-        value = space[name]
-        if isinstance(value, Mapping):
-            rows += _searched(value, f"{prefix}{name}.")
-        elif value:
-            rows.append(f"{prefix}{name}: {value}")
-    return rows
+def _searched(evidence: Evidence, trials: Sequence[Trial]) -> list[str]:
+    """The space without what no trial has, as momentum with Adam; the whole one before the first trial."""
+    had = {name for trial in trials for name in shown(trial.hparams, evidence)}
+    space = sorted(flat(_setting(evidence, "search.space") or {}).items())
+    return [f"{name}: {value}" for name, value in space if value and (name in had or not trials)]
