@@ -286,6 +286,12 @@ def test_external_tests_and_deployed_models_are_known_to_all_facts(make_run, cou
     assert said.get(count, "this report does not know") in text
 
 
+def test_a_deployed_mean_of_folds_is_not_called_a_model_on_all_cases(fact):
+    found = fact("model.availability", config={"deploy.members": "folds"})
+    assert "trains a model for each fold, on all cases but that fold, and writes them to deploy/" in found
+    assert "trains a model on all cases and" in fact("model.availability", config={"deploy.members": "one"})
+
+
 def ensembles(make_run, final: Any, deployed: list[dict[str, Any]], members: str = "one") -> Any:
     directory = make_run(f"run-{len(deployed)}", settings=FEW)
     edit_run(directory.path, lambda run: run["config"].update(deploy={"members": members}))
