@@ -286,6 +286,11 @@ def test_external_tests_and_deployed_models_are_known_to_all_facts(make_run, cou
     assert said.get(count, "this report does not know") in text
 
 
+def test_hypotheses_that_are_not_tested_are_those_on_performance(fact):
+    """The page of a grid has p values of its hyperparameters."""
+    assert "No hypotheses on performance are tested here;" in fact("results.uncertainty")
+
+
 def test_a_deployed_mean_of_folds_is_not_called_a_model_on_all_cases(fact):
     found = fact("model.availability", config={"deploy.members": "folds"})
     assert "trains a model for each fold, on all cases but that fold, and writes them to deploy/" in found
