@@ -217,7 +217,9 @@ def test_models_of_several_kinds_are_told_one_by_one(make_run):
 
 
 def test_a_space_that_no_trial_reaches_is_not_told_as_searched(fact):
-    space = {"search.space": {"beta2": "uniform(0.9, 0.99)", "learning_rate": "log(0.001, 0.1)", "clahe": ""}}
+    space: dict[str, Any] = {
+        "search.space": {"beta2": "uniform(0.9, 0.99)", "learning_rate": "log(0.001, 0.1)", "clahe": ""}
+    }
     assert fact("model.search", config=space).endswith("Searched: learning_rate: log(0.001, 0.1).")
     space["search.space"] |= {"clahe": "choice(0, 2)", "mlp": {"width": "choice(4, 8)"}}
     assert "Searched: clahe: choice(0, 2); learning_rate" in fact(

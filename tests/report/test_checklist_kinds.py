@@ -21,8 +21,8 @@ def of_kinds(make_run, *kinds: str, config: Mapping[str, Any] | None = None) -> 
     edit_run(directory.path, lambda run: run["config"].update(config or {}))
     evidence, summary = told(directory)
 
-    def changed(trials, study: int):
-        kind = {"architecture": kinds[study % len(kinds)]} if kinds else {}
+    def changed(trials, study: int | None):
+        kind = {"architecture": kinds[(study or 0) % len(kinds)]} if kinds else {}
         return tuple(
             dataclasses.replace(trial, hparams={**trial.hparams, **kind}) for trial in trials if kinds
         )

@@ -298,7 +298,7 @@ def _barred(
 @functools.cache
 def _default_space() -> dict[str, Dimension]:
     """What the default config searches."""
-    values = flat(base.get_config())
+    values = flat(base.get_config().to_dict())
     found = [row for row in base.table() if values[row.space_key]]
     return {row.name: parse(values[row.space_key], row, f"config.{row.space_key}") for row in found}
 
