@@ -134,10 +134,11 @@ def check(run: RunConfig, cohort: Cohort, folds: Folds, begun: bool = False) -> 
     _vectors(run, cohort)
     measuring.check(run, cohort)
     if not begun:
-        _idle(run)
         _cheapest(run)
     _networks(run, cohort, begun)
     _solved(run)
+    if not begun:
+        _idle(run)
     baselines.check(run, cohort)
     if not models.solved(run.candidates("architecture")):
         _batches(run, cohort, folds)
