@@ -11,6 +11,7 @@ from nachos_jax.audit.finding import FAULT, NOTE, Finding
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.data.columns import away
 from nachos_jax.data.inspected import Inspected
+from nachos_jax.data.spellings import canonical
 from nachos_jax.splits.folds import FEWEST
 from nachos_jax.statistics.width import auc_width, share_width
 
@@ -22,7 +23,9 @@ HOPED = (0.8, 0.9, 0.95)
 def inside(found: Inspected, external: tuple[str, ...]) -> np.ndarray:
     """[N] bool: the cases that an estimate is made of, those of no external site (config.data.external)."""
     sites = found.cohort.table.sites
-    return np.ones(len(found.cohort.table), bool) if sites is None else ~away(sites, external)
+    if sites is None:
+        return np.ones(len(found.cohort.table), bool)
+    return ~away([canonical(site) for site in sites], [canonical(site) for site in external])
 
 
 def folds(found: Inspected, config: RunConfig) -> int:
@@ -32,7 +35,7 @@ def folds(found: Inspected, config: RunConfig) -> int:
     division = named.get(config.folds.scheme)
     if division is None:
         return config.folds.count
-    return len(set(division[inside(found, config.data.external)].tolist()))
+    return len({canonical(name) for name in division[inside(found, config.data.external)].tolist()})
 
 
 def _subjects(found: Inspected, rows: np.ndarray | None) -> tuple[dict[str, int], int]:

@@ -57,3 +57,5 @@ def test_cases_of_external_sites_do_not_count():
     (table,) = extent.tables(found, inside)
     assert table.rows[0][1] == "3"
     assert extent.inside(_found(sites=None), ()).all()
+    spelled = np.where(np.arange(40) == 35, "Far ", SITES)
+    assert extent.inside(_found(sites=spelled), ("far",)).sum() == 30

@@ -49,7 +49,7 @@ def test_of_linear_models_and_estimators_nothing_is_said_of_networks_or_epochs(m
         "Linear models with an L2 penalty (linear) and models of scikit-learn (logistic) that classify"
     )
     assert "Weights of linear start at zero" in found["initial_weights"]
-    assert "There are none of logistic;" in found["initial_weights"]
+    assert "Fits of logistic have none;" in found["initial_weights"]
     assert "at random" not in found["initial_weights"]
     text = found["training"].replace("there are no epochs", "")
     assert "epoch" not in text + found["selection"]
