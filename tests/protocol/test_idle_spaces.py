@@ -23,15 +23,6 @@ from tests import tiny
             {"search__space__beta1": "uniform(0.6, 0.9)"},
             r"config\.search\.space\.beta1 does nothing beside optimizer = 'sgd': .* with 'adam', 'adamw'",
         ),
-        (
-            {"model__architecture": "resnet", "search__space__cnn__width": "choice(4, 8)"},
-            r"config\.search\.space\.cnn\.width does nothing beside architecture = 'resnet'.*"
-            r"config\.model\.architecture to",
-        ),
-        (
-            {"search__space__unet__residual": "choice(True, False)"},
-            r"config\.search\.space\.unet\.residual does nothing beside architecture = 'cnn': .* 'unet'",
-        ),
     ],
 )
 def test_a_space_that_no_trial_reaches_is_refused(changes: dict[str, Any], told: str):
@@ -56,3 +47,10 @@ def test_a_space_that_no_trial_reaches_is_refused(changes: dict[str, Any], told:
 def test_a_space_that_some_trial_reaches_and_the_default_one_are_not(changes: dict[str, Any]):
     cohort = tiny.cohort()
     door.check(tiny.run_config(**changes), cohort, tiny.folds(cohort))
+
+
+def test_a_space_of_another_network_is_told(caplog: pytest.LogCaptureFixture):
+    cohort = tiny.cohort()
+    run = tiny.run_config(model__architecture="resnet", search__space__cnn__width="choice(4, 8)")
+    door.check(run, cohort, tiny.folds(cohort))
+    assert "config.search.space.cnn.width does nothing: the network is resnet" in caplog.text

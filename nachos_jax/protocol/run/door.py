@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -28,6 +29,8 @@ from nachos_jax.search.searcher import SearchSetting
 from nachos_jax.splits import checks
 from nachos_jax.splits.folds import FEWEST, Folds
 from nachos_jax.tasks import registry as tasks
+
+log = logging.getLogger("nachos_jax")
 
 _CURES = {
     "stratified": "Raise config.folds.count",
@@ -138,7 +141,7 @@ def check(run: RunConfig, cohort: Cohort, folds: Folds, begun: bool = False) -> 
     _networks(run, cohort, begun)
     _solved(run)
     if not begun:
-        _idle(run)
+        check_space(run)
     baselines.check(run, cohort)
     if not models.solved(run.candidates("architecture")):
         _batches(run, cohort, folds)
@@ -261,10 +264,14 @@ def _tried(run: RunConfig, dimension: Dimension) -> list[Any]:
     return [value for value in dict.fromkeys(run.candidates(dimension.name)) if dimension.holds(value)]
 
 
-def _idle(run: RunConfig) -> None:
+def check_space(run: RunConfig) -> None:
     """Refuses what does nothing beside any value of another row: what users search, what a network is set to.
 
-    The default space searches what only some values of others read, and may keep it.
+    The default space searches what only some values of others read, and may keep it. Of what belongs to
+    another network, which a sweep over networks has beside one config, it is only told.
+
+    Raises:
+        UsageError: there is some.
     """
     searched = {dimension.name: dimension for dimension in run.search.space}
     rows, usual = by_name(run.table), _default_space()
@@ -275,7 +282,11 @@ def _idle(run: RunConfig) -> None:
         if not asked and not (of_network and run.defaults[name] != row.default):
             continue
         barred = _barred(run, name, rows, searched)
-        if barred is not None:
+        if barred is not None and barred[0] == "architecture":
+            log.warning(
+                "config.%s does nothing: the network is %s", row.space_key, run.defaults["architecture"]
+            )
+        elif barred is not None:
             parent, wanted = barred
             key, cure = (row.space_key, f"config.{row.space_key} to ''") if asked else (row.key, "")
             raise UsageError(
