@@ -191,6 +191,19 @@ def test_many_slices_are_volumes(tmp_path: Path, said):
     assert config(Path("s")).data.subject_key == "subject"
 
 
+def test_a_series_in_several_folders_is_told(tmp_path: Path, said):
+    for case in range(8):
+        for slice_number in range(9):
+            place = f"case{case}{'b' if case == 2 and slice_number > 4 else ''}"
+            more = {"SeriesInstanceUID": f"1.2.4.{case}", "PatientID": f"P{case}"}
+            saved(tmp_path / f"in/{place}/{slice_number}.dcm", slice_of(case, **more))
+    code, out = said("init", "--input=in", "--output=o")
+    assert code == 0
+    words = " ".join(out.split())
+    assert "ATTENTION: 1 series lie in several folders, like case2 (5 files), case2b (4 files);" in words
+    assert "put all slices of a volume into one folder" in words
+
+
 def test_names_in_paths_are_told_without_the_name(tmp_path: Path, said):
     for case in range(4):
         saved(tmp_path / f"in/Mustermann_{case}.dcm", slice_of(case, PatientName="Mustermann^Hans"))
