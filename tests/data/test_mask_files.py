@@ -194,6 +194,16 @@ def test_coloured_masks_are_refused(config: Make, tmp_path: Path):
     assert f"{NAMES[0]}.png has 3 channels that differ" in refused(read)
 
 
+@pytest.mark.parametrize("dtype", [np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")]), np.dtype(np.complex64)])
+def test_colours_and_complex_numbers_in_nifti_are_refused(config: Make, tmp_path: Path, dtype: np.dtype):
+    root = nnunet(tmp_path / "set", channels=1)
+    shape = volumes()[0][1].shape
+    nifti.write(root / f"imagesTr/{NAMES[0]}_0000.nii.gz", np.zeros(shape, dtype), AFFINE)
+    said = refused(config(source="folder", path=str(root), subject_key=SUBJECTS))
+    assert f"{NAMES[0]}_0000.nii.gz holds values of type" in said
+    assert "save one number a channel" in said
+
+
 def test_a_table_without_masks_is_refused_with_the_name_of_the_column(config: Make, tmp_path: Path):
     pictures(tmp_path)
     lines = [f"images/{name}.png,{name[:6]}" for name in NAMES]
