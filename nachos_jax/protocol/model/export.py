@@ -116,13 +116,18 @@ def _normalisation(run: Run, hparams: HParams) -> str:
 
 def _estimate_sentence(run: Run) -> str:
     count = run.folds.count
+    trained = "was trained on all of them and tested on none"
+    if run.config.members == "folds":
+        trained = (
+            "averages networks that were each trained on all of them but one fold, and was tested on none"
+        )
     estimated = RunDirectory(run.store.path, "evaluate")
     tests = estimated.tests()
     if estimated.outcome(None) is not None:
         return (
             "The estimate in summary.json is that of flat cross-validation, corrected for the choice of the "
             f"trial. It belongs to models that were trained on about {count - 1}/{count} of these cases, not "
-            "to this one, which was trained on all of them and tested on none."
+            f"to this one, which {trained}."
         )
     if not tests:
         return (
@@ -133,6 +138,5 @@ def _estimate_sentence(run: Run) -> str:
     part = "" if done == planned else f" So far {done} of {planned} outer folds were tested."
     return (
         "The estimate in summary.json belongs to the procedure (search, epochs rule, training) at about "
-        f"{count - 1}/{count} of these cases, not to this one model, which was trained on all of them and "
-        f"tested on none.{part}"
+        f"{count - 1}/{count} of these cases, not to this one model, which {trained}.{part}"
     )
