@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 
 from nachos_jax.data.dicom_columns import read_header
-from tests.intake.conftest import SMALL, cases, config
+from tests.intake.conftest import SMALL, cases, config, table
 
 PLANTED = "ZZPLANTED"
 TEXT = {"PN", "LO", "SH", "ST", "LT", "UT", "UC"}
@@ -220,4 +220,16 @@ def test_names_for_ids_need_pseudonyms(tmp_path: Path, said):
     assert "seems to hold names of patients instead of ids" in out
     assert not Path("o").exists()
     assert said("init", "--input=in", "--output=o", "--pseudonyms=key")[0] == 0
+    assert "Muster" not in Path("o/cases.csv").read_text()
+
+
+def test_names_for_cases_are_not_copied(tmp_path: Path, said):
+    names = [f"Muster{letter}, Hans" for letter in "abcdefghijklmnopqr"]
+    rows = [[name, f"P{i:02d}", i % 2, *(i * k * 0.17 for k in range(1, 9))] for i, name in enumerate(names)]
+    table(tmp_path / "in.csv", ["case", "subject", "label", *(f"f{k}" for k in range(8))], rows)
+    code, out = said("init", "--input=in.csv", "--output=o")
+    assert code == 2
+    assert "column 'case' seems to hold names of patients" in out
+    assert not Path("o").exists()
+    assert said("init", "--input=in.csv", "--output=o", "--pseudonyms=key")[0] == 0
     assert "Muster" not in Path("o/cases.csv").read_text()
