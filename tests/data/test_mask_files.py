@@ -95,12 +95,12 @@ def test_splits_of_nnunet_are_the_folds(config: Make, tmp_path: Path):
     read = config(source="folder", path=str(root), subject_key=SUBJECTS, predefined=True)
     assert np.array_equal(sources.load(read, TASK).table.folds, of)  # pyrefly: ignore[bad-argument-type]
     assert not sources.load(read, TASK).doubts
-    splits[1]["val"].append(NAMES[0])
+    splits[1]["val"] += NAMES[:2]
     (root / "splits_final.json").write_text(json.dumps(splits))
     (doubt,) = sources.load(read, TASK).doubts
-    assert f"validates 1 cases in several splits, like {NAMES[0]} in 0, 1: keep each in one" in doubt
+    assert f"validates 2 cases in several splits, like {NAMES[0]} in 0, 1: keep each in one" in doubt
     assert not sources.load(replace(read, predefined=False), TASK).doubts
-    splits[1]["val"].pop()
+    del splits[1]["val"][-2:]
     splits[0]["val"].pop()
     (root / "splits_final.json").write_text(json.dumps(splits))
     with pytest.raises(UsageError, match="fold '' is not a whole number"):

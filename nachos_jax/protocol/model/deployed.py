@@ -235,8 +235,7 @@ class DeployedModel:
         return self.predicted.shape
 
     def _fitting_images(self, images: np.ndarray) -> np.ndarray:
-        images = np.asarray(images)
-        wanted = self._image_shape
+        images, wanted = np.asarray(images), self._image_shape
         images = images[..., None] if images.ndim == len(wanted) else images
         if images.shape[1:] != wanted:
             raise UsageError(
