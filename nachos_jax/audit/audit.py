@@ -46,13 +46,16 @@ class Audit:
     left_out: tuple[str, ...]
 
 
-def audit(found: Inspected, folds: int, further: Iterable[Finding] = ()) -> Audit:
+def audit(
+    found: Inspected, folds: int, further: Iterable[Finding] = (), inside: np.ndarray | None = None
+) -> Audit:
     """Looks at a data set.
 
     Args:
         found: the data, as found.
-        folds: K that the config asks for.
+        folds: K that the config asks for, see `extent.folds`.
         further: findings of a finished run.
+        inside: [N] bool, the cases that have to be enough, see `extent.inside`; None for all.
     """
     cohort, looks = found.cohort, grays.look(found.cohort.store, len(found.cohort.table))
     equal = equal_cases(cohort.store, len(cohort.table))
@@ -83,11 +86,11 @@ def audit(found: Inspected, folds: int, further: Iterable[Finding] = ()) -> Audi
         *nearly,
         *confounding.findings(found, told),
         *values.findings(looks),
-        *extent.findings(found, folds),
+        *extent.findings(found, folds, inside),
         *further,
     ]
     findings.sort(key=lambda finding: (LEAK, FAULT, NOTE).index(finding.weight))
-    tables = (*counts.tables(found), *values.tables(found, looks), *extent.tables(found))
+    tables = (*counts.tables(found), *values.tables(found, looks), *extent.tables(found, inside))
     return Audit(found, looks, tuple(findings), tables, tuple(told), tuple(left_out))
 
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from nachos_jax.audit.counts import Table
 from nachos_jax.audit.finding import FAULT, NOTE, Finding
+from nachos_jax.config.run_config import RunConfig
+from nachos_jax.data.columns import away
 from nachos_jax.data.inspected import Inspected
+from nachos_jax.data.spellings import canonical
 from nachos_jax.splits.folds import FEWEST
 from nachos_jax.statistics.width import auc_width, share_width
 
@@ -15,19 +20,39 @@ FEW = 5
 HOPED = (0.8, 0.9, 0.95)
 
 
-def _subjects(found: Inspected) -> dict[str, int]:
-    """Subjects that have each name."""
+def inside(found: Inspected, external: tuple[str, ...]) -> np.ndarray:
+    """[N] bool: the cases that an estimate is made of, those of no external site (config.data.external)."""
+    sites = found.cohort.table.sites
+    if sites is None:
+        return np.ones(len(found.cohort.table), bool)
+    return ~away([canonical(site) for site in sites], [canonical(site) for site in external])
+
+
+def folds(found: Inspected, config: RunConfig) -> int:
+    """K, which the sites, or the fold column, decide where config.folds.scheme says so."""
+    column = config.data.fold_key if config.data.fold_key in found.divisions else "fold"
+    named = {"site": found.cohort.table.sites, "predefined": found.divisions.get(column)}
+    division = named.get(config.folds.scheme)
+    if division is None:
+        return config.folds.count
+    return len({canonical(name) for name in division[inside(found, config.data.external)].tolist()})
+
+
+def _subjects(found: Inspected, rows: np.ndarray | None) -> tuple[dict[str, int], int]:
+    """Subjects that have each name, and all, of some rows or of all."""
     targets, subjects = found.cohort.targets, found.cohort.table.subjects
-    return {
-        name: len(set(subjects[has].tolist()))
+    rows = np.ones(len(subjects), bool) if rows is None else rows
+    counts = {
+        name: len(set(subjects[has & rows].tolist()))
         for name, has in zip(targets.names, targets.has.T, strict=False)
     }
+    return counts, len(set(subjects[rows].tolist()))
 
 
-def findings(found: Inspected, folds: int) -> Iterator[Finding]:
-    """Names with too few subjects for so many folds."""
+def findings(found: Inspected, folds: int, rows: np.ndarray | None = None) -> Iterator[Finding]:
+    """Names with too few subjects for so many folds, among some of the cases or all."""
     noun, unit = found.cohort.targets.noun, "subjects" if found.known else "cases"
-    for name, count in _subjects(found).items():
+    for name, count in _subjects(found, rows)[0].items():
         if count < folds:
             told = f"{noun.capitalize()} {name!r} has {count:,} {unit}, fewer than the {folds} folds."
             fewer = f"Take at most {count} folds" if count >= FEWEST else f"Join the {noun} with another"
@@ -38,18 +63,18 @@ def findings(found: Inspected, folds: int) -> Iterator[Finding]:
             yield Finding("few for the folds", NOTE, told, "Its metrics of a fold are a matter of chance.")
 
 
-def tables(found: Inspected) -> Iterator[Table]:
-    """The narrowest 95 % intervals of AUC and of recall for each name."""
-    counts, total = _subjects(found), len(set(found.cohort.table.subjects.tolist()))
-    rows = []
+def tables(found: Inspected, rows: np.ndarray | None = None) -> Iterator[Table]:
+    """The narrowest 95 % intervals of AUC and of recall for each name, likewise."""
+    counts, total = _subjects(found, rows)
+    lines = []
     for name, count in list(counts.items())[:20]:
         others = total - count
         if count and others > 0:
             widths = [auc_width(count, others, auc) for auc in HOPED] + [share_width(count, HOPED[1])]
-            rows.append([name, f"{count:,}", *(f"± {width / 2:.3f}" for width in widths)])
-    if rows:
+            lines.append([name, f"{count:,}", *(f"± {width / 2:.3f}" for width in widths)])
+    if lines:
         header = ("", "subjects", *(f"AUC {value:g}" for value in HOPED), f"recall {HOPED[1]:g}")
         note = (
             "Half of a 95 % interval if subjects count once and the model never varies; real ones are wider."
         )
-        yield Table("The narrowest intervals", header, rows, (note,))
+        yield Table("The narrowest intervals", header, lines, (note,))

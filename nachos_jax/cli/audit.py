@@ -42,7 +42,7 @@ def audit(values: Any, _words: list[str]) -> None:
     folder = values.output or os.path.join(values.workdir or "", "audit")
     config = parsing.run_config(values.config)
     beyond = _beyond(config.data.external_path)
-    from nachos_jax.audit import after, pictures
+    from nachos_jax.audit import after, extent, pictures
     from nachos_jax.audit import audit as audits
     from nachos_jax.data.inspected import inspect
     from nachos_jax.protocol.run import embedding
@@ -57,7 +57,9 @@ def audit(values: Any, _words: list[str]) -> None:
     found = inspect(embedding.resized(config), tasks.of(config.task))
     names = found.cohort.table.names.tolist()
     run = after.finished(values.workdir, names, found.cohort.targets.values) if values.workdir else None
-    result = audits.audit(found, config.folds.count, after.findings(run, names) if run else ())
+    further = after.findings(run, names) if run else ()
+    inside = extent.inside(found, config.data.external)
+    result = audits.audit(found, extent.folds(found, config), further, inside)
     result = dataclasses.replace(result, left_out=(*result.left_out, *beyond))
     told: dict[str, Any] = {
         **audits.to_json(result),

@@ -144,6 +144,8 @@ def predict(values: Any, _words: list[str]) -> None:
 
     compile_cache.switch_on()
     model = load(values.model)
+    if folder:
+        model.check_explained(method)
     names, images = model.read(values.input)
     predictions = model.unrounded(images)
     shown, column = decision.applied(model.description, predictions, values.apply or ())

@@ -76,11 +76,10 @@ def _searchers(values: Any) -> dict[str, Any]:
             "name the run directory of a `nachos evaluate` under config.search.searcher = 'grid'."
         )
     trials, repeats = (_count(name, getattr(values, name) or default) for name, default in COUNTS)
-    from nachos_jax.configs.base import get_config
+    from nachos_jax.config.parsing import POLICY
     from nachos_jax.protocol.replay.searchers import compare
 
-    default: Any = get_config()
-    policies = values.policy or [default.search.policy]
+    policies = values.policy or [POLICY]
     ways = [(searcher, policy) for searcher in values.searcher for policy in policies]
     return {Path(values.curves).resolve().name: compare(values.curves, ways, trials, repeats)}
 

@@ -164,9 +164,13 @@ def check(command: str, known: Sequence[Flag], words: list[str]) -> RunConfig:
         UsageError: what is wrong, and the cure.
     """
     from nachos_jax.protocol.run import door
+    from nachos_jax.records.store import RunDirectory
 
-    config = parsing.run_config(parsing.parse(command, known, words).config)
+    values = parsing.parse(command, known, words)
+    config = parsing.run_config(values.config)
     door.check_config(config)
+    if RunDirectory(values.workdir, command).run() is None:
+        door.check_space(config)
     return config
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from nachos_jax.config.windows import OF_FILE
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.paths import caches, expanded
 from nachos_jax.core.types import digest
@@ -30,6 +31,8 @@ from nachos_jax.runtime.alone import alone
 
 VERSION = 4
 """Raised whenever decoding changes, so that no cache of an older rule is used."""
+WINDOWS = 1
+"""Raised whenever decoding through a window that the config names changes, likewise."""
 LEFT_OUT = 2
 """Raised whenever others are left out as unreadable, so that no such cache of an older rule is used."""
 _AT_ONCE = 1 << 23
@@ -80,7 +83,8 @@ def key(files: Sequence[Path], keys: Sequence[str], preparation: Mapping[str, An
     with ThreadPoolExecutor(min(16, cores.available())) as pool:
         blocks = [files[start : start + BLOCK] for start in range(0, len(files), BLOCK)]
         contents = [one for block in pool.map(_contents, blocks) for one in block]
-    return digest([VERSION, contents, list(keys), dict(preparation)], length=32)
+    rules = [VERSION, *([WINDOWS] if preparation.get("voi") not in (None, "", OF_FILE) else [])]
+    return digest([*rules, contents, list(keys), dict(preparation)], length=32)
 
 
 def _contents(files: Sequence[Path]) -> list[str]:

@@ -10,7 +10,7 @@ from pydicom.pixels.processing import apply_color_lut
 
 from nachos_jax.config.windows import CT, OF_FILE
 from nachos_jax.core.errors import UsageError, refuse_transient
-from nachos_jax.data import dicom_header, dicom_values, dicom_voi
+from nachos_jax.data import dicom_header, dicom_values, dicom_voi, windows
 from nachos_jax.data.dicom_decode import decoded
 from nachos_jax.data.pixels import chosen_frame, sixteen_bits
 
@@ -23,13 +23,15 @@ def read_dicom(path: Path, frame: int = -1, voi: str = "") -> np.ndarray:
 
     MONOCHROME1 is inverted within its stored bits, then the modality LUT or rescale slope and intercept
     apply (DICOM part 3, C.11.1), which of enhanced objects stand in their functional groups (C.7.6.16.2.9).
+    Where a window is named, its values are mirrored about the centre instead, in its own units.
     Pixels of the padding value or range (C.7.5.1.1.2) take the smallest value of the others.
 
     Args:
         path: a DICOM file.
         frame: counted from 0; -1 for files with one.
         voi: "file": grey levels by the VOI LUT or the first window of the header, those of MONOCHROME1
-            inverted afterwards; any other value leaves the values, and is checked to suit them.
+            inverted afterwards; a window leaves the values but those of MONOCHROME1, and is checked to suit
+            them.
 
     Returns:
         [H, W, 1] or [H, W, 3]: uint8, uint16, int16, or float32 when rescaled values are not whole; grey
@@ -74,6 +76,8 @@ def _image(dataset: pydicom.Dataset, path: Path, frame: int, voi: str) -> np.nda
     if voi == OF_FILE:
         levels = dicom_voi.shown(dicom_values.modality(stored, dataset, path, frame), dataset, path, frame)
         image = 255 - levels if dark else levels
+    elif voi and dark:
+        image = windows.mirrored(dicom_values.modality(stored, dataset, path, frame), voi)
     else:
         stored = dicom_values.inverted(stored, dataset) if dark else stored
         image = _compact(dicom_values.modality(stored, dataset, path, frame))

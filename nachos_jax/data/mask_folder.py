@@ -70,7 +70,9 @@ def read_masks(data: DataConfig) -> MaskSource:
         return lambda row: read_pair(images[names[row]], masks[names[row]])
 
     files = tuple((*images[name], masks[name]) for name in names)
-    return MaskSource(columns, lambda row: str(masks[names[row]]), open_pairs, files=files)
+    doubt = overlap(root) if data.predefined and not data.fold_key else ""
+    doubts = (f"{doubt}: keep each in one, or set config.folds.scheme = 'stratified'.",) if doubt else ()
+    return MaskSource(columns, lambda row: str(masks[names[row]]), open_pairs, files=files, doubts=doubts)
 
 
 def pairs_in(root: Path) -> tuple[dict[str, list[Path]], dict[str, Path]] | None:
@@ -182,15 +184,31 @@ def _turned(labels: Mapping[str, Any]) -> dict[Any, str]:
 
 
 def folds_in(root: Path, names: list[str]) -> list[str] | None:
-    """The fold that validates each case; None without the file, or where it leaves out a case."""
-    splits = _json(root / SPLITS)
-    if splits is None:
-        return None
+    """The fold that validates each case, the last of several, "" where none does; None without the file."""
+    of = {name: str(fold) for name, fold in _validated(root)}
+    return [of.get(name, "") for name in names] if (root / SPLITS).is_file() else None
+
+
+def overlap(root: Path) -> str:
+    """Says which cases splits_final.json validates in several splits, which are no folds then; "" of none."""
+    splits: dict[str, list[int]] = {}
+    for name, fold in _validated(root):
+        splits.setdefault(name, []).append(fold)
+    several = {name: folds for name, folds in splits.items() if len(folds) > 1}
+    if not several:
+        return ""
+    name, folds = next(iter(several.items()))
+    where = ", ".join(map(str, folds))
+    return f"{SPLITS} validates {len(several)} cases in several splits, like {name} in {where}"
+
+
+def _validated(root: Path) -> list[tuple[str, int]]:
+    """(case, split that validates it), [] without the file."""
     try:
-        of = {name: str(fold) for fold, split in enumerate(splits) for name in split["val"]}
+        splits = _json(root / SPLITS) or []
+        return [(name, fold) for fold, split in enumerate(splits) for name in split["val"]]
     except (KeyError, TypeError) as error:
         raise UsageError(f"{root / SPLITS}: it is no list of splits ({error!r}); write it anew.") from error
-    return [of.get(name, "") for name in names]
 
 
 def _json(path: Path) -> Any:

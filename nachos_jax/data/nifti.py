@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,8 @@ def read(path: Path) -> Nifti:
     """Reads one file.
 
     Raises:
-        UsageError: no such file, one that cannot be read, or one whose axes are no volume.
+        UsageError: no such file, one that cannot be read, one whose axes are no volume, or one of colours or
+            complex numbers.
     """
 
     def voxels(image: Any) -> np.ndarray:
@@ -56,21 +57,27 @@ def read(path: Path) -> Nifti:
         return np.asanyarray(image.dataobj)
 
     found = _opened(path, voxels)
-    values = found.values
+    if found.values.dtype.kind not in "biuf":
+        raise UsageError(f"{path} holds values of type {found.values.dtype}; save one number a channel.")
+    return found
+
+
+def _volume(values: np.ndarray, path: Path) -> np.ndarray:
+    """The same as [X, Y, Z] or [X, Y, Z, C]; what has other axes is refused."""
     if values.ndim == 5 and values.shape[3] == 1:  # vectors stand behind an axis of time
         values = values[:, :, :, 0]
     if values.ndim not in (3, 4) or 0 in values.shape:
         raise UsageError(
             f"{path} has shape {values.shape}; a volume has the axes X, Y, Z, and one of channels."
         )
-    return replace(found, values=values)
+    return values
 
 
 def header(path: Path) -> Nifti:
     """What the header of a file says, its values zeros that take no memory.
 
     Raises:
-        UsageError: no such file, or one that cannot be read.
+        UsageError: no such file, one that cannot be read, or one whose axes are no volume.
     """
     return _opened(path, lambda image: np.broadcast_to(np.int16(0), image.shape))
 
@@ -83,7 +90,7 @@ def _opened(path: Path, values: Callable[[Any], np.ndarray]) -> Nifti:
         raise TransientError(f"{path}: there is no such file; mend the path.")
     try:
         image: Any = nibabel.load(path)
-        found = values(image)
+        found = _volume(values(image), path)
         mm, affine = _mm(image.header), np.array(image.affine, np.float64)
         affine[:3] *= mm
         steps = [mm * float(step) for step in image.header.get_zooms()[:3]]

@@ -28,6 +28,37 @@ def reader(read: ReadCase, voi: str) -> ReadCase:
     return read if window(voi) is None else Windowed(read, voi)
 
 
+def check(values: np.ndarray, voi: str) -> None:
+    """Refuses a window of CT for values that cannot be Hounsfield units.
+
+    Raises:
+        UsageError: they have no sign.
+    """
+    if voi in CT and values.dtype.kind in "bu":
+        raise UsageError(
+            f"its values are {values.dtype} without sign, no Hounsfield units as config.data.voi = {voi!r} "
+            "needs; give centre and width in its own units, like '(128, 256)'."
+        )
+
+
+def mirrored(values: np.ndarray, voi: str) -> np.ndarray:
+    """Values about the centre of a window, so that it shows as white what it showed as black.
+
+    Args:
+        values: [H, W] of any dtype.
+        voi: a value of config.data.voi that names a window.
+
+    Returns:
+        [H, W] float32.
+
+    Raises:
+        UsageError: as `check`.
+    """
+    check(values, voi)
+    centre, _ = window(voi) or (0.0, 0.0)
+    return (2 * centre - values.astype(np.float64)).astype(np.float32)
+
+
 def shown(values: np.ndarray, voi: str) -> np.ndarray:
     """An image or volume through a window.
 
@@ -49,11 +80,7 @@ def shown(values: np.ndarray, voi: str) -> np.ndarray:
         raise UsageError(
             f"it is in colour, and config.data.voi = {voi!r} is a window of gray values; set it to ''."
         )
-    if voi in CT and values.dtype.kind in "bu":
-        raise UsageError(
-            f"its values are {values.dtype} without sign, no Hounsfield units as config.data.voi = {voi!r} "
-            "needs; give centre and width in its own units, like '(128, 256)'."
-        )
+    check(values, voi)
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         return values  # which is refused with its place
     centre, width = found

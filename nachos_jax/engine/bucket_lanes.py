@@ -129,6 +129,16 @@ class BucketLanes(FitQueue):
             arrays, progress = snapshot(self._state, running)
             self._checkpoint.save(arrays, progress)
 
+    @property
+    def unsaved(self) -> bool:
+        """Whether the last save of the running lanes could not be written."""
+        return self._checkpoint is not None and self._checkpoint.failed
+
+    def settle(self) -> None:
+        """Waits until it is known whether the last save lies on the disk."""
+        if self._checkpoint is not None:
+            self._checkpoint.settle()
+
     def surrender(self, kept: bool = False) -> tuple[dict[str, Resumable], list[Fit]]:
         """Lets go of all fits, running ones first, and of what can be read of their state.
 

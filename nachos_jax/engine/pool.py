@@ -204,14 +204,23 @@ class LanePool:
 
     @property
     def begins_anew(self) -> str:
-        """What `save` keeps nothing of, of what is being trained: "estimators", "fits" of any kind, or ""."""
+        """What `save` keeps nothing of, of what is being trained: "estimators", "fits" of any kind, or "".
+
+        "unsaved fits" too, where the last save of some could not be written.
+        """
         busy = [lanes for lanes in self._buckets.values() if lanes.busy]
         if busy and self._checkpoints is None:
             return "fits"
-        return "estimators" if any(isinstance(one, hosted.HostedLanes) for one in busy) else ""
+        estimators = any(isinstance(one, hosted.HostedLanes) for one in busy)
+        unsaved = any(one.unsaved for one in busy)
+        found = ["estimators"] * estimators + ["unsaved fits"] * unsaved
+        return " and ".join(found)
 
     def save(self, all_lanes: bool = False) -> None:
-        """Checkpoints the running lanes of each bucket that is due, or of all, once results are committed."""
+        """Checkpoints the running lanes of each bucket that is due, or of all, once results are committed.
+
+        Of all, it comes back when it is known whether they lie on the disk.
+        """
         engine = self._run.engine
         due = (1, 0.0) if all_lanes else (max(engine.checkpoint_epochs, 1), engine.checkpoint_seconds)
         for bucket, lanes in self._buckets.items():
@@ -219,6 +228,9 @@ class LanePool:
             if epochs >= due[0] and seconds >= due[1]:
                 lanes.save()
                 self._unsaved[bucket] = (0, 0.0)
+        if all_lanes:
+            for lanes in self._buckets.values():
+                lanes.settle()
         self._make_ready_to_save()
 
     def _make_ready_to_save(self) -> None:

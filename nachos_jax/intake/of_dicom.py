@@ -110,6 +110,7 @@ def _of_series(
     short = sum(len(paths) for paths in series.values()) - sum(map(len, stacks.values())) - len(films)
     if short:
         notes.append(f"left out {short} images of series with fewer than {FEW} slices, like localisers")
+    notes += _parted(walked, series)
     several = Counter(folder for folder, _ in series)
     paths = [*(folder for folder, _ in stacks), *films]
     headers = [*(kept[found[0]] for found in stacks.values()), *(kept[path] for path in films)]
@@ -124,6 +125,20 @@ def _of_series(
     notes.append(f"{len(paths)} DICOM series, {depth} slices in the median: a line a series, read as volumes")
     flat = _survey(headers)
     return Cases(paths, columns, Survey((depth, *flat.sides), False, 1, len(paths)), True, notes)
+
+
+def _parted(walked: Walked, series: Mapping[tuple[Path, str], Sequence[Path]]) -> Iterator[str]:
+    """Says which series lie in several folders: parts of one volume, its copies, or volumes of their own."""
+    parts: dict[str, list[tuple[Path, int]]] = {}
+    for (folder, name), paths in series.items():
+        parts.setdefault(name, []).append((folder, len(paths)))
+    found = [folders for name, folders in parts.items() if name and len(folders) > 1]
+    if found:
+        shown = ", ".join(f"{walked.name(folder)} ({count} files)" for folder, count in found[0][:3])
+        yield (
+            f"ATTENTION: {len(found)} series lie in several folders, like {shown}; each folder is read "
+            "as a volume of its own: put all slices of a volume into one folder, and take copies away"
+        )
 
 
 def _columns(headers: Sequence[Header]) -> dict[str, list[str]]:

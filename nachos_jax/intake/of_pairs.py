@@ -39,7 +39,9 @@ def draft(walked: Walked, asked: Asked) -> Draft | None:
     persons, told = names.patient_columns(cases)
     columns |= persons if channels == 1 else {}
     folds = mask_folder.folds_in(root, cases)
-    if folds and all(folds):
+    if folds and (doubt := mask_folder.overlap(root)):
+        notes.append(f"{doubt}, so no folds are taken from it")
+    elif folds and all(folds):
         columns["fold"] = folds
         notes.append("column fold: the folds that splits_final.json validates on")
     if channels > 1:

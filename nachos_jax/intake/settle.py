@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import spellings
@@ -73,13 +73,25 @@ def _leave_out_private(draft: Draft, asked: Asked) -> None:
 
 def _refuse_names(draft: Draft, asked: Asked) -> None:
     """Names instead of ids are not copied."""
-    cells = [cell for cell in draft.cells("subject") or () if not is_missing(cell)]
-    names = sum(bool(_NAME.search(cell)) and not any(map(str.isdecimal, cell)) for cell in cells)
-    if cells and 2 * names > len(cells) and asked.key is None:
+    if asked.key is not None:
+        return
+    if _are_names(draft.cells("subject") or ()):
         raise UsageError(
             f"column {draft.roles['subject'].column!r} seems to hold names of patients instead of ids, and "
             "names are never copied: --pseudonyms=KEYFILE replaces them by keyed hashes."
         )
+    if _are_names(draft.columns.get("case", ())):
+        raise UsageError(
+            "column 'case' seems to hold names of patients, and records and reports name cases by it: number "
+            "the cases instead, or call the column 'subject' and give --pseudonyms=KEYFILE."
+        )
+
+
+def _are_names(cells: Sequence[str]) -> bool:
+    """Whether more than half of those that are not missing are words without a digit."""
+    known = [cell for cell in cells if not is_missing(cell)]
+    names = sum(bool(_NAME.search(cell)) and not any(map(str.isdecimal, cell)) for cell in known)
+    return 2 * names > len(known)
 
 
 def _drop_without_label(draft: Draft) -> None:

@@ -29,11 +29,15 @@ class LaneCheckpoint:
 
     Args:
         folder: absolute folder of this bucket's checkpoints, which nobody else writes into.
+
+    Attributes:
+        failed: whether the last save could not be written, as far as is known: see `settle`.
     """
 
     def __init__(self, folder: Path):
         self._folder = folder.absolute()
         self._writer: Any = None
+        self.failed = False
 
     def save(self, arrays: Mapping[str, np.ndarray], lanes: Any) -> None:
         """Starts writing; waits only for the save before.
@@ -53,7 +57,17 @@ class LaneCheckpoint:
                     progress=args.JsonSave({"lanes": lanes}),
                 ),
             )
+            self.failed = False
         except Exception as error:  # whatever Orbax meets: a full disk, a folder that was deleted
+            self._give_up(error)
+
+    def settle(self) -> None:
+        """Waits until it is known whether the last save lies on the disk."""
+        if self._writer is None:
+            return
+        try:
+            self._writer.wait_until_finished()
+        except Exception as error:
             self._give_up(error)
 
     def close(self) -> None:
@@ -76,7 +90,7 @@ class LaneCheckpoint:
 
     def _give_up(self, error: Exception) -> None:
         """Forgets the writer, which is of no use after an error; the next save tries a new one."""
-        self._writer = None
+        self._writer, self.failed = None, True
         why = str(error).splitlines()[0] if str(error) else repr(error)
         log.warning("the running lanes could not be saved in %s (%s)", self._folder, why)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from PIL import Image
 from nachos_jax import load
 from nachos_jax.cli import explanations
 from nachos_jax.core.errors import UsageError
-from nachos_jax.protocol.model import decision
+from nachos_jax.protocol.model import decision, deployed, explain, networks
 from tests.cli.conftest import arrays, said
 
 BAD = {
@@ -253,6 +254,31 @@ def test_pixels_that_are_no_numbers_are_refused(here: Path, finished: Path):
             UsageError, match=r"images\[2\]: 1 pixel\(s\) are NaN or infinite .* row 3, column 4"
         ):
             model.probabilities(images)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("task", "method", "told"),
+    [
+        ("multilabel", "occlusion", "this model is one of multilabel: leave --explain out"),
+        ("classification", "gradcam", "the last feature map of this network has a single cell"),
+    ],
+)
+def test_a_model_that_cannot_explain_is_refused_before_anything_is_read(
+    finished: Path, images: Path, tmp_path: Path, monkeypatch, task: str, method: str, told: str
+):
+    model, found = load(finished / "deploy"), explain._feature_map
+    model.predicted = dataclasses.replace(model.predicted, task=task)
+    monkeypatch.setattr(deployed, "load", lambda _folder: model)
+    monkeypatch.setattr(model, "read", lambda _paths: pytest.fail("files were read"))
+    monkeypatch.setattr(explain, "_feature_map", lambda seen, shape: found([seen[0][:, :1, :1]], shape))
+    networks.explainer.cache_clear()  # which would know the map of this network
+    flags = (f"--output={tmp_path}/p.csv", f"--explain={tmp_path}/maps", f"--explain_method={method}")
+    code, out, err = said("predict", "--model=finished/deploy", f"--input={images}", *flags)
+    assert (code, out) == (2, "")
+    assert told in err
+    assert not (tmp_path / "p.csv").exists()
+    assert not (tmp_path / "maps").exists()
 
 
 def test_evaluate_leaves_a_gallery(finished: Path):

@@ -26,6 +26,7 @@ from tests.cli.conftest import said
 from tests.tiers import mostly_thorough
 
 ROOT = Path(__file__).resolve().parents[2]
+BETA = "--config.search.space.beta1=uniform(0.6, 0.9)"
 SMOKE = f"--config={ROOT / 'configs/smoke.py'}"
 WEIGHTS = (
     "--config=base",
@@ -93,6 +94,10 @@ def test_each_combination_has_flags_and_a_folder_of_its_own():
         ([SMOKE, "--workdir=w", "--sweep.search.metric=auc,ece"], "config.search.metric = 'ece' would"),
         ([SMOKE, "--workdir=w", "--sweep.search.metric=auc,acc"], "config.search.metric = 'acc'"),
         ([SMOKE, "--workdir=w", "--sweep.report.threshold=youden,half"], "threshold rule 'half'"),
+        (
+            [SMOKE, "--workdir=w", "--sweep.training.optimizer=adam,sgd", BETA],
+            "config.search.space.beta1 does nothing beside optimizer = 'sgd'",
+        ),
         ([SMOKE, "--workdir=w", "--sweep.protocol=nested,flat"], "config.protocol = 'flat' scores fits"),
         (
             [*WEIGHTS, "--sweep.model.architecture=mlp,cnn"],

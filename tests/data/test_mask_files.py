@@ -94,6 +94,13 @@ def test_splits_of_nnunet_are_the_folds(config: Make, tmp_path: Path):
     (root / "splits_final.json").write_text(json.dumps(splits))
     read = config(source="folder", path=str(root), subject_key=SUBJECTS, predefined=True)
     assert np.array_equal(sources.load(read, TASK).table.folds, of)  # pyrefly: ignore[bad-argument-type]
+    assert not sources.load(read, TASK).doubts
+    splits[1]["val"] += NAMES[:2]
+    (root / "splits_final.json").write_text(json.dumps(splits))
+    (doubt,) = sources.load(read, TASK).doubts
+    assert f"validates 2 cases in several splits, like {NAMES[0]} in 0, 1: keep each in one" in doubt
+    assert not sources.load(replace(read, predefined=False), TASK).doubts
+    del splits[1]["val"][-2:]
     splits[0]["val"].pop()
     (root / "splits_final.json").write_text(json.dumps(splits))
     with pytest.raises(UsageError, match="fold '' is not a whole number"):
@@ -192,6 +199,16 @@ def test_coloured_masks_are_refused(config: Make, tmp_path: Path):
     Image.fromarray(image).save(tmp_path / f"masks/{NAMES[0]}.png")
     read = config(source="folder", path=str(tmp_path), subject_key=SUBJECTS)
     assert f"{NAMES[0]}.png has 3 channels that differ" in refused(read)
+
+
+@pytest.mark.parametrize("dtype", [np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")]), np.dtype(np.complex64)])
+def test_colours_and_complex_numbers_in_nifti_are_refused(config: Make, tmp_path: Path, dtype: np.dtype):
+    root = nnunet(tmp_path / "set", channels=1)
+    shape = volumes()[0][1].shape
+    nifti.write(root / f"imagesTr/{NAMES[0]}_0000.nii.gz", np.zeros(shape, dtype), AFFINE)
+    said = refused(config(source="folder", path=str(root), subject_key=SUBJECTS))
+    assert f"{NAMES[0]}_0000.nii.gz holds values of type" in said
+    assert "save one number a channel" in said
 
 
 def test_a_table_without_masks_is_refused_with_the_name_of_the_column(config: Make, tmp_path: Path):

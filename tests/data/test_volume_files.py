@@ -144,6 +144,13 @@ def test_a_table_of_volumes_of_one_size(cases: Path, config: Config):
     )
 
 
+def test_a_nifti_file_of_two_axes_is_refused_by_its_header_too(cases: Path, config: Config):
+    nifti.write(cases.parent / "2.nii.gz", np.zeros((6, 5), np.int16), np.eye(4))
+    data = config(source="csv", path=str(cases), volume="whole", spacing="median", depth=8, height=5, width=4)
+    with pytest.raises(UsageError, match=r"2\.nii\.gz has shape \(6, 5\); a volume has the axes X, Y, Z"):
+        sources.load(data, TASK)
+
+
 def test_volumes_are_resampled_to_one_spacing_and_cut(cases: Path, config: Config):
     data = config(source="csv", path=str(cases), volume="whole", spacing="median")
     with pytest.raises(UsageError, match=r"at 1 x 1 x 1 mm .* 8 x 5 x 6 in the middle and at most .*depth"):

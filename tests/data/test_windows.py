@@ -20,7 +20,7 @@ from nachos_jax.config.run_config import DataConfig
 from nachos_jax.config.windows import CT, spelled, window
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import sources
-from nachos_jax.data.image_files import read_image
+from nachos_jax.data.image_files import read_image, shown_files
 from nachos_jax.data.windows import shown
 from nachos_jax.tasks.classification import TASK
 from nachos_jax.tasks.segmentation import TASK as SEGMENTATION
@@ -108,6 +108,25 @@ def test_values_of_interest_are_those_of_pydicom(name: str, inverse: bool, tmp_p
     assert image.dtype == np.uint8
     assert np.ptp(image) > 100
     np.testing.assert_allclose(image.astype(float), 255 - expected if inverse else expected, atol=1)
+
+
+@pytest.mark.parametrize("voi", ["soft", "(100, 333)", "(40.5, 80)"])
+def test_a_window_of_an_inverse_image_is_in_its_own_units(voi: str, tmp_path: Path):
+    found = []
+    for kind in ("MONOCHROME1", "MONOCHROME2"):
+        _with_window(tmp_path / f"{kind}.dcm", {}, PhotometricInterpretation=kind)
+        found.append(shown_files([tmp_path / f"{kind}.dcm"], -1, voi)(0).astype(int))
+    assert np.ptp(found[0]) == 255
+    np.testing.assert_allclose(found[0], 255 - found[1], atol=1)
+
+
+def test_a_window_of_ct_needs_signed_values_of_an_inverse_image_too(tmp_path: Path):
+    dataset = pydicom.dcmread(real_file("CT_small.dcm"))
+    dataset.PhotometricInterpretation, dataset.PixelRepresentation = "MONOCHROME1", 0
+    del dataset.RescaleSlope, dataset.RescaleIntercept, dataset.PixelPaddingValue
+    dataset.save_as(tmp_path / "x.dcm")
+    with pytest.raises(UsageError, match="no Hounsfield units"):
+        shown_files([tmp_path / "x.dcm"], -1, "soft")(0)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+from typing import Any
 
 import jax
 import numpy as np
@@ -17,6 +18,7 @@ from nachos_jax.engine import bucket_lanes, lane, tuning
 from nachos_jax.engine.program import empty_state, place
 from nachos_jax.engine.resume import Checkpoints
 from nachos_jax.engine.schedule import fallen_to
+from nachos_jax.records import checkpoint
 from nachos_jax.records.schema import Curve
 from nachos_jax.runtime.mesh import by_lane
 from nachos_jax.tasks.task import Cases
@@ -150,6 +152,50 @@ def test_lanes_are_saved_where_checkpoints_are_wanted(cohort, tmp_path, every, a
     pool.step()
     assert pool.busy
     assert pool.begins_anew == anew
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_lanes_that_could_not_be_saved_begin_anew(cohort, tmp_path, monkeypatch, caplog, late):
+    """Orbax meets a full disk at once, or in the background."""
+    run, places = tiny.run_config(engine__checkpoint_epochs=1), Checkpoints(tmp_path, "now")
+    pool = tiny.LanePool(cohort, tiny.folds(cohort), run, devices=jax.devices()[:1], checkpoints=places)
+    full: list[str] = ["late" if late else "at once"]
+
+    def no_space(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    class Writer:
+        latest_step = staticmethod(lambda: None)
+        begun = False
+
+        def save(self, *_: Any, **__: Any) -> None:
+            self.begun = True
+            if "at once" in full:
+                no_space()
+
+        def wait_until_finished(self) -> None:
+            if "late" in full and self.begun:
+                no_space()
+
+        def close(self) -> None:
+            pass
+
+    def kept(self: checkpoint.LaneCheckpoint) -> Any:
+        self._writer = self._writer or Writer()
+        return self._writer
+
+    monkeypatch.setattr(checkpoint.LaneCheckpoint, "_open", kept)
+    pool.submit(tiny.some_fits(run)[:1])
+    pool.step()
+    pool.save(all_lanes=True)
+    assert "could not be saved" in caplog.text
+    assert pool.begins_anew == "unsaved fits"
+    full.clear()
+    pool.step()
+    pool.save(all_lanes=True)
+    assert pool.busy
+    assert pool.begins_anew == "", "there is space again"
+    pool.close()
 
 
 def test_one_trace_a_bucket_and_none_on_the_second_round(cohort):

@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 
 from nachos_jax.data.dicom_columns import read_header
-from tests.intake.conftest import SMALL, cases, config
+from tests.intake.conftest import SMALL, cases, config, table
 
 PLANTED = "ZZPLANTED"
 TEXT = {"PN", "LO", "SH", "ST", "LT", "UT", "UC"}
@@ -191,6 +191,19 @@ def test_many_slices_are_volumes(tmp_path: Path, said):
     assert config(Path("s")).data.subject_key == "subject"
 
 
+def test_a_series_in_several_folders_is_told(tmp_path: Path, said):
+    for case in range(8):
+        for slice_number in range(9):
+            place = f"case{case}{'b' if case == 2 and slice_number > 4 else ''}"
+            more = {"SeriesInstanceUID": f"1.2.4.{case}", "PatientID": f"P{case}"}
+            saved(tmp_path / f"in/{place}/{slice_number}.dcm", slice_of(case, **more))
+    code, out = said("init", "--input=in", "--output=o")
+    assert code == 0
+    words = " ".join(out.split())
+    assert "ATTENTION: 1 series lie in several folders, like case2 (5 files), case2b (4 files);" in words
+    assert "put all slices of a volume into one folder" in words
+
+
 def test_names_in_paths_are_told_without_the_name(tmp_path: Path, said):
     for case in range(4):
         saved(tmp_path / f"in/Mustermann_{case}.dcm", slice_of(case, PatientName="Mustermann^Hans"))
@@ -207,4 +220,16 @@ def test_names_for_ids_need_pseudonyms(tmp_path: Path, said):
     assert "seems to hold names of patients instead of ids" in out
     assert not Path("o").exists()
     assert said("init", "--input=in", "--output=o", "--pseudonyms=key")[0] == 0
+    assert "Muster" not in Path("o/cases.csv").read_text()
+
+
+def test_names_for_cases_are_not_copied(tmp_path: Path, said):
+    names = [f"Muster{letter}, Hans" for letter in "abcdefghijklmnopqr"]
+    rows = [[name, f"P{i:02d}", i % 2, *(i * k * 0.17 for k in range(1, 9))] for i, name in enumerate(names)]
+    table(tmp_path / "in.csv", ["case", "subject", "label", *(f"f{k}" for k in range(8))], rows)
+    code, out = said("init", "--input=in.csv", "--output=o")
+    assert code == 2
+    assert "column 'case' seems to hold names of patients" in out
+    assert not Path("o").exists()
+    assert said("init", "--input=in.csv", "--output=o", "--pseudonyms=key")[0] == 0
     assert "Muster" not in Path("o/cases.csv").read_text()

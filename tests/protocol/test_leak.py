@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import nachos_jax
+from nachos_jax import ArrayCases
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data.store import Dense
 from nachos_jax.data.table import Cohort
 from nachos_jax.protocol.evaluate import evaluate
+from nachos_jax.protocol.study import noise
 from nachos_jax.records.store import RunDirectory
-from tests import tiny
+from tests import tiny, vectors
 from tests.inputs import dense
 from tests.tiers import mostly_thorough
 
@@ -90,3 +93,30 @@ def test_the_spoilt_fold_would_be_noticed_if_it_were_read(tmp_path: Path):
     evaluate(run, str(tmp_path / "clean"), [0], clean, quiet=True)
     with pytest.raises(UsageError, match="Outer fold 0 could not be finished"):
         evaluate(run, str(tmp_path / "spoilt"), [0], spoilt(clean), quiet=True)
+
+
+def test_nothing_of_the_numbers_of_a_test_fold_reaches_its_race(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """New numbers, not permuted ones: fifths of all of them would group the cases of other folds anew."""
+    told: list[float | None] = []
+    plain = noise.between
+
+    def heard(*args):
+        ask = plain(*args)
+        return lambda *pair: told.append(ask(*pair)) or told[-1]
+
+    monkeypatch.setattr(noise, "between", heard)
+    values, _, subjects, folds = vectors.arrays()
+    numbers = np.random.default_rng(1).normal(size=len(values))
+    new = np.where(folds == OUTER, numbers - 20, numbers)
+    search = {"search__policy": "race-fitted", "search__metric": "mae", "search__trials": 4}
+    run = vectors.run_config("mlp", task__name="regression", **search)
+    found = []
+    for name, known in (("clean", numbers), ("new", new)):
+        told.clear()
+        cohort = nachos_jax.cohort(ArrayCases(values, known, subjects, folds=folds), "regression")
+        evaluate(run, str(tmp_path / name), [OUTER], cohort, quiet=True)
+        found.append((list(told), seen_from_inside(tmp_path / name)))
+    assert any(told)
+    assert found[0] == found[1]

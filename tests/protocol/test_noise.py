@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
+import nachos_jax
+from nachos_jax import ArrayCases
 from nachos_jax.protocol.study import noise
-from tests import tiny
+from tests import tiny, vectors
 
 FOLD = 1
 
@@ -51,3 +53,31 @@ def test_without_predictions_nothing_is_known():
     told = between({"a": logits(np.ones(cases, bool)), "b": None})
     assert told(0, 1, FOLD) is None
     assert told(0, 2, FOLD) is None
+
+
+def of_numbers(values: np.ndarray, begun_before: bool = False) -> float:
+    """The noise of a pair of fits on fold FOLD of a regression, where these are the targets of all cases."""
+    _, _, subjects, folds = vectors.arrays()
+    cohort = nachos_jax.cohort(ArrayCases(vectors.arrays()[0], values, subjects, folds=folds), "regression")
+    count, draw = int((folds == FOLD).sum()), np.random.default_rng(5)
+    outputs = {name: draw.normal(size=(count, 1)).astype(np.float32) for name in "ab"}
+    store = SimpleNamespace(
+        fit=lambda name: SimpleNamespace(fit=name, payload={"inner.safetensors": name}),
+        payload=lambda record, _: save({str(FOLD): outputs[record.fit]}),
+        run=lambda: {} if begun_before else {"draws": "of an inner fold alone"},
+    )
+    config = tiny.run_config(task__name="regression", search__metric="mae")
+    run: Any = SimpleNamespace(config=config, cohort=cohort, folds=tiny.folds(cohort), store=store)
+    record: Any = lambda trial, _: SimpleNamespace(fit="ab"[trial])  # noqa: E731
+    told = noise.between(run, record)(0, 1, FOLD)
+    assert told is not None
+    return told
+
+
+def test_numbers_of_other_folds_do_not_reach_the_draws_of_a_fold():
+    folds = vectors.arrays()[3]
+    values = np.random.default_rng(6).normal(size=len(folds))
+    others = np.where(folds == FOLD, values, values + np.where(folds == 0, 3.0, 0.0))
+    assert of_numbers(values) == of_numbers(others)
+    before = of_numbers(values, begun_before=True)
+    assert before != of_numbers(others, begun_before=True), "a run that has begun keeps its draws"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nachos_jax.cli.main import main
+from nachos_jax.config.parsing import POLICY
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.space import choice, log
 from nachos_jax.protocol.evaluate import evaluate
@@ -100,6 +101,13 @@ def test_the_command_prints_what_was_found(grid, capsys):
     assert main(["nachos", "replay", f"--curves={grid}", *words]) == 0
     ways = json.loads(capsys.readouterr().out)[Path(grid).name]["ways"]
     assert list(ways) == ["random, full", "random, hyperband", "bohb, full", "bohb, hyperband"]
+
+
+def test_without_a_policy_the_one_that_is_played_is_named(grid, capsys):
+    assert (
+        main(["nachos", "replay", f"--curves={grid}", "--searcher=random", "--trials=2", "--repeats=1"]) == 0
+    )
+    assert list(json.loads(capsys.readouterr().out)[Path(grid).name]["ways"]) == [f"random, {POLICY}"]
 
 
 @pytest.mark.thorough

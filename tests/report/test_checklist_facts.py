@@ -216,6 +216,18 @@ def test_models_of_several_kinds_are_told_one_by_one(make_run):
     assert "as softmax of the network's output or the probabilities of the estimator;" in found
 
 
+def test_a_space_that_no_trial_reaches_is_not_told_as_searched(fact):
+    space: dict[str, Any] = {
+        "search.space": {"beta2": "uniform(0.9, 0.99)", "learning_rate": "log(0.001, 0.1)", "clahe": ""}
+    }
+    assert fact("model.search", config=space).endswith("Searched: learning_rate: log(0.001, 0.1).")
+    space["search.space"] |= {"clahe": "choice(0, 2)", "mlp": {"width": "choice(4, 8)"}}
+    assert "Searched: clahe: choice(0, 2); learning_rate" in fact(
+        "model.search", config={**space, "data.clahe": 0}
+    )
+    assert "mlp.width: choice(4, 8)" in fact("model.search", config=space, hparams={"mlp.width": 4})
+
+
 def test_images_that_are_skipped_do_not_stop_the_run(fact):
     stops = fact("task.missing", run={"preparation": IMAGES})
     assert stops.startswith(
@@ -274,6 +286,17 @@ def test_external_tests_and_deployed_models_are_known_to_all_facts(make_run, cou
         2: "2 models of it were tested on 40 external",
     }
     assert said.get(count, "this report does not know") in text
+
+
+def test_hypotheses_that_are_not_tested_are_those_on_performance(fact):
+    """The page of a grid has p values of its hyperparameters."""
+    assert "No hypotheses on performance are tested here;" in fact("results.uncertainty")
+
+
+def test_a_deployed_mean_of_folds_is_not_called_a_model_on_all_cases(fact):
+    found = fact("model.availability", config={"deploy.members": "folds"})
+    assert "trains a model for each fold, on all cases but that fold, and writes them to deploy/" in found
+    assert "trains a model on all cases and" in fact("model.availability", config={"deploy.members": "one"})
 
 
 def ensembles(make_run, final: Any, deployed: list[dict[str, Any]], members: str = "one") -> Any:

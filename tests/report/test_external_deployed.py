@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
+from typing import Any
 
 import pytest
 
@@ -44,6 +46,35 @@ def test_the_flat_protocol_has_no_refits(make_run, count: int):
     assert "deployed model" in names
     assert "deployed model by site" in names
     assert not {"mean of models", "mean prediction", "mean prediction by site"} & names
+
+
+def test_of_several_deployed_models_the_one_that_lies_in_deploy_stands_for_them(make_run):
+    directory = flat(make_run(folds=3, groups=False, tested=()))
+    add(directory)
+    deployed(directory, 2)
+    first = _summary(directory)
+    (directory.path / "deploy").mkdir()
+    (directory.path / "deploy/model.json").write_text(json.dumps({"fits": ["f1"]}))
+    page.write(directory.path)
+    second = _summary(directory)
+    assert [test["fits"] for test in second["external"]["tested_by"]] == [["f1"], ["f0"]]
+    assert second["external"]["in_deploy"]
+    assert not first["external"]["in_deploy"]
+    name = second["headline"]
+    told = second["external"]["metrics"][name]["together"]["value"]
+    assert told == first["external"]["deployed"][1][name]["value"]
+    assert told != first["external"]["metrics"][name]["together"]["value"]
+    assert "of the model that lies in deploy/" in second["sentence"]
+    assert "of the first of the deployed models" in first["sentence"]
+    text = " ".join((directory.path / "report/index.html").read_text().split())
+    assert "of several deployed models the first, which lies in deploy/, has the interval" in text
+    (directory.path / "deploy/model.json").write_text("{")
+    page.write(directory.path)
+    assert _summary(directory)["external"] == first["external"]
+
+
+def _summary(directory: RunDirectory) -> dict[str, Any]:
+    return json.loads((directory.path / "summary.json").read_text())
 
 
 def test_refits_are_told_as_before(make_run):

@@ -6,11 +6,13 @@ import json
 import math
 import re
 
+import pytest
 from scipy import stats
 
 from nachos_jax.report.numbers.summary import summarise
 from nachos_jax.report.reading.evidence import read
 from nachos_jax.report.words import sentence
+from tests.report.rivals import edit_run
 from tests.tiers import mostly_thorough
 
 
@@ -61,6 +63,22 @@ def test_sites_as_folds_qualify_the_interval(make_run):
     (directory.records / "run.json").write_text(json.dumps(run))
     _, caveats = words(directory)
     assert "On the interval: folds are sites" in caveats
+
+
+@pytest.mark.parametrize(
+    ("scheme", "said"),
+    [
+        ("stratified", "Five or more outer folds (config.folds.count) serve better."),
+        ("site", "Cases of more sites serve better."),
+        ("predefined", "More folds in the column of folds serve better."),
+    ],
+)
+def test_what_serves_better_than_three_folds_is_what_can_be_changed(make_run, scheme: str, said: str):
+    directory = make_run(folds=3, trials=1)
+    edit_run(directory.path, lambda run: run["folds"].update(scheme=scheme))
+    _, caveats = words(directory)
+    (found,) = re.findall(r"uncertain\. (.* serve better\.)", caveats)
+    assert found == said
 
 
 def test_one_fold_has_no_standard_error(make_run):

@@ -53,6 +53,7 @@ class HostedLanes(FitQueue):
     """
 
     begun = False  # nothing of it lies on the devices
+    unsaved = False  # nothing was to be saved
 
     def __init__(self, maker: InputMaker, metric: str, seen: int, processes: int = 0):
         super().__init__()
@@ -88,6 +89,9 @@ class HostedLanes(FitQueue):
 
     def save(self) -> None:
         """Nothing: a fit that is lost is short."""
+
+    def settle(self) -> None:
+        """Nothing is being saved."""
 
     def look_again(self) -> None:
         """Nothing is saved by others."""

@@ -23,6 +23,7 @@ from nachos_jax.models import joined as models
 from nachos_jax.models.zoo import backbone as backbones
 from nachos_jax.models.zoo.backbone import Backbone
 from nachos_jax.protocol.model import description as description_file
+from nachos_jax.protocol.model import explain as explanation
 from nachos_jax.protocol.model import mask_arrays, mask_facts, networks, shipped
 from nachos_jax.protocol.model.export import FORMAT, NAME
 from nachos_jax.protocol.model.networks import Architecture, Predicted, Weights
@@ -167,15 +168,7 @@ class DeployedModel:
         Raises:
             UsageError: as `predictions`, this architecture has no Grad-CAM, or the model predicts no class.
         """
-        if self.predicted.task != "classification":
-            raise UsageError(
-                "maps explain the class of a classification, and this model is one of "
-                f"{self.predicted.task}: leave --explain out."
-            )
-        if self.vectors:
-            raise UsageError("maps explain images, and this model reads vectors: leave --explain out.")
-        if self._backbone:
-            raise UsageError("maps are not made through a frozen backbone: leave --explain out.")
+        explanation.check(self.predicted.task, self.vectors, self._backbone is not None)
         images, classes = self._fitting(images), np.asarray(classes, np.int32)
         maps = np.zeros(joined.images_of(images).shape[:-1], np.float32)
         peaks = np.zeros(len(maps), np.float32)
@@ -188,6 +181,16 @@ class DeployedModel:
             maps[part] = np.mean([np.asarray(one.maps) for one in found], axis=0)[:count]
             peaks[part] = np.mean([np.asarray(one.peak) for one in found], axis=0)[:count]
         return maps, peaks
+
+    def check_explained(self, method: str) -> None:
+        """Refuses what `explain` would, before any case is read: the task, and a network without Grad-CAM."""
+        explanation.check(self.predicted.task, self.vectors, self._backbone is not None)
+        cases: Any = np.zeros((1, *self._image_shape), self._prepared.get("dtype", "float32"))
+        if JOINED in self._prepared:
+            cases = Inputs(cases, np.zeros((1, len(self._prepared[JOINED])), np.float32))
+        told = self._fitting(cases), np.zeros(1, np.int32)
+        for network in self._networks:
+            networks.check_explained(network.architecture, method, network.weights, *told)
 
     def predict(self, paths: Sequence[str | os.PathLike]) -> tuple[list[str], np.ndarray]:
         """`predictions` of files, folders, or CSVs with a `path` column; of files of features, by name.
@@ -225,11 +228,14 @@ class DeployedModel:
             return Inputs(self._fitting_images(images), values)
         return self._fitting_images(cases)
 
-    def _fitting_images(self, images: np.ndarray) -> np.ndarray:
-        images = np.asarray(images)
-        wanted = self.predicted.shape
+    @property
+    def _image_shape(self) -> tuple[int, ...]:
         if self._backbone or self._tuned:
-            wanted = tuple(self._prepared[name] for name in ("height", "width", "channels"))
+            return tuple(self._prepared[name] for name in ("height", "width", "channels"))
+        return self.predicted.shape
+
+    def _fitting_images(self, images: np.ndarray) -> np.ndarray:
+        images, wanted = np.asarray(images), self._image_shape
         images = images[..., None] if images.ndim == len(wanted) else images
         if images.shape[1:] != wanted:
             raise UsageError(

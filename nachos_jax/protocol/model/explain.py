@@ -23,6 +23,28 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.models.blocks import Head, Mode, told_sides
 
 
+def check(task: str, vectors: bool, frozen: bool) -> None:
+    """Refuses models of which no maps are made, however their networks look.
+
+    Args:
+        task: name of what the model was trained for.
+        vectors: whether it reads vectors.
+        frozen: whether it reads features of a frozen backbone.
+
+    Raises:
+        UsageError: the model is one of these.
+    """
+    if task != "classification":
+        raise UsageError(
+            f"maps explain the class of a classification, and this model is one of {task}: leave --explain "
+            "out."
+        )
+    if vectors:
+        raise UsageError("maps explain images, and this model reads vectors: leave --explain out.")
+    if frozen:
+        raise UsageError("maps are not made through a frozen backbone: leave --explain out.")
+
+
 class Explained(NamedTuple):
     """The network to look into."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from nachos_jax.data.table import JOINED
 from nachos_jax.protocol.model import coefficients, decision, mask_facts, shipped
 from nachos_jax.protocol.run import environment
 from nachos_jax.protocol.run.opening import Run
-from nachos_jax.records import seal
+from nachos_jax.records import decode, own, seal
 from nachos_jax.records.mask_choice import MaskChoice
 from nachos_jax.records.schema import FitRecord, Outcome
 from nachos_jax.records.store import RunDirectory, dump, write_atomic
@@ -40,22 +41,54 @@ def write(
         folder: where to.
         final: what the study chose of final masks, where it did.
     """
-    names = []
+    names, tables, earlier = [], {}, _earlier(run, records, folder)
     for number, record in enumerate(records):
         names.append(f"weights_{number:02d}.safetensors")
         weights = run.store.payload(record, "weights.safetensors")
         write_atomic(folder / names[-1], weights)
-        if record.hparams["architecture"] == "linear":
-            features, classes = run.cohort.preparation["features"], run.cohort.targets.names
-            text = coefficients.table(load(weights), features, classes)
-            write_atomic(folder / f"coefficients_{number:02d}.csv", text.encode())
-        elif run.cohort.joined:
-            columns, classes = run.cohort.preparation[JOINED], run.cohort.targets.names
-            text = coefficients.of_columns(load(weights), columns, classes)
-            write_atomic(folder / f"coefficients_{number:02d}.csv", text.encode())
+        tables |= _tables(run, str(record.hparams["architecture"]), number, weights)
+    for name, table in tables.items():
+        write_atomic(folder / name, table)
     backbone = shipped.write(run, folder)
     text = dump({**_description(run, outcome, records, names, final), **backbone, seal.KEY: seal.BLANK})
     write_atomic(folder / NAME, seal.fill(text, NAME))
+    own.remove(folder, earlier, dict.fromkeys([*names, *tables], ""))
+
+
+def _tables(run: Run, architecture: str, number: int, weights: bytes) -> dict[str, bytes]:
+    """The table of the coefficients of a network by its name; {} of a network without."""
+    name, classes = f"coefficients_{number:02d}.csv", run.cohort.targets.names
+    if architecture == "linear":
+        features = run.cohort.preparation["features"]
+        return {name: coefficients.table(load(weights), features, classes).encode()}
+    if run.cohort.joined:
+        columns = run.cohort.preparation[JOINED]
+        return {name: coefficients.of_columns(load(weights), columns, classes).encode()}
+    return {}
+
+
+def _earlier(run: Run, records: Sequence[FitRecord], folder: Path) -> dict[str, str]:
+    """SHA-256 of the files of another model that was exported to the folder, by name; {} of the same one."""
+    try:
+        told = decode.parse((folder / NAME).read_bytes())
+        if list(told["fits"]) == [record.fit for record in records]:
+            return {}
+        files = dict(zip(told["weights"], told["weights_sha256"], strict=True))
+        architecture = str(told["hparams"]["architecture"])
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+    ):  # none, or a damaged one: then nothing is known as ours
+        return {}
+    tables: dict[str, bytes] = {}
+    for number, (name, sha256) in enumerate(files.items()):
+        path = folder / Path(name).name
+        weights = path.read_bytes() if path.is_file() else b""
+        if hashlib.sha256(weights).hexdigest() == sha256:
+            tables |= _tables(run, architecture, number, weights)
+    return files | {name: hashlib.sha256(table).hexdigest() for name, table in tables.items()}
 
 
 def _description(
@@ -116,13 +149,18 @@ def _normalisation(run: Run, hparams: HParams) -> str:
 
 def _estimate_sentence(run: Run) -> str:
     count = run.folds.count
+    trained = "was trained on all of them and tested on none"
+    if run.config.members == "folds":
+        trained = (
+            "averages networks that were each trained on all of them but one fold, and was tested on none"
+        )
     estimated = RunDirectory(run.store.path, "evaluate")
     tests = estimated.tests()
     if estimated.outcome(None) is not None:
         return (
             "The estimate in summary.json is that of flat cross-validation, corrected for the choice of the "
             f"trial. It belongs to models that were trained on about {count - 1}/{count} of these cases, not "
-            "to this one, which was trained on all of them and tested on none."
+            f"to this one, which {trained}."
         )
     if not tests:
         return (
@@ -133,6 +171,5 @@ def _estimate_sentence(run: Run) -> str:
     part = "" if done == planned else f" So far {done} of {planned} outer folds were tested."
     return (
         "The estimate in summary.json belongs to the procedure (search, epochs rule, training) at about "
-        f"{count - 1}/{count} of these cases, not to this one model, which was trained on all of them and "
-        f"tested on none.{part}"
+        f"{count - 1}/{count} of these cases, not to this one model, which {trained}.{part}"
     )

@@ -179,6 +179,11 @@ def explainer(
     return lambda found, inputs, classes: apply(found, of.given(inputs), classes)
 
 
+def check_explained(of: Architecture, method: str, found: Weights, inputs: Any, classes: np.ndarray) -> None:
+    """Refuses what `explainer` would of such inputs, by shapes alone: nothing is compiled or computed."""
+    jax.eval_shape(lambda weights: explainer(of, method)(weights, inputs, classes), found)
+
+
 def _filled(prefix: str, abstract: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     leaves, structure = jax.tree_util.tree_flatten(abstract)
     names = list(named(prefix, jax.tree.unflatten(structure, [np.empty(0)] * len(leaves))))

@@ -43,6 +43,12 @@ def before_all_came_back(store: RunDirectory) -> bool:
     return known is not None and "back" not in known
 
 
+def before_draws_kept_to_their_fold(store: RunDirectory) -> bool:
+    """Whether the run was begun when subjects of an inner fold were drawn within groups of all targets."""
+    known = store.run()
+    return known is not None and "draws" not in known
+
+
 def before_fits_were_asked(store: RunDirectory) -> bool:
     """Whether the run was begun when every fit was asked about all folds that it leaves out, or soon after.
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nachos_jax.audit import door as audit
+from nachos_jax.config.field import flat
 from nachos_jax.config.run_config import RunConfig
+from nachos_jax.configs import base
 from nachos_jax.core.errors import UsageError
-from nachos_jax.core.hparams import FLIP_DEPTH, active, by_name
-from nachos_jax.core.space import Dimension
-from nachos_jax.core.types import HParams
+from nachos_jax.core.hparams import FLIP_DEPTH, Hyperparameter, active, by_name
+from nachos_jax.core.space import Dimension, parse
+from nachos_jax.core.types import HParams, HParamValue
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine import measuring
 from nachos_jax.engine.windows import divide
@@ -25,6 +29,8 @@ from nachos_jax.search.searcher import SearchSetting
 from nachos_jax.splits import checks
 from nachos_jax.splits.folds import FEWEST, Folds
 from nachos_jax.tasks import registry as tasks
+
+log = logging.getLogger("nachos_jax")
 
 _CURES = {
     "stratified": "Raise config.folds.count",
@@ -131,10 +137,11 @@ def check(run: RunConfig, cohort: Cohort, folds: Folds, begun: bool = False) -> 
     _vectors(run, cohort)
     measuring.check(run, cohort)
     if not begun:
-        _idle(run)
         _cheapest(run)
     _networks(run, cohort, begun)
     _solved(run)
+    if not begun:
+        check_space(run)
     baselines.check(run, cohort)
     if not models.solved(run.candidates("architecture")):
         _batches(run, cohort, folds)
@@ -257,21 +264,56 @@ def _tried(run: RunConfig, dimension: Dimension) -> list[Any]:
     return [value for value in dict.fromkeys(run.candidates(dimension.name)) if dimension.holds(value)]
 
 
-def _idle(run: RunConfig) -> None:
-    """Refuses what of a network is set or searched, and does nothing beside any value of another row."""
+def check_space(run: RunConfig) -> None:
+    """Refuses what does nothing beside any value of another row: what users search, what a network is set to.
+
+    The default space searches what only some values of others read, and may keep it. Of what belongs to
+    another network, which a sweep over networks has beside one config, it is only told.
+
+    Raises:
+        UsageError: there is some.
+    """
     searched = {dimension.name: dimension for dimension in run.search.space}
-    for name, row in by_name(run.table).items():
-        owner, (parent, wanted) = name.partition(".")[0], row.when or ("", ())
-        asked = run.defaults[name] != row.default or name in searched
-        if not asked or not parent.startswith(f"{owner}.") or owner not in run.candidates("architecture"):
+    rows, usual = by_name(run.table), _default_space()
+    for name, row in rows.items():
+        owner, parent = name.partition(".")[0], (row.when or ("",))[0]
+        of_network = parent.startswith(f"{owner}.") and owner in run.candidates("architecture")
+        asked = name in searched and (of_network or searched[name] != usual.get(name))
+        if not asked and not (of_network and run.defaults[name] != row.default):
             continue
-        space = searched.get(parent)
-        if run.defaults[parent] not in wanted and not (space and any(map(space.holds, wanted))):
-            key = row.space_key if name in searched else row.key
+        barred = _barred(run, name, rows, searched)
+        if barred is not None and barred[0] == "architecture":
+            log.warning(
+                "config.%s does nothing: the network is %s", row.space_key, run.defaults["architecture"]
+            )
+        elif barred is not None:
+            parent, wanted = barred
+            key, cure = (row.space_key, f"config.{row.space_key} to ''") if asked else (row.key, "")
             raise UsageError(
                 f"config.{key} does nothing beside {parent} = {run.defaults[parent]!r}: {name} acts with "
-                f"{', '.join(map(repr, wanted))}. Set {parent} to one of these, or leave {name} out."
+                f"{', '.join(map(repr, wanted))}. Set config.{rows[parent].key} to one of these, or "
+                f"{cure or f'leave {name} out'}."
             )
+
+
+def _barred(
+    run: RunConfig, name: str, rows: Mapping[str, Hyperparameter], searched: Mapping[str, Dimension]
+) -> tuple[str, tuple[HParamValue, ...]] | None:
+    """The row, and its values, without which a hyperparameter does nothing, if no trial can have them."""
+    while (when := rows[name].when) is not None:
+        name, wanted = when
+        space = searched.get(name)
+        if run.defaults[name] not in wanted and not (space and any(map(space.holds, wanted))):
+            return when
+    return None
+
+
+@functools.cache
+def _default_space() -> dict[str, Dimension]:
+    """What the default config searches."""
+    values = flat(base.get_config().to_dict())
+    found = [row for row in base.table() if values[row.space_key]]
+    return {row.name: parse(values[row.space_key], row, f"config.{row.space_key}") for row in found}
 
 
 def _cheapest(run: RunConfig) -> None:

@@ -91,6 +91,8 @@ def open_run(
     _same_config(config, store)
     door.check_config(config)  # again beside the data; alone it takes no time, and decoding may take hours
     first(config, store)
+    if cohort is None and store.run() is None and not _went_on(store):
+        _check_fold_key(config)
     cohort = embedding.load(config) if cohort is None else embedding.embedded(config, cohort)
     if cohort.targets.task != config.task:
         raise UsageError(
@@ -164,6 +166,16 @@ def _folds(config: RunConfig, cohort: Cohort, store: RunDirectory) -> Folds:
             folds = rows.read_rows(stored, table.names)
     checks.check_leakage(folds, table.subjects)
     return folds
+
+
+def _check_fold_key(config: RunConfig) -> None:
+    """Refuses a column of folds where other folds are made."""
+    key, scheme = config.data.fold_key, config.folds.scheme
+    if key and scheme != "predefined":
+        raise UsageError(
+            f"config.data.fold_key = {key!r} does nothing with config.folds.scheme = {scheme!r}: set "
+            "config.folds.scheme = 'predefined', or config.data.fold_key = ''."
+        )
 
 
 def _just_begun(store: RunDirectory) -> bool:
@@ -293,6 +305,7 @@ def _identity(run: Run) -> dict[str, Any]:
         "folds": {"scheme": run.config.folds.scheme, "count": folds.count, "repeats": folds.repeats},
         "inner_metric": run.config.search.metric,
         **({"back": "trials of all cohorts"} if run.config.search.policy in begun.RUNGS else {}),
+        **({} if targets.strata.needed else {"draws": "of an inner fold alone"}),
         **({"losses": "told in one unit"} if "target_sd" in task.kept(run.config.defaults) else {}),
         "preparation": run.cohort.preparation,
         "command": environment.command(),

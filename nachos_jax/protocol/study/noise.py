@@ -14,6 +14,7 @@ import numpy as np
 from safetensors.numpy import load
 
 from nachos_jax.core.types import digest
+from nachos_jax.protocol.run import begun
 from nachos_jax.protocol.run.opening import Run
 from nachos_jax.records.schema import FitRecord
 from nachos_jax.search.policies.policy import Noise
@@ -37,9 +38,9 @@ def between(run: Run, record: Callable[[int, int], FitRecord | None]) -> Noise:
     def draws(fold: int) -> np.ndarray:
         """[R, n] how often each case of a fold occurs in each draw."""
         chosen = run.folds.cases(fold)
-        targets, subjects = run.cohort.targets.of(chosen), np.asarray(run.cohort.table.subjects)[chosen]
+        within, subjects = _groups(run)[chosen], np.asarray(run.cohort.table.subjects)[chosen]
         seed = int(digest(["noise", run.config.seed, fold], 8), 16)
-        return resamples(subjects, targets.strata.numbers, REPLICATES, seed).astype(np.int64)
+        return resamples(subjects, within, REPLICATES, seed).astype(np.int64)
 
     @cache
     def scores(fit: str, fold: int) -> np.ndarray | None:
@@ -63,3 +64,13 @@ def between(run: Run, record: Callable[[int, int], FitRecord | None]) -> Noise:
         return float(differences.std(ddof=1)) if len(differences) >= REPLICATES // 2 else None
 
     return noise
+
+
+def _groups(run: Run) -> np.ndarray:
+    """[N] int: as many subjects of each group are drawn as there are."""
+    strata = run.cohort.targets.strata
+    # Other strata than classes (fifths of all targets, the rarest label) are made from cases of all folds, so
+    # from those of the outer fold, too, of which no study may know.
+    if strata.needed or begun.before_draws_kept_to_their_fold(run.store):
+        return strata.numbers
+    return np.zeros(len(strata.numbers), np.int64)

@@ -12,12 +12,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nachos_jax.config.field import flat
 from nachos_jax.config.subgroups import UNKNOWN
 from nachos_jax.config.windows import window
 from nachos_jax.core.hparams import AUGMENTATION, BY_TRAINING, FLIP_DEPTH, PREPARED
 from nachos_jax.core.types import Trial
 from nachos_jax.report.checklists.stops import Stops
+from nachos_jax.report.reading import kinds
 from nachos_jax.report.reading.evidence import CaseRow, Evidence
+from nachos_jax.report.reading.kinds import ESTIMATORS
+from nachos_jax.report.reading.shown import shown
 from nachos_jax.report.words.format import made_rows, number
 from nachos_jax.report.words.leading import leading
 from nachos_jax.report.words.phrases import ESTIMATOR, intervals, listed
@@ -25,12 +29,6 @@ from nachos_jax.report.words.templating import environment, one_line
 
 ROOMS = ("data", "preparation", "model", "results")
 """Templates in facts/ beside that of the task."""
-ESTIMATORS = {
-    "logistic": "logistic regression",
-    "random_forest": "random forests",
-    "gradient_boosting": "gradient boosting",
-}
-"""Architectures that are fitted whole by scikit-learn, and are no networks."""
 MOST_LISTED = 12
 """Outer folds, or groups, that an answer names one by one; a longer list is left to the files."""
 UNTESTED = "the results: nothing is tested yet"
@@ -139,8 +137,10 @@ def _of_models(evidence: Evidence) -> dict[str, Any]:
     versions = evidence.run.get("versions") or {}
     return {
         "trials": trials,
-        "estimators": ESTIMATORS,
+        "kinds": evidence.kinds,
+        "refitted": kinds.of(chosen or trials, evidence.run["config"]),
         "said": lambda name: _said(evidence, chosen or trials, name),
+        "losses": _said(evidence, [*filter(_learns, chosen)] or [*filter(_learns, trials)], "loss"),
         "chosen": chosen,
         "values": _values,
         "hparams": lambda name: [trial.hparams.get(name) for trial in chosen],
@@ -154,12 +154,23 @@ def _of_models(evidence: Evidence) -> dict[str, Any]:
         ],
         "normalisations": _normalisations(evidence, chosen),
         "shown_values": _shown_values,
-        "epochs": sorted({outcome.epochs for outcome in evidence.outcomes.values()}),
+        "epochs": sorted({evidence.outcomes[fold].epochs for fold in _in_epochs(evidence)}),
         "rules": sorted({outcome.rule for outcome in evidence.outcomes.values()}),
-        "searched": _searched(_setting(evidence, "search.space") or {}),
+        "searched": _searched(evidence, trials),
         "versions": [f"{key} {value}" for key, value in sorted(versions.items()) if value != "not installed"],
         "command": dict(made_rows(evidence)["how"]).get("Command"),
     }
+
+
+def _learns(trial: Trial) -> bool:
+    """Whether its loss is that of the task, and not that of an estimator."""
+    return trial.hparams.get("architecture") not in ESTIMATORS
+
+
+def _in_epochs(evidence: Evidence) -> list[int | None]:
+    """The finished studies whose selected trial is trained in epochs."""
+    chosen = {fold: evidence.selected(fold) for fold in evidence.outcomes}
+    return [fold for fold, trial in chosen.items() if trial is None or kinds.of([trial], {}).steps]
 
 
 def _normalisations(evidence: Evidence, chosen: Sequence[Trial]) -> list[str]:
@@ -242,12 +253,8 @@ def _values(trials: Iterable[Trial], name: str) -> list[str]:
     return sorted({number(trial.hparams[name]) for trial in trials if name in trial.hparams})
 
 
-def _searched(space: Mapping[str, Any], prefix: str = "") -> list[str]:
-    rows: list[str] = []
-    for name in sorted(space):
-        value = space[name]
-        if isinstance(value, Mapping):
-            rows += _searched(value, f"{prefix}{name}.")
-        elif value:
-            rows.append(f"{prefix}{name}: {value}")
-    return rows
+def _searched(evidence: Evidence, trials: Sequence[Trial]) -> list[str]:
+    """The space without what no trial has, as momentum with Adam; the whole one before the first trial."""
+    had = {name for trial in trials for name in shown(trial.hparams, evidence)}
+    space = sorted(flat(_setting(evidence, "search.space") or {}).items())
+    return [f"{name}: {value}" for name, value in space if value and (name in had or not trials)]

@@ -27,7 +27,7 @@ def drawn(evidence: Evidence, summary: Mapping[str, Any]) -> Figure | None:
     together, of_all = metric["together"], "mean prediction" if beyond["averaged"] else "mean of models"
     if metric["models"]:
         shown.append(_row("external", "mean of models", counts, several, intervals.get("mean")))
-    else:  # as in the flat protocol, and the first deployed model stands for them
+    else:  # as in the flat protocol, and the deployed model stands for them, of several that in deploy/
         of_all = "deployed model"
     if beyond["averaged"]:
         shown.append(_row("external", of_all, counts, together, together["interval"]))

@@ -50,6 +50,7 @@ def external(evidence: Evidence, estimates: Estimates, metrics: Mapping[str, Any
             {name: asdict(_value(evidence, name, _outcome(evidence, test.arrays))) for name in shown}
             for test in found.deployed
         ],
+        "in_deploy": found.in_deploy,
         "by_site": _by_site(evidence, estimates, of_all, models),
         "shift": external_shift.shift(evidence, estimates, found, together),
     }
@@ -58,7 +59,8 @@ def external(evidence: Evidence, estimates: Estimates, metrics: Mapping[str, Any
 def averaged(evidence: Evidence, found: External) -> Outcome | None:
     """Truth and the mean prediction of all models of outer folds that predicted numbers; None without.
 
-    The flat protocol has no such models, and the deployed model stands for them.
+    The flat protocol has no such models, and the deployed model stands for them, of several the one that
+    lies in deploy/.
     """
     tests = list(found.folds.values()) or list(found.deployed[:1])
     each = [_outcome(evidence, test.arrays) for test in tests]

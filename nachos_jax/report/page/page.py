@@ -138,6 +138,7 @@ def render(
     return template.render(
         summary=summary,
         protocol=evidence.protocol,
+        kinds=evidence.kinds,
         headline=leading(summary)["metrics"][summary["headline"]],
         by_case=summary["metrics"][summary["headline"]],
         folds=result_tables.folds(summary),

@@ -19,9 +19,10 @@ from nachos_jax.records.mask_choice import MaskChoice
 from nachos_jax.records.readable import no_run
 from nachos_jax.records.schema import FitRecord, Outcome, OuterTest
 from nachos_jax.records.store import RunDirectory
-from nachos_jax.report.reading import cases, crosschecks, external, protocols
+from nachos_jax.report.reading import cases, crosschecks, external, kinds, protocols
 from nachos_jax.report.reading.cases import AGAIN, CaseRow
 from nachos_jax.report.reading.external import External
+from nachos_jax.report.reading.kinds import Kinds
 from nachos_jax.report.reading.protocols import FlatSearch, Nested
 from nachos_jax.report.sections import registry
 
@@ -87,6 +88,11 @@ class Evidence:
     def flat(self) -> bool:
         """True when the estimate comes from one loop."""
         return self.protocol.one_search
+
+    @cached_property
+    def kinds(self) -> Kinds:
+        """The kinds of models that were tried; before the first trial, that of the config."""
+        return kinds.of((trial for study in self.trials.values() for trial in study), self.run["config"])
 
     @cached_property
     def versions(self) -> dict[str, list[str]]:

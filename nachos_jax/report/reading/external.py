@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nachos_jax.core.errors import UsageError
+from nachos_jax.records import decode
 from nachos_jax.records.external import ExternalCases, ExternalTest
 from nachos_jax.records.store import RunDirectory, study_name
 from nachos_jax.report.reading.cases import AGAIN
@@ -25,12 +26,14 @@ class External:
     Attributes:
         cases: who they are.
         folds: the tests of the refits, by outer fold.
-        deployed: those of deployed models.
+        deployed: those of deployed models, first that of the model that lies in deploy/.
+        in_deploy: whether that one is there; the others are those of earlier deployments.
     """
 
     cases: ExternalCases
     folds: Mapping[int, ExternalTest]
     deployed: Sequence[ExternalTest]
+    in_deploy: bool = False
 
 
 def read(
@@ -62,7 +65,17 @@ def read(
         same = truth is None or np.array_equal(truth[0], cases.targets, equal_nan=True)
         if test.hash != cases.hash or not same:
             raise _edited(place, name, "is of other cases")
-    return External(cases, dict(sorted(found.items())), deployed)
+    lies = _lies(directory)
+    deployed.sort(key=lambda test: test.fits != lies)
+    return External(cases, dict(sorted(found.items())), deployed, lies in [test.fits for test in deployed])
+
+
+def _lies(directory: RunDirectory) -> tuple[str, ...]:
+    """The fits of the model in deploy/; () where none is there or its description is damaged."""
+    try:
+        return tuple(decode.parse((directory.path / "deploy" / "model.json").read_bytes())["fits"])
+    except (OSError, ValueError, KeyError, TypeError):  # the report is none of the model
+        return ()
 
 
 def _edited(directory: RunDirectory, name: str, fault: str) -> UsageError:
