@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -62,4 +63,12 @@ def test_every_interval_of_a_flat_run_has_it(make_run):
 def test_every_interval_of_external_cases_has_it(make_run):
     run = make_run(folds=3, groups=False, settings=SETTINGS)
     test_external.add(run)
-    held_against_the_level(summarise(read(run)), "metrics", "external")
+    evidence = read(run)
+    assert evidence.external is not None
+    counts = {side: {"counts": {"F": 20, "M": 25}} for side in ("inside", "external")}
+    ages = {side: {"subjects": 30, "mean": 50.0, "sd": 9.0} for side in counts}
+    cases = dataclasses.replace(evidence.external.cases, people={"sex": counts, "age": ages})
+    external = dataclasses.replace(evidence.external, cases=cases)
+    summary = summarise(dataclasses.replace(evidence, external=external))
+    held_against_the_level(summary, "metrics", "external")
+    assert "people" in {key for where, _ in intervals(summary) for key in where}
