@@ -23,7 +23,7 @@ class Looks:
         side: the shorter side of the smallest picture in pixels; 0 of vectors.
         mean: [N] mean value.
         spread: [N] standard deviation of the values.
-        top: [N] share of the values that are the highest of the dtype, or of the cohort where it has none.
+        top: [N] share of the values that are the highest of the cohort, of 8 bits of the dtype.
         letters: [N] int characters of burnt-in text; -1 where none were looked for.
     """
 
@@ -39,20 +39,22 @@ def look(store: Store, count: int) -> Looks:
     """Looks at all inputs of a cohort, one after another."""
     flat = len(store.shape) == 1
     pictures = None if flat else np.empty((count, SIDE, SIDE), np.float32)
-    numbers, side = np.empty((3, count)), 0 if flat else min(store.shape[-3:-1])
-    highest = np.iinfo(store.dtype).max if store.dtype.kind in "iu" else np.inf
+    numbers, side = np.empty((4, count)), 0 if flat else min(store.shape[-3:-1])
     letters, step = np.full(count, -1), -(-count // burnt.MOST)
     for row in range(count):
         values = np.asarray(store.one(row), np.float32)
-        numbers[:, row] = np.nanmean(values), np.nanstd(values), np.mean(values >= highest)
+        most = np.nanmax(values)
+        numbers[:, row] = np.nanmean(values), np.nanstd(values), most, np.mean(values == most)
         if pictures is not None:
             gray = middle(values).mean(axis=-1)
             side = min(side, *gray.shape)
             if row % step == 0 and min(gray.shape) >= burnt.LEAST_SIDE:
                 letters[row] = burnt.characters(gray)
             pictures[row] = bins(gray.shape[0], 0.0, 1.0, SIDE) @ gray @ bins(gray.shape[1], 0.0, 1.0, SIDE).T
-    mean, spread, top = numbers
-    return Looks(pictures, side, mean, spread, top, letters)
+    mean, spread, most, share = numbers
+    # Of 12 bits in 16, or of real numbers, only the cohort tells where values were cut.
+    highest = 255 if store.dtype == np.uint8 else np.max(most, initial=-np.inf)
+    return Looks(pictures, side, mean, spread, np.where(most == highest, share, 0.0), letters)
 
 
 def middle(values: np.ndarray) -> np.ndarray:
