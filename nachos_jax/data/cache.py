@@ -26,6 +26,7 @@ from nachos_jax.core.types import digest
 from nachos_jax.data.content import pixel_digest
 from nachos_jax.data.decode import BLOCK, Allocate, Images, Progress, decode, refuse
 from nachos_jax.data.pixels import Pixels
+from nachos_jax.data.volumes import WHOLE
 from nachos_jax.runtime import cores
 from nachos_jax.runtime.alone import alone
 
@@ -33,6 +34,8 @@ VERSION = 4
 """Raised whenever decoding changes, so that no cache of an older rule is used."""
 WINDOWS = 1
 """Raised whenever decoding through a window that the config names changes, likewise."""
+FLATTENED = 1
+"""Raised whenever images of volumes are made otherwise, likewise."""
 LEFT_OUT = 2
 """Raised whenever others are left out as unreadable, so that no such cache of an older rule is used."""
 _AT_ONCE = 1 << 23
@@ -83,7 +86,9 @@ def key(files: Sequence[Path], keys: Sequence[str], preparation: Mapping[str, An
     with ThreadPoolExecutor(min(16, cores.available())) as pool:
         blocks = [files[start : start + BLOCK] for start in range(0, len(files), BLOCK)]
         contents = [one for block in pool.map(_contents, blocks) for one in block]
-    rules = [VERSION, *([WINDOWS] if preparation.get("voi") not in (None, "", OF_FILE) else [])]
+    rules: list[Any] = [VERSION]
+    rules += [WINDOWS] if preparation.get("voi") not in (None, "", OF_FILE) else []
+    rules += [["flattened", FLATTENED]] if preparation.get("volume") not in (None, "", WHOLE) else []
     return digest([*rules, contents, list(keys), dict(preparation)], length=32)
 
 

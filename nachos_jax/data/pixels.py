@@ -121,6 +121,16 @@ def check_volume(count: int, first: np.ndarray, where: str) -> None:
         )
 
 
+def check_numbers(dtype: np.dtype, what: str) -> None:
+    """Refuses an array of anything but numbers or booleans.
+
+    Raises:
+        UsageError: it holds something else.
+    """
+    if dtype.kind not in "biuf":
+        raise UsageError(f"{what} holds values of type {dtype}; store images as numbers, best uint8.")
+
+
 def check_stack(shape: tuple[int, ...], dtype: np.dtype, what: str, volume: str = "") -> None:
     """Refuses arrays that are no stack of images, or of volumes.
 
@@ -133,8 +143,7 @@ def check_stack(shape: tuple[int, ...], dtype: np.dtype, what: str, volume: str 
     Raises:
         UsageError: another number of axes or channels, no pixels, or another kind of values.
     """
-    if dtype.kind not in "biuf":
-        raise UsageError(f"{what} holds values of type {dtype}; store images as numbers, best uint8.")
+    check_numbers(dtype, what)
     if volume:
         volumes.check_stack(shape, what)
     else:

@@ -113,9 +113,10 @@ def _resized(image: np.ndarray, height: int, width: int, method: Image.Resamplin
     """Interpolated; when shrinking Pillow widens the filter, so nothing aliases."""
     size = (width, height)
     if image.dtype == np.uint8:
-        shown = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
-        resized = np.asarray(shown.resize(size, method))
-        return resized if resized.ndim == 3 else resized[..., None]
+        # Pillow takes the last of 2 or 4 channels for alpha, which it multiplies the others by.
+        parts = [image] if image.shape[2] == 3 else np.moveaxis(image, -1, 0)
+        found = [np.asarray(Image.fromarray(part).resize(size, method)) for part in parts]
+        return found[0] if image.shape[2] == 3 else np.stack(found, axis=-1)
     planes = [
         np.asarray(Image.fromarray(plane).resize(size, method))
         for plane in np.moveaxis(image.astype(np.float32), -1, 0)

@@ -133,6 +133,15 @@ def test_8_bits_equal_pillow(shape: tuple[int, ...]):
     np.testing.assert_array_equal(got, oracle.reshape(7, 9, -1))
 
 
+@pytest.mark.parametrize("channels", [2, 4, 5])
+def test_channels_that_are_no_colours_are_resized_each_by_itself(channels: int):
+    image = RNG.integers(0, 256, (30, 40, channels), np.uint8)
+    image[..., -1] = 0  # which would be an alpha of 0
+    got = prepare(image, wanted(7, 9))
+    alone = [prepare(image[..., [channel]], wanted(7, 9)) for channel in range(channels)]
+    np.testing.assert_array_equal(got, np.concatenate(alone, axis=-1))
+
+
 def test_16_bits_equal_8_bits_times_257():
     image = RNG.integers(0, 256, (30, 40, 1), np.uint8)
     deep = prepare(image.astype(np.uint16) * 257, wanted(7, 9))

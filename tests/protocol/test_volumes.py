@@ -85,6 +85,22 @@ def test_a_model_predicts_and_explains_volumes(place: Path, cohort: Cohort):
         model.probabilities(volumes[:, 0])
 
 
+@pytest.mark.thorough
+@pytest.mark.parametrize("channels", [2, 4])
+def test_images_of_volumes_of_several_channels_are_predicted(channels: int, cohort: Cohort, tmp_path: Path):
+    volumes = np.repeat(dense(cohort), channels, axis=-1)
+    labels = np.asarray(cohort.targets.values)
+    folds, subjects = cohort.table.folds, cohort.table.subjects
+    cases = nachos_jax.ArrayCases(volumes, labels, subjects, folds=folds, volume="max")
+    nachos_jax.deploy(tiny.config(search__trials=1, training__epochs=1), tmp_path, nachos_jax.cohort(cases))
+    model = nachos_jax.load(tmp_path / "deploy")
+    assert model.predicted.shape == (6, 6, channels)
+    chances = model.probabilities(volumes.max(axis=1)[:5])
+    np.testing.assert_allclose(chances.sum(axis=1), 1.0, rtol=1e-5)
+    with pytest.raises(UsageError, match="values of type"):
+        model.probabilities(volumes.max(axis=1)[:5].astype(complex))
+
+
 @pytest.mark.parametrize("change", [{"volume": "side"}, {"volume": "max"}, {"depth": 0}])
 def test_a_description_that_contradicts_itself_is_refused(change: dict, place: Path, tmp_path: Path):
     for file in place.iterdir():

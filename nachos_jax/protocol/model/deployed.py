@@ -16,9 +16,8 @@ from safetensors.numpy import load as load_arrays
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data import beside, decode, features, joined, reading, sources
 from nachos_jax.data.joined import Inputs
-from nachos_jax.data.pixels import check_stack, narrowed
+from nachos_jax.data.pixels import check_numbers, narrowed
 from nachos_jax.data.table import JOINED
-from nachos_jax.data.volumes import WHOLE
 from nachos_jax.models import joined as models
 from nachos_jax.models.zoo import backbone as backbones
 from nachos_jax.models.zoo.backbone import Backbone
@@ -242,7 +241,7 @@ class DeployedModel:
                 f"images of shape {images.shape}: this model takes [N, {', '.join(map(str, wanted))}]; "
                 "prepare files with predict(), which resizes, or resize your arrays."
             )
-        check_stack(images.shape, images.dtype, "images", WHOLE if len(wanted) == 4 else "")
+        check_numbers(images.dtype, "images")
         given, dtype = images.dtype, np.dtype(self._prepared.get("dtype", images.dtype))
         images = _stored(images, dtype)
         if not reading.same_depth(images.dtype, dtype):

@@ -146,10 +146,10 @@ def _embedded(config: RunConfig, cohort: Cohort, backbone: Backbone) -> Cohort:
 
 def _alone(config: RunConfig, cohort: Cohort, backbone: Backbone, count: int) -> Cohort:
     images = cohort.store.images if isinstance(cohort.store, Joined) else cohort.store
-    if not isinstance(images, Dense) or len(cohort.shape) != 3:
+    if not isinstance(images, Dense) or len(cohort.shape) != 3 or cohort.shape[-1] not in (1, 3):
         raise UsageError(
-            f"config.backbone.name = {config.backbone.name!r} takes images [H, W, C], and a case here has "
-            f"the shape {list(cohort.shape)}: set it to ''."
+            f"config.backbone.name = {config.backbone.name!r} takes images [H, W, C], gray or in colour, and "
+            f"a case here has the shape {list(cohort.shape)}: set it to ''."
         )
     if config.backbone.tune:
         return _trained_on(config, cohort, images, backbone)
