@@ -10,6 +10,7 @@ and adamw.
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,10 @@ from nachos_jax.search.searcher import History, SearchSetting
 
 NOISY = r"(ax|botorch|gpytorch|linear_operator|torch)(\.|$)"
 """Modules whose warnings are for their developers."""
+NARROW = 100 * 1.5e-7
+"""Width that Ax wants a range to have at least; the values of narrower ones are scaled up."""
+REAL = ("uniform", "log")
+"""Kinds of ranges of real numbers."""
 
 
 def learned(setting: SearchSetting, history: History) -> dict[str, HParamValue] | None:
@@ -132,7 +137,7 @@ def _parameter(axis: Dimension, configs: Any) -> Any:
     whole = axis.kind in ("integer", "log_integer")
     return configs.RangeParameterConfig(
         axis.name,
-        (int(axis.low), int(axis.high)) if whole else (axis.low, axis.high),
+        (int(axis.low), int(axis.high)) if whole else (axis.low * _scale(axis), axis.high * _scale(axis)),
         "int" if whole else "float",
         scaling="log" if axis.kind.startswith("log") else "linear",
     )
@@ -145,15 +150,24 @@ def _point(setting: SearchSetting, hparams: HParams) -> dict[str, float | int] |
     return {axis.name: _encode(axis, point[axis.name]) for axis in _axes(setting)}
 
 
+def _scale(axis: Dimension) -> float:
+    """By which Ax gets the values of a range, a power of ten: it refuses narrow ones."""
+    width = axis.high - axis.low
+    narrow = axis.kind in REAL and 0 < width < NARROW
+    return 10.0 ** math.ceil(-math.log10(width)) if narrow else 1.0
+
+
 def _encode(axis: Dimension, value: Any) -> Any:
-    return _choices(axis).index(value) if axis.kind == "choice" else value
+    if axis.kind == "choice":
+        return _choices(axis).index(value)
+    return value * _scale(axis) if axis.kind in REAL else value
 
 
 def _decode(axis: Dimension, value: Any) -> HParamValue:
     if axis.kind == "choice":
         return _choices(axis)[int(value)]
-    value = min(max(value, axis.low), axis.high)
-    return float(value) if axis.kind in ("uniform", "log") else int(value)
+    value = min(max(value / _scale(axis), axis.low), axis.high)
+    return float(value) if axis.kind in REAL else int(value)
 
 
 def _choices(axis: Dimension) -> list[HParamValue]:

@@ -181,6 +181,18 @@ def test_the_model_turns_away_from_where_trials_fail():
 
 
 @pytest.mark.thorough
+def test_a_narrow_range_is_proposed_in_too(caplog):
+    narrow = {"learning_rate": "log(1e-6, 1e-5)", "weight_decay": "uniform(1e-7, 2e-7)"}
+    history = study("ax", narrow, 6, lambda hparams: -math.log10(hparams["learning_rate"]), initial=4)
+    assert origins(history)[-2:] == ["ax", "ax"], caplog.text
+    for heard in history[-2:]:
+        assert 1e-6 <= heard.trial.hparams["learning_rate"] <= 1e-5
+        assert 1e-7 <= heard.trial.hparams["weight_decay"] <= 2e-7
+    told = ax_search.observations(make_setting(narrow), history)
+    assert told[-1].point["learning_rate"] == history[-1].trial.hparams["learning_rate"] * 1e6
+
+
+@pytest.mark.thorough
 def test_equal_scores_are_no_obstacle():
     history = study("ax", SMOOTH, 8, constant(0.5), batch=2)
     assert origins(history)[6:] == ["ax", "ax"]
