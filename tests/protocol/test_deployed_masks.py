@@ -24,6 +24,7 @@ from nachos_jax.data import nifti, resampling
 from nachos_jax.data.mask_inputs import Sought, found
 from nachos_jax.metrics import components, overlap
 from nachos_jax.protocol.deploy import deploy
+from nachos_jax.protocol.model import mask_arrays
 from nachos_jax.protocol.model.deployed import DeployedModel
 from nachos_jax.protocol.run.configure import checked
 from nachos_jax.records import seal
@@ -295,6 +296,19 @@ def test_what_cannot_be_segmented_is_refused_and_nothing_written(
     for part in parts:
         assert part in err, f"{part!r} is not in {err!r}"
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_wide_whole_numbers_say_nothing_of_their_scale(model: DeployedModel, made: Any):
+    """Stored as 8 or 16 bits by their values, which one bright case in training decides for all."""
+    image, of = made[1][0].image, model.segmenter
+    assert of is not None
+    hparams = {**model.description["hparams"], "segmentation.normalisation": "none"}
+    told = {name: value for name, value in model.description.items() if name != "members"}
+    told |= {"dtype": "uint16", "hparams": hparams}
+    found = mask_arrays.segment(of, told, image.astype(np.int32), False, None)
+    assert found.shape == image.shape[:-1]
+    with pytest.raises(UsageError, match="stored as uint8, the training images as uint16"):
+        mask_arrays.segment(of, told, image.astype(np.uint8), False, None)
 
 
 def test_arrays_that_do_not_fit_are_refused(model: DeployedModel, made: Any):
