@@ -11,6 +11,7 @@ from statistics import median
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data.checks import listed
 from nachos_jax.data.dicom_columns import COLUMNS, Header, read_header
+from nachos_jax.data.image_files import is_dicom
 from nachos_jax.intake.draft import Survey
 from nachos_jax.intake.headers import read as headers_of
 from nachos_jax.intake.walk import Walked
@@ -59,8 +60,10 @@ def read_cases(walked: Walked, how: str) -> Cases:
 
 
 def _left_out(walked: Walked, headers: Mapping[Path, Header | None]) -> Iterator[str]:
-    """Says which files hold no image: damaged ones, and objects of other kinds by their modality."""
-    damaged = [walked.name(path) for path, header in headers.items() if header is None]
+    """Says which files hold no image: damaged, unmarked as DICOM, or objects of other kinds."""
+    unread = [path for path, header in headers.items() if header is None]
+    unmarked = sorted(walked.name(path) for path in unread if not is_dicom(path))
+    damaged = [name for name in map(walked.name, unread) if name not in unmarked]
     cut = [walked.name(path) for path, header in headers.items() if header and header.cut]
     others = {
         path: header for path, header in headers.items() if header and not (header.frames or header.cut)
@@ -69,6 +72,11 @@ def _left_out(walked: Walked, headers: Mapping[Path, Header | None]) -> Iterator
         names = sorted((*damaged, *cut))
         told = f"left out {len(names)} DICOM files that are damaged or end too early (copy them again)"
         yield f"{told}: {listed(names)}"
+    if unmarked:
+        yield (
+            f"left out {len(unmarked)} files without the DICM mark after 128 bytes (write them again as "
+            f"DICOM part 10): {listed(unmarked)}"
+        )
     if others:
         kinds = Counter(header.cells["modality"] or "kind not said" for header in others.values())
         told = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
