@@ -19,6 +19,8 @@ from nachos_jax.intake.walk import Walked
 SLICES = 8
 """Series of so many slices in the median are volumes; those with fewer than FEW are then left out."""
 FEW = 4
+PLANES = {**dict.fromkeys("IS", "axial"), **dict.fromkeys("AP", "coronal"), **dict.fromkeys("LR", "sagittal")}
+"""Planes of slices whose normal points so."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,7 @@ def _of_series(
         columns.pop("series")
     depth = int(median([*(len(found) for found in stacks.values()), *(kept[path].frames for path in films)]))
     notes.append(f"{len(paths)} DICOM series, {depth} slices in the median: a line a series, read as volumes")
+    notes += _turned(headers)
     flat = _survey(headers)
     return Cases(paths, columns, Survey((depth, *flat.sides), False, 1, len(paths)), True, notes)
 
@@ -146,6 +149,17 @@ def _parted(walked: Walked, series: Mapping[tuple[Path, str], Sequence[Path]]) -
         yield (
             f"ATTENTION: {len(found)} series lie in several folders, like {shown}; each folder is read "
             "as a volume of its own: put all slices of a volume into one folder, and take copies away"
+        )
+
+
+def _turned(headers: Sequence[Header]) -> Iterator[str]:
+    """Says which ways the axes of series point where these are several, since slices stay as they are."""
+    counts = Counter(header.codes for header in headers if header.codes)
+    if len(counts) > 1:
+        told = ", ".join(f"{count} {PLANES[codes[0]]} ({codes})" for codes, count in counts.most_common())
+        yield (
+            f"ATTENTION: the axes of series point in {len(counts)} ways, and volumes are read as their "
+            f"slices were taken: {told}; make a data set of each, or resample all to one of them"
         )
 
 
