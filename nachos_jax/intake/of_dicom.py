@@ -19,7 +19,11 @@ from nachos_jax.intake.walk import Walked
 SLICES = 8
 """Series of so many slices in the median are volumes; those with fewer than FEW are then left out."""
 FEW = 4
-PLANES = {**dict.fromkeys("IS", "axial"), **dict.fromkeys("AP", "coronal"), **dict.fromkeys("LR", "sagittal")}
+PLANES: dict[str, str] = {
+    **dict.fromkeys("IS", "axial"),
+    **dict.fromkeys("AP", "coronal"),
+    **dict.fromkeys("LR", "sagittal"),
+}
 """Planes of slices whose normal points so."""
 
 
