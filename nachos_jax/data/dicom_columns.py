@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset, FileDataset
 
 from nachos_jax.core.errors import refuse_transient
 from nachos_jax.data.dicom_header import said_frames
+from nachos_jax.data.dicom_places import axis_codes
 
 UNKNOWN = "unknown"
 CODES = {
@@ -27,7 +28,7 @@ COLUMNS = ("subject", "series", *CODES, "site", *MAKERS, "sex", "age")
 _READ = (
     *("PatientID", "PatientName", "PatientAge", "PatientBirthDate", "PatientSex", "StudyDate"),
     *("SeriesInstanceUID", "SOPClassUID", "InstitutionName", "NumberOfFrames", "Rows", "Columns"),
-    *("BitsAllocated", "SamplesPerPixel", "PhotometricInterpretation"),
+    *("BitsAllocated", "SamplesPerPixel", "PhotometricInterpretation", "ImageOrientationPatient"),
     *("Modality", "BodyPartExamined", "ViewPosition", "ImageLaterality", "Laterality"),
     *MAKERS.values(),
 )
@@ -49,6 +50,7 @@ class Header:
         frames: images in the file; 0 of an object that holds none.
         size: rows and columns.
         cut: whether the file ends before its pixels do; it then counts as one without image.
+        codes: axis codes of a volume of such slices; "" where the header does not say.
     """
 
     cells: dict[str, str]
@@ -56,6 +58,7 @@ class Header:
     frames: int
     size: tuple[int, int]
     cut: bool = False
+    codes: str = ""
 
 
 def read_header(path: Path) -> Header | None:
@@ -96,6 +99,7 @@ def _header(header: FileDataset, path: Path) -> Header:
         frames=0 if cut else frames,
         size=(size[0], size[1]),
         cut=cut,
+        codes=axis_codes(header),
     )
 
 

@@ -33,6 +33,22 @@ class Place:
     pixel: tuple[float, float] | None
 
 
+def axis_codes(header: Any) -> str:
+    """Axis codes of the volume of such slices, of oblique ones the nearest; "" where the header says none.
+
+    They are those of `nachos_jax.data.orientation`, along the normal, the column and the row.
+    """
+    cosines = _numbers(header, "ImageOrientationPatient", 6)
+    if cosines is None:
+        return ""
+    row, column = cosines[:3], cosines[3:]
+    ways = np.stack([np.cross(row, column), column, row])
+    axes = np.abs(ways).argmax(axis=1)
+    if len(set(axes.tolist())) < 3:
+        return ""
+    return "".join(("RL", "AP", "IS")[axis][int(way[axis] > 0)] for axis, way in zip(axes, ways, strict=True))
+
+
 def of_slice(header: Any, path: Path) -> Place:
     """What a single image says (DICOM part 3, C.7.6.2).
 

@@ -65,6 +65,7 @@ def join(grid: Grid, ids: Mapping[str, Sequence[str]]) -> Joined:
         index = _index(rule, values)
         for column, keys in columns.items():
             matches = [_match(rule, key, index) for key in keys]
+            matches = _exact_first(rule, grid.columns[column], values, matches)
             count = len({case for cases in matches for case in cases})
             if count > best:
                 best, found = count, (rule, column, matches)
@@ -177,6 +178,37 @@ def _match(rule: str, key: _Key, index: Mapping[str, list[int]]) -> list[int]:
         return next((index[end] for end in key.ends if end in index), [])
     named = {"file name": key.last, "stem": key.stem}.get(rule, key.whole)
     return index.get(named, []) if named else []
+
+
+def _exact_first(
+    rule: str, cells: Sequence[str], values: Sequence[str], matches: list[list[int]]
+) -> list[list[int]]:
+    """Of cases that one row, or several, could mean, the row that names them letter by letter has them."""
+    met = [case for cases in matches for case in cases]
+    if len(set(met)) == len(met) and (rule not in OF_FILES or max(map(len, matches), default=0) < 2):
+        return matches
+    exact = [
+        [case for case in cases if _is_exact(rule, cell, values[case])]
+        for cell, cases in zip(cells, matches, strict=True)
+    ]
+    claimed = {case for cases in exact for case in cases}
+    found = []
+    for own, cases in zip(exact, matches, strict=True):
+        rest = [case for case in cases if case in own or case not in claimed]
+        # A row that nothing is left for still names its cases, so that two rows for one are refused.
+        found.append((own if rule in OF_FILES and own else rest) or cases)
+    return found
+
+
+def _is_exact(rule: str, cell: str, value: str) -> bool:
+    """Whether a cell that matches a value only but for its spelling has its very letters too."""
+    if rule == "path":
+        ends = {canonical(end) for end in _endings(value)}
+        end = next((end for end in _endings(cell) if canonical(end) in ends), "")
+        return bool(end) and end in _endings(value)
+    if rule == "file name":
+        return cell.replace("\\", "/").rpartition("/")[2] == value
+    return (stem(cell) if rule == "stem" else cell) == value
 
 
 def _endings(path: str) -> list[str]:

@@ -11,6 +11,7 @@ from statistics import median
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data.checks import listed
 from nachos_jax.data.dicom_columns import COLUMNS, Header, read_header
+from nachos_jax.data.image_files import is_dicom
 from nachos_jax.intake.draft import Survey
 from nachos_jax.intake.headers import read as headers_of
 from nachos_jax.intake.walk import Walked
@@ -18,6 +19,12 @@ from nachos_jax.intake.walk import Walked
 SLICES = 8
 """Series of so many slices in the median are volumes; those with fewer than FEW are then left out."""
 FEW = 4
+PLANES: dict[str, str] = {
+    **dict.fromkeys("IS", "axial"),
+    **dict.fromkeys("AP", "coronal"),
+    **dict.fromkeys("LR", "sagittal"),
+}
+"""Planes of slices whose normal points so."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +66,10 @@ def read_cases(walked: Walked, how: str) -> Cases:
 
 
 def _left_out(walked: Walked, headers: Mapping[Path, Header | None]) -> Iterator[str]:
-    """Says which files hold no image: damaged ones, and objects of other kinds by their modality."""
-    damaged = [walked.name(path) for path, header in headers.items() if header is None]
+    """Says which files hold no image: damaged, unmarked as DICOM, or objects of other kinds."""
+    unread = [path for path, header in headers.items() if header is None]
+    unmarked = sorted(walked.name(path) for path in unread if not is_dicom(path))
+    damaged = [name for name in map(walked.name, unread) if name not in unmarked]
     cut = [walked.name(path) for path, header in headers.items() if header and header.cut]
     others = {
         path: header for path, header in headers.items() if header and not (header.frames or header.cut)
@@ -69,6 +78,11 @@ def _left_out(walked: Walked, headers: Mapping[Path, Header | None]) -> Iterator
         names = sorted((*damaged, *cut))
         told = f"left out {len(names)} DICOM files that are damaged or end too early (copy them again)"
         yield f"{told}: {listed(names)}"
+    if unmarked:
+        yield (
+            f"left out {len(unmarked)} files without the DICM mark after 128 bytes (write them again as "
+            f"DICOM part 10): {listed(unmarked)}"
+        )
     if others:
         kinds = Counter(header.cells["modality"] or "kind not said" for header in others.values())
         told = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
@@ -123,6 +137,7 @@ def _of_series(
         columns.pop("series")
     depth = int(median([*(len(found) for found in stacks.values()), *(kept[path].frames for path in films)]))
     notes.append(f"{len(paths)} DICOM series, {depth} slices in the median: a line a series, read as volumes")
+    notes += _turned(headers)
     flat = _survey(headers)
     return Cases(paths, columns, Survey((depth, *flat.sides), False, 1, len(paths)), True, notes)
 
@@ -138,6 +153,17 @@ def _parted(walked: Walked, series: Mapping[tuple[Path, str], Sequence[Path]]) -
         yield (
             f"ATTENTION: {len(found)} series lie in several folders, like {shown}; each folder is read "
             "as a volume of its own: put all slices of a volume into one folder, and take copies away"
+        )
+
+
+def _turned(headers: Sequence[Header]) -> Iterator[str]:
+    """Says which ways the axes of series point where these are several, since slices stay as they are."""
+    counts = Counter(header.codes for header in headers if header.codes)
+    if len(counts) > 1:
+        told = ", ".join(f"{count} {PLANES[codes[0]]} ({codes})" for codes, count in counts.most_common())
+        yield (
+            f"ATTENTION: the axes of series point in {len(counts)} ways, and volumes are read as their "
+            f"slices were taken: {told}; make a data set of each, or resample all to one of them"
         )
 
 

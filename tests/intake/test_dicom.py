@@ -15,6 +15,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 
 from nachos_jax.data.dicom_columns import read_header
+from nachos_jax.intake.of_dicom import read_cases
+from nachos_jax.intake.walk import walk
 from tests.intake.conftest import SMALL, cases, config, table
 
 PLANTED = "ZZPLANTED"
@@ -233,3 +235,33 @@ def test_names_for_cases_are_not_copied(tmp_path: Path, said):
     assert not Path("o").exists()
     assert said("init", "--input=in.csv", "--output=o", "--pseudonyms=key")[0] == 0
     assert "Muster" not in Path("o/cases.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("cosines", "codes"),
+    [
+        ([1, 0, 0, 0, 1, 0], "SPL"),
+        ([0.98, 0.2, 0, -0.2, 0.98, 0], "SPL"),
+        ([1, 0, 0, 0, 0, -1], "PIL"),
+        ([0, 1, 0, 0, 0, -1], "RIP"),
+        ([0, 1, 0, 1, 0, 0], "ILP"),
+        ([1, 0, 0, 1, 0, 0], ""),
+        (None, ""),
+    ],
+)
+def test_headers_say_which_way_the_axes_of_a_volume_point(tmp_path: Path, cosines, codes: str):
+    more = {} if cosines is None else {"ImageOrientationPatient": cosines}
+    header = read_header(saved(tmp_path / "a.dcm", slice_of(0, **more)))
+    assert header is not None
+    assert header.codes == codes
+
+
+def test_series_of_several_planes_are_told(tmp_path: Path):
+    for row in range(12):
+        plane = [1, 0, 0, 0, 1, 0] if row < 8 else [1, 0, 0, 0, 0, -1]
+        more = {"SeriesInstanceUID": f"1.2.4.{row // 4}", "ImageOrientationPatient": plane}
+        saved(tmp_path / f"in/{row // 4}/{row}.dcm", slice_of(row, **more))
+    told = "point in 2 ways, and volumes are read as their slices were taken: 2 axial (SPL), 1 coronal (PIL)"
+    assert told in read_cases(walk(tmp_path / "in", tmp_path / "out"), "series").notes[-1]
+    alike = read_cases(walk(tmp_path / "in/0", tmp_path / "out"), "series").notes
+    assert not any("axes" in note for note in alike)

@@ -15,6 +15,8 @@ from pydicom.uid import UID
 
 from nachos_jax.data.folder import find_images
 from nachos_jax.intake.headers import read
+from nachos_jax.intake.of_dicom import read_cases
+from nachos_jax.intake.walk import walk
 from nachos_jax.runtime import bar
 from tests.intake.conftest import SMALL, cases, config, picture, table
 from tests.intake.test_dicom import saved, slice_of
@@ -63,6 +65,19 @@ def test_an_export_of_a_pacs(tmp_path: Path, said):
     assert len(cases(Path("o"))) == N
     code, told = said("plan", "--config=o/config.py", *SMALL)
     assert code == 0, told
+
+
+def test_files_without_the_mark_of_dicom_are_not_called_damaged(tmp_path: Path):
+    for case in range(3):
+        whole = saved(tmp_path / f"in/{case}.dcm", slice_of(case)).read_bytes()
+    (tmp_path / "in/bare.dcm").write_bytes(whole[132:])
+    (tmp_path / "in/early.dcm").write_bytes(whole[:300])
+    notes = read_cases(walk(tmp_path / "in", tmp_path / "out"), "slices").notes
+    assert notes[:2] == [
+        "left out 1 DICOM files that are damaged or end too early (copy them again): 'early.dcm'",
+        "left out 1 files without the DICM mark after 128 bytes (write them again as DICOM part 10): "
+        "'bare.dcm'",
+    ]
 
 
 def bids(tmp_path: Path) -> None:

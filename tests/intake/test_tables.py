@@ -186,6 +186,27 @@ def test_what_is_ambiguous_is_refused(paths: list[str], columns: dict[str, list[
         join(grid(**columns), ids_of(paths, {}))
 
 
+@pytest.mark.parametrize(
+    ("paths", "cells", "rows"),
+    [
+        (["i/P1_2.png", "i/P01_2.png"], ["P01_2.png", "P1_2.png"], [1, 0]),
+        (["i/P1_2.png", "i/P01_2.png"], ["P1_2.png"], [0, -1]),
+        (["i/P1_2.png", "i/P01_2.png", "i/P02_2.png"], ["P1_2", "P01_2", "P2_2"], [0, 1, 2]),
+        (["c/1/a.png", "c/01/a.png"], ["X:\\c\\01\\a.png", "X:\\c\\1\\a.png"], [1, 0]),
+        (["P1/a.png", "P1/b.png", "P01/c.png"], ["P01", "P1"], [1, 1, 0]),
+        (["P1/a.png", "P1/b.png", "P01/c.png"], ["P1", "P9"], [0, 0, 0]),  # no row names P01 itself
+    ],
+)
+def test_names_letter_by_letter_come_before_other_spellings(paths, cells, rows):
+    assert join(grid(key=cells), ids_of(paths, {})).rows == rows
+
+
+@pytest.mark.parametrize("cells", [["P1_2.png", "p1_2.png"], ["P1_2.png", "P01_2.png", "P001_2.png"]])
+def test_rows_beside_those_of_the_very_letters_are_still_refused(cells: list[str]):
+    with pytest.raises(UsageError, match="names the same case|is the file name of 2 files"):
+        join(grid(key=cells), ids_of(["i/P1_2.png", "i/P01_2.png"][: len(cells) - 1], {}))
+
+
 def test_a_parquet_table_is_read_like_others_where_pyarrow_is_installed(tmp_path: Path, said):
     pyarrow = pytest.importorskip("pyarrow", reason="pyarrow reads Parquet tables")
     parquet = pytest.importorskip("pyarrow.parquet")
