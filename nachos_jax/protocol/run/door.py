@@ -114,6 +114,19 @@ def _final_masks(run: RunConfig) -> None:
         )
 
 
+def check_task(run: RunConfig, cohort: Cohort) -> None:
+    """Refuses a cohort given from Python whose targets were read by another task.
+
+    Raises:
+        UsageError: they were.
+    """
+    if cohort.targets.task != run.task:
+        raise UsageError(
+            f"config.task.name = {run.task!r}, and the cohort was made for {cohort.targets.task!r}: pass "
+            f"task={run.task!r} to nachos_jax.cohort, or set config.task.name."
+        )
+
+
 def check(run: RunConfig, cohort: Cohort, folds: Folds, begun: bool = False) -> list[str]:
     """Refuses a run that would fail later; one that has begun keeps the leakage that it began with.
 
