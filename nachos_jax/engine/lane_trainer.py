@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load
 
+from nachos_jax.config import parsing
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.curves import best_epoch
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import active, by_name, with_absent
 from nachos_jax.core.space import Dimension
-from nachos_jax.core.types import EpochLimit, Fit, HParamValue
+from nachos_jax.core.types import EpochLimit, Fit, HParams, HParamValue
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine import planned
 from nachos_jax.engine.pool import LanePool
@@ -63,10 +64,13 @@ def train(
     run = planned.applied(run, cohort)
     folds = _folds(cohort, validation)
     left_out = () if validation is None else (_VALIDATION,)
-    limit = run.limit if left_out else EpochLimit(run.limit.epochs)
-    fits = [
-        Fit(_hparams(c, i, run), left_out, run.seed, limit, cohort.hash) for i, c in enumerate(configurations)
-    ]
+    hparams = [_hparams(configuration, place, run) for place, configuration in enumerate(configurations)]
+    solved, run = run.limit, _unshortened(run, hparams)
+    fits = []
+    for values in hparams:
+        limit = solved if registry.solved([values["architecture"]]) else run.limit
+        limit = limit if left_out else EpochLimit(limit.epochs)
+        fits.append(Fit(values, left_out, run.seed, limit, cohort.hash))
     windows = divide(len(cohort.table), run.data.window, run.seed)
     _check_fits(fits, windows.fewest(folds.training(left_out)), cohort, run.task)
     places: dict[str, list[int]] = {}
@@ -106,6 +110,15 @@ def _hparams(configuration: Mapping[str, Any], place: int, run: RunConfig) -> di
             )
         values[name] = rows[name].settled(value, f"configurations[{place}][{name!r}]")
     return active(values, run.table)
+
+
+def _unshortened(run: RunConfig, hparams: Sequence[HParams]) -> RunConfig:
+    """The run with all epochs where one of the networks needs them; the config's own may be one that is
+    solved, for which one epoch is all.
+    """
+    if registry.solved(values["architecture"] for values in hparams):
+        return run
+    return replace(run, limit=parsing.limit(run.raw["training"]))
 
 
 def _check_fits(fits: Sequence[Fit], cases: int, cohort: Cohort, task: str) -> None:

@@ -20,7 +20,7 @@ from nachos_jax.engine.bucket_lanes import named
 from nachos_jax.engine.lane_trainer import LaneFit
 from nachos_jax.models import registry
 from nachos_jax.models.blocks import evaluation
-from tests import tiny
+from tests import tiny, vectors
 from tests.inputs import dense
 
 CONFIGURATIONS = [
@@ -165,6 +165,16 @@ def test_a_configuration_does_what_the_same_values_do_in_the_config(cohort, conf
     theirs = nachos_jax.fit_lanes(cohort, [{}], tiny.config(**changes))[0]
     assert ours.hparams == theirs.hparams
     assert ours.training_loss == pytest.approx(theirs.training_loss, rel=1e-5)
+
+
+@pytest.mark.parametrize("mask", [None, np.arange(vectors.CASES) // 6 % 4 == 2], ids=["unwatched", "watched"])
+def test_a_network_gets_all_epochs_beside_a_config_of_one_that_is_solved(mask):
+    """And one that is solved gets one, as alone; the schedule ends with the last epoch."""
+    network = {"architecture": "mlp", "learning_rate": 0.01, "schedule": "cosine"}
+    solved, beside = nachos_jax.fit_lanes(vectors.cohort(), [{}, network], vectors.config(), mask)
+    alone = nachos_jax.fit_lanes(vectors.cohort(), [network], vectors.config("mlp"), mask)[0]
+    assert (len(solved.training_loss), len(beside.training_loss)) == (1, 4)
+    assert beside.training_loss == alone.training_loss
 
 
 def test_nothing_to_do_gives_nothing(cohort):
