@@ -24,8 +24,9 @@ from nachos_jax.engine.windows import divide
 from nachos_jax.models import registry
 from nachos_jax.records.schema import FitRecord
 from nachos_jax.splits.folds import Folds
-from nachos_jax.tasks import registry as tasks
 
+Check = Callable[[RunConfig, Cohort, HParams], None]
+"""(the run, the cases, a value of every hyperparameter) -> refuses a fit that would fail later."""
 _TRAIN, _VALIDATION = 0, 1
 
 
@@ -59,12 +60,19 @@ def train(
     run: RunConfig,
     validation: np.ndarray | None,
     on_fit: Callable[[int, LaneFit], None] | None,
+    check: Check,
 ) -> list[LaneFit]:
-    """Trains every configuration; see `nachos_jax.fit_lanes`."""
+    """Trains every configuration that `check` takes; see `nachos_jax.fit_lanes`."""
     run = planned.applied(run, cohort)
     folds = _folds(cohort, validation)
     left_out = () if validation is None else (_VALIDATION,)
-    hparams = [_hparams(configuration, place, run) for place, configuration in enumerate(configurations)]
+    settings = [_settings(configuration, place, run) for place, configuration in enumerate(configurations)]
+    for place, values in enumerate(settings):
+        try:
+            check(run, cohort, values)
+        except UsageError as error:
+            raise UsageError(f"configurations[{place}]: {error}") from error
+    hparams = [active(values, run.table) for values in settings]
     solved, run = run.limit, _unshortened(run, hparams)
     fits = []
     for values in hparams:
@@ -72,7 +80,7 @@ def train(
         limit = limit if left_out else EpochLimit(limit.epochs)
         fits.append(Fit(values, left_out, run.seed, limit, cohort.hash))
     windows = divide(len(cohort.table), run.data.window, run.seed)
-    _check_fits(fits, windows.fewest(folds.training(left_out)), cohort, run.task)
+    _check_batches(fits, windows.fewest(folds.training(left_out)))
     places: dict[str, list[int]] = {}
     for place, fit in enumerate(fits):
         places.setdefault(fit.id, []).append(place)
@@ -101,7 +109,8 @@ def _folds(cohort: Cohort, validation: np.ndarray | None) -> Folds:
     return Folds(np.where(chosen, _VALIDATION, _TRAIN).astype(np.int32)[None], 2)
 
 
-def _hparams(configuration: Mapping[str, Any], place: int, run: RunConfig) -> dict[str, Any]:
+def _settings(configuration: Mapping[str, Any], place: int, run: RunConfig) -> dict[str, Any]:
+    """A value of every hyperparameter, active or not."""
     rows, values = by_name(run.table), dict(run.defaults)
     for name, value in configuration.items():
         if name not in rows:
@@ -109,7 +118,7 @@ def _hparams(configuration: Mapping[str, Any], place: int, run: RunConfig) -> di
                 f"configurations[{place}]: there is no hyperparameter {name!r}; known: {', '.join(rows)}."
             )
         values[name] = rows[name].settled(value, f"configurations[{place}][{name!r}]")
-    return active(values, run.table)
+    return values
 
 
 def _unshortened(run: RunConfig, hparams: Sequence[HParams]) -> RunConfig:
@@ -121,14 +130,13 @@ def _unshortened(run: RunConfig, hparams: Sequence[HParams]) -> RunConfig:
     return replace(run, limit=parsing.limit(run.raw["training"]))
 
 
-def _check_fits(fits: Sequence[Fit], cases: int, cohort: Cohort, task: str) -> None:
+def _check_batches(fits: Sequence[Fit], cases: int) -> None:
     for place, fit in enumerate(fits):
         if int(fit.hparams.get("batch_size", 1)) > cases:
             raise UsageError(
                 f"configurations[{place}]: batch_size {fit.hparams['batch_size']} and only {cases} training "
                 "cases: lower it."
             )
-        registry.check(fit.hparams, tasks.of(task).network_shape(cohort.shape, fit.hparams))
 
 
 def _searching(fits: Sequence[Fit], run: RunConfig) -> RunConfig:

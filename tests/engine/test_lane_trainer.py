@@ -204,6 +204,35 @@ def test_what_cannot_be_trained_is_refused_before_anything_is(cohort, configurat
 
 
 @pytest.mark.parametrize(
+    ("configuration", "message"),
+    [
+        ({"rotation": 10.0}, "config.augmentation.rotation changes images"),
+        ({"noise": 0.1}, "config.augmentation.noise changes images"),
+        ({"architecture": "unet"}, "'unet' does not suit config.task.name = 'classification'"),
+        ({"architecture": "tuned"}, "trains a pretrained network on"),
+        ({"architecture": "cnn"}, "vectors"),
+        ({"spacing": "mean"}, "no store was prepared with config.data.spacing"),
+    ],
+    ids=lambda value: "+".join(map(str, value)) if isinstance(value, dict) else "",
+)
+def test_what_a_run_refuses_of_a_configuration_is_refused_before_anything_is_trained(configuration, message):
+    told: list[int] = []
+    with pytest.raises(UsageError, match=rf"configurations\[1\]: .*{message}"):
+        nachos_jax.fit_lanes(
+            vectors.cohort(),
+            [{}, configuration],
+            vectors.config(),
+            on_fit=lambda place, _: told.append(place),
+        )
+    assert told == []
+
+
+def test_a_metric_that_is_unknown_is_refused_before_anything_is_trained(cohort, validation):
+    with pytest.raises(UsageError, match="config.search.metric = 'acc': must be one of accuracy"):
+        nachos_jax.fit_lanes(cohort, [{}], tiny.config(search__metric="acc"), validation)
+
+
+@pytest.mark.parametrize(
     "mask",
     [
         np.zeros(tiny.CASES, bool),
