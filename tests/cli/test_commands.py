@@ -234,13 +234,6 @@ def test_threshold_and_temperature_are_shipped_and_applied(here: Path, finished:
     assert "--apply=thresholds: must be one or both of temperature, threshold." in err
 
 
-def test_what_cannot_be_applied_is_refused_before_files_are_read(here: Path, finished: Path):
-    flags = ("--model=finished/deploy", "--input=nowhere.png", "--output=o.csv", "--apply=temprature")
-    code, _, err = said("predict", *flags)
-    assert code == 2
-    assert "--apply=temprature: must be one or both of temperature, threshold." in err
-
-
 def test_a_model_without_a_threshold_says_so():
     with pytest.raises(UsageError, match="shipped without one \\(it is of another task or version\\)"):
         decision.applied({"classes": ["a", "b"]}, np.ones((1, 2)) / 2, ["threshold"])

@@ -192,11 +192,11 @@ class DeployedModel:
         for network in self._networks:
             networks.check_explained(network.architecture, method, network.weights, *told)
 
-    def predict(self, paths: Sequence[str | os.PathLike]) -> tuple[list[str], np.ndarray]:
+    def predict(self, paths: sources.Paths) -> tuple[list[str], np.ndarray]:
         """`predictions` of files, folders, or CSVs with a `path` column; of files of features, by name.
 
         Args:
-            paths: what to predict.
+            paths: what to predict, one or several.
 
         Returns:
             Names of the cases, and their [N, P] float32 predictions.
@@ -209,9 +209,9 @@ class DeployedModel:
         names, images = self.read(paths)
         return names, self.predictions(images)
 
-    def read(self, paths: Sequence[str | os.PathLike]) -> tuple[list[str], Any]:
+    def read(self, paths: sources.Paths) -> tuple[list[str], Any]:
         """Names and images [N, H, W, C], vectors [N, D] or both of what `predict` takes, as for training."""
-        names, images = sources.read_inputs([Path(path) for path in paths], dict(self._prepared))
+        names, images = sources.read_inputs(paths, dict(self._prepared))
         return list(names), images
 
     def _embedded(self, backbone: Backbone, cases: Any) -> np.ndarray:
