@@ -281,10 +281,11 @@ def fit_lanes(
         One LaneFit a configuration, in their order.
 
     Raises:
-        UsageError: an unknown hyperparameter or a value out of range.
+        UsageError: an unknown hyperparameter, a value out of range, a cohort of another task, or what
+            `evaluate` refuses too, like rotation of vectors.
     """
     from nachos_jax.engine import lane_trainer
-    from nachos_jax.protocol.run import embedding
+    from nachos_jax.protocol.run import door, embedding
 
     _prepare()
     run = _checked(config if config is not None else default_config(), cohort)
@@ -295,7 +296,9 @@ def fit_lanes(
         )
     if cohort.outside is not None:
         raise UsageError("fit_lanes tests no external cases: pass the cohort as it was before with_external.")
-    return lane_trainer.train(embedding.embedded(run, cohort), configurations, run, validation, on_fit)
+    door.check_task(run, cohort)
+    cohort = embedding.embedded(run, cohort)
+    return lane_trainer.train(cohort, configurations, run, validation, on_fit, door.check_fit)
 
 
 def _prepare() -> None:

@@ -129,6 +129,19 @@ def test_what_is_refused_leaves_no_folder(call, tmp_path: Path):
         assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("task", ["regression", "multilabel"])
+def test_a_cohort_of_another_task_is_refused_before_features_are_made(task, tmp_path: Path, monkeypatch):
+    """Classes, which are places in a list, would be learnt as numbers."""
+    monkeypatch.setattr("nachos_jax.protocol.run.embedding.embedded", lambda *_: pytest.fail("embedded"))
+    config, cohort = tiny.config(task__name=task), tiny.cohort()
+    message = f"config.task.name = '{task}', and the cohort was made for 'classification'"
+    with pytest.raises(nachos_jax.UsageError, match=message):
+        nachos_jax.fit_lanes(cohort, [{}], config)
+    with pytest.raises(nachos_jax.UsageError, match=message):
+        nachos_jax.evaluate(config, tmp_path / "run", cohort)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.thorough
 def test_a_finished_run_is_no_longer_held(tmp_path: Path):
     config = tiny.config(folds__scheme="stratified", folds__count=3, search__trials=1, training__epochs=1)

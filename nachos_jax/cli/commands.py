@@ -144,6 +144,7 @@ def predict(values: Any, _words: list[str]) -> None:
 
     compile_cache.switch_on()
     model = load(values.model)
+    decision.check(model.description, values.apply or ())
     if folder:
         model.check_explained(method)
     names, images = model.read(values.input)

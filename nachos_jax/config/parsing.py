@@ -76,7 +76,7 @@ def parse(
         backbone=BackboneConfig(**parts["backbone"]),
         defaults=defaults,
         table=rows,
-        limit=_limit(checked),
+        limit=limit(raw["training"]),
         precision=checked["training.precision"],
         search=SearchConfig(**search),
         engine=EngineConfig(**parts["engine"]),
@@ -85,6 +85,18 @@ def parse(
         raw=raw,
         policy_left_open=left_open,
     )
+
+
+def limit(training: Mapping[str, Any]) -> EpochLimit:
+    """When a search fit of a network that is trained step by step ends.
+
+    Args:
+        training: config.training as nested plain values, as in `RunConfig.raw`.
+    """
+    names = ("epochs", "patience", "early_stopping", "min_delta")
+    epochs, patience, early, delta = (FIELDS[f"training.{name}"].check(training[name]) for name in names)
+    # Without early stopping a watcher still follows every epoch: patience beyond the limit never ends it.
+    return EpochLimit(epochs, patience if early else epochs, delta)
 
 
 def _check_together(checked: Mapping[str, Any]) -> None:
@@ -250,13 +262,6 @@ def _data(parts: Mapping[str, Any], shown: Mapping[str, Any]) -> DataConfig:
         columns=tuple(dict.fromkeys((*groups, *unit))),
         predefined=parts["folds"]["scheme"] == "predefined",
     )
-
-
-def _limit(values: Mapping[str, Any]) -> EpochLimit:
-    epochs = values["training.epochs"]
-    # Without early stopping a watcher still follows every epoch: patience beyond the limit never ends it.
-    patience = values["training.patience"] if values["training.early_stopping"] else epochs
-    return EpochLimit(epochs, patience, values["training.min_delta"])
 
 
 def _dimensions(values: Mapping[str, Any], table: Sequence[Hyperparameter]) -> list[space.Dimension]:

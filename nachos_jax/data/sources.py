@@ -53,6 +53,8 @@ from nachos_jax.data.volumes import VolumeFile
 READERS = {"digits": digits.read, "npz": npz.read, "folder": folder.read, "csv": csv_table.read}
 """Of images; `nachos_jax.data.features` reads the source "vectors"."""
 WITH_MASKS = {"npz": npz.read_masks, "folder": mask_folder.read_masks, "csv": csv_table.read_masks}
+Paths = str | os.PathLike | Sequence[str | os.PathLike]
+"""One path or several."""
 
 _OF_FILE_NOTE = "grey levels by the VOI LUT of each DICOM header, or by the first of its windows"
 
@@ -247,14 +249,12 @@ def with_columns(cohort: Cohort, columns: Mapping[str, Sequence | np.ndarray]) -
     return replace(cohort, table=table)
 
 
-def read_inputs(
-    paths: Sequence[str | Path], preparation: Mapping[str, Any]
-) -> tuple[list[str], np.ndarray | Inputs]:
+def read_inputs(paths: Paths, preparation: Mapping[str, Any]) -> tuple[list[str], np.ndarray | Inputs]:
     """Reads cases for prediction, prepared as those of training were.
 
     Args:
-        paths: image files, folders (searched at any depth), or CSV tables with a column `path`; of vectors,
-            the files of `nachos_jax.data.features`.
+        paths: one or several image files, folders (searched at any depth), or CSV tables with a column
+            `path`; of vectors, the files of `nachos_jax.data.features`.
         preparation: `Cohort.preparation` of the training data.
 
     Returns:
@@ -266,16 +266,17 @@ def read_inputs(
         UsageError: nothing to read, a file twice, masks beside images, an image that cannot be read or whose
             channels or bit depth are not those of training, or features that are not those of training.
     """
+    inputs = [Path(path) for path in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
     if is_vectors(preparation):
-        return features.read_inputs([Path(path) for path in paths], preparation)
+        return features.read_inputs(inputs, preparation)
     if JOINED not in preparation:
-        return _read_images(paths, preparation)
-    values = beside.read_vectors([Path(path) for path in paths], preparation)
-    names, images = _read_images(paths, preparation)
+        return _read_images(inputs, preparation)
+    values = beside.read_vectors(inputs, preparation)
+    names, images = _read_images(inputs, preparation)
     return names, Inputs(images, values)
 
 
-def _read_images(paths: Sequence[str | Path], preparation: Mapping[str, Any]) -> tuple[list[str], np.ndarray]:
+def _read_images(paths: Sequence[Path], preparation: Mapping[str, Any]) -> tuple[list[str], np.ndarray]:
     files: dict[tuple[Path, str], str] = {}
     tables: list[str] = []
     for path in paths:

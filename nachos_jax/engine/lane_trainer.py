@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load
 
+from nachos_jax.config import parsing
 from nachos_jax.config.run_config import RunConfig
 from nachos_jax.core.curves import best_epoch
 from nachos_jax.core.errors import UsageError
 from nachos_jax.core.hparams import active, by_name, with_absent
 from nachos_jax.core.space import Dimension
-from nachos_jax.core.types import EpochLimit, Fit, HParamValue
+from nachos_jax.core.types import EpochLimit, Fit, HParams, HParamValue
 from nachos_jax.data.table import Cohort
 from nachos_jax.engine import planned
 from nachos_jax.engine.pool import LanePool
@@ -23,8 +24,9 @@ from nachos_jax.engine.windows import divide
 from nachos_jax.models import registry
 from nachos_jax.records.schema import FitRecord
 from nachos_jax.splits.folds import Folds
-from nachos_jax.tasks import registry as tasks
 
+Check = Callable[[RunConfig, Cohort, HParams], None]
+"""(the run, the cases, a value of every hyperparameter) -> refuses a fit that would fail later."""
 _TRAIN, _VALIDATION = 0, 1
 
 
@@ -58,17 +60,27 @@ def train(
     run: RunConfig,
     validation: np.ndarray | None,
     on_fit: Callable[[int, LaneFit], None] | None,
+    check: Check,
 ) -> list[LaneFit]:
-    """Trains every configuration; see `nachos_jax.fit_lanes`."""
+    """Trains every configuration that `check` takes; see `nachos_jax.fit_lanes`."""
     run = planned.applied(run, cohort)
     folds = _folds(cohort, validation)
     left_out = () if validation is None else (_VALIDATION,)
-    limit = run.limit if left_out else EpochLimit(run.limit.epochs)
-    fits = [
-        Fit(_hparams(c, i, run), left_out, run.seed, limit, cohort.hash) for i, c in enumerate(configurations)
-    ]
+    settings = [_settings(configuration, place, run) for place, configuration in enumerate(configurations)]
+    for place, values in enumerate(settings):
+        try:
+            check(run, cohort, values)
+        except UsageError as error:
+            raise UsageError(f"configurations[{place}]: {error}") from error
+    hparams = [active(values, run.table) for values in settings]
+    solved, run = run.limit, _unshortened(run, hparams)
+    fits = []
+    for values in hparams:
+        limit = solved if registry.solved([values["architecture"]]) else run.limit
+        limit = limit if left_out else EpochLimit(limit.epochs)
+        fits.append(Fit(values, left_out, run.seed, limit, cohort.hash))
     windows = divide(len(cohort.table), run.data.window, run.seed)
-    _check_fits(fits, windows.fewest(folds.training(left_out)), cohort, run.task)
+    _check_batches(fits, windows.fewest(folds.training(left_out)))
     places: dict[str, list[int]] = {}
     for place, fit in enumerate(fits):
         places.setdefault(fit.id, []).append(place)
@@ -97,7 +109,8 @@ def _folds(cohort: Cohort, validation: np.ndarray | None) -> Folds:
     return Folds(np.where(chosen, _VALIDATION, _TRAIN).astype(np.int32)[None], 2)
 
 
-def _hparams(configuration: Mapping[str, Any], place: int, run: RunConfig) -> dict[str, Any]:
+def _settings(configuration: Mapping[str, Any], place: int, run: RunConfig) -> dict[str, Any]:
+    """A value of every hyperparameter, active or not."""
     rows, values = by_name(run.table), dict(run.defaults)
     for name, value in configuration.items():
         if name not in rows:
@@ -105,17 +118,25 @@ def _hparams(configuration: Mapping[str, Any], place: int, run: RunConfig) -> di
                 f"configurations[{place}]: there is no hyperparameter {name!r}; known: {', '.join(rows)}."
             )
         values[name] = rows[name].settled(value, f"configurations[{place}][{name!r}]")
-    return active(values, run.table)
+    return values
 
 
-def _check_fits(fits: Sequence[Fit], cases: int, cohort: Cohort, task: str) -> None:
+def _unshortened(run: RunConfig, hparams: Sequence[HParams]) -> RunConfig:
+    """The run with all epochs where one of the networks needs them; the config's own may be one that is
+    solved, for which one epoch is all.
+    """
+    if registry.solved(values["architecture"] for values in hparams):
+        return run
+    return replace(run, limit=parsing.limit(run.raw["training"]))
+
+
+def _check_batches(fits: Sequence[Fit], cases: int) -> None:
     for place, fit in enumerate(fits):
         if int(fit.hparams.get("batch_size", 1)) > cases:
             raise UsageError(
                 f"configurations[{place}]: batch_size {fit.hparams['batch_size']} and only {cases} training "
                 "cases: lower it."
             )
-        registry.check(fit.hparams, tasks.of(task).network_shape(cohort.shape, fit.hparams))
 
 
 def _searching(fits: Sequence[Fit], run: RunConfig) -> RunConfig:

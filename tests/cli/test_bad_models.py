@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.cli.conftest import arrays
+from tests.cli.conftest import arrays, said
 from tests.records import seals
 
 Refused = Callable[..., str]
@@ -193,3 +193,10 @@ def test_model(name: str, refused: Refused, finished: Path, images: Path):
 def _says(message: str, parts: list[str]) -> None:
     for part in parts:
         assert part in message, f"{part!r} is not in {message!r}"
+
+
+def test_what_cannot_be_applied_is_refused_before_files_are_read(here: Path, finished: Path):
+    flags = ("--model=finished/deploy", "--input=nowhere.png", "--output=o.csv", "--apply=temprature")
+    code, _, err = said("predict", *flags)
+    assert code == 2
+    assert "--apply=temprature: must be one or both of temperature, threshold." in err

@@ -236,6 +236,14 @@ def test_inputs_are_files_folders_and_tables(inputs: Path):
     np.testing.assert_array_equal(again, images[[0, 2]])
 
 
+@pytest.mark.parametrize("kind", [str, Path])
+def test_one_path_is_one_input(inputs: Path, kind: Any):
+    """The letters of a text are no paths."""
+    one, several = (sources.read_inputs(paths, GRAY) for paths in (kind(inputs / "sub"), [inputs / "sub"]))
+    assert one[0] == several[0] == [str(inputs / "sub/2.png"), str(inputs / "sub/3.png")]
+    np.testing.assert_array_equal(one[1], several[1])
+
+
 def test_inputs_repeat_the_preparation_of_training(config: Config, inputs: Path):
     (inputs / "d/a").mkdir(parents=True)
     (inputs / "d/b").mkdir()

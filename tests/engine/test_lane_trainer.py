@@ -20,7 +20,7 @@ from nachos_jax.engine.bucket_lanes import named
 from nachos_jax.engine.lane_trainer import LaneFit
 from nachos_jax.models import registry
 from nachos_jax.models.blocks import evaluation
-from tests import tiny
+from tests import tiny, vectors
 from tests.inputs import dense
 
 CONFIGURATIONS = [
@@ -167,6 +167,16 @@ def test_a_configuration_does_what_the_same_values_do_in_the_config(cohort, conf
     assert ours.training_loss == pytest.approx(theirs.training_loss, rel=1e-5)
 
 
+@pytest.mark.parametrize("mask", [None, np.arange(vectors.CASES) // 6 % 4 == 2], ids=["unwatched", "watched"])
+def test_a_network_gets_all_epochs_beside_a_config_of_one_that_is_solved(mask):
+    """And one that is solved gets one, as alone; the schedule ends with the last epoch."""
+    network = {"architecture": "mlp", "learning_rate": 0.01, "schedule": "cosine"}
+    solved, beside = nachos_jax.fit_lanes(vectors.cohort(), [{}, network], vectors.config(), mask)
+    alone = nachos_jax.fit_lanes(vectors.cohort(), [network], vectors.config("mlp"), mask)[0]
+    assert (len(solved.training_loss), len(beside.training_loss)) == (1, 4)
+    assert beside.training_loss == alone.training_loss
+
+
 def test_nothing_to_do_gives_nothing(cohort):
     assert nachos_jax.fit_lanes(cohort, [], tiny.config()) == []
 
@@ -191,6 +201,35 @@ def test_what_cannot_be_trained_is_refused_before_anything_is(cohort, configurat
             cohort, [{}, configuration], tiny.config(), on_fit=lambda place, _: told.append(place)
         )
     assert told == []
+
+
+@pytest.mark.parametrize(
+    ("configuration", "message"),
+    [
+        ({"rotation": 10.0}, "config.augmentation.rotation changes images"),
+        ({"noise": 0.1}, "config.augmentation.noise changes images"),
+        ({"architecture": "unet"}, "'unet' does not suit config.task.name = 'classification'"),
+        ({"architecture": "tuned"}, "trains a pretrained network on"),
+        ({"architecture": "cnn"}, "vectors"),
+        ({"spacing": "mean"}, "no store was prepared with config.data.spacing"),
+    ],
+    ids=lambda value: "+".join(map(str, value)) if isinstance(value, dict) else "",
+)
+def test_what_a_run_refuses_of_a_configuration_is_refused_before_anything_is_trained(configuration, message):
+    told: list[int] = []
+    with pytest.raises(UsageError, match=rf"configurations\[1\]: .*{message}"):
+        nachos_jax.fit_lanes(
+            vectors.cohort(),
+            [{}, configuration],
+            vectors.config(),
+            on_fit=lambda place, _: told.append(place),
+        )
+    assert told == []
+
+
+def test_a_metric_that_is_unknown_is_refused_before_anything_is_trained(cohort, validation):
+    with pytest.raises(UsageError, match="config.search.metric = 'acc': must be one of accuracy"):
+        nachos_jax.fit_lanes(cohort, [{}], tiny.config(search__metric="acc"), validation)
 
 
 @pytest.mark.parametrize(

@@ -123,8 +123,10 @@ def test_a_resampled_model_takes_cases_to_its_spacing_and_masks_back(model: Depl
     np.testing.assert_array_equal(resampled.segment([image], spacing=own)[0], expected)
     with pytest.raises(UsageError, match="spacing of this one is not known.*spacing="):
         resampled.segment(image)
-    with pytest.raises(UsageError, match=f"give {rank} numbers"):
-        resampled.segment(image, spacing=(1.0,))
+    wrongs: list[Any] = [(1.0,), 1.0, (1.0, 1.0, 0.0)[-rank:], np.ones((rank, 1))]
+    for wrong in wrongs:
+        with pytest.raises(UsageError, match=f"give {rank} numbers"):
+            resampled.segment(image, spacing=wrong)
 
 
 def masks_volume(image: np.ndarray):

@@ -46,6 +46,27 @@ def chosen(run: Run, outcome: Outcome) -> dict[str, Any] | None:
     return found
 
 
+def check(description: Mapping[str, Any], wanted: Sequence[str]) -> None:
+    """Refuses what `applied` cannot apply, before any case is read.
+
+    Args:
+        description: the model's model.json.
+        wanted: some of `CHOICES`.
+
+    Raises:
+        UsageError: another word is wanted, or the model was shipped without it.
+    """
+    known = description.get("decision") or {}
+    for word in wanted:
+        if word not in CHOICES:
+            raise UsageError(f"--apply={word}: must be one or both of {', '.join(CHOICES)}.")
+        if known.get(word) is None:
+            why = known.get(f"{word}_note") or (
+                "config.report.positive named no class" if known else "it is of another task or version"
+            )
+            raise UsageError(f"--apply={word}: this model was shipped without one ({why}); leave it out.")
+
+
 def applied(
     description: Mapping[str, Any], probabilities: np.ndarray, wanted: Sequence[str]
 ) -> tuple[np.ndarray, tuple[str, list[str]] | None]:
@@ -61,17 +82,10 @@ def applied(
         decisions, which are made on the probabilities before that, if wanted.
 
     Raises:
-        UsageError: another word is wanted, or the model was shipped without it.
+        UsageError: as `check`.
     """
+    check(description, wanted)
     known = description.get("decision") or {}
-    for word in wanted:
-        if word not in CHOICES:
-            raise UsageError(f"--apply={word}: must be one or both of {', '.join(CHOICES)}.")
-        if known.get(word) is None:
-            why = known.get(f"{word}_note") or (
-                "config.report.positive named no class" if known else "it is of another task or version"
-            )
-            raise UsageError(f"--apply={word}: this model was shipped without one ({why}); leave it out.")
     column = None
     if "threshold" in wanted:
         called = probabilities[:, description["classes"].index(known["positive"])] >= known["threshold"]

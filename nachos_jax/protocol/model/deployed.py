@@ -156,7 +156,7 @@ class DeployedModel:
 
         Args:
             images: as `predictions` takes them; vectors beside them are taken as they are.
-            classes: [N] whole numbers, the class to explain in each image.
+            classes: [N] whole numbers, the class to explain in each image, by its place in `self.classes`.
             method: "gradcam" or "occlusion".
             batch: images at a time.
 
@@ -165,10 +165,11 @@ class DeployedModel:
             several networks both are means over them, so a map reaches 1 only where all of them agree.
 
         Raises:
-            UsageError: as `predictions`, this architecture has no Grad-CAM, or the model predicts no class.
+            UsageError: as `predictions`, no such class or method, or a model of which it makes no maps.
         """
-        explanation.check(self.predicted.task, self.vectors, self._backbone is not None)
-        images, classes = self._fitting(images), np.asarray(classes, np.int32)
+        explanation.check(self.predicted.task, self.vectors, self._backbone is not None, method)
+        images = self._fitting(images)
+        classes = explanation.places(classes, joined.count(images), self.classes)
         maps = np.zeros(joined.images_of(images).shape[:-1], np.float32)
         peaks = np.zeros(len(maps), np.float32)
         batch = min(batch, self._networks[0].architecture.task.held_batch)
@@ -183,7 +184,7 @@ class DeployedModel:
 
     def check_explained(self, method: str) -> None:
         """Refuses what `explain` would, before any case is read: the task, and a network without Grad-CAM."""
-        explanation.check(self.predicted.task, self.vectors, self._backbone is not None)
+        explanation.check(self.predicted.task, self.vectors, self._backbone is not None, method)
         cases: Any = np.zeros((1, *self._image_shape), self._prepared.get("dtype", "float32"))
         if JOINED in self._prepared:
             cases = Inputs(cases, np.zeros((1, len(self._prepared[JOINED])), np.float32))
@@ -191,11 +192,11 @@ class DeployedModel:
         for network in self._networks:
             networks.check_explained(network.architecture, method, network.weights, *told)
 
-    def predict(self, paths: Sequence[str | os.PathLike]) -> tuple[list[str], np.ndarray]:
+    def predict(self, paths: sources.Paths) -> tuple[list[str], np.ndarray]:
         """`predictions` of files, folders, or CSVs with a `path` column; of files of features, by name.
 
         Args:
-            paths: what to predict.
+            paths: what to predict, one or several.
 
         Returns:
             Names of the cases, and their [N, P] float32 predictions.
@@ -208,9 +209,9 @@ class DeployedModel:
         names, images = self.read(paths)
         return names, self.predictions(images)
 
-    def read(self, paths: Sequence[str | os.PathLike]) -> tuple[list[str], Any]:
+    def read(self, paths: sources.Paths) -> tuple[list[str], Any]:
         """Names and images [N, H, W, C], vectors [N, D] or both of what `predict` takes, as for training."""
-        names, images = sources.read_inputs([Path(path) for path in paths], dict(self._prepared))
+        names, images = sources.read_inputs(paths, dict(self._prepared))
         return list(names), images
 
     def _embedded(self, backbone: Backbone, cases: Any) -> np.ndarray:

@@ -10,8 +10,8 @@ for one that hands out the feature map that it is given, so no architecture has 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,17 +23,20 @@ from nachos_jax.core.errors import UsageError
 from nachos_jax.models.blocks import Head, Mode, told_sides
 
 
-def check(task: str, vectors: bool, frozen: bool) -> None:
-    """Refuses models of which no maps are made, however their networks look.
+def check(task: str, vectors: bool, frozen: bool, method: str) -> None:
+    """Refuses models of which no maps are made, however their networks look, and an unknown method.
 
     Args:
         task: name of what the model was trained for.
         vectors: whether it reads vectors.
         frozen: whether it reads features of a frozen backbone.
+        method: the name of one of `METHODS`.
 
     Raises:
-        UsageError: the model is one of these.
+        UsageError: the model is one of these, or there is no such method.
     """
+    if method not in METHODS:
+        raise UsageError(f"method = {method!r}: must be one of {', '.join(map(repr, METHODS))}.")
     if task != "classification":
         raise UsageError(
             f"maps explain the class of a classification, and this model is one of {task}: leave --explain "
@@ -43,6 +46,27 @@ def check(task: str, vectors: bool, frozen: bool) -> None:
         raise UsageError("maps explain images, and this model reads vectors: leave --explain out.")
     if frozen:
         raise UsageError("maps are not made through a frozen backbone: leave --explain out.")
+
+
+def places(classes: Any, count: int, names: Sequence[str]) -> np.ndarray:
+    """The class to explain in each of so many images, [N] int32: whole numbers, places in `names`.
+
+    Raises:
+        UsageError: they are something else.
+    """
+    given = np.asarray(classes)
+    if given.shape != (count,) or given.dtype.kind not in "biuf":
+        raise UsageError(
+            f"classes of shape {given.shape}, dtype {given.dtype}: give a whole number for each image, "
+            f"[{count}], its place in {', '.join(map(repr, names))}."
+        )
+    wrong = np.flatnonzero((given != np.floor(given)) | (given < 0) | (given >= len(names)))
+    if len(wrong):
+        raise UsageError(
+            f"classes[{wrong[0]}] = {given[wrong[0]]}: must be a whole number from 0 to {len(names) - 1}, "
+            f"the place of a class in {', '.join(map(repr, names))}."
+        )
+    return given.astype(np.int32)
 
 
 class Explained(NamedTuple):

@@ -46,7 +46,7 @@ def segment(
 ) -> Any:
     """See `nachos_jax.protocol.model.deployed.DeployedModel.segment`."""
     rank = len(description["preparation"]["axes"])
-    if spacing is not None and (len(spacing) != rank or not all(step > 0 for step in spacing)):
+    if spacing is not None and (np.shape(spacing) != (rank,) or not all(step > 0 for step in spacing)):
         raise UsageError(
             f"spacing = {spacing!r}: give {rank} numbers above 0, mm of a voxel along each axis."
         )

@@ -6,6 +6,7 @@ import functools
 import itertools
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from nachos_jax.audit import door as audit
@@ -55,19 +56,23 @@ def check_config(run: RunConfig) -> None:
             "config.search.metric = 'ece' would choose models that predict how frequent the classes are; "
             "their error is 0. Select by log_loss or brier; the report gives the error all the same."
         )
-    task = tasks.of(run.task)
-    if name not in task.metrics:
-        known = ", ".join(metric for metric in task.metrics if metric != "ece")
-        raise UsageError(
-            f"config.search.metric = {name!r}: must be one of {known} (config.task.name = {run.task!r}), or "
-            f"'' for {task.headline}."
-        )
+    _known_metric(run)
     _final_masks(run)
     embedding.check(run)
     _solved_losses(run)
     decisions.parse_rule(run.report.threshold)
     audit.check_names(run.data.allow)
     protocols.of(run).check(run)
+
+
+def _known_metric(run: RunConfig) -> None:
+    task, name = tasks.of(run.task), run.search.metric
+    if name not in task.metrics:
+        known = ", ".join(metric for metric in task.metrics if metric != "ece")
+        raise UsageError(
+            f"config.search.metric = {name!r}: must be one of {known} (config.task.name = {run.task!r}), or "
+            f"'' for {task.headline}."
+        )
 
 
 def _solved_losses(run: RunConfig) -> None:
@@ -112,6 +117,42 @@ def _final_masks(run: RunConfig) -> None:
             f"{asked}: a study has {run.search.trials} trials; lower it to that, or raise "
             "config.search.trials."
         )
+
+
+def check_task(run: RunConfig, cohort: Cohort) -> None:
+    """Refuses a cohort given from Python whose targets were read by another task.
+
+    Raises:
+        UsageError: they were.
+    """
+    if cohort.targets.task != run.task:
+        raise UsageError(
+            f"config.task.name = {run.task!r}, and the cohort was made for {cohort.targets.task!r}: pass "
+            f"task={run.task!r} to nachos_jax.cohort, or set config.task.name."
+        )
+
+
+def check_fit(run: RunConfig, cohort: Cohort, values: HParams) -> None:
+    """Refuses a fit of no study that would fail later, or that no study could have.
+
+    Args:
+        run: the run.
+        cohort: the cases.
+        values: a value of every hyperparameter of the run, active or not.
+
+    Raises:
+        UsageError: as `check`, of what needs no folds.
+    """
+    run = replace(run, defaults=values, search=replace(run.search, space=()))
+    _known_metric(run)
+    embedding.check(run)
+    _solved_losses(run)
+    _vectors(run, cohort)
+    measuring.check(run, cohort)
+    _networks(run, cohort, begun=False)
+    _solved(run)
+    baselines.check(run, cohort)
+    class_words.check_order(run, cohort.targets)
 
 
 def check(run: RunConfig, cohort: Cohort, folds: Folds, begun: bool = False) -> list[str]:

@@ -93,12 +93,9 @@ def open_run(
     first(config, store)
     if cohort is None and store.run() is None and not _went_on(store):
         _check_fold_key(config)
+    if cohort is not None:
+        door.check_task(config, cohort)  # before a backbone makes features of it
     cohort = embedding.load(config) if cohort is None else embedding.embedded(config, cohort)
-    if cohort.targets.task != config.task:
-        raise UsageError(
-            f"config.task.name = {config.task!r}, and the cohort was made for {cohort.targets.task!r}: pass "
-            f"task={config.task!r} to nachos_jax.cohort, or set config.task.name."
-        )
     cohort = outside.parted(config, cohort)
     config = _planned(config, cohort, store)
     folds = _folds(config, cohort, store)
