@@ -170,6 +170,7 @@ def check(command: str, known: Sequence[Flag], words: list[str]) -> RunConfig:
     config = parsing.run_config(values.config)
     door.check_config(config)
     if RunDirectory(values.workdir, command).run() is None:
+        door.check_fold_key(config)
         door.check_space(config)
     return config
 

@@ -263,13 +263,13 @@ def _draw(table: Cases, strata: Strata, count: int, seed: int, earlier: Sequence
         lacking += not complete
         if complete and _partition(row) not in known:
             return row
-    if lacking and not strata.needed:
+    if lacking == ATTEMPTS and not strata.needed:
         everyone = len(np.unique(table.subjects))
         raise UsageError(
             f"config.folds.count = {count}: {lacking} of {ATTEMPTS} draws left a fold without cases, of "
             f"{everyone} subjects. Use fewer folds."
         )
-    if lacking:
+    if lacking and strata.needed:
         rarest = int(np.argmin(np.bincount(strata.numbers, minlength=len(strata.names))))
         cases = strata.numbers == rarest
         raise UsageError(

@@ -95,6 +95,10 @@ def test_each_combination_has_flags_and_a_folder_of_its_own():
         ([SMOKE, "--workdir=w", "--sweep.search.metric=auc,acc"], "config.search.metric = 'acc'"),
         ([SMOKE, "--workdir=w", "--sweep.report.threshold=youden,half"], "threshold rule 'half'"),
         (
+            [SMOKE, "--workdir=w", "--config.data.fold_key=f", "--sweep.folds.scheme=predefined,stratified"],
+            "config.data.fold_key = 'f' does nothing with config.folds.scheme = 'stratified'",
+        ),
+        (
             [SMOKE, "--workdir=w", "--sweep.training.optimizer=adam,sgd", BETA],
             "config.search.space.beta1 does nothing beside optimizer = 'sgd'",
         ),

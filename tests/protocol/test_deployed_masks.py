@@ -311,6 +311,9 @@ def test_wide_whole_numbers_say_nothing_of_their_scale(model: DeployedModel, mad
     assert found.shape == image.shape[:-1]
     with pytest.raises(UsageError, match="stored as uint8, the training images as uint16"):
         mask_arrays.segment(of, told, image.astype(np.uint8), False, None)
+    bright = image.astype(np.int32) * 20
+    with pytest.raises(UsageError, match="stored as uint16, the training images as uint8"):
+        mask_arrays.segment(of, {**told, "dtype": "uint8"}, bright, False, None)
 
 
 def test_arrays_that_do_not_fit_are_refused(model: DeployedModel, made: Any):

@@ -98,6 +98,7 @@ def test_without_a_checkout_or_without_git_the_commit_is_empty(tmp_path, monkeyp
     [
         ("/some/bin/nachos", ["nachos", "evaluate"]),
         ("/some/nachos_jax/__main__.py", ["python", "-m", "nachos_jax", "evaluate"]),
+        ("/mine/study/__main__.py", ["python", "-m", "study", "evaluate"]),
     ],
 )
 def test_the_command_is_one_that_can_be_given_again(monkeypatch, program, told):

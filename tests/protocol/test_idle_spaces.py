@@ -8,7 +8,8 @@ import pytest
 
 from nachos_jax.core.errors import UsageError
 from nachos_jax.protocol.run import door
-from tests import tiny
+from nachos_jax.protocol.run.configure import checked
+from tests import masks, tiny
 
 
 @pytest.mark.parametrize(
@@ -47,6 +48,14 @@ def test_a_space_that_no_trial_reaches_is_refused(changes: dict[str, Any], told:
 def test_a_space_that_some_trial_reaches_and_the_default_one_are_not(changes: dict[str, Any]):
     cohort = tiny.cohort()
     door.check(tiny.run_config(**changes), cohort, tiny.folds(cohort))
+
+
+def test_what_is_planned_from_the_cases_bars_nothing():
+    run = masks.config(model__unet__depth=0, search__space__unet__deep_supervision="choice(False, True)")
+    door.check_space(checked(run))
+    run = masks.config(model__unet__depth=2, search__space__unet__deep_supervision="choice(False, True)")
+    with pytest.raises(UsageError, match="does nothing beside unet.depth = 2"):
+        door.check_space(checked(run))
 
 
 def test_a_space_of_another_network_is_told(caplog: pytest.LogCaptureFixture):

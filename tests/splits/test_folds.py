@@ -253,6 +253,13 @@ def test_draws_that_all_leave_a_fold_empty_are_refused(monkeypatch: pytest.Monke
         made(table, "stratified", 2, 1, 0, needed=False)
 
 
+def test_repeats_are_named_where_some_draws_were_whole() -> None:
+    subjects = np.repeat([f"s{i}" for i in range(5)], 20)
+    table = table_of(np.repeat(np.arange(5), 20), subjects)
+    with pytest.raises(UsageError, match="config.folds.repeats is more than 1"):
+        made(table, "stratified", 5, 2, 0, needed=False)
+
+
 def test_repeats_that_cannot_differ_are_refused() -> None:
     table = table_of(np.array([0, 0, 1, 1]))
     assert made(table, "stratified", 2, 2, 0).repeats == 2

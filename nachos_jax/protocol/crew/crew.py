@@ -171,7 +171,9 @@ def stop_if_asked(pool: LanePool) -> None:
     if asked is not None:
         pool.save(all_lanes=True)
         lost = pool.begins_anew
-        kept = f"what is finished is kept, {lost} on their way begin anew" if lost else "all lanes are saved"
+        earlier = " or go on from an earlier save" if "unsaved" in lost else ""
+        kept = f"what is finished is kept, {lost} on their way begin anew{earlier}"
+        kept = kept if lost else "all lanes are saved"
         raise StoppedError(f"stopped by {asked}: {kept}, and the same command goes on from here.")
 
 

@@ -152,7 +152,8 @@ def _read(description: Mapping[str, Any], case: MaskInput) -> tuple[Volume, bool
         pair = replace(pair, mask=pair.mask == BINARY)
     volume = masks.unseen(pair, case.where, description["preparation"])
     given = np.asarray(pair.image).dtype
-    if given.kind == "f" or given.itemsize <= 2:  # wider whole numbers say nothing of their scale
+    wide = given.kind in "iu" and given.itemsize > 2
+    if not (wide and volume.image.dtype == np.uint8):  # which dark ones are stored as, whatever their scale
         mask_facts.check_scale(description, volume.image.dtype, case.where)
     if volume.labels.max() > len(classes):
         raise UsageError(

@@ -191,8 +191,9 @@ def check(run: RunConfig, cohort: Cohort, folds: Folds, begun: bool = False) -> 
     targets, sites = cohort.targets, cohort.table.sites
     weak = checks.warnings(folds, targets.has, targets.names, targets.noun, sites)
     scales = mask_scales.check(run, cohort, begun)
-    pooled = unit_rules.undefined(run, cohort, folds, begun)
-    return [*weak, *pooled, *copies, *scales, *class_words.warnings(run, targets)]
+    for text in unit_rules.undefined(run, cohort, folds, begun):  # of settings that may change
+        log.warning("%s", text)
+    return [*weak, *copies, *scales, *class_words.warnings(run, targets)]
 
 
 def _metric(run: RunConfig, cohort: Cohort, folds: Folds) -> None:
@@ -305,6 +306,20 @@ def _tried(run: RunConfig, dimension: Dimension) -> list[Any]:
     return [value for value in dict.fromkeys(run.candidates(dimension.name)) if dimension.holds(value)]
 
 
+def check_fold_key(run: RunConfig) -> None:
+    """Refuses a column of folds where other folds are made.
+
+    Raises:
+        UsageError: one is named.
+    """
+    key, scheme = run.data.fold_key, run.folds.scheme
+    if key and scheme != "predefined":
+        raise UsageError(
+            f"config.data.fold_key = {key!r} does nothing with config.folds.scheme = {scheme!r}: set "
+            "config.folds.scheme = 'predefined', or config.data.fold_key = ''."
+        )
+
+
 def check_space(run: RunConfig) -> None:
     """Refuses what does nothing beside any value of another row: what users search, what a network is set to.
 
@@ -343,8 +358,11 @@ def _barred(
     """The row, and its values, without which a hyperparameter does nothing, if no trial can have them."""
     while (when := rows[name].when) is not None:
         name, wanted = when
-        space = searched.get(name)
-        if run.defaults[name] not in wanted and not (space and any(map(space.holds, wanted))):
+        space, value = searched.get(name), run.defaults[name]
+        planned = rows[name].planned
+        if planned is not None and value == planned and not isinstance(value, bool):
+            continue  # the cases tell it
+        if value not in wanted and not (space and any(map(space.holds, wanted))):
             return when
     return None
 

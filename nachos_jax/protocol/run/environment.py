@@ -52,8 +52,9 @@ def changed(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]
 
 def command() -> list[str]:
     """The command line, with the program's bare name, or the package's where Python has run that."""
-    name = Path(sys.argv[0]).name
-    return [*(["python", "-m", "nachos_jax"] if name == "__main__.py" else [name]), *sys.argv[1:]]
+    program = Path(sys.argv[0])
+    of_package = program.name == "__main__.py"
+    return [*(["python", "-m", program.parent.name] if of_package else [program.name]), *sys.argv[1:]]
 
 
 def commit() -> str:

@@ -92,16 +92,16 @@ def open_run(
     door.check_config(config)  # again beside the data; alone it takes no time, and decoding may take hours
     first(config, store)
     if cohort is None and store.run() is None and not _went_on(store):
-        _check_fold_key(config)
+        door.check_fold_key(config)
     if cohort is not None:
         door.check_task(config, cohort)  # before a backbone makes features of it
     cohort = embedding.load(config) if cohort is None else embedding.embedded(config, cohort)
     cohort = outside.parted(config, cohort)
     config = _planned(config, cohort, store)
     folds = _folds(config, cohort, store)
-    again, met = store.run() is not None, store.external_cases() is not None
-    warnings = [*cohort.cautions, *door.check(config, cohort, folds, begun=again)]
-    kept = again or _went_on(store)  # without run.json it goes on as it was begun
+    met = store.external_cases() is not None
+    kept = store.run() is not None or _went_on(store)  # without run.json it goes on as it was begun
+    warnings = [*cohort.cautions, *door.check(config, cohort, folds, begun=kept)]
     warnings += doubts.check(cohort, kept, met)
     beyond = [*outside.cautions(cohort), *outside.copies(config, cohort, begun=met)]
     cases = digest([cohort.hash, folds.hash])
@@ -163,16 +163,6 @@ def _folds(config: RunConfig, cohort: Cohort, store: RunDirectory) -> Folds:
             folds = rows.read_rows(stored, table.names)
     checks.check_leakage(folds, table.subjects)
     return folds
-
-
-def _check_fold_key(config: RunConfig) -> None:
-    """Refuses a column of folds where other folds are made."""
-    key, scheme = config.data.fold_key, config.folds.scheme
-    if key and scheme != "predefined":
-        raise UsageError(
-            f"config.data.fold_key = {key!r} does nothing with config.folds.scheme = {scheme!r}: set "
-            "config.folds.scheme = 'predefined', or config.data.fold_key = ''."
-        )
 
 
 def _just_begun(store: RunDirectory) -> bool:

@@ -275,8 +275,13 @@ def read(directory: RunDirectory) -> Evidence:
 
 
 def _with_cautions(run: Mapping[str, Any], found: external.External | None) -> Mapping[str, Any]:
-    """run.json with what must stand beside tests of external cases; that of older versions has it."""
-    warnings = run.get("warnings", ())
+    """run.json with what must stand beside tests of external cases; that of older versions has it.
+
+    Of others that were named there, as in a copy of such a run, nothing is said.
+    """
+    warnings = list(run.get("warnings", ()))
+    if found and run.get("external", {}).get("hash") != found.cases.hash:
+        warnings = [text for text in warnings if "xternal cases" not in text]
     told = [text for text in found.cases.cautions if text not in warnings] if found else []
     return {**run, "warnings": [*warnings, *told]}
 
