@@ -138,11 +138,10 @@ class Ragged:
         distinct, place = np.unique(cases, return_inverse=True)
         sizes, firsts = self.sizes, np.concatenate([[0], np.cumsum(self.sizes)])
         starts = np.concatenate([[0], np.cumsum(sizes[distinct])])[:-1]
-        whole = self._by_voxel
+        whole, room = self._by_voxel, self._room(len(cases))
         if len(distinct) == len(sizes):
             by_voxel = [np.ascontiguousarray(part) for part in whole]
         else:
-            room = self._room(len(cases))
             by_voxel = [np.zeros((room, *part.shape[1:]), part.dtype) for part in whole]
             for start, case in zip(starts.tolist(), distinct.tolist(), strict=True):
                 here, there = slice(start, start + sizes[case]), slice(firsts[case], firsts[case + 1])
@@ -204,7 +203,7 @@ class Ragged:
         if room > _MOST:
             raise UsageError(
                 f"{min(count, len(self.sides)):,} cases hold {room:,} voxels, and at most {_MOST:,} can lie "
-                "on a device together: lower config.data.window."
+                "on a device together: set config.data.residency = 'stream' and lower config.data.window."
             )
         return room
 

@@ -232,10 +232,11 @@ def train_step(
         gradients = optimizer.clipped(gradients, told.traced["gradient_clip"])
     learning_rate = schedule.rate(step, told.steps, float(spec.horizon), told.traced, told.fallen)
     rates: Any = jax.tree.map(lambda f: learning_rate * f, factors) if factors else learning_rate
+    plain = None
     if spec.factors and spec.family == "adam" and "tuned.head_epochs" in told.traced:
-        rates = pretrained.released(rates, spec.factors, told.traced, step, told.steps)
+        plain, rates = rates, pretrained.released(rates, spec.factors, told.traced, step, told.steps)
     params, moments = optimizer.update(
-        spec.family, gradients, state.moments, state.params, rates, told.traced
+        spec.family, gradients, state.moments, state.params, rates, told.traced, plain
     )
     return LaneState(params, stats, moments), loss
 

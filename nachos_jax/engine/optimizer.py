@@ -31,6 +31,7 @@ def update(
     params: Any,
     learning_rate: Any,
     traced: Mapping[str, jax.Array],
+    decay_rate: Any = None,
 ) -> tuple[Any, Any]:
     """One update.
 
@@ -41,6 +42,8 @@ def update(
         params: parameters before the update.
         learning_rate: scalar of this step, or one for each of the parameters, like params.
         traced: scalars `weight_decay`, and `momentum`, `nesterov` or `beta1`, `beta2`, `decoupled`.
+        decay_rate: of AdamW's decay, like params, where the learning rate corrects the moments too; None:
+            the learning rate.
 
     Returns:
         (parameters, state) after it. Weight decay acts on all parameters, as in PyTorch's optimisers;
@@ -60,7 +63,11 @@ def update(
         ahead = jax.tree.map(lambda g, v: g + traced["momentum"] * v, gradients, steps)
         steps = jax.tree.map(lambda a, v: jnp.where(traced["nesterov"] > 0, a, v), ahead, steps)
     decoupled = traced["weight_decay"] * traced["decoupled"]
-    params = jax.tree.map(lambda p, u, rate: p - rate * (u + decoupled * p), params, steps, each)
+    if decay_rate is None:
+        return jax.tree.map(lambda p, u, rate: p - rate * (u + decoupled * p), params, steps, each), state
+    params = jax.tree.map(
+        lambda p, u, rate, decay: p - (rate * u + decay * decoupled * p), params, steps, each, decay_rate
+    )
     return params, state
 
 

@@ -132,7 +132,7 @@ def build(
 
 
 def check(hparams: HParams, shape: tuple[int, ...]) -> None:
-    """Raises UsageError when the last halving would have a single pixel to halve."""
+    """Raises UsageError when the last halving has one pixel to halve, or leaves one to a norm of a case."""
     found = sides("resnet", shape)
     stem = str(hparams["resnet.stem"])
     least = 2 ** (_HALVINGS[stem] - 1) + 1
@@ -141,4 +141,9 @@ def check(hparams: HParams, shape: tuple[int, ...]) -> None:
         raise UsageError(
             f'resnet.stem = "{stem}": {told_sides(found)} are too small, their sides must be at least '
             f"{least} long; {cure} larger ones."
+        )
+    if hparams["norm"] == "instance" and max(found) <= 2 ** _HALVINGS[stem]:
+        raise UsageError(
+            f'model.norm = "instance": of {told_sides(found)} the last stage has one pixel, which it makes 0 '
+            'in every case; set model.norm to "batch" or "group", or prepare larger ones.'
         )

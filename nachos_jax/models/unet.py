@@ -109,7 +109,8 @@ class Up(nnx.Module):
     """Transposed convolution whose kernel is as long as its stride, without bias.
 
     Every output pixel is made from one input pixel, so that a matrix product gives all that an input pixel
-    makes, and a rearrangement puts it in place. Weights start with variance 1 / fan_in, as no ReLU follows.
+    makes, and a rearrangement puts it in place. Weights start with variance 1 / (inputs x pixels of the
+    kernel), as no ReLU follows: below 1 / fan_in, which is the number of inputs.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: tuple[int, ...], setting: Setting) -> None:

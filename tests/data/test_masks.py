@@ -334,3 +334,14 @@ def test_arrays_of_any_size_are_taken_as_they_are():
     np.testing.assert_array_equal(store(found).voxels, store(wanted).voxels)
     with pytest.raises(UsageError, match="masks: 11 of them for 12 images"):
         nachos_jax.cohort(replace(cases, targets=cases.targets[1:]), "segmentation")
+
+
+def test_more_voxels_than_a_device_counts_are_refused(monkeypatch: pytest.MonkeyPatch):
+    found = cohort().store
+    assert isinstance(found, Ragged)
+    monkeypatch.setattr("nachos_jax.data.ragged._MOST", int(found.sizes.sum()) - 1)
+    told = r"can lie on a device together: set config.data.residency = 'stream' and lower config.data.window"
+    for asked in (lambda: found.rows(np.arange(CASES, dtype=np.int32)), lambda: found.forms(CASES)):
+        with pytest.raises(UsageError, match=told):
+            asked()
+    found.rows(np.arange(CASES - 1, dtype=np.int32))

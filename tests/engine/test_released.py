@@ -7,6 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from nachos_jax.engine import optimizer, pretrained
 
@@ -21,8 +22,9 @@ def _of(traced: Mapping[str, Any], epoch: Any) -> dict[str, Any]:
     }
 
 
-def test_a_released_layer_steps_as_a_fresh_one():
-    numbers = {"weight_decay": 0.0, "decoupled": 0.0, "beta1": 0.9, "beta2": 0.999}
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_a_released_layer_steps_and_decays_as_a_fresh_one(decay: float):
+    numbers = {"weight_decay": decay, "decoupled": float(decay > 0), "beta1": 0.9, "beta2": 0.999}
     traced = {name: jnp.float32(value) for name, value in numbers.items()}
     traced["tuned.head_epochs"] = jnp.float32(HEAD_EPOCHS)
     slopes = np.random.default_rng(0).normal(1.0, 0.5, 20).astype(np.float32)
@@ -38,7 +40,7 @@ def test_a_released_layer_steps_as_a_fresh_one():
         gradients = pretrained.only_trained(gradients, factors)
         scaled: Any = {module: {"w": 0.1 * below["w"]} for module, below in factors.items()}
         rates = pretrained.released(scaled, _of, traced, jnp.int32(step), jnp.int32(STEPS))
-        params, moments = optimizer.update("adam", gradients, moments, params, rates, traced)
+        params, moments = optimizer.update("adam", gradients, moments, params, rates, traced, scaled)
         for name, found in places.items():
             found.append(float(params[name]["w"]))
     assert set(places["pretrained"][:waited]) == {1.0}

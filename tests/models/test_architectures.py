@@ -263,6 +263,12 @@ def _pytorch_cnn3(torch, module):
         ({"architecture": "resnet", "resnet_stem": "large"}, 16, "at least 17"),
         ({"architecture": "resnet", "resnet_stem": "small"}, 4, "at least 5"),
         ({"cnn_stages": 3}, (8, 7), "cnn.stages = 3: volumes of 7 x 8 x 7 voxels can be halved 2 times"),
+        (
+            {"architecture": "resnet", "resnet_stem": "large", "norm": "instance"},
+            28,
+            'norm = "instance": of images of 28 x 28 pixels the last stage has one pixel',
+        ),
+        ({"architecture": "resnet", "norm": "instance"}, 8, "the last stage has one pixel, which it makes 0"),
         ({"architecture": "resnet"}, (4, 9), "volumes of 9 x 4 x 9 voxels are too small, .* at least 5"),
     ],
 )

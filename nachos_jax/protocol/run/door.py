@@ -291,7 +291,7 @@ def _searched(run: RunConfig, architecture: str, begun: bool) -> Iterator[HParam
     own = [
         {dimension.name: value}
         for dimension in run.search.space
-        if dimension.name.startswith(f"{architecture}.")
+        if dimension.name == "norm" or dimension.name.startswith(f"{architecture}.")
         for value in _tried(run, dimension)
     ]
     if begun:
