@@ -162,7 +162,9 @@ def test_a_cohort_from_python_is_embedded_once(place: Path):
     vectors = nachos_jax.cohort_from_arrays(
         np.random.default_rng(0).standard_normal((CASES, 4)), np.arange(CASES) % 2, subjects=range(CASES)
     )
-    with pytest.raises(UsageError, match=r"takes images \[H, W, C\], gray or in colour, and a case here has the shape \[4\]"):
+    with pytest.raises(
+        UsageError, match=r"takes images \[H, W, C\], gray or in colour, and a case here has the shape \[4\]"
+    ):
         embedding.embedded(config(), vectors)
 
 
