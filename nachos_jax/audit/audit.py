@@ -11,6 +11,7 @@ import numpy as np
 from nachos_jax.audit import burnt, confounding, copies, counts, extent, grays, near, values
 from nachos_jax.audit.confounding import Shortcut
 from nachos_jax.audit.counts import Table
+from nachos_jax.audit.extent import Division
 from nachos_jax.audit.finding import FAULT, LEAK, NOTE, Finding
 from nachos_jax.audit.grays import Looks
 from nachos_jax.data.checks import listed
@@ -47,13 +48,13 @@ class Audit:
 
 
 def audit(
-    found: Inspected, folds: int, further: Iterable[Finding] = (), inside: np.ndarray | None = None
+    found: Inspected, folds: Division, further: Iterable[Finding] = (), inside: np.ndarray | None = None
 ) -> Audit:
     """Looks at a data set.
 
     Args:
         found: the data, as found.
-        folds: K that the config asks for, see `extent.folds`.
+        folds: those that the config asks for, see `extent.folds`.
         further: findings of a finished run.
         inside: [N] bool, the cases that have to be enough, see `extent.inside`; None for all.
     """

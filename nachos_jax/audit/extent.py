@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,6 +21,13 @@ FEW = 5
 HOPED = (0.8, 0.9, 0.95)
 
 
+class Division(NamedTuple):
+    """How the cases are divided into folds."""
+
+    count: int  # K
+    drawn: bool = True  # with the classes spread over all folds; else by sites or a column
+
+
 def inside(found: Inspected, external: tuple[str, ...]) -> np.ndarray:
     """[N] bool: the cases that an estimate is made of, those of no external site (config.data.external)."""
     sites = found.cohort.table.sites
@@ -28,14 +36,15 @@ def inside(found: Inspected, external: tuple[str, ...]) -> np.ndarray:
     return ~away([canonical(site) for site in sites], [canonical(site) for site in external])
 
 
-def folds(found: Inspected, config: RunConfig) -> int:
-    """K, which the sites, or the fold column, decide where config.folds.scheme says so."""
+def folds(found: Inspected, config: RunConfig) -> Division:
+    """The folds, which the sites, or the fold column, decide where config.folds.scheme says so."""
     column = config.data.fold_key if config.data.fold_key in found.divisions else "fold"
     named = {"site": found.cohort.table.sites, "predefined": found.divisions.get(column)}
     division = named.get(config.folds.scheme)
     if division is None:
-        return config.folds.count
-    return len({canonical(name) for name in division[inside(found, config.data.external)].tolist()})
+        return Division(config.folds.count)
+    names = division[inside(found, config.data.external)].tolist()
+    return Division(len(set(map(canonical, names))), drawn=False)
 
 
 def _subjects(found: Inspected, rows: np.ndarray | None) -> tuple[dict[str, int], int]:
@@ -49,17 +58,22 @@ def _subjects(found: Inspected, rows: np.ndarray | None) -> tuple[dict[str, int]
     return counts, len(set(subjects[rows].tolist()))
 
 
-def findings(found: Inspected, folds: int, rows: np.ndarray | None = None) -> Iterator[Finding]:
+def findings(found: Inspected, folds: Division, rows: np.ndarray | None = None) -> Iterator[Finding]:
     """Names with too few subjects for so many folds, among some of the cases or all."""
     noun, unit = found.cohort.targets.noun, "subjects" if found.known else "cases"
     for name, count in _subjects(found, rows)[0].items():
-        if count < folds:
-            told = f"{noun.capitalize()} {name!r} has {count:,} {unit}, fewer than the {folds} folds."
+        has = f"{noun.capitalize()} {name!r} has {count:,} {unit}"
+        if count < folds.count and not folds.drawn:
+            told = f"{has}, so {folds.count - count} or more of the {folds.count} folds hold none."
+            cure = f"Its metrics are undefined there: add cases, or join the {noun} with another."
+            yield Finding("missing in folds", NOTE, told, cure)
+        elif count < folds.count:
+            told = f"{has}, fewer than the {folds.count} folds."
             fewer = f"Take at most {count} folds" if count >= FEWEST else f"Join the {noun} with another"
             yield Finding("too few for the folds", FAULT, told, f"{fewer}, or add cases.")
-        elif count < FEW * folds:
-            each = f"about {count / folds:.0f} in each of {folds} folds"
-            told = f"{noun.capitalize()} {name!r} has {count:,} {unit}: {each}."
+        elif count < FEW * folds.count:
+            share = f"about {count / folds.count:.0f} in each of {folds.count} folds"
+            told = f"{has}: {share if folds.drawn else f'few for {folds.count} folds'}."
             yield Finding("few for the folds", NOTE, told, "Its metrics of a fold are a matter of chance.")
 
 

@@ -191,14 +191,14 @@ def folds_in(root: Path, names: list[str]) -> list[str] | None:
 
 def overlap(root: Path) -> str:
     """Says which cases splits_final.json validates in several splits, which are no folds then; "" of none."""
-    splits: dict[str, list[int]] = {}
+    splits: dict[str, set[int]] = {}
     for name, fold in _validated(root):
-        splits.setdefault(name, []).append(fold)
+        splits.setdefault(name, set()).add(fold)
     several = {name: folds for name, folds in splits.items() if len(folds) > 1}
     if not several:
         return ""
     name, folds = next(iter(several.items()))
-    where = ", ".join(map(str, folds))
+    where = ", ".join(map(str, sorted(folds)))
     return f"{SPLITS} validates {len(several)} cases in several splits, like {name} in {where}"
 
 

@@ -60,7 +60,7 @@ def _told(folder: Path, rows: list[dict[str, str]], further: Any = (), **fields:
     config.data.update(fields)
     run = checked(config)
     found = inspect(run.data, tasks.of(run.task))
-    told: dict[str, Any] = {**to_json(audit(found, 3, further)), "after": None}
+    told: dict[str, Any] = {**to_json(audit(found, extent.Division(3), further)), "after": None}
     page = audit_page.render(told, of_cases(found.cohort.store, audit_page.shown_rows(told)))
     assert all(finding["kind"][1:] in page for finding in told["findings"])
     return json.loads(json.dumps(told))
@@ -139,7 +139,9 @@ def test_the_cure_of_a_small_class_is_one_that_is_taken(subjects: int, cure: str
     targets = SimpleNamespace(names=("rare", "often"), has=has, noun="class")
     cohort = SimpleNamespace(targets=targets, table=SimpleNamespace(subjects=np.arange(60)))
     found: Any = SimpleNamespace(cohort=cohort, known=True)
-    (fault,) = [one for one in extent.findings(found, 5) if one.kind == "too few for the folds"]
+    (fault,) = [
+        one for one in extent.findings(found, extent.Division(5)) if one.kind == "too few for the folds"
+    ]
     assert cure in fault.cure
     assert "add cases" in fault.cure
 

@@ -13,6 +13,7 @@ from scipy import ndimage
 import nachos_jax
 from nachos_jax.audit import burnt
 from nachos_jax.audit.audit import audit
+from nachos_jax.audit.extent import Division
 from nachos_jax.audit.grays import look
 from nachos_jax.data.image_files import read_image
 from nachos_jax.data.inspected import inspect
@@ -68,7 +69,7 @@ def test_text_that_tells_the_class_is_found(tmp_path: Path):
     config = nachos_jax.default_config()
     config.data.path, config.data.cache = str(tmp_path / "x.npz"), str(tmp_path / "cache")
     run = checked(config)
-    found = {one.kind: one for one in audit(inspect(run.data, tasks.of(run.task)), 3).findings}
+    found = {one.kind: one for one in audit(inspect(run.data, tasks.of(run.task)), Division(3)).findings}
     assert sorted(row for (row,) in found["burnt-in text"].groups) == np.flatnonzero(labels).tolist()
     assert "burnt-in text" in found["class told by metadata"].told
 

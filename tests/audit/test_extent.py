@@ -45,17 +45,34 @@ def _config(scheme: str, external: tuple[str, ...] = (), key: str = "") -> Any:
     ],
 )
 def test_folds_are_those_of_the_scheme(config: Any, found: Any, count: int):
-    assert extent.folds(found, config) == count
+    assert extent.folds(found, config).count == count
 
 
 def test_cases_of_external_sites_do_not_count():
     found = _found()
     inside = extent.inside(found, ("far",))
-    (fault,) = [one for one in extent.findings(found, 4, inside) if one.kind == "too few for the folds"]
+    (fault,) = [
+        one
+        for one in extent.findings(found, extent.Division(4), inside)
+        if one.kind == "too few for the folds"
+    ]
     assert "Class 'rare' has 3 subjects, fewer than the 4 folds." in fault.told
-    assert not [one for one in extent.findings(found, 4) if one.kind == "too few for the folds"]
+    assert not [
+        one for one in extent.findings(found, extent.Division(4)) if one.kind == "too few for the folds"
+    ]
     (table,) = extent.tables(found, inside)
     assert table.rows[0][1] == "3"
     assert extent.inside(_found(sites=None), ()).all()
     spelled = np.where(np.arange(40) == 35, "Far ", SITES)
     assert extent.inside(_found(sites=spelled), ("far",)).sum() == 30
+
+
+def test_of_folds_that_are_not_drawn_only_what_is_so_is_said():
+    """More folds than subjects of a class are refused where folds are drawn alone."""
+    rare, often = extent.findings(_found(), extent.Division(12, drawn=False))
+    assert often.told == "Class 'often' has 36 subjects: few for 12 folds."
+    assert (rare.kind, rare.weight) == ("missing in folds", "note")
+    assert rare.told == "Class 'rare' has 4 subjects, so 8 or more of the 12 folds hold none."
+    assert "Take at most" not in rare.cure
+    (few,) = extent.findings(_found(), extent.Division(4, drawn=False))
+    assert few.told == "Class 'rare' has 4 subjects: few for 4 folds."
