@@ -97,6 +97,7 @@ def audited(cases: dict[str, Any], folder: Path) -> Any:
     """The audit of an npz file with these cases, as the command makes it."""
     import nachos_jax
     from nachos_jax.audit.audit import audit
+    from nachos_jax.audit.extent import Division
     from nachos_jax.data.inspected import inspect
     from nachos_jax.protocol.run.configure import checked
     from nachos_jax.tasks import registry
@@ -105,7 +106,7 @@ def audited(cases: dict[str, Any], folder: Path) -> Any:
     config = nachos_jax.default_config()
     config.data.path = str(folder / "cases.npz")
     run = checked(config)
-    return audit(inspect(run.data, registry.of(run.task)), run.folds.count)
+    return audit(inspect(run.data, registry.of(run.task)), Division(run.folds.count))
 
 
 def pairs(result: Any, *kinds: str) -> set[tuple[int, ...]]:
