@@ -57,6 +57,17 @@ def test_a_run_without_run_json_goes_on_with_cases_that_may_be_meant_in_two_ways
     assert doubtful.doubts[0] in open_run(run, str(killed), "evaluate", doubtful).warnings
 
 
+def test_a_run_without_run_json_keeps_a_space_that_is_refused_now(killed: Path):
+    idle = {"search__space__beta1": "uniform(0.6, 0.9)"}
+    run = tiny.run_config(folds__scheme="stratified", folds__count=3, **idle)
+    with pytest.raises(UsageError, match="does nothing beside optimizer"):
+        open_run(run, str(killed), "evaluate", tiny.cohort())
+    fit = killed / "records/evaluate/fits/0123456789abcdef.json"
+    fit.parent.mkdir(parents=True, exist_ok=True)
+    fit.write_text("{}")
+    open_run(run, str(killed), "evaluate", tiny.cohort())
+
+
 def test_runs_by_rungs_say_that_trials_of_all_cohorts_come_back(tmp_path: Path):
     run = open_run(tiny.run_config(search__policy="halving"), str(tmp_path), "evaluate", tiny.cohort())
     begin(run)

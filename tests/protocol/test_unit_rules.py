@@ -12,9 +12,10 @@ import pytest
 from nachos_jax.core.errors import UsageError
 from nachos_jax.data.table import CaseTable
 from nachos_jax.data.targets import Targets
-from nachos_jax.protocol.run import unit_rules
+from nachos_jax.protocol.run import door, unit_rules
 from nachos_jax.splits.folds import Folds
 from nachos_jax.splits.strata import Strata
+from tests import tiny
 
 SUBJECTS = np.asarray(["P1", "P1", "P2", "P2"])
 TABLE = CaseTable(
@@ -103,3 +104,12 @@ def test_a_headline_that_the_units_of_no_fold_define_begins_no_run():
     (told,) = _undefined([0, 0, 1, 0, 0, 1, 1, 0])
     assert told == "Fold 1: auc by subject is undefined (no case of no) and has no part in the mean."
     assert _undefined([0, 0, 1, 0, 0, 1, 0, 0]) == []
+
+
+def test_the_door_asks_for_units_and_keeps_what_may_change_out_of_the_record(monkeypatch, caplog):
+    told = "Fold 1: auc by subject is undefined (no case of no) and has no part in the mean."
+    monkeypatch.setattr(unit_rules, "undefined", lambda *_: [told])
+    cohort = tiny.cohort()
+    found = door.check(tiny.run_config(), cohort, tiny.folds(cohort))
+    assert told in caplog.text
+    assert told not in found, "another unit may be asked for later"

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -264,3 +265,19 @@ def test_what_is_averaged_of_external_cases_is_called_what_it_is(make_run, task,
     assert f"None of them has {names[-1]}: " in text
     assert absent in text
     assert "has no value" not in text
+
+
+def test_what_an_older_run_json_says_of_other_external_cases_is_not_said_again():
+    warnings = [
+        "Few cases.",
+        "12 external cases are equal to cases inside.",
+        "Nothing is known of the subjects of the cases inside: whether some have cases on both sides cannot "
+        "be checked.",
+    ]
+    run = {"external": {"hash": "old"}, "warnings": warnings}
+    cases = SimpleNamespace(hash="new", cautions=("External cases come from 'b', a site inside too.",))
+    found: Any = SimpleNamespace(cases=cases)
+    assert records._with_cautions(run, found)["warnings"] == ["Few cases.", *cases.cautions]
+    cases.hash = "old"
+    assert records._with_cautions(run, found)["warnings"] == [*warnings, *cases.cautions]
+    assert records._with_cautions(run, None)["warnings"] == warnings

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nachos_jax.metrics import calibration, curves, decisions
+from nachos_jax.metrics import calibration, classification, curves, decisions
 from nachos_jax.report.figures.classification import calibration as draw_calibration
 from nachos_jax.report.figures.classification import confusion, decision, ranking
 from nachos_jax.report.figures.drawing import Drawing, Figure
@@ -58,7 +58,7 @@ def _ranking(evidence: Evidence, summary: Mapping[str, Any], make: Any) -> Figur
     ranked = [
         curve(
             make,
-            {f: (labels == c, predicted[:, c]) for f, (labels, predicted) in whole.items()},
+            {f: (labels == c, _scores(predicted, c)) for f, (labels, predicted) in whole.items()},
             evidence.classes[c] if len(numbers) > 1 or len(evidence.classes) > 2 else "",
             note,
             float(np.mean(labels == c)),
@@ -66,6 +66,13 @@ def _ranking(evidence: Evidence, summary: Mapping[str, Any], make: Any) -> Figur
         for c in numbers
     ]
     return ranking([line for line in ranked if line is not None])
+
+
+def _scores(predicted: np.ndarray, event: int) -> np.ndarray:
+    """[N]: of two classes as the areas rank them, see `nachos_jax.metrics.classification.ordered`."""
+    if predicted.shape[1] != 2:
+        return predicted[:, event]
+    return classification.ordered(predicted if event == 1 else predicted[:, ::-1])
 
 
 def _calibration(
