@@ -81,9 +81,10 @@ def _refuse_names(draft: Draft, asked: Asked) -> None:
             "names are never copied: --pseudonyms=KEYFILE replaces them by keyed hashes."
         )
     if _are_names(draft.columns.get("case", ())):
+        rename = "" if draft.cells("subject") else "call the column 'subject' and "
         raise UsageError(
             "column 'case' seems to hold names of patients, and records and reports name cases by it: number "
-            "the cases instead, or call the column 'subject' and give --pseudonyms=KEYFILE."
+            f"the cases instead, or {rename}give --pseudonyms=KEYFILE, which leaves no name."
         )
 
 

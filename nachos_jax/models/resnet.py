@@ -145,5 +145,6 @@ def check(hparams: HParams, shape: tuple[int, ...]) -> None:
     if hparams["norm"] == "instance" and max(found) <= 2 ** _HALVINGS[stem]:
         raise UsageError(
             f'model.norm = "instance": of {told_sides(found)} the last stage has one pixel, which it makes 0 '
-            'in every case; set model.norm to "batch" or "group", or prepare larger ones.'
+            'in every case; have "batch" or "group" alone in config.model.norm and config.search.space.norm, '
+            "or prepare larger ones."
         )

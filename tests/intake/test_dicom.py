@@ -232,6 +232,7 @@ def test_names_for_cases_are_not_copied(tmp_path: Path, said):
     code, out = said("init", "--input=in.csv", "--output=o")
     assert code == 2
     assert "column 'case' seems to hold names of patients" in out
+    assert "number the cases instead, or give --pseudonyms=KEYFILE" in " ".join(out.split())
     assert not Path("o").exists()
     assert said("init", "--input=in.csv", "--output=o", "--pseudonyms=key")[0] == 0
     assert "Muster" not in Path("o/cases.csv").read_text()
@@ -265,3 +266,16 @@ def test_series_of_several_planes_are_told(tmp_path: Path):
     assert told in read_cases(walk(tmp_path / "in", tmp_path / "out"), "series").notes[-1]
     alike = read_cases(walk(tmp_path / "in/0", tmp_path / "out"), "series").notes
     assert not any("axes" in note for note in alike)
+
+
+def test_the_cure_of_names_for_cases_works_where_no_column_tells_the_subjects(tmp_path: Path, said):
+    names = [f"Muster{letter}, Hans" for letter in "abcdefghijklmnopqr"]
+    rows = [[name, i % 2, *(i * k * 0.17 for k in range(1, 9))] for i, name in enumerate(names)]
+    columns = ["label", *(f"f{k}" for k in range(8))]
+    table(tmp_path / "in.csv", ["case", *columns], rows)
+    code, out = said("init", "--input=in.csv", "--output=o")
+    assert code == 2
+    assert "call the column 'subject' and give --pseudonyms=KEYFILE" in " ".join(out.split())
+    table(tmp_path / "in.csv", ["subject", *columns], rows)
+    assert said("init", "--input=in.csv", "--output=o", "--pseudonyms=key")[0] == 0
+    assert "Muster" not in Path("o/cases.csv").read_text()
